@@ -1,0 +1,181 @@
+package driver
+
+import (
+	"context"
+	"time"
+
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// Backend is what a lock server, or a library that acts as one, does for
+// fencelock. It has no optional parts: what varies between backends is data, in
+// [Info], [Grant] and [HeldError].
+//
+// The core takes care of everything that is the same everywhere: the queue of
+// goroutines inside one process, retries, renewal, the deadline at which a lease
+// is given up, clean-up after a failed acquire, errors, logs and events. So a
+// Backend starts no renewal of its own and retries nothing that the core can
+// retry.
+//
+// # Contract
+//
+// Each rule is a test of package drivertest, under the name in brackets.
+//
+//   - Methods are safe for concurrent use, and return when ctx is done, soon
+//     enough that a caller does not notice, whatever the network does
+//     [ReturnsWhenContextDone]. They leak no goroutine past Close.
+//   - Keys are any valid UTF-8 of 1 to [MaxKeyLen] bytes. They are case-sensitive
+//     and never interpreted: "a/b", "..", " " and a prefix of another key are
+//     keys like any other [Keys].
+//   - Trust only the local monotonic clock, read before a request is sent. The
+//     wall clock of a client decides nothing.
+//   - An error that cannot say whether the request was carried out wraps
+//     [ErrUnavailable]. Definitive answers have errors of their own, [ErrHeld] and
+//     [ErrNotHeld], which are never used for a guess [UnavailableIsNotDefinitive].
+//     Any other error means that asking again would not help (no permission, say).
+type Backend interface {
+	// Acquire takes the lock for req.Owner, or waits for it.
+	//
+	// At most one unexpired grant of a key exists at any time [Exclusion].
+	//
+	// Acquire is idempotent per Owner: called again while the owner holds the
+	// key, it returns the same token, never a second grant and never ErrHeld
+	// [RetryReturnsSameGrant]; called again while the owner waits, it keeps its
+	// place [RetryKeepsPlace]. A packet of an attempt that has been released
+	// never grants anything, however late it arrives [ReleasedOwnerStaysOut].
+	//
+	// With req.Wait false it does not wait for the holder: it returns a
+	// [*HeldError] at once and leaves nothing on the server [TryDoesNotWait].
+	//
+	// With req.Wait true it may block in the server's queue, for longer than any
+	// TTL, keeping its own place alive [WaitOutlivesTTL]; or return a *HeldError
+	// with a hint, and be called again with the same Owner. When ctx ends it
+	// returns ctx's error and leaves cleaning up to Release.
+	//
+	// Tokens of a key strictly increase from grant to grant: through release
+	// [TokensRiseThroughRelease], expiry [TokensRiseThroughExpiry], eviction
+	// [TokensRiseThroughEviction], and whatever else the declared [Guarantee]
+	// covers [TokensRiseThroughFailover].
+	//
+	// A claim whose waiter stopped asking is never handed to a waiter that asks
+	// again later as if nothing had happened: a grant is alive when Acquire
+	// returns it [GrantIsAlive].
+	Acquire(ctx context.Context, req Request) (Grant, error)
+
+	// Renew extends grants to their TTL from now: a batch, of any size, answered
+	// by one Renewal for each Grant, in order [RenewKeepsOrder].
+	//
+	// It only ever extends. A grant that has expired, was released or evicted
+	// gets ErrNotHeld, even when the key is free [RenewDoesNotResurrect], and
+	// stays lost. One grant's failure says nothing about the next.
+	Renew(ctx context.Context, grants []Grant) []Renewal
+
+	// Release ends the claim of g.Owner on g.Key, held or still waiting, and no
+	// other's [ReleaseOnlyOwn]. Only Key and Owner may be known: the core calls
+	// it so after every failed or cancelled Acquire, whether or not the request
+	// ever reached the server [ReleaseByOwner].
+	//
+	// It returns nil when it ended a grant; ErrNotHeld when there was nothing to
+	// end, which includes a grant that had expired [ReleaseTellsLoss] and a place
+	// in a queue. A waiting owner that is released does not delay those behind
+	// it [ReleasedWaiterLeavesQueue].
+	Release(ctx context.Context, g Grant) error
+
+	// Inspect tells who holds a key, for people: by the time it returns, the
+	// answer may be old. A key that nobody holds gives the zero Status and nil
+	// [Inspect].
+	Inspect(ctx context.Context, key string) (Status, error)
+
+	// Evict ends whatever grant the key has, by an operator's decision. The next
+	// waiter gets the lock; the holder's next Renew says ErrNotHeld, and its
+	// Grant.Lost is closed where the backend can tell it sooner. ErrNotHeld when
+	// nobody holds the key [Evict].
+	Evict(ctx context.Context, key string) error
+
+	// Info never changes over a Backend's life, and matches what it does [Info].
+	Info() Info
+
+	// Close frees the connections. It does not release grants; the core has done
+	// so before. Calls under way end with an error. It may be called twice
+	// [CloseLeavesGrants].
+	Close() error
+}
+
+// MaxKeyLen is the length of the longest key in bytes.
+const MaxKeyLen = 1024
+
+// MaxMetaLen is the length of the longest Request.Meta in bytes.
+const MaxMetaLen = 1024
+
+// Request asks for a lock. The core has checked it against the limits named
+// here and in [Info].
+type Request struct {
+	Key string
+
+	// Owner names this one attempt to lock. It is random, made anew for each call
+	// of Lock or TryLock, and 1 to 64 characters from 0-9, A-Z, a-z, '-', '_'.
+	Owner string
+
+	// Meta is shown by Inspect: who holds the lock, for people. Any UTF-8 up to
+	// MaxMetaLen bytes, possibly empty.
+	Meta string
+
+	// TTL is how long the grant lives on the server unless it is renewed, from
+	// Info.MinTTL to Info.MaxTTL, in whole milliseconds.
+	TTL time.Duration
+
+	// Wait asks to wait for the holder.
+	Wait bool
+
+	// Retry says that an earlier request of this Owner ended without an answer,
+	// and may still be under way.
+	Retry bool
+}
+
+// Grant is a lock that is held.
+type Grant struct {
+	Key, Owner string
+
+	// Token is the fencing token: greater than that of any earlier grant of Key.
+	Token fencing.Token
+
+	// Start is a reading of the local monotonic clock from which the server
+	// cannot have counted the TTL earlier: taken before the request was sent that
+	// granted or last renewed. For a grant that was pushed to a waiter it is the
+	// send time of the last request whose reply still said "waiting", so that a
+	// push can be trusted without asking again [StartIsBeforeRequest].
+	Start time.Time
+
+	// TTL is what the server granted. Counted from Start, it ends no later than
+	// the grant does on the server.
+	TTL time.Duration
+
+	// Lost is closed when the backend learns, before Renew does, that the grant
+	// is gone for certain. Nil if it never does.
+	Lost <-chan struct{}
+
+	// Handle is the backend's own. It is nil where the core knows only Key and
+	// Owner.
+	Handle any
+}
+
+// Renewal is the outcome of renewing one Grant.
+type Renewal struct {
+	// Start and TTL replace those of the Grant, when Err is nil.
+	Start time.Time
+	TTL   time.Duration
+
+	// Err is nil, or wraps ErrNotHeld if the grant is gone for certain. Any other
+	// error leaves the question open, and the core asks again.
+	Err error
+}
+
+// Status tells who holds a key.
+type Status struct {
+	Held    bool
+	Owner   string        // the holder's attempt
+	Meta    string        // Request.Meta of the holder
+	Token   fencing.Token // of the current grant
+	TTL     time.Duration // what is left of it on the server unless it is renewed
+	Waiters int           // those queued on the server; -1 where it cannot tell
+}

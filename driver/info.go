@@ -1,0 +1,78 @@
+package driver
+
+import (
+	"strings"
+	"time"
+)
+
+// Info says what a backend is and can do. The least capable is the zero value.
+type Info struct {
+	Name      string // "redis", "etcd"; as in the URL scheme
+	Guarantee Guarantee
+	Features  Features
+
+	// MinTTL and MaxTTL bound Request.TTL.
+	MinTTL, MaxTTL time.Duration
+
+	// Warnings tell, one sentence each, what in the server's settings weakens the
+	// promise. The core logs them once.
+	Warnings []string
+}
+
+// Guarantee is how much a backend promises about exclusion and about the order
+// of tokens. A greater value promises more.
+type Guarantee int
+
+const (
+	// Advisory: exclusion and token order hold while the server keeps its data
+	// and its clock. A fail-over may lose a grant.
+	Advisory Guarantee = iota + 1
+	// FencedOrder: two holders may overlap, but tokens are unique and ordered
+	// whatever clocks and expiry do.
+	FencedOrder
+	// Linearizable: one holder for each grant and ordered tokens through crash,
+	// partition and fail-over.
+	Linearizable
+)
+
+func (g Guarantee) String() string {
+	switch g {
+	case Advisory:
+		return "advisory"
+	case FencedOrder:
+		return "fenced order"
+	case Linearizable:
+		return "linearizable"
+	}
+	return "none"
+}
+
+// Features is a set of things that some backends do.
+type Features uint
+
+const (
+	// Fair: waiters of different clients get the lock in the order in which the
+	// server met them.
+	Fair Features = 1 << iota
+	// Push: a waiter learns of its grant from the server, without polling.
+	Push
+)
+
+// Has reports whether the set includes all of want.
+func (f Features) Has(want Features) bool { return f&want == want }
+
+func (f Features) String() string {
+	var names []string
+	for _, n := range []struct {
+		f    Features
+		name string
+	}{{Fair, "fair"}, {Push, "push"}} {
+		if f.Has(n.f) {
+			names = append(names, n.name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, "+")
+}
