@@ -88,7 +88,7 @@ type Backend interface {
 
 	// Evict ends whatever grant the key has, by an operator's decision. The next
 	// waiter gets the lock; the holder's next Renew says ErrNotHeld, and its
-	// Grant.Lost is closed where the backend can tell it sooner. ErrNotHeld when
+	// Grant.Lost is done where the backend can tell it sooner. ErrNotHeld when
 	// nobody holds the key [Evict].
 	Evict(ctx context.Context, key string) error
 
@@ -150,9 +150,11 @@ type Grant struct {
 	// the grant does on the server.
 	TTL time.Duration
 
-	// Lost is closed when the backend learns, before Renew does, that the grant
-	// is gone for certain. Nil if it never does.
-	Lost <-chan struct{}
+	// Lost is done when the backend learns, before Renew does, that the grant is
+	// gone for certain. Nil if it never does. It is a context, and not a channel,
+	// so that the core can watch any number of grants without a goroutine for
+	// each (context.AfterFunc); grants of one session may share it.
+	Lost context.Context
 
 	// Handle is the backend's own. It is nil where the core knows only Key and
 	// Owner.

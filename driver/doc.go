@@ -8,15 +8,19 @@
 //     attempt (Request.Owner) from another, where a token comes from that rises
 //     for ever, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee].
+//
 //  2. Make a package with the files of backend/redis: doc.go (URL, recipe,
 //     guarantees, limits), open.go, url.go, acquire.go, renew.go, release.go,
 //     inspect.go. A networked backend is a Go module of its own, so that nobody
 //     downloads a client that they do not use.
+//
 //  3. Write Acquire for a free lock, Release and Renew, each in one round trip,
 //     each naming the owner. Read the clock before sending.
+//
 //  4. Register the URL scheme with fencelock.Register in an init function. Refuse
 //     unknown query parameters by name. Never put the URL in an error: it has a
 //     password.
+//
 //  5. Run the suite, which is most of the work and all of the proof:
 //
 //     func TestConformance(t *testing.T) {
@@ -28,5 +32,6 @@
 //
 //  6. Run it again with each reply of the server lost once, and with the server
 //     killed and restarted, as package integration does for our own.
+//
 //  7. Write down in doc.go what is not promised.
 package driver

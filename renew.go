@@ -1,0 +1,268 @@
+package fencelock
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// maxBatch is the largest number of leases in one Renew.
+const maxBatch = 256
+
+// renewEvery is the time from one renewal to the next.
+func renewEvery(ttl time.Duration) time.Duration { return ttl / 3 }
+
+// renewal renews the leases of a client: those due within the same while go into
+// one batch, one batch at a time. It has no goroutine while nothing is due.
+//
+// Leases whose TTLs differ by more than a factor of two are kept apart, so that a
+// renewal that hangs for seconds, as it may with a long TTL, keeps no lease with a
+// short one from being renewed. That makes one goroutine, and a few more where
+// TTLs differ much, however many leases there are.
+type renewal struct {
+	client *Client
+
+	mu      sync.Mutex
+	classes map[int]*renewalClass // by the logarithm of the TTL
+	stopped bool
+	passes  sync.WaitGroup
+
+	failing atomic.Bool // the last batch got no answer for some lease
+}
+
+type renewalClass struct {
+	queue   leaseHeap
+	timer   *time.Timer // for the first of queue; its function is pass
+	next    time.Time   // when timer fires, unless a pass is under way
+	passing bool
+}
+
+// renewalEntry is the part of a Lease that belongs to the renewal.
+type renewalEntry struct {
+	class *renewalClass
+	due   time.Time
+	index int // in class.queue; -1 if not there
+}
+
+func classOf(ttl time.Duration) int { return bits.Len64(uint64(ttl / time.Millisecond)) }
+
+// add enters a lease to be renewed at due.
+func (r *renewal) add(l *Lease, due time.Time, ttl time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return
+	}
+	id := classOf(ttl)
+	c := r.classes[id]
+	if c == nil {
+		if r.classes == nil {
+			r.classes = make(map[int]*renewalClass)
+		}
+		c = &renewalClass{}
+		r.classes[id] = c
+	}
+	l.class, l.due = c, due
+	heap.Push(&c.queue, l)
+	if c.passing || c.timer != nil && !due.Before(c.next) {
+		return // a pass that ends looks at the queue; a timer that fires early enough too
+	}
+	r.arm(c, due)
+}
+
+// arm has a pass begin at the given time.
+func (r *renewal) arm(c *renewalClass, at time.Time) {
+	c.next = at
+	if c.timer == nil {
+		c.timer = time.AfterFunc(time.Until(at), func() { r.pass(c) })
+		return
+	}
+	c.timer.Reset(time.Until(at))
+}
+
+// remove takes a lease that has ended out of the queue. The timer stays: for a
+// lease that is locked and unlocked in turn it would be set and stopped all the
+// time, while once in a third of a TTL it costs nothing.
+func (r *renewal) remove(l *Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if l.index >= 0 {
+		heap.Remove(&l.class.queue, l.index)
+	}
+}
+
+// pass renews, batch after batch, what is due.
+func (r *renewal) pass(c *renewalClass) {
+	for {
+		r.mu.Lock()
+		batch := c.takeDue(time.Now())
+		if r.stopped || len(batch) == 0 {
+			c.passing = false
+			if c.queue.Len() > 0 && !r.stopped {
+				r.arm(c, c.queue[0].due)
+			} else {
+				c.timer = nil
+			}
+			r.mu.Unlock()
+			return
+		}
+		c.passing = true
+		r.passes.Add(1)
+		r.mu.Unlock()
+
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout(batch[0].ttl()))
+		r.client.renewOnce(ctx, batch)
+		cancel()
+		for _, l := range batch {
+			if due, held := l.nextRenewal(); held {
+				r.add(l, due, l.ttl())
+			}
+		}
+		r.passes.Done()
+	}
+}
+
+// takeDue removes the leases that are due, and with them those that will be
+// soon, so that leases taken one by one come to be renewed together.
+func (c *renewalClass) takeDue(now time.Time) []*Lease {
+	var batch []*Lease
+	for c.queue.Len() > 0 && len(batch) < maxBatch {
+		first := c.queue[0]
+		ahead := time.Duration(0)
+		if len(batch) > 0 {
+			ahead = renewEvery(batch[0].ttl()) / 4
+		}
+		if first.due.After(now.Add(ahead)) {
+			break
+		}
+		heap.Pop(&c.queue)
+		batch = append(batch, first)
+	}
+	return batch
+}
+
+// stop ends renewal. Leases still held end at their deadline.
+func (r *renewal) stop() {
+	r.mu.Lock()
+	r.stopped = true
+	for _, c := range r.classes {
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+	}
+	r.mu.Unlock()
+	r.passes.Wait() // bounded by requestTimeout
+}
+
+// renewOnce asks the backend to renew the leases, and tells each what came out.
+func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
+	began := time.Now()
+	batch := make([]*Lease, 0, len(leases))
+	grants := make([]driver.Grant, 0, len(leases))
+	for _, l := range leases {
+		if g, held := l.current(); held {
+			batch, grants = append(batch, l), append(grants, g)
+		}
+	}
+	if len(batch) == 0 {
+		return
+	}
+	var confirmed, unanswered int
+	var failure error
+	for i, r := range c.backend.Renew(ctx, grants) {
+		switch {
+		case r.Err == nil:
+			confirmed++
+		case !errors.Is(r.Err, driver.ErrNotHeld):
+			unanswered, failure = unanswered+1, r.Err
+		}
+		batch[i].renewed(r)
+	}
+	if confirmed > 0 {
+		c.observe(ctx, Event{Kind: EventRenewed, Count: confirmed, Took: time.Since(began)})
+	}
+	if unanswered > 0 {
+		c.observe(ctx, Event{Kind: EventRenewFailed, Count: unanswered, Took: time.Since(began), Err: failure})
+	}
+	// An outage is two lines in the log, not two for each lease and try.
+	if failing := unanswered > 0; c.renewal.failing.Swap(failing) != failing {
+		if failing {
+			c.log.Warn("fencelock: renewals fail; trying until the leases end", "leases", unanswered, "err", failure)
+		} else {
+			c.log.Info("fencelock: renewals succeed again")
+		}
+	}
+}
+
+// renewed takes in the answer to a renewal. Only a definite answer ends the
+// lease; silence leaves that to the deadline.
+func (l *Lease) renewed(r driver.Renewal) {
+	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
+		l.lose(r.Err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewErr = r.Err
+	// Ensure and the renewal may overlap: the later Start counts, in whichever
+	// order the answers come. If the lease has ended meanwhile this changes
+	// nothing that matters: renewing stops, and Unlock, or the TTL, frees what the
+	// server has just extended.
+	if r.Err == nil && r.Start.After(l.grant.Start) {
+		l.grant.Start, l.grant.TTL = r.Start, r.TTL
+	}
+}
+
+// current returns the grant, and whether the lease is held.
+func (l *Lease) current() (driver.Grant, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.grant, l.err == nil
+}
+
+func (l *Lease) ttl() time.Duration {
+	g, _ := l.current()
+	return g.TTL
+}
+
+// nextRenewal says when to renew: a third of the TTL after the last success,
+// soon after a failure.
+func (l *Lease) nextRenewal() (due time.Time, held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renewErr != nil {
+		return time.Now().Add(jitter(renewEvery(l.grant.TTL) / 8)), l.err == nil
+	}
+	return l.grant.Start.Add(renewEvery(l.grant.TTL)), l.err == nil
+}
+
+// leaseHeap is a heap of leases, the first to be renewed on top.
+type leaseHeap []*Lease
+
+func (h leaseHeap) Len() int           { return len(h) }
+func (h leaseHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h leaseHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *leaseHeap) Push(x any) {
+	l := x.(*Lease)
+	l.index = len(*h)
+	*h = append(*h, l)
+}
+
+func (h *leaseHeap) Pop() any {
+	old := *h
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	l.index = -1
+	return l
+}
