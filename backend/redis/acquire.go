@@ -1,0 +1,143 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// handle is Grant.Handle.
+type handle struct {
+	// late says that a copy of a request of this owner may still be on its way,
+	// so that Release must keep the owner out.
+	late bool
+}
+
+// errReleased is what Acquire returns for an owner that has been released.
+var errReleased = errors.New("redis: this attempt has been released")
+
+// Acquire asks once; if the lock is held and req.Wait is set, it waits in the
+// server's queue for the push that says that it was granted. Each third of the
+// TTL it asks again, which confirms its place, finds a grant whose push was lost,
+// and hands the lock on if its holder died.
+//
+// When may a push be trusted without asking? The server counts the TTL of a
+// pushed grant from the moment of the hand-over, and the push does not say when
+// that was. It was after the last request that was answered "waiting", for that
+// answer was given before the hand-over; so the send time of that request is a
+// safe Start. Before any such answer, the send time of the first request is, if
+// the owner had never asked before (Retry is false). Otherwise the push may tell
+// of an older hand-over, and is taken as a hint to ask.
+func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	mode := "try"
+	var w *waiter
+	if req.Wait {
+		mode = "wait"
+		if req.Retry {
+			mode = "again"
+		}
+		w = b.pushes.register(req.Owner)
+		defer b.pushes.forget(req.Owner)
+	}
+	keys := b.scriptKeys(req.Key, req.Owner)
+	late := req.Retry || b.retries
+
+	var confirmed time.Time // a safe Start for a push; zero while there is none
+	for first := true; ; first = false {
+		sent := time.Now()
+		if first && !req.Retry {
+			confirmed = sent
+		}
+		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, keys,
+			req.Owner, b.channel, req.TTL.Milliseconds(), mode, req.Meta)
+		mode = "again"
+		if err != nil && !errors.Is(err, goredis.Nil) {
+			// The answer was lost; but the news may have come the other way.
+			if token, ok := w.pushed(); ok && !confirmed.IsZero() {
+				return b.granted(req, token, confirmed, true)
+			}
+			return driver.Grant{}, fault(ctx, err)
+		}
+		var left time.Duration // of the lease in the way, if we are the first in the queue
+		switch r := reply.(type) {
+		case nil:
+			return driver.Grant{}, errReleased
+		case string:
+			return b.granted(req, r, sent, late)
+		case int64:
+			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
+		case []any:
+			var isFirst bool
+			if isFirst, left, err = parseWaiting(r); err != nil {
+				return driver.Grant{}, err
+			}
+			confirmed = sent
+			left = nextConfirm(req.TTL, isFirst, left)
+		default:
+			return driver.Grant{}, fmt.Errorf("redis: unexpected reply %T to acquire", reply)
+		}
+
+		next := time.NewTimer(left)
+		select {
+		case token := <-w.push:
+			next.Stop()
+			return b.granted(req, token, confirmed, late)
+		case <-w.ask: // the subscription was interrupted, and a push may be lost
+		case <-next.C:
+		case <-b.closing.Done():
+			next.Stop()
+			return driver.Grant{}, fmt.Errorf("%w: %w", driver.ErrUnavailable, goredis.ErrClosed)
+		case <-ctx.Done():
+			next.Stop()
+			// A push that comes at this moment is lost with us: the core releases
+			// the owner, and with it a grant that it may have got.
+			return driver.Grant{}, context.Cause(ctx)
+		}
+		next.Stop()
+	}
+}
+
+// nextConfirm is how long a waiter may stay silent: a third of its TTL at most,
+// with jitter so that waiters that came together do not ask together. The first
+// in the queue also asks when the lease in its way ends, for then the holder may
+// have died and nobody else would notice.
+func nextConfirm(ttl time.Duration, isFirst bool, left time.Duration) time.Duration {
+	third := ttl / 3
+	pause := third - rand.N(third/8+1)
+	if isFirst {
+		pause = min(pause, left+time.Millisecond)
+	}
+	return pause
+}
+
+// granted makes the Grant of a token.
+func (b *backend) granted(req driver.Request, token string, start time.Time, late bool) (driver.Grant, error) {
+	t, err := fencing.Parse(token)
+	if err != nil {
+		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
+	}
+	return driver.Grant{
+		Key: req.Key, Owner: req.Owner, Token: t,
+		Start: start, TTL: req.TTL,
+		Lost:   b.pushes.hold(req.Owner, req.Key, req.TTL),
+		Handle: handle{late: late},
+	}, nil
+}
+
+func parseWaiting(r []any) (isFirst bool, left time.Duration, err error) {
+	if len(r) == 2 {
+		first, ok1 := r[0].(int64)
+		ms, ok2 := r[1].(int64)
+		if ok1 && ok2 {
+			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, nil
+		}
+	}
+	return false, 0, fmt.Errorf("redis: unexpected reply %v to acquire", r)
+}

@@ -1,0 +1,63 @@
+-- Takes the lock for an owner, or its place in the queue; or confirms either.
+-- ARGV  1 owner  2 client (its channel)  3 ttl in ms
+--       4 "try", "wait", or "again" if the owner has asked before and waits
+--       5 meta
+-- Returns the token (a string) if the owner holds the lock now,
+--         {first, ms} if it waits: 1 if it is the first, what is left of the lease,
+--         ms (a number) if another holds it and the owner does not wait,
+--         nil if the owner was released.
+
+local owner, client, ttl, mode, meta = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+
+local function leave_queue()
+  if redis.call('HDEL', WAITERS, owner) == 1 then redis.call('ZREM', QUEUE, owner) end
+end
+
+if not v[1] then
+  -- Free. While somebody waits the key is kept alive, so nobody does; or it was
+  -- deleted behind our back, and then order is lost, but not exclusion: a waiter
+  -- that lives joins the queue again when it confirms.
+  leave_queue()
+  return grant(owner, client, ttl, meta)
+end
+
+local lock = parse_lock(v[1])
+if lock.owner == owner and not lock.over then
+  -- Asked again, since a reply or a push was lost. The same grant, from now.
+  extend(LOCK, lock, ttl)
+  return lock.token
+end
+
+local left = 0
+if not lock.over then left = lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK) end
+
+if mode == 'try' then
+  if not lock.over then return left end
+  -- The lease has ended, and the lock belongs to whoever waits and lives.
+  for _, w in ipairs(redis.call('HVALS', WAITERS)) do
+    if tonumber(string.match(w, '^%S+')) > now then return 0 end
+  end
+  redis.call('DEL', QUEUE, WAITERS)
+  return grant(owner, client, ttl, meta)
+end
+
+-- Join the queue, or stay in it.
+if not redis.call('ZSCORE', QUEUE, owner) then
+  local tail = redis.call('ZRANGE', QUEUE, -1, -1, 'WITHSCORES')
+  redis.call('ZADD', QUEUE, (tonumber(tail[2] or 0)) + 1, owner)
+end
+redis.call('HSET', WAITERS, owner, string.format('%.0f', now + ttl) .. ' ' .. client .. ' ' .. ttl .. ' ' .. meta)
+outlive(QUEUE, ttl)
+outlive(WAITERS, ttl)
+
+if lock.over then
+  local winner, token = hand_over()
+  if winner == owner then return token end
+  left = parse_lock(redis.call('GET', LOCK)).lapse - now
+else
+  if not lock.lapse then
+    redis.call('SET', LOCK, pack_lock(lock.owner, lock.client, lock.token, lock.ttl, now + left, lock.meta), 'KEEPTTL')
+  end
+  outlive(LOCK, redis.call('PTTL', QUEUE))
+end
+return { redis.call('ZRANK', QUEUE, owner) == 0 and 1 or 0, left }

@@ -1,0 +1,101 @@
+-- What the scripts share.
+--
+-- KEYS  1 LOCK  string, the grant: "owner client token ttl lapse meta". Its own
+--               expiry is the lease's while nobody waits; lapse is "-" then. While
+--               somebody waits, lapse is the server time in ms at which the lease
+--               ends, and the key outlives it, so that whoever comes first after
+--               that sees that there is a queue.
+--       2 LAST  string, the last token granted in this shard
+--       3 TOMB  string, there if the owner was released
+--
+-- Two more keys of a lock are named after LOCK, in the same hash slot, instead of
+-- being passed: only a lock that is waited for has them, and passing them costs
+-- the others a fifth of the script's time.
+--       QUEUE   sorted set, owners that wait, by arrival
+--       WAITERS hash, owner -> "deadline client ttl meta"; a waiter that has not
+--               confirmed by its deadline, in server time in ms, is dead
+--
+-- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
+-- them into 1e+14.
+
+local LOCK, LAST, TOMB = KEYS[1], KEYS[2], KEYS[3]
+local QUEUE, WAITERS = string.sub(LOCK, 1, -2) .. 'q', string.sub(LOCK, 1, -2) .. 'w'
+
+local now_us
+do
+  local t = redis.call('TIME')
+  now_us = t[1] * 1000000 + t[2]
+end
+local now = math.floor(now_us / 1000)
+
+local function pack_lock(owner, client, token, ttl, lapse, meta)
+  return owner .. ' ' .. client .. ' ' .. token .. ' ' .. ttl .. ' '
+    .. (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. meta
+end
+
+local function parse_lock(v)
+  local owner, client, token, ttl, lapse, meta = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  lapse = tonumber(lapse)
+  return {
+    owner = owner, client = client, token = token, ttl = tonumber(ttl), lapse = lapse, meta = meta,
+    over = lapse ~= nil and lapse <= now, -- the lease has ended though the key is there
+  }
+end
+
+-- outlive makes a key last for ms from now, at least.
+local function outlive(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+
+-- extend gives the lease of a lock that is held ttl from now. Times are cut to
+-- whole ms, and a lease must not end early: hence one more.
+local function extend(key, lock, ttl)
+  if lock.lapse then
+    redis.call('SET', key, pack_lock(lock.owner, lock.client, lock.token, ttl, now + ttl + 1, lock.meta), 'KEEPTTL')
+    outlive(key, ttl + 1)
+  else
+    redis.call('PEXPIRE', key, ttl + 1)
+  end
+end
+
+-- grant gives the lock to an owner and returns the token: greater than the last
+-- one, and never below the clock, so that tokens keep rising when the counter was
+-- lost with the server's data.
+local function grant(owner, client, ttl, meta)
+  local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
+  redis.call('SET', LAST, token)
+  local lapse, life = nil, ttl + 1
+  local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
+  if queue_life >= 0 then
+    lapse, life = now + life, math.max(life, queue_life)
+  end
+  redis.call('SET', LOCK, pack_lock(owner, client, token, ttl, lapse, meta), 'PX', life)
+  return token
+end
+
+-- next_waiter takes the first living waiter off the queue.
+local function next_waiter()
+  while true do
+    local owner = redis.call('ZPOPMIN', QUEUE)[1]
+    if not owner then return nil end
+    local v = redis.call('HGET', WAITERS, owner)
+    redis.call('HDEL', WAITERS, owner)
+    if v then
+      local deadline, client, ttl, meta = string.match(v, '^(%S+) (%S+) (%S+) (.*)$')
+      if tonumber(deadline) > now then return owner, client, tonumber(ttl), meta end
+    end
+  end
+end
+
+-- hand_over grants the lock to the next waiter and pushes the news to its client,
+-- or frees it. It returns the new owner and its token, or nil.
+local function hand_over()
+  local owner, client, ttl, meta = next_waiter()
+  if not owner then
+    redis.call('DEL', LOCK)
+    return nil
+  end
+  local token = grant(owner, client, ttl, meta)
+  redis.call('PUBLISH', client, 'granted ' .. owner .. ' ' .. token)
+  return owner, token
+end
