@@ -56,7 +56,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			confirmed = sent
 		}
 		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, keys,
-			req.Owner, b.channel, req.TTL.Milliseconds(), mode, req.Meta)
+			req.Owner, b.channel, serverTTL(req.TTL), mode, req.Meta)
 		mode = "again"
 		if err != nil && !errors.Is(err, goredis.Nil) {
 			// The answer was lost; but the news may have come the other way.

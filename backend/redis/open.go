@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -76,7 +77,7 @@ type backend struct {
 	namespace string
 	channel   string // of this client: where pushes for it come
 	info      driver.Info
-	pipe      pipe
+	pipe      *pipe
 	pushes    *pushes
 
 	closing   context.Context // done when Close begins
@@ -119,7 +120,7 @@ func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, 
 			Warnings:  warnings,
 		},
 	}
-	b.pipe.client = client
+	b.pipe = newPipe(client)
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	if b.pushes, err = subscribe(ctx, b); err != nil {
 		b.beginStop()
@@ -142,6 +143,10 @@ func (b *backend) Close() error {
 	})
 	return b.closeErr
 }
+
+// serverTTL is a TTL as the scripts take it, in ms. They cut the time to whole ms,
+// and a lease must not end early there: hence one more.
+func serverTTL(ttl time.Duration) string { return strconv.FormatInt(ttl.Milliseconds()+1, 10) }
 
 // requestTimeout bounds one request about a lease of this TTL.
 func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }

@@ -18,16 +18,20 @@ import (
 // time; see docs/decisions.
 type pipe struct {
 	client *goredis.Client
+	wake   sync.Cond // of mu: there is work for a sender that sleeps, or the end
 
-	mu      sync.Mutex
-	queue   []*request
-	senders int
-	closed  bool
-	idle    sync.WaitGroup // counts senders
+	mu       sync.Mutex
+	queue    []*request
+	senders  int // goroutines
+	sleeping int // of them
+	closed   bool
+	running  sync.WaitGroup // counts senders
 }
 
-// How many senders there may be: many while callers are few, so that none waits
-// for another; few when they are many, so that each takes many along.
+// At most manySenders goroutines send, from the first time that they are needed
+// until close; they sleep while there is nothing to do, since a goroutine begun
+// for each command would grow its stack anew each time. While a crowd waits, only
+// fewSenders of them work, so that each takes many commands along.
 const (
 	manySenders = 8
 	fewSenders  = 2
@@ -42,6 +46,12 @@ type request struct {
 	done    chan struct{}
 }
 
+func newPipe(client *goredis.Client) *pipe {
+	p := &pipe{client: client}
+	p.wake.L = &p.mu
+	return p
+}
+
 // do sends a command and waits for its reply, or until ctx ends; what is under
 // way then goes on for up to timeout, and its outcome is not known.
 func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd goredis.Cmder) error {
@@ -52,9 +62,14 @@ func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd goredis.Cmder)
 		return goredis.ErrClosed
 	}
 	p.queue = append(p.queue, r)
-	if p.senders < p.limit() {
+	switch {
+	case p.senders-p.sleeping >= p.limit():
+		// One that works takes it next.
+	case p.sleeping > 0:
+		p.wake.Signal()
+	default:
 		p.senders++
-		p.idle.Add(1)
+		p.running.Add(1)
 		go p.run()
 	}
 	p.mu.Unlock()
@@ -74,19 +89,25 @@ func (p *pipe) limit() int {
 	return manySenders
 }
 
-// run sends what is queued until there is nothing, or too many do the same.
+// run sends what is queued, until close.
 func (p *pipe) run() {
-	defer p.idle.Done()
+	defer p.running.Done()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for {
-		p.mu.Lock()
-		if len(p.queue) == 0 || p.senders > p.limit() && len(p.queue) > 0 && p.senders > 1 {
-			p.senders--
-			p.mu.Unlock()
-			return
+		// A sender too many sleeps; one at least works, as limit is never below 1.
+		for !p.closed && (len(p.queue) == 0 || p.senders-p.sleeping > p.limit()) {
+			p.sleeping++
+			p.wake.Wait()
+			p.sleeping--
+		}
+		if len(p.queue) == 0 {
+			return // closed
 		}
 		batch := p.take()
 		p.mu.Unlock()
 		p.exchange(batch)
+		p.mu.Lock()
 	}
 }
 
@@ -136,8 +157,9 @@ func (p *pipe) exchange(batch []*request) {
 func (p *pipe) close() {
 	p.mu.Lock()
 	p.closed = true
+	p.wake.Broadcast()
 	p.mu.Unlock()
-	p.idle.Wait()
+	p.running.Wait()
 }
 
 // deadline is a context that only has a deadline, which is all that go-redis

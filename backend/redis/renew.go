@@ -28,7 +28,7 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 	timeout := requestTimeout(grants[0].TTL)
 	for i, g := range grants {
 		keys[i] = b.lockKey(g.Key)
-		args = append(args, g.Owner, g.TTL.Milliseconds())
+		args = append(args, g.Owner, serverTTL(g.TTL))
 		timeout = min(timeout, requestTimeout(g.TTL))
 	}
 	start := time.Now()

@@ -56,7 +56,7 @@ if lock.over then
   left = parse_lock(redis.call('GET', LOCK)).lapse - now
 else
   if not lock.lapse then
-    redis.call('SET', LOCK, pack_lock(lock.owner, lock.client, lock.token, lock.ttl, now + left, lock.meta), 'KEEPTTL')
+    redis.call('SET', LOCK, pack_lock(now + left, lock.owner, lock.client, lock.token, lock.ttl, lock.meta), 'KEEPTTL')
   end
   outlive(LOCK, redis.call('PTTL', QUEUE))
 end

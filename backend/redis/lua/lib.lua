@@ -1,6 +1,6 @@
 -- What the scripts share.
 --
--- KEYS  1 LOCK  string, the grant: "owner client token ttl lapse meta". Its own
+-- KEYS  1 LOCK  string, the grant: "lapse owner client token ttl meta". Its own
 --               expiry is the lease's while nobody waits; lapse is "-" then. While
 --               somebody waits, lapse is the server time in ms at which the lease
 --               ends, and the key outlives it, so that whoever comes first after
@@ -16,7 +16,8 @@
 --               confirmed by its deadline, in server time in ms, is dead
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
--- them into 1e+14.
+-- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
+-- since times are cut to whole ms here and a lease must not end early.
 
 local LOCK, LAST, TOMB = KEYS[1], KEYS[2], KEYS[3]
 local QUEUE, WAITERS = string.sub(LOCK, 1, -2) .. 'q', string.sub(LOCK, 1, -2) .. 'w'
@@ -28,13 +29,13 @@ do
 end
 local now = math.floor(now_us / 1000)
 
-local function pack_lock(owner, client, token, ttl, lapse, meta)
-  return owner .. ' ' .. client .. ' ' .. token .. ' ' .. ttl .. ' '
-    .. (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. meta
+local function pack_lock(lapse, owner, client, token, ttl, meta)
+  return (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. owner .. ' ' .. client .. ' ' .. token .. ' '
+    .. ttl .. ' ' .. meta
 end
 
 local function parse_lock(v)
-  local owner, client, token, ttl, lapse, meta = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  local lapse, owner, client, token, ttl, meta = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
   lapse = tonumber(lapse)
   return {
     owner = owner, client = client, token = token, ttl = tonumber(ttl), lapse = lapse, meta = meta,
@@ -47,14 +48,13 @@ local function outlive(key, ms)
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
 end
 
--- extend gives the lease of a lock that is held ttl from now. Times are cut to
--- whole ms, and a lease must not end early: hence one more.
+-- extend gives the lease of a lock that is held ttl from now.
 local function extend(key, lock, ttl)
   if lock.lapse then
-    redis.call('SET', key, pack_lock(lock.owner, lock.client, lock.token, ttl, now + ttl + 1, lock.meta), 'KEEPTTL')
-    outlive(key, ttl + 1)
+    redis.call('SET', key, pack_lock(now + ttl, lock.owner, lock.client, lock.token, ttl, lock.meta), 'KEEPTTL')
+    outlive(key, ttl)
   else
-    redis.call('PEXPIRE', key, ttl + 1)
+    redis.call('PEXPIRE', key, ttl)
   end
 end
 
@@ -64,12 +64,12 @@ end
 local function grant(owner, client, ttl, meta)
   local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
   redis.call('SET', LAST, token)
-  local lapse, life = nil, ttl + 1
+  local lapse, life = nil, ttl
   local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
   if queue_life >= 0 then
     lapse, life = now + life, math.max(life, queue_life)
   end
-  redis.call('SET', LOCK, pack_lock(owner, client, token, ttl, lapse, meta), 'PX', life)
+  redis.call('SET', LOCK, pack_lock(lapse, owner, client, token, ttl, meta), 'PX', life)
   return token
 end
 
