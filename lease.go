@@ -131,8 +131,8 @@ func (l *Lease) Context(parent context.Context) context.Context {
 	return ctx
 }
 
-// onDeadline runs when the deadline timer fires. Renewals move the deadline, not
-// the timer, so it may be early.
+// onDeadline runs when the deadline timer fires. It may be early, when a renewal
+// was confirmed at the same moment.
 func (l *Lease) onDeadline() {
 	l.mu.Lock()
 	left := time.Until(trustedUntil(l.grant))

@@ -216,6 +216,9 @@ func (l *Lease) renewed(r driver.Renewal) {
 	// server has just extended.
 	if r.Err == nil && r.Start.After(l.grant.Start) {
 		l.grant.Start, l.grant.TTL = r.Start, r.TTL
+		if l.err == nil {
+			l.deadline.Reset(time.Until(trustedUntil(l.grant)))
+		}
 	}
 }
 
