@@ -128,7 +128,8 @@ type Request struct {
 	Wait bool
 
 	// Retry says that an earlier request of this Owner ended without an answer,
-	// and may still be under way.
+	// and may still be under way. Without it, and once its own requests have been
+	// answered, a backend knows that no packet of this Owner can be late.
 	Retry bool
 }
 

@@ -44,7 +44,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			mode = "again"
 		}
 		w = b.pushes.register(req.Owner)
-		defer b.pushes.forget(req.Owner)
+		defer b.pushes.forget(req.Owner, w)
 	}
 	keys := b.scriptKeys(req.Key, req.Owner)
 	late := req.Retry || b.retries
@@ -65,7 +65,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			}
 			return driver.Grant{}, fault(ctx, err)
 		}
-		var left time.Duration // of the lease in the way, if we are the first in the queue
+		var pause time.Duration // until we ask again
 		switch r := reply.(type) {
 		case nil:
 			return driver.Grant{}, errReleased
@@ -74,17 +74,17 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
-			var isFirst bool
-			if isFirst, left, err = parseWaiting(r); err != nil {
+			isFirst, ahead, err := parseWaiting(r)
+			if err != nil {
 				return driver.Grant{}, err
 			}
 			confirmed = sent
-			left = nextConfirm(req.TTL, isFirst, left)
+			pause = nextConfirm(req.TTL, isFirst, ahead)
 		default:
 			return driver.Grant{}, fmt.Errorf("redis: unexpected reply %T to acquire", reply)
 		}
 
-		next := time.NewTimer(left)
+		next := time.NewTimer(pause)
 		select {
 		case token := <-w.push:
 			next.Stop()
@@ -104,15 +104,21 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 }
 
-// nextConfirm is how long a waiter may stay silent: a third of its TTL at most,
-// with jitter so that waiters that came together do not ask together. The first
-// in the queue also asks when the lease in its way ends, for then the holder may
-// have died and nobody else would notice.
-func nextConfirm(ttl time.Duration, isFirst bool, left time.Duration) time.Duration {
-	third := ttl / 3
-	pause := third - rand.N(third/8+1)
+// nextConfirm is how long a waiter may stay silent: a third of its TTL, less some
+// jitter so that waiters that came together do not ask together.
+//
+// The first in the queue also asks when the lease in its way ends (ahead), for
+// its holder may have died, and nobody else would notice. The others ask within a
+// third of the TTL of the waiter before them (ahead), for that one may have died:
+// then it is given the lock all the same, and whoever has become the first must
+// know it before that lease ends.
+func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Duration {
+	if !isFirst {
+		ttl = min(ttl, ahead)
+	}
+	pause := ttl/3 - rand.N(ttl/24+1)
 	if isFirst {
-		pause = min(pause, left+time.Millisecond)
+		pause = min(pause, ahead+time.Millisecond)
 	}
 	return pause
 }
@@ -131,7 +137,7 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 	}, nil
 }
 
-func parseWaiting(r []any) (isFirst bool, left time.Duration, err error) {
+func parseWaiting(r []any) (isFirst bool, ahead time.Duration, err error) {
 	if len(r) == 2 {
 		first, ok1 := r[0].(int64)
 		ms, ok2 := r[1].(int64)

@@ -127,6 +127,7 @@ func (p *pushes) verify() {
 	}
 }
 
+// register begins to listen for the push to an owner.
 func (p *pushes) register(owner string) *waiter {
 	w := &waiter{push: make(chan string, 1), ask: make(chan struct{}, 1)}
 	p.mu.Lock()
@@ -135,10 +136,13 @@ func (p *pushes) register(owner string) *waiter {
 	return w
 }
 
-func (p *pushes) forget(owner string) {
+// forget ends that, unless a later Acquire of the same owner has taken over.
+func (p *pushes) forget(owner string, w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.waiting, owner)
+	if p.waiting[owner] == w {
+		delete(p.waiting, owner)
+	}
 }
 
 // pushed returns the token that was pushed, if one was. A nil waiter has none.

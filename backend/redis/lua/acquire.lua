@@ -3,7 +3,8 @@
 --       4 "try", "wait", or "again" if the owner has asked before and waits
 --       5 meta
 -- Returns the token (a string) if the owner holds the lock now,
---         {first, ms} if it waits: 1 if it is the first, what is left of the lease,
+--         {1, ms} if it is the first that waits: what is left of the lease in its way,
+--         {0, ms} if it waits behind others: the ttl of the one before it,
 --         ms (a number) if another holds it and the owner does not wait,
 --         nil if the owner was released.
 
@@ -60,4 +61,7 @@ else
   end
   outlive(LOCK, redis.call('PTTL', QUEUE))
 end
-return { redis.call('ZRANK', QUEUE, owner) == 0 and 1 or 0, left }
+local rank = redis.call('ZRANK', QUEUE, owner)
+if rank == 0 then return { 1, left } end
+local ahead = redis.call('HGET', WAITERS, redis.call('ZRANGE', QUEUE, rank - 1, rank - 1)[1])
+return { 0, ahead and tonumber(string.match(ahead, '^%S+ %S+ (%S+)')) or ttl }
