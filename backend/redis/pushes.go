@@ -28,8 +28,9 @@ type pushes struct {
 
 // waiter is an Acquire that waits.
 type waiter struct {
-	push chan string   // the token; capacity 1
-	ask  chan struct{} // ask the server now; capacity 1
+	push  chan string   // the token; capacity 1
+	ask   chan struct{} // ask the server now; capacity 1
+	older *waiter       // another Acquire of the same owner, not ended yet
 }
 
 // held is a grant whose loss the server may tell.
@@ -83,7 +84,7 @@ func (p *pushes) take(payload string) {
 	switch verb {
 	case "granted":
 		// An owner that is not there has been cancelled; its release is under way.
-		if w := p.waiting[owner]; w != nil {
+		for w := p.waiting[owner]; w != nil; w = w.older {
 			select {
 			case w.push <- token:
 			default: // pushed already
@@ -100,9 +101,11 @@ func (p *pushes) askAgain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.waiting {
-		select {
-		case w.ask <- struct{}{}:
-		default:
+		for ; w != nil; w = w.older {
+			select {
+			case w.ask <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -132,16 +135,28 @@ func (p *pushes) register(owner string) *waiter {
 	w := &waiter{push: make(chan string, 1), ask: make(chan struct{}, 1)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w.older = p.waiting[owner]
 	p.waiting[owner] = w
 	return w
 }
 
-// forget ends that, unless a later Acquire of the same owner has taken over.
+// forget ends that.
 func (p *pushes) forget(owner string, w *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.waiting[owner] == w {
+	first := p.waiting[owner]
+	if first == w {
+		first = w.older
+	}
+	for other := first; other != nil; other = other.older {
+		if other.older == w {
+			other.older = w.older
+		}
+	}
+	if first == nil {
 		delete(p.waiting, owner)
+	} else {
+		p.waiting[owner] = first
 	}
 }
 
