@@ -144,6 +144,9 @@ func (p *persistent) Acquire(ctx context.Context, req driver.Request) (driver.Gr
 	for {
 		g, err := p.Backend.Acquire(ctx, req)
 		if !p.goesOn(ctx, err) {
+			if err != nil && ctx.Err() != nil {
+				err = ctx.Err()
+			}
 			return g, err
 		}
 		req.Retry = true

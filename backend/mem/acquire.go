@@ -1,0 +1,103 @@
+package mem
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// errReleased is what a call gets that comes after its owner was released.
+var errReleased = fmt.Errorf("%w: owner was released", driver.ErrNotHeld)
+
+// Acquire asks, waits for its turn, and asks again: the second question finds
+// the grant, or that the owner was released, or, if this goroutine slept through
+// a whole lease, that there is a place to take anew. So a grant is alive when it
+// is returned.
+//
+// A turn may come at the moment at which ctx ends. If the turn comes first but
+// ctx is seen first, the grant stays with the owner, and the Release that follows
+// every failed Acquire hands it on. If ctx ends first but the turn is seen first,
+// the caller gets a grant, and the next use of its ctx tells it the rest. In
+// neither order is the key left with nobody to release it.
+func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	for {
+		g, place, err := b.ask(ctx, req)
+		if place == nil {
+			return g, err
+		}
+		select {
+		case <-place.turn:
+			if b.leave(req.Key, place) {
+				return driver.Grant{}, errReleased
+			}
+			continue
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-b.closed:
+			err = errClosed
+		}
+		b.leave(req.Key, place)
+		return driver.Grant{}, err
+	}
+}
+
+// ask returns the grant, or the owner's place in the queue with this call
+// counted as an asker.
+func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *claim, error) {
+	if err := b.usable(ctx); err != nil {
+		return driver.Grant{}, nil, err
+	}
+	s := b.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	id := b.id(req.Key)
+	l := s.lines[id]
+	if l == nil {
+		l = &line{space: s, id: id} // settle enters it in the space if it is put to use
+	}
+	l.settle(now)
+	if c := l.held(req.Owner, 0); c != nil {
+		return c.asGrant(req.Key), nil, nil
+	}
+	place := l.place(req.Owner)
+	switch {
+	case place == nil && s.dead.has(req.Owner):
+		return driver.Grant{}, nil, errReleased
+	case l.holder != nil && !req.Wait:
+		return driver.Grant{}, nil, &driver.HeldError{}
+	case place == nil:
+		place = &claim{owner: req.Owner, meta: req.Meta, ttl: req.TTL, turn: make(chan struct{})}
+		l.queue = append(l.queue, place)
+	}
+	place.askers++
+	l.settle(now)
+	if l.holder == place {
+		place.askers--
+		return place.asGrant(req.Key), nil, nil
+	}
+	return driver.Grant{}, place, nil
+}
+
+// leave takes the call's name off a place, and reports whether its owner was
+// released meanwhile. The last one to leave starts the clock of a place that
+// still waits; a grant has its own.
+func (b *backend) leave(key string, c *claim) (released bool) {
+	s := b.space
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.askers--
+	l := s.lines[b.id(key)]
+	if c.askers == 0 && l != nil && l.place(c.owner) == c {
+		now := time.Now()
+		c.until = now.Add(c.ttl)
+		l.settle(now)
+	}
+	return c.released
+}
+
+func (c *claim) asGrant(key string) driver.Grant {
+	return driver.Grant{Key: key, Owner: c.owner, Token: c.token, Start: c.start, TTL: c.ttl, Lost: c.lost}
+}

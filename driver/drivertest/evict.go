@@ -1,0 +1,58 @@
+package drivertest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var evictRules = []Rule{{
+	Name: "Evict",
+	Sentence: "Evict ends whatever grant the key has: the next waiter gets the lock, the holder's next Renew says " +
+		"ErrNotHeld, and its Lost is done if it has one; ErrNotHeld when nobody holds the key.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		if err := b.Evict(r.soon(), key); !errors.Is(err, driver.ErrNotHeld) {
+			r.Errorf("Evict of a free key = %v, want ErrNotHeld", err)
+		}
+		g := r.lock(a, key)
+		r.notLost(g, "it is held")
+		w := r.wait(b, key)
+		r.queued(a, key, 1)
+		r.notLost(g, "somebody waits")
+		r.evict(b, key)
+		next := r.granted(w, r.slack, "the holder was evicted")
+		r.lost(a, g, "a grant that was evicted")
+		r.nothing(a, g, "a grant that was evicted")
+		r.toldLost(g, "it was evicted")
+		r.held(b, next, "the one before it was evicted")
+		r.notLost(next, "the one before it was evicted")
+		r.evict(a, key) // a client may evict the grant of another, or its own
+		r.free(b, key, r.slack)
+		r.toldLost(next, "it was evicted")
+		r.lost(b, next, "a grant that was evicted")
+		if err := a.Evict(r.soon(), key); !errors.Is(err, driver.ErrNotHeld) {
+			r.Errorf("Evict of a key whose holder was evicted = %v, want ErrNotHeld", err)
+		}
+	},
+}}
+
+func (r *rig) evict(b driver.Backend, key string) {
+	if err := b.Evict(r.soon(), key); err != nil {
+		r.Errorf("Evict of a key that is held: %v", err)
+	}
+}
+
+func (r *rig) notLost(g driver.Grant, why string) {
+	if g.Lost != nil && g.Lost.Err() != nil && time.Now().Before(ends(g)) {
+		r.Errorf("Grant.Lost is done although %s", why)
+	}
+}
+
+func (r *rig) toldLost(g driver.Grant, why string) {
+	if g.Lost != nil && !r.until(r.slack, func() bool { return g.Lost.Err() != nil }) {
+		r.Errorf("Grant.Lost is not done although %s", why)
+	}
+}

@@ -1,0 +1,80 @@
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/pprof"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var goroutineRules = []Rule{{
+	Name:     "NoGoroutineLeaks",
+	Sentence: "A backend leaks no goroutine past Close, nor with each wait that was cancelled.",
+	check: func(r *rig) {
+		r.exercise(r.client()) // what a library starts once and keeps is started now
+		label := "goroutines/" + newOwner()
+		during := make(chan int)
+		end := make(chan struct{})
+		go pprof.Do(r.Context(), pprof.Labels("drivertest", label), func(context.Context) {
+			defer close(end)
+			b := r.h.New(r.recorder)
+			defer b.Close()
+			r.exercise(b)
+			during <- labelled(label)
+			for range 20 {
+				r.exercise(b)
+			}
+			during <- labelled(label)
+		})
+		var before, after int
+		for _, n := range []*int{&before, &after} {
+			select {
+			case *n = <-during:
+			case <-end:
+				return // a failure that has been told
+			}
+		}
+		<-end
+		if after > before+10 {
+			r.Errorf("%d goroutines after one cancelled wait, %d after twenty more", before, after)
+		}
+		if !r.until(r.slack, func() bool { return labelled(label) == 0 }) {
+			r.Errorf("%d goroutines are left after Close:\n%s", labelled(label), goroutines())
+		}
+	},
+}}
+
+// exercise takes a lock, loses one, and cancels a wait.
+func (r *rig) exercise(b driver.Backend) {
+	key := r.key()
+	g := r.lock(b, key)
+	r.taken(b, key, "held")
+	w := r.wait(b, key)
+	r.queued(b, key, 1)
+	r.abandon(w)
+	r.nothing(b, driver.Grant{Key: key, Owner: w.req.Owner}, "a waiter")
+	r.release(b, g)
+}
+
+// labelled counts the goroutines that were started under a label. Unlike
+// runtime.NumGoroutine it is not disturbed by what else goes on in the process.
+func labelled(label string) (n int) {
+	_, groups, _ := bytes.Cut(goroutines(), []byte("\n")) // the first line is a title
+	for _, group := range bytes.Split(groups, []byte("\n\n")) {
+		if bytes.Contains(group, []byte(label)) {
+			var count int
+			if _, err := fmt.Sscanf(string(group), "%d @", &count); err == nil {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+func goroutines() []byte {
+	var buf bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&buf, 1)
+	return buf.Bytes()
+}

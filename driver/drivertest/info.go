@@ -1,0 +1,23 @@
+package drivertest
+
+import "github.com/fencelock/fencelock/driver"
+
+var infoRules = []Rule{{
+	Name:     "Info",
+	Sentence: "Info never changes over a Backend's life, and is what the harness wants.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		for range 2 {
+			for _, c := range []driver.Backend{a, b} {
+				got, want := c.Info(), r.h.Want
+				if got.Name != want.Name || got.Guarantee != want.Guarantee || got.Features != want.Features ||
+					got.MinTTL != want.MinTTL || got.MaxTTL != want.MaxTTL {
+					r.Errorf("Info is %+v, want %+v", got, want)
+				}
+			}
+			key := r.key()
+			r.release(a, r.lock(a, key))
+			r.release(b, r.lock(b, key))
+		}
+	},
+}}

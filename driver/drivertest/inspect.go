@@ -1,0 +1,73 @@
+package drivertest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var inspectRules = []Rule{{
+	Name:     "Inspect",
+	Sentence: "Inspect tells who holds a key; a key that nobody holds gives the zero Status and nil.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		r.free(a, key, 0)
+		g := r.lock(a, key)
+		r.shows(b, g, r.Name(), 0)
+		w := r.wait(b, key)
+		r.queued(a, key, 1)
+		if n := r.inspect(a, key).Waiters; n < 0 && r.h.Want.Features.Has(driver.Fair) {
+			r.Errorf("a fair server knows its queue, but Waiters is %d", n)
+		}
+		r.shows(b, g, r.Name(), 1)
+		r.release(a, g)
+		g = r.granted(w, r.slack, "released")
+		r.shows(a, g, r.Name(), 0)
+		r.release(b, g)
+		r.free(a, key, r.slack)
+		r.free(b, key, r.slack)
+	},
+}, {
+	Name:     "MetaIsShown",
+	Sentence: "Inspect shows the Meta of the holder's request: any UTF-8 up to MaxMetaLen bytes, possibly empty.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		for _, meta := range []string{
+			"", "host-1/4711 worker", `{"pid":1,"q":"\"'"}`, "Zürich 東京 🔒", "two\nlines\ttab\x00nul\r", "100%d {a} * \\",
+			strings.Repeat("m", driver.MaxMetaLen),
+		} {
+			key := r.key()
+			req := r.request(key)
+			req.Meta = meta
+			g := r.take(a, req)
+			r.shows(b, g, meta, 0)
+			r.release(a, g)
+		}
+		key := r.key() // a waiter takes its own Meta along
+		g := r.lock(a, key)
+		req := r.request(key)
+		req.Meta = "the waiter's"
+		w := r.waitFor(b, req)
+		r.queued(a, key, 1)
+		r.release(a, g)
+		g = r.granted(w, r.slack, "released")
+		r.shows(a, g, req.Meta, 0)
+		r.release(b, g)
+	},
+}}
+
+// shows requires that Inspect agrees with a grant that is held.
+func (r *rig) shows(b driver.Backend, g driver.Grant, meta string, waiters int) {
+	s := r.inspect(b, g.Key)
+	if !s.Held || s.Owner != g.Owner || s.Token != g.Token || s.Meta != meta {
+		r.Errorf("Inspect says %+v, want %s with token %v and meta %q", s, g.Owner, g.Token, meta)
+	}
+	if s.TTL <= 0 || s.TTL > g.TTL+time.Second {
+		r.Errorf("Inspect says that %v is left of %v", s.TTL, g.TTL)
+	}
+	if s.Waiters >= 0 && s.Waiters != waiters {
+		r.Errorf("Inspect counts %d waiters, want %d", s.Waiters, waiters)
+	}
+}

@@ -1,0 +1,91 @@
+package drivertest
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var keyRules = []Rule{{
+	Name: "Keys",
+	Sentence: "Keys are any valid UTF-8 of 1 to MaxKeyLen bytes, case-sensitive and never interpreted: " +
+		`"a/b", "..", " " and a prefix of another key are keys like any other.`,
+	serial: true, // the keys are the same in every run
+	check: func(r *rig) {
+		a, b := r.clients()
+		grants := make(map[string]driver.Grant)
+		for _, key := range strangeKeys() {
+			_ = a.Evict(r.soon(), key) // left by a run that was killed
+		}
+		for _, key := range strangeKeys() {
+			g, err := r.try(a, key)
+			if err != nil {
+				r.Errorf("Acquire of %s: %v (it is taken for another key, or refused)", short(key), err)
+				continue
+			}
+			grants[key] = g
+		}
+		for key, g := range grants {
+			r.taken(b, key, "key "+short(key))
+			r.shows(b, g, r.Name(), 0)
+			r.held(a, g, "key "+short(key))
+			r.release(a, g)
+			r.free(b, key, r.slack)
+		}
+	},
+}, {
+	Name:     "Limits",
+	Sentence: "The longest key, owner and meta, and the shortest and longest TTL that Info names, are granted.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		req := driver.Request{
+			Key:   r.key(),
+			Owner: newOwner() + "_-" + strings.Repeat("zZ9", 21),
+			Meta:  strings.Repeat("é", driver.MaxMetaLen/2),
+			TTL:   r.h.Want.MaxTTL,
+		}
+		req.Owner = req.Owner[:64]
+		req.Key += "/" + strings.Repeat("k", driver.MaxKeyLen-len(req.Key)-1)
+		g := r.take(a, req)
+		r.shows(b, g, req.Meta, 0)
+		r.held(a, g, "all that is allowed")
+		r.release(a, g)
+
+		req = r.request(r.key())
+		req.TTL = r.h.Want.MinTTL
+		start := time.Now()
+		if _, err := a.Acquire(r.soon(), req); err != nil {
+			r.Errorf("Acquire with the shortest TTL %v: %v", req.TTL, err)
+		}
+		r.granted(r.wait(b, req.Key), req.TTL+r.slack, "behind the shortest lease")
+		if took := time.Since(start); took < req.TTL {
+			r.Errorf("the shortest lease, of %v, lasted %v", req.TTL, took)
+		}
+		r.evict(b, req.Key)
+	},
+}}
+
+// strangeKeys returns keys that a server, a protocol or a path may trip over. No
+// two are equal.
+func strangeKeys() []string {
+	long := strings.Repeat("k", driver.MaxKeyLen)
+	keys := []string{
+		"a/b", "a", "A", "a/", "/a", "/", "//", "a//b", "a/b/", "a/../a", "..", ".", "../..", "~",
+		" ", "  ", " a", "a ", "\t", "\n", "a\n", "\r\n", "\x00", "a\x00", "a\x00b", "\x01", "\x7f", "\x1b[0m",
+		"{a}", "{a}b", "{b}a", "{}", "{", "}a{", "*", "?", "[a]", "a*", "^", "$", "|", "&", ";", "!", "<>",
+		`"`, `'`, "`", `\`, `\\`, `a"b`, "it's", "%", "%2F", "%00", "+", "#", "a:b", ":", "a,b", "=", "a=b", "@", "-", "--", "_",
+		"0", "1", "-1", "00", "1e3", "null", "nil", "true", "undefined", "lock", "zookeeper", "quota",
+		"é", "e\u0301", "ß", "SS", "ss", "İ", "i", "日本語", "🔒", "\u200b", "\u202e", "\ufeff", "\ufffd", "\u0085", "\ue000", "\U0010ffff",
+		"k", long, long[:len(long)-1], long[:len(long)-1] + "K", strings.Repeat("é", driver.MaxKeyLen/2), strings.Repeat("/", 255), strings.Repeat("k", 256),
+	}
+	return keys
+}
+
+func short(key string) string {
+	if len(key) > 40 {
+		return strings.ToValidUTF8(key[:20], "") + "… (long)"
+	}
+	return strconv.Quote(key)
+}

@@ -1,0 +1,169 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/mem"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// ctx keeps the signatures below on one line.
+type ctx = context.Context
+
+var acquireMutants = []mutant{{
+	name:  "each client has its own locks",
+	rules: []string{"Exclusion", "Scramble", "Contention", "ConcurrentUse"},
+	mutate: func(*world) func(driver.Backend) driver.Backend {
+		return func(b driver.Backend) driver.Backend {
+			own := mem.New(nil)
+			return hooked{Backend: b, acquire: own.Acquire, renew: own.Renew, release: own.Release}
+		}
+	},
+}, {
+	name:  "a client may lock what it holds again",
+	rules: []string{"Exclusion"},
+	mutate: hook(func(b driver.Backend) hooked {
+		var mu sync.Mutex
+		held := make(map[string]driver.Grant)
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			mu.Lock()
+			g, mine := held[req.Key]
+			mu.Unlock()
+			if mine && g.Owner != req.Owner {
+				if s, err := b.Inspect(ctx, req.Key); err == nil && s.Token == g.Token {
+					g.Owner = req.Owner
+					return g, nil
+				}
+			}
+			g, err := b.Acquire(ctx, req)
+			if err == nil {
+				mu.Lock()
+				held[req.Key] = g
+				mu.Unlock()
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "it looks first and takes later",
+	rules: []string{"Scramble"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && !s.Held && !req.Retry {
+				if err := pause(ctx, delay); err != nil {
+					return driver.Grant{}, err
+				}
+				_ = b.Evict(ctx, req.Key)
+			}
+			return b.Acquire(ctx, req)
+		}}
+	}),
+}, {
+	name:  "TryLock stands in the queue",
+	rules: []string{"TryDoesNotWait", "LeavesNothing"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if errors.Is(err, driver.ErrHeld) {
+				req.Wait = true
+				go b.Acquire(w.ctx, req)
+			}
+			return g, err
+		}, release: onlyHeld(b)}
+	}),
+}, {
+	name:  "TryLock waits for the holder",
+	rules: []string{"TryDoesNotWait"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			req.Wait = true
+			return b.Acquire(ctx, req)
+		}}
+	}),
+}, {
+	name:  "late packets of a released owner are granted",
+	rules: []string{"ReleasedOwnerStaysOut"},
+	mutate: hook(func(b driver.Backend) hooked {
+		var mu sync.Mutex
+		late := make(map[string]string) // owner to alias
+		alias := func(owner string) string {
+			mu.Lock()
+			defer mu.Unlock()
+			if a, ok := late[owner]; ok {
+				return a
+			}
+			return owner
+		}
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			owner := req.Owner
+			req.Owner = alias(owner)
+			g, err := b.Acquire(ctx, req)
+			g.Owner = owner
+			return g, err
+		}, release: func(ctx ctx, g driver.Grant) error {
+			owner := g.Owner
+			g.Owner = alias(owner)
+			err := b.Release(ctx, g)
+			mu.Lock()
+			defer mu.Unlock()
+			late[owner] = newOwner()
+			return err
+		}}
+	}),
+}, {
+	name:  "errors have no kind",
+	rules: []string{"ReturnsWhenContextDone", "ConcurrentUse"},
+	outside: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if ctx.Err() != nil && err != nil {
+				err = errors.New("timed out")
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "a fail-over loses the grants",
+	rules: []string{"GrantsSurviveFailover"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if err == nil {
+				lost := w.failed
+				w.failed = func() {
+					_ = b.Evict(w.ctx, req.Key)
+					if lost != nil {
+						lost()
+					}
+				}
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "a fail-over grants what is held",
+	rules: []string{"GrantsSurviveFailover"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		over := false
+		w.failed = func() { over = true }
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if g, err := b.Acquire(ctx, req); err == nil || !over || req.Wait {
+				return g, err
+			}
+			return driver.Grant{Key: req.Key, Owner: req.Owner, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
+		}}
+	}),
+}}
+
+// onlyHeld is a Release that does not see waiters.
+func onlyHeld(b driver.Backend) func(ctx, driver.Grant) error {
+	return func(ctx ctx, g driver.Grant) error {
+		if s, err := b.Inspect(ctx, g.Key); err != nil || s.Owner != g.Owner {
+			return errors.Join(driver.ErrNotHeld, err)
+		}
+		return b.Release(ctx, g)
+	}
+}

@@ -1,0 +1,131 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var queueMutants = []mutant{{
+	name:  "the last to come is the first served",
+	rules: []string{"FirstComeFirstServed"},
+	mutate: func(*world) func(driver.Backend) driver.Backend {
+		return (&pollers{period: delay, lifo: true}).client
+	},
+}, {
+	name:  "whoever polls first is served",
+	rules: []string{"FirstComeFirstServed"},
+	mutate: func(*world) func(driver.Backend) driver.Backend {
+		return (&pollers{period: 7 * delay, scramble: true}).client
+	},
+}, {
+	name:  "waiters poll in order",
+	rules: []string{"PushIsPrompt"},
+	mutate: func(*world) func(driver.Backend) driver.Backend {
+		return (&pollers{period: 100 * time.Millisecond}).client
+	},
+}, {
+	name:  "whoever asks again goes to the end of the queue",
+	rules: []string{"RetryKeepsPlace"},
+	mutate: func(*world) func(driver.Backend) driver.Backend {
+		return (&pollers{period: delay}).client
+	},
+}}
+
+// pollers is a server whose queue is in its clients: they ask now and then, each
+// when it believes that its turn has come.
+type pollers struct {
+	period                 time.Duration
+	lifo, scramble, forget bool
+
+	mu    sync.Mutex
+	lines map[string][]string // owners, by key
+}
+
+func (p *pollers) client(b driver.Backend) driver.Backend {
+	return hooked{
+		Backend: b,
+		acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) { return p.acquire(ctx, b, req) },
+		inspect: func(ctx ctx, key string) (driver.Status, error) {
+			s, err := b.Inspect(ctx, key)
+			if s.Held {
+				s.Waiters = len(p.line(key))
+			}
+			return s, err
+		},
+	}
+}
+
+func (p *pollers) acquire(ctx ctx, b driver.Backend, req driver.Request) (driver.Grant, error) {
+	if !req.Wait {
+		g, err := b.Acquire(ctx, req)
+		if err == nil && len(p.line(req.Key)) > 0 && !p.scramble {
+			_ = b.Release(ctx, g)
+			return driver.Grant{}, &driver.HeldError{}
+		}
+		return g, err
+	}
+	p.enter(req)
+	defer p.leave(req)
+	for asked := time.Now(); ; {
+		if p.turn(req) {
+			once := req
+			once.Wait = false
+			if g, err := b.Acquire(ctx, once); !errors.Is(err, driver.ErrHeld) {
+				return g, err
+			}
+		}
+		if p.forget && time.Since(asked) > req.TTL {
+			p.leave(req)
+			if err := pause(ctx, 6*req.TTL); err != nil {
+				return driver.Grant{}, context.Cause(ctx)
+			}
+			p.enter(req)
+			asked = time.Now()
+		}
+		if err := pause(ctx, p.period/2+rand.N(p.period)); err != nil {
+			return driver.Grant{}, err
+		}
+	}
+}
+
+func (p *pollers) line(key string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines[key])
+}
+
+func (p *pollers) enter(req driver.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lines == nil {
+		p.lines = make(map[string][]string)
+	}
+	p.lines[req.Key] = append(p.lines[req.Key], req.Owner)
+}
+
+func (p *pollers) leave(req driver.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.lines[req.Key], req.Owner); i >= 0 {
+		p.lines[req.Key] = slices.Delete(p.lines[req.Key], i, i+1)
+	}
+}
+
+func (p *pollers) turn(req driver.Request) bool {
+	line := p.line(req.Key)
+	switch {
+	case p.scramble:
+		return true
+	case len(line) == 0:
+		return false
+	case p.lifo:
+		return line[len(line)-1] == req.Owner
+	}
+	return line[0] == req.Owner
+}

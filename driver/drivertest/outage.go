@@ -1,0 +1,79 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var outageRules = []Rule{{
+	Name: "UnavailableIsNotDefinitive",
+	Sentence: "An error that cannot say whether the request was carried out wraps ErrUnavailable; ErrHeld and " +
+		"ErrNotHeld are never a guess. No call outlives its context.",
+	hook: "Partition",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key, busy := r.key(), r.key()
+		g := r.lock(a, key)
+		other := r.lock(b, busy)
+		w := r.wait(a, busy)
+		r.queued(b, busy, 1)
+		heal := r.h.Partition(r.recorder, a)
+		var failed []error
+		for name, call := range calls(a, g) {
+			ctx, cancel := context.WithTimeout(r.Context(), r.ttl/2)
+			err, ok := r.bounded(func() error { return call(ctx) })
+			cancel()
+			switch {
+			case !ok:
+				r.Errorf("%s, cut off from the server, did not return within %v after its context ended", name, r.slack)
+			case err == nil:
+				r.Errorf("%s, cut off from the server, succeeded", name)
+			case definitive(err), !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded):
+				r.Errorf("%s, cut off from the server = %v, want ErrUnavailable or the context's error", name, err)
+			}
+			failed = append(failed, err)
+		}
+		r.abandon(w) // returns although the server does not answer
+		if w.err == nil || definitive(w.err) {
+			r.Errorf("a waiting Acquire, cut off and cancelled, ended with %v", w.err)
+		}
+		heal()
+
+		// What was sent may still arrive, so the grant may be there or not. The
+		// core's clean-up must get through, and then nothing may be left.
+		for _, x := range []driver.Grant{g, {Key: busy, Owner: w.req.Owner}} {
+			var err error
+			if !r.until(r.slack, func() bool {
+				err = a.Release(r.soon(), x)
+				return err == nil || errors.Is(err, driver.ErrNotHeld)
+			}) {
+				r.Errorf("Release after the network was mended = %v", err)
+			}
+		}
+		r.free(b, key, r.slack)
+		r.release(b, other)
+		r.free(b, busy, r.slack)
+		r.Logf("errors while cut off: %v", failed)
+	},
+}, {
+	Name:     "CutHolderLapses",
+	Sentence: "A holder that cannot reach the server loses the lock when its TTL is over, not before, and is told so when it can.",
+	hook:     "Partition",
+	check: func(r *rig) {
+		b := r.client()
+		cut, key := r.client(), r.key()
+		g := r.lease(cut, key)
+		heal := r.h.Partition(r.recorder, cut)
+		w := r.wait(b, key)
+		next := r.granted(w, r.ttl+r.slack, "behind a holder that was cut off")
+		r.notEarly(w.at, ends(g), "a waiter got the lock")
+		heal()
+		if err := r.renewUntil(cut, g, r.slack); !errors.Is(err, driver.ErrNotHeld) {
+			r.Errorf("Renew after the lease ran out and the network was mended = %v, want ErrNotHeld", err)
+		}
+		r.held(b, next, "the one before it is back")
+		r.release(b, next)
+	},
+}}

@@ -1,0 +1,58 @@
+package drivertest
+
+import (
+	"context"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// until polls a condition for at most d, and reports whether it came true.
+func (r *rig) until(d time.Duration, cond func() bool) bool {
+	for end := time.Now().Add(d); ; {
+		if cond() {
+			return true
+		}
+		if time.Now().After(end) || pause(r.Context(), max(min(d/100, 20*time.Millisecond), 100*time.Microsecond)) != nil {
+			return false
+		}
+	}
+}
+
+// passed waits until a moment is over.
+func (r *rig) passed(t time.Time) {
+	if err := pause(r.Context(), time.Until(t)+1); err != nil {
+		r.Fatalf("waiting for a lease to run out: %v", err)
+	}
+}
+
+// queued waits until n waiters stand in the server's queue. A server that cannot
+// count them is given a moment instead; no rule about order applies to it.
+func (r *rig) queued(b driver.Backend, key string, n int) {
+	if r.inspect(b, key).Waiters < 0 {
+		r.passed(time.Now().Add(r.ttl / 4))
+		return
+	}
+	if !r.until(r.slack, func() bool { return r.inspect(b, key).Waiters == n }) {
+		r.Fatalf("Inspect counts %d waiters, want %d", r.inspect(b, key).Waiters, n)
+	}
+}
+
+// free waits until nobody holds the key, nor waits for it.
+func (r *rig) free(b driver.Backend, key string, d time.Duration) {
+	if !r.until(d, func() bool { return r.inspect(b, key) == driver.Status{} }) {
+		r.Errorf("%q should be free, but Inspect says %+v", key, r.inspect(b, key))
+	}
+}

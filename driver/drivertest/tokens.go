@@ -1,0 +1,110 @@
+package drivertest
+
+import (
+	"errors"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+var tokenRules = []Rule{{
+	Name:     "TokensRiseThroughRelease",
+	Sentence: "Tokens of a key strictly increase from grant to grant, through release.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		var seen rising
+		for range 10 {
+			g := r.lock(a, key)
+			seen.add(r, g)
+			w := r.wait(b, key)
+			r.queued(a, key, 1)
+			r.release(a, g)
+			g = r.granted(w, r.slack, "released")
+			seen.add(r, g)
+			r.release(b, g)
+		}
+		c := r.client() // a client that knows nothing of before
+		g := r.lock(c, key)
+		seen.add(r, g)
+		r.release(c, g)
+	},
+}, {
+	Name:     "TokensRiseThroughExpiry",
+	Sentence: "Tokens of a key strictly increase from grant to grant, through expiry.",
+	check: func(r *rig) {
+		b := r.client()
+		key := r.key()
+		var seen rising
+		for range 2 {
+			seen.add(r, r.lease(r.client(), key)) // and dies
+			r.free(b, key, r.ttl+r.slack)         // with nobody waiting: the server may forget the key
+			seen.add(r, r.lease(r.client(), key)) // and dies too
+			g := r.granted(r.wait(b, key), r.ttl+r.slack, "behind a holder that died")
+			seen.add(r, g)
+			r.release(b, g)
+		}
+	},
+}, {
+	Name:     "TokensRiseThroughEviction",
+	Sentence: "Tokens of a key strictly increase from grant to grant, through eviction.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		var seen rising
+		for range 3 {
+			seen.add(r, r.lock(a, key))
+			r.evict(b, key)
+			seen.add(r, r.lock(a, key))
+			w := r.wait(b, key)
+			r.queued(a, key, 1)
+			r.evict(b, key)
+			g := r.granted(w, r.slack, "the holder was evicted")
+			seen.add(r, g)
+			r.release(b, g)
+		}
+	},
+}, {
+	Name:     "TokensRiseBehindTheBack",
+	Sentence: "Tokens of a key strictly increase, and loss is told, when somebody destroys the grant on the server.",
+	hook:     "Evict",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		var seen rising
+		for range 3 {
+			g := r.lock(a, key)
+			seen.add(r, g)
+			r.h.Evict(r.recorder, key)
+			gone := r.until(r.slack, func() bool { return errors.Is(r.renew(a, &g), driver.ErrNotHeld) })
+			if !gone {
+				r.Errorf("Renew of a grant that was destroyed on the server never said ErrNotHeld")
+			}
+			r.nothing(a, g, "a grant that was destroyed on the server")
+			next := r.granted(r.wait(b, key), r.slack, "the holder's grant was destroyed")
+			seen.add(r, next)
+			r.release(b, next)
+		}
+	},
+}}
+
+// rising checks the tokens of one key.
+type rising struct{ last fencing.Token }
+
+func (s *rising) add(r *rig, g driver.Grant) {
+	if g.Token <= s.last {
+		r.Errorf("token %v was granted after %v", g.Token, s.last)
+	}
+	s.last = max(s.last, g.Token)
+}
+
+// renewUntil renews until the answer is definite: nil or ErrNotHeld.
+func (r *rig) renewUntil(b driver.Backend, g driver.Grant, d time.Duration) error {
+	var err error
+	r.until(d, func() bool {
+		err = r.renew(b, &g)
+		return err == nil || errors.Is(err, driver.ErrNotHeld)
+	})
+	return err
+}

@@ -1,0 +1,117 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var waitRules = []Rule{{
+	Name:     "WaitOutlivesTTL",
+	Sentence: "Acquire may wait for longer than any TTL, keeping its own place alive.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		g := r.lock(a, key)
+		req := r.request(key)
+		req.TTL = r.ttl
+		w := r.waitFor(b, req)
+		r.queued(a, key, 1)
+		for end := time.Now().Add(3 * r.ttl); time.Now().Before(end); {
+			r.waiting(w, "the holder is alive")
+			r.held(a, g, "with a waiter")
+			r.passed(time.Now().Add(r.ttl / 4))
+		}
+		var late *waiter
+		if r.h.Want.Features.Has(driver.Fair) {
+			late = r.wait(r.client(), key)
+			r.queued(a, key, 2)
+		}
+		r.release(a, g)
+		g = r.granted(w, r.slack, "after three TTLs in the queue")
+		if late != nil && late.returned() && late.err == nil && late.at.Before(ends(g)) {
+			r.Errorf("a waiter that came later got the lock before one that waited for three TTLs")
+		}
+		_ = b.Release(r.soon(), g) // a short lease: on a slow machine it has run out
+		if late != nil {
+			r.release(a, r.granted(late, r.ttl+r.slack, "second in the queue"))
+		}
+		r.free(a, key, r.ttl+r.slack)
+	},
+}, {
+	Name:     "WaitBlocksNobody",
+	Sentence: "A call that waits for one key does not hold up the calls of the same client for others.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		busy := r.key()
+		g := r.lock(a, busy)
+		var queue []*waiter
+		for range 8 {
+			queue = append(queue, r.wait(b, busy))
+		}
+		r.queued(a, busy, len(queue))
+		for range 5 {
+			start := time.Now()
+			r.release(b, r.lock(b, r.key()))
+			r.inspect(b, busy)
+			if took := time.Since(start); took > r.slack {
+				r.Errorf("Acquire, Release and Inspect took %v beside a call that waits", took)
+			}
+		}
+		r.release(a, g)
+		for range queue { // the order is another rule's affair
+			if !r.until(2*r.slack, func() bool { return slices.ContainsFunc(queue, (*waiter).returned) }) {
+				r.Fatalf("of several waiters of one client, %d got no answer", len(queue))
+			}
+			i := slices.IndexFunc(queue, (*waiter).returned)
+			r.release(b, r.granted(queue[i], 0, "one of several waiters of one client"))
+			queue = slices.Delete(queue, i, i+1)
+		}
+	},
+}, {
+	Name:     "ReturnsWhenContextDone",
+	Sentence: "Methods return when ctx is done, soon enough that a caller does not notice.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key := r.key()
+		g := r.lock(a, key)
+		for _, timeout := range []time.Duration{r.slack * 10, r.ttl / 5} {
+			ctx, cancel := context.WithTimeout(r.Context(), timeout)
+			req := r.request(key)
+			req.Wait = true
+			errs := make(chan error, 1)
+			go func() {
+				_, err := r.acquire(ctx, b, req)
+				errs <- err
+			}()
+			if timeout > r.ttl { // one ends by cancel, the other by its deadline
+				r.queued(a, key, 1)
+				cancel()
+			}
+			<-ctx.Done()
+			err, ok := r.bounded(func() error { return <-errs })
+			if !ok {
+				r.Fatalf("a waiting Acquire did not return within %v after its context: %v", r.slack, ctx.Err())
+			}
+			if !errors.Is(err, ctx.Err()) {
+				r.Errorf("Acquire = %v after its context ended, want the context's error: %v", err, ctx.Err())
+			}
+			cancel()
+			r.nothing(b, driver.Grant{Key: key, Owner: req.Owner}, "a wait that was cancelled")
+		}
+		for name, call := range calls(b, g) {
+			dead, cancel := context.WithCancel(r.Context())
+			cancel()
+			if err, ok := r.bounded(func() error { return call(dead) }); !ok {
+				r.Fatalf("%s with a dead context did not return within %v", name, r.slack)
+			} else if err == nil && name == "Acquire" {
+				r.Errorf("Acquire of a held key with a dead context granted it")
+			}
+		}
+		_ = a.Release(r.soon(), g) // calls has tried, and may have got through
+		r.free(a, key, r.slack)
+	},
+}}

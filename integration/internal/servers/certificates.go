@@ -1,0 +1,87 @@
+package servers
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"strconv"
+	"time"
+)
+
+// certificates are made for one server and forgotten with it: an authority, and
+// what it vouches for.
+type certificates struct {
+	authority      []byte // PEM, as are the others
+	server, client keyPair
+}
+
+type keyPair struct{ cert, key []byte }
+
+// newCertificates panics if the machine has no randomness, for which it was not
+// worth returning an error.
+func newCertificates() *certificates {
+	key := newKey()
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "fencelock test authority"},
+		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der := must(x509.CreateCertificate(rand.Reader, authority, authority, key.Public(), key))
+	sign := func(serial int64, name string, use x509.ExtKeyUsage) keyPair {
+		own := newKey()
+		leaf := &x509.Certificate{
+			SerialNumber: big.NewInt(serial),
+			Subject:      pkix.Name{CommonName: name},
+			NotBefore:    authority.NotBefore, NotAfter: authority.NotAfter,
+			DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{use},
+		}
+		der := must(x509.CreateCertificate(rand.Reader, leaf, authority, own.Public(), key))
+		return keyPair{block("CERTIFICATE", der), block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(own)))}
+	}
+	return &certificates{
+		authority: block("CERTIFICATE", der),
+		server:    sign(2, "localhost", x509.ExtKeyUsageServerAuth),
+		client:    sign(3, "fencelock test client", x509.ExtKeyUsageClientAuth),
+	}
+}
+
+func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (c *certificates) files() map[string][]byte {
+	return map[string][]byte{"ca.pem": c.authority, "server.pem": c.server.cert, "server.key": c.server.key}
+}
+
+// args are Redis's.
+func (c *certificates) args(port int) []string {
+	return []string{
+		"--tls-port", strconv.Itoa(port), "--tls-ca-cert-file", Dir + "/ca.pem",
+		"--tls-cert-file", Dir + "/server.pem", "--tls-key-file", Dir + "/server.key",
+	}
+}
+
+// config is that of a client.
+func (c *certificates) config() *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(c.authority)
+	own := must(tls.X509KeyPair(c.client.cert, c.client.key))
+	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+}

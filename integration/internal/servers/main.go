@@ -1,0 +1,83 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package, removes every server that they have started,
+// whatever became of the tests, and ends the process. A goroutine that is left
+// over fails the run.
+func Main(m interface{ Run() int }) { os.Exit(run(m)) }
+
+// underMain is true while somebody is there to remove shared servers.
+var underMain atomic.Bool
+
+func run(m interface{ Run() int }) int {
+	underMain.Store(true)
+	defer underMain.Store(false)
+	stop := removeOnSignal()
+	code := m.Run()
+	stop()
+	if err := removeAll(); err != nil {
+		fmt.Fprintf(os.Stderr, "servers: %v\n", err)
+		code = max(code, 1)
+	}
+	if code == 0 {
+		if err := goleak.Find(reaperConnection); err != nil {
+			fmt.Fprintf(os.Stderr, "servers: %v\n", err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// reaperConnection is held open until the process ends: that is how the reaper
+// knows.
+var reaperConnection = goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1")
+
+// removeAll removes what still runs and lets go of the engine.
+func removeAll() error {
+	var errs []error
+	for _, s := range live.all() {
+		if err := s.remove(); err != nil {
+			errs = append(errs, fmt.Errorf("remove %v: %w", s, err))
+		}
+	}
+	if usedEngine.Load() {
+		if docker, err := engine(); err == nil {
+			_ = docker.Close()
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeOnSignal cleans up when the run is interrupted, until it is told to stop.
+func removeOnSignal() (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals) // the next one ends us at once
+			fmt.Fprintf(os.Stderr, "servers: %v: removing the servers\n", s)
+			starting.Lock()
+			_ = removeAll()
+			os.Exit(1)
+		case <-done:
+		}
+	})
+	return func() {
+		signal.Stop(signals)
+		close(done)
+		waiting.Wait()
+	}
+}

@@ -1,0 +1,165 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// process is a server without Docker, on the loopback interface, with its files in
+// a directory of its own.
+type process struct {
+	program string
+	args    []string
+	dir     string
+	watch   *watchdog
+
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has
+}
+
+func startProcess(k Kind, o options, program string) (*Server, error) {
+	version, err := programVersion(program)
+	if err != nil {
+		return nil, err
+	}
+	p, err := freePorts()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "fencelock-")
+	if err != nil {
+		return nil, err
+	}
+	socket := filepath.Join(dir, "server.sock")
+	m := &process{
+		program: program,
+		args:    o.commandLine(k, layout{host: "127.0.0.1", ports: p, dir: dir}, socket),
+		dir:     dir,
+	}
+	s := &Server{
+		kind: k, version: version, where: fmt.Sprintf("as a process (%s)", program),
+		addr: loopback(p.plain), certs: o.tls, machine: m,
+	}
+	if o.tls != nil {
+		s.tlsAddr = loopback(p.tls)
+	}
+	if o.socket {
+		s.socket = socket
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	if err = m.prepare(o.files); err == nil {
+		if err = m.start(ctx); err == nil {
+			err = s.await(ctx)
+		}
+	}
+	if err != nil {
+		_ = m.remove(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare writes the files and sets the watchdog on the directory.
+func (m *process) prepare(files map[string][]byte) (err error) {
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(m.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	m.watch, err = newWatchdog(m.dir)
+	return err
+}
+
+func (m *process) start(context.Context) error {
+	out, err := os.OpenFile(m.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	m.cmd = exec.Command(m.program, m.args...)
+	m.cmd.Dir = m.dir
+	m.cmd.Stdout, m.cmd.Stderr = out, out
+	// Ctrl-C in a terminal is for the tests, which end the server themselves.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := m.cmd.Start(); err != nil {
+		return err
+	}
+	exited, cmd := make(chan struct{}), m.cmd
+	m.exited = exited
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	return m.watch.over(cmd.Process.Pid)
+}
+
+func (m *process) logFile() string { return filepath.Join(m.dir, "server.log") }
+
+// end sends a signal and waits until the process has ended.
+func (m *process) end(ctx context.Context, signal syscall.Signal) error {
+	if !m.running(ctx) {
+		return errEnded
+	}
+	if err := m.cmd.Process.Signal(signal); err != nil {
+		return err
+	}
+	select {
+	case <-m.exited:
+		return m.watch.over(0)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m *process) kill(ctx context.Context) error { return m.end(ctx, syscall.SIGKILL) }
+func (m *process) stop(ctx context.Context) error { return m.end(ctx, syscall.SIGTERM) }
+
+func (m *process) pause(context.Context) error   { return m.cmd.Process.Signal(syscall.SIGSTOP) }
+func (m *process) unpause(context.Context) error { return m.cmd.Process.Signal(syscall.SIGCONT) }
+
+func (m *process) running(context.Context) bool {
+	if m.cmd == nil {
+		return false
+	}
+	select {
+	case <-m.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+func (m *process) remove(ctx context.Context) error {
+	if m.running(ctx) {
+		if err := m.kill(ctx); err != nil {
+			return err
+		}
+	}
+	if m.watch == nil {
+		return os.RemoveAll(m.dir)
+	}
+	return m.watch.end()
+}
+
+func (m *process) log(context.Context) string {
+	all, err := os.ReadFile(m.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(all)
+}
+
+// lastLines are enough to see why a server has ended.
+func lastLines(all []byte) string {
+	lines := bytes.Split(bytes.TrimSpace(all), []byte("\n"))
+	if n := len(lines) - 30; n > 0 {
+		lines = lines[n:]
+	}
+	return string(bytes.Join(lines, []byte("\n")))
+}

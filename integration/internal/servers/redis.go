@@ -1,0 +1,79 @@
+package servers
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var redisPorts = ports{plain: 6379, tls: 6380}
+
+// redisArgs make a server that keeps nothing on disk, which a test changes by its
+// own arguments.
+func redisArgs(l layout) []string {
+	return []string{
+		"--port", strconv.Itoa(l.plain), "--bind", l.host, "--protected-mode", "no",
+		"--dir", l.dir, "--save", "", "--appendonly", "no", "--daemonize", "no",
+	}
+}
+
+// redisPing is content with any answer but "still loading": a server that wants a
+// password is up.
+func redisPing(ctx context.Context, addr string) error {
+	line, err := redisAsk(ctx, addr, "PING", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
+	if err == nil && strings.HasPrefix(line, "-LOADING") {
+		return errors.New(strings.TrimSpace(line))
+	}
+	return err
+}
+
+// redisVersion asks for Valkey's version, or else Redis's: Valkey answers with
+// both, and the second is a courtesy.
+func redisVersion(ctx context.Context, addr string) (string, error) {
+	info, err := redisAsk(ctx, addr, "INFO server", func(r *bufio.Reader) (string, error) {
+		head, err := r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		size, err := strconv.Atoi(strings.TrimSpace(strings.TrimPrefix(head, "$")))
+		if err != nil {
+			return "", fmt.Errorf("INFO: %s", strings.TrimSpace(head))
+		}
+		body := make([]byte, size)
+		_, err = io.ReadFull(r, body)
+		return string(body), err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, field := range []string{"valkey_version:", "redis_version:"} {
+		if _, rest, ok := strings.Cut(info, field); ok {
+			version, _, _ := strings.Cut(rest, "\r\n")
+			return version, nil
+		}
+	}
+	return "", errors.New("INFO tells no version")
+}
+
+// redisAsk sends one command on a connection of its own.
+func redisAsk(ctx context.Context, addr, command string, read func(*bufio.Reader) (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	deadline, _ := ctx.Deadline()
+	_ = c.SetDeadline(deadline)
+	if _, err := io.WriteString(c, command+"\r\n"); err != nil {
+		return "", err
+	}
+	return read(bufio.NewReader(c))
+}
