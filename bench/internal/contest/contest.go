@@ -1,0 +1,48 @@
+// Package contest says what a lock library must look like to be measured. Every scenario is written against it once, so
+// that ours and the peers run the same code around the call that is measured.
+package contest
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// Contestant is one library, or the bare commands, on one server.
+type Contestant struct {
+	Name   string
+	Bare   bool   // commands without a library, which keep nothing in memory for a lock
+	Token  bool   // each grant carries a fencing token
+	Renews bool   // held locks are renewed without the caller's help
+	Waits  string // how a waiter learns that the lock is free
+
+	// Open makes a client with connections of its own, shared with nobody.
+	Open func(ctx context.Context, o Options) (Client, error)
+}
+
+// Options are the same for every contestant of a case.
+type Options struct {
+	TTL  time.Duration
+	Dial Dialer // nil: the library's own
+}
+
+// Dialer makes a connection; package wire counts what passes over it.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Client is what one process of an application would hold.
+type Client interface {
+	Lock(ctx context.Context, key string) (Held, error) // waits until ctx is done
+	Close() error
+}
+
+// Held is a lock that was granted.
+//
+// An interface and not a func: a func that closes over the lock would add an allocation of the benchmark's own.
+type Held interface {
+	Release(ctx context.Context) error
+}
+
+// Inspector is a Client that can say how many waiters its server knows of.
+type Inspector interface {
+	Waiters(ctx context.Context, key string) (int, error)
+}

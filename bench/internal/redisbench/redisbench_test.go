@@ -1,0 +1,60 @@
+package redisbench
+
+import (
+	"testing"
+
+	"github.com/fencelock/fencelock/bench/internal/scenario"
+)
+
+func TestBudgetsAreDistinctAndComplete(t *testing.T) {
+	type key struct{ scenario, name, metric, against, base string }
+	seen := map[key]bool{}
+	cases := map[string]int{}
+	for _, b := range Budgets(10) {
+		k := key{b.Scenario, b.Case, b.Metric, b.Against, ""}
+		if b.Base != nil {
+			k.base = b.Base.Case
+		}
+		if seen[k] {
+			t.Errorf("two budgets for %+v", k)
+		}
+		seen[k] = true
+		cases[b.Case]++
+		if b.Bound <= 0 || b.BoundDetail == "" {
+			t.Errorf("%+v has no bound that a reader understands", b)
+		}
+	}
+	for _, n := range scenario.CallersSizes() {
+		if cases[scenario.CallersCase(n)] != 1 {
+			t.Errorf("%d budgets for %d callers", cases[scenario.CallersCase(n)], n)
+		}
+	}
+	for _, n := range scenario.QueueSizes() {
+		if cases[scenario.QueueCase(n)] < 4 {
+			t.Errorf("%d budgets for a queue of %d", cases[scenario.QueueCase(n)], n)
+		}
+	}
+}
+
+func TestContestantsOursFirst(t *testing.T) {
+	all := Contestants("127.0.0.1:1")
+	if all[0].Name != ours || !all[0].Token {
+		t.Errorf("first is %+v", all[0])
+	}
+	names := map[string]bool{}
+	for _, c := range all {
+		names[c.Name] = true
+		if c.Open == nil || c.Waits == "" {
+			t.Errorf("%s is not complete", c.Name)
+		}
+	}
+	if len(names) != len(all) || !names[rawName] || !names[rueidisName] {
+		t.Errorf("names: %v", names)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if got := version("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"); got != "Redis 7.0.15" {
+		t.Errorf("version %q", got)
+	}
+}

@@ -1,0 +1,90 @@
+package report
+
+import "fmt"
+
+// Budget is a bound that our figure must keep: of itself, against another contestant in the same case, or against our own
+// figure in another case.
+type Budget struct {
+	Scenario, Case, Metric string
+
+	Against     string // the contestant that ours is divided by; empty: ours as it is, or Base
+	Base        *Base  // our own figure that ours is divided by
+	AtLeast     bool   // the bound is a lower one
+	Bound       float64
+	BoundDetail string // what the bound is a multiple or a number of, for the reader
+}
+
+// Base names a figure of ours.
+type Base struct{ Scenario, Case, Metric string }
+
+// Verdict is a budget held against a run.
+type Verdict struct {
+	Scenario string `json:"scenario"`
+	Case     string `json:"case"`
+	Metric   string `json:"metric"`
+	Against  string `json:"against"`
+	Must     string `json:"must"`
+	Is       Ratio  `json:"is"`
+	State    State  `json:"state"`
+}
+
+// State is the outcome of a budget.
+type State string
+
+// NotMeasured is for a budget whose figures this run does not have: another -only, or a contestant that failed.
+const (
+	OK          State = "OK"
+	Missed      State = "MISSED"
+	NotMeasured State = "not measured"
+)
+
+// Judge holds every budget against the run and keeps the verdicts in it.
+func (r *Run) Judge(ours string, budgets []Budget) {
+	for _, b := range budgets {
+		r.Verdicts = append(r.Verdicts, b.judge(r, ours))
+	}
+}
+
+func (b Budget) judge(r *Run, ours string) Verdict {
+	v := Verdict{Scenario: b.Scenario, Case: b.Case, Metric: b.Metric, Against: b.Against, Must: b.must(), State: NotMeasured}
+	own := r.Find(ID{b.Scenario, b.Case, ours, b.Metric})
+	switch {
+	case b.Against != "":
+		v.Is = own.Over(r.Find(ID{b.Scenario, b.Case, b.Against, b.Metric}))
+	case b.Base != nil:
+		v.Is = own.Over(r.Find(ID{b.Base.Scenario, b.Base.Case, ours, b.Base.Metric}))
+	default:
+		v.Is = own.Over(own.ones())
+	}
+	if v.Is.Rounds == 0 {
+		return v
+	}
+	// Rounded to what is shown: a bound of 1.10 is not missed by 1.1004.
+	is := round2(v.Is.Median)
+	if (b.AtLeast && is < b.Bound) || (!b.AtLeast && is > b.Bound) {
+		v.State = Missed
+	} else {
+		v.State = OK
+	}
+	return v
+}
+
+func (b Budget) must() string {
+	sign := "≤"
+	if b.AtLeast {
+		sign = "≥"
+	}
+	return fmt.Sprintf("%s %s %s", sign, number(b.Bound), b.BoundDetail)
+}
+
+// ones is a series of the same rounds that divides by one, so that an absolute figure is judged like a ratio.
+func (s *Series) ones() *Series {
+	if s == nil {
+		return nil
+	}
+	one := &Series{ID: s.ID, Unit: s.Unit}
+	for _, sample := range s.Samples {
+		one.Samples = append(one.Samples, Sample{Round: sample.Round, Value: 1})
+	}
+	return one
+}

@@ -1,0 +1,145 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// group is one table: a case of a scenario.
+type group struct{ scenario, name string }
+
+// Print writes a table for each case, in the order in which they were measured, and the verdicts after them.
+func (r *Run) Print(w io.Writer) error {
+	var b strings.Builder
+	r.Environment.print(&b)
+	r.printContestants(&b)
+	scenario := ""
+	for _, g := range r.groups() {
+		if g.scenario != scenario {
+			scenario = g.scenario
+			fmt.Fprintf(&b, "\n== %s ==\n", scenario)
+		}
+		r.printGroup(&b, g)
+	}
+	r.printVerdicts(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (r *Run) groups() []group {
+	var all []group
+	add := func(g group) {
+		if !slices.Contains(all, g) {
+			all = append(all, g)
+		}
+	}
+	for _, s := range r.Series {
+		add(group{s.Scenario, s.Case})
+	}
+	for _, n := range r.Notes {
+		add(group{n.Scenario, n.Case})
+	}
+	return all
+}
+
+func (r *Run) printGroup(b *strings.Builder, g group) {
+	metrics := r.metrics(g)
+	rows := [][]string{append([]string{g.name}, metrics...)}
+	if len(metrics) > 0 {
+		rows[0] = append(rows[0], "ours ÷ this [quartiles]", "budget", "")
+		for _, c := range r.Contestants {
+			if row := r.row(g, c.Name, metrics); row != nil {
+				rows = append(rows, row)
+			}
+		}
+	}
+	b.WriteByte('\n')
+	align(b, rows)
+	for _, n := range r.Notes {
+		if n.Scenario == g.scenario && n.Case == g.name {
+			fmt.Fprintf(b, "  %s: %s\n", n.Contestant, n.Text)
+		}
+	}
+	for _, v := range r.Verdicts {
+		if v.Scenario == g.scenario && v.Case == g.name && v.Against == "" {
+			fmt.Fprintf(b, "  budget: %s must be %s; is %s: %s\n", v.Metric, v.Must, v.Is, v.State)
+		}
+	}
+}
+
+// metrics lists the columns of a case; the first one is what contestants are compared by.
+func (r *Run) metrics(g group) []string {
+	var names []string
+	for _, s := range r.Series {
+		if s.Scenario == g.scenario && s.Case == g.name && !slices.Contains(names, s.Metric) {
+			names = append(names, s.Metric)
+		}
+	}
+	return names
+}
+
+func (r *Run) row(g group, contestant string, metrics []string) []string {
+	row := []string{contestant}
+	measured := false
+	for _, m := range metrics {
+		s := r.Find(ID{g.scenario, g.name, contestant, m})
+		if s == nil {
+			row = append(row, "–")
+			continue
+		}
+		measured = true
+		row = append(row, show(s.Unit, s.Median()))
+	}
+	if !measured {
+		return nil
+	}
+	ratio := ""
+	if ours := r.Contestants[0].Name; contestant != ours {
+		is := r.Find(ID{g.scenario, g.name, ours, metrics[0]}).Over(r.Find(ID{g.scenario, g.name, contestant, metrics[0]}))
+		ratio = is.String()
+	}
+	must, state := "", ""
+	for _, v := range r.Verdicts {
+		if v.Scenario == g.scenario && v.Case == g.name && v.Against == contestant {
+			must, state = v.Must, string(v.State)
+		}
+	}
+	return append(row, ratio, must, state)
+}
+
+// String shows the median and the quartiles, which tell how far the median can be trusted.
+func (q Ratio) String() string {
+	switch {
+	case q.Rounds == 0:
+		return "–"
+	case q.Low == q.High:
+		return number(q.Median)
+	default:
+		return fmt.Sprintf("%s [%s–%s]", number(q.Median), number(q.Low), number(q.High))
+	}
+}
+
+// align pads every cell to its column: names to the left, figures to the right.
+func align(b *strings.Builder, rows [][]string) {
+	width := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line.WriteString(cell + pad)
+			} else {
+				line.WriteString("  " + pad + cell)
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+}

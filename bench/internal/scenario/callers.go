@@ -1,0 +1,88 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/report"
+)
+
+// CallersRate is how many locks a second are taken and freed.
+const CallersRate = "pairs/s"
+
+// callersFor is how long a round lasts.
+const callersFor = 200 * time.Millisecond
+
+// CallersSizes are the numbers of goroutines that share one client.
+func CallersSizes() []int { return []int{8, 64, 1024} }
+
+// CallersCase names the case of a size.
+func CallersCase(n int) string { return fmt.Sprintf("%d callers", n) }
+
+// callers are many goroutines of one process, each on a key of its own.
+func callers(ctx context.Context, e *Env) {
+	for _, n := range CallersSizes() {
+		t := table{e, Callers, CallersCase(n)}
+		clients := map[string]contest.Client{}
+		t.rounds(ctx, 11, e.Contestants, func(ctx context.Context, round int, c contest.Contestant) (err error) {
+			if clients[c.Name] == nil {
+				if clients[c.Name], err = openOne(ctx, c, contest.Options{TTL: e.TTL}); err != nil {
+					return err
+				}
+				if _, err := rate(ctx, clients[c.Name], n, callersFor/4); err != nil { // fills the pool
+					return err
+				}
+			}
+			perSecond, err := rate(ctx, clients[c.Name], n, callersFor)
+			if err == nil {
+				t.add(c.Name, CallersRate, report.Rate, round, perSecond)
+			}
+			return err
+		})
+		for _, c := range clients {
+			closeAll([]contest.Client{c})
+		}
+	}
+}
+
+// rate counts the pairs of n goroutines in a time. It runs until the last pair that was begun is done, and divides by that.
+func rate(ctx context.Context, client contest.Client, n int, d time.Duration) (float64, error) {
+	var (
+		stop  atomic.Bool
+		pairs atomic.Int64
+		wg    sync.WaitGroup
+		start = make(chan struct{})
+		fail  = make(chan error, n)
+	)
+	for i := range n {
+		key := fmt.Sprintf("bench/callers/%d", i)
+		wg.Go(func() {
+			<-start
+			own := int64(0)
+			for !stop.Load() {
+				if err := pair(ctx, client, key); err != nil {
+					fail <- err
+					break
+				}
+				own++
+			}
+			pairs.Add(own)
+		})
+	}
+	began := time.Now()
+	close(start)
+	time.Sleep(d)
+	stop.Store(true)
+	wg.Wait()
+	took := time.Since(began)
+	select {
+	case err := <-fail:
+		return 0, err
+	default:
+		return float64(pairs.Load()) / took.Seconds(), nil
+	}
+}

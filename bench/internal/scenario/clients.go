@@ -1,0 +1,76 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+)
+
+// pair takes a lock and frees it. The release has a context of its own, which nothing cancels.
+func pair(ctx context.Context, c contest.Client, key string) error {
+	held, err := c.Lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	return held.Release(context.Background())
+}
+
+// openOne makes a client whose connections and scripts are in place.
+func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (contest.Client, error) {
+	client, err := c.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for i := range 3 {
+		if err := pair(ctx, client, fmt.Sprintf("bench/warm/%p/%d", client, i)); err != nil {
+			_ = client.Close()
+			return nil, fmt.Errorf("warming up: %w", err)
+		}
+	}
+	return client, nil
+}
+
+// openMany makes n clients, each with connections of its own.
+func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n int) ([]contest.Client, error) {
+	clients := make([]contest.Client, n)
+	err := inParallel(n, 16, func(i int) (err error) {
+		clients[i], err = openOne(ctx, c, o)
+		return err
+	})
+	if err != nil {
+		closeAll(clients)
+		return nil, err
+	}
+	return clients, nil
+}
+
+func closeAll(clients []contest.Client) {
+	_ = inParallel(len(clients), 16, func(i int) error {
+		if clients[i] != nil {
+			_ = clients[i].Close()
+		}
+		return nil
+	})
+}
+
+// inParallel runs f(0) … f(n-1) on a number of goroutines and returns the first error.
+func inParallel(n, goroutines int, f func(i int) error) error {
+	var (
+		wg    sync.WaitGroup
+		once  sync.Once
+		first error
+	)
+	for g := range min(goroutines, n) {
+		wg.Go(func() {
+			for i := g; i < n; i += goroutines {
+				if err := f(i); err != nil {
+					once.Do(func() { first = err })
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}

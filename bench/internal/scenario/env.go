@@ -1,0 +1,126 @@
+// Package scenario holds the situations in which locks are measured. Each is written once, against package contest.
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/report"
+)
+
+// Env is what all scenarios of a run share.
+type Env struct {
+	Contestants []contest.Contestant
+	TTL         time.Duration
+	Rounds      int           // for every case; 0: what suits the scenario
+	Limit       time.Duration // after which a contestant gets no further round of a case
+	Leases      int           // how many one client holds in the scenario of that name
+	Progress    io.Writer
+	Run         *report.Run
+}
+
+// Scenario is one situation; its cases differ in size.
+type Scenario struct {
+	Name string
+	Run  func(ctx context.Context, e *Env)
+}
+
+// All lists the scenarios in the order in which they run.
+func All() []Scenario {
+	return []Scenario{
+		{Alone, alone},
+		{Callers, callers},
+		{Queue, queue},
+		{Turns, turns},
+		{Goroutines, goroutines},
+		{Leases, leases},
+	}
+}
+
+// The names of the scenarios, as -only and the budgets use them.
+const (
+	Alone      = "alone"
+	Callers    = "callers"
+	Queue      = "queue"
+	Turns      = "turns"
+	Goroutines = "goroutines"
+	Leases     = "leases"
+)
+
+// table is one case while it is being measured.
+type table struct {
+	env      *Env
+	scenario string
+	name     string
+}
+
+func (t table) add(contestant, metric string, u report.Unit, round int, value float64) {
+	t.env.Run.Add(report.ID{Scenario: t.scenario, Case: t.name, Contestant: contestant, Metric: metric}, u, round, value)
+}
+
+func (t table) note(contestant string, failed bool, format string, args ...any) {
+	t.env.Run.Notes = append(t.env.Run.Notes, report.Note{
+		Scenario: t.scenario, Case: t.name, Contestant: contestant, Text: fmt.Sprintf(format, args...), Failed: failed,
+	})
+}
+
+// measureFunc is one contestant's part of one round. A wait that nothing ends is ended by ctx.
+type measureFunc func(ctx context.Context, round int, c contest.Contestant) error
+
+// stuckAfter is far more than any round takes. It is for a waiter that nobody wakes.
+const stuckAfter = time.Minute
+
+var errStuck = fmt.Errorf("stuck: given up after %s", stuckAfter)
+
+// rounds measures every contestant once a round. Who comes first changes from round to round, so that nobody always
+// finds the server as the same neighbour left it. One that fails, or has used up its time, gets no further round and the
+// table says so.
+func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant, measure measureFunc) {
+	if t.env.Rounds > 0 {
+		rounds = t.env.Rounds
+	}
+	used := make([]time.Duration, len(all))
+	out := make([]bool, len(all))
+	for round := range rounds {
+		fmt.Fprintf(t.env.Progress, "%s, %s: round %d of %d\n", t.scenario, t.name, round+1, rounds)
+		for i := range all {
+			at := (i + round) % len(all)
+			c := all[at]
+			if out[at] || ctx.Err() != nil {
+				continue
+			}
+			if used[at] > t.env.Limit {
+				out[at] = true
+				t.note(c.Name, false, "cut to %d of %d rounds: they took %.0f s", round, rounds, used[at].Seconds())
+				continue
+			}
+			runtime.GC() // the garbage of one must not be collected at the expense of the next
+			start := time.Now()
+			if err := bounded(ctx, func(ctx context.Context) error { return measure(ctx, round, c) }); err != nil && ctx.Err() == nil {
+				out[at] = true
+				t.note(c.Name, true, "failed in round %d: %v", round+1, err)
+			}
+			used[at] += time.Since(start)
+		}
+	}
+	for i, c := range all {
+		fmt.Fprintf(t.env.Progress, "    %-12s %5.1f s\n", c.Name, used[i].Seconds())
+	}
+}
+
+// bounded ends f's context when it is stuck. It does so without a deadline: libraries that look for one would behave
+// differently from how they do in an application that sets none.
+func bounded(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer time.AfterFunc(stuckAfter, func() { cancel(errStuck) }).Stop()
+	err := f(ctx)
+	if err != nil && context.Cause(ctx) == errStuck {
+		return errStuck
+	}
+	return err
+}

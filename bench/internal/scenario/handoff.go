@@ -1,0 +1,49 @@
+package scenario
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/bench/internal/report"
+	"github.com/fencelock/fencelock/bench/internal/stat"
+)
+
+// Columns of the scenarios that empty a line of waiters.
+const (
+	HandOff         = "per hand-off"
+	Commands        = "commands"
+	ToFirst         = "first: commands"
+	PushesToFirst   = "first: pushes"
+	ServerWaiters   = "waiters at server"
+	firstWaiter     = "first waiter"
+	outOfOrder      = "out of order"
+	bytesPerHandOff = "wire bytes"
+	idleCommands    = "idle commands/s"
+)
+
+// addTimes records a line that was only timed.
+func (t table) addTimes(name string, round int, d drained, of int) {
+	if len(d.order) < of {
+		t.note(name, false, "round %d: given up with %d of %d handed over (%s in all, or %s without a grant); its figures are of those",
+			round+1, len(d.order), of, drainLimit, stallAfter)
+	}
+	if len(d.order) == 0 {
+		return
+	}
+	t.add(name, HandOff, report.Nanoseconds, round, float64(d.all)/float64(len(d.order)))
+	t.add(name, firstWaiter, report.Nanoseconds, round, float64(d.first))
+	t.add(name, outOfOrder, report.Share, round, stat.OutOfOrder(d.order))
+}
+
+// addTraffic records a line whose commands were counted. What a waiter sends to get in line belongs to its hand-off; what it
+// sends while nothing happens has a column of its own.
+func (t table) addTraffic(name string, round int, d drained, of int, idle time.Duration) {
+	done := float64(len(d.order))
+	if done == 0 {
+		return
+	}
+	t.add(name, Commands, report.Plain, round, float64(d.enter.Commands)/float64(of)+float64(d.leave.Commands)/done)
+	t.add(name, bytesPerHandOff, report.Bytes, round, float64(d.enter.Bytes())/float64(of)+float64(d.leave.Bytes())/done)
+	t.add(name, ToFirst, report.Plain, round, float64(d.toFirst.Commands))
+	t.add(name, PushesToFirst, report.Plain, round, float64(d.toFirst.Pushes))
+	t.add(name, idleCommands, report.Plain, round, float64(d.idle.Commands)/float64(of)/idle.Seconds())
+}
