@@ -65,13 +65,11 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 		}
 		defer c.turns.pass(key)
 	}
-	grant, err := c.acquire(ctx, driver.Request{Key: key, Meta: c.identity, TTL: ttl, Wait: wait})
+	lease, err := c.acquire(ctx, driver.Request{Key: key, Meta: c.identity, TTL: ttl, Wait: wait})
 	if err != nil {
 		return nil, c.fault(ctx, op, key, err)
 	}
-	// Close waits for this call to end before it unlocks the leases it knows, so
-	// a lease that is made while it waits does not escape it.
-	return c.hold(grant), nil
+	return lease, nil
 }
 
 // acquire asks the backend until it gets a grant with time left, or must give
@@ -83,21 +81,26 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 // just then; the janitor releases by owner, and an owner that has been released
 // gets no grant from a packet that arrives later. Either way one of the two
 // holds: the caller has the lease, or nobody of this process has.
-func (c *Client) acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	req.Owner = newOwner()
+func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error) {
+	lease := c.newLease(req.Key)
+	req.Owner, req.Lost = newOwner(), lease.onLost
 	var silent silence
 	for {
 		sent := time.Now()
 		grant, err := c.backend.Acquire(ctx, req)
 		if err == nil {
 			if time.Now().Before(trustedUntil(grant)) {
-				return grant, nil
+				// Close waits for this call to end before it unlocks the leases it
+				// knows, so one that is made while it waits does not escape it.
+				lease.hold(grant)
+				return lease, nil
 			}
 			// It came so late (a paused process, a slow network) that nothing of
 			// it can be trusted. Give it back, and begin again under a new name:
 			// the old one must never be granted to again.
 			c.janitor.release(grant)
-			req.Owner, req.Retry = newOwner(), false
+			lease = c.newLease(req.Key)
+			req.Owner, req.Lost, req.Retry = newOwner(), lease.onLost, false
 			err = fmt.Errorf("%w: the grant arrived after its lease had ended", driver.ErrUnavailable)
 		} else if !errors.Is(err, driver.ErrHeld) {
 			req.Retry = true
@@ -107,14 +110,14 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (driver.Grant,
 		switch {
 		case ctx.Err() != nil:
 			c.abandon(req)
-			return driver.Grant{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case errors.Is(err, driver.ErrHeld) && !req.Wait:
 			// A definite no leaves nothing behind; but an earlier request without
 			// an answer may still be on its way.
 			if req.Retry {
 				c.abandon(req)
 			}
-			return driver.Grant{}, err
+			return nil, err
 		case errors.Is(err, driver.ErrHeld):
 			silent = silence{}
 			pause = jitter(req.TTL / 16)
@@ -125,15 +128,15 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (driver.Grant,
 			var goOn bool
 			if pause, goOn = silent.next(sent, req); !goOn {
 				c.abandon(req)
-				return driver.Grant{}, err
+				return nil, err
 			}
 		default:
 			c.abandon(req)
-			return driver.Grant{}, err
+			return nil, err
 		}
 		if !sleep(ctx, pause) {
 			c.abandon(req)
-			return driver.Grant{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

@@ -33,10 +33,11 @@ type Lease struct {
 	err       error        // nil while held
 	renewErr  error        // of the last renewal, if it failed
 	deadline  *time.Timer
-	unwatch   func() bool // stops watching grant.Lost; may be nil
+	lostEarly error // the server told of the loss before hold
 	contexts  map[*context.CancelCauseFunc]struct{}
-	unlocking chan struct{} // capacity 1: the right to send a release
-	unlocked  *outcome      // of Unlock, once it is final
+
+	unlocking sync.Mutex // held while a release is sent
+	unlocked  *outcome   // of Unlock, once it is final; guarded by unlocking
 
 	renewalEntry // guarded by the renewal's mutex
 }
@@ -46,29 +47,40 @@ type Lease struct {
 // rates, and for the holder to notice.
 func trustedUntil(g driver.Grant) time.Time { return g.Start.Add(g.TTL - g.TTL/10) }
 
-// hold makes the lease of a grant and starts its deadline and renewal.
-func (c *Client) hold(g driver.Grant) *Lease {
-	l := &Lease{
-		client: c, key: g.Key, token: g.Token, since: time.Now(), grant: g,
-		done:      make(chan struct{}),
-		unlocking: make(chan struct{}, 1),
-	}
+// newLease makes a lease that is not held yet: an attempt's.
+func (c *Client) newLease(key string) *Lease {
+	l := &Lease{client: c, key: key, done: make(chan struct{})}
 	l.index = -1
+	return l
+}
+
+// onLost is Request.Lost of the attempt.
+func (l *Lease) onLost(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deadline == nil {
+		l.lostEarly = why
+		return
+	}
+	go l.lose(fmt.Errorf("the server ended it: %w", why)) // must not block the backend
+}
+
+// hold gives the lease its grant, and starts its deadline and renewal.
+func (l *Lease) hold(g driver.Grant) {
+	c := l.client
 	c.mu.Lock()
 	c.leases[l] = struct{}{}
 	c.mu.Unlock()
 
-	// Under the mutex, for both functions may run before these fields are set.
-	l.mu.Lock()
+	l.mu.Lock() // the timer may fire, and the server call, before all is set
+	l.token, l.since, l.grant = g.Token, time.Now(), g
 	l.deadline = time.AfterFunc(time.Until(trustedUntil(g)), l.onDeadline)
-	if g.Lost != nil {
-		l.unwatch = context.AfterFunc(g.Lost, func() {
-			l.lose(fmt.Errorf("the server ended it: %w", context.Cause(g.Lost)))
-		})
-	}
+	early := l.lostEarly
 	l.mu.Unlock()
+	if early != nil {
+		l.onLost(early)
+	}
 	c.renewal.add(l, g.Start.Add(renewEvery(g.TTL)), g.TTL)
-	return l
 }
 
 // Key is the key that was locked.
@@ -188,9 +200,6 @@ func (l *Lease) end(err error) bool {
 	}
 	l.err = err
 	l.deadline.Stop()
-	if l.unwatch != nil {
-		l.unwatch()
-	}
 	for cancel := range l.contexts {
 		(*cancel)(err)
 	}

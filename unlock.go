@@ -28,8 +28,8 @@ func (l *Lease) Unlock(ctx context.Context) error {
 	ended := l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked})
 
 	// One at a time sends the release; the others get its result.
-	l.unlocking <- struct{}{} // bounded by the one before us
-	defer func() { <-l.unlocking }()
+	l.unlocking.Lock() // for as long as the one before us takes, which is bounded
+	defer l.unlocking.Unlock()
 	if l.unlocked != nil {
 		return l.unlocked.err
 	}

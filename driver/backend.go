@@ -88,7 +88,7 @@ type Backend interface {
 
 	// Evict ends whatever grant the key has, by an operator's decision. The next
 	// waiter gets the lock; the holder's next Renew says ErrNotHeld, and its
-	// Grant.Lost is done where the backend can tell it sooner. ErrNotHeld when
+	// Request.Lost is called where the backend can tell it sooner. ErrNotHeld when
 	// nobody holds the key [Evict].
 	Evict(ctx context.Context, key string) error
 
@@ -127,6 +127,14 @@ type Request struct {
 	// Wait asks to wait for the holder.
 	Wait bool
 
+	// Lost, if it is not nil, is called when the backend learns, before Renew
+	// does, that the grant is gone for certain, and why: never for a grant that
+	// was released, or that may still be there. It may be called from anywhere,
+	// also before Acquire has returned, and more than once; it does not block. It
+	// is a function, and not a channel, so that the core can watch any number of
+	// grants without a goroutine, and without memory, for each.
+	Lost func(why error)
+
 	// Retry says that an earlier request of this Owner ended without an answer,
 	// and may still be under way. Without it, and once its own requests have been
 	// answered, a backend knows that no packet of this Owner can be late.
@@ -150,12 +158,6 @@ type Grant struct {
 	// TTL is what the server granted. Counted from Start, it ends no later than
 	// the grant does on the server.
 	TTL time.Duration
-
-	// Lost is done when the backend learns, before Renew does, that the grant is
-	// gone for certain. Nil if it never does. It is a context, and not a channel,
-	// so that the core can watch any number of grants without a goroutine for
-	// each (context.AfterFunc); grants of one session may share it.
-	Lost context.Context
 
 	// Handle is the backend's own. It is nil where the core knows only Key and
 	// Owner.

@@ -51,7 +51,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 	}
 	s := b.space
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	now := time.Now()
 	id := b.id(req.Key)
 	l := s.lines[id]
@@ -69,7 +69,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 	case l.holder != nil && !req.Wait:
 		return driver.Grant{}, nil, &driver.HeldError{}
 	case place == nil:
-		place = &claim{owner: req.Owner, meta: req.Meta, ttl: req.TTL, turn: make(chan struct{})}
+		place = &claim{owner: req.Owner, meta: req.Meta, ttl: req.TTL, lost: req.Lost, turn: make(chan struct{})}
 		l.queue = append(l.queue, place)
 	}
 	place.askers++
@@ -87,7 +87,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 func (b *backend) leave(key string, c *claim) (released bool) {
 	s := b.space
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	c.askers--
 	l := s.lines[b.id(key)]
 	if c.askers == 0 && l != nil && l.place(c.owner) == c {
@@ -99,5 +99,5 @@ func (b *backend) leave(key string, c *claim) (released bool) {
 }
 
 func (c *claim) asGrant(key string) driver.Grant {
-	return driver.Grant{Key: key, Owner: c.owner, Token: c.token, Start: c.start, TTL: c.ttl, Lost: c.lost}
+	return driver.Grant{Key: key, Owner: c.owner, Token: c.token, Start: c.start, TTL: c.ttl}
 }

@@ -17,7 +17,7 @@
 // # What it promises
 //
 // Linearizable inside one process: one holder, tokens of a space rise for ever,
-// first come first served, and loss told at once through Grant.Lost. A waiter
+// first come first served, and loss told at once through Request.Lost. A waiter
 // whose call ended without Release keeps its place for one TTL, as it would on a
 // server that cannot see it; if its turn comes then, it costs those behind it at
 // most one TTL.

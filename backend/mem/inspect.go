@@ -12,7 +12,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		return driver.Status{}, err
 	}
 	b.space.mu.Lock()
-	defer b.space.mu.Unlock()
+	defer b.space.unlock()
 	l := b.space.lines[b.id(key)]
 	if l == nil {
 		return driver.Status{}, nil
@@ -39,7 +39,7 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 		return err
 	}
 	b.space.mu.Lock()
-	defer b.space.mu.Unlock()
+	defer b.space.unlock()
 	l := b.space.lines[b.id(key)]
 	if l == nil {
 		return driver.ErrNotHeld

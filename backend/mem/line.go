@@ -1,7 +1,6 @@
 package mem
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -34,8 +33,7 @@ type claim struct {
 	// Of a grant.
 	token fencing.Token
 	start time.Time
-	lost  context.Context // done when the grant ends against its owner's will
-	lose  context.CancelCauseFunc
+	lost  func(why error) // tells the owner that the grant ended against its will
 }
 
 // Why a grant was lost.
@@ -90,13 +88,14 @@ func (l *line) settle(now time.Time) {
 
 func (l *line) grant(c *claim, now time.Time) {
 	c.token, c.start, c.until = l.space.nextToken(), now, now.Add(c.ttl)
-	c.lost, c.lose = context.WithCancelCause(context.Background())
 	l.holder = c
 }
 
 // lose ends the grant against its holder's will.
 func (l *line) lose(why error) {
-	l.holder.lose(why)
+	if lost := l.holder.lost; lost != nil {
+		l.space.told = append(l.space.told, func() { lost(why) })
+	}
 	l.holder = nil
 }
 
@@ -133,7 +132,7 @@ func (l *line) arm(now time.Time) {
 // be stopped: then it is empty, and settling it changes nothing of its successor.
 func (l *line) wake() {
 	l.space.mu.Lock()
-	defer l.space.mu.Unlock()
+	defer l.space.unlock()
 	if l.space.lines[l.id] == l {
 		l.settle(time.Now())
 	}

@@ -16,7 +16,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	}
 	s := b.space
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.dead.add(g.Owner)
 	l := s.lines[b.id(g.Key)]
 	if l == nil {

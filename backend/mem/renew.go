@@ -24,7 +24,7 @@ func (b *backend) renew(ctx context.Context, g driver.Grant) driver.Renewal {
 		return driver.Renewal{Err: err}
 	}
 	b.space.mu.Lock()
-	defer b.space.mu.Unlock()
+	defer b.space.unlock()
 	l := b.space.lines[b.id(g.Key)]
 	if l == nil {
 		return driver.Renewal{Err: driver.ErrNotHeld}

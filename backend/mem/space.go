@@ -9,10 +9,11 @@ import (
 // Space is a lock server in memory. Make one with [NewSpace]; any number of
 // backends may use it.
 type Space struct {
-	mu    sync.Mutex // never held while waiting for anything
+	mu    sync.Mutex // never held while waiting, nor while calling others
 	token fencing.Token
 	lines map[lineID]*line
 	dead  released
+	told  []func() // to be called when mu has been unlocked
 }
 
 // lineID keeps namespaces apart without joining strings: namespace "a" with key
@@ -32,4 +33,15 @@ func NewSpace() *Space {
 func (s *Space) nextToken() fencing.Token {
 	s.token++
 	return s.token
+}
+
+// unlock unlocks mu and tells the losses of this critical section. Those who are
+// told may call the space again.
+func (s *Space) unlock() {
+	told := s.told
+	s.told = nil
+	s.mu.Unlock()
+	for _, tell := range told {
+		tell()
+	}
 }

@@ -46,7 +46,9 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		w = b.pushes.register(req.Owner)
 		defer b.pushes.forget(req.Owner, w)
 	}
-	keys := b.scriptKeys(req.Key, req.Owner)
+	shard := b.shard(req.Key)
+	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.Owner+":x"
+	ttl := serverTTL(req.TTL)
 	late := req.Retry || b.retries
 
 	var confirmed time.Time // a safe Start for a push; zero while there is none
@@ -55,9 +57,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		if first && !req.Retry {
 			confirmed = sent
 		}
-		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, keys,
-			req.Owner, b.channel, serverTTL(req.TTL), mode, req.Meta)
-		mode = "again"
+		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
+			req.Owner, b.channel, ttl, mode, req.Meta, b.floor.at.Load().text)
+		if req.Wait {
+			mode = "again"
+		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
 			// The answer was lost; but the news may have come the other way.
 			if token, ok := w.pushed(); ok && !confirmed.IsZero() {
@@ -70,7 +74,14 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case nil:
 			return driver.Grant{}, errReleased
 		case string:
-			return b.granted(req, r, sent, late)
+			g, err := b.granted(req, r, sent, late)
+			if err == nil && g.Token <= b.floor.at.Load().token {
+				// Counted up from an old snapshot: the server was restarted after
+				// the floor in our request had been read. Ask for a better one.
+				b.pushes.drop(req.Owner)
+				continue
+			}
+			return g, err
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
@@ -129,10 +140,12 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 	if err != nil {
 		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
 	}
+	if req.Lost != nil {
+		b.pushes.hold(req)
+	}
 	return driver.Grant{
 		Key: req.Key, Owner: req.Owner, Token: t,
 		Start: start, TTL: req.TTL,
-		Lost:   b.pushes.hold(req.Owner, req.Key, req.TTL),
 		Handle: handle{late: late},
 	}, nil
 }

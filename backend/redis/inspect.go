@@ -14,7 +14,7 @@ const adminTimeout = 3 * time.Second
 
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	reply, err := b.eval(ctx, adminTimeout, inspectScript, b.scriptKeys(key, "-"))
+	reply, err := b.eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
 	if err != nil {
 		return driver.Status{}, fault(ctx, err)
 	}
@@ -46,7 +46,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 
 // Evict frees a key, whoever holds it, and tells the holder.
 func (b *backend) Evict(ctx context.Context, key string) error {
-	reply, err := b.eval(ctx, adminTimeout, evictScript, b.scriptKeys(key, "-"))
+	reply, err := b.eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
 	switch {
 	case err != nil:
 		return fault(ctx, err)

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -10,24 +9,28 @@ import (
 // format: a key's counter must not change.
 const shards = 128
 
-// prefix is what the names of everything that belongs to a key begin with: the
-// namespace, and the shard as a hash tag, so that a Cluster keeps them in one
-// slot.
-func (b *backend) prefix(key string) string {
-	h := fnv.New32a()
-	h.Write([]byte(key))
-	return b.namespace + ":{" + strconv.Itoa(int(h.Sum32()%shards)) + "}:"
+// The names of everything that belongs to a key begin with the namespace and the
+// key's shard, as a hash tag, so that a Cluster keeps them in one slot. The last
+// letter tells what a name is of, so that no key of an application can collide
+// with another's: l a lock, q and w its queue, t the last token of a shard, x a
+// released owner. All but l and t are made in lib.lua, too.
+func (b *backend) shard(key string) string {
+	const prime, start = 16777619, 2166136261 // FNV-1a
+	h := uint32(start)
+	for i := range len(key) {
+		h = (h ^ uint32(key[i])) * prime
+	}
+	return b.shards[h%shards]
 }
 
-// The last letter tells what a name is of, so that no key of an application can
-// collide with another's: l a lock, q and w its queue (named in lib.lua), t the
-// last token of a shard, x a released owner.
-func (b *backend) lockKey(key string) string { return b.prefix(key) + key + ":l" }
-
-func (b *backend) scriptKeys(key, owner string) []string {
-	p := b.prefix(key)
-	return []string{p + key + ":l", p + "t", p + owner + ":x"}
+func shardNames(namespace string) (names [shards]string) {
+	for i := range names {
+		names[i] = namespace + ":{" + strconv.Itoa(i) + "}:"
+	}
+	return names
 }
+
+func (b *backend) lockKey(key string) string { return b.shard(key) + key + ":l" }
 
 // checkNamespace says what is wrong with a namespace, or nothing.
 func checkNamespace(ns string) string {

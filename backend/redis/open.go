@@ -43,13 +43,15 @@ func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens := newFloor()
+	conf.OnConnect = tokens.onConnect
 	client := goredis.NewClient(conf)
 	b, err := open(ctx, client, opts)
 	if err != nil {
 		_ = client.Close() // says nothing that matters after err
 		return nil, err
 	}
-	b.ownsClient = true
+	b.ownsClient, b.floor, b.pipe = true, tokens, newPipe(client)
 	return b, nil
 }
 
@@ -74,11 +76,12 @@ type backend struct {
 	ownsClient bool // it came from Open
 	retries    bool // the client sends a command again by itself
 
-	namespace string
-	channel   string // of this client: where pushes for it come
-	info      driver.Info
-	pipe      *pipe
-	pushes    *pushes
+	shards  [shards]string // the names of a shard begin so
+	channel string         // of this client: where pushes for it come
+	info    driver.Info
+	floor   *floor
+	pipe    *pipe
+	pushes  *pushes
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc
@@ -107,10 +110,10 @@ func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, 
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	b := &backend{
-		client:    client,
-		retries:   client.Options().MaxRetries > 0,
-		namespace: opts.Namespace,
-		channel:   opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
+		client:  client,
+		retries: client.Options().MaxRetries > 0,
+		shards:  shardNames(opts.Namespace),
+		channel: opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
 		info: driver.Info{
 			Name:      "redis",
 			Guarantee: driver.Advisory,
@@ -120,7 +123,7 @@ func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, 
 			Warnings:  warnings,
 		},
 	}
-	b.pipe = newPipe(client)
+	b.floor, b.pipe = newFloor(), sharedPipe(client)
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	if b.pushes, err = subscribe(ctx, b); err != nil {
 		b.beginStop()

@@ -8,36 +8,34 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// pipe sends commands. A few at a time travel on connections of their own; those
-// that come while these are under way go together with the next one, in one
-// pipeline. So a lone caller waits for nobody, and a thousand callers cost the
-// server a few writes.
+// pipe sends commands, in one of two ways.
 //
-// go-redis has an automatic pipeline too. It is marked experimental, retries on
-// its own, does not return when a context is cancelled, and costs a lone caller
-// time; see docs/decisions.
+// A few callers each use a lane of their own, from their own goroutine: passing
+// the command to another one and back would double its time on a small machine,
+// where every wake-up counts.
+//
+// Many callers queue their commands, and one or two senders take all that is
+// queued to the server in one write. The more callers, the more go together.
+//
+// go-redis has an automatic pipeline too; docs/decisions tells why it is not used.
 type pipe struct {
-	client *goredis.Client
-	wake   sync.Cond // of mu: there is work for a sender that sleeps, or the end
+	newLane func() *lane
+	alone   int       // how many callers may use a lane of their own
+	senders int       // the most of them
+	wake    sync.Cond // of mu: there is work for a sender that sleeps, or the end
 
 	mu       sync.Mutex
+	inside   int // callers in do
+	lanes    []*lane
+	free     []*lane
 	queue    []*request
-	senders  int // goroutines
-	sleeping int // of them
+	awake    int // senders that work
+	sleeping int // senders that sleep
 	closed   bool
-	running  sync.WaitGroup // counts senders
+	running  sync.WaitGroup // senders
 }
 
-// At most manySenders goroutines send, from the first time that they are needed
-// until close; they sleep while there is nothing to do, since a goroutine begun
-// for each command would grow its stack anew each time. While a crowd waits, only
-// fewSenders of them work, so that each takes many commands along.
-const (
-	manySenders = 8
-	fewSenders  = 2
-	crowd       = 16 // requests that wait
-	maxPipeline = 256
-)
+const maxPipeline = 256
 
 type request struct {
 	ctx     context.Context
@@ -46,75 +44,119 @@ type request struct {
 	done    chan struct{}
 }
 
+// newPipe makes a pipe with lanes of its own, set up like the client.
 func newPipe(client *goredis.Client) *pipe {
-	p := &pipe{client: client}
+	p := &pipe{newLane: func() *lane { return newLane(*client.Options()) }, alone: 8, senders: 2}
 	p.wake.L = &p.mu
 	return p
 }
 
-// do sends a command and waits for its reply, or until ctx ends; what is under
-// way then goes on for up to timeout, and its outcome is not known.
+// sharedPipe makes a pipe that uses an application's client.
+func sharedPipe(client *goredis.Client) *pipe {
+	p := &pipe{newLane: func() *lane { return &lane{client: client} }, alone: 0, senders: 8}
+	p.wake.L = &p.mu
+	return p
+}
+
+// do runs a command, and returns its error, or ctx's if that ends first; then
+// its outcome is not known.
 func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd goredis.Cmder) error {
-	r := &request{ctx: ctx, timeout: timeout, cmd: cmd, done: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		return goredis.ErrClosed
 	}
-	p.queue = append(p.queue, r)
-	switch {
-	case p.senders-p.sleeping >= p.limit():
-		// One that works takes it next.
-	case p.sleeping > 0:
-		p.wake.Signal()
-	default:
-		p.senders++
-		p.running.Add(1)
-		go p.run()
+	p.inside++
+	if p.inside <= p.alone {
+		l := p.lane()
+		p.mu.Unlock()
+		err := l.process(ctx, timeout, cmd)
+		p.mu.Lock()
+		p.free = append(p.free, l)
+		p.inside--
+		p.mu.Unlock()
+		return err
 	}
+	r := &request{ctx: ctx, timeout: timeout, cmd: cmd, done: make(chan struct{})}
+	p.queue = append(p.queue, r)
+	p.rouse()
 	p.mu.Unlock()
 
+	var err error
 	select {
 	case <-r.done:
-		return cmd.Err()
+		err = cmd.Err()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err = context.Cause(ctx) // the command is the sender's, do not touch it
+	}
+	p.mu.Lock()
+	p.inside--
+	p.mu.Unlock()
+	return err
+}
+
+// lane takes a free lane, or makes one.
+func (p *pipe) lane() *lane {
+	if n := len(p.free); n > 0 {
+		l := p.free[n-1]
+		p.free = p.free[:n-1]
+		return l
+	}
+	l := p.newLane()
+	p.lanes = append(p.lanes, l)
+	return l
+}
+
+// rouse sees to it that a sender takes what is queued. A second one begins only
+// when a crowd waits: the first takes all the others along when it comes back.
+func (p *pipe) rouse() {
+	const crowd = 32
+	switch {
+	case p.awake > 0 && p.alone > 0 && len(p.queue) < crowd, p.awake >= p.senders:
+		// One that works takes it next.
+	case p.sleeping > 0:
+		p.sleeping--
+		p.awake++
+		p.wake.Signal()
+	default:
+		p.awake++
+		p.running.Add(1)
+		go p.send()
 	}
 }
 
-func (p *pipe) limit() int {
-	if len(p.queue) >= crowd {
-		return fewSenders
-	}
-	return manySenders
-}
-
-// run sends what is queued, until close.
-func (p *pipe) run() {
+// send takes what is queued to the server, again and again, until close. A
+// goroutine begun for each command would grow its stack anew each time.
+func (p *pipe) send() {
 	defer p.running.Done()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	l := p.lane()
 	for {
-		// A sender too many sleeps; one at least works, as limit is never below 1.
-		for !p.closed && (len(p.queue) == 0 || p.senders-p.sleeping > p.limit()) {
-			p.sleeping++
-			p.wake.Wait()
+		for len(p.queue) > 0 {
+			batch := p.take()
+			p.mu.Unlock()
+			l.exchange(batch)
+			p.mu.Lock()
+		}
+		p.awake--
+		if p.closed {
+			return
+		}
+		p.sleeping++
+		p.wake.Wait() // whoever wakes us counts us awake again
+		if p.closed {
 			p.sleeping--
+			p.awake++
 		}
-		if len(p.queue) == 0 {
-			return // closed
-		}
-		batch := p.take()
-		p.mu.Unlock()
-		p.exchange(batch)
-		p.mu.Lock()
 	}
 }
 
-// take removes the sender's share of the queue.
+// take removes a sender's share of the queue: all of it, or one command where
+// each sender has many connections.
 func (p *pipe) take() []*request {
-	n := min((len(p.queue)+fewSenders-1)/fewSenders, maxPipeline)
-	if len(p.queue) < crowd {
+	n := min(len(p.queue), maxPipeline)
+	if p.alone == 0 && n <= p.senders {
 		n = 1
 	}
 	batch := make([]*request, n)
@@ -125,9 +167,10 @@ func (p *pipe) take() []*request {
 	return batch
 }
 
-func (p *pipe) exchange(batch []*request) {
+// exchange runs the commands of a batch in one round trip.
+func (l *lane) exchange(batch []*request) {
 	var timeout time.Duration
-	var cmds []goredis.Cmder
+	cmds := make([]goredis.Cmder, 0, len(batch))
 	for _, r := range batch {
 		if err := r.ctx.Err(); err != nil {
 			r.cmd.SetErr(err) // nobody waits for it, and it was not sent
@@ -136,37 +179,35 @@ func (p *pipe) exchange(batch []*request) {
 		timeout = max(timeout, r.timeout)
 		cmds = append(cmds, r.cmd)
 	}
-	if len(cmds) > 0 {
-		ctx := deadline{context.Background(), time.Now().Add(timeout)}
-		if len(cmds) == 1 {
-			_ = p.client.Process(ctx, cmds[0]) // the error is in the command
-		} else {
-			pl := p.client.Pipeline()
-			for _, cmd := range cmds {
-				_ = pl.Process(ctx, cmd) // queues it
-			}
-			_, _ = pl.Exec(ctx) // each command has its own error
+	ctx := deadline{context.Background(), time.Now().Add(timeout)}
+	switch len(cmds) {
+	case 0:
+	case 1:
+		_ = l.client.Process(ctx, cmds[0]) // the error is in the command
+	default:
+		pl := l.client.Pipeline()
+		for _, cmd := range cmds {
+			_ = pl.Process(ctx, cmd) // queues it
 		}
+		_, _ = pl.Exec(ctx) // each command has its own error
 	}
 	for _, r := range batch {
 		close(r.done)
 	}
 }
 
-// close lets commands that are under way end, and refuses new ones.
+// close ends commands that are under way, and refuses new ones.
 func (p *pipe) close() {
 	p.mu.Lock()
 	p.closed = true
+	lanes := p.lanes
 	p.wake.Broadcast()
 	p.mu.Unlock()
+	if p.alone > 0 {
+		for _, l := range lanes {
+			l.interrupt(true)
+			_ = l.client.Close() // it is being given up
+		}
+	}
 	p.running.Wait()
 }
-
-// deadline is a context that only has a deadline, which is all that go-redis
-// looks at for a connection; a timer for each command would be wasted.
-type deadline struct {
-	context.Context
-	at time.Time
-}
-
-func (d deadline) Deadline() (time.Time, bool) { return d.at, true }

@@ -23,7 +23,7 @@ type pushes struct {
 
 	mu      sync.Mutex
 	waiting map[string]*waiter // by owner
-	held    map[string]*held   // by owner
+	held    map[string]held    // by owner
 }
 
 // waiter is an Acquire that waits.
@@ -37,7 +37,7 @@ type waiter struct {
 type held struct {
 	key  string
 	ttl  time.Duration
-	lose context.CancelCauseFunc
+	lost func(why error)
 }
 
 var (
@@ -49,7 +49,7 @@ func subscribe(ctx context.Context, b *backend) (*pushes, error) {
 	p := &pushes{
 		backend: b,
 		waiting: make(map[string]*waiter),
-		held:    make(map[string]*held),
+		held:    make(map[string]held),
 	}
 	p.sub = b.client.Subscribe(ctx, b.channel)
 	if _, err := p.sub.Receive(ctx); err != nil {
@@ -91,8 +91,8 @@ func (p *pushes) take(payload string) {
 			}
 		}
 	case "evicted":
-		if h := p.held[owner]; h != nil {
-			h.lose(errEvicted)
+		if h, ok := p.held[owner]; ok {
+			h.lost(errEvicted)
 		}
 	}
 }
@@ -117,15 +117,18 @@ func (p *pushes) askAgain() {
 func (p *pushes) verify() {
 	p.mu.Lock()
 	grants := make([]driver.Grant, 0, len(p.held))
-	lose := make([]context.CancelCauseFunc, 0, len(p.held))
 	for owner, h := range p.held {
 		grants = append(grants, driver.Grant{Key: h.key, Owner: owner, TTL: h.ttl})
-		lose = append(lose, h.lose)
 	}
 	p.mu.Unlock()
-	for i, r := range p.backend.Renew(p.backend.closing, grants) {
-		if errors.Is(r.Err, driver.ErrNotHeld) {
-			lose[i](errGone)
+	renewals := p.backend.extend(p.backend.closing, grants)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, g := range grants {
+		// One that was released meanwhile has been dropped: no loss.
+		if h, ok := p.held[g.Owner]; ok && errors.Is(renewals[i].Err, driver.ErrNotHeld) {
+			delete(p.held, g.Owner)
+			h.lost(errGone)
 		}
 	}
 }
@@ -174,12 +177,10 @@ func (w *waiter) pushed() (token string, ok bool) {
 }
 
 // hold begins to listen for the loss of a grant.
-func (p *pushes) hold(owner, key string, ttl time.Duration) context.Context {
-	ctx, lose := context.WithCancelCause(context.Background())
+func (p *pushes) hold(req driver.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.held[owner] = &held{key: key, ttl: ttl, lose: lose}
-	return ctx
+	p.held[req.Owner] = held{key: req.Key, ttl: req.TTL, lost: req.Lost}
 }
 
 // drop ends that.

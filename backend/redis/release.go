@@ -15,16 +15,18 @@ const keepOut = time.Minute
 
 // Release ends a claim, and hands the lock to the next in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	var out time.Duration
-	if h, known := g.Handle.(handle); !known || h.late {
-		out = keepOut
-	}
 	b.pushes.drop(g.Owner)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = requestTimeout(g.TTL)
 	}
-	reply, err := b.eval(ctx, timeout, releaseScript, b.scriptKeys(g.Key, g.Owner), g.Owner, out.Milliseconds())
+	var reply any
+	var err error
+	if h, known := g.Handle.(handle); known && !h.late {
+		reply, err = b.eval(ctx, timeout, releaseScript, 1, b.lockKey(g.Key), g.Owner)
+	} else {
+		reply, err = b.eval(ctx, timeout, releaseScript, 1, b.lockKey(g.Key), g.Owner, keepOut.Milliseconds())
+	}
 	if err != nil {
 		return fault(ctx, err)
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,6 +15,16 @@ const renewTogether = 64
 
 // Renew extends grants, many in one round trip, and never brings one back.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
+	out := b.extend(ctx, grants)
+	for i, g := range grants {
+		if errors.Is(out[i].Err, driver.ErrNotHeld) {
+			b.pushes.drop(g.Owner)
+		}
+	}
+	return out
+}
+
+func (b *backend) extend(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
 	for from := 0; from < len(grants); from += renewTogether {
 		to := min(from+renewTogether, len(grants))
@@ -23,16 +34,17 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 }
 
 func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver.Renewal) {
-	keys := make([]string, len(grants))
-	args := make([]any, 0, 2*len(grants))
+	args := make([]any, 0, 3*len(grants))
 	timeout := requestTimeout(grants[0].TTL)
-	for i, g := range grants {
-		keys[i] = b.lockKey(g.Key)
-		args = append(args, g.Owner, serverTTL(g.TTL))
+	for _, g := range grants {
+		args = append(args, b.lockKey(g.Key))
 		timeout = min(timeout, requestTimeout(g.TTL))
 	}
+	for _, g := range grants {
+		args = append(args, g.Owner, serverTTL(g.TTL))
+	}
 	start := time.Now()
-	reply, err := b.eval(ctx, timeout, renewScript, keys, args...)
+	reply, err := b.eval(ctx, timeout, renewScript, len(grants), args...)
 	answers, ok := reply.([]any)
 	if err == nil && (!ok || len(answers) != len(grants)) {
 		err = fmt.Errorf("redis: unexpected reply %v to renew", reply)
@@ -45,7 +57,6 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
 		default:
 			out[i].Err = driver.ErrNotHeld
-			b.pushes.drop(g.Owner)
 		}
 	}
 }

@@ -36,12 +36,17 @@ var evictLua string
 var inspectLua string
 
 // script is a Lua script and the name by which the server knows it.
-type script struct{ source, sha string }
+type script struct {
+	source string
+	name   any // a string, made an argument of a command once
+}
+
+var evalsha any = "evalsha"
 
 func newScript(parts ...string) *script {
 	source := strings.Join(parts, "\n")
 	sum := sha1.Sum([]byte(source)) //nolint:gosec // not a secret
-	return &script{source: source, sha: hex.EncodeToString(sum[:])}
+	return &script{source: source, name: hex.EncodeToString(sum[:])}
 }
 
 var (
@@ -54,26 +59,19 @@ var (
 	allScripts = []*script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
 )
 
-// eval runs a script in one round trip. A server that has forgotten it (it was
-// restarted, or somebody flushed its scripts) says so without having run it, and
-// gets the source.
-func (b *backend) eval(ctx context.Context, timeout time.Duration, s *script, keys []string, args ...any) (any, error) {
-	reply, err := b.send(ctx, timeout, "evalsha", s.sha, keys, args)
+// eval runs a script in one round trip; args are its keys and arguments. A server
+// that has forgotten it (it was restarted, or somebody flushed its scripts) says
+// so without having run it, and gets the source.
+func (b *backend) eval(ctx context.Context, timeout time.Duration, s *script, keys int, args ...any) (any, error) {
+	words := make([]any, 0, 3+len(args))
+	cmd := goredis.NewCmd(ctx, append(append(words, evalsha, s.name, keys), args...)...)
+	err := b.pipe.do(ctx, timeout, cmd)
 	if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
-		reply, err = b.send(ctx, timeout, "eval", s.source, keys, args)
+		cmd = goredis.NewCmd(ctx, append([]any{"eval", s.source, keys}, args...)...)
+		err = b.pipe.do(ctx, timeout, cmd)
 	}
-	return reply, err
-}
-
-func (b *backend) send(ctx context.Context, timeout time.Duration, verb, script string, keys []string, args []any) (any, error) {
-	words := make([]any, 0, 3+len(keys)+len(args))
-	words = append(words, verb, script, len(keys))
-	for _, k := range keys {
-		words = append(words, k)
+	if err != nil {
+		return nil, err // cmd may still be under way: do not look at it
 	}
-	cmd := goredis.NewCmd(ctx, append(words, args...)...)
-	if err := b.pipe.do(ctx, timeout, cmd); err != nil {
-		return nil, err
-	}
-	return cmd.Result()
+	return cmd.Val(), nil
 }

@@ -10,7 +10,7 @@ import (
 var evictRules = []Rule{{
 	Name: "Evict",
 	Sentence: "Evict ends whatever grant the key has: the next waiter gets the lock, the holder's next Renew says " +
-		"ErrNotHeld, and its Lost is done if it has one; ErrNotHeld when nobody holds the key.",
+		"ErrNotHeld, and its Request.Lost is called where losses are pushed; ErrNotHeld when nobody holds the key.",
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
@@ -46,13 +46,15 @@ func (r *rig) evict(b driver.Backend, key string) {
 }
 
 func (r *rig) notLost(g driver.Grant, why string) {
-	if g.Lost != nil && g.Lost.Err() != nil && time.Now().Before(ends(g)) {
-		r.Errorf("Grant.Lost is done although %s", why)
+	if _, told := r.losses.Load(g.Owner); told && time.Now().Before(ends(g)) {
+		r.Errorf("Request.Lost was called although %s", why)
 	}
 }
 
+// toldLost requires of a backend that pushes that it pushes losses, too.
 func (r *rig) toldLost(g driver.Grant, why string) {
-	if g.Lost != nil && !r.until(r.slack, func() bool { return g.Lost.Err() != nil }) {
-		r.Errorf("Grant.Lost is not done although %s", why)
+	told := func() bool { _, ok := r.losses.Load(g.Owner); return ok }
+	if r.h.Want.Features.Has(driver.Push) && !r.until(r.slack, told) {
+		r.Errorf("Request.Lost was not called although %s", why)
 	}
 }

@@ -44,14 +44,18 @@ var exclusionRules = []Rule{{
 			}
 			wg.Wait()
 			winners := 0
-			for i, g := range grants {
+			for _, g := range grants {
 				if g != nil {
 					winners++
-					r.release(backends[i], *g)
 				}
 			}
 			if winners > 1 {
 				r.Fatalf("%d of %d clients got the same key", winners, len(backends))
+			}
+			for i, g := range grants {
+				if g != nil {
+					r.release(backends[i], *g)
+				}
 			}
 		}
 	},

@@ -1,7 +1,7 @@
 package drivertest
 
 import (
-	"context"
+	"errors"
 
 	"github.com/fencelock/fencelock/driver"
 )
@@ -42,20 +42,21 @@ var inspectMutants = []mutant{{
 	name:  "Evict does nothing",
 	rules: []string{"Evict", "TokensRiseThroughEviction", "RenewDoesNotResurrect"},
 	mutate: hook(func(b driver.Backend) hooked {
-		return hooked{Backend: b, evict: func(ctx, string) error { return nil }}
+		return hooked{Backend: b, evict: func(ctx ctx, key string) error {
+			if s, err := b.Inspect(ctx, key); err != nil || !s.Held {
+				return errors.Join(driver.ErrNotHeld, err)
+			}
+			return nil
+		}}
 	}),
 }, {
-	name:   "Lost is never done",
+	name:   "Lost is never called",
 	rules:  []string{"Evict"},
-	mutate: granting(func(g *driver.Grant) { g.Lost = context.Background() }),
+	mutate: asking(func(req *driver.Request) { req.Lost = nil }),
 }, {
-	name:  "Lost is done from the start",
-	rules: []string{"Evict"},
-	mutate: granting(func(g *driver.Grant) {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		g.Lost = ctx
-	}),
+	name:   "Lost is called from the start",
+	rules:  []string{"Evict"},
+	mutate: asking(func(req *driver.Request) { req.Lost(errors.New("by mistake")) }),
 }}
 
 func inspecting(f func(driver.Status) driver.Status) func(*world) func(driver.Backend) driver.Backend {
@@ -67,14 +68,11 @@ func inspecting(f func(driver.Status) driver.Status) func(*world) func(driver.Ba
 	})
 }
 
-func granting(f func(*driver.Grant)) func(*world) func(driver.Backend) driver.Backend {
+func asking(f func(*driver.Request)) func(*world) func(driver.Backend) driver.Backend {
 	return hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			g, err := b.Acquire(ctx, req)
-			if err == nil {
-				f(&g)
-			}
-			return g, err
+			f(&req)
+			return b.Acquire(ctx, req)
 		}}
 	})
 }

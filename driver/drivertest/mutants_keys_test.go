@@ -24,6 +24,12 @@ var keyMutants = []mutant{
 		}
 		return k
 	}),
+	folding("by their first part", func(k string) string {
+		if i := strings.Index(k, "/"); i > 0 {
+			return k[:i]
+		}
+		return k
+	}),
 	folding("composed", func(k string) string { return strings.ReplaceAll(k, "e\u0301", "é") }),
 	folding("unquoted", func(k string) string { return strings.ReplaceAll(k, "%2F", "/") }),
 	{

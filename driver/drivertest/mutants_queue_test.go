@@ -15,7 +15,7 @@ var queueMutants = []mutant{{
 	name:  "the last to come is the first served",
 	rules: []string{"FirstComeFirstServed"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
-		return (&pollers{period: delay, lifo: true}).client
+		return (&pollers{period: 5 * delay, lifo: true}).client
 	},
 }, {
 	name:  "whoever polls first is served",
@@ -33,7 +33,7 @@ var queueMutants = []mutant{{
 	name:  "whoever asks again goes to the end of the queue",
 	rules: []string{"RetryKeepsPlace"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
-		return (&pollers{period: delay}).client
+		return (&pollers{period: 5 * delay}).client
 	},
 }}
 

@@ -60,7 +60,10 @@ func (m mutant) try(t *testing.T, seed uint64, name string) {
 	if len(broken) == 0 {
 		t.Errorf("seed %d: rule %s does not notice that %s", seed, name, m.name)
 	}
-	for _, v := range broken {
+	for i, v := range broken {
+		if i == 0 {
+			t.Logf("%s: %.120q", name, v.Message)
+		}
 		if v.Rule.Name != name || !strings.Contains(v.Message, v.Rule.Sentence) {
 			t.Errorf("seed %d: the failure does not quote rule %s: %v", seed, name, v)
 		}

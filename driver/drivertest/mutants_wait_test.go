@@ -38,7 +38,7 @@ var waitMutants = []mutant{{
 	name:  "a place is lost after a TTL and taken anew at the end",
 	rules: []string{"WaitOutlivesTTL"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
-		p := &pollers{period: delay, forget: true}
+		p := &pollers{period: 5 * delay, forget: true}
 		return p.client
 	},
 }, {

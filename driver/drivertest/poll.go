@@ -53,6 +53,6 @@ func (r *rig) queued(b driver.Backend, key string, n int) {
 // free waits until nobody holds the key, nor waits for it.
 func (r *rig) free(b driver.Backend, key string, d time.Duration) {
 	if !r.until(d, func() bool { return r.inspect(b, key) == driver.Status{} }) {
-		r.Errorf("%q should be free, but Inspect says %+v", key, r.inspect(b, key))
+		r.Errorf("%s should be free, but Inspect says %+v", short(key), r.inspect(b, key))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	mathrand "math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -25,6 +26,8 @@ type rig struct {
 	slack time.Duration
 	keys  int
 	tag   string // keeps keys apart from those of other rules and runs
+
+	losses sync.Map // owner to error, as told to Request.Lost
 }
 
 func newRig(rec *recorder, h *Harness, rule Rule) *rig {
@@ -62,7 +65,11 @@ func (r *rig) key() string {
 
 // request asks for a long lease in the name of a new owner.
 func (r *rig) request(key string) driver.Request {
-	return driver.Request{Key: key, Owner: newOwner(), Meta: r.Name(), TTL: r.long}
+	owner := newOwner()
+	return driver.Request{
+		Key: key, Owner: owner, Meta: r.Name(), TTL: r.long,
+		Lost: func(why error) { r.losses.Store(owner, why) },
+	}
 }
 
 func newOwner() string { return rand.Text() }
@@ -103,7 +110,7 @@ func (r *rig) acquire(ctx context.Context, b driver.Backend, req driver.Request)
 func (r *rig) examine(g driver.Grant, req driver.Request) {
 	now := time.Now()
 	if g.Key != req.Key || g.Owner != req.Owner {
-		r.Errorf("asked for %q as %s, got a grant of %q for %s", req.Key, req.Owner, g.Key, g.Owner)
+		r.Errorf("asked for %s as %s, got a grant of %s for %s", short(req.Key), req.Owner, short(g.Key), g.Owner)
 	}
 	if g.Token == 0 || g.Token > math.MaxInt64 {
 		r.Errorf("token %d is not from 1 to 1<<63-1", uint64(g.Token))
@@ -144,7 +151,7 @@ func (r *rig) lease(b driver.Backend, key string) driver.Grant {
 func (r *rig) take(b driver.Backend, req driver.Request) driver.Grant {
 	g, err := r.acquire(r.soon(), b, req)
 	if err != nil {
-		r.Fatalf("Acquire of a free key %q: %v", req.Key, err)
+		r.Fatalf("Acquire of a free key %s: %v", short(req.Key), err)
 	}
 	return g
 }

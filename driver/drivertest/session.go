@@ -35,7 +35,7 @@ var sessionRules = []Rule{{
 	},
 }, {
 	Name:     "DeadSessionIsTold",
-	Sentence: "A holder whose session has died is told: Renew and Release say ErrNotHeld, and Lost is done if it has one.",
+	Sentence: "A holder whose session has died is told: Renew and Release say ErrNotHeld, and Request.Lost is called where losses are pushed.",
 	hook:     "KillSession",
 	check: func(r *rig) {
 		a, b := r.clients()

@@ -2,7 +2,10 @@ package redis_test
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -110,22 +113,30 @@ func TestConformanceWithLostReplies(t *testing.T) {
 
 // acquires matches requests to acquire, in one of the modes of the script.
 func acquires(modes ...string) func(request []byte) bool {
+	sha := script("acquire_fast", "lib", "acquire")
 	return func(request []byte) bool {
 		args := proxy.Args(request)
-		return len(args) == 11 && strings.EqualFold(args[0], "evalsha") && slices.Contains(modes, args[9])
+		return len(args) > 9 && args[1] == sha && slices.Contains(modes, args[9])
 	}
 }
 
-// renews matches requests to renew one grant.
-func renews(request []byte) bool {
-	args := proxy.Args(request)
-	return len(args) == 6 && strings.EqualFold(args[0], "evalsha") && args[2] == "1"
-}
+// renews matches requests to renew, releases those to release.
+var (
+	renews   = proxy.Command("evalsha", script("lib", "renew"))
+	releases = proxy.Command("evalsha", script("release_fast", "lib", "release"))
+)
 
-// releases matches requests to release.
-func releases(request []byte) bool {
-	args := proxy.Args(request)
-	return len(args) == 8 && strings.EqualFold(args[0], "evalsha") && args[2] == "3"
+// script returns the name of a script on the server, from its source.
+func script(parts ...string) string {
+	for i, name := range parts {
+		source, err := os.ReadFile("../../backend/redis/lua/" + name + ".lua")
+		if err != nil {
+			panic(err)
+		}
+		parts[i] = string(source)
+	}
+	sum := sha1.Sum([]byte(strings.Join(parts, "\n")))
+	return hex.EncodeToString(sum[:])
 }
 
 // persistent asks again when it got no answer, as the core of fencelock does.

@@ -1,7 +1,8 @@
 -- Takes the lock for an owner, or its place in the queue; or confirms either.
+-- KEYS  1 LOCK  2 LAST  3 TOMB
 -- ARGV  1 owner  2 client (its channel)  3 ttl in ms
 --       4 "try", "wait", or "again" if the owner has asked before and waits
---       5 meta
+--       5 meta  6 floor: what the token must exceed; 0 if that is not known
 -- Returns the token (a string) if the owner holds the lock now,
 --         {1, ms} if it is the first that waits: what is left of the lease in its way,
 --         {0, ms} if it waits behind others: the ttl of the one before it,
@@ -24,7 +25,12 @@ end
 
 local lock = parse_lock(v[1])
 if lock.owner == owner and not lock.over then
-  -- Asked again, since a reply or a push was lost. The same grant, from now.
+  -- Asked again, since a reply or a push was lost. The same grant, from now; but
+  -- not with a token from a counter that was set back by a restart.
+  if tonumber(lock.token) <= tonumber(ARGV[6]) then
+    lock.token = mint()
+    redis.call('SET', LOCK, pack_lock(lock.lapse, owner, client, lock.token, ttl, meta), 'KEEPTTL')
+  end
   extend(LOCK, lock, ttl)
   return lock.token
 end

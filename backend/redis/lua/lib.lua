@@ -5,22 +5,24 @@
 --               somebody waits, lapse is the server time in ms at which the lease
 --               ends, and the key outlives it, so that whoever comes first after
 --               that sees that there is a queue.
---       2 LAST  string, the last token granted in this shard
---       3 TOMB  string, there if the owner was released
 --
--- Two more keys of a lock are named after LOCK, in the same hash slot, instead of
--- being passed: only a lock that is waited for has them, and passing them costs
--- the others a fifth of the script's time.
---       QUEUE   sorted set, owners that wait, by arrival
---       WAITERS hash, owner -> "deadline client ttl meta"; a waiter that has not
---               confirmed by its deadline, in server time in ms, is dead
+-- The other names begin like LOCK, up to the hash tag, so that they are in the
+-- same slot. Those that a lock without waiters does not need are made here instead
+-- of being passed, since each name that is passed costs time on every call.
+--         LAST    string, the last token granted in this shard
+--         TOMB    string, there if the owner was released
+--         QUEUE   sorted set, owners that wait, by arrival
+--         WAITERS hash, owner -> "deadline client ttl meta"; a waiter that has not
+--                 confirmed by its deadline, in server time in ms, is dead
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
 -- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
 -- since times are cut to whole ms here and a lease must not end early.
 
-local LOCK, LAST, TOMB = KEYS[1], KEYS[2], KEYS[3]
+local LOCK = KEYS[1]
 local QUEUE, WAITERS = string.sub(LOCK, 1, -2) .. 'q', string.sub(LOCK, 1, -2) .. 'w'
+local SHARD = string.match(LOCK, '^[^}]*}:')
+local LAST = SHARD .. 't'
 
 local now_us
 do
@@ -58,12 +60,18 @@ local function extend(key, lock, ttl)
   end
 end
 
--- grant gives the lock to an owner and returns the token: greater than the last
--- one, and never below the clock, so that tokens keep rising when the counter was
--- lost with the server's data.
-local function grant(owner, client, ttl, meta)
+-- mint returns the next token: greater than the last one, and never below the
+-- clock, so that tokens keep rising when the counter was lost, or set back, with
+-- the server's data.
+local function mint()
   local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
   redis.call('SET', LAST, token)
+  return token
+end
+
+-- grant gives the lock to an owner and returns the token.
+local function grant(owner, client, ttl, meta)
+  local token = mint()
   local lapse, life = nil, ttl
   local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
   if queue_life >= 0 then

@@ -1,11 +1,11 @@
 -- Ends an owner's claim, held or waiting, and hands the lock over.
--- ARGV  1 owner  2 how long a late packet of the owner is kept out, in ms; 0 if
---       none can be on its way
+-- ARGV  1 owner  2 how long a late packet of the owner is kept out, in ms; absent
+--       if none can be on its way
 -- Returns 1 if it ended a grant, 0 if there was none, 2 if it had been released.
 
-local owner, keep_out = ARGV[1], tonumber(ARGV[2])
+local owner, keep_out = ARGV[1], ARGV[2]
 
-if keep_out > 0 and not redis.call('SET', TOMB, '1', 'NX', 'PX', keep_out) then return 2 end
+if keep_out and not redis.call('SET', SHARD .. owner .. ':x', '1', 'NX', 'PX', keep_out) then return 2 end
 
 local lock = v and parse_lock(v)
 if lock and lock.owner == owner then

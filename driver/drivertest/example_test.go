@@ -1,0 +1,35 @@
+package drivertest_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fencelock/fencelock/backend/mem"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/drivertest"
+)
+
+// forgetful releases whatever is held, in whoever's name.
+type forgetful struct{ driver.Backend }
+
+func (f forgetful) Release(ctx context.Context, g driver.Grant) error {
+	s, err := f.Inspect(ctx, g.Key)
+	if err != nil || !s.Held {
+		return driver.ErrNotHeld
+	}
+	return f.Backend.Release(ctx, driver.Grant{Key: g.Key, Owner: s.Owner})
+}
+
+// Check finds a backend at fault and quotes the contract.
+func ExampleCheck() {
+	space := mem.NewSpace()
+	broken := drivertest.Check(context.Background(), drivertest.Harness{
+		New:  func(drivertest.T) driver.Backend { return forgetful{mem.New(space)} },
+		Want: mem.New(space).Info(),
+	}, "Exclusion", "ReleaseOnlyOwn")
+	fmt.Println(broken[0].Rule.Name)
+	fmt.Println(broken[0].Rule.Sentence)
+	// Output:
+	// ReleaseOnlyOwn
+	// Release ends the claim of its owner on its key, and no other's.
+}
