@@ -29,12 +29,13 @@ var errReleased = errors.New("redis: this attempt has been released")
 // and hands the lock on if its holder died.
 //
 // When may a push be trusted without asking? The server counts the TTL of a
-// pushed grant from the moment of the hand-over, and the push does not say when
-// that was. It was after the last request that was answered "waiting", for that
-// answer was given before the hand-over; so the send time of that request is a
-// safe Start. Before any such answer, the send time of the first request is, if
-// the owner had never asked before (Retry is false). Otherwise the push may tell
-// of an older hand-over, and is taken as a hint to ask.
+// pushed grant from the moment of the hand-over. If that was after the last
+// request that was answered "waiting", the send time of that request is a safe
+// Start. But a push may be late, and tell of an older hand-over, whose grant was
+// evicted, or ran out, before that answer. So the answer tells the last token that
+// had been granted by then: a push with a greater one is of a later hand-over, any
+// other is only a hint to ask. Before the first answer, the send time of the first
+// request is a safe Start, if the owner had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	mode := "try"
 	var w *waiter
@@ -52,6 +53,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	late := req.Retry || b.retries
 
 	var confirmed time.Time // a safe Start for a push; zero while there is none
+	var seen fencing.Token  // a push must have a greater one
 	for first := true; ; first = false {
 		sent := time.Now()
 		if first && !req.Retry {
@@ -64,7 +66,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
 			// The answer was lost; but the news may have come the other way.
-			if token, ok := w.pushed(); ok && !confirmed.IsZero() {
+			if token, ok := w.pushed(); ok && !confirmed.IsZero() && b.isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
 			return driver.Grant{}, fault(ctx, err)
@@ -74,22 +76,20 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case nil:
 			return driver.Grant{}, errReleased
 		case string:
-			g, err := b.granted(req, r, sent, late)
-			if err == nil && g.Token <= b.floor.at.Load().token {
+			if t, err := fencing.Parse(r); err == nil && t <= b.floor.at.Load().token {
 				// Counted up from an old snapshot: the server was restarted after
 				// the floor in our request had been read. Ask for a better one.
-				b.pushes.drop(req.Owner)
 				continue
 			}
-			return g, err
+			return b.granted(req, r, sent, late)
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
-			isFirst, ahead, err := parseWaiting(r)
+			isFirst, ahead, last, err := parseWaiting(r)
 			if err != nil {
 				return driver.Grant{}, err
 			}
-			confirmed = sent
+			confirmed, seen = sent, last
 			pause = nextConfirm(req.TTL, isFirst, ahead)
 		default:
 			return driver.Grant{}, fmt.Errorf("redis: unexpected reply %T to acquire", reply)
@@ -97,10 +97,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 
 		next := time.NewTimer(pause)
 		select {
-		case token := <-w.push:
-			next.Stop()
-			return b.granted(req, token, confirmed, late)
-		case <-w.ask: // the subscription was interrupted, and a push may be lost
+		case token := <-w.news:
+			if b.isNew(token, seen) {
+				next.Stop()
+				return b.granted(req, token, confirmed, late)
+			}
 		case <-next.C:
 		case <-b.closing.Done():
 			next.Stop()
@@ -150,13 +151,22 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 	}, nil
 }
 
-func parseWaiting(r []any) (isFirst bool, ahead time.Duration, err error) {
-	if len(r) == 2 {
+// isNew reports whether a token, if it is one at all, is later than the last one
+// seen, and is good: see floor.
+func (b *backend) isNew(token string, seen fencing.Token) bool {
+	t, err := fencing.Parse(token)
+	return err == nil && t > seen && t > b.floor.at.Load().token
+}
+
+func parseWaiting(r []any) (isFirst bool, ahead time.Duration, last fencing.Token, err error) {
+	if len(r) == 3 {
 		first, ok1 := r[0].(int64)
 		ms, ok2 := r[1].(int64)
-		if ok1 && ok2 {
-			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, nil
+		text, ok3 := r[2].(string)
+		last, err := fencing.Parse(text)
+		if ok1 && ok2 && ok3 && err == nil {
+			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, last, nil
 		}
 	}
-	return false, 0, fmt.Errorf("redis: unexpected reply %v to acquire", r)
+	return false, 0, 0, fmt.Errorf("redis: unexpected reply %v to acquire", r)
 }

@@ -45,7 +45,8 @@ func newLane(opt goredis.Options) *lane {
 		return &line{Conn: conn, lane: l}, nil
 	}
 	opt.PoolSize, opt.PipelinePoolSize = 1, -1
-	opt.Protocol = 2 // nothing is pushed on a lane
+	opt.MaxRetries = -1 // a client's own options say 0 here, which is taken for 3
+	opt.Protocol = 2    // nothing is pushed on a lane
 	l.client = goredis.NewClient(&opt)
 	return l
 }

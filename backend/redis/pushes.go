@@ -21,17 +21,20 @@ type pushes struct {
 	sub     *goredis.PubSub
 	running sync.WaitGroup // listen and verify
 
-	mu      sync.Mutex
-	waiting map[string]*waiter // by owner
-	held    map[string]held    // by owner
+	mu       sync.Mutex
+	waiting  map[string]*waiter // by owner
+	held     map[string]held    // by owner
+	verified int                // times that verify has begun
 }
 
 // waiter is an Acquire that waits.
 type waiter struct {
-	push  chan string   // the token; capacity 1
-	ask   chan struct{} // ask the server now; capacity 1
-	older *waiter       // another Acquire of the same owner, not ended yet
+	news  chan string // the token that was granted, or askNow; capacity 2
+	older *waiter     // another Acquire of the same owner, not ended yet
 }
+
+// askNow is news that a push may have been lost: ask the server.
+const askNow = ""
 
 // held is a grant whose loss the server may tell.
 type held struct {
@@ -85,10 +88,7 @@ func (p *pushes) take(payload string) {
 	case "granted":
 		// An owner that is not there has been cancelled; its release is under way.
 		for w := p.waiting[owner]; w != nil; w = w.older {
-			select {
-			case w.push <- token:
-			default: // pushed already
-			}
+			w.tell(token)
 		}
 	case "evicted":
 		if h, ok := p.held[owner]; ok {
@@ -102,10 +102,7 @@ func (p *pushes) askAgain() {
 	defer p.mu.Unlock()
 	for _, w := range p.waiting {
 		for ; w != nil; w = w.older {
-			select {
-			case w.ask <- struct{}{}:
-			default:
-			}
+			w.tell(askNow)
 		}
 	}
 }
@@ -113,29 +110,49 @@ func (p *pushes) askAgain() {
 // verify asks whether the grants that this client holds are still there, by
 // renewing them, and tells the holders of those that are not. Without it they
 // would learn with their next renewal; after a restart of a server without
-// persistence, that is how long two holders could overlap.
+// persistence, that is how long two holders could overlap. It asks again where it
+// got no answer, for a server that has just come back may not be ready.
 func (p *pushes) verify() {
 	p.mu.Lock()
+	p.verified++
+	mine := p.verified
 	grants := make([]driver.Grant, 0, len(p.held))
 	for owner, h := range p.held {
 		grants = append(grants, driver.Grant{Key: h.key, Owner: owner, TTL: h.ttl})
 	}
 	p.mu.Unlock()
-	renewals := p.backend.extend(p.backend.closing, grants)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, g := range grants {
-		// One that was released meanwhile has been dropped: no loss.
-		if h, ok := p.held[g.Owner]; ok && errors.Is(renewals[i].Err, driver.ErrNotHeld) {
-			delete(p.held, g.Owner)
-			h.lost(errGone)
+	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, time.Second) {
+		grants = p.settle(grants, p.backend.extend(p.backend.closing, grants), mine)
+		select {
+		case <-time.After(pause):
+		case <-p.backend.closing.Done():
+			return
 		}
 	}
 }
 
+// settle takes in answers to a verify, and returns the grants that it must ask
+// about again: none if another has begun.
+func (p *pushes) settle(grants []driver.Grant, answers []driver.Renewal, mine int) (unanswered []driver.Grant) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, g := range grants {
+		h, ok := p.held[g.Owner]
+		switch {
+		case !ok: // released meanwhile: no loss
+		case errors.Is(answers[i].Err, driver.ErrNotHeld):
+			delete(p.held, g.Owner)
+			h.lost(errGone)
+		case errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == p.verified:
+			unanswered = append(unanswered, g)
+		}
+	}
+	return unanswered
+}
+
 // register begins to listen for the push to an owner.
 func (p *pushes) register(owner string) *waiter {
-	w := &waiter{push: make(chan string, 1), ask: make(chan struct{}, 1)}
+	w := &waiter{news: make(chan string, 2)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.older = p.waiting[owner]
@@ -163,17 +180,27 @@ func (p *pushes) forget(owner string, w *waiter) {
 	}
 }
 
+// tell leaves news for the waiter. If two are there already it will ask soon.
+func (w *waiter) tell(news string) {
+	select {
+	case w.news <- news:
+	default:
+	}
+}
+
 // pushed returns the token that was pushed, if one was. A nil waiter has none.
 func (w *waiter) pushed() (token string, ok bool) {
-	if w == nil {
-		return "", false
+	for w != nil {
+		select {
+		case token = <-w.news:
+			if token != askNow {
+				return token, true
+			}
+		default:
+			return "", false
+		}
 	}
-	select {
-	case token = <-w.push:
-		return token, true
-	default:
-		return "", false
-	}
+	return "", false
 }
 
 // hold begins to listen for the loss of a grant.

@@ -6,9 +6,9 @@ if not v[1] and ARGV[4] ~= 'again' then
   local token = redis.call('INCR', KEYS[2])
   local floor = tonumber(ARGV[6])
   if token <= floor or floor == 0 then
-    -- The counter is new, or may be old: not below the clock.
+    -- The counter is new, or may be old: not below the clock, nor the floor.
     local t = redis.call('TIME')
-    token = math.max(token, t[1] * 1000000 + t[2])
+    token = math.max(token, t[1] * 1000000 + t[2], floor + 1)
     redis.call('SET', KEYS[2], string.format('%.0f', token))
   end
   token = string.format('%.0f', token)
