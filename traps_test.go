@@ -78,6 +78,36 @@ func TestTrap01CancelledAcquireLeavesNoOrphan(t *testing.T) {
 	})
 }
 
+// Trap 1, when the clean-up does not reach the server at first: it goes on until
+// the server confirms.
+func TestTrap01CleanUpPersists(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFaulty(mem.NewSpace())
+		c := open(t, f, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		f.onAcquire(func(ctx context.Context, req driver.Request) (driver.Grant, error) {
+			f.onAcquire(nil)
+			_, _ = f.Backend.Acquire(ctx, req)
+			cancel()
+			return driver.Grant{}, ctx.Err()
+		})
+		f.onRelease(func(context.Context, driver.Grant) error { return driver.ErrUnavailable })
+		if _, err := c.Lock(ctx, "k"); !errors.Is(err, context.Canceled) {
+			t.Errorf("Lock: %v", err)
+		}
+		time.Sleep(5 * second)
+		if _, err := c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
+			t.Errorf("TryLock: %v; nothing was to clean up", err)
+		}
+		f.onRelease(nil)
+		time.Sleep(second) // its pauses are a sixteenth of the TTL at most
+		unlock(t, lock(t, c, "k"))
+		if tries := f.releases.Load(); tries > 40 {
+			t.Errorf("%d releases were sent in 6 s", tries)
+		}
+	})
+}
+
 // Trap 2 (go-redis#2985): a retry that finds its own lock must not call it
 // another's. TryLock asks a second time under the same owner.
 func TestTrap02RetryIsNotAnotherHolder(t *testing.T) {
@@ -352,7 +382,7 @@ func TestTrap11TransientErrorIsNoLoss(t *testing.T) {
 		l := lock(t, c, "k")
 		for range 20 {
 			f.onRenew(unreachable)
-			time.Sleep(8 * second) // past the renewal that was due, and some retries
+			time.Sleep(7 * second) // past the renewal that was due, and some retries
 			if l.Err() != nil {
 				t.Fatalf("lost after failing renewals: %v", l.Err())
 			}
