@@ -17,9 +17,12 @@ import (
 // A lane of a client that the application brought is that client, with all its
 // connections, and cannot be interrupted.
 type lane struct {
-	client      *goredis.Client
-	onEnd       func()        // interrupts; made once
-	interrupted chan struct{} // told by onEnd
+	client *goredis.Client
+
+	ctx         context.Context  // of the command under way
+	slow        *time.Timer      // runs watch when the command takes long
+	watching    chan func() bool // told by watch: the stop function of interrupted
+	interrupted chan struct{}    // told when ctx has ended
 
 	mu   sync.Mutex
 	conn net.Conn // the last one that was made; nil before
@@ -28,11 +31,9 @@ type lane struct {
 
 // newLane makes a lane with the options of a client.
 func newLane(opt goredis.Options) *lane {
-	l := &lane{interrupted: make(chan struct{}, 1)}
-	l.onEnd = func() {
-		l.interrupt(true)
-		l.interrupted <- struct{}{}
-	}
+	l := &lane{watching: make(chan func() bool, 1), interrupted: make(chan struct{}, 1)}
+	l.slow = time.AfterFunc(time.Hour, l.watch)
+	l.slow.Stop()
 	dial := goredis.NewDialer(&opt)
 	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -57,9 +58,14 @@ func (l *lane) process(ctx context.Context, timeout time.Duration, cmd goredis.C
 	if ctx.Done() == nil {
 		return l.client.Process(deadline{ctx, time.Now().Add(timeout)}, cmd)
 	}
-	stop := context.AfterFunc(ctx, l.onEnd)
+	l.ctx = ctx
+	l.slow.Reset(patience)
 	err := l.client.Process(deadline{ctx, time.Now().Add(timeout)}, cmd)
-	if !stop() {
+	if l.slow.Stop() {
+		return err
+	}
+	// watch has begun.
+	if stop := <-l.watching; !stop() {
 		// The context ended. If the reply had come first it counts, and the
 		// connection is as good as before; if not, go-redis has dropped it.
 		<-l.interrupted
@@ -69,6 +75,19 @@ func (l *lane) process(ctx context.Context, timeout time.Duration, cmd goredis.C
 		}
 	}
 	return err
+}
+
+// patience is how long a command runs before anybody looks at its context. Most
+// are done by then, and a timer that is set and stopped costs a fifth of watching a
+// context.
+const patience = 2 * time.Millisecond
+
+// watch interrupts the command when its context ends, now or later.
+func (l *lane) watch() {
+	l.watching <- context.AfterFunc(l.ctx, func() {
+		l.interrupt(true)
+		l.interrupted <- struct{}{}
+	})
 }
 
 // interrupt ends reads and writes on the connection, until it is taken back.

@@ -168,7 +168,7 @@ func (p *persistent) Renew(ctx context.Context, grants []driver.Grant) []driver.
 	out := p.Backend.Renew(ctx, grants)
 	for i := range out {
 		for p.goesOn(ctx, out[i].Err) {
-			out[i] = p.Backend.Renew(ctx, grants[i : i+1])[0]
+			out[i] = p.Backend.Renew(ctx, grants[i:i+1])[0]
 		}
 	}
 	return out
