@@ -41,16 +41,17 @@
 //
 // # Recipe
 //
-// Acquire, Release and Renew are one script each, in one round trip. The lock is a
-// string with an expiry. A token counts up, and never falls below the server's clock
-// in microseconds, so that it rises also when the server has lost its counters.
+// Acquire, Release and Renew (of up to 64 leases) are one script each, in one round
+// trip. The lock is a string with an expiry. A token is one more than the last one; a
+// counter that the server has lost, or has from an old snapshot, is set to its clock
+// in microseconds first, so that tokens rise also then.
 //
 // Who waits has a place in a sorted set, and hears from the server through one channel
 // for each client. The script that releases grants the lock to the first waiter that
 // lives, and publishes the token to its client: a hand-off is one command and one
 // message, however many wait. Waiters confirm their place within each third of their
 // TTL, which also finds a grant whose message was lost. The first of them asks when the
-// lease in its way ends.
+// lease in its way ends. A message that is late is told from a new one by its token.
 //
 // A few callers at a time have a connection each; many share two, and send together
 // what has come together. docs/decisions has the reasons.
@@ -100,7 +101,7 @@
 // Nothing else needs to be allowed than this, for the namespace "fencelock":
 //
 //	ACL SETUSER locks on >password resetkeys ~fencelock:* resetchannels &fencelock:c:*
-//	    -@all +hello +auth +ping +select +client|setinfo +info +script|load
+//	    -@all +hello +auth +ping +select +info +script|load
 //	    +evalsha +eval +subscribe +unsubscribe +publish +time
 //	    +get +mget +set +incr +del +pttl +pexpire
 //	    +hset +hget +hdel +hvals +zadd +zrem +zscore +zrange +zrank +zcard +zpopmin

@@ -141,6 +141,9 @@ func (p *pipe) send() {
 		}
 		p.awake--
 		if p.closed {
+			if p.alone > 0 {
+				_ = l.client.Close() // again, unless the lane is younger than close
+			}
 			return
 		}
 		p.sleeping++

@@ -33,6 +33,7 @@ func parseURL(u *url.URL) (*goredis.Options, Options, error) {
 	conf := &goredis.Options{
 		// We retry, since we know what may be asked twice.
 		MaxRetries:            -1,
+		DialerRetries:         1,
 		ContextTimeoutEnabled: true,
 		// A server that moves is met with a new connection.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -37,6 +37,26 @@ var evictRules = []Rule{{
 			r.Errorf("Evict of a key whose holder was evicted = %v, want ErrNotHeld", err)
 		}
 	},
+}, {
+	Name:     "LostIsNoRumour",
+	Sentence: "Request.Lost is never called for a grant that was released, or that may still be there.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key, short := r.key(), r.key()
+		g := r.lock(a, key)
+		w := r.wait(b, key)
+		r.queued(a, key, 1)
+		r.release(a, g)
+		next := r.granted(w, r.slack, "released")
+		r.release(b, next)
+		kept := r.lock(a, key)
+		r.lease(r.client(), short)
+		r.free(b, short, r.ttl+r.slack) // long enough for a rumour to spread
+		r.notLost(g, "it was released")
+		r.notLost(next, "it was released")
+		r.notLost(kept, "it is held")
+		r.release(a, kept)
+	},
 }}
 
 func (r *rig) evict(b driver.Backend, key string) {

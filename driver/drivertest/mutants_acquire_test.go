@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/fencelock/fencelock/backend/mem"
 	"github.com/fencelock/fencelock/driver"
@@ -123,37 +122,6 @@ var acquireMutants = []mutant{{
 				err = errors.New("timed out")
 			}
 			return g, err
-		}}
-	}),
-}, {
-	name:  "a fail-over loses the grants",
-	rules: []string{"GrantsSurviveFailover"},
-	mutate: hookIn(func(w *world, b driver.Backend) hooked {
-		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			g, err := b.Acquire(ctx, req)
-			if err == nil {
-				lost := w.failed
-				w.failed = func() {
-					_ = b.Evict(w.ctx, req.Key)
-					if lost != nil {
-						lost()
-					}
-				}
-			}
-			return g, err
-		}}
-	}),
-}, {
-	name:  "a fail-over grants what is held",
-	rules: []string{"GrantsSurviveFailover"},
-	mutate: hookIn(func(w *world, b driver.Backend) hooked {
-		over := false
-		w.failed = func() { over = true }
-		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			if g, err := b.Acquire(ctx, req); err == nil || !over || req.Wait {
-				return g, err
-			}
-			return driver.Grant{Key: req.Key, Owner: req.Owner, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
 		}}
 	}),
 }}

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/fencelock/fencelock/driver"
 )
@@ -55,8 +56,23 @@ var inspectMutants = []mutant{{
 	mutate: asking(func(req *driver.Request) { req.Lost = nil }),
 }, {
 	name:   "Lost is called from the start",
-	rules:  []string{"Evict"},
+	rules:  []string{"Evict", "LostIsNoRumour"},
 	mutate: asking(func(req *driver.Request) { req.Lost(errors.New("by mistake")) }),
+}, {
+	name:  "Lost is called at release",
+	rules: []string{"LostIsNoRumour"},
+	mutate: hook(func(b driver.Backend) hooked {
+		var told sync.Map // owner to Request.Lost
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			told.Store(req.Owner, req.Lost)
+			return b.Acquire(ctx, req)
+		}, release: func(ctx ctx, g driver.Grant) error {
+			if lost, ok := told.Load(g.Owner); ok {
+				lost.(func(error))(errors.New("it is gone"))
+			}
+			return b.Release(ctx, g)
+		}}
+	}),
 }}
 
 func inspecting(f func(driver.Status) driver.Status) func(*world) func(driver.Backend) driver.Backend {

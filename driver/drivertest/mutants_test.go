@@ -24,8 +24,8 @@ type mutant struct {
 
 func mutants() []mutant {
 	return slices.Concat(
-		infoMutants, acquireMutants, waitMutants, queueMutants, retryMutants, tokenMutants,
-		renewMutants, releaseMutants, timeMutants, inspectMutants, closeMutants, keyMutants, openMutants,
+		infoMutants, acquireMutants, waitMutants, deadMutants, queueMutants, retryMutants, tokenMutants,
+		renewMutants, releaseMutants, timeMutants, inspectMutants, closeMutants, keyMutants, openMutants, failoverMutants,
 	)
 }
 
