@@ -1,0 +1,83 @@
+// Package fencelock is a client for distributed locks: one interface over several
+// lock servers, a fencing token on every lock, and a report of each loss before
+// another can get the lock.
+//
+//	locker, err := fencelock.Open(ctx, "redis://localhost:6379", nil)
+//	lease, err := locker.Lock(ctx, "invoices/42") // ctx bounds the wait only
+//	defer lease.Unlock(ctx)
+//	work(lease.Context(ctx), lease.Token())
+//
+// [Open] connects to the server that a URL names; the scheme chooses the backend,
+// whose package is imported for that. [Client.Lock] waits for a lock,
+// [Client.TryLock] does not, and [Do] runs a function under one. The [Lease] that
+// they return is renewed by itself until [Lease.Unlock].
+//
+// Locks are not reentrant: a goroutine that locks a key twice waits for itself.
+// Keys are any UTF-8 of 1 to 1,024 bytes, and are never interpreted.
+//
+// # Errors
+//
+// What a program may branch on are values to be matched with [errors.Is]; each means
+// one thing on every backend. [ErrHeld]: another holds the lock. [ErrLost]: the lease
+// ended before Unlock. [ErrUnavailable]: the server could not be asked, and nothing
+// is held. [ErrUnknown]: a request was sent and no answer came. What could not be
+// asked is never reported as lost, nor as held by another. All errors are an
+// [*Error], which names the operation, the backend and the key; the context's error
+// and the server's own are reachable through it. No error shows a password.
+//
+// # Loss
+//
+// A lease lives for a TTL on the server ([Options.TTL], 15 seconds by default) and is
+// renewed every third of it. It ends here, for certain, nine tenths of a TTL after
+// the last request was sent that the server confirmed, by the monotonic clock of this
+// process. That is before the server lets another in, and nothing can delay it: a
+// request that hangs least of all. It ends sooner where the backend learns that the
+// grant is gone: evicted, or unknown to a server that was restarted.
+//
+// When it ends, [Lease.Done] is closed, [Lease.Err] matches [ErrLost], and every
+// context that [Lease.Context] made is cancelled, with the reason as its
+// [context.Cause]. Give that context to the work. A lease that is lost stays lost.
+// A server that cannot be reached does not end the lease before that time.
+//
+// The context that was given to Lock bounds the wait, and nothing after it.
+//
+// # Fencing
+//
+// A process that is paused (SIGSTOP, a virtual machine that is moved, a long garbage
+// collection) can wake up after its lease has ended and write before it looks. No
+// lock with a lease can prevent that. [Lease.Token] can: the tokens of a key rise
+// from grant to grant, for ever. Send it with each write, and have the resource
+// refuse a token lower than the highest it has seen, in the same step as the write.
+// Package fencing has such a check, and the rule for your own.
+//
+// # Choosing a backend
+//
+//   - backend/mem is inside the process: for tests, examples, and programs that run
+//     as one copy.
+//   - backend/redis is one Redis or Valkey server: fast, fair, waiters are woken by
+//     the server. It keeps exclusion while the server keeps its data.
+//
+// [Options.Require] makes Open fail on a backend that promises less than the program
+// needs, and [Options.Features] on one that lacks a feature. The package comment of
+// each backend says what it promises, and what it does not.
+//
+// # Observability
+//
+// [Options.Observer] is told of every lock that was granted or not, renewed,
+// unlocked or lost, with the time it took. [Options.Logger] gets what an operator
+// should read: a lease that was lost, the beginning and the end of an outage, a
+// setting of the server that weakens the promise. [Client.Inspect] tells who holds a
+// key, and [Client.Evict] takes it away from them.
+//
+// # What is not promised
+//
+//   - That work stops when its lease ends. The context says so; the work must look.
+//   - That a write of a paused holder is refused where nobody checks the token.
+//   - That something is done exactly once. A lock keeps two from doing it at the same
+//     time; whether it has been done is for the resource to say.
+//   - That waiters are served in order, or that a fail-over keeps a lock, beyond what
+//     the backend says of itself in [Client.Info].
+//   - That clocks may run at any rate. The tenth of the TTL that is left unused covers
+//     clocks whose rates differ by a few per cent; what a clock shows does not matter
+//     on the client, and on the server only where its backend says so.
+package fencelock

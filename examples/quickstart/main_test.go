@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestQuickstart(t *testing.T) {
+	var out bytes.Buffer
+	began := time.Now()
+	err := run(t.Context(), "mem://quickstart-test", &out)
+	t.Logf("after %v:\n%s", time.Since(began).Round(time.Millisecond), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// In this order, whatever comes between.
+	story := []string{
+		`ada +has the lock, token \d+`,
+		`ada +writes 110`,
+		`bob +has the lock, token \d+`,
+		`bob +IS SUSPENDED`,
+		`carol +has the lock, token \d+`,
+		`carol +writes 120`,
+		`bob +WAKES UP, believes that it has the lock, and writes 120`,
+		`bob +is refused: fencing: stale token \d+ for "accounts/7": \d+ has been seen`,
+		`bob +looks at its lease: .*lease lost`,
+		`bob +begins anew`,
+		`bob +has the lock, token \d+`,
+		`bob +writes 140`,
+		`late writes refused by the token: 1`,
+		`leases valid at the same time: +0`,
+		`balance: +140, and 100 \+ 4 × 10 = 140`,
+	}
+	rest := out.String()
+	for _, line := range story {
+		at := regexp.MustCompile(line).FindStringIndex(rest)
+		if at == nil {
+			t.Fatalf("it does not say %q, or not after the line before", line)
+		}
+		rest = rest[at[1]:]
+	}
+}
+
+func TestServerOutOfReach(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://secret:secret@127.0.0.1:1": "unavailable",
+		"secret://host":                     "unknown URL scheme",
+	} {
+		err := run(t.Context(), url, &bytes.Buffer{})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
+			t.Errorf("%v, want an error with %q, and without the password", err, want)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// scene is what the workers share. Only the account would be shared in earnest.
+type scene struct {
+	account  *account
+	referee  referee
+	refusals atomic.Int32
+	*diary
+}
+
+// verdict tells how it ended, and returns an error if it is not as promised.
+func (s *scene) verdict() error {
+	want := opening + payment*len(names)
+	balance, overlaps, refusals := s.account.read(), s.referee.overlaps(), s.refusals.Load()
+	s.line("")
+	s.line("late writes refused by the token: %d", refusals)
+	s.line("leases valid at the same time:    %d", overlaps)
+	s.line("balance:                          %d, and %d + %d × %d = %d", balance, opening, len(names), payment, want)
+	var errs []error
+	if refusals == 0 {
+		errs = append(errs, errors.New("the late write was not refused"))
+	}
+	if overlaps > 0 {
+		errs = append(errs, errors.New("two leases were valid at the same time"))
+	}
+	if balance != want {
+		errs = append(errs, errors.New("a payment was lost"))
+	}
+	return errors.Join(errs...)
+}
+
+// referee looks whether a lease is granted while another is valid.
+type referee struct {
+	mu    sync.Mutex
+	last  *fencelock.Lease
+	found int
+}
+
+// granted is called by a worker as soon as it has the lock.
+func (r *referee) granted(lease *fencelock.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil && r.last.Err() == nil && lease.Err() == nil {
+		r.found++
+	}
+	r.last = lease
+}
+
+func (r *referee) overlaps() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.found
+}
+
+// diary prints what happens, with the time since it began.
+type diary struct {
+	mu    sync.Mutex
+	out   io.Writer
+	began time.Time
+}
+
+func newDiary(out io.Writer) *diary { return &diary{out: out} }
+
+func (d *diary) title(info driver.Info) {
+	d.line("four workers, one account, one lock on %q (guarantee: %v; features: %v; TTL %v)", info.Name, info.Guarantee, info.Features, ttl)
+	for _, w := range info.Warnings {
+		d.line("note: %s", w)
+	}
+	d.line("")
+	d.began = time.Now()
+}
+
+func (d *diary) say(who, format string, args ...any) {
+	at := time.Since(d.began)
+	d.line("%6.3f s  %-6s %s", at.Seconds(), who, fmt.Sprintf(format, args...))
+}
+
+func (d *diary) line(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(d.out, format+"\n", args...)
+}
