@@ -1,0 +1,181 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// deliver lets a held request go on, and returns when the server has carried it
+// out: it has closed the connection, whose end, on the client's side, followed.
+func deliver(t *testing.T, p *proxy.Proxy, late proxy.Held) {
+	t.Helper()
+	open := p.Counts().Open
+	late.Release()
+	await(t, "the late request is delivered", soon, late.Delivered())
+	eventually(t, soon, "the server has seen the end of its connection", func() bool { return p.Counts().Open < open })
+}
+
+// TestLateAcquire: a request to acquire that arrives when its caller has gone, and
+// been cleaned up after, neither gets the lock nor a place in the queue.
+func TestLateAcquire(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		held  bool // the lock, by another
+		match func([]byte) bool
+		call  func(fencelock.Locker, context.Context, string, ...fencelock.LockOption) (*fencelock.Lease, error)
+	}{
+		{"try", false, acquires("try"), fencelock.Locker.TryLock},
+		{"lock", false, acquires("wait"), fencelock.Locker.Lock},
+		{"lock that would wait", true, acquires("wait"), fencelock.Locker.Lock},
+		{"confirmation of a place", true, acquires("again"), fencelock.Locker.Lock},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Shared(t, servers.Redis), namespace()
+			p := through(t, s.Addr())
+			admin := raw(t, s.Addr())
+			other, late := open(t, s.Addr(), ns, time.Minute), open(t, p.Addr(), ns, time.Minute)
+			var held *fencelock.Lease
+			if tc.held {
+				held = lock(t, other, "k")
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			packet := p.HoldRequest(tc.match, 1)
+			done := make(chan error, 1)
+			go func() {
+				_, err := tc.call(late, ctx, "k", fencelock.WithTTL(3*time.Second))
+				done <- err
+			}()
+			await(t, "the request is held back", soon, packet.Fired())
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Fatalf("the caller got %v, want context.Canceled", err)
+			}
+			eventually(t, soon, "there is a tombstone", func() bool {
+				return len(namesIn(t, admin, ns))-len(left(t, admin, ns)) > len(counters(t, admin, ns))
+			})
+			deliver(t, p, packet)
+			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held != tc.held || s.Waiters != 0 {
+				t.Errorf("Inspect = %+v, %v; want nothing of the late request", s, err)
+			}
+			if tc.held {
+				unlock(t, held)
+			}
+			expectNothingLeft(t, admin, ns)
+			unlock(t, lock(t, other, "k"))
+		})
+	}
+}
+
+// TestLateCopyOfAcquire: the first copy of a request arrives when the second, sent
+// because the first was not answered, has been granted and unlocked. Who sends the
+// second makes no difference.
+func TestLateCopyOfAcquire(t *testing.T) {
+	t.Parallel()
+	for name, conf := range map[string]goredis.Options{
+		"sent again by go-redis": {MaxRetries: 3, ReadTimeout: 300 * time.Millisecond},
+		"sent again by us":       {MaxRetries: -1, ReadTimeout: 300 * time.Millisecond},
+		"sent again by us, cut":  {MaxRetries: -1, ContextTimeoutEnabled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Shared(t, servers.Redis), namespace()
+			p := through(t, s.Addr())
+			conf.Addr = p.Addr()
+			c := openExisting(t, &conf, ns, 1500*time.Millisecond)
+			expectLateCopyToFail(t, s, p, c, ns)
+		})
+	}
+	t.Run("from a URL", func(t *testing.T) {
+		t.Parallel()
+		s, ns := servers.Shared(t, servers.Redis), namespace()
+		p := through(t, s.Addr())
+		expectLateCopyToFail(t, s, p, open(t, p.Addr(), ns, 1500*time.Millisecond), ns)
+	})
+}
+
+func expectLateCopyToFail(t *testing.T, s *servers.Server, p *proxy.Proxy, c *fencelock.Client, ns string) {
+	t.Helper()
+	first := p.HoldRequest(acquires("wait"), 1)
+	l := lock(t, c, "k")
+	await(t, "the first copy is held back", soon, first.Fired())
+	unlock(t, l)
+	deliver(t, p, first)
+	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
+		t.Errorf("Inspect = %+v, %v; want the lock free", s, err)
+	}
+	if names := left(t, raw(t, s.Addr()), ns); len(names) > 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}
+
+// openExisting makes a client of a go-redis client, as an application has one.
+func openExisting(t *testing.T, conf *goredis.Options, ns string, ttl time.Duration) *fencelock.Client {
+	t.Helper()
+	app := goredis.NewClient(conf)
+	t.Cleanup(func() { _ = app.Close() })
+	b, err := redis.New(t.Context(), app, &redis.Options{Namespace: ns})
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	c, err := fencelock.New(b, &fencelock.Options{TTL: ttl, Logger: silent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return c
+}
+
+// TestLateRelease: a copy of Unlock's request that arrives when another has the
+// lock takes nothing from it.
+func TestLateRelease(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.Redis), namespace()
+	p := through(t, s.Addr())
+	late, other := open(t, p.Addr(), ns, time.Second), open(t, s.Addr(), ns, time.Minute)
+	l := lock(t, late, "k")
+	packet := p.HoldRequest(releases, 1)
+	unlock(t, l) // by a second copy
+	await(t, "the first copy is held back", soon, packet.Fired())
+	held := lock(t, other, "k")
+	deliver(t, p, packet)
+	if err := held.Ensure(t.Context(), 50*time.Second); err != nil {
+		t.Errorf("the lease of the other: %v", err)
+	}
+	unlock(t, held)
+	expectNothingLeft(t, raw(t, s.Addr()), ns)
+}
+
+// TestLateRenewal: one that arrives after Unlock brings nothing back.
+func TestLateRenewal(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.Redis), namespace()
+	p := through(t, s.Addr())
+	late := open(t, p.Addr(), ns, 2*time.Second)
+	l := lock(t, late, "k")
+	packet := p.HoldRequest(renews, 1)
+	await(t, "a renewal is held back", soon, packet.Fired())
+	unlock(t, l)
+	if err := late.Close(); err != nil { // gives it up
+		t.Errorf("Close: %v", err)
+	}
+	deliver(t, p, packet)
+	if names := left(t, raw(t, s.Addr()), ns); len(names) > 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}

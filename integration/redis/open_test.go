@@ -1,0 +1,192 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// secret has characters that must be percent-encoded in a URL.
+const secret = "s3cr:t/@?#% ä"
+
+// openURL opens a URL, has a lock taken and freed through it, and closes it again.
+func openURL(t *testing.T, u string) error {
+	t.Helper()
+	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Namespace: namespace(), Logger: silent})
+	if err != nil {
+		if plain, encoded := secret, url.QueryEscape(secret); strings.Contains(err.Error(), plain) || strings.Contains(err.Error(), encoded) {
+			t.Errorf("the error shows the password: %v", err)
+		}
+		return err
+	}
+	unlock(t, lock(t, c, "k"))
+	if err := c.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	return nil
+}
+
+// expectRefusal wants Open to fail, with words that tell why.
+func expectRefusal(t *testing.T, u string, why ...string) {
+	t.Helper()
+	err := openURL(t, u)
+	if err == nil {
+		t.Errorf("Open succeeded; want an error that says %q", why)
+		return
+	}
+	for _, w := range why {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("Open: %v; want an error that says %q", err, w)
+		}
+	}
+}
+
+// TestOpen goes each way that there is to a server: with TLS, by a socket, with a
+// password, as a user; and is told what is wrong where it is turned away.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s := servers.Start(t, kind, servers.TLS(), servers.UnixSocket(), servers.Args("--requirepass", secret))
+			admin := goredis.NewClient(&goredis.Options{Addr: s.Addr(), Password: secret})
+			t.Cleanup(func() { _ = admin.Close() })
+			if err := admin.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+secret, "~*", "&*", "+@all").Err(); err != nil {
+				t.Fatal(err)
+			}
+			f := certificateFiles(t, s.TLSAddr(), s.TLSConfig())
+			u := func(scheme string, user *url.Userinfo, host, path, query string) string {
+				return (&url.URL{Scheme: scheme, User: user, Host: host, Path: path, RawQuery: query}).String()
+			}
+			password, ann := url.UserPassword("", secret), url.UserPassword("ann", secret)
+			keys := "&cert=" + f.cert + "&key=" + f.key
+			for name, good := range map[string]string{
+				"password":      u("redis", password, s.Addr(), "", ""),
+				"user":          u("redis", ann, s.Addr(), "", ""),
+				"database":      u("redis", ann, s.Addr(), "/3", ""),
+				"socket":        u("unix", password, "", s.Socket(), ""),
+				"socket, user":  u("unix", ann, "", s.Socket(), "db=2"),
+				"TLS":           u("rediss", ann, s.TLSAddr(), "/1", "ca="+f.ca+keys),
+				"TLS, own name": u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca+keys+"&server_name=localhost"),
+			} {
+				if err := openURL(t, good); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			expectRefusal(t, u("redis", nil, s.Addr(), "", ""), "NOAUTH")
+			expectRefusal(t, u("redis", url.UserPassword("", secret+"x"), s.Addr(), "", ""), "WRONGPASS")
+			expectRefusal(t, u("redis", url.UserPassword("bob", secret), s.Addr(), "", ""), "WRONGPASS")
+			expectRefusal(t, u("redis", ann, s.Addr(), "/9999", ""), "DB index is out of range")
+			expectRefusal(t, u("unix", ann, "", s.Socket()+".not", ""), "no such file")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", strings.TrimPrefix(keys, "&")), "certificate")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.other+keys), "certificate")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca+keys+"&server_name=elsewhere.example"), "elsewhere.example")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca)) // the server wants a certificate, and hangs up
+		})
+	}
+}
+
+// TestOpenWithoutServer: it does not take long to say that there is none, and what
+// does not answer is given up.
+func TestOpenWithoutServer(t *testing.T) {
+	t.Parallel()
+	p := through(t, servers.Shared(t, servers.Redis).Addr())
+	expect := func(ctx context.Context, u string, within time.Duration) {
+		t.Helper()
+		began := time.Now()
+		_, err := fencelock.Open(ctx, u, &fencelock.Options{Logger: silent})
+		if !errors.Is(err, fencelock.ErrUnavailable) && !errors.Is(err, ctx.Err()) || err == nil {
+			t.Errorf("Open = %v, want ErrUnavailable or its context's error", err)
+		}
+		if took := time.Since(began); took > within {
+			t.Errorf("Open took %v", took)
+		}
+	}
+	p.Refuse()
+	expect(t.Context(), "redis://"+p.Addr(), time.Second)
+	p.Admit()
+	p.Blackhole()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	expect(ctx, "redis://"+p.Addr(), 2*time.Second)
+	p.Heal()
+	// A server without TLS waits for the rest of what it takes for a command.
+	expect(t.Context(), "rediss://"+p.Addr(), 8*time.Second)
+}
+
+// TestIsolation: databases and namespaces are worlds of their own.
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.Redis), namespace()
+	here := open(t, s.Addr(), ns, time.Minute)
+	held := lock(t, here, "k")
+	for _, other := range []string{
+		"redis://" + s.Addr() + "/1?namespace=" + ns,
+		"redis://" + s.Addr() + "?namespace=" + ns + "2",
+		"redis://" + s.Addr() + "?namespace=" + ns + ":k",
+		"redis://" + s.Addr() + "?namespace=" + ns[:len(ns)-1],
+	} {
+		c, err := fencelock.Open(t.Context(), other, &fencelock.Options{Logger: silent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held {
+			t.Errorf("%s: Inspect = %+v, %v; want nobody", other, s, err)
+		}
+		if err := c.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrNotHeld) {
+			t.Errorf("%s: Evict = %v, want ErrNotHeld", other, err)
+		}
+		unlock(t, lock(t, c, "k"))
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	same, err := fencelock.Open(t.Context(), "redis://"+s.Addr()+"/0", &fencelock.Options{Namespace: ns, Logger: silent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := same.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
+		t.Errorf("TryLock in the same namespace = %v, want ErrHeld", err)
+	}
+	if err := same.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	unlock(t, held)
+}
+
+// TestExistingClientStaysOpen: Close ends what was made, and not what was brought.
+func TestExistingClientStaysOpen(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.Redis), namespace()
+	app := raw(t, s.Addr())
+	for range 2 {
+		b, err := redis.New(t.Context(), app, &redis.Options{Namespace: ns})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := fencelock.New(b, &fencelock.Options{Logger: silent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lock(t, c, "k") // Close unlocks it
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if err := app.Ping(t.Context()).Err(); err != nil {
+			t.Fatalf("the application's client after Close: %v", err)
+		}
+		expectNothingLeft(t, app, ns)
+	}
+	eventually(t, soon, "nobody listens any more", func() bool {
+		return len(app.PubSubChannels(t.Context(), ns+":*").Val()) == 0
+	})
+}

@@ -1,0 +1,135 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// documented reads the permissions that the package comment of backend/redis says
+// are enough, for a namespace.
+func documented(t *testing.T, ns string) []any {
+	t.Helper()
+	text, err := os.ReadFile("../../backend/redis/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rules, ok := strings.Cut(string(text), "ACL SETUSER locks on >password ")
+	if !ok {
+		t.Fatal("the package comment has no line with ACL SETUSER")
+	}
+	rules, _, _ = strings.Cut(rules, "\n//\n")
+	var words []any
+	for _, w := range strings.Fields(strings.ReplaceAll(rules, "//", "")) {
+		words = append(words, strings.ReplaceAll(w, "fencelock:", ns+":"))
+	}
+	return words
+}
+
+// TestPermissions: the permissions that are documented are enough for everything
+// that a client does, and without CONFIG GET only durable=true is refused. That the
+// list has every command of the scripts, and no other, is a test of backend/redis.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Start(t, kind, keeping()), namespace()
+			admin := raw(t, s.Addr())
+			rules := documented(t, ns)
+			u := allow(t, admin, s, "enough", rules)
+			if err := exercise(t, u, s.Addr(), ns); err != nil {
+				t.Fatalf("the documented permissions: %v", err)
+			}
+			expectDurable(t, u, ns, "CONFIG GET")
+			expectDurable(t, allow(t, admin, s, "durable", append(rules, "+config|get")), ns, "")
+			if err := exercise(t, u, s.Addr(), ns+"2"); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+				t.Errorf("in another namespace: %v, want NOPERM", err)
+			}
+		})
+	}
+}
+
+// allow makes a user with these rules and nothing else, and returns the URL for it.
+func allow(t *testing.T, admin *goredis.Client, s *servers.Server, name string, rules []any) string {
+	t.Helper()
+	args := append([]any{"ACL", "SETUSER", name, "reset", "on", ">" + secret}, rules...)
+	if err := admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("ACL SETUSER %s: %v", name, err)
+	}
+	return (&url.URL{Scheme: "redis", User: url.UserPassword(name, secret), Host: s.Addr()}).String()
+}
+
+// exercise does all that a client can do, so that each line of the scripts is run.
+func exercise(t *testing.T, u, addr, ns string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	defer cancel()
+	c, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: silent})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	second, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: silent})
+	if err != nil {
+		return err
+	}
+	defer second.Close()
+	do := func(l fencelock.Locker, ttl time.Duration) (*fencelock.Lease, error) {
+		return l.Lock(ctx, "k", fencelock.WithTTL(ttl))
+	}
+	// Waited for, confirmed, renewed and handed over.
+	held, err := do(c, 600*time.Millisecond)
+	if err != nil {
+		return fmt.Errorf("Lock: %w", err)
+	}
+	next := startLock(ctx, second, "k", fencelock.WithTTL(600*time.Millisecond))
+	first := held.ValidUntil()
+	for held.ValidUntil() == first && held.Err() == nil || time.Until(first) > 0 {
+		if s, err := c.Inspect(ctx, "k"); err != nil || !s.Held {
+			return fmt.Errorf("Inspect: %+v, %w", s, err)
+		}
+		select {
+		case a := <-next:
+			return fmt.Errorf("the waiter: %w", a.err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if err := held.Unlock(ctx); err != nil {
+		return fmt.Errorf("Unlock: %w", err)
+	}
+	a := <-next
+	if a.err != nil {
+		return fmt.Errorf("the waiter: %w", a.err)
+	}
+	// Evicted; cancelled; and the SCRIPT FLUSH of somebody else.
+	if err := c.Evict(ctx, "k"); err != nil {
+		return fmt.Errorf("Evict: %w", err)
+	}
+	expectLost(t, a.lease, soon)
+	if err := raw(t, addr).ScriptFlush(ctx).Err(); err != nil {
+		return err
+	}
+	if held, err = do(c, time.Minute); err != nil {
+		return fmt.Errorf("Lock: %w", err)
+	}
+	short, stop := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer stop()
+	if l, err := second.Lock(short, "k"); err == nil {
+		return fmt.Errorf("a second holder: %v", l.Token())
+	}
+	awaitWaiters(t, c, "k", 0) // its place is cleaned up
+	if err := held.Unlock(ctx); err != nil {
+		return fmt.Errorf("Unlock: %w", err)
+	}
+	return nil
+}

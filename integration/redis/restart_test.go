@@ -1,0 +1,135 @@
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// keeping makes a server that loses nothing when it is killed.
+func keeping() servers.Option { return servers.Args("--appendonly", "yes", "--appendfsync", "always") }
+
+// TestRestartWithData: a server that is killed and comes back with its data is an
+// outage and nothing else. The holder holds, those who wait keep their places.
+func TestRestartWithData(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Start(t, kind, keeping()), namespace()
+			var book ledger
+			holder := open(t, s.Addr(), ns, time.Minute)
+			held := lock(t, holder, "k")
+			book.enter(t, held)
+			var waiting []<-chan attempt
+			for i := range 3 {
+				waiting = append(waiting, startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k"))
+				awaitWaiters(t, holder, "k", i+1)
+			}
+			s.Kill(t)
+			s.Restart(t)
+			awaitWaiters(t, holder, "k", len(waiting))
+			if err := held.Ensure(t.Context(), 50*time.Second); err != nil {
+				t.Errorf("the lease: %v", err)
+			}
+			for _, w := range waiting {
+				unlock(t, held)
+				held = expectLock(t, w, 4*soon)
+				book.enter(t, held)
+			}
+			unlock(t, held)
+			expectNothingLeft(t, raw(t, s.Addr()), ns)
+		})
+	}
+}
+
+// TestRestartWithoutData: the server comes back and knows nothing. Another can
+// have the lock then, and the first holder is told at once: not by its next
+// renewal, which is 20 s away, but because its client asks after its leases as
+// soon as it is connected again. Those who wait are not wedged: they join the
+// queue again, or get the lock.
+func TestRestartWithoutData(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Start(t, kind), namespace()
+			var book ledger
+			holder := open(t, s.Addr(), ns, time.Minute)
+			held := lock(t, holder, "k")
+			book.enter(t, held)
+			other := lock(t, holder, "nobody waits for it")
+			waiting := make(chan attempt, 3)
+			for i := range cap(waiting) {
+				a := startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
+				go func() { waiting <- <-a }()
+				awaitWaiters(t, holder, "k", i+1)
+			}
+			s.Kill(t)
+			s.Restart(t)
+			back := time.Now()
+			expectLost(t, held, soon)
+			expectLost(t, other, soon)
+			t.Logf("the holder was told %v after the restart", time.Since(back).Round(time.Millisecond))
+			for range cap(waiting) {
+				l := expectLock(t, waiting, 4*soon)
+				book.enter(t, l)
+				unlock(t, l)
+			}
+			t.Logf("all who waited had the lock %v after the restart", time.Since(back).Round(time.Millisecond))
+			l := lock(t, holder, "k")
+			book.enter(t, l)
+			unlock(t, l)
+			expectNothingLeft(t, raw(t, s.Addr()), ns)
+		})
+	}
+}
+
+// TestRestartIsNoticedThoughTheQuestionIsLost: the first request with which a
+// client asks after its leases meets a server that is not ready, or a connection
+// that breaks once more. It asks again.
+func TestRestartIsNoticedThoughTheQuestionIsLost(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Start(t, servers.Redis), namespace()
+	p := through(t, s.Addr())
+	holder := open(t, p.Addr(), ns, time.Minute)
+	held := lock(t, holder, "k")
+	s.Kill(t)
+	lost := p.LoseRequest(renews, 1)
+	s.Restart(t)
+	await(t, "the question is lost", soon, lost.Fired())
+	expectLost(t, held, soon)
+}
+
+// TestOutageLongerThanTheTTL: the server stays away until every lease has ended.
+// The holder knows; one that waits gets an error that says why, or the lock when
+// the server is back. The clients go on working.
+func TestOutageLongerThanTheTTL(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Second
+	s, ns := servers.Start(t, servers.Redis, keeping()), namespace()
+	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
+	var book ledger
+	held := lock(t, holder, "k")
+	book.enter(t, held)
+	soonTired := startLock(t.Context(), impatient, "k")
+	awaitWaiters(t, holder, "k", 1)
+	untiring := startLock(t.Context(), patient, "k")
+	awaitWaiters(t, holder, "k", 2)
+
+	s.Kill(t)
+	expectLost(t, held, soon)
+	a := <-soonTired
+	expectUnavailable(t, a)
+	s.Restart(t)
+	l := expectLock(t, untiring, 4*soon)
+	book.enter(t, l)
+	unlock(t, l)
+	for _, c := range []*fencelock.Client{holder, impatient, patient} {
+		l := lock(t, c, "k")
+		book.enter(t, l)
+		unlock(t, l)
+	}
+}

@@ -1,0 +1,187 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// TestTokensRise tests promise 2: tokens of one key rise from grant to grant,
+// whatever happens to the grants, to the counter and to the server in between.
+// The server keeps nothing on disk but what a step tells it to.
+func TestTokensRise(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Kinds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s := servers.Start(t, kind)
+			p := through(t, s.Addr())
+			ns := namespace()
+			w := &tokenWorld{
+				server: s, link: p, ns: ns, admin: raw(t, s.Addr()),
+				first:  open(t, p.Addr(), ns, time.Minute),
+				second: open(t, s.Addr(), ns, time.Minute),
+			}
+			for _, step := range tokenSteps {
+				if !t.Run(step.through, func(t *testing.T) { w.run(t, step) }) {
+					return // the next would only suffer for it
+				}
+			}
+		})
+	}
+}
+
+// tokenWorld has two clients that take turns: the first holds the keys, something
+// happens, the second gets them.
+type tokenWorld struct {
+	server        *servers.Server
+	link          *proxy.Proxy // of the first client
+	ns            string
+	admin         *goredis.Client
+	first, second *fencelock.Client
+	book          ledger
+	last          map[string]uint64 // the counters before the step destroys them
+}
+
+// tokenStep is something through which tokens rise.
+type tokenStep struct {
+	through string
+	ttl     time.Duration // of the first client's locks; a minute if zero
+	happen  func(t *testing.T, w *tokenWorld, held []*fencelock.Lease)
+	// kept wants the first client to unlock in good order, and not to have lost
+	// its leases.
+	kept bool
+	// gone is the counter's fate: it must have vanished, or gone back.
+	gone bool
+}
+
+var tokenSteps = []tokenStep{
+	{through: "release", kept: true, happen: func(*testing.T, *tokenWorld, []*fencelock.Lease) {}},
+	{through: "expiry", ttl: 300 * time.Millisecond, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
+		w.link.Blackhole()
+		for _, l := range held {
+			expectLost(t, l, soon)
+		}
+	}},
+	{through: "eviction", happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
+		for _, l := range held {
+			if err := w.second.Evict(t.Context(), l.Key()); err != nil {
+				t.Fatalf("Evict: %v", err)
+			}
+		}
+	}},
+	{through: "SCRIPT FLUSH", kept: true, happen: func(t *testing.T, w *tokenWorld, _ []*fencelock.Lease) {
+		w.do(t, "SCRIPT", "FLUSH")
+	}},
+	{through: "DEL of the lock", happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
+		for _, l := range held {
+			if n := w.admin.Del(t.Context(), lockKeys(w.ns, l.Key())...).Val(); n != 1 {
+				t.Fatalf("DEL removed %d keys", n)
+			}
+		}
+	}},
+	{through: "DEL of the counters", kept: true, gone: true, happen: func(t *testing.T, w *tokenWorld, _ []*fencelock.Lease) {
+		for name := range counters(t, w.admin, w.ns) {
+			w.do(t, "DEL", name)
+		}
+	}},
+	{through: "FLUSHALL", gone: true, happen: func(t *testing.T, w *tokenWorld, _ []*fencelock.Lease) {
+		w.do(t, "FLUSHALL")
+	}},
+	{through: "restart without data", gone: true, happen: func(t *testing.T, w *tokenWorld, _ []*fencelock.Lease) {
+		w.server.Kill(t)
+		w.server.Restart(t)
+	}},
+	{through: "restart with an old snapshot", gone: true, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
+		for _, l := range held {
+			unlock(t, l)
+		}
+		w.do(t, "SAVE")
+		for _, l := range held { // grants of which the snapshot knows nothing
+			for range 20 {
+				lease := lock(t, w.second, l.Key())
+				w.book.enter(t, lease)
+				unlock(t, lease)
+			}
+		}
+		w.last = counters(t, w.admin, w.ns)
+		w.server.Kill(t)
+		w.server.Restart(t)
+	}},
+}
+
+func (w *tokenWorld) run(t *testing.T, step tokenStep) {
+	if step.ttl == 0 {
+		step.ttl = time.Minute
+	}
+	const keys = 48 // some share a counter
+	var held []*fencelock.Lease
+	for n := range keys {
+		l := lock(t, w.first, fmt.Sprintf("invoices/%d", n), fencelock.WithTTL(step.ttl))
+		w.book.enter(t, l)
+		held = append(held, l)
+	}
+	w.last = counters(t, w.admin, w.ns)
+	if len(w.last) == 0 || len(w.last) == keys {
+		t.Fatalf("%d counters for %d keys: none is shared", len(w.last), keys)
+	}
+	step.happen(t, w, held)
+	if after := counters(t, w.admin, w.ns); step.gone {
+		for name, n := range w.last {
+			if after[name] >= n {
+				t.Errorf("the counter %s was %d and is %d: the step has changed nothing", name, n, after[name])
+			}
+		}
+	}
+	if step.kept {
+		for _, l := range held {
+			unlock(t, l)
+		}
+	}
+	for _, l := range held {
+		next := lock(t, w.second, l.Key())
+		w.book.enter(t, next)
+		if err := w.book.store.Admit(l.Key(), l.Token()); err == nil {
+			t.Errorf("the store takes the former holder's token of %q", l.Key())
+		}
+		unlock(t, next)
+	}
+	w.link.Heal()
+	for _, l := range held {
+		if err := l.Unlock(t.Context()); err != nil && !errors.Is(err, fencelock.ErrLost) {
+			t.Errorf("Unlock: %v", err)
+		}
+	}
+}
+
+func (w *tokenWorld) do(t *testing.T, args ...any) {
+	t.Helper()
+	if err := w.admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+}
+
+// counters are the last tokens on the server, by the name of their key.
+func counters(t *testing.T, admin *goredis.Client, ns string) map[string]uint64 {
+	t.Helper()
+	all := make(map[string]uint64)
+	for _, name := range namesIn(t, admin, ns) {
+		if strings.HasSuffix(name, "}:t") {
+			n, err := strconv.ParseUint(admin.Get(t.Context(), name).Val(), 10, 63)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			all[name] = n
+		}
+	}
+	return all
+}
