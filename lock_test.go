@@ -192,7 +192,7 @@ func TestLeaseContext(t *testing.T) {
 		}
 		cancelParent()
 		<-early.Done()
-		if cause := context.Cause(early); cause != context.Canceled {
+		if cause := context.Cause(early); !errors.Is(cause, context.Canceled) {
 			t.Errorf("cause after the parent's end: %v", cause)
 		}
 		if stays.Err() != nil {

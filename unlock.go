@@ -46,7 +46,7 @@ func (l *Lease) Unlock(ctx context.Context) error {
 }
 
 // release frees the lock on the server, and says whether that settles it.
-func (l *Lease) release(ctx context.Context) (err error, final bool) { //nolint:revive // the error is the result; final qualifies it
+func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
 		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
 	}

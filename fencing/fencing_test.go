@@ -89,7 +89,7 @@ func TestGateDoKeepsWritesInOrder(t *testing.T) {
 		}
 	}
 	boom := errors.New("disk full")
-	if err := g.Do("k", 501, func() error { return boom }); err != boom {
+	if err := g.Do("k", 501, func() error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("Do = %v, want write's own error", err)
 	}
 }

@@ -21,7 +21,7 @@ var goroutineRules = []Rule{{
 		go pprof.Do(r.Context(), pprof.Labels("drivertest", label), func(context.Context) {
 			defer close(end)
 			b := r.h.New(r.recorder)
-			defer b.Close()
+			defer func() { _ = b.Close() }()
 			r.exercise(b)
 			during <- labelled(label)
 			for range 20 {

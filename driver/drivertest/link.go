@@ -78,6 +78,7 @@ func (l *Link) over(ctx context.Context, call func() error) error {
 	return err
 }
 
+// Acquire is driver.Backend's, over the link.
 func (l *Link) Acquire(ctx context.Context, req driver.Request) (g driver.Grant, err error) {
 	err = l.over(ctx, func() (err error) {
 		g, err = l.Backend.Acquire(ctx, req)
@@ -89,6 +90,7 @@ func (l *Link) Acquire(ctx context.Context, req driver.Request) (g driver.Grant,
 	return g, nil
 }
 
+// Renew is driver.Backend's, over the link.
 func (l *Link) Renew(ctx context.Context, grants []driver.Grant) (out []driver.Renewal) {
 	err := l.over(ctx, func() error {
 		out = l.Backend.Renew(ctx, grants)
@@ -103,10 +105,12 @@ func (l *Link) Renew(ctx context.Context, grants []driver.Grant) (out []driver.R
 	return out
 }
 
+// Release is driver.Backend's, over the link.
 func (l *Link) Release(ctx context.Context, g driver.Grant) error {
 	return l.over(ctx, func() error { return l.Backend.Release(ctx, g) })
 }
 
+// Inspect is driver.Backend's, over the link.
 func (l *Link) Inspect(ctx context.Context, key string) (s driver.Status, err error) {
 	err = l.over(ctx, func() (err error) {
 		s, err = l.Backend.Inspect(ctx, key)
@@ -118,6 +122,7 @@ func (l *Link) Inspect(ctx context.Context, key string) (s driver.Status, err er
 	return s, nil
 }
 
+// Evict is driver.Backend's, over the link.
 func (l *Link) Evict(ctx context.Context, key string) error {
 	return l.over(ctx, func() error { return l.Backend.Evict(ctx, key) })
 }

@@ -65,7 +65,7 @@ var loadRules = []Rule{{
 			keys[i] = r.key()
 		}
 		grants := make([]driver.Grant, n)
-		r.each(n, func(i int) {
+		r.forAll(keys, func(i int) {
 			g, err := r.try(a, keys[i])
 			if err != nil {
 				r.Errorf("Acquire of one of %d keys: %v", n, err)
@@ -75,7 +75,7 @@ var loadRules = []Rule{{
 		if r.Failed() {
 			return
 		}
-		r.each(n, func(i int) {
+		r.forAll(keys, func(i int) {
 			if _, err := r.try(b, keys[i]); !errors.Is(err, driver.ErrHeld) {
 				r.Errorf("Acquire of a key that is held, among %d = %v, want ErrHeld", n, err)
 			}
@@ -85,18 +85,18 @@ var loadRules = []Rule{{
 				r.Errorf("Renewal %d of %d: %v", i, n, out.Err)
 			}
 		}
-		r.each(n, func(i int) { r.release(a, grants[i]) })
-		r.each(n, func(i int) { r.free(b, keys[i], r.slack) })
+		r.forAll(keys, func(i int) { r.release(a, grants[i]) })
+		r.forAll(keys, func(i int) { r.free(b, keys[i], r.slack) })
 	},
 }}
 
-// each calls f for 0 to n-1, a few at a time.
-func (r *rig) each(n int, f func(i int)) {
+// forAll calls f for the index of each key, a few at a time.
+func (r *rig) forAll(keys []string, f func(i int)) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range 16 {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(n) && !r.Failed(); i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < int64(len(keys)) && !r.Failed(); i = next.Add(1) - 1 {
 				f(int(i))
 			}
 		})

@@ -68,7 +68,7 @@ var acquireMutants = []mutant{{
 			g, err := b.Acquire(ctx, req)
 			if errors.Is(err, driver.ErrHeld) {
 				req.Wait = true
-				go b.Acquire(w.ctx, req)
+				go func() { _, _ = b.Acquire(w.ctx, req) }()
 			}
 			return g, err
 		}, release: onlyHeld(b)}

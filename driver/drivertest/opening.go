@@ -18,7 +18,7 @@ var openRules = []Rule{{
 		if err != nil {
 			r.Fatalf("Open: %v", err)
 		}
-		defer b.Close()
+		defer func() { _ = b.Close() }()
 		if got, want := b.Info(), r.h.Want; got.Name != want.Name || got.Guarantee != want.Guarantee || got.Features != want.Features {
 			r.Errorf("Info is %+v, want %+v", got, want)
 		}

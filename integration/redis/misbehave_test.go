@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,9 +11,10 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// misbehave does random things to a server and the ways to it until ctx ends, and
-// returns what has happened how often. It leaves all as it was.
-func misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, s *servers.Server, links []*proxy.Proxy) map[string]int {
+// misbehave does random things to a server and the ways to it until it is enough,
+// or ctx ends, and returns what has happened how often. The server runs in the end;
+// what is wrong with the ways is for Heal.
+func misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, s *servers.Server, links []*proxy.Proxy, enough func(map[string]int) bool) map[string]int {
 	t.Helper()
 	count := make(map[string]int)
 	var armed []*proxy.Fault
@@ -22,7 +24,7 @@ func misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, s *servers.Ser
 		case <-ctx.Done():
 		}
 	}
-	for n := 1; ctx.Err() == nil; n++ {
+	for n := 1; ctx.Err() == nil && !enough(count); n++ {
 		p := links[rnd.IntN(len(links))]
 		switch what := rnd.IntN(10); {
 		case n%40 == 20: // for certain, and not too often
@@ -48,13 +50,15 @@ func misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, s *servers.Ser
 			count["partitions"]++
 		}
 		wait(time.Duration(rnd.IntN(60)) * time.Millisecond)
-	}
-	for _, f := range armed {
-		select {
-		case <-f.Fired():
-			count["lost messages"]++
-		default:
-		}
+		armed = slices.DeleteFunc(armed, func(f *proxy.Fault) bool {
+			select {
+			case <-f.Fired():
+				count["lost messages"]++
+				return true
+			default:
+				return false
+			}
+		})
 	}
 	return count
 }

@@ -94,7 +94,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 	}
 	next := startLock(ctx, second, "k", fencelock.WithTTL(600*time.Millisecond))
 	first := held.ValidUntil()
-	for held.ValidUntil() == first && held.Err() == nil || time.Until(first) > 0 {
+	for held.ValidUntil().Equal(first) && held.Err() == nil || time.Until(first) > 0 {
 		if s, err := c.Inspect(ctx, "k"); err != nil || !s.Held {
 			return fmt.Errorf("Inspect: %+v, %w", s, err)
 		}

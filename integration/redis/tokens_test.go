@@ -66,7 +66,7 @@ type tokenStep struct {
 
 var tokenSteps = []tokenStep{
 	{through: "release", kept: true, happen: func(*testing.T, *tokenWorld, []*fencelock.Lease) {}},
-	{through: "expiry", ttl: 300 * time.Millisecond, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
+	{through: "expiry", ttl: 1500 * time.Millisecond, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
 		w.link.Blackhole()
 		for _, l := range held {
 			expectLost(t, l, soon)

@@ -16,13 +16,17 @@ const (
 // Budgets are what fencelock must reach on Redis. leases is the number in the scenario of that name.
 func Budgets(leases int) []report.Budget {
 	all := []report.Budget{
-		{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair,
-			Against: rawName, Bound: 1.1, BoundDetail: "× raw"},
+		{
+			Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair,
+			Against: rawName, Bound: 1.1, BoundDetail: "× raw",
+		},
 	}
 	callers := []float64{1.0, 1.4, 1.7}
 	for i, n := range scenario.CallersSizes() {
-		all = append(all, report.Budget{Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
-			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× rueidislock"})
+		all = append(all, report.Budget{
+			Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
+			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× rueidislock",
+		})
 	}
 	return append(append(all, queueBudgets()...), processBudgets(leases)...)
 }
@@ -41,9 +45,11 @@ func queueBudgets() []report.Budget {
 		all = append(all, perHandOff, commands, first, pushes)
 	}
 	shortest, longest := scenario.QueueCase(sizes[0]), scenario.QueueCase(sizes[len(sizes)-1])
-	return append(all, report.Budget{Scenario: scenario.Queue, Case: longest, Metric: scenario.HandOff,
+	return append(all, report.Budget{
+		Scenario: scenario.Queue, Case: longest, Metric: scenario.HandOff,
 		Base:  &report.Base{Scenario: scenario.Queue, Case: shortest, Metric: scenario.HandOff},
-		Bound: flat, BoundDetail: "× ours with " + shortest})
+		Bound: flat, BoundDetail: "× ours with " + shortest,
+	})
 }
 
 // processBudgets bound what one process may cost.

@@ -3,6 +3,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -119,7 +120,7 @@ func bounded(ctx context.Context, f func(context.Context) error) error {
 	defer cancel(nil)
 	defer time.AfterFunc(stuckAfter, func() { cancel(errStuck) }).Stop()
 	err := f(ctx)
-	if err != nil && context.Cause(ctx) == errStuck {
+	if err != nil && errors.Is(context.Cause(ctx), errStuck) {
 		return errStuck
 	}
 	return err

@@ -36,8 +36,8 @@ func (c *conn) inspectReply(message []byte) *Fault {
 		reply.Request = asked.bytes
 	}
 	kind := c.session.Classify(message, reply.Request)
-	switch {
-	case kind == Push:
+	switch kind {
+	case Push:
 		p.counts.Pushes++
 		asked, reply.Request, reply.Push = nil, nil, true
 	default:

@@ -41,7 +41,7 @@ func setUnlessSet(variable, value string) {
 // starts before any other container, can not be had. What the reaper would do is
 // then left to [Main] and to the next run.
 func reaperMissing(ctx context.Context, docker *client.Client, registry bool) bool {
-	reaper := testcontainers.ReaperDefaultImage
+	reaper := testcontainers.ReaperDefaultImage //nolint:staticcheck // its name is not to be had otherwise
 	if present(ctx, docker, reaper) {
 		return false
 	}
