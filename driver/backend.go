@@ -42,7 +42,8 @@ type Backend interface {
 	// key, it returns the same token, never a second grant and never ErrHeld
 	// [RetryReturnsSameGrant]; called again while the owner waits, it keeps its
 	// place [RetryKeepsPlace]. A packet of an attempt that has been released
-	// never grants anything, however late it arrives [ReleasedOwnerStaysOut].
+	// never grants anything, however late it arrives: it gets an error, whichever
+	// [ReleasedOwnerStaysOut].
 	//
 	// With req.Wait false it does not wait for the holder: it returns a
 	// [*HeldError] at once and leaves nothing on the server [TryDoesNotWait].
@@ -155,8 +156,8 @@ type Grant struct {
 	// push can be trusted without asking again [StartIsBeforeRequest].
 	Start time.Time
 
-	// TTL is what the server granted. Counted from Start, it ends no later than
-	// the grant does on the server.
+	// TTL is what the server granted: Request.TTL, or more. Counted from Start, it
+	// ends no later than the grant does on the server.
 	TTL time.Duration
 
 	// Handle is the backend's own. It is nil where the core knows only Key and
@@ -182,5 +183,5 @@ type Status struct {
 	Meta    string        // Request.Meta of the holder
 	Token   fencing.Token // of the current grant
 	TTL     time.Duration // what is left of it on the server unless it is renewed
-	Waiters int           // those queued on the server; -1 where it cannot tell
+	Waiters int           // those queued on the server; -1 where it cannot tell, and is not Fair
 }
