@@ -127,7 +127,7 @@ func (h *history) turn(ctx context.Context, t *testing.T, c *fencelock.Client, k
 	store := h.counters[key]
 	v, err := store.read(l.Token())
 	if err == nil {
-		if rnd.IntN(50) == 0 {
+		if rnd.IntN(30) == 0 {
 			link.Blackhole()
 			<-l.Done()
 			until := time.Now().Add(time.Second)

@@ -71,19 +71,26 @@ func startLock(ctx context.Context, l fencelock.Locker, key string, opts ...fenc
 	return out
 }
 
-// expectLock waits for a Lock that is under way.
-func expectLock(t *testing.T, a <-chan attempt, within time.Duration) *fencelock.Lease {
+// outcome waits for a Lock that is under way.
+func outcome(t *testing.T, a <-chan attempt, within time.Duration) attempt {
 	t.Helper()
 	select {
 	case got := <-a:
-		if got.err != nil {
-			t.Fatalf("Lock: %v", got.err)
-		}
-		return got.lease
+		return got
 	case <-time.After(within):
 		t.Fatalf("Lock did not return within %v", within)
-		return nil
+		return attempt{}
 	}
+}
+
+// expectLock wants it to succeed.
+func expectLock(t *testing.T, a <-chan attempt, within time.Duration) *fencelock.Lease {
+	t.Helper()
+	got := outcome(t, a, within)
+	if got.err != nil {
+		t.Fatalf("Lock: %v", got.err)
+	}
+	return got.lease
 }
 
 // await waits for a channel to be closed: a fault that happens, a lease that ends.

@@ -58,7 +58,7 @@ func TestPausedServer(t *testing.T) {
 			case <-time.After(time.Until(paused.Add(ttl + ttl/4))):
 			}
 			s.Unpause(t)
-			next := <-waiting
+			next := outcome(t, waiting, 4*soon)
 			expectHandedOver(t, held, next)
 			unlock(t, next.lease)
 			l := lock(t, holder, "k")

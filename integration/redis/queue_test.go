@@ -57,7 +57,7 @@ func TestHandOffIsPushed(t *testing.T) {
 		awaitWaiters(t, clients[0], "k", 1)
 		released := time.Now()
 		unlock(t, held)
-		got := <-next
+		got := outcome(t, next, soon)
 		if got.err != nil {
 			t.Fatalf("Lock: %v", got.err)
 		}
@@ -90,7 +90,7 @@ func TestCancelledWaiterDelaysNobody(t *testing.T) {
 	awaitWaiters(t, clients[0], "k", 3)
 
 	cancel()
-	if got := <-cancelled; !errors.Is(got.err, context.Canceled) || got.lease != nil {
+	if got := outcome(t, cancelled, soon); !errors.Is(got.err, context.Canceled) || got.lease != nil {
 		t.Fatalf("Lock = %v, %v; want context.Canceled", got.lease, got.err)
 	}
 	awaitWaiters(t, clients[0], "k", 2)

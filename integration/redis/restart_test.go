@@ -121,8 +121,7 @@ func TestOutageLongerThanTheTTL(t *testing.T) {
 
 	s.Kill(t)
 	expectLost(t, held, soon)
-	a := <-soonTired
-	expectUnavailable(t, a)
+	expectUnavailable(t, outcome(t, soonTired, soon))
 	s.Restart(t)
 	l := expectLock(t, untiring, 4*soon)
 	book.enter(t, l)
