@@ -60,13 +60,13 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			confirmed = sent
 		}
 		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
-			req.Owner, b.channel, ttl, mode, req.Meta, b.floor.at.Load().text)
+			req.Owner, b.channel, ttl, mode, req.Meta)
 		if req.Wait {
 			mode = "again"
 		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
 			// The answer was lost; but the news may have come the other way.
-			if token, ok := w.pushed(); ok && !confirmed.IsZero() && b.isNew(token, seen) {
+			if token, ok := w.pushed(); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
 			return driver.Grant{}, fault(ctx, err)
@@ -76,11 +76,6 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case nil:
 			return driver.Grant{}, errReleased
 		case string:
-			if t, err := fencing.Parse(r); err == nil && t <= b.floor.at.Load().token {
-				// Counted up from an old snapshot: the server was restarted after
-				// the floor in our request had been read. Ask for a better one.
-				continue
-			}
 			return b.granted(req, r, sent, late)
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
@@ -98,7 +93,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		next := time.NewTimer(pause)
 		select {
 		case token := <-w.news:
-			if b.isNew(token, seen) {
+			if isNew(token, seen) {
 				next.Stop()
 				return b.granted(req, token, confirmed, late)
 			}
@@ -151,11 +146,10 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 	}, nil
 }
 
-// isNew reports whether a token, if it is one at all, is later than the last one
-// seen, and is good: see floor.
-func (b *backend) isNew(token string, seen fencing.Token) bool {
+// isNew reports whether a token, if it is one at all, was granted after seen.
+func isNew(token string, seen fencing.Token) bool {
 	t, err := fencing.Parse(token)
-	return err == nil && t > seen && t > b.floor.at.Load().token
+	return err == nil && t > seen
 }
 
 func parseWaiting(r []any) (isFirst bool, ahead time.Duration, last fencing.Token, err error) {

@@ -42,9 +42,9 @@
 // # Recipe
 //
 // Acquire, Release and Renew (of up to 64 leases) are one script each, in one round
-// trip. The lock is a string with an expiry. A token is one more than the last one; a
-// counter that the server has lost, or has from an old snapshot, is set to its clock
-// in microseconds first, so that tokens rise also then.
+// trip. The lock is a string with an expiry. A token is one more than the last one, and
+// never below the server's clock in microseconds, so that tokens rise also when the
+// server has lost its data, or has it from an old snapshot.
 //
 // Who waits has a place in a sorted set, and hears from the server through one channel
 // for each client. The script that releases grants the lock to the first waiter that
@@ -103,7 +103,7 @@
 //	ACL SETUSER locks on >password resetkeys ~fencelock:* resetchannels &fencelock:c:*
 //	    -@all +hello +auth +ping +select +info +script|load
 //	    +evalsha +eval +subscribe +unsubscribe +publish +time
-//	    +get +mget +set +incr +del +pttl +pexpire
+//	    +get +mget +set +del +pttl +pexpire
 //	    +hset +hget +hdel +hvals +zadd +zrem +zscore +zrange +zrank +zcard +zpopmin
 //
 // With durable=true also +config|get; without it that only makes warnings more exact.
@@ -113,6 +113,6 @@
 // The lock with an expiry and a guarded release is the pattern of the Redis
 // documentation ("Distributed Locks with Redis"). The token and the check at the
 // resource are Burrows' ("The Chubby lock service", OSDI 2006) and Kleppmann's ("How to
-// do distributed locking", 2016). The hand-over by the releasing script, the queue that
-// is confirmed and the token's floor are our own: docs/decisions, 0004 and 0005.
+// do distributed locking", 2016). The hand-over by the releasing script and the queue
+// that is confirmed are our own: docs/decisions, 0004 and 0005.
 package redis

@@ -24,9 +24,10 @@ type lane struct {
 	watching    chan func() bool // told by watch: the stop function of interrupted
 	interrupted chan struct{}    // told when ctx has ended
 
-	mu   sync.Mutex
-	conn net.Conn // the last one that was made; nil before
-	cut  bool     // its deadlines have passed, whatever go-redis sets
+	mu    sync.Mutex
+	conn  net.Conn  // the last one that was made; nil before
+	until time.Time // when the command under way must have ended
+	cut   bool      // its deadlines have passed, whatever go-redis sets
 }
 
 // newLane makes a lane with the options of a client.
@@ -36,6 +37,11 @@ func newLane(opt goredis.Options) *lane {
 	l.slow.Stop()
 	dial := goredis.NewDialer(&opt)
 	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		l.mu.Lock()
+		until := l.until
+		l.mu.Unlock()
+		ctx, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
@@ -56,11 +62,11 @@ func newLane(opt goredis.Options) *lane {
 // and the connection is given up.
 func (l *lane) process(ctx context.Context, timeout time.Duration, cmd goredis.Cmder) error {
 	if ctx.Done() == nil {
-		return l.client.Process(deadline{ctx, time.Now().Add(timeout)}, cmd)
+		return l.client.Process(l.within(ctx, timeout), cmd)
 	}
 	l.ctx = ctx
 	l.slow.Reset(patience)
-	err := l.client.Process(deadline{ctx, time.Now().Add(timeout)}, cmd)
+	err := l.client.Process(l.within(ctx, timeout), cmd)
 	if l.slow.Stop() {
 		return err
 	}
@@ -75,6 +81,15 @@ func (l *lane) process(ctx context.Context, timeout time.Duration, cmd goredis.C
 		}
 	}
 	return err
+}
+
+// within makes the context of a command that begins now. Its deadline holds for
+// dialling, too, which go-redis does apart from the command.
+func (l *lane) within(ctx context.Context, timeout time.Duration) deadline {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = time.Now().Add(timeout)
+	return deadline{ctx, l.until}
 }
 
 // patience is how long a command runs before anybody looks at its context. Most

@@ -43,15 +43,13 @@ func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens := newFloor()
-	conf.OnConnect = tokens.onConnect
 	client := goredis.NewClient(conf)
 	b, err := open(ctx, client, opts)
 	if err != nil {
 		_ = client.Close() // says nothing that matters after err
 		return nil, err
 	}
-	b.ownsClient, b.floor, b.pipe = true, tokens, newPipe(client)
+	b.ownsClient, b.pipe = true, newPipe(client)
 	return b, nil
 }
 
@@ -79,7 +77,6 @@ type backend struct {
 	shards  [shards]string // the names of a shard begin so
 	channel string         // of this client: where pushes for it come
 	info    driver.Info
-	floor   *floor
 	pipe    *pipe
 	pushes  *pushes
 
@@ -123,7 +120,7 @@ func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, 
 			Warnings:  warnings,
 		},
 	}
-	b.floor, b.pipe = newFloor(), sharedPipe(client)
+	b.pipe = sharedPipe(client)
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	if b.pushes, err = subscribe(ctx, b); err != nil {
 		b.beginStop()

@@ -182,7 +182,7 @@ func (l *lane) exchange(batch []*request) {
 		timeout = max(timeout, r.timeout)
 		cmds = append(cmds, r.cmd)
 	}
-	ctx := deadline{context.Background(), time.Now().Add(timeout)}
+	ctx := l.within(context.Background(), timeout)
 	switch len(cmds) {
 	case 0:
 	case 1:

@@ -14,8 +14,8 @@ import (
 )
 
 // pushes is what the server tells this client unasked, on the one channel that
-// is the client's own: "granted OWNER TOKEN" to a waiter, "evicted OWNER" to a
-// holder. Redis delivers at most once, so nothing relies on a push alone.
+// is the client's own: "granted OWNER TOKEN" and "ask OWNER" to a waiter, "evicted
+// OWNER" to a holder. Redis delivers at most once, so nothing relies on a push alone.
 type pushes struct {
 	backend *backend
 	sub     *goredis.PubSub
@@ -89,6 +89,10 @@ func (p *pushes) take(payload string) {
 		// An owner that is not there has been cancelled; its release is under way.
 		for w := p.waiting[owner]; w != nil; w = w.older {
 			w.tell(token)
+		}
+	case "ask": // it has become the first that waits
+		for w := p.waiting[owner]; w != nil; w = w.older {
+			w.tell(askNow)
 		}
 	case "evicted":
 		if h, ok := p.held[owner]; ok {

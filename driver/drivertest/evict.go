@@ -24,14 +24,14 @@ var evictRules = []Rule{{
 		r.notLost(g, "somebody waits")
 		r.evict(b, key)
 		next := r.granted(w, r.slack, "the holder was evicted")
+		r.toldLost(g, "it was evicted") // before Renew tells it, too
 		r.lost(a, g, "a grant that was evicted")
 		r.nothing(a, g, "a grant that was evicted")
-		r.toldLost(g, "it was evicted")
 		r.held(b, next, "the one before it was evicted")
 		r.notLost(next, "the one before it was evicted")
 		r.evict(a, key) // a client may evict the grant of another, or its own
 		r.free(b, key, r.slack)
-		r.toldLost(next, "it was evicted")
+		r.toldLost(next, "it was evicted") // before Renew tells it, too
 		r.lost(b, next, "a grant that was evicted")
 		if err := a.Evict(r.soon(), key); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a key whose holder was evicted = %v, want ErrNotHeld", err)

@@ -2,10 +2,11 @@
 -- KEYS  1 LOCK  2 LAST  3 TOMB
 -- ARGV  1 owner  2 client (its channel)  3 ttl in ms
 --       4 "try", "wait", or "again" if the owner has asked before and waits
---       5 meta  6 floor: what the token must exceed; 0 if that is not known
+--       5 meta
 -- Returns the token (a string) if the owner holds the lock now,
 --         {1, ms, last} if it is the first that waits: what is left of the lease in
---         its way, and the token of that lease or a later one,
+--         its way, and a number: tokens granted later are greater, those granted
+--         before, also before a restart that set the counter back, are not,
 --         {0, ms, last} if it waits behind others: the ttl of the one before it,
 --         ms (a number) if another holds it and the owner does not wait,
 --         nil if the owner was released.
@@ -26,12 +27,7 @@ end
 
 local lock = parse_lock(v[1])
 if lock.owner == owner and not lock.over then
-  -- Asked again, since a reply or a push was lost. The same grant, from now; but
-  -- not with a token from a counter that was set back by a restart.
-  if tonumber(lock.token) <= tonumber(ARGV[6]) then
-    lock.token = mint(tonumber(ARGV[6]))
-    redis.call('SET', LOCK, pack_lock(lock.lapse, owner, client, lock.token, ttl, meta), 'KEEPTTL')
-  end
+  -- Asked again, since a reply or a push was lost. The same grant, from now.
   extend(LOCK, lock, ttl)
   return lock.token
 end
@@ -69,7 +65,7 @@ else
   outlive(LOCK, redis.call('PTTL', QUEUE))
 end
 local rank = redis.call('ZRANK', QUEUE, owner)
-local last = redis.call('GET', LAST) or lock.token
+local last = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0), now_us - 1))
 if rank == 0 then return { 1, left, last } end
 local ahead = redis.call('HGET', WAITERS, redis.call('ZRANGE', QUEUE, rank - 1, rank - 1)[1])
 return { 0, ahead and tonumber(string.match(ahead, '^%S+ %S+ (%S+)')) or ttl, last }

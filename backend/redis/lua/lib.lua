@@ -60,18 +60,12 @@ local function extend(key, lock, ttl)
   end
 end
 
--- mint returns the next token: greater than the last one and than floor, and never
--- below the clock, so that tokens keep rising when the counter was lost, or set
--- back, with the server's data.
-local function mint(floor)
-  local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, floor + 1, now_us))
-  redis.call('SET', LAST, token)
-  return token
-end
-
--- grant gives the lock to an owner and returns the token.
+-- grant gives the lock to an owner and returns the token: greater than the last
+-- one, and never below the clock, so that tokens keep rising when the counter was
+-- lost, or set back, with the server's data.
 local function grant(owner, client, ttl, meta)
-  local token = mint(0)
+  local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
+  redis.call('SET', LAST, token)
   local lapse, life = nil, ttl
   local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
   if queue_life >= 0 then

@@ -12,5 +12,14 @@ if lock and lock.owner == owner then
   if lock.lapse then hand_over() else redis.call('DEL', LOCK) end
   return lock.over and 0 or 1
 end
-if redis.call('HDEL', WAITERS, owner) == 1 then redis.call('ZREM', QUEUE, owner) end
+if redis.call('HDEL', WAITERS, owner) == 1 then
+  local first = redis.call('ZRANGE', QUEUE, 0, 0)[1] == owner
+  redis.call('ZREM', QUEUE, owner)
+  if first then
+    -- Whoever is the first now must watch for the end of the lease: tell it.
+    local heir = redis.call('ZRANGE', QUEUE, 0, 0)[1]
+    local w = heir and redis.call('HGET', WAITERS, heir)
+    if w then redis.call('PUBLISH', string.match(w, '^%S+ (%S+)'), 'ask ' .. heir) end
+  end
+end
 return 0
