@@ -54,11 +54,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 
 	var confirmed time.Time // a safe Start for a push; zero while there is none
 	var seen fencing.Token  // a push must have a greater one
-	for first := true; ; first = false {
+	if !req.Retry {
+		confirmed = time.Now()
+	}
+	for {
 		sent := time.Now()
-		if first && !req.Retry {
-			confirmed = sent
-		}
 		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
 			req.Owner, b.channel, ttl, mode, req.Meta)
 		if req.Wait {

@@ -87,13 +87,9 @@ func (p *pushes) take(payload string) {
 	switch verb {
 	case "granted":
 		// An owner that is not there has been cancelled; its release is under way.
-		for w := p.waiting[owner]; w != nil; w = w.older {
-			w.tell(token)
-		}
+		p.waiting[owner].tell(token)
 	case "ask": // it has become the first that waits
-		for w := p.waiting[owner]; w != nil; w = w.older {
-			w.tell(askNow)
-		}
+		p.waiting[owner].tell(askNow)
 	case "evicted":
 		if h, ok := p.held[owner]; ok {
 			h.lost(errEvicted)
@@ -105,9 +101,7 @@ func (p *pushes) askAgain() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.waiting {
-		for ; w != nil; w = w.older {
-			w.tell(askNow)
-		}
+		w.tell(askNow)
 	}
 }
 
@@ -184,11 +178,14 @@ func (p *pushes) forget(owner string, w *waiter) {
 	}
 }
 
-// tell leaves news for the waiter. If two are there already it will ask soon.
+// tell leaves news for the waiter and the older ones of its owner. If two are there
+// already it will ask soon. A nil waiter is nobody.
 func (w *waiter) tell(news string) {
-	select {
-	case w.news <- news:
-	default:
+	for ; w != nil; w = w.older {
+		select {
+		case w.news <- news:
+		default:
+		}
 	}
 }
 
