@@ -52,7 +52,7 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 	fail := func(kind, err error) (*Client, error) {
 		return nil, &Error{Op: "open", Kind: kind, Err: err}
 	}
-	u, err := url.Parse(rawURL)
+	u, err := parseURL(rawURL)
 	if err != nil {
 		// err quotes the URL, and with it the password: say nothing of it.
 		return fail(ErrInvalid, errors.New("the URL cannot be parsed: write it like redis://user:password@host:6379, "+
@@ -85,6 +85,33 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 		return nil, errors.Join(err, b.Close())
 	}
 	return c, nil
+}
+
+// parseURL is url.Parse for URLs that may name several hosts, like
+// etcd://h1:2379,h2,[::1]:2379/x. url.Parse takes such a list as one host, and
+// only as long as it looks like one.
+func parseURL(rawURL string) (*url.URL, error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return url.Parse(rawURL)
+	}
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	start := strings.LastIndexByte(rest[:end], '@') + 1
+	hosts := rest[start:end]
+	if !strings.Contains(hosts, ",") {
+		return url.Parse(rawURL)
+	}
+	if strings.ContainsAny(hosts, " %\"<>\\^`{|}") {
+		return nil, errors.New("a host has a character that hosts do not have")
+	}
+	u, err := url.Parse(scheme + "://" + rest[:start] + "hosts" + rest[end:])
+	if err == nil {
+		u.Host = hosts
+	}
+	return u, err
 }
 
 func registeredLocked() string {

@@ -47,6 +47,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"", nil, fencelock.ErrInvalid, []string{"scheme", "redis://host:6379"}},
 		{"localhost", nil, fencelock.ErrInvalid, []string{"scheme"}},
 		{"localhost:6379", nil, fencelock.ErrInvalid, []string{"scheme"}},
+		{"mem://user:" + secret + "@h1,h 2/x", nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
 		{"mem://x?colour=red", nil, fencelock.ErrInvalid, []string{`"colour"`}},
 		{"mem://", &fencelock.Options{TTL: -1}, fencelock.ErrInvalid, []string{"Options.TTL"}},
 		{"mem://", &fencelock.Options{TTL: 1}, fencelock.ErrInvalid, []string{"Options.TTL"}},
@@ -108,5 +109,33 @@ func TestRegisterPanics(t *testing.T) {
 			}()
 			fencelock.Register(scheme, o)
 		}()
+	}
+}
+
+// TestOpenSeveralHosts passes on a list of hosts as it is written, where url.Parse
+// refuses one.
+func TestOpenSeveralHosts(t *testing.T) {
+	var got *url.URL
+	fencelock.Register("hosts", func(_ context.Context, u *url.URL) (driver.Backend, error) {
+		got = u
+		return mem.New(mem.NewSpace()), nil
+	})
+	for hosts, raw := range map[string]string{
+		"h1,h2:2":           "hosts://h1,h2:2/ns?namespace=x",
+		"h1:1,h2":           "hosts://h1:1,h2/ns?namespace=x",
+		"[::1]:1,[::2]:2":   "hosts://us%40er:pa%2Css@[::1]:1,[::2]:2/ns?namespace=x",
+		"h1:2379,h2:2379,c": "hosts://a,b:c@h1:2379,h2:2379,c/ns?namespace=x",
+	} {
+		c, err := fencelock.Open(t.Context(), raw, nil)
+		if err != nil {
+			t.Errorf("%s: %v", hosts, err)
+			continue
+		}
+		if got.Host != hosts || got.Path != "/ns" || got.Query().Get("namespace") != "x" {
+			t.Errorf("%s came as host %q, path %q, query %q", hosts, got.Host, got.Path, got.RawQuery)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

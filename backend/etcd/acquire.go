@@ -1,0 +1,207 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Acquire makes a claim, a key with a name that nobody else uses, and holds the
+// lock if there is no older claim. To wait is to watch the next older one: see
+// await.
+//
+// The claim is made by one transaction, whose answer may be lost. Asking again
+// finds it by its name; releasing it either deletes it or, by a write to the fence
+// of the session, sees to it that it is never made.
+func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	c, s, err := b.enter(ctx, req)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	defer b.leave(c)
+	if !req.Wait {
+		return b.try(ctx, c, s)
+	}
+	first, err := b.claim(ctx, c, s, false)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	if !first {
+		if err := b.await(ctx, c, s); err != nil {
+			return driver.Grant{}, err
+		}
+	}
+	return b.grant(ctx, c, s)
+}
+
+// try looks first, since a transaction that might write costs a write even if it
+// does not.
+func (b *backend) try(ctx context.Context, c *claim, s *session) (driver.Grant, error) {
+	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	defer cancel()
+	claims, err := b.client.Get(bounded, b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
+	if err != nil {
+		return driver.Grant{}, b.requestFault(ctx, err)
+	}
+	b.mu.Lock()
+	known := c.asked // ours may be among them
+	b.mu.Unlock()
+	if len(claims.Kvs) > 0 && !known {
+		return driver.Grant{}, &driver.HeldError{}
+	}
+	first, err := b.claim(ctx, c, s, true)
+	switch {
+	case err != nil:
+		return driver.Grant{}, err
+	case !first:
+		return driver.Grant{}, &driver.HeldError{}
+	}
+	return b.grant(ctx, c, s)
+}
+
+// claim makes the key of a claim, or finds it, and reports whether no claim is
+// older. With alone set it makes it only if there is no other at all.
+func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (first bool, err error) {
+	b.mu.Lock()
+	before := c.asked
+	c.asked = true
+	b.mu.Unlock()
+	for {
+		epoch := s.currentEpoch()
+		answer, err := b.askToClaim(ctx, c, s, epoch, alone)
+		if err != nil {
+			b.mu.Lock()
+			c.late = true
+			b.mu.Unlock()
+			if leaseGone(err) {
+				s.end(errGone)
+				return false, errSessionGone
+			}
+			return false, b.requestFault(ctx, err)
+		}
+		if answer.Succeeded {
+			b.found(c, answer.Header.Revision)
+			return alone || answer.Responses[0].GetResponseRange().Count == 0, nil
+		}
+		own, fence := answer.Responses[0].GetResponseRange().Kvs, answer.Responses[1].GetResponseRange().Kvs
+		switch {
+		case len(fence) == 0:
+			s.end(errGone)
+			return false, errSessionGone
+		case len(own) > 0:
+			// Made by an earlier request, whose answer was lost; or, if it was under an
+			// older session, before that died: then it is about to go.
+			if clientv3.LeaseID(own[0].Lease) != s.id {
+				return false, fmt.Errorf("%w: etcd: the claim belongs to a session that is about to end", driver.ErrUnavailable)
+			}
+			b.found(c, own[0].CreateRevision)
+			place, err := b.look(ctx, c, s, answer.Header.Revision)
+			if err != nil {
+				return false, err
+			}
+			return place.first, nil
+		case fence[0].ModRevision != epoch:
+			s.sawFence(fence[0].ModRevision) // and again
+		default: // not alone: nothing was made
+			b.mu.Lock()
+			c.asked = before
+			b.mu.Unlock()
+			return false, nil
+		}
+	}
+}
+
+// askToClaim is the transaction. Counting the claims is cheap for the server, while
+// sorting them to find the next older one would hold up all its other writes.
+func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch int64, alone bool) (*clientv3.TxnResponse, error) {
+	ctx, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	defer cancel()
+	prefix := b.prefix(c.key)
+	conditions := []clientv3.Cmp{
+		clientv3.Compare(clientv3.CreateRevision(c.name), "=", 0),
+		clientv3.Compare(clientv3.ModRevision(s.fence), "=", epoch),
+	}
+	if alone { // true of all claims only if there are none
+		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
+	}
+	return b.client.Txn(ctx).If(conditions...).Then(
+		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
+		clientv3.OpPut(c.name, c.meta, clientv3.WithLease(s.id)),
+	).Else(
+		clientv3.OpGet(c.name), // a server may leave out the lease where only keys are asked for
+		clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
+	).Commit()
+}
+
+func (b *backend) found(c *claim, revision int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.revision = revision
+}
+
+// place is where a claim stands.
+type place struct {
+	first    bool
+	before   string // the name of the next older claim
+	revision int64  // of the server's data at that time
+}
+
+// look asks where a claim stands, by data not older than a revision.
+//
+// Any member may answer, without asking the others, and grant the lock by that. For
+// that a claim is first does not change any more: claims are only ever deleted, or
+// made with a higher revision. And the data that has our claim is not older than
+// it, so that no older claim can be missing in it but by having been deleted. What
+// it may not tell is that our own claim has just gone; the time of the lease covers
+// that, as for any holder.
+func (b *backend) look(ctx context.Context, c *claim, s *session, revision int64) (place, error) {
+	p, own, err := b.lookOnce(ctx, c, s, clientv3.WithSerializable())
+	if err == nil && (!own || p.revision < revision) {
+		p, own, err = b.lookOnce(ctx, c, s) // this member is behind, or our claim is gone: ask the quorum
+	}
+	switch {
+	case err != nil:
+		return place{}, err
+	case !own:
+		b.mu.Lock()
+		c.revision, c.granted = 0, false
+		b.mu.Unlock()
+		return place{}, errClaimGone
+	}
+	return p, nil
+}
+
+func (b *backend) lookOnce(ctx context.Context, c *claim, s *session, opts ...clientv3.OpOption) (p place, own bool, err error) {
+	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	defer cancel()
+	b.mu.Lock()
+	revision := c.revision
+	b.mu.Unlock()
+	answer, err := b.client.Get(bounded, b.prefix(c.key), append(opts,
+		clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(2))...)
+	if err != nil {
+		return place{}, false, b.requestFault(ctx, err)
+	}
+	p.revision = answer.Header.Revision
+	if len(answer.Kvs) == 0 || string(answer.Kvs[0].Key) != c.name {
+		return p, false, nil
+	}
+	p.first = len(answer.Kvs) == 1
+	if !p.first {
+		p.before = string(answer.Kvs[1].Key)
+	}
+	return p, true, nil
+}
+
+// requestFault sorts an error of a request that was bounded in time: ctx is the
+// caller's, without the bound.
+func (b *backend) requestFault(ctx context.Context, err error) error {
+	if b.closing.Err() != nil && ctx.Err() == nil {
+		return errClosed
+	}
+	return fault(ctx, err)
+}

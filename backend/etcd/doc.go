@@ -1,0 +1,100 @@
+// Package etcd keeps locks on an etcd cluster. An import, also a blank one, makes
+// its URLs known to fencelock.Open:
+//
+//	import _ "github.com/fencelock/fencelock/backend/etcd"
+//
+// [New] makes a backend of a *clientv3.Client that the application has. Where both
+// packages are imported, locketcd is a good name for this one.
+//
+// # URLs
+//
+//	etcd://[user:password@]host[:port][,host[:port]...][/namespace][?parameters]
+//	etcds://[user:password@]host[:port][,host[:port]...][/namespace][?parameters]
+//
+// The hosts are members of one cluster; name all of them, so that the death of one
+// does not matter. The port is 2379 unless it is given. etcds is TLS, 1.2 or later;
+// the server's certificate is always verified. Special characters of user and
+// password are percent-encoded. These are all parameters; another is an error:
+//
+//	namespace=billing      what all keys begin with, the same as in the path: 1 to 64
+//	                       letters, digits and . _ : - /; "fencelock" if absent. Programs
+//	                       that are to exclude each other have the same.
+//	ca=/path/ca.pem        certificates to trust instead of the system's; for etcds, like
+//	                       those that follow.
+//	cert=/path/cert.pem    a client certificate,
+//	key=/path/key.pem      and its key; both or none.
+//	server_name=etcd.prod  the name in the servers' certificates, if it is not the host's.
+//
+// # Servers
+//
+// etcd 3.5 or later, one member or, so that it survives the loss of one, three.
+//
+// # Recipe
+//
+// A claim is a key below the lock's name, put by one transaction, one write of Raft,
+// and deleted by another, which is conditional on the revision that made it. The
+// claim with the lowest revision holds the lock, and that revision is its token.
+// TryLock reads first, so that it writes nothing where it loses.
+//
+// All claims of a client with about the same TTL share one lease, which is kept
+// alive once for all of them, and not by Raft. Before each renewal counts, a
+// majority has confirmed that no other leader came in between. With it each claim is
+// looked at, 128 in one request.
+//
+// Who waits watches the next older claim and no other, so that a hand-over wakes one
+// client. It then looks, at any member, whether it is the first; and it looks once in
+// a third of its TTL whatever happens. The watch begins at the present, and is
+// confirmed before the look: one that is told a past revision is served by a loop of
+// the server that runs ten times a second.
+//
+// Each lease has a key of its own, the fence. Claims are conditional on it, so that
+// writing to it keeps out the late packets of an attempt that was given up. An
+// eviction is told by it, and so is the end of the lease.
+//
+// # What it promises
+//
+// The level is driver.Linearizable: one holder for each grant, and tokens that rise,
+// through the death of members, of the leader, and through partitions.
+//
+//   - A minority that is cut off grants nothing, and renews nothing.
+//   - First come, first served, by the order in which the cluster met the waiters.
+//   - A waiter whose lease has ended is never granted; it asks anew.
+//   - The lock of a holder that dies is free after its TTL, rounded up to whole
+//     seconds, from 16 s on by an eighth at most, and about one second more, in which
+//     etcd looks for leases that have ended. Leases are not shorter than one and a half
+//     election timeouts of the server, 2 s by default.
+//   - A holder whose lock was evicted, or whose lease was revoked, is told at once;
+//     one whose key was deleted by hand, with its next renewal.
+//   - After an election etcd gives every lease its full TTL again, so that locks of
+//     dead holders may last for two TTLs.
+//
+// # What it does not promise
+//
+//   - Before etcd 3.5.10, a member that lost the leadership while it was paused
+//     answers for the lease of whoever asks it first, before it knows. A renewal
+//     through a second member, which learns of the election during that very request,
+//     is then believed for one TTL.
+//   - A cluster that is restored from a backup has old revisions, and so old tokens,
+//     unless it is restored with --bump-revision.
+//   - If somebody deletes our keys, exclusion is lost until the holder's next renewal.
+//
+// # Limits
+//
+// TTLs from 1 s to 24 h. A claim costs the server about 300 bytes while it is there,
+// and the history of two writes until etcd compacts it: set
+// --auto-compaction-retention, as for any use of etcd.
+//
+// # Permissions
+//
+// Read and write on the prefix of the namespace, "fencelock/" by default:
+//
+//	etcdctl role grant-permission locks --prefix=true readwrite fencelock/
+//
+// # Sources
+//
+// The queue by creation revision is the recipe of etcd's own concurrency package; the
+// guarded deletion, the claim by attempt and the check of the waiter's own lease are
+// answers to its issues 22082, 9715 and 11456. The token and the check at the resource
+// are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
+// is confirmed are our own: docs/decisions, 0011.
+package etcd

@@ -1,0 +1,75 @@
+package etcd
+
+import (
+	"context"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// adminTimeout bounds a request that is not about a lease.
+const adminTimeout = 3 * time.Second
+
+// Inspect tells who holds a key.
+func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
+	bounded, cancel := b.bound(ctx, adminTimeout)
+	defer cancel()
+	for {
+		answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
+		if err != nil {
+			return driver.Status{}, b.requestFault(ctx, err)
+		}
+		if len(answer.Kvs) == 0 {
+			return driver.Status{}, nil
+		}
+		holder := answer.Kvs[0]
+		lease, err := b.client.TimeToLive(bounded, clientv3.LeaseID(holder.Lease))
+		if err != nil && !leaseGone(err) {
+			return driver.Status{}, b.requestFault(ctx, err)
+		}
+		if err != nil || lease.TTL < 0 {
+			continue // its lease ended in between, and the claim with it: look again
+		}
+		return driver.Status{
+			Held:  true,
+			Owner: ownerOf(holder.Key), Meta: string(holder.Value),
+			Token:   fencing.Token(holder.CreateRevision),
+			TTL:     time.Duration(lease.TTL+1) * time.Second, // it tells whole seconds, cut
+			Waiters: int(answer.Count) - 1,
+		}, nil
+	}
+}
+
+// Evict deletes the claim of a key's holder, and tells the holder: by a write to
+// the fence of its session, in the same transaction.
+func (b *backend) Evict(ctx context.Context, key string) error {
+	bounded, cancel := b.bound(ctx, adminTimeout)
+	defer cancel()
+	for {
+		answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
+		if err != nil {
+			return b.requestFault(ctx, err)
+		}
+		if len(answer.Kvs) == 0 {
+			return driver.ErrNotHeld
+		}
+		holder := answer.Kvs[0]
+		lease := clientv3.LeaseID(holder.Lease)
+		done, err := b.client.Txn(bounded).
+			If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
+			Then(
+				clientv3.OpDelete(string(holder.Key)),
+				clientv3.OpPut(b.fenceKey(lease), ownerOf(holder.Key), clientv3.WithLease(lease)),
+			).Commit()
+		switch {
+		case leaseGone(err): // and the claim with it: look again
+		case err != nil:
+			return b.requestFault(ctx, err)
+		case done.Succeeded:
+			return nil
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// keep keeps a session alive until it is dead or the backend closed: the lease by
+// a keep-alive within each third of its TTL, unless the core's renewals were
+// quicker, and the claims by deleting those whose time is over.
+func (s *session) keep() {
+	defer s.stopListening()
+	tick := time.NewTicker(s.ttl / 12)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.wake:
+		case <-s.dead:
+			return
+		case <-s.backend.closing.Done():
+			return
+		}
+		if time.Since(s.confirmed()) > s.ttl/4 {
+			ctx, cancel := s.backend.bound(context.Background(), s.ttl/3)
+			_, _ = s.refresh(ctx) // if it fails, the next tick tries again
+			cancel()
+		}
+		s.sweep()
+	}
+}
+
+// refreshing is a keep-alive under way.
+type refreshing struct {
+	done  chan struct{}
+	start time.Time
+	err   error
+}
+
+// fresh returns a time, no longer ago than the given age, from which the lease
+// lives for a TTL. Callers who come together share one keep-alive. The error is
+// errSessionGone if the server has said so.
+func (s *session) fresh(ctx context.Context, age time.Duration) (time.Time, error) {
+	if start := s.confirmed(); time.Since(start) <= age && !s.isDead() {
+		return start, nil
+	}
+	return s.refresh(ctx)
+}
+
+func (s *session) refresh(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	r := s.refreshing
+	if r == nil {
+		r = &refreshing{done: make(chan struct{})}
+		s.refreshing = r
+		// Detached from the caller, since others rely on it.
+		if !s.backend.goUnlessClosed(func() { s.run(r) }) {
+			s.refreshing = nil
+			s.mu.Unlock()
+			return time.Time{}, errClosed
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case <-r.done:
+		return r.start, r.err
+	case <-s.dead:
+		return time.Time{}, errSessionGone
+	case <-ctx.Done():
+		return time.Time{}, context.Cause(ctx)
+	case <-s.backend.closing.Done():
+		return time.Time{}, errClosed
+	}
+}
+
+// run asks one member after the other, since the client takes them in turn, for as
+// long as a third of the TTL.
+func (s *session) run(r *refreshing) {
+	ctx, cancel := s.backend.bound(context.Background(), s.ttl/3)
+	defer cancel()
+	for pause := s.ttl / 256; ; pause *= 2 {
+		r.start, r.err = s.keepAlive(ctx)
+		if r.err == nil || !errors.Is(r.err, driver.ErrUnavailable) || errors.Is(r.err, errSessionGone) || !sleep(ctx, pause) {
+			break
+		}
+	}
+	s.mu.Lock()
+	if r.err == nil && r.start.After(s.start) {
+		s.start = r.start
+	}
+	s.refreshing = nil
+	s.mu.Unlock()
+	close(r.done)
+	if errors.Is(r.err, errSessionGone) {
+		s.end(errGone)
+	}
+}
+
+// keepAlive extends the lease. The answer to a keep-alive does not go through
+// Raft, and a member that was the leader, and does not know yet that it is not any
+// more, answers it, too (etcd#15247); the true leader then ends the lease all the
+// same. So we read the fence afterwards, which a majority has to confirm, and take
+// the answer only if it came in the same term: then there was no later leader when
+// the lease was extended.
+func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(s.ttl/12, 100*time.Millisecond))
+	defer cancel()
+	start := time.Now()
+	answer, err := s.askToKeepAlive(ctx)
+	if err != nil {
+		return start, s.backend.detachedFault(err)
+	}
+	if answer.TTL <= 0 {
+		return start, errSessionGone
+	}
+	fence, err := s.backend.client.Get(ctx, s.fence)
+	switch {
+	case err != nil:
+		return start, s.backend.detachedFault(err)
+	case len(fence.Kvs) == 0:
+		return start, errSessionGone
+	case fence.Header.RaftTerm != answer.Header.RaftTerm:
+		return start, fmt.Errorf("%w: etcd: the leader changed while the lease was renewed", driver.ErrUnavailable)
+	}
+	s.sawFence(fence.Kvs[0].ModRevision)
+	return start, nil
+}
+
+// askToKeepAlive sends one keep-alive, to one member. The client's own
+// KeepAliveOnce tries again without a pause.
+func (s *session) askToKeepAlive(ctx context.Context) (*pb.LeaseKeepAliveResponse, error) {
+	stream, err := pb.NewLeaseClient(s.backend.client.ActiveConnection()).LeaseKeepAlive(clientv3.WithRequireLeader(ctx))
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(s.id)}); err != nil {
+		return nil, err
+	}
+	return stream.Recv()
+}
+
+// sleep waits for d; it returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

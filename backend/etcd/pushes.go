@@ -1,0 +1,99 @@
+package etcd
+
+import (
+	"errors"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+var errEvicted = errors.New("evicted by an operator")
+
+// listen watches the fence of a session, which tells of evictions and of the end of
+// the lease, until the session is dead or the backend closed.
+func (s *session) listen() {
+	b := s.backend
+	ctx := clientv3.WithRequireLeader(s.listening)
+	for failures := 0; ; failures++ {
+		events := b.client.Watch(ctx, s.fence, clientv3.WithCreatedNotify())
+		for r := range events {
+			if r.Err() != nil {
+				break
+			}
+			if r.Created {
+				// What was told before it began is missed: look at all.
+				failures = 0
+				s.verify()
+			}
+			s.hear(r.Events)
+		}
+		if s.isDead() || !sleep(ctx, min(s.ttl/12, 10*time.Millisecond<<min(failures, 8))) {
+			return
+		}
+	}
+}
+
+func (s *session) hear(events []*clientv3.Event) {
+	for _, e := range events {
+		if e.Type == clientv3.EventTypeDelete {
+			s.end(errGone)
+			return
+		}
+		s.sawFence(e.Kv.ModRevision)
+		if len(e.Kv.Value) > 0 {
+			s.backend.lose(string(e.Kv.Value), errEvicted)
+		}
+	}
+}
+
+// lose tells a holder, if it is one of ours and does not know.
+func (b *backend) lose(owner string, why error) {
+	b.mu.Lock()
+	var lost func(error)
+	if c := b.claims[owner]; c != nil {
+		if c.granted {
+			lost = b.forgetLocked(c)
+		} else {
+			c.revision = 0 // a call of Acquire that is about to grant it notices
+		}
+	}
+	b.mu.Unlock()
+	if lost != nil {
+		lost(why)
+	}
+}
+
+// verify asks whether what this session holds is still there, and tells the holders
+// of what is not.
+func (s *session) verify() {
+	b := s.backend
+	var held []*claim
+	b.mu.Lock()
+	for _, c := range b.claims {
+		if c.session == s && c.granted && !c.ending {
+			held = append(held, c)
+		}
+	}
+	b.mu.Unlock()
+	for len(held) > 0 {
+		some := held[:min(checkTogether, len(held))]
+		held = held[len(some):]
+		indexes := make([]int, len(some))
+		for i := range indexes {
+			indexes[i] = i
+		}
+		there, err := b.check(b.closing, s, some, indexes)
+		if err != nil {
+			return // the next renewal tells
+		}
+		for i, c := range some {
+			if there[i] {
+				continue
+			}
+			// If it was released since we asked, forget says so.
+			if lost := b.forget(c); lost != nil {
+				lost(errGone)
+			}
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// session is one lease of etcd, shared by all claims of a TTL class. It is kept
+// alive, by [keeper], until the backend is closed, so that a lock costs one write
+// and no lease of its own.
+//
+// It has a key, the fence, which is attached to the lease like all claims. Every
+// request that makes a claim is conditional on the fence's revision, so that one
+// write to the fence keeps out whatever is still on its way: the packets of an
+// attempt that was given up may arrive long after it has been released, and nothing
+// would end their claim as long as the session lives. The fence also carries word
+// of evictions, and its end is the end of the session: one watch tells both.
+type session struct {
+	backend *backend
+	id      clientv3.LeaseID
+	fence   string
+	ttl     time.Duration // as the server has granted it
+	dead    chan struct{} // closed when the server has said that the lease is gone
+	wake    chan struct{} // tells the keeper that there is something to delete
+
+	listening     context.Context // ends when the session does
+	stopListening context.CancelFunc
+
+	mu         sync.Mutex
+	epoch      int64     // revision of the fence
+	start      time.Time // the lease lives, at the least, for ttl from here
+	refreshing *refreshing
+	die        sync.Once
+}
+
+// opening is a session that is being made, or was.
+type opening struct {
+	done    chan struct{}
+	session *session
+	err     error
+}
+
+var errSessionGone = fmt.Errorf("%w: etcd: the session's lease is gone", driver.ErrUnavailable)
+
+// classOf is the TTL of the session that serves leases of a TTL: whole seconds, as
+// etcd counts, and from 16 s on at most eight classes from one power of two to the
+// next, so that no choice of TTLs makes many sessions. A lock outlives a holder that
+// has died by up to an eighth of its TTL for it.
+func classOf(ttl time.Duration) time.Duration {
+	s := uint64((ttl + time.Second - 1) / time.Second)
+	step := uint64(1)
+	if n := bits.Len64(s); n > 4 {
+		step = 1 << (n - 4)
+	}
+	return time.Duration((s+step-1)/step*step) * time.Second
+}
+
+// session returns the session for leases of a TTL, made now if there is none.
+func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, error) {
+	class := classOf(ttl)
+	b.mu.Lock()
+	o := b.sessions[class]
+	if o == nil || o.failed() {
+		o = &opening{done: make(chan struct{})}
+		if !b.goLocked(func() { b.openSession(o, class) }) {
+			b.mu.Unlock()
+			return nil, errClosed
+		}
+		b.sessions[class] = o
+	}
+	b.mu.Unlock()
+	select {
+	case <-o.done:
+		return o.session, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-b.closing.Done():
+		return nil, errClosed
+	}
+}
+
+// failed reports whether another session must be made.
+func (o *opening) failed() bool {
+	select {
+	case <-o.done:
+		return o.err != nil || o.session.isDead()
+	default:
+		return false
+	}
+}
+
+// openSession makes a session, and keeps it, detached from the callers who wait for
+// it: one that gives up must not take the others with it.
+func (b *backend) openSession(o *opening, class time.Duration) {
+	o.session, o.err = b.newSession(class)
+	close(o.done)
+	if o.err == nil {
+		var listening sync.WaitGroup
+		listening.Go(o.session.listen)
+		o.session.keep()
+		listening.Wait()
+	}
+}
+
+// newSession grants a lease and makes its fence. If an answer is lost, what was
+// made ends with the TTL.
+func (b *backend) newSession(class time.Duration) (*session, error) {
+	ctx, cancel := b.bound(context.Background(), requestTimeout(class))
+	defer cancel()
+	start := time.Now()
+	lease, err := b.client.Grant(ctx, int64(class/time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("making a lease: %w", b.detachedFault(err))
+	}
+	if lease.TTL < int64(class/time.Second) {
+		return nil, fmt.Errorf("etcd: the server has made a lease of %d s in place of %v", lease.TTL, class)
+	}
+	s := &session{
+		backend: b, id: lease.ID, fence: b.fenceKey(lease.ID),
+		ttl:  time.Duration(lease.TTL) * time.Second,
+		dead: make(chan struct{}), wake: make(chan struct{}, 1),
+		start: start,
+	}
+	made, err := b.client.Put(ctx, s.fence, "", clientv3.WithLease(s.id))
+	if err != nil {
+		return nil, fmt.Errorf("making %s: %w", s.fence, b.detachedFault(err))
+	}
+	s.epoch = made.Header.Revision
+	s.listening, s.stopListening = context.WithCancel(b.closing)
+	return s, nil
+}
+
+// detachedFault sorts an error of a request that was not a caller's.
+func (b *backend) detachedFault(err error) error {
+	if b.closing.Err() != nil {
+		return errClosed
+	}
+	return fault(context.Background(), err)
+}
+
+func (s *session) isDead() bool {
+	select {
+	case <-s.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// end notes that the server has said that the lease is gone, and with it every claim.
+func (s *session) end(why error) {
+	s.die.Do(func() {
+		close(s.dead)
+		s.stopListening()
+		s.backend.loseAll(s, why)
+	})
+}
+
+func (s *session) currentEpoch() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
+}
+
+// sawFence takes in a revision of the fence.
+func (s *session) sawFence(revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch = max(s.epoch, revision)
+}
+
+// confirmed is the last time from which the lease is known to live for a TTL.
+func (s *session) confirmed() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.start
+}
+
+// endIdleSessions revokes the leases that no claim needs. Called when nothing else
+// runs any more.
+func (b *backend) endIdleSessions() {
+	busy := make(map[*session]bool)
+	b.mu.Lock()
+	for _, c := range b.claims {
+		busy[c.session] = true
+	}
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var revoking sync.WaitGroup
+	for _, o := range b.sessions {
+		if s := o.session; s != nil && !busy[s] && !s.isDead() {
+			// If it fails, the lease ends with its TTL.
+			revoking.Go(func() { _, _ = b.client.Revoke(ctx, s.id) })
+		}
+	}
+	revoking.Wait()
+}
+
+var errGone = errors.New("the server does not know it any more (did the session expire, or somebody delete the key?)")

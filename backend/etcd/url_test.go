@@ -1,0 +1,75 @@
+package etcd
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestURL(t *testing.T) {
+	for _, test := range []struct {
+		host, path, query string
+		endpoints         []string
+		namespace         string
+	}{
+		{"h", "", "", []string{"http://h:2379"}, "fencelock"},
+		{"h1:1,h2,h3:3", "/a/b", "", []string{"http://h1:1", "http://h2:2379", "http://h3:3"}, "a/b"},
+		{"[::1]:5,[::2]", "", "namespace=x", []string{"http://[::1]:5", "http://[::2]:2379"}, "x"},
+		{"h", "/x", "namespace=x", []string{"http://h:2379"}, "x"},
+	} {
+		u := &url.URL{Scheme: "etcd", User: url.UserPassword("u", "p/@"), Host: test.host, Path: test.path, RawQuery: test.query}
+		conf, opts, err := parseURL(u)
+		if err != nil || !slices.Equal(conf.Endpoints, test.endpoints) || opts.Namespace != test.namespace {
+			t.Errorf("%v: %v, %q, %v", u.Redacted(), conf.Endpoints, opts.Namespace, err)
+		}
+		if conf.Username != "u" || conf.Password != "p/@" {
+			t.Errorf("%v: user %q and password %q", u.Redacted(), conf.Username, conf.Password)
+		}
+	}
+	if conf, _, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}); err != nil || conf.TLS == nil || conf.Endpoints[0] != "https://h:2379" {
+		t.Errorf("etcds: %+v, %v", conf.Endpoints, err)
+	}
+}
+
+func TestClasses(t *testing.T) {
+	classes := make(map[time.Duration]bool)
+	for ttl := time.Second; ttl <= 24*time.Hour; ttl += 500 * time.Millisecond {
+		class := classOf(ttl)
+		classes[class] = true
+		if class < ttl || class > ttl+max(time.Second, ttl/8+time.Second) || class%time.Second != 0 {
+			t.Fatalf("the class of %v is %v", ttl, class)
+		}
+		if again := classOf(class); again != class {
+			t.Fatalf("the class of %v is %v, whose class is %v", ttl, class, again)
+		}
+	}
+	if n := len(classes); n > 120 {
+		t.Errorf("%d classes from 1 s to 24 h, want 120 at most", n)
+	}
+	for _, usual := range []int{1, 2, 5, 10, 15, 30, 60, 120} {
+		if ttl := time.Duration(usual) * time.Second; classOf(ttl) != ttl {
+			t.Errorf("the class of %v is %v", ttl, classOf(ttl))
+		}
+	}
+}
+
+// TestPrefixes takes locks whose names might be taken for parts of each other's
+// keys.
+func TestPrefixes(t *testing.T) {
+	b := &backend{namespace: "ns"}
+	seen := make(map[string]string)
+	for _, key := range []string{"a", "a/", "a/b", "/", "//", "%2F", "a%2Fb", "..", "\x00", "a\x00", " ", "ü", "u\u0308"} {
+		prefix := b.prefix(key)
+		for other, of := range seen {
+			if strings.HasPrefix(other, prefix) || strings.HasPrefix(prefix, other) {
+				t.Errorf("the claims of %q and of %q are below %q and %q", key, of, prefix, other)
+			}
+		}
+		seen[prefix] = key
+		if owner := ownerOf([]byte(b.claimKey(key, "me_-9"))); owner != "me_-9" {
+			t.Errorf("the owner in a claim of %q is %q", key, owner)
+		}
+	}
+}
