@@ -9,12 +9,12 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Acquire makes a claim, a key with a name that nobody else uses, and holds the
-// lock if there is no older claim. To wait is to watch the next older one: see
+// Acquire makes a claim, a key below the name of the lock, and holds the lock if
+// there is no older claim. To wait is to watch the next older one: see
 // await.
 //
 // The claim is made by one transaction, whose answer may be lost. Asking again
-// finds it by its name; releasing it either deletes it or, by a write to the fence
+// finds it, by the owner in its value; releasing it either deletes it or, by a write to the fence
 // of the session, sees to it that it is never made.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	c, s, err := b.enter(ctx, req)
@@ -91,11 +91,9 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 		case len(fence) == 0:
 			s.end(errGone)
 			return false, errSessionGone
-		case len(own) > 0:
-			// Made by an earlier request, whose answer was lost; or, if it was under an
-			// older session, before that died: then it is about to go.
-			if clientv3.LeaseID(own[0].Lease) != s.id {
-				return false, fmt.Errorf("%w: etcd: the claim belongs to a session that is about to end", driver.ErrUnavailable)
+		case len(own) > 0: // made by an earlier request, whose answer was lost
+			if string(own[0].Value) != c.value {
+				return false, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", own[0].Key)
 			}
 			b.found(c, own[0].CreateRevision)
 			place, err := b.look(ctx, c, s, answer.Header.Revision)
@@ -119,9 +117,9 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch int64, alone bool) (*clientv3.TxnResponse, error) {
 	ctx, cancel := b.bound(ctx, requestTimeout(s.ttl))
 	defer cancel()
-	prefix := b.prefix(c.key)
+	prefix, name := b.prefix(c.key), b.nameOf(c)
 	conditions := []clientv3.Cmp{
-		clientv3.Compare(clientv3.CreateRevision(c.name), "=", 0),
+		clientv3.Compare(clientv3.CreateRevision(name), "=", 0),
 		clientv3.Compare(clientv3.ModRevision(s.fence), "=", epoch),
 	}
 	if alone { // true of all claims only if there are none
@@ -129,9 +127,9 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 	}
 	return b.client.Txn(ctx).If(conditions...).Then(
 		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-		clientv3.OpPut(c.name, c.meta, clientv3.WithLease(s.id)),
+		clientv3.OpPut(name, c.value, clientv3.WithLease(s.id)),
 	).Else(
-		clientv3.OpGet(c.name), // a server may leave out the lease where only keys are asked for
+		clientv3.OpGet(name),
 		clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
 	).Commit()
 }
@@ -140,6 +138,12 @@ func (b *backend) found(c *claim, revision int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.revision = revision
+}
+
+func (b *backend) nameOf(c *claim) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return c.name
 }
 
 // place is where a claim stands.
@@ -187,7 +191,7 @@ func (b *backend) lookOnce(ctx context.Context, c *claim, s *session, opts ...cl
 		return place{}, false, b.requestFault(ctx, err)
 	}
 	p.revision = answer.Header.Revision
-	if len(answer.Kvs) == 0 || string(answer.Kvs[0].Key) != c.name {
+	if revision == 0 || len(answer.Kvs) == 0 || answer.Kvs[0].CreateRevision != revision {
 		return p, false, nil
 	}
 	p.first = len(answer.Kvs) == 1

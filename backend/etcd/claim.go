@@ -14,15 +14,16 @@ import (
 // until it is known to be gone from the server. It is Grant.Handle. Its fields
 // below the line are guarded by backend.mu.
 type claim struct {
-	backend          *backend
-	key, owner, meta string
-	name             string // of its key on the server
-	lost             func(why error)
+	backend    *backend
+	key, owner string
+	value      string // of its key on the server
+	lost       func(why error)
 
 	session  *session
-	revision int64 // that created its key, and the token; 0 while unknown
-	calls    int   // of Acquire, under way
-	asked    bool  // the server has been asked to make it
+	name     string // of its key on the server, as long as the session lives
+	revision int64  // that created its key, and the token; 0 while unknown
+	calls    int    // of Acquire, under way
+	asked    bool   // the server has been asked to make it
 	granted  bool
 	late     bool // a request that makes it may still be on its way
 	ending   bool // being released, or over
@@ -49,14 +50,17 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, *sessi
 	}
 	if c == nil {
 		c = &claim{
-			backend: b, key: req.Key, owner: req.Owner, meta: req.Meta, lost: req.Lost,
-			name: b.claimKey(req.Key, req.Owner), session: s,
+			backend: b, key: req.Key, owner: req.Owner, lost: req.Lost,
+			value: claimValue(req.Owner, req.Meta), session: s, name: b.claimName(req.Key, s.id),
 		}
-		b.claims[req.Owner] = c
+		b.claims[req.Owner], b.names[c.name] = c, c
 	}
 	if c.session.isDead() {
 		// Its key went with the lease. It begins anew, at the end of the queue.
+		delete(b.names, c.name)
 		c.session, c.revision, c.granted = s, 0, false
+		c.name = b.claimName(c.key, s.id)
+		b.names[c.name] = c
 	}
 	c.late = c.late || req.Retry
 	c.asked = c.asked || req.Retry
@@ -72,7 +76,7 @@ func (b *backend) leave(c *claim) {
 	c.calls--
 	switch {
 	case !c.asked && c.calls == 0 && b.claims[c.owner] == c:
-		delete(b.claims, c.owner) // it left nothing on the server
+		b.dropLocked(c) // it left nothing on the server
 	case !c.granted:
 		c.until = time.Now().Add(c.session.ttl)
 	}
@@ -113,15 +117,21 @@ func (b *backend) forget(c *claim) (lost func(error)) {
 }
 
 func (b *backend) forgetLocked(c *claim) (lost func(error)) {
-	if b.claims[c.owner] == c {
-		delete(b.claims, c.owner)
-	}
+	b.dropLocked(c)
 	knows := c.ending || !c.granted
 	c.ending = true
 	if knows {
 		return nil
 	}
 	return c.lost
+}
+
+// dropLocked makes room for others of the same name.
+func (b *backend) dropLocked(c *claim) {
+	if b.claims[c.owner] == c {
+		delete(b.claims, c.owner)
+		delete(b.names, c.name)
+	}
 }
 
 // loseAll tells the holders of a session that has died. Waiting claims stay: their

@@ -31,7 +31,7 @@
 //
 // # Recipe
 //
-// A claim is a key below the lock's name, put by one transaction, one write of Raft,
+// A claim is a key below the lock's name, made by one transaction, one write of Raft,
 // and deleted by another, which is conditional on the revision that made it. The
 // claim with the lowest revision holds the lock, and that revision is its token.
 // TryLock reads first, so that it writes nothing where it loses.

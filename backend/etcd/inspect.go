@@ -33,9 +33,10 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		if err != nil || lease.TTL < 0 {
 			continue // its lease ended in between, and the claim with it: look again
 		}
+		owner, meta := parseValue(holder.Value)
 		return driver.Status{
 			Held:  true,
-			Owner: ownerOf(holder.Key), Meta: string(holder.Value),
+			Owner: owner, Meta: meta,
 			Token:   fencing.Token(holder.CreateRevision),
 			TTL:     time.Duration(lease.TTL+1) * time.Second, // it tells whole seconds, cut
 			Waiters: int(answer.Count) - 1,
@@ -57,12 +58,13 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 			return driver.ErrNotHeld
 		}
 		holder := answer.Kvs[0]
+		owner, _ := parseValue(holder.Value)
 		lease := clientv3.LeaseID(holder.Lease)
 		done, err := b.client.Txn(bounded).
 			If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
 			Then(
 				clientv3.OpDelete(string(holder.Key)),
-				clientv3.OpPut(b.fenceKey(lease), ownerOf(holder.Key), clientv3.WithLease(lease)),
+				clientv3.OpPut(b.fenceKey(lease), owner, clientv3.WithLease(lease)),
 			).Commit()
 		switch {
 		case leaseGone(err): // and the claim with it: look again

@@ -10,25 +10,45 @@ import (
 
 // A claim, which holds its lock or waits for it, is a key of its own:
 //
-//	NAMESPACE/locks/LOCK/OWNER    value: Request.Meta
+//	NAMESPACE/locks/LOCK/LEASE.N    value: OWNER META
 //
-// The claims of a lock have the prefix up to OWNER in common, and nothing else
-// has: LOCK is escaped, so that it has no slash. They are ordered by the revision
-// that created them. A session has a key, too:
+// The claims of a lock have the prefix up to LEASE in common, and nothing else has:
+// LOCK is escaped, so that it has no slash. They are ordered by the revision that
+// created them. N tells claims of one session apart; ".0" is left out. The owner is
+// not in the name, for the server keeps every name that was ever used, and goes
+// through all that have the prefix when it counts them, until its history is
+// compacted. So names are used again, and it is the revision, or the value, that
+// tells one attempt from another.
 //
-//	NAMESPACE/leases/LEASE        LEASE in hexadecimal; see session
+// A session has a key, too; see session:
+//
+//	NAMESPACE/leases/LEASE          LEASE in hexadecimal
 const defaultNamespace = "fencelock"
 
 func (b *backend) prefix(key string) string {
 	return b.namespace + "/locks/" + url.PathEscape(key) + "/"
 }
 
-func (b *backend) claimKey(key, owner string) string { return b.prefix(key) + owner }
+// claimName is a name for a claim of a session that no other claim has. Called with
+// mu held.
+func (b *backend) claimName(key string, lease clientv3.LeaseID) string {
+	name := b.prefix(key) + strconv.FormatInt(int64(lease), 16)
+	if b.names[name] == nil {
+		return name
+	}
+	for n := 1; ; n++ {
+		if other := name + "." + strconv.Itoa(n); b.names[other] == nil {
+			return other
+		}
+	}
+}
 
-// ownerOf is the owner in the name of a claim.
-func ownerOf(claimKey []byte) string {
-	name := string(claimKey)
-	return name[strings.LastIndexByte(name, '/')+1:]
+// claimValue has no doubt where the owner ends, since it has no space.
+func claimValue(owner, meta string) string { return owner + " " + meta }
+
+func parseValue(value []byte) (owner, meta string) {
+	owner, meta, _ = strings.Cut(string(value), " ")
+	return owner, meta
 }
 
 func (b *backend) fenceKey(lease clientv3.LeaseID) string {

@@ -100,6 +100,7 @@ type backend struct {
 	mu       sync.Mutex
 	sessions map[time.Duration]*opening // by TTL class
 	claims   map[string]*claim          // by owner
+	names    map[string]*claim          // by name on the server
 	released released
 
 	closing   context.Context // done when Close begins
@@ -135,6 +136,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 		},
 		sessions: make(map[time.Duration]*opening),
 		claims:   make(map[string]*claim),
+		names:    make(map[string]*claim),
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	return b, nil

@@ -60,7 +60,7 @@ func (c *claim) unsure() bool { return c.late || c.calls > 0 || c.revision == 0 
 // grant, and ErrNotHeld if it ended a place in the queue or nothing.
 func (b *backend) delete(ctx context.Context, c *claim) error {
 	b.mu.Lock()
-	unsure, granted, revision, s := c.unsure(), c.granted, c.revision, c.session
+	unsure, granted, revision, s, name := c.unsure(), c.granted, c.revision, c.session, c.name
 	b.mu.Unlock()
 	if s.isDead() {
 		b.forget(c)
@@ -69,11 +69,11 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
 	defer cancel()
 	if unsure {
-		return b.deleteUnsure(ctx, bounded, c, s)
+		return b.deleteUnsure(ctx, bounded, c, s, name)
 	}
 	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.CreateRevision(c.name), "=", revision)).
-		Then(clientv3.OpDelete(c.name)).
+		If(clientv3.Compare(clientv3.CreateRevision(name), "=", revision)).
+		Then(clientv3.OpDelete(name)).
 		Commit()
 	if err != nil {
 		return b.requestFault(ctx, err)
@@ -88,10 +88,11 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 // deleteUnsure deletes a claim that may not have been made yet, and writes to the
 // fence in the same transaction. If the request that makes the claim was first, it
 // is deleted here; if it comes later, the fence has changed, and it makes nothing.
-func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *session) error {
+// The value has the owner, so that a late copy of this deletes no other claim.
+func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *session, name string) error {
 	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.CreateRevision(c.name), "!=", 0)).
-		Then(append(b.deleting(c.key, c.name), clientv3.OpPut(s.fence, "", clientv3.WithLease(s.id)))...).
+		If(clientv3.Compare(clientv3.Value(name), "=", c.value)).
+		Then(append(b.deleting(c.key, name), clientv3.OpPut(s.fence, "", clientv3.WithLease(s.id)))...).
 		Else(clientv3.OpPut(s.fence, "", clientv3.WithLease(s.id))).
 		Commit()
 	if leaseGone(err) { // and all its claims, and no request can make one
@@ -104,7 +105,7 @@ func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *sessio
 	}
 	s.sawFence(answer.Header.Revision)
 	b.forget(c)
-	return wasFirst(answer, c.name)
+	return wasFirst(answer, name)
 }
 
 // releaseUnknown deletes the claim of an owner of whom this client knows nothing.
@@ -112,17 +113,27 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	if b.made(g) {
 		return b.unlessClosed(driver.ErrNotHeld) // it has been released, or lost
 	}
-	bounded, cancel := b.bound(ctx, 3*time.Second)
+	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
-	name := b.claimKey(g.Key, g.Owner)
-	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.CreateRevision(name), "!=", 0)).
-		Then(b.deleting(g.Key, name)...).
-		Commit()
+	claims, err := b.client.Get(bounded, b.prefix(g.Key), clientv3.WithPrefix())
 	if err != nil {
 		return b.requestFault(ctx, err)
 	}
-	return wasFirst(answer, name)
+	for _, kv := range claims.Kvs {
+		if owner, _ := parseValue(kv.Value); owner != g.Owner {
+			continue
+		}
+		name := string(kv.Key)
+		answer, err := b.client.Txn(bounded).
+			If(clientv3.Compare(clientv3.CreateRevision(name), "=", kv.CreateRevision)).
+			Then(b.deleting(g.Key, name)...).
+			Commit()
+		if err != nil {
+			return b.requestFault(ctx, err)
+		}
+		return wasFirst(answer, name)
+	}
+	return driver.ErrNotHeld
 }
 
 // made reports whether this backend made a grant, so that it knows all about it.

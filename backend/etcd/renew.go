@@ -85,16 +85,21 @@ func (b *backend) check(ctx context.Context, s *session, claims []*claim, indexe
 	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
 	defer cancel()
 	ops := make([]clientv3.Op, len(indexes))
+	revisions := make([]int64, len(indexes))
+	b.mu.Lock()
 	for n, i := range indexes {
 		ops[n] = clientv3.OpGet(claims[i].name, clientv3.WithKeysOnly())
+		revisions[n] = claims[i].revision
 	}
+	b.mu.Unlock()
 	answer, err := b.client.Txn(bounded).Then(ops...).Commit()
 	if err != nil {
 		return nil, b.requestFault(ctx, err)
 	}
 	there := make([]bool, len(indexes))
 	for n, r := range answer.Responses {
-		there[n] = len(r.GetResponseRange().Kvs) > 0
+		kvs := r.GetResponseRange().Kvs
+		there[n] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[n]
 	}
 	return there, nil
 }
