@@ -86,29 +86,20 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 			b.found(c, answer.Header.Revision)
 			return alone || answer.Responses[0].GetResponseRange().Count == 0, nil
 		}
-		own, fence := answer.Responses[0].GetResponseRange().Kvs, answer.Responses[1].GetResponseRange().Kvs
+		own, others, err := b.askWhy(ctx, c, s)
 		switch {
-		case len(fence) == 0:
-			s.end(errGone)
-			return false, errSessionGone
-		case len(own) > 0: // made by an earlier request, whose answer was lost
-			if string(own[0].Value) != c.value {
-				return false, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", own[0].Key)
-			}
-			b.found(c, own[0].CreateRevision)
+		case err != nil:
+			return false, err
+		case own:
 			place, err := b.look(ctx, c, s, answer.Header.Revision)
-			if err != nil {
-				return false, err
-			}
-			return place.first, nil
-		case fence[0].ModRevision != epoch:
-			s.sawFence(fence[0].ModRevision) // and again
-		default: // not alone: nothing was made
+			return place.first, err
+		case alone && others: // nothing was made
 			b.mu.Lock()
 			c.asked = before
 			b.mu.Unlock()
 			return false, nil
 		}
+		// The fence had changed, and askWhy has seen how: again.
 	}
 }
 
@@ -128,10 +119,39 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 	return b.client.Txn(ctx).If(conditions...).Then(
 		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
 		clientv3.OpPut(name, c.value, clientv3.WithLease(s.id)),
-	).Else(
-		clientv3.OpGet(name),
+	).Commit()
+}
+
+// askWhy finds out why nothing was made: there is our claim, made by an earlier
+// request whose answer was lost; or others; or the fence has changed. It is a
+// request of its own, since whatever a transaction says in its other branch has to
+// go through the log with it.
+func (b *backend) askWhy(ctx context.Context, c *claim, s *session) (own, others bool, err error) {
+	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	defer cancel()
+	answer, err := b.client.Txn(bounded).Then(
+		clientv3.OpGet(b.nameOf(c)),
+		clientv3.OpGet(b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
 		clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
 	).Commit()
+	if err != nil {
+		return false, false, b.requestFault(ctx, err)
+	}
+	fence := answer.Responses[2].GetResponseRange().Kvs
+	if len(fence) == 0 {
+		s.end(errGone)
+		return false, false, errSessionGone
+	}
+	s.sawFence(fence[0].ModRevision)
+	others = answer.Responses[1].GetResponseRange().Count > 0
+	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
+		if string(kv.Value) != c.value {
+			return false, others, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", kv.Key)
+		}
+		b.found(c, kv.CreateRevision)
+		own = true
+	}
+	return own, others, nil
 }
 
 func (b *backend) found(c *claim, revision int64) {

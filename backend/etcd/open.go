@@ -178,11 +178,14 @@ func (b *backend) goUnlessClosed(f func()) bool {
 }
 
 // bound returns a context for one request: it ends with ctx, after the timeout, or
-// when the backend is closed.
+// when the backend is closed. It has no deadline of its own, which would travel with
+// the request, and cost the server a timer for it.
 func (b *backend) bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(timeout, cancel)
 	stop := context.AfterFunc(b.closing, cancel)
 	return ctx, func() {
+		late.Stop()
 		stop()
 		cancel()
 	}

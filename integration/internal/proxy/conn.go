@@ -15,23 +15,18 @@ type conn struct {
 	cancel context.CancelFunc
 	toEnd  int // lanes that have not ended; guarded by proxy.mu
 
+	silent chan struct{} // closed when the server has said its last
+
 	// session is nil if the protocol is not known, or not what is spoken.
 	// Guarded by proxy.mu, as is all below.
 	session Session
-	pending []*request
 	server  *net.TCPConn
 	lossy   bool // something was swallowed
 	ended   sync.Once
 }
 
-// request is one that has not been answered in full.
-type request struct {
-	bytes []byte
-	fault *Fault // to happen to the answer
-}
-
 func newConn(p *Proxy, client *net.TCPConn) *conn {
-	c := &conn{proxy: p, client: client, toEnd: 2}
+	c := &conn{proxy: p, client: client, toEnd: 2, silent: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(p.ctx)
 	if p.protocol != nil {
 		c.session = p.protocol()

@@ -6,7 +6,8 @@ type Counts struct {
 	Accepted int // connections
 	Open     int // connections that have not ended on both sides
 
-	// Messages, on connections whose protocol is known.
+	// Messages, on connections whose protocol is known. What a client says without
+	// being told to counts: ZooKeeper's pings, etcd's keep-alives.
 	Requests, Replies, Pushes int
 
 	// Bytes.

@@ -55,8 +55,11 @@ func (l *lane) write() {
 				}
 				// A client that is gone leaves the lane open until the server
 				// closes it, so that late requests are carried out undisturbed.
-			} else if p.fault != nil {
-				close(p.fault.delivered)
+			} else if p.ends != nil {
+				close(p.ends.delivered)
+				if p.ends.alone && !l.awaitAnswer(p.ends) {
+					return
+				}
 			}
 		}
 	}
@@ -89,6 +92,18 @@ func (l *lane) await(p parcel) bool {
 		}
 		timer.Stop()
 	}
+}
+
+// awaitAnswer returns when a message that was to be answered alone has been, or
+// cannot be any more, or false if the connection has been cut.
+func (l *lane) awaitAnswer(f *Fault) bool {
+	select {
+	case <-f.answered:
+	case <-l.conn.silent:
+	case <-l.conn.ctx.Done():
+		return false
+	}
+	return true
 }
 
 // awaitResume returns when a direction is not paused, or false if ctx is done.

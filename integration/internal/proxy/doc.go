@@ -9,7 +9,8 @@
 //     [Proxy.Drop], [Proxy.Blackhole], [Proxy.Pause], [Proxy.Refuse];
 //   - those that happen once, to one message: [Proxy.LoseReply],
 //     [Proxy.LoseReplyTo], [Proxy.LoseRequest], [Proxy.HoldRequest] and their
-//     kin, which need a [Protocol] to tell messages apart.
+//     kin, which need a [Protocol] to tell messages apart: [RESP], [GRPC] or
+//     [ZooKeeper].
 //
 // [Proxy.Heal] makes it a plain wire again.
 //
@@ -23,7 +24,13 @@
 //
 // Everything travels in order, the end of a connection too. So bytes that are
 // held back reach the server after the client that sent them has gone: the late
-// packet of an attempt that was given up.
+// packet of an attempt that was given up. [Held.CutClient] lets the client go on
+// meanwhile, on another connection.
+//
+// A server has its own view of a late packet, and it counts: a gRPC server drops the
+// request of a caller that has cancelled, unless [Held.ReleaseAlone] keeps that
+// from it, and a ZooKeeper closes the old connection of a session that is back on
+// another one.
 //
 // A server that is down cannot refuse a connection that the proxy has accepted
 // already: the client sees it reset. Use [Proxy.Refuse] where the difference

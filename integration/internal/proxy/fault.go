@@ -19,6 +19,12 @@ type Fault struct {
 	delivered chan struct{}
 	released  chan struct{}
 	once      sync.Once
+
+	// What follows only a message that is held.
+	conn         *conn // it is on; guarded by proxy.mu
+	alone        bool  // to be answered before what follows it; set before released is closed
+	answered     chan struct{}
+	answeredOnce sync.Once
 }
 
 // outcome is what happens to the message that a Fault has chosen.
@@ -36,6 +42,7 @@ type Reply struct {
 	Bytes   []byte
 	Push    bool   // not an answer
 	Request []byte // that it answers; nil for a push
+	glued   bool   // see [Message]
 }
 
 // arm puts a fault on the list of those that are shown each message.
@@ -44,6 +51,7 @@ func (p *Proxy) arm(f *Fault) *Fault {
 	f.fired = make(chan struct{})
 	f.delivered = make(chan struct{})
 	f.released = make(chan struct{})
+	f.answered = make(chan struct{})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = append(p.armed, f)
@@ -79,15 +87,5 @@ func (f *Fault) Cancel() {
 // release lets a held message go on. It may be called twice.
 func (f *Fault) release() { f.once.Do(func() { close(f.released) }) }
 
-// Held is a Fault that stops a message, and with it all that follows it on its
-// connection in that direction, the end of the connection included.
-type Held struct{ *Fault }
-
-// Release delivers the message, or disarms the fault if it has stopped none yet.
-func (h Held) Release() {
-	h.Cancel()
-	h.release()
-}
-
-// Delivered is closed when the message has been written to its destination.
-func (h Held) Delivered() <-chan struct{} { return h.delivered }
+// answer ends the wait of what follows a held message. It may be called twice.
+func (f *Fault) answer() { f.answeredOnce.Do(func() { close(f.answered) }) }

@@ -116,6 +116,7 @@ func (p *Proxy) Heal() {
 	p.armed = nil
 	for _, f := range p.held {
 		f.release()
+		f.answer()
 	}
 	p.held = nil
 	p.reopen()

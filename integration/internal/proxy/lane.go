@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"net"
 	"syscall"
@@ -14,8 +13,9 @@ type lane struct {
 	conn     *conn
 	dir      Direction
 	src, dst *net.TCPConn
-	framer   Framer // nil where messages are not told apart
-	partial  []byte // the beginning of a message that is not complete
+	framer   Framer   // nil where frames are not told apart
+	partial  []byte   // the beginning of a frame that is not complete
+	waiting  []parcel // that are not under way: the first begins a request that is not complete
 	queue    chan parcel
 }
 
@@ -23,9 +23,11 @@ type lane struct {
 type parcel struct {
 	bytes   []byte
 	arrived time.Time
-	fault   *Fault // that has chosen this message
-	end     bool   // nothing follows
-	abort   bool   // the end was a reset
+	fault   *Fault   // that happens here
+	ends    *Fault   // that has chosen a message that ends here
+	begins  *Request // that ends later
+	end     bool     // nothing follows
+	abort   bool     // the end was a reset
 }
 
 // inTransit bounds the parcels under way in one lane: then the sender feels the
@@ -38,6 +40,9 @@ func newLane(c *conn, dir Direction, src, dst *net.TCPConn) *lane {
 
 // read takes what arrives until the stream ends.
 func (l *lane) read() {
+	if l.dir == ToClient {
+		defer close(l.conn.silent)
+	}
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := l.src.Read(buf)
@@ -49,8 +54,11 @@ func (l *lane) read() {
 			}
 		}
 		if err != nil {
-			if len(l.partial) > 0 && !l.enqueue(parcel{bytes: l.partial}) {
-				return
+			l.framer = nil // what is incomplete remains so
+			for _, p := range l.sort(nil) {
+				if !l.enqueue(p) {
+					return
+				}
 			}
 			// Only the server's reset is passed on as one. The client's becomes a
 			// plain close, which lets what it sent before still arrive.
@@ -71,23 +79,24 @@ func (l *lane) enqueue(p parcel) bool {
 	}
 }
 
-// sort cuts data into messages and puts those to which nothing is to happen
-// together.
+// sort cuts data into frames and returns what may go on its way. Those to which
+// nothing is to happen are put together.
 func (l *lane) sort(data []byte) []parcel {
 	l.conn.countBytes(l.dir, len(data))
-	var parcels []parcel
 	var plain []byte
-	flush := func() {
+	add := func(p parcel) {
 		if len(plain) > 0 {
-			parcels = append(parcels, parcel{bytes: plain})
+			l.waiting = append(l.waiting, parcel{bytes: plain})
 			plain = nil
+		}
+		if len(p.bytes) > 0 {
+			l.waiting = append(l.waiting, p)
 		}
 	}
 	for len(data) > 0 && l.framer != nil {
 		n, end, err := l.framer.Feed(data)
 		if err != nil {
-			l.conn.unframed()
-			l.framer = nil
+			l.unframed()
 			break
 		}
 		l.partial = append(l.partial, data[:n]...)
@@ -95,20 +104,32 @@ func (l *lane) sort(data []byte) []parcel {
 		if !end {
 			break
 		}
-		message := l.partial
+		frame := l.partial
 		l.partial = nil
-		fault := l.conn.inspect(l.dir, message)
-		if fault == nil {
-			plain = append(plain, message...)
-			continue
+		v, err := l.conn.inspect(l.dir, frame)
+		if err != nil {
+			l.unframed()
 		}
-		flush()
-		parcels = append(parcels, parcel{bytes: message, fault: fault})
+		switch {
+		case v.begun != nil:
+			add(parcel{bytes: frame, begins: v.begun})
+		case v.fault == nil:
+			plain = append(plain, frame...)
+		default:
+			add(l.strike(parcel{bytes: frame}, v))
+		}
 	}
 	if l.framer == nil {
-		plain = append(append(plain, l.partial...), bytes.Clone(data)...)
+		plain = append(append(plain, l.partial...), data...)
 		l.partial = nil
 	}
-	flush()
-	return parcels
+	add(parcel{})
+	return l.ready()
+}
+
+// unframed gives up telling frames apart, and with them messages, both ways: the
+// other lane's are not looked at any more.
+func (l *lane) unframed() {
+	l.framer = nil
+	l.conn.unframed()
 }

@@ -44,11 +44,12 @@ func (p *Proxy) LoseRequest(match func(request []byte) bool, n int) *Fault {
 
 // SwallowPush swallows the n-th push from now that matches. The connection lives
 // on, since a push that is missing leaves no gap in the answers: pub/sub may lose
-// messages so when a server fails over.
+// messages so when a server fails over. A push that does not fill a frame of its
+// own is passed over, since that would leave a gap.
 func (p *Proxy) SwallowPush(match func(push []byte) bool, n int) *Fault {
 	wanted := nth(match, n)
 	return p.arm(&Fault{then: swallowed, byReply: func(r Reply) bool {
-		return r.Push && wanted(r.Bytes)
+		return r.Push && !r.glued && wanted(r.Bytes)
 	}})
 }
 

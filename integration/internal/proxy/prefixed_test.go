@@ -51,24 +51,35 @@ func (f *prefixFramer) Feed(p []byte) (int, bool, error) {
 	return len(p), false, nil
 }
 
-func TestAnyProtocol(t *testing.T) {
+func startPrefixed(t *testing.T) (p *Proxy, client, server net.Conn) {
+	t.Helper()
+	return startRaw(t, func() Session { return InOrder(&prefixed{}) })
+}
+
+// startRaw returns both ends of a connection through a proxy.
+func startRaw(t *testing.T, protocol Protocol) (p *Proxy, client, server net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	p := Start(t, l.Addr().String(), func() Session { return &prefixed{} })
-	client, err := net.Dial("tcp", p.Addr())
+	t.Cleanup(func() { l.Close() })
+	p = Start(t, l.Addr().String(), protocol)
+	client, err = net.Dial("tcp", p.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	server, err := l.Accept()
+	t.Cleanup(func() { client.Close() })
+	server, err = l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	t.Cleanup(func() { server.Close() })
+	return p, client, server
+}
 
+func TestAnyProtocol(t *testing.T) {
+	p, client, server := startPrefixed(t)
 	f := p.LoseReplyTo(func(m []byte) bool { return string(m[4:]) == "two" }, 1)
 	write(t, client, "one", "two")
 	expectBytes(t, server, "one", "two")

@@ -3,37 +3,61 @@ package proxy
 // Protocol makes the [Session] of a new connection.
 type Protocol func() Session
 
-// Session knows where the messages of one connection begin and end, and which
-// reply belongs to which request. Awaits and Classify are not called at the same
-// time; each Framer serves one direction.
+// Session knows where the frames of one connection begin and end, which messages
+// they carry, and which reply belongs to which request. Sent and Received are not
+// called at the same time; each Framer serves one direction. After an error the
+// connection passes as plain bytes: what is spoken is another protocol.
+//
+// For protocols that answer in the order of the requests, see [InOrder].
 type Session interface {
 	Requests() Framer
 	Replies() Framer
 
-	// Awaits notes a request that was sent, and reports whether it gets an answer.
-	Awaits(request []byte) bool
+	// Sent notes a frame of the client and returns the requests that end with it,
+	// none for a frame that carries something else. A request that begins with it,
+	// and soon ends with a later one, is returned as begun: its beginning waits for
+	// its end, so that a fault can happen to all of it.
+	Sent(frame []byte) (begun *Request, ended []*Request, err error)
 
-	// Classify tells what a message of the server is. The request is the oldest
-	// that is not answered in full; nil if there is none.
-	Classify(message, request []byte) Kind
+	// Received notes a frame of the server and returns the messages that end
+	// with it.
+	Received(frame []byte) ([]Message, error)
 }
 
-// Framer finds the ends of messages in a stream of bytes that arrives in pieces.
+// Framer finds the ends of frames in a stream of bytes that arrives in pieces. In
+// a simple protocol each frame is one message.
 type Framer interface {
-	// Feed takes the next bytes of the stream, up to the end of a message, and
-	// says how many it took and whether a message ends there. It takes all of p
-	// unless one does. After an error it is not called again.
+	// Feed takes the next bytes of the stream, up to the end of a frame, and says
+	// how many it took and whether a frame ends there. It takes all of p unless
+	// one does. After an error it is not called again.
+	//
+	// Bytes of a frame that is not complete are held back, so a stream of another
+	// protocol must be refused at its first bytes.
 	Feed(p []byte) (n int, end bool, err error)
 }
 
-// Kind is what a message of the server is to the client.
-type Kind int
+// Request is a message of the client. Its address names it in the reply.
+type Request struct {
+	// Bytes is what the functions that choose are shown. It need not be what is on
+	// the wire.
+	Bytes []byte
 
-const (
-	// Answer is the whole answer to the oldest request, or the last part of it.
-	Answer Kind = iota
-	// Part is one of several messages that answer the oldest request; more follow.
-	Part
-	// Push was not asked for.
-	Push
-)
+	// Guarded by proxy.mu.
+	fault *Fault // to happen to the answer
+	held  *Fault // that holds the request itself
+
+	// Its end has come, or will not. Used by the reader of the lane to the server,
+	// which alone calls Sent.
+	decided bool
+}
+
+// Message is one of the server.
+type Message struct {
+	Bytes []byte
+	Push  bool     // not an answer
+	To    *Request // that it answers, in full or in part; nil for a push
+
+	// Glued means that its frame must not be missing: it has bytes of other
+	// messages, or other frames have bytes of this one.
+	Glued bool
+}

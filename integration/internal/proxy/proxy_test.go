@@ -90,7 +90,7 @@ func TestPipelinedRequestsAreCounted(t *testing.T) {
 
 func TestAnotherProtocolPassesUnframed(t *testing.T) {
 	s := startServer(t)
-	p := Start(t, s.addr(), func() Session { return &prefixed{} })
+	p := Start(t, s.addr(), func() Session { return InOrder(&prefixed{}) })
 	c := dial(t, p.Addr())
 	c.echo("hello")
 	if got := p.Counts(); got.Unframed != 1 || got.Requests != 0 || got.Replies != 0 {

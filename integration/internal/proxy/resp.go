@@ -8,7 +8,7 @@ import (
 // RESP is the protocol of Redis and Valkey, versions 2 and 3. It follows pub/sub,
 // whose confirmations answer a SUBSCRIBE one channel at a time. MONITOR and CLIENT
 // REPLY, which break the pairing of requests and replies, are not followed.
-func RESP() Session { return &resp{} }
+func RESP() Session { return InOrder(&resp{}) }
 
 type resp struct {
 	subscribed bool // in RESP2 a message looks like any array: this tells

@@ -125,7 +125,7 @@ func TestClassify(t *testing.T) {
 		{"nothing asked", nil, []string{"-ERR max number of clients reached\r\n"}, "", []Kind{Answer}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := RESP()
+			s := &resp{}
 			for _, r := range tc.sent {
 				if !s.Awaits([]byte(r)) {
 					t.Errorf("no answer expected to %q", r)
