@@ -3,13 +3,14 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/report"
 )
 
 // environment records what a figure depends on, the versions of the contestants included.
-func environment(server string, started time.Time) report.Environment {
+func environment(server string, libraries []string, started time.Time) report.Environment {
 	e := report.Environment{
 		Server:   server,
 		Go:       runtime.Version(),
@@ -22,8 +23,7 @@ func environment(server string, started time.Time) report.Environment {
 		return e
 	}
 	for _, dep := range info.Deps {
-		switch dep.Path {
-		case "github.com/redis/go-redis/v9", "github.com/redis/rueidis", "github.com/bsm/redislock", "github.com/go-redsync/redsync/v4":
+		if slices.Contains(libraries, dep.Path) {
 			e.Libraries = append(e.Libraries, dep.Path+" "+dep.Version)
 		}
 	}

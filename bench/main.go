@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -14,13 +15,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fencelock/fencelock/bench/internal/etcdbench"
 	"github.com/fencelock/fencelock/bench/internal/redisbench"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
+	"github.com/fencelock/fencelock/bench/internal/system"
+	"github.com/fencelock/fencelock/bench/internal/zkbench"
 )
 
 type config struct {
-	backend, addr  string
+	system         system.System
+	addr           string
 	json, svg      string
 	only           []string
 	rounds, leases int
@@ -45,13 +50,13 @@ func main() {
 
 func parse(args []string) (config, error) {
 	var c config
-	var only string
+	var backend, only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&c.backend, "backend", "redis", "`system` to measure: redis")
-	f.StringVar(&c.addr, "addr", os.Getenv(redisbench.AddrVariable), "`host:port` of a running server (default: start one)")
+	f.StringVar(&backend, "backend", "redis", "`system` to measure: "+strings.Join(systemNames(), ", "))
+	f.StringVar(&c.addr, "addr", "", "`host:port` of a running server (default: start one)")
 	f.StringVar(&only, "only", "", "comma-separated `scenarios`: "+strings.Join(names(), ", "))
 	f.IntVar(&c.rounds, "rounds", 0, "rounds of each case (default: what suits the scenario)")
-	f.IntVar(&c.leases, "leases", 100_000, "leases held by one client in the scenario of that name")
+	f.IntVar(&c.leases, "leases", 0, "leases held by one client in the scenario of that name (default: what suits the system)")
 	f.DurationVar(&c.ttl, "ttl", 15*time.Second, "TTL of every lock")
 	f.DurationVar(&c.limit, "limit", 12*time.Second, "time after which a contestant gets no further round of a case")
 	f.StringVar(&c.json, "json", "", "`file` for the figures of every round")
@@ -59,15 +64,19 @@ func parse(args []string) (config, error) {
 	if err := f.Parse(args); err != nil {
 		return c, err
 	}
-	if c.backend != "redis" {
-		return c, fmt.Errorf("-backend %s: only redis can be measured", c.backend)
+	i := slices.Index(systemNames(), backend)
+	if i < 0 {
+		return c, fmt.Errorf("-backend %s: there is no such system; there are %s", backend, strings.Join(systemNames(), ", "))
 	}
+	c.system = systems()[i]
+	c.addr = cmp.Or(c.addr, os.Getenv(c.system.AddrVariable))
 	if f.NArg() > 0 {
 		return c, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
-	if c.leases < 1 || c.rounds < 0 {
+	if c.leases < 0 || c.rounds < 0 {
 		return c, errors.New("-leases and -rounds take positive numbers")
 	}
+	c.leases = cmp.Or(c.leases, c.system.Leases)
 	if only != "" {
 		c.only = strings.Split(only, ",")
 	}
@@ -79,6 +88,18 @@ func parse(args []string) (config, error) {
 	return c, nil
 }
 
+func systems() []system.System {
+	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System()}
+}
+
+func systemNames() []string {
+	var all []string
+	for _, s := range systems() {
+		all = append(all, s.Name)
+	}
+	return all
+}
+
 func names() []string {
 	var all []string
 	for _, s := range scenario.All() {
@@ -88,19 +109,21 @@ func names() []string {
 }
 
 func run(ctx context.Context, c config) error {
-	server, err := redisbench.Start(ctx, c.addr)
+	server, err := c.system.Start(ctx, c.addr)
 	if err != nil {
 		return err
 	}
 	defer server.Stop()
 
 	started := time.Now()
-	result := &report.Run{Environment: environment(server.Version, started)}
+	result := &report.Run{Environment: environment(server.Version, c.system.Libraries, started)}
 	e := &scenario.Env{
-		Contestants: redisbench.Contestants(server.Addr),
+		Contestants: c.system.Contestants(server.Addr),
 		TTL:         c.ttl, Rounds: c.rounds, Limit: c.limit, Leases: c.leases,
+		Sizes: c.system.Sizes, Protocol: c.system.Protocol,
 		Progress: os.Stderr, Run: result,
 	}
+	e.Meter = meter(ctx, c.system, server.Addr)
 	for _, k := range e.Contestants {
 		result.Contestants = append(result.Contestants, report.Contestant{Name: k.Name, Token: k.Token, Renews: k.Renews, Waits: k.Waits})
 	}
@@ -111,7 +134,7 @@ func run(ctx context.Context, c config) error {
 	}
 	result.Environment.Seconds = time.Since(started).Seconds()
 	ours := e.Contestants[0].Name
-	result.Judge(ours, redisbench.Budgets(c.leases))
+	result.Judge(ours, c.system.Budgets(c.leases))
 	if err := errors.Join(result.Print(os.Stdout), write(c, result), ctx.Err()); err != nil {
 		return err
 	}
@@ -121,13 +144,27 @@ func run(ctx context.Context, c config) error {
 	return nil
 }
 
+// meter is nil where the server's own counters are not asked for, or not to be had: those of a server that somebody else
+// has set up may be closed to us.
+func meter(ctx context.Context, s system.System, addr string) *scenario.Meter {
+	if s.Meter == nil {
+		return nil
+	}
+	m := s.Meter(addr)
+	if _, err := m.Read(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "the server's own counters are left out:", err)
+		return nil
+	}
+	return m
+}
+
 func write(c config, result *report.Run) error {
 	var errs []error
 	if c.json != "" {
 		errs = append(errs, result.WriteJSON(c.json))
 	}
 	if c.svg != "" {
-		errs = append(errs, result.WritePlots(c.svg, redisbench.Plots()))
+		errs = append(errs, result.WritePlots(c.svg, c.system.Plots))
 	}
 	return errors.Join(errs...)
 }

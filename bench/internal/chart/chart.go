@@ -23,10 +23,13 @@ type Line struct {
 // Point is one measured value.
 type Point struct{ X, Y float64 }
 
-// Size of the drawing; the margins leave room for the labels of axes and lines.
+// Size of the drawing; the margins leave room for the labels of axes and lines. Long names make it wider.
 const (
 	width, height            = 720.0, 420.0
 	left, right, top, bottom = 78.0, 118.0, 52.0, 56.0
+
+	gap    = 12.0 // from a line's end to its name
+	widest = 8.5  // of a letter, in the bold face, on average
 )
 
 // axis maps values to positions, equal factors to equal distances.

@@ -89,3 +89,11 @@ func TestDecades(t *testing.T) {
 		}
 	}
 }
+
+func TestLongNamesMakeRoom(t *testing.T) {
+	short := Chart{Lines: []Line{{Name: "rueidislock"}}}
+	long := Chart{Lines: []Line{{Name: "ours"}, {Name: "concurrency.Mutex"}}}
+	if short.width() != width || long.width() <= width {
+		t.Errorf("widths %v and %v, want %v and more", short.width(), long.width(), width)
+	}
+}

@@ -7,13 +7,14 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // SVG draws the chart.
 func (c Chart) SVG() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" role="img" aria-label="%s">`,
-		width, height, escape(c.Title))
+		c.width(), height, escape(c.Title))
 	fmt.Fprintf(&b, "\n<style>%s</style>\n", style())
 	text(&b, "title", left, 24, "start", c.Title)
 
@@ -32,11 +33,20 @@ func (c Chart) SVG() []byte {
 		for _, p := range l.Points {
 			fmt.Fprintf(&b, "<circle class=\"dot\" cx=\"%s\" cy=\"%s\" r=\"3.5\"/>\n", position(x.at(p.X)), position(y.at(p.Y)))
 		}
-		text(&b, "name", width-right+12, labels[i]+4, "start", l.Name)
+		text(&b, "name", width-right+gap, labels[i]+4, "start", l.Name)
 		b.WriteString("</g>\n")
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
+}
+
+// width is what the longest name needs.
+func (c Chart) width() float64 {
+	w := width
+	for _, l := range c.Lines {
+		w = max(w, width-right+gap+float64(utf8.RuneCountInString(l.Name))*widest)
+	}
+	return w
 }
 
 func (c Chart) axes() (x, y axis) {

@@ -11,10 +11,17 @@ import (
 // Contestant is one library, or the bare commands, on one server.
 type Contestant struct {
 	Name   string
-	Bare   bool   // commands without a library, which keep nothing in memory for a lock
+	Bare   bool   // keeps nothing for a held lock: the commands alone, or a library that leaves it all to its session
 	Token  bool   // each grant carries a fencing token
 	Renews bool   // held locks are renewed without the caller's help
 	Waits  string // how a waiter learns that the lock is free
+
+	// Reentrant says that goroutines which share a client do not exclude each other, so that a line of them is none.
+	Reentrant bool
+
+	// MaxLine is the longest line that it is asked to stand in; 0 is any. It is for those whose waiters all wake at each
+	// release: beyond some length they show nothing but that they do not end.
+	MaxLine int
 
 	// Open makes a client with connections of its own, shared with nobody.
 	Open func(ctx context.Context, o Options) (Client, error)

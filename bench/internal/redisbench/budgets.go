@@ -1,16 +1,15 @@
 package redisbench
 
 import (
+	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
 
 // Bounds that no ratio to a peer expresses.
 const (
-	maxCommands   = 3    // of clients, for one hand-off, however long the queue
-	flat          = 1.5  // the hand-off of the longest queue over that of the shortest
-	leaseBytes    = 1024 // of memory for a held lease
-	fewGoroutines = 32   // for all leases of a client together
+	maxCommands = 3   // of clients, for one hand-off, however long the queue
+	flat        = 1.5 // the hand-off of the longest queue over that of the shortest
 )
 
 // Budgets are what fencelock must reach on Redis. leases is the number in the scenario of that name.
@@ -22,19 +21,19 @@ func Budgets(leases int) []report.Budget {
 		},
 	}
 	callers := []float64{1.0, 1.4, 1.7}
-	for i, n := range scenario.CallersSizes() {
+	for i, n := range sizes.Callers {
 		all = append(all, report.Budget{
 			Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
 			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× rueidislock",
 		})
 	}
-	return append(append(all, queueBudgets()...), processBudgets(leases)...)
+	return append(append(all, queueBudgets()...), ours.ProcessBudgets(leases)...)
 }
 
 func queueBudgets() []report.Budget {
-	sizes, bounds := scenario.QueueSizes(), []float64{0.7, 0.6, 0.4, 0.2}
+	bounds := []float64{0.7, 0.6, 0.4, 0.2}
 	var all []report.Budget
-	for i, n := range sizes {
+	for i, n := range sizes.Queue {
 		at := report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n)}
 		perHandOff, commands, first, pushes := at, at, at, at
 		perHandOff.Metric, perHandOff.Against = scenario.HandOff, rueidisName
@@ -44,26 +43,10 @@ func queueBudgets() []report.Budget {
 		pushes.Metric, pushes.Bound, pushes.BoundDetail = scenario.PushesToFirst, 1, "until the first grant"
 		all = append(all, perHandOff, commands, first, pushes)
 	}
-	shortest, longest := scenario.QueueCase(sizes[0]), scenario.QueueCase(sizes[len(sizes)-1])
+	shortest, longest := scenario.QueueCase(sizes.Queue[0]), scenario.QueueCase(sizes.Queue[len(sizes.Queue)-1])
 	return append(all, report.Budget{
 		Scenario: scenario.Queue, Case: longest, Metric: scenario.HandOff,
 		Base:  &report.Base{Scenario: scenario.Queue, Case: shortest, Metric: scenario.HandOff},
 		Bound: flat, BoundDetail: "× ours with " + shortest,
 	})
-}
-
-// processBudgets bound what one process may cost.
-func processBudgets(leases int) []report.Budget {
-	crowd := report.Budget{Scenario: scenario.Goroutines, Case: scenario.GoroutinesCase}
-	one, handOff := crowd, crowd
-	one.Metric, one.Bound, one.BoundDetail = scenario.ServerWaiters, 1, "waiter"
-	handOff.Metric = scenario.HandOff
-	handOff.Base = &report.Base{Scenario: scenario.Goroutines, Case: scenario.OneWaiterCase, Metric: scenario.HandOff}
-	handOff.Bound, handOff.BoundDetail = 1, "× ours with "+scenario.OneWaiterCase
-
-	held := report.Budget{Scenario: scenario.Leases, Case: scenario.LeasesCase(leases)}
-	memory, goroutines := held, held
-	memory.Metric, memory.Bound, memory.BoundDetail = scenario.LeaseMemory, leaseBytes, "B"
-	goroutines.Metric, goroutines.Bound, goroutines.BoundDetail = scenario.LeaseGoroutines, fewGoroutines, "in all"
-	return []report.Budget{one, handOff, memory, goroutines}
 }

@@ -1,4 +1,3 @@
-// Package redisbench holds what the comparison needs for Redis: a server, the contestants, and the budgets.
 package redisbench
 
 import (
@@ -9,7 +8,6 @@ import (
 
 // Names used by the budgets.
 const (
-	ours        = "fencelock"
 	rawName     = "raw"
 	rueidisName = "rueidislock"
 )

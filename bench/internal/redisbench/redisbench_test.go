@@ -3,6 +3,7 @@ package redisbench
 import (
 	"testing"
 
+	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
 
@@ -24,12 +25,12 @@ func TestBudgetsAreDistinctAndComplete(t *testing.T) {
 			t.Errorf("%+v has no bound that a reader understands", b)
 		}
 	}
-	for _, n := range scenario.CallersSizes() {
+	for _, n := range sizes.Callers {
 		if cases[scenario.CallersCase(n)] != 1 {
 			t.Errorf("%d budgets for %d callers", cases[scenario.CallersCase(n)], n)
 		}
 	}
-	for _, n := range scenario.QueueSizes() {
+	for _, n := range sizes.Queue {
 		if cases[scenario.QueueCase(n)] < 4 {
 			t.Errorf("%d budgets for a queue of %d", cases[scenario.QueueCase(n)], n)
 		}
@@ -38,7 +39,7 @@ func TestBudgetsAreDistinctAndComplete(t *testing.T) {
 
 func TestContestantsOursFirst(t *testing.T) {
 	all := Contestants("127.0.0.1:1")
-	if all[0].Name != ours || !all[0].Token {
+	if all[0].Name != ours.Name || !all[0].Token {
 		t.Errorf("first is %+v", all[0])
 	}
 	names := map[string]bool{}

@@ -24,7 +24,7 @@ const (
 
 // alone is one caller on a key that nobody else wants.
 func alone(ctx context.Context, e *Env) {
-	t := table{e, Alone, AloneCase}
+	t := table{e, Alone, AloneCase, 1}
 	timed, counted := map[string]contest.Client{}, map[string]contest.Client{}
 	counters := map[string]*wire.Counter{}
 	defer func() {
@@ -37,7 +37,7 @@ func alone(ctx context.Context, e *Env) {
 			if timed[c.Name], err = openOne(ctx, c, contest.Options{TTL: e.TTL}); err != nil {
 				return err
 			}
-			counters[c.Name] = new(wire.Counter)
+			counters[c.Name] = wire.NewCounter(e.Protocol)
 			counted[c.Name], err = openOne(ctx, c, contest.Options{TTL: e.TTL, Dial: counters[c.Name].Dial})
 			if err != nil {
 				return err
@@ -73,6 +73,10 @@ func (t table) latency(ctx context.Context, round int, name string, client conte
 
 // cost counts traffic, with a client of its own so that counting does not slow down the timed one.
 func (t table) cost(ctx context.Context, round int, name string, client contest.Client, counter *wire.Counter, key string) error {
+	loadBefore, err := t.env.Meter.read(ctx)
+	if err != nil {
+		return err
+	}
 	before := counter.Read()
 	for range countedPairs {
 		if err := pair(ctx, client, key); err != nil {
@@ -80,8 +84,15 @@ func (t table) cost(ctx context.Context, round int, name string, client contest.
 		}
 	}
 	used := counter.Read().Minus(before)
+	load, err := t.env.Meter.read(ctx)
+	if err != nil {
+		return err
+	}
 	t.add(name, "commands", report.Plain, round, float64(used.Commands)/countedPairs)
 	t.add(name, "wire bytes", report.Bytes, round, float64(used.Bytes())/countedPairs)
 	t.add(name, "pushes", report.Plain, round, float64(used.Pushes)/countedPairs)
+	if t.env.Meter != nil {
+		t.add(name, t.env.Meter.Writes, report.Plain, round, (load.Writes-loadBefore.Writes)/countedPairs)
+	}
 	return nil
 }

@@ -17,16 +17,13 @@ const CallersRate = "pairs/s"
 // callersFor is how long a round lasts.
 const callersFor = 200 * time.Millisecond
 
-// CallersSizes are the numbers of goroutines that share one client.
-func CallersSizes() []int { return []int{8, 64, 1024} }
-
 // CallersCase names the case of a size.
 func CallersCase(n int) string { return fmt.Sprintf("%d callers", n) }
 
 // callers are many goroutines of one process, each on a key of its own.
 func callers(ctx context.Context, e *Env) {
-	for _, n := range CallersSizes() {
-		t := table{e, Callers, CallersCase(n)}
+	for _, n := range e.Sizes.Callers {
+		t := table{e, Callers, CallersCase(n), 1}
 		clients := map[string]contest.Client{}
 		t.rounds(ctx, 11, e.Contestants, func(ctx context.Context, round int, c contest.Contestant) (err error) {
 			if clients[c.Name] == nil {

@@ -8,6 +8,9 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 )
 
+// atOnce is how many clients are opened or closed together. Where a server syncs its disk, most of that is waiting.
+const atOnce = 64
+
 // pair takes a lock and frees it. The release has a context of its own, which nothing cancels.
 func pair(ctx context.Context, c contest.Client, key string) error {
 	held, err := c.Lock(ctx, key)
@@ -23,8 +26,9 @@ func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (cont
 	if err != nil {
 		return nil, err
 	}
-	for i := range 3 {
-		if err := pair(ctx, client, fmt.Sprintf("bench/warm/%p/%d", client, i)); err != nil {
+	key := fmt.Sprintf("bench/warm/%p", client)
+	for range 3 {
+		if err := pair(ctx, client, key); err != nil {
 			_ = client.Close()
 			return nil, fmt.Errorf("warming up: %w", err)
 		}
@@ -35,7 +39,7 @@ func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (cont
 // openMany makes n clients, each with connections of its own.
 func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n int) ([]contest.Client, error) {
 	clients := make([]contest.Client, n)
-	err := inParallel(n, 16, func(i int) (err error) {
+	err := inParallel(n, atOnce, func(i int) (err error) {
 		clients[i], err = openOne(ctx, c, o)
 		return err
 	})
@@ -47,7 +51,7 @@ func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n in
 }
 
 func closeAll(clients []contest.Client) {
-	_ = inParallel(len(clients), 16, func(i int) error {
+	_ = inParallel(len(clients), atOnce, func(i int) error {
 		if clients[i] != nil {
 			_ = clients[i].Close()
 		}

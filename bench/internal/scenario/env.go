@@ -11,6 +11,7 @@ import (
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
+	"github.com/fencelock/fencelock/bench/internal/wire"
 )
 
 // Env is what all scenarios of a run share.
@@ -20,8 +21,18 @@ type Env struct {
 	Rounds      int           // for every case; 0: what suits the scenario
 	Limit       time.Duration // after which a contestant gets no further round of a case
 	Leases      int           // how many one client holds in the scenario of that name
+	Sizes       Sizes
+	Protocol    wire.Protocol // of the connections that are counted
+	Meter       *Meter        // nil: the server is not asked
 	Progress    io.Writer
 	Run         *report.Run
+}
+
+// Sizes are how many take part in each case of the scenarios that have several, from few to many.
+type Sizes struct {
+	Callers []int // goroutines that share one client
+	Queue   []int // waiting clients, each with connections of its own
+	Turns   []int // clients that want one key again and again
 }
 
 // Scenario is one situation; its cases differ in size.
@@ -57,6 +68,7 @@ type table struct {
 	env      *Env
 	scenario string
 	name     string
+	weight   int // how many times Env.Limit a contestant gets, at least once
 }
 
 func (t table) add(contestant, metric string, u report.Unit, round int, value float64) {
@@ -68,6 +80,9 @@ func (t table) note(contestant string, failed bool, format string, args ...any) 
 		Scenario: t.scenario, Case: t.name, Contestant: contestant, Text: fmt.Sprintf(format, args...), Failed: failed,
 	})
 }
+
+// limit is longer where a single round is.
+func (t table) limit() time.Duration { return t.env.Limit * time.Duration(max(t.weight, 1)) }
 
 // measureFunc is one contestant's part of one round. A wait that nothing ends is ended by ctx.
 type measureFunc func(ctx context.Context, round int, c contest.Contestant) error
@@ -94,7 +109,7 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 			if out[at] || ctx.Err() != nil {
 				continue
 			}
-			if used[at] > t.env.Limit {
+			if used[at] > t.limit() {
 				out[at] = true
 				t.note(c.Name, false, "cut to %d of %d rounds: they took %.0f s", round, rounds, used[at].Seconds())
 				continue
@@ -109,7 +124,7 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 		}
 	}
 	for i, c := range all {
-		fmt.Fprintf(t.env.Progress, "    %-12s %5.1f s\n", c.Name, used[i].Seconds())
+		fmt.Fprintf(t.env.Progress, "    %-17s %5.1f s\n", c.Name, used[i].Seconds())
 	}
 }
 

@@ -1,8 +1,7 @@
 package scenario
 
 import (
-	"time"
-
+	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/stat"
 )
@@ -16,15 +15,30 @@ const (
 	ServerWaiters   = "waiters at server"
 	firstWaiter     = "first waiter"
 	outOfOrder      = "out of order"
-	bytesPerHandOff = "wire bytes"
+	BytesPerHandOff = "wire bytes"
 	idleCommands    = "idle commands/s"
+	serverWatches   = "watches/waiter"
 )
 
+// thatQueue are the contestants that can be asked to stand in a line of n.
+func (t table) thatQueue(n int) []contest.Contestant {
+	var all []contest.Contestant
+	for _, c := range t.env.Contestants {
+		if c.MaxLine > 0 && n > c.MaxLine {
+			t.note(c.Name, false, "left out: its waiters all wake at each release, so that a line of %d does not end", n)
+		} else {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // addTimes records a line that was only timed.
-func (t table) addTimes(name string, round int, d drained, of int) {
+func (t table) addTimes(name string, round int, d drained, l line) {
+	of := len(l.waiters)
 	if len(d.order) < of {
 		t.note(name, false, "round %d: given up with %d of %d handed over (%s in all, or %s without a grant); its figures are of those",
-			round+1, len(d.order), of, drainLimit, stallAfter)
+			round+1, len(d.order), of, l.limit, stallAfter)
 	}
 	if len(d.order) == 0 {
 		return
@@ -36,14 +50,19 @@ func (t table) addTimes(name string, round int, d drained, of int) {
 
 // addTraffic records a line whose commands were counted. What a waiter sends to get in line belongs to its hand-off; what it
 // sends while nothing happens has a column of its own.
-func (t table) addTraffic(name string, round int, d drained, of int, idle time.Duration) {
-	done := float64(len(d.order))
+func (t table) addTraffic(name string, round int, d drained, l line) {
+	of, done := float64(len(l.waiters)), float64(len(d.order))
 	if done == 0 {
 		return
 	}
-	t.add(name, Commands, report.Plain, round, float64(d.enter.Commands)/float64(of)+float64(d.leave.Commands)/done)
-	t.add(name, bytesPerHandOff, report.Bytes, round, float64(d.enter.Bytes())/float64(of)+float64(d.leave.Bytes())/done)
+	t.add(name, Commands, report.Plain, round, float64(d.enter.Commands)/of+float64(d.leave.Commands)/done)
+	t.add(name, BytesPerHandOff, report.Bytes, round, float64(d.enter.Bytes())/of+float64(d.leave.Bytes())/done)
 	t.add(name, ToFirst, report.Plain, round, float64(d.toFirst.Commands))
 	t.add(name, PushesToFirst, report.Plain, round, float64(d.toFirst.Pushes))
-	t.add(name, idleCommands, report.Plain, round, float64(d.idle.Commands)/float64(of)/idle.Seconds())
+	t.add(name, idleCommands, report.Plain, round, float64(d.idle.Commands)/of/l.idle.Seconds())
+	if l.meter != nil {
+		// There was one release more than waiters: the holder's.
+		t.add(name, l.meter.Writes, report.Plain, round, d.writes.enter/of+d.writes.leave/(done+1))
+		t.add(name, serverWatches, report.Plain, round, d.watches/of)
+	}
 }

@@ -25,10 +25,10 @@ func LeasesCase(n int) string { return fmt.Sprintf("%d held leases", n) }
 
 // leases are many locks held by one client for as long as one TTL.
 func leases(ctx context.Context, e *Env) {
-	t := table{e, Leases, LeasesCase(e.Leases)}
+	t := table{e, Leases, LeasesCase(e.Leases), 1}
 	var libraries []contest.Contestant
 	for _, c := range e.Contestants {
-		if !c.Bare { // bare commands keep nothing for a lock
+		if !c.Bare {
 			libraries = append(libraries, c)
 		}
 	}
@@ -39,7 +39,7 @@ func leases(ctx context.Context, e *Env) {
 }
 
 func (t table) hold(ctx context.Context, round int, c contest.Contestant) error {
-	counter := new(wire.Counter)
+	counter := wire.NewCounter(t.env.Protocol)
 	client, err := openOne(ctx, c, contest.Options{TTL: t.env.TTL, Dial: counter.Dial})
 	if err != nil {
 		return err

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	drainLimit = 6 * time.Second // for a line to empty
-	stallAfter = 3 * time.Second // without a grant: whoever still waits has been forgotten
+	drainLimit = 6 * time.Second       // for a line to empty, at least
+	drainEach  = 10 * time.Millisecond // and as much for each waiter
+	stallAfter = 3 * time.Second       // without a grant: whoever still waits has been forgotten
 )
 
 // line is a queue of waiters behind a holder. It is built up, let go, and watched until it is empty.
@@ -25,7 +26,9 @@ type line struct {
 	spacing time.Duration // between arrivals, so that the order of arrival is known; 0: as fast as they come
 	settle  time.Duration // after the last arrival
 	idle    time.Duration // for which the standing line is watched; 0: not at all
+	limit   time.Duration // for the line to empty
 	counter *wire.Counter // nil: only time is measured
+	meter   *Meter        // read only where there is a counter: asking takes time
 }
 
 // drained is what a line did.
@@ -36,6 +39,9 @@ type drained struct {
 	known      int           // waiters that the server told of; -1 when it cannot be asked
 
 	enter, idle, toFirst, leave wire.Count
+
+	writes  struct{ enter, leave float64 } // of the server
+	watches float64                        // that the server keeps for the standing line
 }
 
 func (l line) drain(ctx context.Context) (drained, error) {
@@ -47,6 +53,11 @@ func (l line) drain(ctx context.Context) (drained, error) {
 	}
 	w := &watch{counter: l.counter}
 	var wg sync.WaitGroup
+	loads := loads{meter: l.meter}
+	if l.counter == nil {
+		loads.meter = nil
+	}
+	loads.read(ctx)
 	before := w.count()
 	for i, c := range l.waiters {
 		wg.Go(func() { w.pass(ctx, i, c, l.key) })
@@ -59,13 +70,15 @@ func (l line) drain(ctx context.Context) (drained, error) {
 	time.Sleep(l.settle)
 
 	d := drained{goroutines: runtime.NumGoroutine(), known: l.ask(ctx)}
-	standing := w.count()
-	d.enter = standing.Minus(before)
-	time.Sleep(l.idle)
+	d.enter = w.count().Minus(before)
+	loads.read(ctx)
 	before = w.count()
-	d.idle = before.Minus(standing)
+	time.Sleep(l.idle)
+	d.idle = w.count().Minus(before)
+	loads.read(ctx)
+	before = w.count()
 
-	defer time.AfterFunc(drainLimit, cancel).Stop()
+	defer time.AfterFunc(l.limit, cancel).Stop()
 	w.mu.Lock()
 	w.stalled = time.AfterFunc(stallAfter, cancel)
 	w.mu.Unlock()
@@ -73,10 +86,13 @@ func (l line) drain(ctx context.Context) (drained, error) {
 	start := time.Now()
 	err = held.Release(context.Background())
 	wg.Wait()
-	if err = errors.Join(err, w.failed); err != nil {
+	d.leave = w.count().Minus(before)
+	loads.read(context.WithoutCancel(ctx))
+	if err = errors.Join(err, w.failed, loads.failed); err != nil {
 		return drained{}, err
 	}
-	d.leave = w.count().Minus(before)
+	d.writes.enter, d.writes.leave = loads.writes(0, 1), loads.writes(2, 3)
+	d.watches = loads.watches(0, 1)
 	d.order = w.order
 	if len(d.order) > 0 {
 		d.first, d.all, d.toFirst = w.first.Sub(start), w.last.Sub(start), w.atFirst.Minus(before)

@@ -16,17 +16,24 @@ import (
 
 const turnsFor = 500 * time.Millisecond
 
+// TurnsGap is the time from a release to the grant of another client.
+const TurnsGap = "gap p50"
+
+// TurnsCase names the case of a size.
+func TurnsCase(n int) string { return fmt.Sprintf("%d clients in turn", n) }
+
 // turns are clients that all want the same lock again and again: does everybody get it, and how soon after the other?
 func turns(ctx context.Context, e *Env) {
-	for _, n := range []int{2, 16, 64} {
-		t := table{e, Turns, fmt.Sprintf("%d clients in turn", n)}
-		t.rounds(ctx, 3, e.Contestants, func(ctx context.Context, round int, c contest.Contestant) error {
+	for _, n := range e.Sizes.Turns {
+		t := table{e, Turns, TurnsCase(n), 1}
+		// Two are the case that a budget looks at, and the one that varies most.
+		t.rounds(ctx, max(3, 18/n), e.Contestants, func(ctx context.Context, round int, c contest.Contestant) error {
 			p, err := takeTurns(ctx, e, c, n, fmt.Sprintf("bench/turns/%s/%d/%d", c.Name, n, round))
 			if err != nil {
 				return err
 			}
 			if len(p.gaps) > 0 {
-				t.add(c.Name, "gap p50", report.Nanoseconds, round, stat.Median(p.gaps))
+				t.add(c.Name, TurnsGap, report.Nanoseconds, round, stat.Median(p.gaps))
 				t.add(c.Name, "gap p99", report.Nanoseconds, round, stat.Percentile(p.gaps, 99))
 			}
 			t.add(c.Name, "turns", report.Plain, round, float64(p.total()))

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Dial connects and counts what passes over the connection. Its form fits go-redis and rueidis alike.
+// Dial connects and counts what passes over the connection. Its form fits go-redis, rueidis and gRPC alike.
 func (c *Counter) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	inner, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
@@ -18,20 +18,15 @@ func (c *Counter) Dial(ctx context.Context, network, address string) (net.Conn, 
 
 func (c *Counter) wrap(inner net.Conn) *conn {
 	w := &conn{Conn: inner, counter: c}
-	w.out.seen = func(byte) { c.commands.Add(1) }
-	w.in.seen = func(kind byte) {
-		if kind == '>' {
-			c.pushes.Add(1)
-		}
-	}
+	w.out, w.in = c.protocol(c)
 	return w
 }
 
-// conn needs no mutex: both clients write a connection from one goroutine at a time, and read it likewise.
+// conn needs no mutex: all clients write a connection from one goroutine at a time, and read it likewise.
 type conn struct {
 	net.Conn
 	counter *Counter
-	out, in frames
+	out, in stream
 }
 
 func (c *conn) Write(p []byte) (int, error) {

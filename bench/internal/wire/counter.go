@@ -1,13 +1,18 @@
-// Package wire counts what Redis clients really send and receive, below the client library, so that every contestant
-// is counted by the same rule. The server's own counters would not do: they also count the calls inside a script.
+// Package wire counts what clients really send and receive, below the client library, so that every contestant is
+// counted by the same rule. A server's own counters would not do: that of Redis also counts the calls inside a script.
 package wire
 
 import "sync/atomic"
 
 // Counter adds up the traffic of all connections made with its Dial. It is safe for concurrent use.
 type Counter struct {
+	protocol Protocol
+
 	commands, pushes, sent, received atomic.Int64
 }
+
+// NewCounter makes a Counter for connections that speak p.
+func NewCounter(p Protocol) *Counter { return &Counter{protocol: p} }
 
 // Count is a reading of a Counter.
 type Count struct {

@@ -61,7 +61,7 @@ func TestCounterCountsBothDirections(t *testing.T) {
 		}
 	}()
 
-	var counter Counter
+	counter := NewCounter(RESP)
 	before := counter.Read()
 	c, err := counter.Dial(context.Background(), "tcp", l.Addr().String())
 	if err != nil {

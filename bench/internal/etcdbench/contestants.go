@@ -1,0 +1,33 @@
+package etcdbench
+
+import (
+	"context"
+
+	_ "github.com/fencelock/fencelock/backend/etcd" // etcd://
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/ours"
+)
+
+// Names used by the budgets.
+const (
+	rawName   = "raw"
+	mutexName = "concurrency.Mutex"
+)
+
+// Contestants lists ours first. Every client they open has a connection of its own to the server at addr.
+func Contestants(addr string) []contest.Contestant {
+	return []contest.Contestant{fenceLock(addr), raw(addr), mutex(addr)}
+}
+
+func fenceLock(addr string) contest.Contestant {
+	return contest.Contestant{
+		Name:   ours.Name,
+		Token:  true,
+		Renews: true,
+		Waits:  "is woken in order, by a watch on the one before",
+		Open: func(ctx context.Context, o contest.Options) (contest.Client, error) {
+			return ours.Open(ctx, addr, func(addr string) string { return "etcd://" + addr + "/" + ours.Namespace }, o)
+		},
+	}
+}

@@ -1,0 +1,31 @@
+package ours
+
+import (
+	"context"
+
+	"github.com/fencelock/fencelock"
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/wire"
+)
+
+// Open opens the URL of the server at addr. A URL carries no dialer, so a client that is counted goes through a relay.
+func Open(ctx context.Context, addr string, url func(addr string) string, o contest.Options) (contest.Client, error) {
+	if o.Dial == nil {
+		c, err := fencelock.Open(ctx, url(addr), Options(o))
+		if err != nil {
+			return nil, err
+		}
+		return &Client{Client: c}, nil
+	}
+	relay, err := wire.NewRelay(ctx, addr, o.Dial)
+	if err != nil {
+		return nil, err
+	}
+	c, err := fencelock.Open(ctx, url(relay.Addr), Options(o))
+	if err != nil {
+		_ = relay.Close()
+		return nil, err
+	}
+	return &Client{Client: c, Connections: relay}, nil
+}
