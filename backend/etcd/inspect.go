@@ -45,33 +45,29 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 }
 
 // Evict deletes the claim of a key's holder, and tells the holder: by a write to
-// the fence of its session, in the same transaction.
+// the fence of its session, in the same transaction. If the holder goes by itself in
+// the meantime, the next one stays: nobody asked for its eviction.
 func (b *backend) Evict(ctx context.Context, key string) error {
 	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
-	for {
-		answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
-		if err != nil {
-			return b.requestFault(ctx, err)
-		}
-		if len(answer.Kvs) == 0 {
-			return driver.ErrNotHeld
-		}
-		holder := answer.Kvs[0]
-		owner, _ := parseValue(holder.Value)
-		lease := clientv3.LeaseID(holder.Lease)
-		done, err := b.client.Txn(bounded).
-			If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
-			Then(
-				clientv3.OpDelete(string(holder.Key)),
-				clientv3.OpPut(b.fenceKey(lease), owner, clientv3.WithLease(lease)),
-			).Commit()
-		switch {
-		case leaseGone(err): // and the claim with it: look again
-		case err != nil:
-			return b.requestFault(ctx, err)
-		case done.Succeeded:
-			return nil
-		}
+	answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
+	if err != nil {
+		return b.requestFault(ctx, err)
 	}
+	if len(answer.Kvs) == 0 {
+		return driver.ErrNotHeld
+	}
+	holder := answer.Kvs[0]
+	owner, _ := parseValue(holder.Value)
+	lease := clientv3.LeaseID(holder.Lease)
+	_, err = b.client.Txn(bounded).
+		If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
+		Then(
+			clientv3.OpDelete(string(holder.Key)),
+			clientv3.OpPut(b.fenceKey(lease), owner, clientv3.WithLease(lease)),
+		).Commit()
+	if err != nil && !leaseGone(err) { // if it is gone, so is the claim
+		return b.requestFault(ctx, err)
+	}
+	return nil
 }

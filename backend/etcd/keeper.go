@@ -110,7 +110,7 @@ func (s *session) run(r *refreshing) {
 // the answer only if it came in the same term: then there was no later leader when
 // the lease was extended.
 func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(s.ttl/12, 100*time.Millisecond))
+	ctx, cancel := context.WithTimeout(ctx, oneMember(s.ttl))
 	defer cancel()
 	start := time.Now()
 	answer, err := s.askToKeepAlive(ctx)
@@ -132,6 +132,9 @@ func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
 	s.sawFence(fence.Kvs[0].ModRevision)
 	return start, nil
 }
+
+// oneMember is how long one member has to answer where others are asked after it.
+func oneMember(ttl time.Duration) time.Duration { return max(ttl/12, 100*time.Millisecond) }
 
 // askToKeepAlive sends one keep-alive, to one member. The client's own
 // KeepAliveOnce tries again without a pause.

@@ -179,9 +179,11 @@ func (b *backend) goUnlessClosed(f func()) bool {
 
 // bound returns a context for one request: it ends with ctx, after the timeout, or
 // when the backend is closed. It has no deadline of its own, which would travel with
-// the request, and cost the server a timer for it.
+// the request, and cost the server a timer for it. A member that is cut off from the
+// others refuses the request, and does not keep it until then: the client, or we, go
+// on to the next.
 func (b *backend) bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	late := time.AfterFunc(timeout, cancel)
 	stop := context.AfterFunc(b.closing, cancel)
 	return ctx, func() {

@@ -125,21 +125,12 @@ func TestConformanceWithLostReplies(t *testing.T) {
 			drivertest.Run(t, harness(servers.StartCluster(t, servers.Etcd, 1), func(t drivertest.T, l *link, ns string) driver.Backend {
 				b := dial(t, l.addrs(), ns)
 				l.each(func(p *proxy.Proxy) {
-					p.LoseReplyTo(claims, n+1)
-					p.LoseReplyTo(looks, n+1)
-					p.LoseReplyTo(proxy.Method("/etcdserverpb.Lease/LeaseGrant"), n+1)
-					p.LoseReplyTo(proxy.Method("/etcdserverpb.Lease/LeaseKeepAlive"), n+1)
-					p.LoseReplyTo(proxy.Method("/etcdserverpb.Watch/Watch"), n+1)
+					for _, kind := range []func([]byte) bool{claims, looks, checks, watches, leases} {
+						p.LoseReplyTo(kind, n+1)
+					}
 				})
 				return persistent.New(b)
 			}))
 		})
 	}
 }
-
-// claims matches transactions that make a claim, looks the reads that tell where a
-// claim stands.
-var (
-	claims = proxy.Method("/etcdserverpb.KV/Txn", "/locks/", "/leases/")
-	looks  = proxy.Method("/etcdserverpb.KV/Range", "/locks/")
-)

@@ -34,7 +34,7 @@ type lossWorld struct {
 // Afterwards nothing may be left behind, and the loser must work as before.
 func eachLoss(t *testing.T, test func(t *testing.T, w *lossWorld, l loss)) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		for _, l := range []loss{lostRequest, lostReply} {
 			t.Run(kind.String()+"/"+l.name, func(t *testing.T) {
 				t.Parallel()

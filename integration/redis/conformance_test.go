@@ -1,10 +1,8 @@
 package redis_test
 
 import (
-	"context"
 	"crypto/sha1"
 	"encoding/hex"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +13,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -81,7 +80,7 @@ var badURLs = map[string]string{
 // TestConformance runs the published suite on each server that is supported. The
 // server keeps its data, so that grants and tokens survive its restart.
 func TestConformance(t *testing.T) {
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			s := servers.Start(t, kind, servers.Args("--appendonly", "yes", "--appendfsync", "always"))
 			drivertest.Run(t, harness(s, func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend {
@@ -93,8 +92,8 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceWithLostReplies runs the suite while each client loses the reply
 // to its n-th request to acquire, its n-th to confirm a place, its n-th to renew:
-// it was carried out, and nobody is told. The core asks again, as persistent does
-// here. What the core makes of a lost reply to Unlock and Evict, whose outcome
+// it was carried out, and nobody is told. The core asks again, as package
+// persistent does here. What the core makes of a lost reply to Unlock and Evict, whose outcome
 // cannot be had by asking again, is in client_test.go.
 func TestConformanceWithLostReplies(t *testing.T) {
 	for n, name := range []string{"first", "second", "third"} {
@@ -105,7 +104,7 @@ func TestConformanceWithLostReplies(t *testing.T) {
 				p.LoseReplyTo(acquires("try", "wait"), n+1)
 				p.LoseReplyTo(acquires("again"), n+1)
 				p.LoseReplyTo(renews, n+1)
-				return &persistent{Backend: b, closed: make(chan struct{})}
+				return persistent.New(b)
 			}))
 		})
 	}
@@ -137,53 +136,4 @@ func script(parts ...string) string {
 	}
 	sum := sha1.Sum([]byte(strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:])
-}
-
-// persistent asks again when it got no answer, as the core of fencelock does.
-type persistent struct {
-	driver.Backend
-	close  sync.Once
-	closed chan struct{}
-}
-
-func (p *persistent) Close() error {
-	p.close.Do(func() { close(p.closed) })
-	return p.Backend.Close()
-}
-
-func (p *persistent) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	for {
-		g, err := p.Backend.Acquire(ctx, req)
-		if !p.goesOn(ctx, err) {
-			if err != nil && ctx.Err() != nil {
-				err = ctx.Err()
-			}
-			return g, err
-		}
-		req.Retry = true
-	}
-}
-
-func (p *persistent) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
-	out := p.Backend.Renew(ctx, grants)
-	for i := range out {
-		for p.goesOn(ctx, out[i].Err) {
-			out[i] = p.Backend.Renew(ctx, grants[i:i+1])[0]
-		}
-	}
-	return out
-}
-
-func (p *persistent) goesOn(ctx context.Context, err error) bool {
-	if !errors.Is(err, driver.ErrUnavailable) {
-		return false
-	}
-	select {
-	case <-time.After(time.Millisecond):
-		return true
-	case <-p.closed:
-		return false
-	case <-ctx.Done():
-		return false
-	}
 }

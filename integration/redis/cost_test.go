@@ -15,7 +15,7 @@ import (
 // TestRoundTrips: acquire, release and renewal are one request each.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			p := through(t, servers.Shared(t, kind).Addr())

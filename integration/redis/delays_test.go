@@ -126,7 +126,7 @@ func TestWaiterThatDiedLongAgoDelaysNobody(t *testing.T) {
 func TestLostPushDelaysAThirdOfTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = 6 * time.Second
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Shared(t, kind), namespace()

@@ -17,7 +17,7 @@ import (
 // again. It was never restarted, and clients may have kept their connections.
 func TestTokensRiseThroughFailback(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			now := servers.Args("--repl-diskless-sync-delay", "0")

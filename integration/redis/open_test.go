@@ -54,7 +54,7 @@ func expectRefusal(t *testing.T, u string, why ...string) {
 // password, as a user; and is told what is wrong where it is turned away.
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s := servers.Start(t, kind, servers.TLS(), servers.UnixSocket(), servers.Args("--requirepass", secret))

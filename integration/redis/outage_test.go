@@ -41,7 +41,7 @@ func expectHandedOver(t *testing.T, before *fencelock.Lease, next attempt) {
 func TestPausedServer(t *testing.T) {
 	t.Parallel()
 	const ttl = 2 * time.Second
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind), namespace()

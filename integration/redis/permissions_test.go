@@ -40,7 +40,7 @@ func documented(t *testing.T, ns string) []any {
 // list has every command of the scripts, and no other, is a test of backend/redis.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind, keeping()), namespace()

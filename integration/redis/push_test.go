@@ -19,7 +19,7 @@ import (
 // comes.
 func TestLatePush(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Shared(t, kind), namespace()

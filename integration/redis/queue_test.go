@@ -18,7 +18,7 @@ import (
 // TestQueueIsFair: clients get the lock in the order in which the server met them.
 func TestQueueIsFair(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			const n = 8
@@ -104,7 +104,7 @@ func TestCancelledWaiterDelaysNobody(t *testing.T) {
 // counter, nor how long they live, whether or not somebody waits.
 func TestTryLockThatLosesChangesNothing(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			s, ns := servers.Shared(t, kind), namespace()
 			admin := raw(t, s.Addr())

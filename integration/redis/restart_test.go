@@ -15,7 +15,7 @@ func keeping() servers.Option { return servers.Args("--appendonly", "yes", "--ap
 // outage and nothing else. The holder holds, those who wait keep their places.
 func TestRestartWithData(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind, keeping()), namespace()
@@ -52,7 +52,7 @@ func TestRestartWithData(t *testing.T) {
 // queue again, or get the lock.
 func TestRestartWithoutData(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind), namespace()

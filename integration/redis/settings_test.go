@@ -17,7 +17,7 @@ import (
 // and refused with durable=true, for the reason that is named.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s := servers.Start(t, kind, keeping())
@@ -101,7 +101,7 @@ func expectDurable(t *testing.T, u, ns, weak string) {
 // a replica later is unavailable, and used again when it is a master.
 func TestReplica(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind), namespace()

@@ -20,7 +20,7 @@ import (
 // The server keeps nothing on disk but what a step tells it to.
 func TestTokensRise(t *testing.T) {
 	t.Parallel()
-	for _, kind := range servers.Kinds() {
+	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			s := servers.Start(t, kind)

@@ -12,10 +12,16 @@ import (
 )
 
 // Backend is a driver.Backend that asks again.
+//
+// The core does not ask again whether Release and Evict have done what they were
+// told, for nobody can say. Here it is done, since the loss of one reply may cost
+// those of others that share the connection: "there was nothing to end", after an
+// answer was lost, is taken for success where a grant was there to be ended.
 type Backend struct {
 	driver.Backend
 	close  sync.Once
 	closed chan struct{}
+	held   sync.Map // by owner: granted here, and not released
 }
 
 // New wraps a backend.
@@ -37,6 +43,9 @@ func (p *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if err != nil && ctx.Err() != nil {
 				err = ctx.Err()
 			}
+			if err == nil {
+				p.held.Store(req.Owner, true)
+			}
 			return g, err
 		}
 		req.Retry = true
@@ -52,6 +61,46 @@ func (p *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		}
 	}
 	return out
+}
+
+// Release asks until there is an answer.
+func (p *Backend) Release(ctx context.Context, g driver.Grant) error {
+	_, held := p.held.LoadAndDelete(g.Owner)
+	for again := false; ; again = true {
+		switch err := p.Backend.Release(ctx, g); {
+		case p.goesOn(ctx, err):
+		case again && held && errors.Is(err, driver.ErrNotHeld):
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// Evict asks until there is an answer, or the holder is another: a second Evict
+// might hit the next one.
+func (p *Backend) Evict(ctx context.Context, key string) error {
+	before, err := p.Inspect(ctx, key)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := p.Backend.Evict(ctx, key); !p.goesOn(ctx, err) {
+			return err
+		}
+		if now, err := p.Inspect(ctx, key); err != nil || before.Held && now.Token != before.Token {
+			return err
+		}
+	}
+}
+
+// Inspect asks until there is an answer.
+func (p *Backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
+	for {
+		if s, err := p.Backend.Inspect(ctx, key); !p.goesOn(ctx, err) {
+			return s, err
+		}
+	}
 }
 
 func (p *Backend) goesOn(ctx context.Context, err error) bool {
