@@ -115,7 +115,7 @@ vuln: $(GOVULNCHECK)
 	done
 
 .PHONY: images
-images: ## build the servers' images of Debian packages, for machines without a container registry
+images: ## build the servers' images, for machines without a container registry
 	integration/images/build.sh $$(integration/images/build.sh)
 
 $(GOLANGCI_LINT): TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0

@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Builds the images with the servers that the integration tests start, from
-# Debian's packages, for machines that reach a Debian mirror and no container
-# registry. An image that exists is kept.
+# Builds the images with the servers that the integration tests start, for machines
+# that reach a Debian mirror and a Go module proxy, and no container registry: from
+# Debian's packages, and etcd from its source. An image that exists is kept.
 #
 #   build.sh                       list the images it can build
 #   build.sh IMAGE...              build them
+#   build.sh --etcd VERSION        build that etcd's program only, and print its path
 #
 # The mirror is the one that apt is configured for, or FENCELOCK_DEBIAN_MIRROR.
-# It needs root, for debootstrap.
+# Images of Debian's packages need root, for debootstrap; etcd needs Go.
 set -euo pipefail
 
-# Each line: image, Debian release, packages.
+# Each line: image, Debian release, packages; or image, "etcd", its version. The
+# last of Debian's has what cuts a member of a cluster off.
 images='
-fencelock/redis-debian:bookworm  bookworm  redis-server
-fencelock/redis-debian:trixie    trixie    redis-server,valkey-server
+fencelock/redis-debian:bookworm      bookworm  redis-server
+fencelock/redis-debian:trixie        trixie    redis-server,valkey-server
+fencelock/zookeeper-debian:bookworm  bookworm  libzookeeper-java,default-jre-headless
+fencelock/zookeeper-debian:trixie    trixie    libzookeeper-java,default-jre-headless
+fencelock/faults-debian:trixie       trixie    iptables
+fencelock/etcd:3.5.35                etcd      3.5.35
+fencelock/etcd:3.7.3                 etcd      3.7.3
 '
 
 say() { echo "build.sh: $*" >&2; }
@@ -62,7 +69,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-build() {
+build_debian() {
 	local image=$1 release=$2 packages=$3 source began=$SECONDS
 	source=$(mirror)
 	need_debootstrap
@@ -78,6 +85,9 @@ build() {
 	chroot "$work" /debootstrap/debootstrap --second-stage >>"$work.log" 2>&1 ||
 		die "debootstrap failed: $(tail -n 3 "$work.log")"
 	mkdir -p "$work/data"
+	if [[ $packages == *zookeeper* ]]; then
+		install -m 755 "$here/zkServer.sh" "$work/usr/local/bin/"
+	fi
 	say "$image: importing"
 	tar -C "$work" --one-file-system --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
 		--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' \
@@ -87,14 +97,72 @@ build() {
 	say "$image: built in $((SECONDS - began)) s"
 }
 
+# etcd_program prints the path of an etcd of that version, which it builds if it has
+# not been built before. Its own go.mod pins what it is made of.
+etcd_program() {
+	local version=$1 dir source
+	command -v go >/dev/null || die "install Go, or put it on root's PATH"
+	dir=${XDG_CACHE_HOME:-$HOME/.cache}/fencelock/etcd-$version
+	[[ $OSTYPE != darwin* ]] || dir=$HOME/Library/Caches/fencelock/etcd-$version
+	if [[ ! -x $dir/etcd ]]; then
+		say "etcd $version: building it from its source, once"
+		mkdir -p "$dir"
+		source=$(mktemp -d)
+		cat >"$source/go.mod" <<-EOF
+			module etcd
+
+			go 1.24
+
+			require go.etcd.io/etcd/server/v3 v$version
+		EOF
+		cat >"$source/main.go" <<-EOF
+			package main
+
+			import (
+				"os"
+
+				"go.etcd.io/etcd/server/v3/etcdmain"
+			)
+
+			func main() { etcdmain.Main(os.Args) }
+		EOF
+		(
+			cd "$source"
+			GOWORK=off GOFLAGS= CGO_ENABLED=0 go build -mod=mod -trimpath -buildvcs=false -ldflags '-s -w' -o "$source/etcd" . 2>"$source/log"
+		) || die "etcd $version cannot be built: $(tail -n 3 "$source/log")"
+		mv "$source/etcd" "$dir/etcd.$$" && mv "$dir/etcd.$$" "$dir/etcd"
+		rm -r "$source"
+	fi
+	echo "$dir/etcd"
+}
+
+build_etcd() {
+	local image=$1 version=$2 program began=$SECONDS
+	program=$(etcd_program "$version")
+	work=$(mktemp -d)
+	mkdir -p "$work/usr/local/bin" "$work/data" "$work/tmp"
+	cp "$program" "$work/usr/local/bin/etcd"
+	tar -C "$work" -c . |
+		docker import --change 'WORKDIR /data' --change 'ENV PATH=/usr/local/bin' --message "etcd $version" - "$image" >/dev/null
+	clean_up
+	say "$image: built in $((SECONDS - began)) s"
+}
+
+here=$(cd "$(dirname "$0")" && pwd)
 if [[ $# == 0 ]]; then
 	awk 'NF { print $1 }' <<<"$images"
 	exit
 fi
-command -v docker >/dev/null || die "install the docker command"
 # Tests of several packages may want the same image at the same time.
-exec 9>"${TMPDIR:-/tmp}/fencelock-images.lock"
-flock 9
+if command -v flock >/dev/null; then
+	exec 9>"${TMPDIR:-/tmp}/fencelock-images.lock"
+	flock 9
+fi
+if [[ $1 == --etcd ]]; then
+	etcd_program "$2"
+	exit
+fi
+command -v docker >/dev/null || die "install the docker command"
 for image in "$@"; do
 	if docker image inspect "$image" >/dev/null 2>&1; then
 		say "$image: present"
@@ -103,5 +171,9 @@ for image in "$@"; do
 	line=$(awk -v image="$image" '$1 == image' <<<"$images")
 	[[ -n $line ]] || die "no such image: $image"
 	read -r _ release packages <<<"$line"
-	build "$image" "$release" "$packages"
+	if [[ $release == etcd ]]; then
+		build_etcd "$image" "$packages"
+	else
+		build_debian "$image" "$release" "$packages"
+	fi
 done

@@ -10,7 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"strconv"
+	"slices"
 	"time"
 )
 
@@ -67,14 +67,9 @@ func must[T any](v T, err error) T {
 }
 
 func (c *certificates) files() map[string][]byte {
-	return map[string][]byte{"ca.pem": c.authority, "server.pem": c.server.cert, "server.key": c.server.key}
-}
-
-// args are Redis's.
-func (c *certificates) args(port int) []string {
-	return []string{
-		"--tls-port", strconv.Itoa(port), "--tls-ca-cert-file", Dir + "/ca.pem",
-		"--tls-cert-file", Dir + "/server.pem", "--tls-key-file", Dir + "/server.key",
+	return map[string][]byte{
+		"ca.pem": c.authority, "server.pem": c.server.cert, "server.key": c.server.key,
+		"keystore.pem": slices.Concat(c.server.key, c.server.cert), // as Java wants it
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 
 // useGiven takes the server that a variable names. It is not ours: it cannot be
 // given arguments, killed or removed.
-func useGiven(k Kind, o options) (*Server, error) {
+func useGiven(k Kind, o options, n int) (*Cluster, error) {
 	variable := k.env("ADDR")
+	if n > 1 {
+		return nil, fmt.Errorf("the test needs a cluster of its own: unset %s, or choose tests that do not, with -run", variable)
+	}
 	if len(o.args) > 0 || len(o.files) > 0 || o.tls != nil || o.socket {
 		return nil, fmt.Errorf("the test needs a %s with settings of its own: unset %s, or choose tests that do not, with -run", k, variable)
 	}
@@ -22,7 +25,7 @@ func useGiven(k Kind, o options) (*Server, error) {
 		return nil, fmt.Errorf("%s does not answer at the address in %s: %w", k, variable, err)
 	}
 	announce(s)
-	return s, nil
+	return &Cluster{kind: k, members: []*Server{s}}, nil
 }
 
 type given struct{ variable string }

@@ -4,15 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
-
-	"github.com/fencelock/fencelock/integration/images"
 )
 
 // imageLimit bounds a pull or a build.
@@ -40,9 +36,9 @@ func findImage(k Kind) (string, error) {
 	case present(ctx, docker, k.image):
 		prepareTestcontainers(ctx, docker, true)
 		return k.image, nil
-	case present(ctx, docker, k.debian):
+	case present(ctx, docker, k.own):
 		prepareTestcontainers(ctx, docker, false)
-		return k.debian, nil
+		return k.own, nil
 	}
 	unreachable := inRegistry(ctx, docker, k.image)
 	prepareTestcontainers(ctx, docker, unreachable == nil)
@@ -51,11 +47,11 @@ func findImage(k Kind) (string, error) {
 			return k.image, nil
 		}
 	}
-	fmt.Fprintf(os.Stderr, "servers: no registry for %s: building %s from Debian's packages\n", k.image, k.debian)
-	if err := build(ctx, k.debian); err != nil {
-		return "", fmt.Errorf("%s cannot be pulled (%w), nor %s built: %w", k.image, unreachable, k.debian, err)
+	fmt.Fprintf(os.Stderr, "servers: no registry for %s: building %s\n", k.image, k.own)
+	if _, err := build(ctx, k.own); err != nil {
+		return "", fmt.Errorf("%s cannot be pulled (%w), nor %s built: %w", k.image, unreachable, k.own, err)
 	}
-	return k.debian, nil
+	return k.own, nil
 }
 
 func present(ctx context.Context, docker *client.Client, image string) bool {
@@ -83,23 +79,4 @@ func pull(ctx context.Context, docker *client.Client, image string) error {
 	}
 	defer provider.Close()
 	return provider.PullImage(ctx, image)
-}
-
-// build runs the project's script, which is compiled in.
-func build(ctx context.Context, image string) error {
-	dir, err := os.MkdirTemp("", "fencelock-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	script := filepath.Join(dir, "build.sh")
-	if err := os.WriteFile(script, []byte(images.Script), 0o600); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "bash", script, image)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build.sh: %w (its reason is above)", err)
-	}
-	return nil
 }

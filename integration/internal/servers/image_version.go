@@ -15,23 +15,23 @@ import (
 var imageVersions sync.Map
 
 // imageVersion asks the program in a running container for its version.
-func imageVersion(ctx context.Context, docker *client.Client, image, id, program string) (string, error) {
-	key := image + " " + program
+func imageVersion(ctx context.Context, docker *client.Client, image, id string, k Kind) (string, error) {
+	key := image + " " + k.program
 	if known, ok := imageVersions.Load(key); ok {
 		return known.(string), nil
 	}
-	run, err := docker.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{program, "--version"}, AttachStdout: true})
+	run, err := docker.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: append([]string{k.program}, k.versionArgs...), AttachStdout: true})
 	if err != nil {
-		return "", fmt.Errorf("%s --version: %w", program, err)
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
 	}
 	out, err := docker.ExecAttach(ctx, run.ID, client.ExecAttachOptions{})
 	if err != nil {
-		return "", fmt.Errorf("%s --version: %w", program, err)
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
 	}
 	defer out.Close()
 	var text bytes.Buffer
 	if _, err := stdcopy.StdCopy(&text, &text, out.Reader); err != nil {
-		return "", fmt.Errorf("%s --version: %w", program, err)
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
 	}
 	version, err := parseVersion(text.String())
 	if err == nil {

@@ -4,58 +4,48 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
-	"syscall"
 	"time"
 
-	dockercontainer "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
-// Labels tell whose a container is.
-const (
-	labelHost = "fencelock.owner.host"
-	labelPID  = "fencelock.owner.pid"
-)
-
-func ownLabels() map[string]string {
-	host, _ := os.Hostname()
-	return map[string]string{labelHost: host, labelPID: strconv.Itoa(os.Getpid())}
-}
-
-// foreignLimit is the age at which a container of another host's tests is taken
-// for left over: nobody here can tell whether its owner lives.
-const foreignLimit = 6 * time.Hour
-
-// removeLeftovers removes the containers of tests that crashed. Those of tests
-// that run at the same time stay. It is a courtesy, so that it reports what it
-// cannot do, and goes on.
+// removeLeftovers removes the containers and networks of tests that crashed. Those
+// of tests that run at the same time stay. It is a courtesy, so that it reports what
+// it cannot do, and goes on.
 func removeLeftovers(docker *client.Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), faultLimit)
 	defer cancel()
-	all, err := docker.ContainerList(ctx, client.ContainerListOptions{
-		All: true, Filters: make(client.Filters).Add("label", labelPID),
-	})
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "servers: cannot look for containers left over: %v\n", err)
-		return
-	}
-	for _, c := range all.Items {
-		if !abandoned(c) {
-			continue
-		}
-		m := &container{docker: docker, id: c.ID}
-		if err := m.remove(ctx); err != nil {
-			fmt.Fprintf(os.Stderr, "servers: cannot remove a container left over: %v\n", err)
-		}
+	for _, err := range append(removeContainers(ctx, docker), removeNetworks(ctx, docker)...) {
+		fmt.Fprintf(os.Stderr, "servers: cannot remove what a crash has left over: %v\n", err)
 	}
 }
 
-func abandoned(c dockercontainer.Summary) bool {
-	host, err := os.Hostname()
-	if err != nil || c.Labels[labelHost] != host {
-		return time.Since(time.Unix(c.Created, 0)) > foreignLimit
+func removeContainers(ctx context.Context, docker *client.Client) (errs []error) {
+	all, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ownerLabelled()})
+	if err != nil {
+		return []error{err}
 	}
-	pid, err := strconv.Atoi(c.Labels[labelPID])
-	return err != nil || syscall.Kill(pid, 0) == syscall.ESRCH
+	for _, c := range all.Items {
+		if abandoned(c.Labels, time.Unix(c.Created, 0)) {
+			if err := (&container{docker: docker, id: c.ID}).remove(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errs
+}
+
+func removeNetworks(ctx context.Context, docker *client.Client) (errs []error) {
+	all, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: ownerLabelled()})
+	if err != nil {
+		return []error{err}
+	}
+	for _, n := range all.Items {
+		if abandoned(n.Labels, n.Created) {
+			if err := (&clusterNetwork{docker: docker, id: n.ID}).remove(ctx); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errs
 }

@@ -2,12 +2,13 @@ package servers
 
 import (
 	"context"
+	"crypto/rand"
+	"maps"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
-	dockercontainer "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -41,36 +42,55 @@ func TestCrashLeavesContainerToTheNextRun(t *testing.T) {
 	if !ok {
 		t.Fatal(said)
 	}
+	left := deadNetwork(t, docker)
 	removeLeftovers(docker)
 	if _, err := docker.ContainerInspect(context.Background(), id, client.ContainerInspectOptions{}); err == nil {
 		t.Errorf("the container of a crashed run, at %s, is still there", addr)
+	}
+	if _, err := docker.NetworkInspect(context.Background(), left, client.NetworkInspectOptions{}); err == nil {
+		t.Error("the network of a crashed run is still there")
 	}
 	if !answers(own) {
 		t.Error("the container of a run that lives was removed")
 	}
 }
 
-func TestAbandoned(t *testing.T) {
-	mine := func(change map[string]string) dockercontainer.Summary {
-		labels := ownLabels()
-		for k, v := range change {
-			labels[k] = v
-		}
-		return dockercontainer.Summary{Labels: labels, Created: time.Now().Unix()}
+// deadNetwork makes one that belongs to a process that is not there.
+func deadNetwork(t *testing.T, docker *client.Client) string {
+	t.Helper()
+	labels := ownLabels()
+	labels[labelPID] = deadPID
+	made, err := docker.NetworkCreate(t.Context(), "fencelock-left-"+strings.ToLower(rand.Text()[:12]), client.NetworkCreateOptions{Labels: labels})
+	if err != nil {
+		t.Fatal(err)
 	}
-	old := mine(map[string]string{labelHost: "elsewhere"})
-	old.Created = time.Now().Add(-2 * foreignLimit).Unix()
+	return made.ID
+}
+
+const deadPID = "99999999"
+
+func TestAbandoned(t *testing.T) {
+	mine := func(change map[string]string) map[string]string {
+		labels := ownLabels()
+		maps.Copy(labels, change)
+		return labels
+	}
+	long := time.Now().Add(-2 * foreignLimit)
 	for _, tc := range []struct {
-		name string
-		c    dockercontainer.Summary
-		want bool
+		name    string
+		labels  map[string]string
+		created time.Time
+		want    bool
 	}{
-		{"ours", mine(nil), false},
-		{"of a dead process", mine(map[string]string{labelPID: "99999999"}), true},
-		{"of another host", mine(map[string]string{labelHost: "elsewhere", labelPID: "99999999"}), false},
-		{"of another host, old", old, true},
+		{"ours", mine(nil), time.Now(), false},
+		{"ours, old", mine(nil), long, false},
+		{"of a dead process", mine(map[string]string{labelPID: deadPID}), time.Now(), true},
+		{"of another host", mine(map[string]string{labelHost: "elsewhere", labelPID: deadPID}), time.Now(), false},
+		{"of another host, old", mine(map[string]string{labelHost: "elsewhere"}), long, true},
+		{"of another namespace", mine(map[string]string{labelNamespace: "pid:[1]", labelPID: deadPID}), time.Now(), false},
+		{"of another namespace, old", mine(map[string]string{labelNamespace: "pid:[1]"}), long, true},
 	} {
-		if got := abandoned(tc.c); got != tc.want {
+		if got := abandoned(tc.labels, tc.created); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}

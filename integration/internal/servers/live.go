@@ -6,31 +6,32 @@ import (
 	"sync"
 )
 
-// live are the servers that are still to be removed.
-var live = registry{servers: map[*Server]bool{}}
+// live are the servers that are still to be removed, each with the others of its
+// cluster.
+var live = registry{clusters: map[*Cluster]bool{}}
 
 type registry struct {
-	mu      sync.Mutex
-	servers map[*Server]bool
+	mu       sync.Mutex
+	clusters map[*Cluster]bool
 }
 
-func (r *registry) add(s *Server) {
+func (r *registry) add(c *Cluster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.servers[s] = true
+	r.clusters[c] = true
 }
 
-// drop reports whether the server was there: whoever drops it removes it.
-func (r *registry) drop(s *Server) bool {
+// drop reports whether the cluster was there: whoever drops it removes it.
+func (r *registry) drop(c *Cluster) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	was := r.servers[s]
-	delete(r.servers, s)
+	was := r.clusters[c]
+	delete(r.clusters, c)
 	return was
 }
 
-func (r *registry) all() []*Server {
+func (r *registry) all() []*Cluster {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Collect(maps.Keys(r.servers))
+	return slices.Collect(maps.Keys(r.clusters))
 }

@@ -46,9 +46,9 @@ var reaperConnection = goleak.IgnoreAnyFunction("github.com/testcontainers/testc
 // removeAll removes what still runs and lets go of the engine.
 func removeAll() error {
 	var errs []error
-	for _, s := range live.all() {
-		if err := s.remove(); err != nil {
-			errs = append(errs, fmt.Errorf("remove %v: %w", s, err))
+	for _, c := range live.all() {
+		if err := c.remove(); err != nil {
+			errs = append(errs, fmt.Errorf("remove %v: %w", c, err))
 		}
 	}
 	if usedEngine.Load() {

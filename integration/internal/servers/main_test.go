@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case "crash":
 		playCrash()
 	case "start":
-		_, err := start(Redis70, options{})
+		_, err := start(Redis70, options{}, 1)
 		fmt.Println(err)
 	case "":
 		Main(m)
@@ -66,11 +66,12 @@ func playServer() {
 
 // playCrash starts a server, tells about it, and dies as if by a panic.
 func playCrash() {
-	s, err := start(Redis70, options{})
+	c, err := start(Redis70, options{}, 1)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+	s := c.members[0]
 	switch m := s.machine.(type) {
 	case *container:
 		fmt.Println(s.addr, m.id)

@@ -1,6 +1,9 @@
 package servers
 
-import "strings"
+import (
+	"maps"
+	"strings"
+)
 
 // Option changes how a server is started.
 type Option func(*options)
@@ -15,8 +18,9 @@ type options struct {
 // Dir stands, in an argument, for the directory of the server's data and files.
 const Dir = "{dir}"
 
-// Args adds arguments to the server's command line, after those it has already:
-// Args("--appendonly", "yes").
+// Args adds arguments to the server's command line, or, for ZooKeeper, lines to its
+// zoo.cfg, after those it has already: Args("--appendonly", "yes"),
+// Args("tickTime=2000"). The last one counts.
 func Args(args ...string) Option {
 	return func(o *options) { o.args = append(o.args, args...) }
 }
@@ -53,18 +57,14 @@ func collect(opts []Option) options {
 	return o
 }
 
-// commandLine is the whole of a server's arguments.
-func (o options) commandLine(k Kind, l layout, socket string) []string {
-	args := k.args(l)
-	if o.tls != nil {
-		args = append(args, o.tls.args(l.tls)...)
+// complete is how a kind of server starts, with what the test adds to it.
+func (o options) complete(k Kind, l layout) setup {
+	s := k.setup(l, o)
+	files := maps.Clone(o.files)
+	maps.Copy(files, s.files)
+	s.files = files
+	for i := range s.args {
+		s.args[i] = strings.ReplaceAll(s.args[i], Dir, l.dir)
 	}
-	if o.socket {
-		args = append(args, "--unixsocket", socket, "--unixsocketperm", "777")
-	}
-	args = append(args, o.args...)
-	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], Dir, l.dir)
-	}
-	return args
+	return s
 }

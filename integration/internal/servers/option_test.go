@@ -69,7 +69,7 @@ func TestPassword(t *testing.T) {
 // everyReal runs a test with the kinds as this machine starts them, and the oldest
 // as a process if it has the program.
 func everyReal(t *testing.T, test func(t *testing.T, k Kind)) {
-	for _, k := range Kinds() {
+	for _, k := range Redises() {
 		t.Run(k.String(), func(t *testing.T) { test(t, k) })
 	}
 	if _, err := findProgram(Redis70); err == nil {

@@ -21,15 +21,25 @@ func freePort() (int, error) {
 	return 0, errors.New("no free port")
 }
 
-// freePorts finds one for each use.
-func freePorts() (p ports, err error) {
-	if p.plain, err = freePort(); err != nil {
-		return p, err
+// freePorts finds one for each use of each of n servers, all different.
+func freePorts(n int) ([]ports, error) {
+	taken := map[int]bool{}
+	var err error
+	next := func() int {
+		for err == nil {
+			var port int
+			if port, err = freePort(); !taken[port] {
+				taken[port] = true
+				return port
+			}
+		}
+		return 0
 	}
-	for p.tls = p.plain; p.tls == p.plain && err == nil; {
-		p.tls, err = freePort()
+	all := make([]ports, n)
+	for i := range all {
+		all[i] = ports{plain: next(), tls: next(), peer: next(), election: next()}
 	}
-	return p, err
+	return all, err
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

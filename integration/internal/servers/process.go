@@ -3,7 +3,7 @@ package servers
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,54 +15,12 @@ import (
 type process struct {
 	program string
 	args    []string
+	env     []string
 	dir     string
 	watch   *watchdog
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has
-}
-
-func startProcess(k Kind, o options, program string) (*Server, error) {
-	version, err := programVersion(program)
-	if err != nil {
-		return nil, err
-	}
-	p, err := freePorts()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "fencelock-")
-	if err != nil {
-		return nil, err
-	}
-	socket := filepath.Join(dir, "server.sock")
-	m := &process{
-		program: program,
-		args:    o.commandLine(k, layout{host: "127.0.0.1", ports: p, dir: dir}, socket),
-		dir:     dir,
-	}
-	s := &Server{
-		kind: k, version: version, where: fmt.Sprintf("as a process (%s)", program),
-		addr: loopback(p.plain), certs: o.tls, machine: m,
-	}
-	if o.tls != nil {
-		s.tlsAddr = loopback(p.tls)
-	}
-	if o.socket {
-		s.socket = socket
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
-	if err = m.prepare(o.files); err == nil {
-		if err = m.start(ctx); err == nil {
-			err = s.await(ctx)
-		}
-	}
-	if err != nil {
-		_ = m.remove(ctx)
-		return nil, err
-	}
-	return s, nil
 }
 
 // prepare writes the files and sets the watchdog on the directory.
@@ -83,7 +41,7 @@ func (m *process) start(context.Context) error {
 	}
 	defer out.Close()
 	m.cmd = exec.Command(m.program, m.args...)
-	m.cmd.Dir = m.dir
+	m.cmd.Dir, m.cmd.Env = m.dir, m.env
 	m.cmd.Stdout, m.cmd.Stderr = out, out
 	// Ctrl-C in a terminal is for the tests, which end the server themselves.
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -120,7 +78,28 @@ func (m *process) end(ctx context.Context, signal syscall.Signal) error {
 func (m *process) kill(ctx context.Context) error { return m.end(ctx, syscall.SIGKILL) }
 func (m *process) stop(ctx context.Context) error { return m.end(ctx, syscall.SIGTERM) }
 
-func (m *process) pause(context.Context) error   { return m.cmd.Process.Signal(syscall.SIGSTOP) }
+// pause waits until all threads have stopped: the signal alone comes back before.
+// Should the process end instead, the wait is over as well, and which of the two
+// that wait for its end is told does not matter.
+func (m *process) pause(context.Context) error {
+	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(m.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return err
+		case !status.Stopped():
+			return errEnded
+		default:
+			return nil
+		}
+	}
+}
+
 func (m *process) unpause(context.Context) error { return m.cmd.Process.Signal(syscall.SIGCONT) }
 
 func (m *process) running(context.Context) bool {

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -18,7 +19,7 @@ func (s *Server) await(ctx context.Context) error {
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
 	for n := 1; ; n++ {
-		err := s.kind.ping(ctx, s.addr)
+		err := s.answers(ctx)
 		if err == nil {
 			return nil
 		}
@@ -34,4 +35,20 @@ func (s *Server) await(ctx context.Context) error {
 		}
 		return fmt.Errorf("%s does not answer at %s: %w\n%s", s.kind, s.addr, err, s.machine.log(context.WithoutCancel(ctx)))
 	}
+}
+
+// answers asks at the port for TLS as well, which a server may open after the
+// other.
+func (s *Server) answers(ctx context.Context) error {
+	err := s.kind.ping(ctx, s.addr)
+	if err != nil || s.certs == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := (&tls.Dialer{Config: s.certs.config()}).DialContext(ctx, "tcp", s.tlsAddr)
+	if err != nil {
+		return fmt.Errorf("TLS: %w", err)
+	}
+	return c.Close()
 }

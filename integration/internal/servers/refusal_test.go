@@ -69,6 +69,8 @@ func TestForcedWay(t *testing.T) {
 		t.Setenv("FENCELOCK_SERVERS", "process")
 		t.Setenv("PATH", "/nonexistent")
 		fails(t, func(t T) { Start(t, Valkey) }, "no way to start Valkey", "valkey-server is not on PATH")
+		fails(t, func(t T) { Start(t, Etcd) }, "no way to start etcd", "or put etcd 3.7.x on PATH, or Go", "etcd is not on PATH")
+		fails(t, func(t T) { Start(t, ZooKeeper) }, "no way to start ZooKeeper", "apt-get install default-jre-headless libzookeeper-java", "zkServer.sh is not on PATH")
 	})
 	t.Run("other", func(t *testing.T) {
 		t.Setenv("FENCELOCK_SERVERS", "podman")

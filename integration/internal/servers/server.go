@@ -31,6 +31,14 @@ type Server struct {
 	machine machine
 }
 
+func newServer(k Kind, o options, where string, p ports, m machine) *Server {
+	s := &Server{kind: k, where: where, addr: loopback(p.plain), certs: o.tls, machine: m}
+	if o.tls != nil {
+		s.tlsAddr = loopback(p.tls)
+	}
+	return s
+}
+
 // machine is where a server runs.
 type machine interface {
 	start(context.Context) error // once more, after kill or stop

@@ -13,7 +13,7 @@ import (
 // everyWay runs a test with each kind as this machine starts it, and with plain
 // processes.
 func everyWay(t *testing.T, test func(t *testing.T, k Kind)) {
-	for _, k := range Kinds() {
+	for _, k := range Redises() {
 		t.Run(k.String(), func(t *testing.T) { test(t, k) })
 		if _, err := findProgram(k); err == nil {
 			t.Run(k.String()+" as a process", func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestPause(t *testing.T) {
 }
 
 func TestDataSurvivesKill(t *testing.T) {
-	for _, k := range Kinds() {
+	for _, k := range Redises() {
 		t.Run(k.String(), func(t *testing.T) {
 			s := Start(t, k, Args("--appendonly", "yes", "--appendfsync", "always"))
 			ask(t, s, "SET kept yes", "+OK")

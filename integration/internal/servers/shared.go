@@ -14,11 +14,12 @@ func Shared(t T, k Kind) *Server {
 		t.Fatalf("servers: TestMain must call servers.Main, which removes shared servers")
 	}
 	once, _ := shared.LoadOrStore(k.name, sync.OnceValues(func() (*Server, error) {
-		s, err := start(k, options{})
-		if err == nil {
-			s.shared = true
+		c, err := start(k, options{}, 1)
+		if err != nil {
+			return nil, err
 		}
-		return s, err
+		c.members[0].shared = true
+		return c.members[0], nil
 	}))
 	s, err := once.(func() (*Server, error))()
 	if err != nil {

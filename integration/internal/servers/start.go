@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,25 +14,35 @@ import (
 // returned.
 func Start(t T, k Kind, opts ...Option) *Server {
 	t.Helper()
-	s, err := start(k, collect(opts))
+	return startFor(t, k, collect(opts), 1).members[0]
+}
+
+func startFor(t T, k Kind, o options, n int) *Cluster {
+	t.Helper()
+	c, err := start(k, o, n)
 	if err != nil {
 		t.Fatalf("servers: %v", err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the last words of %v:\n%s", s, s.machine.log(context.Background()))
+			for _, s := range c.members {
+				t.Logf("the last words of %v:\n%s", s, s.machine.log(context.Background()))
+			}
 		}
-		if err := s.remove(); err != nil {
-			t.Errorf("servers: remove %v: %v", s, err)
+		if err := c.remove(); err != nil {
+			t.Errorf("servers: remove %v: %v", c, err)
 		}
 	})
-	return s
+	return c
 }
 
 // start tries the ways there are, in the order of the README.
-func start(k Kind, o options) (*Server, error) {
+func start(k Kind, o options, n int) (*Cluster, error) {
+	if o.socket && !k.sockets {
+		return nil, fmt.Errorf("%s does not listen on a socket: leave UnixSocket out", k.product)
+	}
 	if os.Getenv(k.env("ADDR")) != "" {
-		return useGiven(k, o)
+		return useGiven(k, o, n)
 	}
 	var reasons []string
 	forced := os.Getenv("FENCELOCK_SERVERS")
@@ -43,19 +54,19 @@ func start(k Kind, o options) (*Server, error) {
 	if forced != "process" {
 		image, err := findImage(k)
 		if err == nil {
-			return retry(func() (*Server, error) { return startContainer(k, o, image) })
+			return retry(func() (*Cluster, error) { return startContainers(k, o, image, n) })
 		}
 		reasons = append(reasons, err.Error())
 	}
 	if forced != "docker" {
 		program, err := findProgram(k)
 		if err == nil {
-			return retry(func() (*Server, error) { return startProcess(k, o, program) })
+			return retry(func() (*Cluster, error) { return startProcesses(k, o, program, n) })
 		}
 		reasons = append(reasons, err.Error())
 	}
-	return nil, fmt.Errorf("no way to start %s: install Docker, or put %s on PATH (Debian: apt-get install %s), or set %s to the address of one that runs [%s]",
-		k, k.program, k.pkg, k.env("ADDR"), strings.Join(reasons, "; "))
+	return nil, fmt.Errorf("no way to start %s: install Docker, or %s, or set %s to the address of one that runs [%s]",
+		k, k.cure, k.env("ADDR"), strings.Join(reasons, "; "))
 }
 
 // starting is held, shared, by every start, so that an interrupted run can wait
@@ -63,15 +74,15 @@ func start(k Kind, o options) (*Server, error) {
 var starting sync.RWMutex
 
 // retry chooses other ports when another process was quicker to take them.
-func retry(start func() (*Server, error)) (*Server, error) {
+func retry(start func() (*Cluster, error)) (*Cluster, error) {
 	starting.RLock()
 	defer starting.RUnlock()
 	for n := 1; ; n++ {
-		s, err := start()
+		c, err := start()
 		if err == nil {
-			live.add(s)
-			announce(s)
-			return s, nil
+			live.add(c)
+			announce(c.members[0])
+			return c, nil
 		}
 		taken := strings.Contains(err.Error(), "already in use") || strings.Contains(err.Error(), "already allocated")
 		if !taken || n == 5 {
@@ -80,13 +91,23 @@ func retry(start func() (*Server, error)) (*Server, error) {
 	}
 }
 
-func (s *Server) remove() error {
-	if !live.drop(s) {
+// remove does so once; whoever comes later has nothing to do.
+func (c *Cluster) remove() error {
+	if !live.drop(c) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), faultLimit)
 	defer cancel()
-	return s.machine.remove(ctx)
+	return c.destroy(ctx)
+}
+
+// destroy removes the members first: a network in use cannot be removed.
+func (c *Cluster) destroy(ctx context.Context) error {
+	err := c.each(func(_ int, s *Server) error { return s.machine.remove(ctx) })
+	if c.network != nil {
+		err = errors.Join(err, c.network.remove(ctx))
+	}
+	return err
 }
 
 var announced sync.Map

@@ -1,0 +1,135 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	dockercontainer "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/testcontainers/testcontainers-go"
+)
+
+// Directories inside a container: Redis's image has made the first its own.
+const (
+	containerDir    = "/data"
+	containerShared = "/run/fencelock"
+)
+
+func startContainers(k Kind, o options, image string, n int) (*Cluster, error) {
+	docker, err := engine()
+	if err != nil {
+		return nil, err
+	}
+	outside, err := freePorts(n)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n)*startLimit)
+	defer cancel()
+	c := &Cluster{kind: k}
+	if n > 1 {
+		if c.network, err = newNetwork(ctx, docker); err != nil {
+			return nil, err
+		}
+	}
+	peers := make([]peer, n)
+	for i := range n {
+		peers[i] = peer{name: memberName(i), host: memberName(i), ports: k.ports}
+		if n == 1 {
+			peers[i].host = "127.0.0.1" // there is no network to know it by its name
+		}
+		c.members = append(c.members, newServer(k, o, fmt.Sprintf("in Docker (%s)", image), outside[i], &container{docker: docker}))
+	}
+	err = c.each(func(i int, s *Server) error {
+		return s.launchContainer(ctx, o, image, c.network, layout{
+			host: "0.0.0.0", ports: k.ports, public: outside[i], dir: containerDir, self: i, members: peers,
+		})
+	})
+	if err == nil {
+		err = c.await(ctx)
+	}
+	for _, s := range c.members {
+		if err == nil {
+			s.version, err = imageVersion(ctx, docker, image, s.machine.(*container).id, k)
+		}
+	}
+	if err != nil {
+		_ = c.destroy(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return c, nil
+}
+
+// launchContainer does not wait until the server answers: one alone of a cluster
+// never would.
+func (s *Server) launchContainer(ctx context.Context, o options, image string, n *clusterNetwork, l layout) (err error) {
+	m := s.machine.(*container)
+	if o.socket {
+		if m.shared, err = sharedDir(); err != nil {
+			return err
+		}
+		s.socket, l.socket = filepath.Join(m.shared, "server.sock"), containerShared+"/server.sock"
+	}
+	with := o.complete(s.kind, l)
+	with.args = append([]string{s.kind.program}, with.args...)
+	publish := map[int]int{l.plain: l.public.plain}
+	if o.tls != nil {
+		publish[l.tls] = l.public.tls
+	}
+	return m.create(ctx, image, with, publish, n, l.me().name)
+}
+
+// sharedDir is open to all, since the server in the container is another user.
+func sharedDir() (string, error) {
+	dir, err := os.MkdirTemp("", "fencelock-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o777)
+}
+
+// create starts a new container with ports published on the loopback interface. In
+// a network, if there is one, it goes by the name.
+func (m *container) create(ctx context.Context, image string, with setup, publish map[int]int, n *clusterNetwork, name string) error {
+	opts := []testcontainers.ContainerCustomizer{
+		testcontainers.WithCmd(with.args...),
+		testcontainers.WithEnv(with.env),
+		testcontainers.WithLabels(ownLabels()),
+	}
+	bindings := network.PortMap{}
+	for inside, outside := range publish {
+		port := network.MustParsePort(strconv.Itoa(inside) + "/tcp")
+		bindings[port] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(outside)}}
+		opts = append(opts, testcontainers.WithExposedPorts(port.String()))
+	}
+	for name, content := range with.files {
+		opts = append(opts, testcontainers.WithFiles(testcontainers.ContainerFile{
+			Reader: bytes.NewReader(content), ContainerFilePath: containerDir + "/" + name, FileMode: 0o644,
+		}))
+	}
+	if n != nil {
+		opts = append(opts, testcontainers.WithEndpointSettingsModifier(func(all map[string]*network.EndpointSettings) {
+			all[n.name] = &network.EndpointSettings{Aliases: []string{name}}
+		}))
+	}
+	opts = append(opts, testcontainers.WithHostConfigModifier(func(h *dockercontainer.HostConfig) {
+		h.PortBindings = bindings
+		if n != nil {
+			h.NetworkMode = dockercontainer.NetworkMode(n.name)
+		}
+		if m.shared != "" {
+			h.Binds = append(h.Binds, m.shared+":"+containerShared)
+		}
+	}))
+	c, err := testcontainers.Run(ctx, image, opts...)
+	if c != nil {
+		m.id = c.GetContainerID()
+	}
+	return err
+}
