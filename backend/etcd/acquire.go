@@ -116,10 +116,13 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 	if alone { // true of all claims only if there are none
 		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
 	}
-	return b.client.Txn(ctx).If(conditions...).Then(
-		clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-		clientv3.OpPut(name, c.value, clientv3.WithLease(s.id)),
-	).Commit()
+	return b.batch.commit(ctx, &part{
+		key: c.key, conditions: conditions, timeout: requestTimeout(s.ttl),
+		then: []clientv3.Op{
+			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
+			clientv3.OpPut(name, c.value, clientv3.WithLease(s.id)),
+		},
+	})
 }
 
 // askWhy finds out why nothing was made: there is our claim, made by an earlier

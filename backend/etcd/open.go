@@ -96,6 +96,7 @@ type backend struct {
 	ownsClient bool // it came from Open
 	namespace  string
 	info       driver.Info
+	batch      batch
 
 	mu       sync.Mutex
 	sessions map[time.Duration]*opening // by TTL class
@@ -139,6 +140,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 		names:    make(map[string]*claim),
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
+	b.batch = batch{client: client, closing: b.closing}
 	return b, nil
 }
 
@@ -153,6 +155,7 @@ func (b *backend) Close() error {
 		b.beginStop()
 		b.mu.Unlock()
 		b.running.Wait()
+		b.batch.wait()
 		b.endIdleSessions()
 		if b.ownsClient {
 			b.closeErr = b.client.Close()

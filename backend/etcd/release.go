@@ -71,10 +71,11 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 	if unsure {
 		return b.deleteUnsure(ctx, bounded, c, s, name)
 	}
-	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.CreateRevision(name), "=", revision)).
-		Then(clientv3.OpDelete(name)).
-		Commit()
+	answer, err := b.batch.commit(bounded, &part{
+		key: c.key, timeout: requestTimeout(s.ttl),
+		conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(name), "=", revision)},
+		then:       []clientv3.Op{clientv3.OpDelete(name)},
+	})
 	if err != nil {
 		return b.requestFault(ctx, err)
 	}
