@@ -2,10 +2,12 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -13,8 +15,8 @@ const (
 	// flights is how many transactions of a client are under way before further ones
 	// wait, and then go together: so many that a few callers never wait for each other.
 	flights = 4
-	// togetherMost is the most that go together. A server allows 128 operations in a
-	// transaction by default.
+	// togetherMost is the most that go together; fewer where a server allows fewer than
+	// the usual 128 operations in a transaction.
 	togetherMost = 64
 )
 
@@ -31,6 +33,7 @@ type batch struct {
 
 	mu      sync.Mutex
 	flying  int
+	most    int // that the server takes together
 	waiting []*part
 	running sync.WaitGroup
 }
@@ -109,7 +112,7 @@ func (q *batch) take() (parts []*part) {
 	locks := make(map[string]bool)
 	var rest []*part
 	for i, p := range q.waiting {
-		if len(parts) == togetherMost {
+		if len(parts) == q.most {
 			rest = append(rest, q.waiting[i:]...)
 			break
 		}
@@ -150,6 +153,11 @@ func (q *batch) sendTogether(parts []*part) error {
 	ctx, cancel := context.WithTimeout(q.closing, timeout)
 	defer cancel()
 	answer, err := q.client.Txn(ctx).Then(ops...).Commit()
+	if errors.Is(err, rpctypes.ErrTooManyOps) {
+		q.mu.Lock()
+		q.most = max(len(parts)/2, 1)
+		q.mu.Unlock()
+	}
 	if lasting(err) || leaseGone(err) {
 		return err
 	}

@@ -140,7 +140,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 		names:    make(map[string]*claim),
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
-	b.batch = batch{client: client, closing: b.closing}
+	b.batch = batch{client: client, closing: b.closing, most: togetherMost}
 	return b, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/fencelock/fencelock"
 )
@@ -66,6 +67,10 @@ func parseURL(u *url.URL) (clientv3.Config, Options, error) {
 	if u.Scheme == "etcds" {
 		if conf.TLS, err = tlsConfig(q); err != nil {
 			return conf, Options{}, err
+		}
+		if name := q.Get("server_name"); name != "" {
+			// The client puts each host's own name into the TLS configuration.
+			conf.DialOptions = append(conf.DialOptions, grpc.WithAuthority(name))
 		}
 	}
 	if conf.Endpoints, err = endpoints(u); err != nil {

@@ -1,0 +1,84 @@
+package etcd_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// TestCrowd has many callers of one client lock at once, so that their transactions
+// go together, with others that give up, and a server that refuses what is large: all
+// get their locks, tokens rise, and nothing is left.
+func TestCrowd(t *testing.T) {
+	for name, opts := range map[string][]servers.Option{
+		"as usual":                nil,
+		"few operations together": {servers.Args("--max-txn-ops=6")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := servers.Start(t, servers.Etcd, opts...)
+			ns := namespace()
+			b := dial(t, s.Addr(), ns)
+			var crowd sync.WaitGroup
+			for i := range 150 {
+				key := fmt.Sprintf("key %d", i%120) // some meet
+				crowd.Go(func() {
+					var last driver.Grant
+					for n := range 8 {
+						ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+						if n%4 == 3 { // gives up
+							cancel()
+							ctx, cancel = context.WithTimeout(t.Context(), time.Duration(i%7)*time.Millisecond)
+						}
+						req := driver.Request{Key: key, Owner: fmt.Sprintf("%d-%d", i, n), TTL: 15 * time.Second, Wait: true}
+						g, err := b.Acquire(ctx, req)
+						switch {
+						case err != nil && n%4 != 3:
+							t.Errorf("%s: %v", key, err)
+						case err == nil && g.Token <= last.Token:
+							t.Errorf("%s: token %v after %v", key, g.Token, last.Token)
+						case err == nil:
+							last = g
+						}
+						cancel()
+						_ = b.Release(t.Context(), driver.Grant{Key: key, Owner: req.Owner})
+					}
+				})
+			}
+			crowd.Wait()
+			expectNothingLeft(t, raw(t, s.Addr()), ns)
+		})
+	}
+}
+
+// TestCrowdLosesAReply cuts the connection under a crowd again and again: whoever got
+// no answer asks again, and nobody gets a lock that another has.
+func TestCrowdLosesReplies(t *testing.T) {
+	s := servers.Start(t, servers.Etcd)
+	ns := namespace()
+	p := through(t, s.Addr())
+	c := open(t, p.Addr(), ns, 15*time.Second)
+	for n := 1; n <= 5; n++ {
+		p.LoseReplyTo(proxy.Method("/etcdserverpb.KV/Txn"), 20*n)
+	}
+	var crowd sync.WaitGroup
+	for i := range 100 {
+		crowd.Go(func() {
+			for range 5 {
+				l, err := c.Lock(t.Context(), fmt.Sprint(i%90))
+				if err != nil {
+					t.Errorf("Lock: %v", err)
+					return
+				}
+				_ = l.Unlock(t.Context()) // may not be told how it ended
+			}
+		})
+	}
+	crowd.Wait()
+	expectNothingLeft(t, raw(t, s.Addr()), ns)
+}
