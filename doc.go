@@ -56,6 +56,9 @@
 //     as one copy.
 //   - backend/redis is one Redis or Valkey server: fast, fair, waiters are woken by
 //     the server. It keeps exclusion while the server keeps its data.
+//   - backend/etcd and backend/zookeeper keep it through the death of servers and
+//     through partitions, while a majority lives. A lock costs a write that the
+//     majority has on disk.
 //
 // [Options.Require] makes Open fail on a backend that promises less than the program
 // needs, and [Options.Features] on one that lacks a feature. The package comment of
