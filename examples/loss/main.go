@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	_ "github.com/fencelock/fencelock/backend/etcd"
 	_ "github.com/fencelock/fencelock/backend/mem"
 	_ "github.com/fencelock/fencelock/backend/redis"
+	_ "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
 const key = "reports/2026-11"
@@ -37,21 +39,23 @@ func run(ctx context.Context, url string, out io.Writer) error {
 	}
 	defer locker.Close()
 
-	err = fencelock.Do(ctx, locker, key, func(ctx context.Context, lease *fencelock.Lease) error {
+	err = fencelock.Do(ctx, locker, key, func(work context.Context, _ *fencelock.Lease) error {
 		status, err := locker.Inspect(ctx, key)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "%s has the lock\n", status.Meta)
-		if err := locker.Evict(ctx, key); err != nil { // as an operator would
+		// As an operator would: not under the lease's context, which may end before the
+		// answer to this arrives.
+		if err := locker.Evict(ctx, key); err != nil {
 			return err
 		}
 		for {
 			select {
 			case <-time.After(20 * time.Millisecond): // a page is written
-			case <-ctx.Done():
-				fmt.Fprintln(out, "the work stops:", context.Cause(ctx))
-				return context.Cause(ctx)
+			case <-work.Done():
+				fmt.Fprintln(out, "the work stops:", context.Cause(work))
+				return context.Cause(work)
 			}
 		}
 	})

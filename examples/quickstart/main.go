@@ -10,6 +10,8 @@
 //
 //	go run ./examples/quickstart
 //	FENCELOCK_URL=redis://localhost:6379 go run ./examples/quickstart
+//	FENCELOCK_URL=etcd://localhost:2379 go run ./examples/quickstart
+//	FENCELOCK_URL=zookeeper://localhost:2181 go run ./examples/quickstart
 //
 // It exits with 0 only if the late write was refused, no payment was lost, and no
 // two leases were valid at the same time.
@@ -27,14 +29,16 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
-	_ "github.com/fencelock/fencelock/backend/mem"   // mem://
-	_ "github.com/fencelock/fencelock/backend/redis" // redis://, rediss://, unix://
+	_ "github.com/fencelock/fencelock/backend/etcd"      // etcd://, etcds://
+	_ "github.com/fencelock/fencelock/backend/mem"       // mem://
+	_ "github.com/fencelock/fencelock/backend/redis"     // redis://, rediss://, unix://
+	_ "github.com/fencelock/fencelock/backend/zookeeper" // zookeeper://, zookeepers://
 	"github.com/fencelock/fencelock/fencing"
 )
 
 const (
 	key      = "accounts/7"
-	ttl      = time.Second            // short, so that the wait for a dead holder is
+	ttl      = time.Second            // short, so that the wait for a dead holder is; a server may grant more
 	thinking = 150 * time.Millisecond // between reading and writing
 	opening  = 100                    // balance
 	payment  = 10
@@ -53,30 +57,35 @@ func main() {
 }
 
 func run(ctx context.Context, url string, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // it takes about two
+	door, err := closeDoor(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer door.client.Close()
+	s := &scene{account: &account{balance: opening}, diary: newDiary(out), patience: 20*time.Second + 10*door.life}
+	s.title(door.client.Info(), door.life)
+	ctx, cancel := context.WithTimeout(ctx, s.patience) // it takes about two lives of a lease
 	defer cancel()
-	s := &scene{account: &account{balance: opening}, diary: newDiary(out)}
 
+	workers := make([]*worker, len(names))
+	for i, name := range names {
+		if workers[i], err = s.worker(ctx, name, url); err != nil {
+			return err
+		}
+		defer workers[i].client.Close()
+	}
 	var (
 		working sync.WaitGroup
 		failed  = make([]error, len(names))
 	)
-	for i, name := range names {
-		w, err := s.worker(ctx, name, url)
-		if err != nil {
-			return err
-		}
-		defer w.client.Close()
-		if i == 0 {
-			s.title(w.client.Info())
-		}
-		working.Go(func() {
-			time.Sleep(time.Duration(i) * thinking / 3) // they get in line in this order
-			failed[i] = w.pay(ctx)
-		})
+	for i, w := range workers {
+		working.Go(func() { failed[i] = w.pay(ctx) })
+		err = errors.Join(err, door.awaitLine(ctx, i+1))
 	}
+	s.began = time.Now()
+	err = errors.Join(err, door.open(ctx))
 	working.Wait()
-	if err := errors.Join(failed...); err != nil {
+	if err := errors.Join(append(failed, err)...); err != nil {
 		return err
 	}
 	return s.verdict()
@@ -132,7 +141,7 @@ func (w *worker) payUnderLock(ctx context.Context, lease *fencelock.Lease) error
 	w.say(w.name, "has the lock, token %v, and reads a balance of %d", lease.Token(), balance)
 
 	if w.process != nil && !w.process.wasSuspended {
-		w.say(w.name, "IS SUSPENDED: it does nothing, and nothing leaves its process")
+		w.say(w.name, "IS SUSPENDED: it does nothing, and renews nothing")
 		w.suspend(lease)
 		w.say(w.name, "WAKES UP, believes that it has the lock, and writes %d", balance+payment)
 	} else {
@@ -157,10 +166,12 @@ func (w *worker) payUnderLock(ctx context.Context, lease *fencelock.Lease) error
 }
 
 // suspend stops the worker's process until another has written, and a little
-// longer. The worker looks neither at its context nor at its lease: it cannot.
+// longer. How long that takes is the server's business: it lets the next one in when
+// the lease has ended. The worker looks neither at its context nor at its lease: it
+// cannot.
 func (w *worker) suspend(lease *fencelock.Lease) {
 	resume := w.process.suspend()
-	for began := time.Now(); w.account.lastToken() <= lease.Token() && time.Since(began) < 10*ttl; {
+	for began := time.Now(); w.account.lastToken() <= lease.Token() && time.Since(began) < w.patience/2; {
 		time.Sleep(10 * time.Millisecond)
 	}
 	time.Sleep(thinking / 2)

@@ -17,6 +17,7 @@ type scene struct {
 	account  *account
 	referee  referee
 	refusals atomic.Int32
+	patience time.Duration // longer than all of it takes
 	*diary
 }
 
@@ -73,13 +74,13 @@ type diary struct {
 
 func newDiary(out io.Writer) *diary { return &diary{out: out} }
 
-func (d *diary) title(info driver.Info) {
-	d.line("four workers, one account, one lock on %q (guarantee: %v; features: %v; TTL %v)", info.Name, info.Guarantee, info.Features, ttl)
+func (d *diary) title(info driver.Info, life time.Duration) {
+	d.line("four workers, one account, one lock on %q (guarantee: %v; features: %v)", info.Name, info.Guarantee, info.Features)
+	d.line("a lease that is not renewed ends after %v", life.Round(100*time.Millisecond))
 	for _, w := range info.Warnings {
 		d.line("note: %s", w)
 	}
 	d.line("")
-	d.began = time.Now()
 }
 
 func (d *diary) say(who, format string, args ...any) {

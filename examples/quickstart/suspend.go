@@ -7,8 +7,10 @@ import (
 	"sync"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/etcd"
 	"github.com/fencelock/fencelock/backend/mem"
 	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -17,7 +19,8 @@ import (
 // workers of this example share one real process, so that it needs no server; what
 // a suspension means for a lock is that renewals stop and that the holder does not
 // notice. That is what is done here: renewals are held up, and the worker sleeps
-// without looking at its lease.
+// without looking at its lease. A grant that is not renewed ends with its TTL on all
+// backends, also on those that keep one session for many grants.
 type process struct {
 	driver.Backend
 	wasSuspended bool // only the worker uses it
@@ -27,7 +30,10 @@ type process struct {
 }
 
 var openers = map[string]fencelock.Opener{
-	"mem": mem.Open, "redis": redis.Open, "rediss": redis.Open, "unix": redis.Open,
+	"mem":   mem.Open,
+	"redis": redis.Open, "rediss": redis.Open, "unix": redis.Open,
+	"etcd": etcd.Open, "etcds": etcd.Open,
+	"zookeeper": zookeeper.Open, "zookeepers": zookeeper.Open,
 }
 
 // open is fencelock.Open with the process in between.

@@ -19,8 +19,10 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	_ "github.com/fencelock/fencelock/backend/etcd"
 	_ "github.com/fencelock/fencelock/backend/mem"
 	_ "github.com/fencelock/fencelock/backend/redis"
+	_ "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
 func main() {

@@ -1,0 +1,128 @@
+package process_test
+
+import (
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/hex"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// target is what is tested against.
+type target struct {
+	name    string
+	scheme  string
+	kind    servers.Kind
+	members int
+
+	// freed is how long after the last sign of life of a dead holder, or of a dead
+	// waiter whose turn it is, the lock goes to the next, at most.
+	freed func(ttl time.Duration) time.Duration
+
+	session  proxy.Protocol
+	releases func(request []byte) bool // matches what Unlock sends
+}
+
+var targets = []target{
+	{"redis", "redis", servers.Redis, 1, redisFrees, proxy.RESP, redisReleases},
+	{"etcd", "etcd", servers.Etcd, 1, etcdFrees, proxy.GRPC, etcdReleases},
+	{"etcd of three", "etcd", servers.Etcd, 3, etcdFrees, proxy.GRPC, etcdReleases},
+	{"zookeeper", "zookeeper", servers.ZooKeeper, 1, zooKeeperFrees, proxy.ZooKeeper, zooKeeperReleases},
+	{"zookeeper of three", "zookeeper", servers.ZooKeeper, 3, zooKeeperFrees, proxy.ZooKeeper, zooKeeperReleases},
+}
+
+// redisFrees: the waiter knows when the lease of the holder ends, and asks then.
+func redisFrees(ttl time.Duration) time.Duration { return ttl }
+
+// etcdFrees: leases are whole seconds, and it looks for those that have ended twice a
+// second, and has its members agree.
+func etcdFrees(ttl time.Duration) time.Duration { return wholeSeconds(ttl) + 1500*time.Millisecond }
+
+// zooKeeperFrees: a session is a second longer than its leases, and ends on a tick, of
+// 200 ms here.
+func zooKeeperFrees(ttl time.Duration) time.Duration {
+	return wholeSeconds(ttl) + time.Second + 2*200*time.Millisecond
+}
+
+func wholeSeconds(d time.Duration) time.Duration {
+	return (d + time.Second - 1).Truncate(time.Second)
+}
+
+var releaseScript = func() string {
+	var source []string
+	for _, name := range []string{"release_fast", "lib", "release"} {
+		lua, err := os.ReadFile("../../backend/redis/lua/" + name + ".lua")
+		if err != nil {
+			panic(err)
+		}
+		source = append(source, string(lua))
+	}
+	sum := sha1.Sum([]byte(strings.Join(source, "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+func redisReleases(request []byte) bool { return proxy.Command("evalsha", releaseScript())(request) }
+
+// etcdReleases matches a transaction that deletes.
+func etcdReleases(request []byte) bool {
+	var txn pb.TxnRequest
+	if proxy.MethodOf(request) != "/etcdserverpb.KV/Txn" || proto.Unmarshal(proxy.Payload(request), &txn) != nil {
+		return false
+	}
+	for _, op := range txn.Success {
+		if op.GetRequestDeleteRange() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// zooKeeperReleases matches the deletion of a claim's node, by itself or with more.
+func zooKeeperReleases(request []byte) bool {
+	switch proxy.ZKOpOf(request) {
+	case "delete", "multi":
+		return strings.Contains(proxy.ZKPath(request), "/"+key+"/")
+	}
+	return false
+}
+
+// cluster is a target that runs.
+type cluster struct {
+	target
+	addrs []string
+}
+
+// run starts the servers.
+func (g target) run(t *testing.T, opts ...servers.Option) *cluster {
+	t.Helper()
+	if g.members == 1 {
+		return &cluster{g, []string{servers.Start(t, g.kind, opts...).Addr()}}
+	}
+	return &cluster{g, servers.StartCluster(t, g.kind, g.members, opts...).Addrs()}
+}
+
+// url names the servers and a namespace, as the user of a program does.
+func (c *cluster) url(addrs []string, ns string) string {
+	return c.scheme + "://" + strings.Join(addrs, ",") + "?namespace=" + ns
+}
+
+// through puts a proxy in front of each member.
+func (c *cluster) through(t *testing.T) (proxies []*proxy.Proxy, addrs []string) {
+	t.Helper()
+	for _, addr := range c.addrs {
+		p := proxy.Start(t, addr, c.session)
+		proxies, addrs = append(proxies, p), append(addrs, p.Addr())
+	}
+	return proxies, addrs
+}
+
+// namespace is one that no other test uses.
+func namespace() string { return "test-" + strings.ToLower(rand.Text()[:12]) }
