@@ -69,7 +69,9 @@ func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexe
 			case err != nil:
 				out[i].Err = err
 			case !there[n]:
-				b.forget(claims[i])
+				if lost := b.forget(claims[i]); lost != nil {
+					lost(errGone) // who watches for a loss need not wait for this answer
+				}
 				out[i].Err = driver.ErrNotHeld
 			case !b.extend(claims[i], start.Add(s.ttl)):
 				out[i].Err = fmt.Errorf("%w: etcd: the claim is about to be deleted", driver.ErrUnavailable)

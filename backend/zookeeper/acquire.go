@@ -1,0 +1,193 @@
+package zookeeper
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Acquire makes a node for the owner, unless it has one; whose node is the first
+// under the key's has the lock. Who comes later watches the node right before its own,
+// and nothing else, so that the end of one grant wakes one waiter.
+//
+// Cancellation against success: the node belongs to the claim, not to this call. If ctx
+// ends first, the claim stays as it is, and Release, or the keeper after a TTL, removes
+// what is there, also a node that is created later. If the grant was first under the
+// lock (see hold), it is returned, whatever ctx says by then.
+func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	if ctx.Err() != nil {
+		return driver.Grant{}, context.Cause(ctx)
+	}
+	c, err := b.enter(ctx, req)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	defer b.leave(c)
+	g, err := b.acquire(ctx, c, req.Wait)
+	if err != nil {
+		// A claim that ended while we were busy with it has not failed by chance.
+		if fate := b.fate(c); fate != nil && !errors.Is(err, driver.ErrHeld) && ctx.Err() == nil {
+			err = fate
+		}
+		return driver.Grant{}, fault(ctx, err)
+	}
+	return g, nil
+}
+
+func (b *backend) acquire(ctx context.Context, c *claim, wait bool) (driver.Grant, error) {
+	if !wait && b.untouched(c) {
+		if busy, err := b.busy(ctx, c); err != nil || busy {
+			return driver.Grant{}, heldOr(err)
+		}
+	}
+	seen, err := b.place(ctx, c)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	for {
+		var l line
+		if seen != nil {
+			l, seen = *seen, nil
+		} else {
+			l, err = b.look(ctx, c)
+		}
+		switch {
+		case err != nil:
+			return driver.Grant{}, err
+		case l.ahead.text == "":
+			return b.hold(ctx, c, l.behind)
+		case !wait:
+			return driver.Grant{}, heldOr(b.giveUp(ctx, c))
+		}
+		first, behind, err := b.waitBehind(ctx, c, l)
+		switch {
+		case err != nil:
+			return driver.Grant{}, err
+		case first:
+			return b.hold(ctx, c, behind)
+		}
+	}
+}
+
+func heldOr(err error) error {
+	if err != nil {
+		return err
+	}
+	return &driver.HeldError{}
+}
+
+// busy reports whether the key is held or waited for, before anything is written. A
+// server that lags may still show what is gone, so a yes is asked for again behind
+// what was committed until now. A no needs no such care: the list that is looked at
+// after the create decides.
+func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
+	for fresh := false; ; fresh = true {
+		children, err := ask(ctx, c.session, requestTimeout(c.ttl), func() ([]string, error) { return list(c.session.conn, c.parent) })
+		if _, n := first(children); err != nil || n == 0 || fresh {
+			return n > 0, err
+		}
+		if err := b.catchUp(ctx, c.session, requestTimeout(c.ttl)); err != nil {
+			return false, err
+		}
+	}
+}
+
+// look finds the claim in its queue, and proves that its node is there and of this
+// session.
+//
+// Is a look at a server that lags good enough? The list has our own node in it, so it is
+// at least as new as our create, and has every claim that came before, since the server
+// numbers them in the order of their creation, unless it is gone for good. What it may
+// miss is later: claims behind us, and deletions before us. So who is the first in it is
+// the first; who is not may wait for a node that is gone, and then finds it gone when it
+// watches it. The list and the node's own state are asked for at the same time, and each
+// of the two answers is true by itself, whichever is older.
+func (b *backend) look(ctx context.Context, c *claim) (line, error) {
+	node := c.node // it does not change once place has returned
+	l, err := ask(ctx, c.session, requestTimeout(c.ttl), func() (line, error) { return b.lookNow(c, node) })
+	return l, b.orphaned(c, err)
+}
+
+func (b *backend) lookNow(c *claim, node string) (line, error) {
+	proof := b.start(func() error { return b.verify(c, c.parent+"/"+node) })
+	children, err := list(c.session.conn, c.parent)
+	<-proof.done
+	l := lineUp(children, node)
+	switch {
+	case err != nil:
+		return line{}, err
+	case proof.err != nil:
+		return line{}, proof.err
+	case !l.there:
+		return line{}, zk.ErrNoNode
+	}
+	return l, nil
+}
+
+// verify proves that the claim's node is there and of this session, and learns its
+// token. A node of another session with our name goes when that session goes, so it
+// is nothing to rely on (CURATOR-498).
+func (b *backend) verify(c *claim, path string) error {
+	st, err := stat(c.session.conn, path)
+	if err != nil {
+		return err
+	}
+	if st.EphemeralOwner != c.session.id {
+		return zk.ErrNoNode
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.czxid = st.Czxid
+	return nil
+}
+
+// orphaned takes in that a claim's node is gone.
+func (b *backend) orphaned(c *claim, err error) error {
+	if err == zk.ErrNoNode {
+		b.lose(c, errNodeGone)
+		return errNoPlace
+	}
+	return err
+}
+
+// hold grants the lock to a claim that is the first of its queue, and stays so: all
+// before it are gone for good. The lease begins when the session was last confirmed:
+// with the create of the node, for a lock that was free.
+func (b *backend) hold(ctx context.Context, c *claim, behind bool) (driver.Grant, error) {
+	s := c.session
+	b.mu.Lock()
+	stale := time.Since(s.confirmed) > c.lease()/3
+	b.mu.Unlock()
+	if stale {
+		// We waited for long, and the keeper could not confirm. The lease would be
+		// short, or over.
+		if err := s.barrier(ctx, requestTimeout(c.ttl)); err != nil {
+			return driver.Grant{}, err
+		}
+	}
+	if !s.alive() {
+		return driver.Grant{}, errExpired
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// Whatever ended the claim until now was first: Release, the death of the session,
+	// Close, an eviction, the keeper. What comes after this finds a grant.
+	switch {
+	case b.closed:
+		return driver.Grant{}, errClosed
+	case c.phase >= leaving:
+		return driver.Grant{}, b.fateLocked(c)
+	}
+	c.behind = c.behind || behind
+	c.start = s.confirmed // it never goes back
+	if c.phase != held {
+		s.moveLocked(c, held)
+		c.granted = true
+		s.scheduleLocked(c, earlier(time.Now().Add(settled), c.ends()))
+	}
+	return c.grantLocked(), nil
+}

@@ -1,0 +1,285 @@
+package zookeeper
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+func request(owner string, wait bool) driver.Request {
+	return driver.Request{Key: "k", Owner: owner, TTL: 10 * time.Second, Wait: wait}
+}
+
+func acquire(t *testing.T, b *backend, owner string) driver.Grant {
+	t.Helper()
+	g, err := b.Acquire(soon(t), request(owner, true))
+	if err != nil {
+		t.Fatalf("Acquire for %s: %v", owner, err)
+	}
+	return g
+}
+
+func release(t *testing.T, b *backend, g driver.Grant) {
+	t.Helper()
+	if err := b.Release(soon(t), g); err != nil {
+		t.Errorf("Release of %s: %v", g.Owner, err)
+	}
+}
+
+// queue starts a waiter, and returns when it stands in the queue.
+func queue(t *testing.T, b *backend, owner string, place int) <-chan driver.Grant {
+	t.Helper()
+	granted := make(chan driver.Grant, 1)
+	go func() {
+		if g, err := b.Acquire(soon(t), request(owner, true)); err == nil {
+			granted <- g
+		}
+	}()
+	eventually(t, owner+" waits", func() bool {
+		st, err := b.Inspect(soon(t), "k")
+		return err == nil && st.Waiters == place
+	})
+	return granted
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		<-tick.C
+	}
+}
+
+func get(t *testing.T, c <-chan driver.Grant) driver.Grant {
+	t.Helper()
+	select {
+	case g := <-c:
+		return g
+	case <-soon(t).Done():
+		t.Fatal("a waiter was not granted the lock")
+		return driver.Grant{}
+	}
+}
+
+// TestQueueOverTheWrap: claims whose numbers go over the end of 31 bits are granted in
+// the order in which they came.
+func TestQueueOverTheWrap(t *testing.T) {
+	f := newFake()
+	f.from = math.MaxInt32 - 1
+	b := on(t, f)
+	g := acquire(t, b, "a")
+	var waiters []<-chan driver.Grant
+	for i, owner := range []string{"b", "c", "d", "e"} {
+		waiters = append(waiters, queue(t, b, owner, i+1))
+	}
+	if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != "a" {
+		t.Errorf("Inspect = %+v, %v; want the holder a", st, err)
+	}
+	for i, w := range waiters {
+		for _, later := range waiters[i:] {
+			if len(later) > 0 {
+				t.Fatalf("two hold the lock: %s and %s", g.Owner, (<-later).Owner)
+			}
+		}
+		release(t, b, g)
+		next := get(t, w)
+		if next.Token <= g.Token {
+			t.Errorf("token %v was granted after %v", next.Token, g.Token)
+		}
+		g = next
+	}
+	release(t, b, g)
+}
+
+// TestWithoutContainers: on an old server a lock leaves no node behind either.
+func TestWithoutContainers(t *testing.T) {
+	f := newFake()
+	f.containers = false
+	b := on(t, f)
+	for range 3 {
+		g := acquire(t, b, "a")
+		w := queue(t, b, "b", 1)
+		release(t, b, g)
+		release(t, b, get(t, w))
+		if left := f.under("/ns"); len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+		b.mu.Lock()
+		b.released = released{} // the names come again, which they do not elsewhere
+		b.mu.Unlock()
+	}
+	if n := f.calls["createContainer"]; n != 1 {
+		t.Errorf("the server was asked for a container %d times", n)
+	}
+}
+
+// TestHandOffByFloor: who gets the lock from its predecessor does not list the queue.
+func TestHandOffByFloor(t *testing.T) {
+	f := newFake()
+	b := on(t, f)
+	g := acquire(t, b, "a")
+	var waiters []<-chan driver.Grant
+	for i := range fewAhead + 3 {
+		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+	}
+	for i, w := range waiters {
+		before := f.count("children")
+		release(t, b, g)
+		g = get(t, w)
+		if listed, few := f.count("children") > before, i < fewAhead; listed != few {
+			t.Errorf("waiter %d lists the queue: %v, want %v", i, listed, few)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if floor, want := string(f.nodes["/ns/k"].data), fmt.Sprintf("w%d#%010d", fewAhead+1, fewAhead+2); floor != want {
+		t.Errorf("the floor is %q, want %q", floor, want)
+	}
+}
+
+// TestFloorOfAnother: a predecessor that gives up makes nobody the first, whatever an
+// old floor says.
+func TestFloorOfAnother(t *testing.T) {
+	f := newFake()
+	b := on(t, f)
+	g := acquire(t, b, "a")
+	var waiters []<-chan driver.Grant
+	for i := range fewAhead + 3 {
+		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+	}
+	for _, w := range waiters[:2] { // the second release writes a floor
+		release(t, b, g)
+		g = get(t, w)
+	}
+	last := len(waiters) - 1
+	lists := f.count("children")
+	leaver := "w" + strconv.Itoa(last-1)
+	if err := b.Release(soon(t), driver.Grant{Key: "k", Owner: leaver}); !errors.Is(err, driver.ErrNotHeld) {
+		t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
+	}
+	eventually(t, "the last has listed the queue", func() bool { return f.count("children") > lists || len(waiters[last]) > 0 })
+	for i, w := range waiters[2:] {
+		if len(w) > 0 {
+			t.Fatalf("waiter %d holds the lock beside %s", i+2, g.Owner)
+		}
+	}
+	release(t, b, g)
+}
+
+// TestLostAnswers: each request may be carried out without an answer, at any time,
+// and nothing is left of the attempt that was told so.
+func TestLostAnswers(t *testing.T) {
+	for _, op := range []string{"create", "createContainer", "children", "exists", "watch", "get", "multi", "sync", "delete"} {
+		for n := 1; n <= 3; n++ {
+			f := newFake()
+			b := on(t, f)
+			f.mu.Lock()
+			f.unanswered[op] = n
+			f.mu.Unlock()
+			req := request("a", true)
+			var g driver.Grant
+			eventually(t, "the lock is granted", func() (ok bool) {
+				var err error
+				g, err = b.Acquire(soon(t), req)
+				req.Retry = true
+				if err != nil && !errors.Is(err, driver.ErrUnavailable) {
+					t.Fatalf("%d × %s: Acquire = %v", n, op, err)
+				}
+				return err == nil
+			})
+			release(t, b, g)
+			f.mu.Lock()
+			f.unanswered[op] = 0
+			if left := f.children("/ns/k"); len(left) > 0 {
+				t.Errorf("%d × %s: left behind: %q", n, op, left)
+			}
+			f.mu.Unlock()
+			_ = b.Close()
+		}
+	}
+}
+
+// TestNodeOfAnotherSession: a node with our name that is not of our session is not
+// ours: it goes when that session does.
+func TestNodeOfAnotherSession(t *testing.T) {
+	f := newFake()
+	b := on(t, f)
+	f.mu.Lock()
+	f.session++
+	f.unanswered["create"] = 0
+	if _, err := f.create("/ns/k", nil, zk.FlagContainer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.create("/ns/k/a#", nil, zk.FlagEphemeralSequential); err != nil {
+		t.Fatal(err)
+	}
+	f.session--
+	f.unanswered["create"] = 1
+	f.mu.Unlock()
+	req := request("a", true)
+	if _, err := b.Acquire(soon(t), req); !errors.Is(err, driver.ErrUnavailable) {
+		t.Fatalf("Acquire = %v, want ErrUnavailable", err)
+	}
+	f.mu.Lock()
+	own := f.nodes["/ns/k/a#0000000001"]
+	f.mu.Unlock()
+	req.Retry = true
+	granted := make(chan driver.Grant, 1)
+	go func() {
+		if g, err := b.Acquire(soon(t), req); err == nil {
+			granted <- g
+		}
+	}()
+	eventually(t, "the node of the other session is waited for", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.watches["/ns/k/a#0000000000"]) > 0
+	})
+	if err := f.Delete("/ns/k/a#0000000000", -1); err != nil {
+		t.Fatal(err)
+	}
+	if g := get(t, granted); int64(g.Token) != own.czxid {
+		t.Errorf("token %v, want that of our own node, %d", g.Token, own.czxid)
+	}
+}
+
+// TestSessionOfTheApplicationExpires: its connection goes on with another session, and
+// tells us nothing.
+func TestSessionOfTheApplicationExpires(t *testing.T) {
+	f := newFake()
+	b := on(t, f)
+	lost := make(chan error, 1)
+	req := request("a", false)
+	req.Lost = func(why error) {
+		select {
+		case lost <- why:
+		default:
+		}
+	}
+	g, err := b.Acquire(soon(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.expire()
+	if out := b.Renew(soon(t), []driver.Grant{g}); !errors.Is(out[0].Err, driver.ErrNotHeld) {
+		t.Errorf("Renew = %v, want ErrNotHeld", out[0].Err)
+	}
+	select {
+	case <-lost:
+	case <-soon(t).Done():
+		t.Errorf("Request.Lost was not called")
+	}
+	release(t, b, acquire(t, b, "b"))
+}

@@ -1,0 +1,130 @@
+package zookeeper
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// phase is where a claim is in its life. It only ever goes on, never back.
+type phase int
+
+const (
+	asking  phase = iota // no node is known yet
+	waiting              // it has a node, and so a place
+	held                 // Acquire has granted it
+	leaving              // its node is to be deleted, or is being
+	gone                 // nothing of it is on the server
+)
+
+// claim is what this backend knows of one attempt to lock. It is made before the
+// first request that may leave something on the server, and forgotten when that is
+// known to be gone: so an attempt without a claim has nothing there.
+type claim struct {
+	claimID
+	parent  string
+	meta    string
+	ttl     time.Duration // Request.TTL
+	session *session      // for good: if it dies, so does the claim
+	ended   chan struct{} // closed when the phase becomes leaving or gone
+
+	// The rest is guarded by backend.mu.
+	lost     func(why error)
+	phase    phase
+	released bool // Release was called
+	late     bool // a copy of a call may still come
+	granted  bool // it was held
+	behind   bool // others were after it when it was last looked at
+	callers  int  // Acquires under way
+	sent     bool // a create was sent and not answered: there may be a node
+	node     string
+	czxid    int64     // of the node, once a look has shown it
+	start    time.Time // of the lease
+	quiet    time.Time // since when no Acquire is under way
+	watched  int       // the loss will be told, says watch.proven; 0: it will not
+	placing  *task     // creates the node
+	removing *task     // deletes it
+	deleting bool      // a deletion was sent and not answered
+	tries    int       // to delete it
+	due      time.Time // when the session's keeper looks at it
+	index    int       // in the agenda; -1 if it is not there
+}
+
+// path is that of the claim's node.
+func (c *claim) path() string { return c.parent + "/" + c.node }
+
+// lease is the TTL of the claim's grant: what its session has, which is at least what
+// was asked for. An application's session may have far more; then it is what was asked
+// for, after which the keeper ends the grant.
+func (c *claim) lease() time.Duration {
+	if c.session.link == nil {
+		return c.ttl
+	}
+	return c.session.ttl()
+}
+
+// ends is when the lease is over. Call with mu held.
+func (c *claim) ends() time.Time { return c.start.Add(c.lease()) }
+
+// grantLocked is what Acquire returns for a claim that is held. Call with mu held.
+func (c *claim) grantLocked() driver.Grant {
+	return driver.Grant{
+		Key: c.key, Owner: c.owner, Token: fencing.Token(c.czxid), Start: c.start, TTL: c.lease(),
+	}
+}
+
+// moveLocked moves a claim on to another phase. Call with mu held.
+func (s *session) moveLocked(c *claim, to phase) {
+	if to <= c.phase {
+		return
+	}
+	if c.phase == waiting {
+		s.waiters--
+	}
+	if to == waiting {
+		s.waiters++
+		if s.waiters == 1 {
+			s.wakeLocked() // the keeper confirms the session from now on
+		}
+	}
+	if c.phase < leaving && to >= leaving {
+		close(c.ended)
+	}
+	c.phase = to
+}
+
+// forgetLocked takes in that nothing of a claim is left on the server, or that its
+// session is dead. Call with mu held.
+func (b *backend) forgetLocked(c *claim) {
+	c.session.moveLocked(c, gone)
+	c.session.agenda.remove(c)
+	if b.claims[c.claimID] == c {
+		delete(b.claims, c.claimID)
+	}
+	delete(c.session.claims, c)
+	// An owner that had the lock has it never again, and a copy of a call of one
+	// that was released must find out.
+	if c.granted && (!c.released || c.late) {
+		b.released.add(c.claimID)
+	}
+}
+
+// lose takes in that the node of a claim is gone, by other hands than ours. The
+// holder is told; but not if it has released the grant, or let it run out, before.
+//
+// Loss against release: the one that comes first under the lock decides. A release
+// that was first has made the claim leaving, and the event of its own deletion finds
+// it so. A loss that was first is a true one, whatever is released later.
+func (b *backend) lose(c *claim, why error) {
+	b.mu.Lock()
+	tell := c.phase == held && c.lost != nil
+	if c.phase == waiting || c.phase == held {
+		b.forgetLocked(c)
+	}
+	lost := c.lost
+	b.mu.Unlock()
+	if tell {
+		lost(why)
+	}
+}

@@ -1,0 +1,117 @@
+// Package zookeeper keeps locks on Apache ZooKeeper. An import, also a blank one, makes
+// its URLs known to fencelock.Open:
+//
+//	import _ "github.com/fencelock/fencelock/backend/zookeeper"
+//
+// [New] makes a backend of a *zk.Conn that the application has. Where both packages are
+// imported, lockzk is a good name for this one.
+//
+// # URLs
+//
+//	zookeeper://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
+//	zookeepers://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
+//
+// The port is 2181 unless it is given. If a host of a list has a port, the last one must
+// have one, and IPv6 addresses cannot be listed: net/url refuses that. zookeepers is TLS,
+// 1.2 or later; the server's certificate is always verified. User and password are sent
+// by the scheme "digest"; special characters in them are percent-encoded. These are all
+// parameters; another is an error:
+//
+//	namespace=billing      the node under which all locks are, below the chroot: 1 to 64
+//	                       letters, digits and . _ : -; "fencelock" if absent. Programs
+//	                       that are to exclude each other have the same.
+//	acl=world:anyone:r     what each new node gets, entries scheme:id:permissions with
+//	                       commas between, permissions from cdrwa. If absent: all rights
+//	                       for the user of the URL, or for everybody if there is none.
+//	ca=/path/ca.pem        certificates to trust instead of the system's; for zookeepers,
+//	                       like those that follow.
+//	cert=/path/cert.pem    a client certificate,
+//	key=/path/key.pem      and its key; both or none.
+//	server_name=zk.prod    the name in the servers' certificates, if it is not the host's.
+//
+// # Servers
+//
+// ZooKeeper 3.8 or later is tested. Before 3.5.3 there are no container nodes: then who
+// releases last deletes the lock's node.
+//
+// Open asks a server for its longest session, maxSessionTimeout, which is 20 ticks, so
+// 40 s, unless it is set. That bounds the TTL: Info.MaxTTL is a second less, rounded
+// down. All servers of an ensemble should have the same setting.
+//
+// # Recipe
+//
+// A lock is a node /chroot/namespace/key, with the key percent-encoded. Each attempt
+// makes an ephemeral sequential node in it, owner#number. The first in the order of the
+// numbers has the lock; the others each watch the one before them. The numbers have 32
+// bits and wrap, which the comparison allows for.
+//
+// A token is the czxid of the holder's node: the number of the transaction that made
+// it. It rises in the order of the queue, also when the lock's node is deleted and made
+// anew, and through the fail-over of a leader, whose term is its upper half.
+//
+// A holder that knows of waiters deletes its node and writes the node's name into the
+// data of the lock's node, in one transaction. The waiter that watched it sees by that
+// name that it is the first: a hand-off is one write, a push and two short reads,
+// however many wait. Where the name is another's, it lists the queue.
+//
+// TTLs of about the same length share a session. A lock that is free costs a create,
+// then a list and a look at the own node at the same time; Unlock costs one write. All
+// leases of a session, or a batch of them, are renewed by one transaction that changes
+// nothing: it proves that the session lives by the word of a majority, and that this
+// client knows of all deletions that came before. A sync would prove neither.
+//
+// A session lives for as long as its client does. So the backend itself deletes what
+// was not renewed within its TTL, and deletes again what it could not, until the server
+// has confirmed.
+//
+// # What it promises
+//
+// The level is driver.Linearizable: one holder for each grant, and ordered tokens,
+// through crash, partition and fail-over, as far as ZooKeeper keeps its own promises.
+//
+//   - First come, first served.
+//   - A client that dies, or is cut off, ends with its session: its TTL, and about a
+//     second and two ticks after its last contact. Its waiters do, too.
+//   - A grant ends when its session does, or when it is released, evicted or not renewed
+//     in time; not by a restart of servers, nor by a reconnect.
+//   - A holder whose node was deleted is told at once. One whose session has expired is
+//     told when it has a connection again, at the latest when its lease ends.
+//   - A create whose answer was lost is found again by its name and its session, or known
+//     never to come, before another is made.
+//
+// # What it does not promise
+//
+//   - Leases are counted on a session a second longer than they are, since a server tells
+//     the leader of its clients' life signs each half tick. Ticks of more than 2 s are
+//     not allowed for.
+//   - A leader counts sessions by its own clock's rate, and a new leader gives each
+//     session its full time again.
+//   - If a data directory is restored from a backup, or lost on a majority of servers,
+//     tokens may fall.
+//   - Somebody who deletes a holder's node, by other means than Evict too, frees the lock
+//     until the holder is told.
+//
+// # Limits
+//
+// TTLs are from 1 s, and up to 24 h if the server's maxSessionTimeout allows it. The
+// server's minSessionTimeout, two ticks if it is not set, may lengthen what is granted.
+// A session costs a connection and 3 MB of memory, and there is one for each class of
+// TTLs: each second up to 16, then eight for each doubling. A lock's node is left until
+// the server sweeps it, within a minute, and costs some 300 bytes and the key. A list of
+// 10,000 waiters does not fit into a server's default jute.maxbuffer of 1 MB.
+//
+// # Permissions
+//
+// With an ACL that the administrator keeps: read in the node above the namespace's (or
+// create, if Open is to make it); create, read, write and delete in the namespace's, and
+// in all below, where acl= says what new nodes get. Without write, hand-offs list the
+// queue.
+//
+// # Sources
+//
+// The queue of ephemeral sequential nodes is the lock of the ZooKeeper documentation
+// ("ZooKeeper Recipes and Solutions"). Orphans by lost answers: samuel/go-zookeeper#229;
+// the session in the check for them: CURATOR-498 and CURATOR-604; numbers that wrap:
+// go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-over by
+// name, and czxid as the token, are described in docs/decisions.
+package zookeeper

@@ -1,0 +1,255 @@
+package zookeeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// fake is a server, and the connection of one application to it: for what a real
+// server does only after two thousand million locks, or not any more.
+type fake struct {
+	mu         sync.Mutex
+	session    int64
+	zxid       int64
+	nodes      map[string]*fakeNode
+	watches    map[string][]chan zk.Event
+	containers bool
+	from       int32 // where the numbers of a new parent begin
+	unanswered map[string]int
+	calls      map[string]int
+}
+
+type fakeNode struct {
+	data  []byte
+	czxid int64
+	owner int64
+	next  int32
+}
+
+const fakeSession = 0x5e55
+
+func newFake() *fake {
+	return &fake{
+		session: fakeSession, zxid: 1 << 32, containers: true,
+		nodes: map[string]*fakeNode{"/": {}}, watches: make(map[string][]chan zk.Event),
+		unanswered: make(map[string]int), calls: make(map[string]int),
+	}
+}
+
+// on opens a backend on it.
+func on(t *testing.T, f *fake) *backend {
+	t.Helper()
+	b := newBackend(config{space: "ns", acl: zk.WorldACL(zk.PermAll), timeout: 31 * time.Second})
+	b.app = f
+	b.info.MaxTTL = 30 * time.Second
+	s, err := b.sessionFor(t.Context(), minTTL)
+	if err == nil {
+		err = b.makeRoot(t.Context(), s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// answer is the end of each call: its answer may be lost.
+func (f *fake) answer(op string, err error) error {
+	f.calls[op]++
+	if f.unanswered[op] > 0 {
+		f.unanswered[op]--
+		return zk.ErrConnectionClosed
+	}
+	return err
+}
+
+func (f *fake) create(p string, data []byte, flags int32) (string, error) {
+	parent := f.nodes[path.Dir(p)]
+	if parent == nil {
+		return "", zk.ErrNoNode
+	}
+	n := &fakeNode{data: data, next: f.from}
+	if flags == zk.FlagEphemeralSequential {
+		p = fmt.Sprintf("%s%010d", p, parent.next)
+		parent.next++
+		n.owner = f.session
+	}
+	if f.nodes[p] != nil {
+		return "", zk.ErrNodeExists
+	}
+	f.zxid++
+	n.czxid = f.zxid
+	f.nodes[p] = n
+	return p, nil
+}
+
+func (f *fake) Create(p string, data []byte, flags int32, _ []zk.ACL) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, err := f.create(p, data, flags)
+	return p, f.answer("create", err)
+}
+
+func (f *fake) CreateContainer(p string, data []byte, flags int32, _ []zk.ACL) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.containers {
+		return "", f.answer("createContainer", errors.New("unknown error: -6"))
+	}
+	p, err := f.create(p, data, flags)
+	return p, f.answer("createContainer", err)
+}
+
+func (f *fake) children(p string) (names []string) {
+	for other := range f.nodes {
+		if path.Dir(other) == p && other != p {
+			names = append(names, path.Base(other))
+		}
+	}
+	return names
+}
+
+func (f *fake) delete(p string) error {
+	switch {
+	case f.nodes[p] == nil:
+		return zk.ErrNoNode
+	case len(f.children(p)) > 0:
+		return zk.ErrNotEmpty
+	}
+	delete(f.nodes, p)
+	for _, w := range f.watches[p] {
+		w <- zk.Event{Type: zk.EventNodeDeleted, Path: p}
+	}
+	delete(f.watches, p)
+	return nil
+}
+
+func (f *fake) Delete(p string, _ int32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.answer("delete", f.delete(p))
+}
+
+func (f *fake) stat(p string) (*zk.Stat, error) {
+	n := f.nodes[p]
+	if n == nil {
+		return nil, zk.ErrNoNode
+	}
+	return &zk.Stat{Czxid: n.czxid, EphemeralOwner: n.owner, NumChildren: int32(len(f.children(p)))}, nil
+}
+
+func (f *fake) Exists(p string) (bool, *zk.Stat, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st, err := f.stat(p)
+	return err == nil, st, f.answer("exists", nil)
+}
+
+func (f *fake) Get(p string) ([]byte, *zk.Stat, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st, err := f.stat(p)
+	if err != nil {
+		return nil, nil, f.answer("get", err)
+	}
+	return f.nodes[p].data, st, f.answer("get", nil)
+}
+
+func (f *fake) Children(p string) ([]string, *zk.Stat, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st, err := f.stat(p)
+	return f.children(p), st, f.answer("children", err)
+}
+
+func (f *fake) ChildrenW(p string) ([]string, *zk.Stat, <-chan zk.Event, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	st, err := f.stat(p)
+	if err != nil {
+		return nil, nil, nil, f.answer("watch", err)
+	}
+	w := make(chan zk.Event, 1)
+	f.watches[p] = append(f.watches[p], w)
+	return nil, st, w, f.answer("watch", nil)
+}
+
+func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, op := range ops { // ours fail at the first or not at all
+		var err error
+		switch op := op.(type) {
+		case *zk.DeleteRequest:
+			err = f.delete(op.Path)
+		case *zk.SetDataRequest:
+			f.nodes[op.Path].data = op.Data
+		case *zk.CheckVersionRequest:
+			_, err = f.stat(op.Path)
+		}
+		if err != nil {
+			return nil, f.answer("multi", err)
+		}
+	}
+	return nil, f.answer("multi", nil)
+}
+
+func (f *fake) Sync(p string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return p, f.answer("sync", nil)
+}
+
+func (f *fake) SessionID() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.session
+}
+
+func (f *fake) count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+func (f *fake) State() zk.State              { return zk.StateHasSession }
+func (f *fake) AddAuth(string, []byte) error { return nil }
+func (f *fake) Close()                       {}
+
+// under returns the names of all nodes below a path.
+func (f *fake) under(p string) (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for other := range f.nodes {
+		if strings.HasPrefix(other, p+"/") {
+			names = append(names, other)
+		}
+	}
+	return names
+}
+
+// expire lets the session expire: the connection goes on with another one.
+func (f *fake) expire() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for p, n := range f.nodes {
+		if n.owner == f.session {
+			_ = f.delete(p)
+		}
+	}
+	f.session++
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,130 @@
+package zookeeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// adminTimeout bounds a request that is not about a lease, and adminTTL is the class
+// of the session that serves it if no other is open.
+const (
+	adminTimeout = 3 * time.Second
+	adminTTL     = 10 * time.Second
+)
+
+// looks bounds how often Inspect and Evict look again when the first claim goes away
+// under their eyes.
+const looks = 10
+
+// Inspect tells who holds a key.
+func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
+	s, err := b.adminSession(ctx)
+	if err != nil {
+		return driver.Status{}, fault(ctx, err)
+	}
+	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
+		return driver.Status{}, fault(ctx, err)
+	}
+	parent := b.parentOf(key)
+	for range looks {
+		children, err := ask(ctx, s, adminTimeout, func() ([]string, error) { return list(s.conn, parent) })
+		if err != nil {
+			return driver.Status{}, fault(ctx, err)
+		}
+		head, count := first(children)
+		if count == 0 {
+			return driver.Status{}, nil
+		}
+		st, err := ask(ctx, s, adminTimeout, func() (driver.Status, error) { return describe(s.conn, parent, head) })
+		if err == zk.ErrNoNode {
+			continue
+		}
+		st.Waiters = count - 1
+		return st, fault(ctx, err)
+	}
+	return driver.Status{}, errNoAnswer
+}
+
+// describe reads the node of a holder. What is left of its lease only the holder
+// knows; its TTL is the most that it can be.
+func describe(c conn, parent string, head name) (driver.Status, error) {
+	data, stat, err := c.Get(parent + "/" + head.text)
+	if err != nil {
+		return driver.Status{}, err
+	}
+	st := driver.Status{Held: true, Owner: head.owner, Token: fencing.Token(stat.Czxid)}
+	st.TTL, st.Meta = parseRecord(data)
+	return st, nil
+}
+
+// Evict deletes the first claim of a key, as its holder would. It is told by its
+// watch.
+func (b *backend) Evict(ctx context.Context, key string) error {
+	s, err := b.adminSession(ctx)
+	if err != nil {
+		return fault(ctx, err)
+	}
+	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
+		return fault(ctx, err)
+	}
+	parent := b.parentOf(key)
+	for range looks {
+		children, err := ask(ctx, s, adminTimeout, func() ([]string, error) { return list(s.conn, parent) })
+		if err != nil {
+			return fault(ctx, err)
+		}
+		head, count := first(children)
+		if count == 0 {
+			return driver.ErrNotHeld
+		}
+		err = s.await(ctx, b.start(func() error { return handOn(s.conn, parent, head.text) }), adminTimeout)
+		if err == zk.ErrNoNode {
+			continue // it has left by itself
+		}
+		if err == nil {
+			b.start(func() error { b.tidy(s, parent); return nil })
+		}
+		return fault(ctx, err)
+	}
+	return errNoAnswer
+}
+
+// catchUp has this client's server catch up with the leader, so that a look shows what
+// others have been told was done.
+func (b *backend) catchUp(ctx context.Context, s *session, timeout time.Duration) error {
+	_, err := ask(ctx, s, timeout, func() (string, error) { return s.conn.Sync(b.root) })
+	return err
+}
+
+// adminSession returns a session that is open, or opens one.
+func (b *backend) adminSession(ctx context.Context) (*session, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return b.sessionFor(ctx, b.anyClass())
+}
+
+func (b *backend) anyClass() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	best := time.Duration(0)
+	for class, s := range b.sessions {
+		select {
+		case <-s.ready:
+			// The shortest notices first that its server is gone.
+			if best == 0 || class < best {
+				best = class
+			}
+		default:
+		}
+	}
+	if best == 0 {
+		best = min(adminTTL, b.info.MaxTTL)
+	}
+	return best
+}

@@ -1,0 +1,210 @@
+package zookeeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// releaseTimeout bounds a Release of which no TTL is known.
+const releaseTimeout = 3 * time.Second
+
+// Release ends a claim.
+func (b *backend) Release(ctx context.Context, g driver.Grant) error {
+	id := claimID{g.Key, g.Owner}
+	b.mu.Lock()
+	c := b.claims[id]
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return errClosed
+	case c == nil:
+		b.released.add(id)
+		b.mu.Unlock()
+		return fault(ctx, b.releaseUnknown(ctx, g))
+	}
+	// An earlier Release may have had no answer yet. A lease that ran out before any is
+	// lost.
+	wasHeld := c.phase == held || c.phase == leaving && c.granted && c.released
+	c.released = true
+	if !wasHeld || c.late || c.callers > 0 {
+		c.late = true
+		b.released.add(id)
+	}
+	c.session.moveLocked(c, leaving)
+	b.mu.Unlock()
+
+	timeout := releaseTimeout
+	if g.TTL > 0 {
+		timeout = requestTimeout(g.TTL)
+	}
+	switch err := b.removed(ctx, c, timeout); {
+	case err == nil && wasHeld:
+		return nil
+	case err == nil || err == zk.ErrNoNode || !c.session.alive():
+		return driver.ErrNotHeld
+	default:
+		return fault(ctx, err)
+	}
+}
+
+// removed waits until nothing of a claim that is leaving is on the server. An attempt
+// whose answer was lost is followed by the next, since nobody but us can tell what the
+// answer to that one means.
+func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
+	defer cancel()
+	for {
+		b.mu.Lock()
+		t := b.removeLocked(c)
+		b.mu.Unlock()
+		err := c.session.await(ctx, t, timeout)
+		if err == nil || err == zk.ErrNoNode || lastingFault(err) || ctx.Err() != nil || !c.session.alive() {
+			return err
+		}
+		select {
+		case <-time.After(redial): // it takes a new connection
+		case <-b.closing.Done():
+			return errClosed
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// releaseUnknown ends a claim that this backend has none of: of another client, as a
+// rule of no client at all. An attempt of our own that has no claim has nothing on the
+// server (see claim); if a call of it has not got so far yet, it is kept out already.
+func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
+	s, err := b.adminSession(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.catchUp(ctx, s, releaseTimeout); err != nil {
+		return err
+	}
+	parent := b.parentOf(g.Key)
+	children, err := ask(ctx, s, releaseTimeout, func() ([]string, error) { return list(s.conn, parent) })
+	if err != nil {
+		return err
+	}
+	head, _ := first(children)
+	result := driver.ErrNotHeld
+	for _, n := range owned(children, g.Owner) {
+		remove := func() error { return s.conn.Delete(parent+"/"+n.text, -1) }
+		if n == head { // it may be the first in the list only if all before it are gone: see look
+			remove = func() error { return handOn(s.conn, parent, n.text) }
+		}
+		err := s.await(ctx, b.start(remove), releaseTimeout)
+		switch {
+		case err == nil && n == head:
+			result = nil
+		case err != nil && err != zk.ErrNoNode:
+			return err
+		}
+	}
+	return result
+}
+
+// giveUp removes a place in the queue that is not waited for.
+func (b *backend) giveUp(ctx context.Context, c *claim) error {
+	b.mu.Lock()
+	c.session.moveLocked(c, leaving)
+	b.mu.Unlock()
+	if err := b.removed(ctx, c, requestTimeout(c.ttl)); err != nil && err != zk.ErrNoNode {
+		return err
+	}
+	return nil
+}
+
+// removeLocked begins to delete the node of a claim that is leaving, or joins who
+// does. If it fails, the keeper tries again until the server has confirmed, or the
+// session is dead: otherwise the node would be there for as long as the process lives.
+// Call with mu held.
+func (b *backend) removeLocked(c *claim) *task {
+	if c.removing == nil {
+		placing := c.placing
+		c.removing = b.startLocked(func() error { return b.removeNode(c, placing) })
+	}
+	return c.removing
+}
+
+// removeNode is the task of removeLocked. It returns nil if it deleted a node, and
+// zk.ErrNoNode if there was none.
+func (b *backend) removeNode(c *claim, placing *task) error {
+	if placing != nil {
+		<-placing.done
+	}
+	err := b.deleteNode(c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.removing = nil
+	if err == zk.ErrNoNode && c.deleting {
+		// An earlier deletion of ours was not answered, and now the node is gone: it was
+		// carried out. Or an eviction came between the two, or right before; but the claim
+		// was not known to be lost when it was released, and then it makes no difference
+		// to its holder which of the two was a moment earlier.
+		err = nil
+	}
+	if err == nil || err == zk.ErrNoNode {
+		b.forgetLocked(c)
+		return err
+	}
+	if c.phase != gone {
+		c.tries++
+		c.session.scheduleLocked(c, time.Now().Add(min(10*time.Millisecond<<min(c.tries, 10), time.Second)))
+	}
+	return err
+}
+
+func (b *backend) deleteNode(c *claim) error {
+	s := c.session
+	b.mu.Lock()
+	node, unknown, handOver := c.node, c.sent, c.granted && c.behind
+	b.mu.Unlock()
+	if node == "" && !unknown {
+		return zk.ErrNoNode
+	}
+	if node == "" {
+		var err error
+		if node, err = b.find(c); err != nil {
+			return err
+		}
+		if node == "" {
+			return zk.ErrNoNode
+		}
+	}
+	path, sent := c.parent+"/"+node, time.Now()
+	var err error
+	if handOver {
+		err = handOn(s.conn, c.parent, node)
+		if err == zk.ErrNoAuth { // to write to the parent; the waiters will list
+			err = s.conn.Delete(path, -1)
+		}
+	} else {
+		err = s.conn.Delete(path, -1)
+	}
+	switch {
+	case err == nil:
+		s.confirm(sent)
+		b.tidy(s, c.parent)
+	case !answered(err):
+		b.mu.Lock()
+		c.deleting = true
+		b.mu.Unlock()
+	}
+	return err
+}
+
+// handOn deletes the node of the first claim and writes its name into the parent, in
+// one transaction: see handedOver.
+func handOn(c conn, parent, node string) error {
+	_, err := c.Multi(
+		&zk.DeleteRequest{Path: parent + "/" + node, Version: -1},
+		&zk.SetDataRequest{Path: parent, Data: []byte(node), Version: -1},
+	)
+	return err
+}

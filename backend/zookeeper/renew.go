@@ -1,0 +1,110 @@
+package zookeeper
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Renew sends one barrier for each session, however many grants it has. When that is
+// answered, the session was alive, and the loss of each grant that is watched has been
+// told, if it was before. Grants that are not watched yet are looked at one by one, by
+// setting the watch.
+func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
+	out := make([]driver.Renewal, len(grants))
+	claims := make([]*claim, len(grants))
+	bySession := make(map[*session][]int)
+	b.mu.Lock()
+	now := time.Now()
+	for i, g := range grants {
+		c := b.claims[claimID{g.Key, g.Owner}]
+		switch {
+		case b.closed:
+			out[i].Err = errClosed
+		case c == nil || c.phase != held:
+			out[i].Err = driver.ErrNotHeld
+		case !now.Before(c.ends()):
+			// It ran out before this call, and the keeper is about to notice.
+			c.session.scheduleLocked(c, now)
+			out[i].Err = driver.ErrNotHeld
+		default:
+			claims[i] = c
+			bySession[c.session] = append(bySession[c.session], i)
+		}
+	}
+	b.mu.Unlock()
+	var sessions sync.WaitGroup
+	for s, indexes := range bySession {
+		sessions.Go(func() { b.renew(ctx, s, claims, indexes, out) })
+	}
+	sessions.Wait()
+	return out
+}
+
+// renew renews the grants of one session.
+func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+	timeout := requestTimeout(s.ttl())
+	err := s.barrier(ctx, timeout)
+	if !s.alive() {
+		err = fmt.Errorf("%w: %w", driver.ErrNotHeld, errSessionEnded)
+	} else if err != nil {
+		err = fault(ctx, err)
+	}
+	if err == nil {
+		b.armUnwatched(ctx, s, claims, indexes, out)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range indexes {
+		c := claims[i]
+		switch {
+		case c.phase != held:
+			// Evicted, released or run out, whichever was first under the lock.
+			out[i].Err = driver.ErrNotHeld
+		case err != nil:
+			out[i].Err = err
+		case out[i].Err != nil:
+		default:
+			c.start = s.confirmed
+			out[i].Start, out[i].TTL = c.start, c.lease()
+		}
+	}
+}
+
+// armUnwatched sets the watches that are missing, and notes why it could not. On an
+// application's connection the event of a watch may come after the answer, so there
+// each grant is looked at, each time.
+func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+	b.mu.Lock()
+	work := make(chan int, len(indexes))
+	for _, i := range indexes {
+		if claims[i].watched != s.connections || s.link == nil {
+			work <- i
+		}
+	}
+	b.mu.Unlock()
+	close(work)
+	var workers sync.WaitGroup
+	for range min(armers, len(work)) {
+		workers.Go(func() {
+			for i := range work {
+				if err := b.confirmNode(ctx, s, claims[i]); err != nil && err != zk.ErrNoNode {
+					out[i].Err = fault(ctx, err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func (b *backend) confirmNode(ctx context.Context, s *session, c *claim) error {
+	if s.link != nil {
+		return s.arm(ctx, c)
+	}
+	return b.orphaned(c, s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), requestTimeout(c.ttl)))
+}

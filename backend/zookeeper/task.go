@@ -1,0 +1,85 @@
+package zookeeper
+
+import (
+	"context"
+	"time"
+)
+
+// task is work that goes on, on a goroutine of its own, whether or not its caller
+// still waits for it: go-zookeeper's calls know no context and block while there is
+// no connection. Whoever may not lose sight of what the work does, such as a node that
+// is created late, has the work itself take it in.
+type task struct {
+	done chan struct{} // closed at the end
+	err  error
+}
+
+// start begins a task. Call with mu held.
+func (b *backend) startLocked(work func() error) *task {
+	t := &task{done: make(chan struct{})}
+	if b.closed {
+		t.err = errClosed
+		close(t.done)
+		return t
+	}
+	b.running.Go(func() {
+		t.err = work()
+		close(t.done)
+	})
+	return t
+}
+
+func (b *backend) start(work func() error) *task {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.startLocked(work)
+}
+
+// await waits for a task, for as long as its caller cares, the session lives, and a
+// timeout has not passed. A server that has not been heard of for all of it is no
+// server: then the session looks for another.
+func (s *session) await(ctx context.Context, t *task, timeout time.Duration) error {
+	select {
+	case <-t.done: // the usual case costs no timer
+		return t.err
+	default:
+	}
+	begun := time.Now()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-t.done:
+		return t.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.dead:
+		return errExpired
+	case <-s.backend.closing.Done():
+		return errClosed
+	case <-timer.C:
+		if s.link != nil {
+			s.link.cutIfSilent(begun)
+		}
+		return errNoAnswer
+	}
+}
+
+// ask is a task that has an answer, awaited.
+func ask[T any](ctx context.Context, s *session, timeout time.Duration, call func() (T, error)) (T, error) {
+	answers := make(chan T, 1) // so that an answer that nobody waits for is dropped
+	err := s.await(ctx, s.backend.start(func() error {
+		a, err := call()
+		answers <- a
+		return err
+	}), timeout)
+	select {
+	case a := <-answers:
+		return a, err
+	default:
+		var none T
+		return none, err
+	}
+}
+
+// requestTimeout bounds one request about a lease of this TTL.
+func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }

@@ -1,0 +1,125 @@
+package zookeeper
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// watch is the session's one watch of a node, for all who care. go-zookeeper cannot
+// take a watch back, and keeps a channel for each request, so waiters that come and
+// go before the same holder must not each have one.
+//
+// What is asked for is the node's children, which it has none of: the answer is
+// short, and a server sets no watch if the node is gone. A watch by exists it would set
+// all the same, and keep for as long as the session lives.
+type watch struct {
+	asked *task         // the request that sets it
+	fired chan struct{} // closed when the server has told of a change: look again
+
+	// Guarded by backend.mu.
+	owner  *claim // its holder wants to know of the loss
+	proven int    // the connection, by number, on which the server has set it
+}
+
+// hasFired reports whether the watch is used up.
+func (w *watch) hasFired() bool {
+	select {
+	case <-w.fired:
+		return true
+	default:
+		return false
+	}
+}
+
+// watch makes sure that the end of a node will be told. zk.ErrNoNode says that it is
+// over already.
+//
+// After a reconnect go-zookeeper sets all watches again, and then the server tells
+// what has happened meanwhile. But it does so at some moment, and a barrier may be
+// answered before. A waiter loses nothing by that. A holder, who is to be told the
+// truth about its grant by the next renewal, has its watch set anew on each connection.
+func (s *session) watch(ctx context.Context, path string, owner *claim, timeout time.Duration) (*watch, error) {
+	b := s.backend
+	b.mu.Lock()
+	w := s.watches[path]
+	if w == nil {
+		w = &watch{fired: make(chan struct{})}
+		s.watches[path] = w
+	}
+	if connection := s.connections; w.asked == nil || owner != nil && w.proven != connection {
+		w.asked = b.startLocked(func() error { return s.setWatch(path, w, connection) })
+	}
+	asked := w.asked
+	if owner != nil {
+		w.owner = owner
+	}
+	b.mu.Unlock()
+	return w, s.await(ctx, asked, timeout)
+}
+
+// setWatch asks for it. If that fails, the next who cares asks again.
+//
+// Event against answer: an event may be taken in before its answer is, for each has
+// its own goroutine. It finds the watch in the map, where it was before it was asked
+// for, and closes fired; whoever gets the answer later sees that.
+func (s *session) setWatch(path string, w *watch, connection int) error {
+	_, _, events, err := s.conn.ChildrenW(path)
+	if err == nil && s.link == nil {
+		s.forward(events)
+	}
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	switch {
+	case err == nil:
+		// It was sent on this connection or a later one; then it is asked for once more.
+		w.proven = max(w.proven, connection)
+	case s.watches[path] == w:
+		delete(s.watches, path)
+		close(w.fired) // who has waited since an earlier connection looks again
+	}
+	return err
+}
+
+// forward has a goroutine wait for the event: an application's connection tells its
+// events to the application only.
+func (s *session) forward(events <-chan zk.Event) {
+	s.backend.start(func() error {
+		select {
+		case ev := <-events:
+			if ev.Err == zk.ErrSessionExpired {
+				s.die()
+			} else {
+				s.onEvent(ev)
+			}
+		case <-s.dead:
+		case <-s.backend.closing.Done():
+		}
+		return nil
+	})
+}
+
+// fire takes in that a watch has fired, which it does once. A node without children
+// or changes of its data fires when it is deleted; should it do so otherwise, who waits
+// looks again, and for a holder it is set again.
+func (s *session) fire(path string, deleted bool) {
+	b := s.backend
+	b.mu.Lock()
+	w := s.watches[path]
+	if w == nil {
+		b.mu.Unlock()
+		return
+	}
+	delete(s.watches, path)
+	close(w.fired)
+	owner := w.owner
+	if owner != nil && !deleted {
+		owner.watched = 0
+		s.scheduleLocked(owner, time.Now())
+	}
+	b.mu.Unlock()
+	if owner != nil && deleted {
+		b.lose(owner, errNodeGone)
+	}
+}
