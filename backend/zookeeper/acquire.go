@@ -59,16 +59,16 @@ func (b *backend) acquire(ctx context.Context, c *claim, wait bool) (driver.Gran
 		case err != nil:
 			return driver.Grant{}, err
 		case l.ahead.text == "":
-			return b.hold(ctx, c, l.behind)
+			return b.hold(ctx, c)
 		case !wait:
 			return driver.Grant{}, heldOr(b.giveUp(ctx, c))
 		}
-		first, behind, err := b.waitBehind(ctx, c, l)
+		first, err := b.waitBehind(ctx, c, l.ahead.text)
 		switch {
 		case err != nil:
 			return driver.Grant{}, err
 		case first:
-			return b.hold(ctx, c, behind)
+			return b.hold(ctx, c)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func (b *backend) orphaned(c *claim, err error) error {
 // hold grants the lock to a claim that is the first of its queue, and stays so: all
 // before it are gone for good. The lease begins when the session was last confirmed:
 // with the create of the node, for a lock that was free.
-func (b *backend) hold(ctx context.Context, c *claim, behind bool) (driver.Grant, error) {
+func (b *backend) hold(ctx context.Context, c *claim) (driver.Grant, error) {
 	s := c.session
 	b.mu.Lock()
 	stale := time.Since(s.confirmed) > c.lease()/3
@@ -182,7 +182,6 @@ func (b *backend) hold(ctx context.Context, c *claim, behind bool) (driver.Grant
 	case c.phase >= leaving:
 		return driver.Grant{}, b.fateLocked(c)
 	}
-	c.behind = c.behind || behind
 	c.start = s.confirmed // it never goes back
 	if c.phase != held {
 		s.moveLocked(c, held)

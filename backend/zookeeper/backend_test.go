@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -125,57 +124,51 @@ func TestWithoutContainers(t *testing.T) {
 	}
 }
 
-// TestHandOffByFloor: who gets the lock from its predecessor does not list the queue.
-func TestHandOffByFloor(t *testing.T) {
+// TestHandOver: who gets the lock from a holder asks the server for nothing.
+func TestHandOver(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
-	for i := range fewAhead + 3 {
+	for i := range 5 {
 		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	for i, w := range waiters {
-		before := f.count("children")
+		before := f.total()
 		release(t, b, g)
 		g = get(t, w)
-		if listed, few := f.count("children") > before, i < fewAhead; listed != few {
-			t.Errorf("waiter %d lists the queue: %v, want %v", i, listed, few)
+		if calls := f.total() - before; calls != 1 {
+			t.Errorf("hand-off %d took %d requests, want the release only", i, calls)
 		}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if floor, want := string(f.nodes["/ns/k"].data), fmt.Sprintf("w%d#%010d", fewAhead+1, fewAhead+2); floor != want {
-		t.Errorf("the floor is %q, want %q", floor, want)
 	}
 }
 
-// TestFloorOfAnother: a predecessor that gives up makes nobody the first, whatever an
-// old floor says.
-func TestFloorOfAnother(t *testing.T) {
+// TestLeaverHandsNothingOver: a predecessor that gives up, or whose node somebody
+// deletes, makes nobody the first.
+func TestLeaverHandsNothingOver(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
-	for i := range fewAhead + 3 {
+	for i := range 4 {
 		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
-	for _, w := range waiters[:2] { // the second release writes a floor
-		release(t, b, g)
-		g = get(t, w)
-	}
-	last := len(waiters) - 1
 	lists := f.count("children")
-	leaver := "w" + strconv.Itoa(last-1)
-	if err := b.Release(soon(t), driver.Grant{Key: "k", Owner: leaver}); !errors.Is(err, driver.ErrNotHeld) {
+	if err := b.Release(soon(t), driver.Grant{Key: "k", Owner: "w0"}); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
 	}
-	eventually(t, "the last has listed the queue", func() bool { return f.count("children") > lists || len(waiters[last]) > 0 })
-	for i, w := range waiters[2:] {
+	if err := f.Delete("/ns/k/w2#0000000003", -1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "those behind them have listed the queue", func() bool { return f.count("children") >= lists+2 })
+	for i, w := range waiters {
 		if len(w) > 0 {
-			t.Fatalf("waiter %d holds the lock beside %s", i+2, g.Owner)
+			t.Fatalf("waiter %d holds the lock beside %s", i, g.Owner)
 		}
 	}
 	release(t, b, g)
+	release(t, b, get(t, waiters[1]))
+	release(t, b, get(t, waiters[3]))
 }
 
 // TestLostAnswers: each request may be carried out without an answer, at any time,

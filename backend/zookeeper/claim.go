@@ -35,7 +35,6 @@ type claim struct {
 	released bool // Release was called
 	late     bool // a copy of a call may still come
 	granted  bool // it was held
-	behind   bool // others were after it when it was last looked at
 	callers  int  // Acquires under way
 	sent     bool // a create was sent and not answered: there may be a node
 	node     string

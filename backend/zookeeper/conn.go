@@ -14,7 +14,7 @@ type conn interface {
 	Exists(path string) (bool, *zk.Stat, error)
 	Get(path string) ([]byte, *zk.Stat, error)
 	Children(path string) ([]string, *zk.Stat, error)
-	ChildrenW(path string) ([]string, *zk.Stat, <-chan zk.Event, error)
+	GetW(path string) ([]byte, *zk.Stat, <-chan zk.Event, error)
 	Multi(ops ...any) ([]zk.MultiResponse, error)
 	Sync(path string) (string, error)
 	AddAuth(scheme string, auth []byte) error

@@ -11,11 +11,11 @@
 //	zookeeper://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
 //	zookeepers://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
 //
-// The port is 2181 unless it is given. If a host of a list has a port, the last one must
-// have one, and IPv6 addresses cannot be listed: net/url refuses that. zookeepers is TLS,
-// 1.2 or later; the server's certificate is always verified. User and password are sent
-// by the scheme "digest"; special characters in them are percent-encoded. These are all
-// parameters; another is an error:
+// The hosts are servers of one ensemble; name all of them, so that the death of one does
+// not matter. The port is 2181 unless it is given. zookeepers is TLS, 1.2 or later; the
+// server's certificate is always verified. User and password are sent by the scheme
+// "digest"; special characters in them are percent-encoded. These are all parameters;
+// another is an error:
 //
 //	namespace=billing      the node under which all locks are, below the chroot: 1 to 64
 //	                       letters, digits and . _ : -; "fencelock" if absent. Programs
@@ -49,10 +49,10 @@
 // it. It rises in the order of the queue, also when the lock's node is deleted and made
 // anew, and through the fail-over of a leader, whose term is its upper half.
 //
-// A holder that knows of waiters deletes its node and writes the node's name into the
-// data of the lock's node, in one transaction. The waiter that watched it sees by that
-// name that it is the first: a hand-off is one write, a push and two short reads,
-// however many wait. Where the name is another's, it lists the queue.
+// A holder that leaves writes to its node and deletes it, in one transaction. The waiter
+// that watches it is told of the first half, "changed", by which it knows that it is the
+// first now: a hand-off is one write and one push, however many wait. Of a waiter that
+// gave up it is told "deleted", and then lists the queue.
 //
 // TTLs of about the same length share a session. A lock that is free costs a create,
 // then a list and a look at the own node at the same time; Unlock costs one write. All
@@ -89,7 +89,8 @@
 //   - If a data directory is restored from a backup, or lost on a majority of servers,
 //     tokens may fall.
 //   - Somebody who deletes a holder's node, by other means than Evict too, frees the lock
-//     until the holder is told.
+//     until the holder is told. Somebody who writes to a holder's node lets the next
+//     waiter in beside it.
 //
 // # Limits
 //
@@ -113,5 +114,5 @@
 // ("ZooKeeper Recipes and Solutions"). Orphans by lost answers: samuel/go-zookeeper#229;
 // the session in the check for them: CURATOR-498 and CURATOR-604; numbers that wrap:
 // go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-over by
-// name, and czxid as the token, are described in docs/decisions.
+// an event and czxid as the token are our own: docs/decisions, 0013 and 0014.
 package zookeeper

@@ -125,11 +125,16 @@ func (f *fake) delete(p string) error {
 		return zk.ErrNotEmpty
 	}
 	delete(f.nodes, p)
+	f.tell(p, zk.EventNodeDeleted)
+	return nil
+}
+
+// tell fires the watches of a node, once.
+func (f *fake) tell(p string, what zk.EventType) {
 	for _, w := range f.watches[p] {
-		w <- zk.Event{Type: zk.EventNodeDeleted, Path: p}
+		w <- zk.Event{Type: what, Path: p}
 	}
 	delete(f.watches, p)
-	return nil
 }
 
 func (f *fake) Delete(p string, _ int32) error {
@@ -170,7 +175,7 @@ func (f *fake) Children(p string) ([]string, *zk.Stat, error) {
 	return f.children(p), st, f.answer("children", err)
 }
 
-func (f *fake) ChildrenW(p string) ([]string, *zk.Stat, <-chan zk.Event, error) {
+func (f *fake) GetW(p string) ([]byte, *zk.Stat, <-chan zk.Event, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	st, err := f.stat(p)
@@ -191,7 +196,12 @@ func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 		case *zk.DeleteRequest:
 			err = f.delete(op.Path)
 		case *zk.SetDataRequest:
+			if f.nodes[op.Path] == nil {
+				err = zk.ErrNoNode
+				break
+			}
 			f.nodes[op.Path].data = op.Data
+			f.tell(op.Path, zk.EventNodeDataChanged)
 		case *zk.CheckVersionRequest:
 			_, err = f.stat(op.Path)
 		}
@@ -212,6 +222,16 @@ func (f *fake) SessionID() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.session
+}
+
+// total counts requests of all kinds.
+func (f *fake) total() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, calls := range f.calls {
+		n += calls
+	}
+	return n
 }
 
 func (f *fake) count(op string) int {

@@ -37,10 +37,8 @@ func (n name) before(m name) bool { return n.seq-m.seq < 0 }
 
 // line is what a list of children says about one claim.
 type line struct {
-	there  bool // the claim is in the list
-	ahead  name // the one right before it; none if it is the first
-	behind bool // others are after it
-	before int  // so many are before it
+	there bool // the claim is in the list
+	ahead name // the one right before it; none if it is the first
 }
 
 // lineUp finds a claim among the children of its parent.
@@ -56,12 +54,8 @@ func lineUp(children []string, own string) (l line) {
 		case child == own:
 			l.there = true
 		case me.before(n):
-			l.behind = true
-		default:
-			l.before++
-			if l.ahead.text == "" || l.ahead.before(n) {
-				l.ahead = n
-			}
+		case l.ahead.text == "" || l.ahead.before(n):
+			l.ahead = n
 		}
 	}
 	return l

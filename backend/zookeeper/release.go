@@ -96,7 +96,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for _, n := range owned(children, g.Owner) {
 		remove := func() error { return s.conn.Delete(parent+"/"+n.text, -1) }
 		if n == head { // it may be the first in the list only if all before it are gone: see look
-			remove = func() error { return handOn(s.conn, parent, n.text) }
+			remove = func() error { return handOn(s.conn, parent+"/"+n.text) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
 		switch {
@@ -163,7 +163,7 @@ func (b *backend) removeNode(c *claim, placing *task) error {
 func (b *backend) deleteNode(c *claim) error {
 	s := c.session
 	b.mu.Lock()
-	node, unknown, handOver := c.node, c.sent, c.granted && c.behind
+	node, unknown, handOver := c.node, c.sent, c.granted
 	b.mu.Unlock()
 	if node == "" && !unknown {
 		return zk.ErrNoNode
@@ -180,8 +180,8 @@ func (b *backend) deleteNode(c *claim) error {
 	path, sent := c.parent+"/"+node, time.Now()
 	var err error
 	if handOver {
-		err = handOn(s.conn, c.parent, node)
-		if err == zk.ErrNoAuth { // to write to the parent; the waiters will list
+		err = handOn(s.conn, path)
+		if err == zk.ErrNoAuth { // to write to the node; the waiter will list
 			err = s.conn.Delete(path, -1)
 		}
 	} else {
@@ -199,12 +199,12 @@ func (b *backend) deleteNode(c *claim) error {
 	return err
 }
 
-// handOn deletes the node of the first claim and writes its name into the parent, in
-// one transaction: see handedOver.
-func handOn(c conn, parent, node string) error {
+// handOn deletes the node of a holder and tells the one that waits behind it, by
+// writing to the node in the same transaction: see waitBehind.
+func handOn(c conn, path string) error {
 	_, err := c.Multi(
-		&zk.DeleteRequest{Path: parent + "/" + node, Version: -1},
-		&zk.SetDataRequest{Path: parent, Data: []byte(node), Version: -1},
+		&zk.SetDataRequest{Path: path, Version: -1},
+		&zk.DeleteRequest{Path: path, Version: -1},
 	)
 	return err
 }

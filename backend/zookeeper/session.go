@@ -92,7 +92,7 @@ func (s *session) onEvent(ev zk.Event) {
 		case zk.StateExpired:
 			s.die()
 		}
-	case zk.EventNodeDeleted, zk.EventNodeCreated, zk.EventNodeDataChanged, zk.EventNodeChildrenChanged:
+	case zk.EventNodeDeleted, zk.EventNodeDataChanged:
 		s.fire(ev.Path, ev.Type == zk.EventNodeDeleted)
 	}
 }

@@ -11,12 +11,14 @@ import (
 // take a watch back, and keeps a channel for each request, so waiters that come and
 // go before the same holder must not each have one.
 //
-// What is asked for is the node's children, which it has none of: the answer is
-// short, and a server sets no watch if the node is gone. A watch by exists it would set
-// all the same, and keep for as long as the session lives.
+// What is asked for is the node's data: a server sets no watch then if the node is
+// gone. A watch by exists it would set all the same, and keep for as long as the session
+// lives.
 type watch struct {
 	asked *task         // the request that sets it
 	fired chan struct{} // closed when the server has told of a change: look again
+
+	handedOver bool // by a holder, see waitBehind; set before fired is closed
 
 	// Guarded by backend.mu.
 	owner  *claim // its holder wants to know of the loss
@@ -65,7 +67,7 @@ func (s *session) watch(ctx context.Context, path string, owner *claim, timeout 
 // its own goroutine. It finds the watch in the map, where it was before it was asked
 // for, and closes fired; whoever gets the answer later sees that.
 func (s *session) setWatch(path string, w *watch, connection int) error {
-	_, _, events, err := s.conn.ChildrenW(path)
+	_, _, events, err := s.conn.GetW(path)
 	if err == nil && s.link == nil {
 		s.forward(events)
 	}
@@ -100,9 +102,9 @@ func (s *session) forward(events <-chan zk.Event) {
 	})
 }
 
-// fire takes in that a watch has fired, which it does once. A node without children
-// or changes of its data fires when it is deleted; should it do so otherwise, who waits
-// looks again, and for a holder it is set again.
+// fire takes in that a watch has fired, which it does once. A holder whose node was
+// written to, but not by itself, has been evicted, in one transaction; or somebody
+// has meddled. So the watch is set again, which shows what it was.
 func (s *session) fire(path string, deleted bool) {
 	b := s.backend
 	b.mu.Lock()
@@ -112,6 +114,7 @@ func (s *session) fire(path string, deleted bool) {
 		return
 	}
 	delete(s.watches, path)
+	w.handedOver = !deleted
 	close(w.fired)
 	owner := w.owner
 	if owner != nil && !deleted {

@@ -108,10 +108,12 @@ func plain(t drivertest.T, l *link, ns string) driver.Backend { return dial(t, l
 func TestConformance(t *testing.T) {
 	for _, kind := range servers.Etcds() {
 		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
 			drivertest.Run(t, harness(servers.StartCluster(t, kind, 1), plain))
 		})
 	}
 	t.Run("three members", func(t *testing.T) {
+		t.Parallel()
 		drivertest.Run(t, harness(servers.StartCluster(t, servers.Etcd, 3), plain))
 	})
 }
@@ -122,6 +124,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceWithLostReplies(t *testing.T) {
 	for n, name := range []string{"first", "second", "third"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			drivertest.Run(t, harness(servers.StartCluster(t, servers.Etcd, 1), func(t drivertest.T, l *link, ns string) driver.Backend {
 				b := dial(t, l.addrs(), ns)
 				l.each(func(p *proxy.Proxy) {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case "crash":
 		playCrash()
 	case "start":
-		_, err := start(Redis70, options{}, 1)
+		_, err := start(Redis70, collect(nil), 1)
 		fmt.Println(err)
 	case "":
 		Main(m)
@@ -66,7 +66,7 @@ func playServer() {
 
 // playCrash starts a server, tells about it, and dies as if by a panic.
 func playCrash() {
-	c, err := start(Redis70, options{}, 1)
+	c, err := start(Redis70, collect(nil), 1)
 	if err != nil {
 		fmt.Println(err)
 		return

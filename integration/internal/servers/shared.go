@@ -14,7 +14,7 @@ func Shared(t T, k Kind) *Server {
 		t.Fatalf("servers: TestMain must call servers.Main, which removes shared servers")
 	}
 	once, _ := shared.LoadOrStore(k.name, sync.OnceValues(func() (*Server, error) {
-		c, err := start(k, options{}, 1)
+		c, err := start(k, collect(nil), 1)
 		if err != nil {
 			return nil, err
 		}
