@@ -32,8 +32,10 @@ var errRefused = errors.New("the session has ended")
 // after each that broke.
 const redial = 20 * time.Millisecond
 
-// dial is the zk.Dialer.
-func (l *link) dial(network, addr string, timeout time.Duration) (net.Conn, error) {
+// dial is the zk.Dialer. The timeout that go-zookeeper gives it is a second, after which
+// the first packet is sent again if it was lost, as when a server has more connections
+// to accept than it has room for: a little more is enough for that.
+func (l *link) dial(network, addr string, _ time.Duration) (net.Conn, error) {
 	l.mu.Lock()
 	early := redial - time.Since(l.dialed)
 	refused := l.refused
@@ -44,7 +46,7 @@ func (l *link) dial(network, addr string, timeout time.Duration) (net.Conn, erro
 	if early > 0 {
 		time.Sleep(early) // on go-zookeeper's goroutine, which has nothing else to do
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err == nil && l.tls != nil {
