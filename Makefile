@@ -39,9 +39,9 @@ test: export FENCELOCK_STRICT = 1
 test: race ## everything, against real servers; minutes. Needs Docker, or the servers on PATH
 	@echo "== tests that need no server"
 	go test $(RACE) $(ARGS) $(UNIT)
-	@echo "== tests on real servers; they come one by one"
+	@echo "== tests on real servers; most of them wait, so that eight at a time suit two processors"
 	go test $(RACE) -run '^$$' ./integration/... >/dev/null
-	go test $(RACE) -count=1 -p 1 -v -timeout 30m $(ARGS) ./integration/... | $(quieter)
+	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) ./integration/... | $(quieter)
 	@echo "== the quickstart"
 	go run ./examples/quickstart
 	@echo "== all tests have passed"
@@ -49,7 +49,7 @@ test: race ## everything, against real servers; minutes. Needs Docker, or the se
 .PHONY: conformance
 conformance: export FENCELOCK_STRICT = 1
 conformance: race ## the conformance suite on real servers: make conformance BACKEND=redis
-	go test $(RACE) -count=1 -v -timeout 30m -run Conformance $(ARGS) ./integration/$(BACKEND)/... | $(quieter)
+	go test $(RACE) -count=1 -parallel 8 -v -timeout 30m -run Conformance $(ARGS) ./integration/$(BACKEND)/... | $(quieter)
 
 # A test in progress shows as it ends, and what it logs with its name.
 quieter = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'

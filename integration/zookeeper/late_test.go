@@ -2,6 +2,7 @@ package zookeeper_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestCancelledCreate(t *testing.T) {
 				t.Fatalf("Acquire was granted %v without an answer to its create", g.Token)
 			}
 			eventually(t, soon, "Release finds nothing to end", func() bool {
-				return b.Release(t.Context(), driver.Grant{Key: "k", Owner: "cancelled"}) == driver.ErrNotHeld
+				return errors.Is(b.Release(t.Context(), driver.Grant{Key: "k", Owner: "cancelled"}), driver.ErrNotHeld)
 			})
 			if all := claims(t, server, parentOf(ns, "k")); len(all) != 0 {
 				t.Errorf("left behind: %q", all)

@@ -46,7 +46,8 @@ func TestLossWhileDisconnected(t *testing.T) {
 	}
 	reset.Release()
 	select {
-	case <-lost:
+	case why := <-lost:
+		t.Logf("lost: %v", why)
 	case <-time.After(soon):
 		t.Errorf("Request.Lost was not called")
 	}

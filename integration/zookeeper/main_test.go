@@ -4,6 +4,7 @@ package zookeeper_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/url"
 	"path"
 	"runtime/pprof"
@@ -111,7 +112,7 @@ func parentOf(ns, key string) string {
 func claims(t cleaner, c *zk.Conn, parent string) []string {
 	t.Helper()
 	names, _, err := c.Children(parent)
-	if err != nil && err != zk.ErrNoNode {
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
 		t.Fatalf("children of %s: %v", parent, err)
 	}
 	slices.SortFunc(names, func(a, b string) int {

@@ -39,7 +39,7 @@ func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (cont
 // openMany makes n clients, each with connections of its own.
 func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n int) ([]contest.Client, error) {
 	clients := make([]contest.Client, n)
-	err := inParallel(n, atOnce, func(i int) (err error) {
+	err := inParallel(n, func(i int) (err error) {
 		clients[i], err = openOne(ctx, c, o)
 		return err
 	})
@@ -51,7 +51,7 @@ func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n in
 }
 
 func closeAll(clients []contest.Client) {
-	_ = inParallel(len(clients), atOnce, func(i int) error {
+	_ = inParallel(len(clients), func(i int) error {
 		if clients[i] != nil {
 			_ = clients[i].Close()
 		}
@@ -59,16 +59,16 @@ func closeAll(clients []contest.Client) {
 	})
 }
 
-// inParallel runs f(0) … f(n-1) on a number of goroutines and returns the first error.
-func inParallel(n, goroutines int, f func(i int) error) error {
+// inParallel runs f(0) … f(n-1), atOnce at a time, and returns the first error.
+func inParallel(n int, f func(i int) error) error {
 	var (
 		wg    sync.WaitGroup
 		once  sync.Once
 		first error
 	)
-	for g := range min(goroutines, n) {
+	for g := range min(atOnce, n) {
 		wg.Go(func() {
-			for i := g; i < n; i += goroutines {
+			for i := g; i < n; i += atOnce {
 				if err := f(i); err != nil {
 					once.Do(func() { first = err })
 				}

@@ -18,8 +18,6 @@ const (
 	LeaseGoroutines = "goroutines"
 )
 
-const takers = 64
-
 // LeasesCase names the case of a number of leases.
 func LeasesCase(n int) string { return fmt.Sprintf("%d held leases", n) }
 
@@ -45,7 +43,7 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 		return err
 	}
 	defer closeAll([]contest.Client{client})
-	if _, err := rate(ctx, client, takers, callersFor); err != nil { // the pool is not part of a lease
+	if _, err := rate(ctx, client, atOnce, callersFor); err != nil { // the pool is not part of a lease
 		return err
 	}
 
@@ -56,7 +54,7 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 	}
 	before := footprintNow()
 	start := time.Now()
-	err = inParallel(n, takers, func(i int) (err error) {
+	err = inParallel(n, func(i int) (err error) {
 		held[i], err = client.Lock(ctx, keys[i])
 		return err
 	})
@@ -92,7 +90,7 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 // release frees what is held and tells how much of it was not ours any more.
 func release(held []contest.Held) int {
 	lost := make([]bool, len(held))
-	_ = inParallel(len(held), takers, func(i int) error {
+	_ = inParallel(len(held), func(i int) error {
 		lost[i] = held[i] != nil && held[i].Release(context.Background()) != nil
 		return nil
 	})
