@@ -57,7 +57,7 @@ func (q *batch) commit(ctx context.Context, p *part) (*clientv3.TxnResponse, err
 		q.flying++
 		q.mu.Unlock()
 		defer q.land()
-		return q.client.Txn(ctx).If(p.conditions...).Then(p.then...).Commit()
+		return q.ask(ctx, p.conditions, p.then)
 	}
 	p.done = make(chan struct{})
 	q.waiting = append(q.waiting, p)
@@ -127,6 +127,17 @@ func (q *batch) take() (parts []*part) {
 	return parts
 }
 
+// ask sends one transaction. A member that has lost the others refuses it, and has not
+// passed it on: so it is sent again, to the next.
+func (q *batch) ask(ctx context.Context, conditions []clientv3.Cmp, then []clientv3.Op) (*clientv3.TxnResponse, error) {
+	for pause := time.Millisecond; ; pause *= 2 {
+		answer, err := q.client.Txn(ctx).If(conditions...).Then(then...).Commit()
+		if !errors.Is(err, rpctypes.ErrNoLeader) || !sleep(ctx, pause) {
+			return answer, err
+		}
+	}
+}
+
 // send sends parts as one transaction. If the server refuses it, it has carried out
 // nothing, and each goes by itself, so that nobody suffers from another's.
 func (q *batch) send(parts []*part) {
@@ -136,8 +147,8 @@ func (q *batch) send(parts []*part) {
 		}
 	}
 	for _, p := range parts {
-		ctx, cancel := context.WithTimeout(q.closing, p.timeout)
-		p.answer, p.err = q.client.Txn(ctx).If(p.conditions...).Then(p.then...).Commit()
+		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(q.closing), p.timeout)
+		p.answer, p.err = q.ask(ctx, p.conditions, p.then)
 		cancel()
 		close(p.done)
 	}
@@ -150,9 +161,9 @@ func (q *batch) sendTogether(parts []*part) error {
 		ops[i] = clientv3.OpTxn(p.conditions, p.then, nil)
 		timeout = max(timeout, p.timeout)
 	}
-	ctx, cancel := context.WithTimeout(q.closing, timeout)
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(q.closing), timeout)
 	defer cancel()
-	answer, err := q.client.Txn(ctx).Then(ops...).Commit()
+	answer, err := q.ask(ctx, nil, ops)
 	if errors.Is(err, rpctypes.ErrTooManyOps) {
 		q.mu.Lock()
 		q.most = max(len(parts)/2, 1)

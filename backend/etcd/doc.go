@@ -70,10 +70,12 @@
 //
 // # What it does not promise
 //
-//   - Before etcd 3.5.10, a member that lost the leadership while it was paused
-//     answers for the lease of whoever asks it first, before it knows. A renewal
-//     through a second member, which learns of the election during that very request,
-//     is then believed for one TTL.
+//   - A leader that was paused for longer than a TTL may, as it wakes up, end leases that
+//     were kept alive with its successor meanwhile (etcd#15247; seen with 3.7.3). The
+//     holder is told at once, but the next may have the lock already. Tokens rise.
+//   - The same leader may confirm a renewal before it knows that it leads no more. That is
+//     found out, unless it is asked through a second member which learns of the election
+//     during that very request; then the renewal is believed for one TTL.
 //   - A cluster that is restored from a backup has old revisions, and so old tokens,
 //     unless it is restored with --bump-revision.
 //   - If somebody deletes our keys, exclusion is lost until the holder's next renewal.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 func init() {
@@ -84,13 +85,13 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 		o.Namespace = defaultNamespace
 	}
 	if why := checkNamespace(o.Namespace); why != "" {
-		return nil, invalid("namespace %q: %s", o.Namespace, why)
+		return nil, address.Invalid("namespace %q: %s", o.Namespace, why)
 	}
 	if why := checkChroot(o.Chroot); why != "" {
-		return nil, invalid("chroot %q: %s", o.Chroot, why)
+		return nil, address.Invalid("chroot %q: %s", o.Chroot, why)
 	}
 	if o.SessionTimeout < minTTL+relayLag {
-		return nil, invalid("SessionTimeout is %v: want what the server has set, %v at least", o.SessionTimeout, minTTL+relayLag)
+		return nil, address.Invalid("SessionTimeout is %v: want what the server has set, %v at least", o.SessionTimeout, minTTL+relayLag)
 	}
 	if o.ACL == nil {
 		o.ACL = zk.WorldACL(zk.PermAll)

@@ -1,0 +1,188 @@
+package etcd_test
+
+import (
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// secret has characters that must be percent-encoded in a URL.
+const secret = "s3cr:t/@?#% ä"
+
+// guarded is a server that asks who one is, and its administrator.
+type guarded struct {
+	*servers.Server
+	admin *clientv3.Client
+}
+
+// guard starts a server with a root user, and switches authentication on. Tokens
+// that are not used end after two seconds.
+func guard(t *testing.T, kind servers.Kind, opts ...servers.Option) guarded {
+	t.Helper()
+	s := servers.Start(t, kind, append(opts, servers.Args("--auth-token", "simple", "--auth-token-ttl", "2"))...)
+	plain := raw(t, s.Addr())
+	for _, do := range []func() error{
+		func() error { _, err := plain.UserAdd(t.Context(), "root", secret); return err },
+		func() error { _, err := plain.UserGrantRole(t.Context(), "root", "root"); return err },
+		func() error { _, err := plain.AuthEnable(t.Context()); return err },
+	} {
+		if err := do(); err != nil {
+			t.Fatalf("switching authentication on: %v", err)
+		}
+	}
+	admin, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{s.Addr()}, DialTimeout: soon, Logger: zap.NewNop(), Username: "root", Password: secret,
+	})
+	if err != nil {
+		t.Fatalf("etcd client: %v", err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	return guarded{s, admin}
+}
+
+// allow makes a user who may do one thing to what a prefix begins.
+func (s guarded) allow(t *testing.T, name, prefix string, may clientv3.PermissionType) {
+	t.Helper()
+	for _, do := range []func() error{
+		func() error { _, err := s.admin.UserAdd(t.Context(), name, secret); return err },
+		func() error { _, err := s.admin.RoleAdd(t.Context(), name); return err },
+		func() error { _, err := s.admin.UserGrantRole(t.Context(), name, name); return err },
+		func() error {
+			_, err := s.admin.RoleGrantPermission(t.Context(), name, prefix, clientv3.GetPrefixRangeEnd(prefix), may)
+			return err
+		},
+	} {
+		if err := do(); err != nil {
+			t.Fatalf("making %s: %v", name, err)
+		}
+	}
+}
+
+// url is that of a user.
+func (s guarded) url(name string) string { return urlFor(name, s.Addr()) }
+
+func urlFor(name, addr string) string {
+	return (&url.URL{Scheme: "etcd", User: url.UserPassword(name, secret), Host: addr}).String()
+}
+
+// TestTokensEnd: the token by which the server knows a client ends while that holds,
+// and while it waits, or is forgotten in a restart. The client gets another, and
+// nobody notices.
+func TestTokensEnd(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Etcds() {
+		for name, end := range map[string]func(*testing.T, *servers.Server){
+			"by age":     func(*testing.T, *servers.Server) { <-time.After(4 * time.Second) },
+			"by restart": func(t *testing.T, s *servers.Server) { s.Kill(t); s.Restart(t) },
+		} {
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				const ttl = 30 * time.Second
+				s, ns := guard(t, kind), namespace()
+				s.allow(t, "locks", ns+"/", readWrite)
+				links := []*proxy.Proxy{through(t, s.Addr()), through(t, s.Addr())}
+				holder := openURL(t, urlFor("locks", links[0].Addr()), ns, ttl)
+				waiter := openURL(t, urlFor("locks", links[1].Addr()), ns, ttl)
+				again := []*atomic.Int64{tally(links[0], authenticates), tally(links[1], authenticates)}
+				var book ledger
+				held, other := lock(t, holder, "k"), lock(t, holder, "another")
+				book.enter(t, held)
+				waiting := startLock(t.Context(), waiter, "k")
+				awaitWaiters(t, holder, "k", 1)
+				end(t, s.Server)
+				ended := time.Now()
+				// None is sent while the last one is fresher than a twelfth of the TTL.
+				eventually(t, electing, "the lease is renewed", func() bool {
+					err := held.Ensure(t.Context(), ttl-ttl/8)
+					return err == nil && held.ValidUntil().Add(ttl/10-ttl).After(ended)
+				})
+				if name == "by age" {
+					end(t, s.Server)
+				}
+				unlock(t, held)
+				next := expectLock(t, waiting, soon)
+				book.enter(t, next)
+				unlock(t, next)
+				unlock(t, other)
+				for i, who := range []string{"holder", "waiter"} {
+					if again[i].Load() == 0 {
+						t.Errorf("the token of the %s has not ended", who)
+					}
+				}
+				expectNothingLeft(t, s.admin, ns)
+			})
+		}
+	}
+}
+
+// TestPermissions: what is documented is enough for all that a client does. With
+// less, the error says so, and at once.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../backend/etcd/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "etcdctl role grant-permission locks --prefix=true readwrite fencelock/\n") {
+		t.Fatal("the package comment documents other permissions than are tested here")
+	}
+	for _, kind := range servers.Etcds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := guard(t, kind), namespace()
+			s.allow(t, "enough", ns+"/", readWrite)
+			s.allow(t, "reader", ns+"/", readOnly)
+			s.allow(t, "elsewhere", ns+"2/", readWrite)
+			exercise(t, s.url("enough"), ns)
+			expectNothingLeft(t, s.admin, ns)
+			expectRefusal(t, s.url("elsewhere"), ns, "permission denied", ns)
+			expectRefusal(t, s.url("reader"), ns, "permission denied")
+			expectRefusal(t, s.url("nobody"), ns, "invalid user ID or password")
+			expectRefusal(t, strings.Replace(s.url("enough"), "s3cr", "S3cr", 1), ns, "invalid user ID or password")
+			expectRefusal(t, "etcd://"+s.Addr(), ns, "user name is empty")
+		})
+	}
+}
+
+// exercise does all that a client can do.
+func exercise(t *testing.T, u, ns string) {
+	t.Helper()
+	const ttl = 2 * time.Second
+	first, second := openURL(t, u, ns, ttl), openURL(t, u, ns, ttl)
+	var book ledger
+	held := lock(t, first, "k")
+	book.enter(t, held)
+	expectHeldByAnother(t, second, "k")
+	next := startLock(t.Context(), second, "k")
+	awaitWaiters(t, first, "k", 1)
+	awaitRenewal(t, held, ttl, time.Now())
+	unlock(t, held)
+	held = expectLock(t, next, soon)
+	book.enter(t, held)
+	if err := first.Evict(t.Context(), "k"); err != nil {
+		t.Errorf("Evict: %v", err)
+	}
+	expectLost(t, held, soon)
+	held, err := second.TryLock(t.Context(), "k")
+	if err != nil {
+		t.Fatalf("TryLock: %v", err)
+	}
+	book.enter(t, held)
+	unlock(t, held)
+}
+
+var authenticates = proxy.Method("/etcdserverpb.Auth/Authenticate")
+
+const (
+	readOnly  = clientv3.PermissionType(clientv3.PermRead)
+	readWrite = clientv3.PermissionType(clientv3.PermReadWrite)
+)
