@@ -40,11 +40,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 // try looks first, since a transaction that might write costs a write even if it
 // does not.
 func (b *backend) try(ctx context.Context, c *claim, s *session) (driver.Grant, error) {
-	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
-	defer cancel()
-	claims, err := b.client.Get(bounded, b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
+	claims, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return b.client.Get(ctx, b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
+	})
 	if err != nil {
-		return driver.Grant{}, b.requestFault(ctx, err)
+		return driver.Grant{}, err
 	}
 	b.mu.Lock()
 	known := c.asked // ours may be among them
@@ -130,15 +130,15 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 // request of its own, since whatever a transaction says in its other branch has to
 // go through the log with it.
 func (b *backend) askWhy(ctx context.Context, c *claim, s *session) (own, others bool, err error) {
-	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
-	defer cancel()
-	answer, err := b.client.Txn(bounded).Then(
-		clientv3.OpGet(b.nameOf(c)),
-		clientv3.OpGet(b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
-		clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
-	).Commit()
+	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.client.Txn(ctx).Then(
+			clientv3.OpGet(b.nameOf(c)),
+			clientv3.OpGet(b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+			clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
+		).Commit()
+	})
 	if err != nil {
-		return false, false, b.requestFault(ctx, err)
+		return false, false, err
 	}
 	fence := answer.Responses[2].GetResponseRange().Kvs
 	if len(fence) == 0 {
@@ -202,16 +202,16 @@ func (b *backend) look(ctx context.Context, c *claim, s *session, revision int64
 }
 
 func (b *backend) lookOnce(ctx context.Context, c *claim, s *session, opts ...clientv3.OpOption) (p place, own bool, err error) {
-	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
-	defer cancel()
 	b.mu.Lock()
 	revision := c.revision
 	b.mu.Unlock()
-	answer, err := b.client.Get(bounded, b.prefix(c.key), append(opts,
-		clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
-		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(2))...)
+	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(2))
+	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return b.client.Get(ctx, b.prefix(c.key), opts...)
+	})
 	if err != nil {
-		return place{}, false, b.requestFault(ctx, err)
+		return place{}, false, err
 	}
 	p.revision = answer.Header.Revision
 	if revision == 0 || len(answer.Kvs) == 0 || answer.Kvs[0].CreateRevision != revision {

@@ -133,9 +133,6 @@ func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
 	return start, nil
 }
 
-// oneMember is how long one member has to answer where others are asked after it.
-func oneMember(ttl time.Duration) time.Duration { return max(ttl/12, 100*time.Millisecond) }
-
 // askToKeepAlive sends one keep-alive, to one member. The client's own
 // KeepAliveOnce tries again without a pause.
 func (s *session) askToKeepAlive(ctx context.Context) (*pb.LeaseKeepAliveResponse, error) {

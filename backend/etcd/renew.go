@@ -82,25 +82,8 @@ func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexe
 	}
 }
 
-// check asks whether claims are still there: one member after the other, since the
-// client takes them in turn, and one that is silent would cost the renewal.
+// check asks whether claims are still there.
 func (b *backend) check(ctx context.Context, s *session, claims []*claim, indexes []int) ([]bool, error) {
-	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
-	defer cancel()
-	for pause := s.ttl / 256; ; pause *= 2 {
-		there, err := b.checkOnce(bounded, s, claims, indexes)
-		if err == nil {
-			return there, nil
-		}
-		if err = b.requestFault(ctx, err); !errors.Is(err, driver.ErrUnavailable) || !sleep(bounded, pause) {
-			return nil, err
-		}
-	}
-}
-
-func (b *backend) checkOnce(ctx context.Context, s *session, claims []*claim, indexes []int) ([]bool, error) {
-	ctx, cancel := b.bound(ctx, oneMember(s.ttl))
-	defer cancel()
 	ops := make([]clientv3.Op, len(indexes))
 	revisions := make([]int64, len(indexes))
 	b.mu.Lock()
@@ -109,7 +92,9 @@ func (b *backend) checkOnce(ctx context.Context, s *session, claims []*claim, in
 		revisions[n] = claims[i].revision
 	}
 	b.mu.Unlock()
-	answer, err := b.client.Txn(ctx).Then(ops...).Commit()
+	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.client.Txn(ctx).Then(ops...).Commit()
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,33 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// oneMember is how long one member has to answer where others are asked after it.
+func oneMember(ttl time.Duration) time.Duration { return max(ttl/12, 100*time.Millisecond) }
+
+// read asks for something, which changes nothing: one member after the other, since
+// the client takes them in turn, and one that is silent should not cost a lease, or a
+// turn. The error is sorted.
+func read[T any](ctx context.Context, b *backend, ttl time.Duration, ask func(context.Context) (T, error)) (answer T, err error) {
+	bounded, cancel := b.bound(ctx, requestTimeout(ttl))
+	defer cancel()
+	for pause := ttl / 256; ; pause *= 2 {
+		once, end := context.WithCancel(bounded)
+		late := time.AfterFunc(oneMember(ttl), end)
+		answer, err = ask(once)
+		late.Stop()
+		end()
+		if err == nil {
+			return answer, nil
+		}
+		if err = b.requestFault(ctx, err); !errors.Is(err, driver.ErrUnavailable) || !sleep(bounded, pause) {
+			return answer, err
+		}
+	}
+}
