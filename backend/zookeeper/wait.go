@@ -20,28 +20,53 @@ import (
 // that one, and none can come between: we are the first. The hand-off has cost one
 // write and one push, however many wait.
 //
-// Is our own node there, and our session alive (etcd#11456)? The server that told us
-// applies transactions in order. Had the session ended before the hand-over, it would
-// have closed this connection, and told it nothing more.
+// Is our session alive (etcd#11456)? The server that told us applies transactions in
+// order. Had the session ended before the hand-over, it would have closed this
+// connection, and told it nothing more. Is our own node there? If somebody had deleted
+// it before, the one behind us would wait for the same holder, and be told the same. So
+// it is watched too: see guard.
 //
 // After a reconnect go-zookeeper sets the watches again, and a server then says
 // "changed" of a node that was written to since the last answer this session had. A
 // claim's node is never written to but in its last moment, and it was created before the
 // answer that told us of it. So it is either there unchanged, or "deleted".
 func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string) (first bool, err error) {
-	path := c.parent + "/" + ahead
-	w, err := c.session.watch(ctx, path, nil, requestTimeout(c.ttl))
+	s, path := c.session, c.parent+"/"+ahead
+	guarded := b.start(func() error { return b.guard(ctx, c) })
+	w, err := s.watch(ctx, path, nil, requestTimeout(c.ttl))
+	<-guarded.done
+	if guarded.err != nil {
+		return false, guarded.err
+	}
 	if err == nil {
 		err = b.sleep(ctx, c, w, path)
 	}
-	switch err {
-	case nil:
-		return w.handedOver, nil
-	case zk.ErrNoNode: // gone already
+	switch {
+	case err == zk.ErrNoNode: // gone already
 		return false, nil
-	default:
+	case err != nil:
 		return false, err
+	case w.handedOver && s.link == nil:
+		err := s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), requestTimeout(c.ttl))
+		return err == nil, b.orphaned(c, err)
+	default:
+		return w.handedOver, nil
 	}
+}
+
+// guard sets a watch on the claim's own node, by which the holder that it may become
+// learns of a loss, too. The node's deletion is told before a hand-over that comes after
+// it, since a server tells a connection what happens in its order, and go-zookeeper
+// tells us in that order: then the claim is gone before the hand-over is taken in. A
+// deletion that came before the watch finds no node here. An application's connection
+// tells each event to a goroutine of its own, in no order; there the node is looked at
+// after the hand-over.
+func (b *backend) guard(ctx context.Context, c *claim) error {
+	if c.session.link == nil {
+		return nil
+	}
+	_, err := c.session.watch(ctx, c.path(), c, requestTimeout(c.ttl))
+	return b.orphaned(c, err)
 }
 
 // glimpse is how often a waiter looks whether what it waits for is still there, if

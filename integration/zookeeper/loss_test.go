@@ -88,9 +88,9 @@ func TestWatchesAreShared(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
-	watches := 0
+	watches, node := 0, claims(t, raw(t, s.Addr()), parentOf(ns, "k"))[0]
 	counted := p.LoseReplyTo(func(request []byte) bool {
-		if proxy.ZKOpOf(request) == "getChildren2" && request[len(request)-1] == 1 {
+		if proxy.ZKOpOf(request) == "getData" && proxy.ZKPath(request) == node && request[len(request)-1] == 1 {
 			watches++ // guarded by the proxy
 		}
 		return false
