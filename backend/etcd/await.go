@@ -96,7 +96,7 @@ func (b *backend) watch(ctx context.Context, name string, timeout time.Duration)
 	defer late.Stop()
 	return watch{
 		name:   name,
-		events: b.client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()),
+		events: b.client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()), //nolint:contextcheck // the backend's, as it says
 		stop: func() {
 			stop()
 			cancel()

@@ -56,7 +56,7 @@ func (q *batch) commit(ctx context.Context, p *part) (*clientv3.TxnResponse, err
 	if q.flying < flights {
 		q.flying++
 		q.mu.Unlock()
-		defer q.land()
+		defer q.land() //nolint:contextcheck // sends what is others'
 		return q.ask(ctx, p.conditions, p.then)
 	}
 	p.done = make(chan struct{})

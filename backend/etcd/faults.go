@@ -21,6 +21,11 @@ func fault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	return sorted(err)
+}
+
+// sorted is fault for a request that was not a caller's.
+func sorted(err error) error {
 	if lasting(err) {
 		return err
 	}

@@ -61,7 +61,7 @@ func (s *session) refresh(ctx context.Context) (time.Time, error) {
 		r = &refreshing{done: make(chan struct{})}
 		s.refreshing = r
 		// Detached from the caller, since others rely on it.
-		if !s.backend.goUnlessClosed(func() { s.run(r) }) {
+		if !s.backend.goUnlessClosed(func() { s.run(r) }) { //nolint:contextcheck // detached, as it says
 			s.refreshing = nil
 			s.mu.Unlock()
 			return time.Time{}, errClosed

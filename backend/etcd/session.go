@@ -70,7 +70,7 @@ func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, err
 	o := b.sessions[class]
 	if o == nil || o.failed() {
 		o = &opening{done: make(chan struct{})}
-		if !b.goLocked(func() { b.openSession(o, class) }) {
+		if !b.goLocked(func() { b.openSession(o, class) }) { //nolint:contextcheck // detached, as it says
 			b.mu.Unlock()
 			return nil, errClosed
 		}
@@ -143,7 +143,7 @@ func (b *backend) detachedFault(err error) error {
 	if b.closing.Err() != nil {
 		return errClosed
 	}
-	return fault(context.Background(), err)
+	return sorted(err)
 }
 
 func (s *session) isDead() bool {

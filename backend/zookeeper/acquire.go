@@ -147,7 +147,7 @@ func (b *backend) verify(c *claim, path string) error {
 
 // orphaned takes in that a claim's node is gone.
 func (b *backend) orphaned(c *claim, err error) error {
-	if err == zk.ErrNoNode {
+	if errors.Is(err, zk.ErrNoNode) {
 		b.lose(c, errNodeGone)
 		return errNoPlace
 	}

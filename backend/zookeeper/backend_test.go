@@ -271,7 +271,8 @@ func TestSessionOfTheApplicationExpires(t *testing.T) {
 		t.Errorf("Renew = %v, want ErrNotHeld", out[0].Err)
 	}
 	select {
-	case <-lost:
+	case why := <-lost:
+		t.Logf("lost: %v", why)
 	case <-soon(t).Done():
 		t.Errorf("Request.Lost was not called")
 	}

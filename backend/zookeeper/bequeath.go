@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -43,7 +44,7 @@ func (s *session) deleteLate(c *claim, node string) {
 			err = s.conn.Delete(c.parent+"/"+n.text, -1)
 		}
 	}
-	if err != nil && !answered(err) && err != zk.ErrClosing {
+	if err != nil && !answered(err) && !errors.Is(err, zk.ErrClosing) {
 		time.AfterFunc(again, func() { s.deleteLate(c, node) })
 	}
 }

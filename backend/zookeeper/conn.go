@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/go-zookeeper/zk"
@@ -43,7 +44,7 @@ func stat(c conn, path string) (*zk.Stat, error) {
 // list returns the children of a node; a node that is not there has none.
 func list(c conn, path string) ([]string, error) {
 	children, _, err := c.Children(path)
-	if err == zk.ErrNoNode {
+	if errors.Is(err, zk.ErrNoNode) {
 		return nil, nil
 	}
 	return children, err

@@ -42,7 +42,7 @@ func fault(ctx context.Context, err error) error {
 	case errors.Is(err, driver.ErrUnavailable):
 		return err
 	}
-	if lastingFault(err) || err == errReleased || errors.Is(err, driver.ErrHeld) || errors.Is(err, driver.ErrNotHeld) ||
+	if lastingFault(err) || errors.Is(err, errReleased) || errors.Is(err, driver.ErrHeld) || errors.Is(err, driver.ErrNotHeld) ||
 		errors.Is(err, fencelock.ErrUnsupported) {
 		return err
 	}
@@ -56,9 +56,10 @@ func lastingFault(err error) bool {
 // answered reports whether an error is the server's answer to the request, so that
 // it is known what was done: nothing. All others leave that open.
 func answered(err error) bool {
-	switch err {
-	case zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNotEmpty, zk.ErrBadVersion:
-		return true
+	for _, answer := range []error{zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNotEmpty, zk.ErrBadVersion} {
+		if errors.Is(err, answer) {
+			return true
+		}
 	}
 	return lastingFault(err)
 }

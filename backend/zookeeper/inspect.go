@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -41,7 +42,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 			return driver.Status{}, nil
 		}
 		st, err := ask(ctx, s, adminTimeout, func() (driver.Status, error) { return describe(s.conn, parent, head) })
-		if err == zk.ErrNoNode {
+		if errors.Is(err, zk.ErrNoNode) {
 			continue
 		}
 		st.Waiters = count - 1
@@ -83,7 +84,7 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 			return driver.ErrNotHeld
 		}
 		err = s.await(ctx, b.start(func() error { return handOn(s.conn, parent+"/"+head.text) }), adminTimeout)
-		if err == zk.ErrNoNode {
+		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}
 		if err == nil {

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -184,7 +185,7 @@ func (s *session) arm(ctx context.Context, c *claim) error {
 	path, timeout := c.path(), requestTimeout(c.ttl)
 	b.mu.Unlock()
 	w, err := s.watch(ctx, path, c, timeout)
-	if err == zk.ErrNoNode {
+	if errors.Is(err, zk.ErrNoNode) {
 		b.lose(c, errNodeGone)
 		return err
 	}

@@ -89,7 +89,7 @@ func (l *link) refuse() {
 	defer l.mu.Unlock()
 	l.refused = true
 	if l.wire != nil {
-		_ = l.wire.Conn.Close()
+		_ = l.wire.Close()
 	}
 }
 
@@ -108,7 +108,7 @@ func (l *link) cutIfSilent(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w := l.wire; w != nil && w.heard.Before(since) {
-		_ = w.Conn.Close()
+		_ = w.Close()
 	}
 }
 

@@ -1,6 +1,8 @@
 package zookeeper
 
 import (
+	"errors"
+
 	"github.com/go-zookeeper/zk"
 )
 
@@ -10,7 +12,7 @@ import (
 func (b *backend) makeParent(s *session, path string) error {
 	for _, last := range []bool{false, true} {
 		err := b.makeKeyNode(s, path)
-		if err != zk.ErrNoNode || last {
+		if !errors.Is(err, zk.ErrNoNode) || last {
 			return err
 		}
 		// Somebody has deleted the namespace.
@@ -25,7 +27,7 @@ func (b *backend) makeKeyNode(s *session, path string) error {
 	if !b.plain.Load() {
 		_, err := s.conn.CreateContainer(path, nil, zk.FlagContainer, b.config.acl)
 		switch {
-		case err == zk.ErrNodeExists:
+		case errors.Is(err, zk.ErrNodeExists):
 			return nil
 		case !unimplemented(err):
 			return err
@@ -33,7 +35,7 @@ func (b *backend) makeKeyNode(s *session, path string) error {
 		b.plain.Store(true)
 	}
 	_, err := s.conn.Create(path, nil, zk.FlagPersistent, b.config.acl)
-	if err == zk.ErrNodeExists {
+	if errors.Is(err, zk.ErrNodeExists) {
 		return nil
 	}
 	return err
@@ -59,7 +61,7 @@ func makePath(c conn, path string, acl []zk.ACL) error {
 		if err == nil && !exists {
 			_, err = c.Create(path[:i], nil, zk.FlagPersistent, acl)
 		}
-		if err != nil && err != zk.ErrNodeExists {
+		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
 	}

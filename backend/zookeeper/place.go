@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func (b *backend) findOrCreate(c *claim) (node string, err error) {
 		b.mu.Lock()
 		c.sent = false
 		b.mu.Unlock()
-		if err != zk.ErrNoNode {
+		if !errors.Is(err, zk.ErrNoNode) {
 			return "", err
 		}
 		if err := b.makeParent(s, c.parent); err != nil {
@@ -123,11 +124,10 @@ func (b *backend) find(c *claim) (string, error) {
 		return "", err
 	}
 	for _, n := range owned(children, c.owner) {
-		switch err := b.verify(c, c.parent+"/"+n.text); err {
-		case nil:
+		switch err := b.verify(c, c.parent+"/"+n.text); {
+		case err == nil:
 			return n.text, nil
-		case zk.ErrNoNode: // of a session that is dying, or dead
-		default:
+		case !errors.Is(err, zk.ErrNoNode): // else it is of a session that is dying, or dead
 			return "", err
 		}
 	}
@@ -146,7 +146,7 @@ func (b *backend) exorcise(c *claim) {
 			children, err = list(conn, c.parent)
 		}
 		for _, n := range owned(children, c.owner) {
-			if e := conn.Delete(c.parent+"/"+n.text, -1); e != nil && e != zk.ErrNoNode {
+			if e := conn.Delete(c.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
 				err = e
 			}
 		}

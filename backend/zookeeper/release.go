@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -44,7 +45,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	switch err := b.removed(ctx, c, timeout); {
 	case err == nil && wasHeld:
 		return nil
-	case err == nil || err == zk.ErrNoNode || !c.session.alive():
+	case err == nil || errors.Is(err, zk.ErrNoNode) || !c.session.alive():
 		return driver.ErrNotHeld
 	default:
 		return fault(ctx, err)
@@ -62,7 +63,7 @@ func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) 
 		t := b.removeLocked(c)
 		b.mu.Unlock()
 		err := c.session.await(ctx, t, timeout)
-		if err == nil || err == zk.ErrNoNode || lastingFault(err) || ctx.Err() != nil || !c.session.alive() {
+		if err == nil || errors.Is(err, zk.ErrNoNode) || lastingFault(err) || ctx.Err() != nil || !c.session.alive() {
 			return err
 		}
 		select {
@@ -102,7 +103,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		switch {
 		case err == nil && n == head:
 			result = nil
-		case err != nil && err != zk.ErrNoNode:
+		case err != nil && !errors.Is(err, zk.ErrNoNode):
 			return err
 		}
 	}
@@ -114,7 +115,7 @@ func (b *backend) giveUp(ctx context.Context, c *claim) error {
 	b.mu.Lock()
 	c.session.moveLocked(c, leaving)
 	b.mu.Unlock()
-	if err := b.removed(ctx, c, requestTimeout(c.ttl)); err != nil && err != zk.ErrNoNode {
+	if err := b.removed(ctx, c, requestTimeout(c.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
 	return nil
@@ -142,14 +143,14 @@ func (b *backend) removeNode(c *claim, placing *task) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.removing = nil
-	if err == zk.ErrNoNode && c.deleting {
+	if errors.Is(err, zk.ErrNoNode) && c.deleting {
 		// An earlier deletion of ours was not answered, and now the node is gone: it was
 		// carried out. Or an eviction came between the two, or right before; but the claim
 		// was not known to be lost when it was released, and then it makes no difference
 		// to its holder which of the two was a moment earlier.
 		err = nil
 	}
-	if err == nil || err == zk.ErrNoNode {
+	if err == nil || errors.Is(err, zk.ErrNoNode) {
 		b.forgetLocked(c)
 		return err
 	}
@@ -181,7 +182,7 @@ func (b *backend) deleteNode(c *claim) error {
 	var err error
 	if handOver {
 		err = handOn(s.conn, path)
-		if err == zk.ErrNoAuth { // to write to the node; the waiter will list
+		if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
 			err = s.conn.Delete(path, -1)
 		}
 	} else {

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -93,7 +94,7 @@ func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim,
 	for range min(armers, len(work)) {
 		workers.Go(func() {
 			for i := range work {
-				if err := b.confirmNode(ctx, s, claims[i]); err != nil && err != zk.ErrNoNode {
+				if err := b.confirmNode(ctx, s, claims[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
 					out[i].Err = fault(ctx, err)
 				}
 			}

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -42,7 +43,7 @@ func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string) (first
 		err = b.sleep(ctx, c, w, path)
 	}
 	switch {
-	case err == zk.ErrNoNode: // gone already
+	case errors.Is(err, zk.ErrNoNode): // gone already
 		return false, nil
 	case err != nil:
 		return false, err

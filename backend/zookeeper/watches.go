@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -90,7 +91,7 @@ func (s *session) forward(events <-chan zk.Event) {
 	s.backend.start(func() error {
 		select {
 		case ev := <-events:
-			if ev.Err == zk.ErrSessionExpired {
+			if errors.Is(ev.Err, zk.ErrSessionExpired) {
 				s.die()
 			} else {
 				s.onEvent(ev)
