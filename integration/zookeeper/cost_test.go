@@ -1,0 +1,178 @@
+package zookeeper_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// tally counts the requests that pass a proxy from now on, but pings, which a client
+// sends when it has nothing else to say, and others that are named.
+func tally(p *proxy.Proxy, but ...string) *atomic.Int64 {
+	n := new(atomic.Int64)
+	p.LoseRequest(func(request []byte) bool {
+		if op := proxy.ZKOpOf(request); op != "ping" && op != "" && !slices.Contains(but, op) {
+			n.Add(1)
+		}
+		return false
+	}, 1)
+	return n
+}
+
+// settle makes the nodes of locks, and has them stay although they are empty: the
+// server would sweep them, each by a transaction, and not when we like it. It shows as
+// well that what is not of our making is no claim.
+func settle(t *testing.T, s *servers.Server, ns string, keys ...string) {
+	t.Helper()
+	server := raw(t, s.Addr())
+	for _, key := range keys {
+		for _, path := range []string{parentOf(ns, key), parentOf(ns, key) + "/stays"} {
+			if _, err := server.Create(path, nil, zk.FlagPersistent, zk.WorldACL(zk.PermAll)); err != nil {
+				t.Fatalf("making %s: %v", path, err)
+			}
+		}
+	}
+}
+
+// TestTransactions: to lock and to unlock is one transaction each, and a few reads;
+// what changes nothing is none.
+func TestTransactions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.ZooKeepers() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			const times = 10
+			s, ns := servers.Start(t, kind), namespace()
+			p := through(t, s.Addr())
+			c, other := open(t, p.Addr(), ns, 50*time.Second), open(t, s.Addr(), ns, 50*time.Second)
+			settle(t, s, ns, "free", "k")
+			unlock(t, lock(t, c, "free")) // opens the session
+			held := lock(t, other, "k")
+			sent := tally(p)
+			expect := func(what string, transactions, requests int64, do func() error) {
+				t.Helper()
+				before, sentBefore := zxid(t, s), sent.Load()
+				for range times {
+					if err := do(); err != nil {
+						t.Fatalf("%s: %v", what, err)
+					}
+				}
+				if got := zxid(t, s) - before; got != transactions*times {
+					t.Errorf("%d × %s: %d transactions, want %d each", times, what, got, transactions)
+				}
+				if got := sent.Load() - sentBefore; got != requests*times {
+					t.Errorf("%d × %s: %d requests, want %d each", times, what, got, requests)
+				}
+			}
+			var l *fencelock.Lease
+			expect("Lock and Unlock", 2, 4, func() (err error) {
+				if l, err = c.Lock(t.Context(), "free"); err != nil {
+					return err
+				}
+				return l.Unlock(t.Context())
+			})
+			expect("TryLock and Unlock", 2, 5, func() (err error) {
+				if l, err = c.TryLock(t.Context(), "free"); err != nil {
+					return err
+				}
+				return l.Unlock(t.Context())
+			})
+			expect("TryLock that loses", 0, 3, func() error {
+				if _, err := c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
+					return fmt.Errorf("want ErrHeld, got %w", err)
+				}
+				return nil
+			})
+			expect("Inspect", 0, 3, func() error { _, err := c.Inspect(t.Context(), "k"); return err })
+			expect("Inspect of a free lock", 0, 2, func() error { _, err := c.Inspect(t.Context(), "free"); return err })
+			unlock(t, held)
+		})
+	}
+}
+
+// TestRenewalIsOneTransaction: however many leases are renewed together, once each is
+// watched.
+func TestRenewalIsOneTransaction(t *testing.T) {
+	t.Parallel()
+	const leases, times = 50, 5
+	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	p := through(t, s.Addr())
+	b := dial(t, p.Addr(), ns)
+	var held []driver.Grant
+	for n := range leases {
+		g, err := b.Acquire(t.Context(), driver.Request{Key: fmt.Sprint(n), Owner: "o", TTL: 20 * time.Second})
+		if err != nil {
+			t.Fatalf("Acquire: %v", err)
+		}
+		held = append(held, g)
+	}
+	renew := func() {
+		for _, r := range b.Renew(t.Context(), held) {
+			if r.Err != nil {
+				t.Fatalf("Renew: %v", r.Err)
+			}
+		}
+	}
+	renew() // sets the watches
+	before, sent := zxid(t, s), tally(p)
+	for range times {
+		renew()
+	}
+	if n := zxid(t, s) - before; n != times {
+		t.Errorf("%d transactions renewed %d leases %d times", n, leases, times)
+	}
+	if n := sent.Load(); n != times {
+		t.Errorf("%d requests renewed %d leases %d times", n, leases, times)
+	}
+	for _, g := range held {
+		release(t, b, g)
+	}
+}
+
+// TestWaitingIsCheap: one who waits has its session confirmed once in a quarter of its
+// TTL, and asks for nothing else, but for a look every ten seconds; forty who wait cost a client no more than one.
+func TestWaitingIsCheap(t *testing.T) {
+	t.Parallel()
+	const ttl, keys = 4 * time.Second, 40
+	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	p := through(t, s.Addr())
+	holder, waiter := open(t, s.Addr(), ns, 50*time.Second), open(t, p.Addr(), ns, ttl)
+	var held []*fencelock.Lease
+	var waiting []<-chan attempt
+	for n := range keys {
+		held = append(held, lock(t, holder, fmt.Sprint(n)))
+		waiting = append(waiting, startLock(t.Context(), waiter, fmt.Sprint(n)))
+		waiters(t, holder, fmt.Sprint(n), 1)
+	}
+	sent := tally(p, "exists")
+	quiet := sent.Load()
+	eventually(t, soon, "all watch", func() bool { // nothing more is sent, but for a barrier
+		<-time.After(ttl / 16)
+		was := quiet
+		quiet = sent.Load()
+		return quiet-was <= 1
+	})
+	before, sentBefore, began := zxid(t, s), sent.Load(), time.Now()
+	<-time.After(2 * ttl)
+	lasted := time.Since(began)
+	transactions, requests := zxid(t, s)-before, sent.Load()-sentBefore
+	t.Logf("%d transactions and %d requests in %v, for %d who wait", transactions, requests, lasted.Round(time.Millisecond), keys)
+	// The holder renews its leases meanwhile, or does not.
+	if most := int64(lasted/(ttl/4)) + 1; requests < 1 || requests > most || transactions > most+1 {
+		t.Errorf("that is too much: want %d requests at most", most)
+	}
+	for i, w := range waiting {
+		unlock(t, held[i])
+		unlock(t, expectLock(t, w, soon))
+	}
+}

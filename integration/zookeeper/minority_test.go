@@ -1,0 +1,110 @@
+package zookeeper_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// clientCutOff: a holder that is cut off from all servers loses its lease by its own
+// clock before another gets the lock.
+func clientCutOff(t *testing.T, c *servers.Cluster) {
+	const ttl = 2 * time.Second
+	ns := namespace()
+	leader := c.Leader(t)
+	holder, waiter := sit(t, c, others(c, leader)[0], ns, ttl), sit(t, c, leader, ns, time.Minute/2)
+	loseTo(t, holder, waiter, ttl, holder.cut, holder.heal)
+}
+
+// serverCutOff: so does one whose only server is cut off from the others, also if that
+// was the leader.
+func serverCutOff(t *testing.T, c *servers.Cluster) {
+	for _, test := range []struct {
+		disaster
+		leads bool
+	}{{paused, true}, {cutOff, true}, {deaf, true}, {mute, true}, {cutOff, false}} {
+		name := "follower " + test.name
+		if test.leads {
+			name = "leader " + test.name
+		}
+		t.Run(name, func(t *testing.T) {
+			const ttl = 2 * time.Second
+			awaitWhole(t, c)
+			ns, server := namespace(), c.Leader(t)
+			if !test.leads {
+				server = others(c, server)[0]
+			}
+			holder, waiter := alone(t, c, server, ns, ttl), sit(t, c, others(c, server)[0], ns, time.Minute/2)
+			var over func()
+			loseTo(t, holder, waiter, ttl, func() { over = test.strike(t, c, server) }, func() { over() })
+		})
+	}
+}
+
+// loseTo has the holder lose its lease to the waiter by what begins.
+func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end func()) {
+	t.Helper()
+	var book ledger
+	held := lock(t, holder.Client, "k")
+	book.enter(t, held)
+	next := make(chan *fencelock.Lease, 1)
+	go func() {
+		l := lockOrNil(t, waiter.Client, "k")
+		if l != nil {
+			book.enter(t, l) // at once: the holder must be done by now
+		}
+		next <- l
+	}()
+	waiters(t, waiter.Client, "k", 1)
+	begin()
+	began := time.Now()
+	// One that is deaf or mute may pass on what reaches it until it is deposed.
+	expectLost(t, held, ttl+soon)
+	t.Logf("lost after %v", time.Since(began).Round(time.Millisecond))
+	l := <-next
+	if l == nil {
+		return
+	}
+	t.Logf("granted after %v", time.Since(began).Round(time.Millisecond))
+	end()
+	unlock(t, l)
+	again := expectLock(t, startLock(t.Context(), holder, "k", fencelock.WithTTL(20*time.Second)), 2*soon)
+	book.enter(t, again)
+	unlock(t, again)
+}
+
+// deposedLeader: a leader that is cut off goes on to answer reads and syncs, until it
+// notices. A renewal that it confirmed would be worth nothing: the others may have
+// elected another by then, and let the session expire.
+func deposedLeader(t *testing.T, c *servers.Cluster) {
+	leader, ns := c.Leader(t), namespace()
+	b, server := dial(t, leader.Addr(), ns), raw(t, leader.Addr())
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 20 * time.Second, Wait: true})
+	if err != nil {
+		t.Fatalf("Acquire: %v", err)
+	}
+	if out := b.Renew(t.Context(), []driver.Grant{g}); out[0].Err != nil {
+		t.Fatalf("Renew: %v", out[0].Err)
+	}
+	over := cutOff.strike(t, c, leader)
+	_, synced := server.Sync("/" + ns)
+	_, _, read := server.Exists("/" + ns)
+	if synced != nil || read != nil {
+		t.Fatalf("it answers no sync (%v) or no read (%v): nothing is tested", synced, read)
+	}
+	ctx, cancel := contextFor(t, 3*time.Second)
+	defer cancel()
+	if out := b.Renew(ctx, []driver.Grant{g}); out[0].Err == nil || errors.Is(out[0].Err, driver.ErrNotHeld) {
+		t.Errorf("Renew = %+v by a leader that is cut off, want no answer", out[0])
+	}
+	if next := c.LeaderAfter(t, leader); next == leader {
+		t.Error("no other was elected: nothing is tested")
+	}
+	over()
+	eventually(t, soon, "the grant is renewed", func() bool { return b.Renew(t.Context(), []driver.Grant{g})[0].Err == nil })
+	release(t, b, g)
+}

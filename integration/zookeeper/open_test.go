@@ -1,0 +1,198 @@
+package zookeeper_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/zookeeper"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// lockOnce takes a lock and frees it.
+func lockOnce(t *testing.T, b driver.Backend, key string) {
+	t.Helper()
+	g, err := b.Acquire(t.Context(), driver.Request{Key: key, Owner: "once", TTL: 5 * time.Second, Wait: true})
+	if err != nil {
+		t.Fatalf("Acquire: %v", err)
+	}
+	release(t, b, g)
+}
+
+// TestOneHostDead: the others do, also for a client that tries the dead one first,
+// which is by chance: it is among the first of five clients but once in 32 runs, and
+// that must not matter.
+func TestOneHostDead(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	refusing, silent := through(t, s.Addr()), through(t, s.Addr())
+	refusing.Refuse()
+	silent.Blackhole()
+	for range 5 {
+		lockOnce(t, dial(t, refusing.Addr()+","+s.Addr(), ns), "k")
+	}
+	for range 3 {
+		lockOnce(t, dial(t, silent.Addr()+","+s.Addr(), ns), "k")
+	}
+	if silent.Counts().Accepted == 0 {
+		t.Log("the silent server was never tried first")
+	}
+}
+
+// TestAllHostsDead: Open says so, when its context ends at the latest.
+func TestAllHostsDead(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"refuse", "silent"} {
+		s := servers.Shared(t, servers.ZooKeeper)
+		a, b := through(t, s.Addr()), through(t, s.Addr())
+		if name == "refuse" {
+			a.Refuse()
+			b.Refuse()
+		} else {
+			a.Blackhole()
+			b.Blackhole()
+		}
+		const patience = 2 * time.Second
+		ctx, cancel := contextFor(t, patience)
+		began := time.Now()
+		c, err := fencelock.Open(ctx, "zookeeper://"+a.Addr()+","+b.Addr(), nil)
+		took := time.Since(began)
+		cancel()
+		if err == nil {
+			_ = c.Close()
+			t.Fatalf("%s: Open works", name)
+		}
+		if !errors.Is(err, fencelock.ErrUnavailable) && (name == "refuse" || !errors.Is(err, context.DeadlineExceeded)) {
+			t.Errorf("%s: Open = %v, want ErrUnavailable", name, err)
+		}
+		if took > patience+slack {
+			t.Errorf("%s: Open took %v, and its context lasted %v", name, took, patience)
+		}
+	}
+}
+
+// TestChroot: it is made where it is missing, and locks are below it, apart from those
+// of another.
+func TestChroot(t *testing.T) {
+	t.Parallel()
+	s, top := servers.Shared(t, servers.ZooKeeper), namespace()
+	var backends []driver.Backend
+	var parents []string
+	for _, chroot := range []string{"", "/a", "/a/b"} {
+		b, err := openAs(t, "", "zookeeper://"+s.Addr()+"/"+top+chroot+"?namespace=locks")
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		backends, parents = append(backends, b), append(parents, "/"+top+chroot+"/locks/k")
+	}
+	expectApart(t, s, backends, parents)
+}
+
+// TestNamespaces: those of different names do not meet.
+func TestNamespaces(t *testing.T) {
+	t.Parallel()
+	s := servers.Shared(t, servers.ZooKeeper)
+	var backends []driver.Backend
+	var parents []string
+	for range 3 {
+		ns := namespace()
+		backends, parents = append(backends, dial(t, s.Addr(), ns)), append(parents, parentOf(ns, "k"))
+	}
+	expectApart(t, s, backends, parents)
+}
+
+// expectApart has each backend hold the same key at the same time, below its own node.
+func expectApart(t *testing.T, s *servers.Server, backends []driver.Backend, parents []string) {
+	t.Helper()
+	server := raw(t, s.Addr())
+	for i, b := range backends {
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 20 * time.Second})
+		if err != nil {
+			t.Fatalf("Acquire below %s: %v", parents[i], err)
+		}
+		defer release(t, b, g)
+		if n := len(claims(t, server, parents[i])); n != 1 {
+			t.Errorf("%d claims below %s, want that of the holder", n, parents[i])
+		}
+	}
+}
+
+// TestACL: every node that we make has the one that is documented.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	s := servers.Shared(t, servers.ZooKeeper)
+	for name, test := range map[string]struct {
+		user, query string
+		want        []zk.ACL
+	}{
+		"nobody": {"", "", zk.WorldACL(zk.PermAll)},
+		"user":   {"ann", "", zk.DigestACL(zk.PermAll, "ann", hidden)},
+		"as told": {
+			"ann", "&acl=" + url.QueryEscape("auth::cdrwa,world:anyone:r"),
+			append(zk.DigestACL(zk.PermAll, "ann", hidden), zk.WorldACL(zk.PermRead)...),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			top := namespace()
+			b, err := openAs(t, test.user, "zookeeper://"+s.Addr()+"/"+top+"?namespace=locks"+test.query)
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 20 * time.Second})
+			if err != nil {
+				t.Fatalf("Acquire: %v", err)
+			}
+			defer release(t, b, g)
+			server := raw(t, s.Addr())
+			if err := server.AddAuth("digest", []byte("ann:"+hidden)); err != nil {
+				t.Fatal(err)
+			}
+			parent := "/" + top + "/locks/k"
+			for _, path := range append(claims(t, server, parent), parent, "/"+top+"/locks", "/"+top) {
+				acl, _, err := server.GetACL(path)
+				if err != nil {
+					t.Fatalf("GetACL: %v", err)
+				}
+				if !slices.Equal(acl, test.want) {
+					t.Errorf("the ACL of %s is %v, want %v", path, acl, test.want)
+				}
+			}
+		})
+	}
+}
+
+// TestExistingConn: a backend on an application's connection leaves it to the
+// application, and meets those that have their own.
+func TestExistingConn(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	conn := connect(t, 10*time.Second, s.Addr())
+	b, err := zookeeper.New(t.Context(), conn, &zookeeper.Options{Namespace: ns, SessionTimeout: 10 * time.Second})
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	other := dial(t, s.Addr(), ns)
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 5 * time.Second})
+	if err != nil {
+		t.Fatalf("Acquire: %v", err)
+	}
+	if _, err := other.Acquire(t.Context(), driver.Request{Key: "k", Owner: "p", TTL: 5 * time.Second}); !errors.Is(err, driver.ErrHeld) {
+		t.Errorf("Acquire of what is held = %v, want ErrHeld", err)
+	}
+	release(t, b, g)
+	if err := b.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if exists, _, err := conn.Exists("/" + ns); err != nil || !exists {
+		t.Errorf("the application's connection after Close: %v, %v", exists, err)
+	}
+	lockOnce(t, other, "k")
+}

@@ -1,0 +1,109 @@
+package zookeeper_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// awaitSwept waits until the server has deleted a lock's node.
+func awaitSwept(t *testing.T, server *zk.Conn, parent string) {
+	t.Helper()
+	eventually(t, soon, "the server sweeps "+parent, func() bool {
+		exists, _, err := server.Exists(parent)
+		if err != nil {
+			t.Fatalf("Exists: %v", err)
+		}
+		return !exists
+	})
+}
+
+// TestTokensOutliveTheNode: the node of a lock that nobody uses is swept, and with it
+// the numbers of its claims begin anew. Its tokens do not, for the same client and for
+// another.
+func TestTokensOutliveTheNode(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.ZooKeepers() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Shared(t, kind), namespace()
+			server := raw(t, s.Addr())
+			clients := []*fencelock.Client{open(t, s.Addr(), ns, 10*time.Second), open(t, s.Addr(), ns, 10*time.Second)}
+			var book ledger
+			for _, c := range append(clients, clients...) {
+				for range 3 { // so that the number of the last is not that of the next
+					l := lock(t, c, "k")
+					book.enter(t, l)
+					unlock(t, l)
+				}
+				awaitSwept(t, server, parentOf(ns, "k"))
+			}
+		})
+	}
+}
+
+// TestTokenAfterExpiry: whose session expired had a lower token than who comes next.
+func TestTokenAfterExpiry(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Second
+	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	p := through(t, s.Addr())
+	holder, other := open(t, p.Addr(), ns, ttl), open(t, s.Addr(), ns, 10*time.Second)
+	var book ledger
+	for range 2 {
+		held := lock(t, holder, "k")
+		book.enter(t, held)
+		p.Blackhole()
+		next := expectLock(t, startLock(t.Context(), other, "k"), soon)
+		book.enter(t, next) // and the holder is not sure of its lease any more
+		if held.Err() == nil {
+			t.Error("the holder is not told, and another has the lock")
+		}
+		p.Heal()
+		unlock(t, next)
+	}
+}
+
+// TestLocksLeaveNoNode: whatever ends them: Unlock, a TryLock that loses, a Lock that
+// is cancelled, the end of a session.
+func TestLocksLeaveNoNode(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	p := through(t, s.Addr())
+	server := raw(t, s.Addr())
+	holder, other := open(t, s.Addr(), ns, 10*time.Second), open(t, p.Addr(), ns, time.Second)
+	keys := []string{"unlocked", "tried", "cancelled", "expired", "a/b c", ".."}
+	for _, key := range keys {
+		var held *fencelock.Lease
+		if key != "expired" {
+			held = lock(t, holder, key)
+		}
+		switch key {
+		case "tried":
+			expectHeldByAnother(t, other, key)
+		case "cancelled":
+			ctx, cancel := contextFor(t, 50*time.Millisecond)
+			if _, err := other.Lock(ctx, key); err == nil {
+				t.Error("Lock of a lock that is held")
+			}
+			cancel()
+		case "expired":
+			held = lock(t, other, key)
+			p.Blackhole()
+			expectLost(t, held, soon)
+			continue
+		}
+		unlock(t, held)
+	}
+	for _, key := range keys {
+		awaitSwept(t, server, parentOf(ns, key))
+	}
+	p.Heal()
+	if left, _, err := server.Children("/" + ns); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}

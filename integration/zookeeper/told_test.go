@@ -1,0 +1,128 @@
+package zookeeper_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// TestHolderIsToldAtOnce: with a TTL of 50 s, its next renewal is 16 s away.
+func TestHolderIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	type world struct {
+		server   *zk.Conn
+		sessions *sessions
+		other    *fencelock.Client
+		ns, addr string
+	}
+	for name, test := range map[string]struct {
+		end  func(*testing.T, world)
+		also bool // another lease of the client is lost too
+	}{
+		"session killed": {func(t *testing.T, w world) { w.sessions.kill(t, w.addr) }, true},
+		"evicted": {func(t *testing.T, w world) {
+			if err := w.other.Evict(t.Context(), "k"); err != nil {
+				t.Fatalf("Evict: %v", err)
+			}
+		}, false},
+		"node deleted": {func(t *testing.T, w world) {
+			if err := w.server.Delete(claims(t, w.server, parentOf(w.ns, "k"))[0], -1); err != nil {
+				t.Fatalf("deleting: %v", err)
+			}
+		}, false},
+	} {
+		for _, kind := range servers.ZooKeepers() {
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				const ttl, atOnce = 50 * time.Second, 5 * time.Second
+				s, ns := servers.Shared(t, kind), namespace()
+				p := through(t, s.Addr())
+				w := world{raw(t, s.Addr()), overhear(p), open(t, s.Addr(), ns, ttl), ns, s.Addr()}
+				c := open(t, p.Addr(), ns, ttl)
+				watched := watchBelow(p, parentOf(ns, "k"))
+				var book ledger
+				held, second := lock(t, c, "k"), lock(t, c, "another")
+				book.enter(t, held)
+				await(t, "its loss is watched for", watched)
+				test.end(t, w)
+				expectLost(t, held, atOnce)
+				if err := held.Unlock(t.Context()); !errors.Is(err, fencelock.ErrLost) {
+					t.Errorf("Unlock = %v, want ErrLost", err)
+				}
+				if test.also {
+					expectLost(t, second, atOnce)
+				} else {
+					unlock(t, second)
+				}
+				for _, c := range []*fencelock.Client{w.other, c} {
+					l := lock(t, c, "k")
+					book.enter(t, l)
+					unlock(t, l)
+				}
+			})
+		}
+	}
+}
+
+// watchBelow returns a channel that is closed when a client is told that a node below
+// the parent is watched.
+func watchBelow(p *proxy.Proxy, parent string) <-chan struct{} {
+	set := make(chan struct{})
+	var once sync.Once
+	p.LoseReplyIf(func(_ int, r proxy.Reply) bool {
+		asked := r.Request
+		if proxy.ZKOpOf(asked) == "getData" && strings.HasPrefix(proxy.ZKPath(asked), parent+"/") && asked[len(asked)-1] == 1 {
+			once.Do(func() { close(set) })
+		}
+		return false
+	})
+	return set
+}
+
+// TestServerAwayForLongerThanTheTTL: the holder is told at its deadline, and its
+// client goes on when the server is back. One that waits for less than the server was
+// away gets no lock; another gets it.
+func TestServerAwayForLongerThanTheTTL(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Second
+	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, 50*time.Second)
+	var book ledger
+	held := lock(t, holder, "k")
+	book.enter(t, held)
+	tires, cancel := contextFor(t, 2*time.Second)
+	defer cancel()
+	soonTired := startLock(tires, impatient, "k")
+	waiters(t, holder, "k", 1)
+	untiring := startLock(t.Context(), patient, "k")
+	waiters(t, holder, "k", 2)
+
+	s.Kill(t)
+	deadline := held.ValidUntil() // no renewal can be under way any more
+	expectLost(t, held, ttl+slack)
+	if late := time.Since(deadline); late < 0 || late > slack {
+		t.Errorf("the holder is told %v after its deadline", late)
+	}
+	if a := outcome(t, soonTired, 2*time.Second+slack); a.lease != nil || !errors.Is(a.err, context.DeadlineExceeded) &&
+		!errors.Is(a.err, fencelock.ErrUnavailable) {
+		t.Errorf("Lock = %v, %v; want the error of its context, or ErrUnavailable", a.lease, a.err)
+	}
+	s.Restart(t)
+	l := expectLock(t, untiring, 2*soon)
+	book.enter(t, l)
+	unlock(t, l)
+	for _, c := range []*fencelock.Client{holder, impatient, patient} {
+		l := expectLock(t, startLock(t.Context(), c, "k"), 2*soon)
+		book.enter(t, l)
+		unlock(t, l)
+	}
+}
