@@ -86,6 +86,9 @@
 //     not allowed for.
 //   - A leader counts sessions by its own clock's rate, and a new leader gives each
 //     session its full time again.
+//   - A leader that is heard by the others and hears none of them may be elected again and
+//     again, for 13 s in a test with ticks of 200 ms. A lease that is shorter ends; it is
+//     not given to another meanwhile.
 //   - If a data directory is restored from a backup, or lost on a majority of servers,
 //     tokens may fall.
 //   - Somebody who deletes a holder's node, by other means than Evict too, frees the lock
