@@ -73,7 +73,7 @@ var waitMutants = []mutant{{
 	}),
 }, {
 	name:  "every fourth wake-up is lost",
-	rules: []string{"Contention", "CancelRacesGrant"},
+	rules: []string{"Contention"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
 		var n atomic.Int32
 		return func(b driver.Backend) driver.Backend {
