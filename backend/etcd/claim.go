@@ -45,7 +45,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, *sessi
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.claims[req.Owner]
-	if b.released.has(req.Owner) || c != nil && (c.ending || c.key != req.Key) {
+	if b.released.Has(req.Owner) || c != nil && (c.ending || c.key != req.Key) {
 		return nil, nil, errReleased
 	}
 	if c == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 func init() {
@@ -102,7 +103,7 @@ type backend struct {
 	sessions map[time.Duration]*opening // by TTL class
 	claims   map[string]*claim          // by owner
 	names    map[string]*claim          // by name on the server
-	released released
+	released claims.Released[string]
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc

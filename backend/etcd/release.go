@@ -41,13 +41,13 @@ func (b *backend) leaving(g driver.Grant) *claim {
 	c := b.claims[g.Owner]
 	if c == nil || c.key != g.Key {
 		if c == nil && !b.made(g) {
-			b.released.add(g.Owner)
+			b.released.Add(g.Owner)
 		}
 		return nil
 	}
 	c.ending = true
 	if c.unsure() || !c.granted {
-		b.released.add(g.Owner)
+		b.released.Add(g.Owner)
 	}
 	return c
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 // session is one lease of etcd, shared by all claims of a TTL class. It is kept
@@ -50,22 +50,9 @@ type opening struct {
 
 var errSessionGone = fmt.Errorf("%w: etcd: the session's lease is gone", driver.ErrUnavailable)
 
-// classOf is the TTL of the session that serves leases of a TTL: whole seconds, as
-// etcd counts, and from 16 s on at most eight classes from one power of two to the
-// next, so that no choice of TTLs makes many sessions. A lock outlives a holder that
-// has died by up to an eighth of its TTL for it.
-func classOf(ttl time.Duration) time.Duration {
-	s := uint64((ttl + time.Second - 1) / time.Second)
-	step := uint64(1)
-	if n := bits.Len64(s); n > 4 {
-		step = 1 << (n - 4)
-	}
-	return time.Duration((s+step-1)/step*step) * time.Second
-}
-
 // session returns the session for leases of a TTL, made now if there is none.
 func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, error) {
-	class := classOf(ttl)
+	class := claims.Class(ttl)
 	b.mu.Lock()
 	o := b.sessions[class]
 	if o == nil || o.failed() {

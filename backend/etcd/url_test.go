@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestURL(t *testing.T) {
@@ -30,28 +29,6 @@ func TestURL(t *testing.T) {
 	}
 	if conf, _, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}); err != nil || conf.TLS == nil || conf.Endpoints[0] != "https://h:2379" {
 		t.Errorf("etcds: %+v, %v", conf.Endpoints, err)
-	}
-}
-
-func TestClasses(t *testing.T) {
-	classes := make(map[time.Duration]bool)
-	for ttl := time.Second; ttl <= 24*time.Hour; ttl += 500 * time.Millisecond {
-		class := classOf(ttl)
-		classes[class] = true
-		if class < ttl || class > ttl+max(time.Second, ttl/8+time.Second) || class%time.Second != 0 {
-			t.Fatalf("the class of %v is %v", ttl, class)
-		}
-		if again := classOf(class); again != class {
-			t.Fatalf("the class of %v is %v, whose class is %v", ttl, class, again)
-		}
-	}
-	if n := len(classes); n > 120 {
-		t.Errorf("%d classes from 1 s to 24 h, want 120 at most", n)
-	}
-	for _, usual := range []int{1, 2, 5, 10, 15, 30, 60, 120} {
-		if ttl := time.Duration(usual) * time.Second; classOf(ttl) != ttl {
-			t.Errorf("the class of %v is %v", ttl, classOf(ttl))
-		}
 	}
 }
 

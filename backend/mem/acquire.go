@@ -64,7 +64,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 	}
 	place := l.place(req.Owner)
 	switch {
-	case place == nil && s.dead.has(req.Owner):
+	case place == nil && s.dead.Has(req.Owner):
 		return driver.Grant{}, nil, errReleased
 	case l.holder != nil && !req.Wait:
 		return driver.Grant{}, nil, &driver.HeldError{}

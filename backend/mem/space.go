@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/fencelock/fencelock/fencing"
+
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 // Space is a lock server in memory. Make one with [NewSpace]; any number of
@@ -12,7 +14,7 @@ type Space struct {
 	mu    sync.Mutex // never held while waiting, nor while calling others
 	token fencing.Token
 	lines map[lineID]*line
-	dead  released
+	dead  claims.Released[string]
 	told  []func() // to be called when mu has been unlocked
 }
 
@@ -24,7 +26,6 @@ type lineID struct{ namespace, key string }
 func NewSpace() *Space {
 	return &Space{
 		lines: make(map[lineID]*line),
-		dead:  released{owners: make(map[string]struct{})},
 	}
 }
 

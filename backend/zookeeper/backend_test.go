@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 func request(owner string, wait bool) driver.Request {
@@ -116,7 +117,7 @@ func TestWithoutContainers(t *testing.T) {
 			t.Errorf("left behind: %q", left)
 		}
 		b.mu.Lock()
-		b.released = released{} // the names come again, which they do not elsewhere
+		b.released = claims.Released[claimID]{} // the names come again, which they do not elsewhere
 		b.mu.Unlock()
 	}
 	if n := f.calls["createContainer"]; n != 1 {

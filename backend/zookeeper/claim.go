@@ -18,6 +18,9 @@ const (
 	gone                 // nothing of it is on the server
 )
 
+// claimID names a claim: an owner may be released on one key and not another.
+type claimID struct{ key, owner string }
+
 // claim is what this backend knows of one attempt to lock. It is made before the
 // first request that may leave something on the server, and forgotten when that is
 // known to be gone: so an attempt without a claim has nothing there.
@@ -105,7 +108,7 @@ func (b *backend) forgetLocked(c *claim) {
 	// An owner that had the lock has it never again, and a copy of a call of one
 	// that was released must find out.
 	if c.granted && (!c.released || c.late) {
-		b.released.add(c.claimID)
+		b.released.Add(c.claimID)
 	}
 }
 

@@ -29,7 +29,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error)
 		return nil, errClosed
 	case s.isDead:
 		return nil, errExpired
-	case b.released.has(id):
+	case b.released.Has(id):
 		return nil, errReleased
 	case b.claims[id] != nil: // made in this very moment
 		return b.joinLocked(b.claims[id], req)
@@ -49,7 +49,7 @@ func (b *backend) reenter(id claimID, req driver.Request) (*claim, error) {
 	switch c := b.claims[id]; {
 	case b.closed:
 		return nil, errClosed
-	case b.released.has(id):
+	case b.released.Has(id):
 		return nil, errReleased
 	case c == nil:
 		return nil, nil

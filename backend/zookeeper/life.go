@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 // openTimeout bounds the wait for a session of whoever needs one. The session goes
@@ -17,7 +19,7 @@ func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, 
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
 	for {
-		s, err := b.currentSession(classOf(ttl))
+		s, err := b.currentSession(claims.Class(ttl))
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
+	"github.com/fencelock/fencelock/driver/claims"
 )
 
 func init() {
@@ -125,7 +126,7 @@ type backend struct {
 	closed   bool
 	sessions map[time.Duration]*session // by class
 	claims   map[claimID]*claim
-	released released
+	released claims.Released[claimID]
 }
 
 var _ driver.Backend = (*backend)(nil)

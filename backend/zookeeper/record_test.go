@@ -17,20 +17,3 @@ func TestRecord(t *testing.T) {
 		}
 	}
 }
-
-func TestReleased(t *testing.T) {
-	var r released
-	id := func(i int) claimID { return claimID{"k", string(rune(i))} }
-	for i := range remembered + 10 {
-		r.add(id(i))
-		r.add(id(i))
-	}
-	for i := range remembered + 10 {
-		if got, want := r.has(id(i)), i >= 10; got != want {
-			t.Fatalf("has(%d) = %v", i, got)
-		}
-	}
-	if r.has(claimID{"other", id(20).owner}) {
-		t.Errorf("an owner that was released on one key is kept out of another")
-	}
-}

@@ -23,7 +23,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		b.mu.Unlock()
 		return errClosed
 	case c == nil:
-		b.released.add(id)
+		b.released.Add(id)
 		b.mu.Unlock()
 		return fault(ctx, b.releaseUnknown(ctx, g))
 	}
@@ -33,7 +33,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	c.released = true
 	if !wasHeld || c.late || c.callers > 0 {
 		c.late = true
-		b.released.add(id)
+		b.released.Add(id)
 	}
 	c.session.moveLocked(c, leaving)
 	b.mu.Unlock()

@@ -1,0 +1,47 @@
+package claims
+
+import (
+	"testing"
+	"time"
+)
+
+func TestClass(t *testing.T) {
+	for ttl, want := range map[time.Duration]time.Duration{
+		time.Second:             time.Second,
+		time.Second + 1:         2 * time.Second,
+		15 * time.Second:        15 * time.Second,
+		16 * time.Second:        16 * time.Second,
+		16*time.Second + 1:      18 * time.Second,
+		31 * time.Second:        32 * time.Second,
+		33 * time.Second:        36 * time.Second,
+		time.Minute:             60 * time.Second,
+		time.Hour:               3840 * time.Second,
+		1500 * time.Millisecond: 2 * time.Second,
+	} {
+		if got := Class(ttl); got != want {
+			t.Errorf("Class(%v) = %v, want %v", ttl, got, want)
+		}
+	}
+}
+
+func TestClasses(t *testing.T) {
+	classes := make(map[time.Duration]bool)
+	for ttl := time.Second; ttl <= 24*time.Hour; ttl += 500 * time.Millisecond {
+		class := Class(ttl)
+		classes[class] = true
+		if class < ttl || class > ttl+max(time.Second, ttl/8+time.Second) || class%time.Second != 0 {
+			t.Fatalf("the class of %v is %v", ttl, class)
+		}
+		if again := Class(class); again != class {
+			t.Fatalf("the class of %v is %v, whose class is %v", ttl, class, again)
+		}
+	}
+	if n := len(classes); n > 120 {
+		t.Errorf("%d classes from 1 s to 24 h, want 120 at most", n)
+	}
+	for _, usual := range []int{1, 2, 5, 10, 15, 30, 60, 120} {
+		if ttl := time.Duration(usual) * time.Second; Class(ttl) != ttl {
+			t.Errorf("the class of %v is %v", ttl, Class(ttl))
+		}
+	}
+}
