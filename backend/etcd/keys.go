@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // A claim, which holds its lock or waits for it, is a key of its own:
@@ -57,16 +59,8 @@ func (b *backend) fenceKey(lease clientv3.LeaseID) string {
 
 // checkNamespace says what is wrong with a namespace, or nothing.
 func checkNamespace(ns string) string {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-/"
-	switch {
-	case ns == "":
-		return "it is empty"
-	case len(ns) > 64:
-		return "it has more than 64 characters"
-	case strings.Trim(ns, allowed) != "":
-		return "it may have letters, digits and . _ : - / only"
-	case strings.HasPrefix(ns, "/"), strings.HasSuffix(ns, "/"), strings.Contains(ns, "//"):
+	if strings.HasPrefix(ns, "/") || strings.HasSuffix(ns, "/") || strings.Contains(ns, "//") {
 		return "it may not begin or end with a slash, or have two in a row"
 	}
-	return ""
+	return address.Namespace(ns, "._:-/")
 }

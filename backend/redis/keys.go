@@ -2,7 +2,8 @@ package redis
 
 import (
 	"strconv"
-	"strings"
+
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // shards is the number of token counters in a namespace. It is part of the
@@ -33,15 +34,4 @@ func shardNames(namespace string) (names [shards]string) {
 func (b *backend) lockKey(key string) string { return b.shard(key) + key + ":l" }
 
 // checkNamespace says what is wrong with a namespace, or nothing.
-func checkNamespace(ns string) string {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-"
-	switch {
-	case ns == "":
-		return "it is empty"
-	case len(ns) > 64:
-		return "it has more than 64 characters"
-	case strings.Trim(ns, allowed) != "":
-		return "it may have letters, digits and . _ : - only"
-	}
-	return ""
-}
+func checkNamespace(ns string) string { return address.Namespace(ns, "._:-") }

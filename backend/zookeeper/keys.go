@@ -3,6 +3,8 @@ package zookeeper
 import (
 	"net/url"
 	"strings"
+
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // parentOf is the node under which the claims of a key are.
@@ -23,14 +25,8 @@ func escape(key string) string {
 
 // checkNamespace says what is wrong with a namespace.
 func checkNamespace(ns string) string {
-	const others = "._:-"
-	if len(ns) < 1 || len(ns) > 64 {
-		return "want 1 to 64 characters"
-	}
-	for _, c := range ns {
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !strings.ContainsRune(others, c) {
-			return "want letters, digits and " + others
-		}
+	if why := address.Namespace(ns, "._:-"); why != "" {
+		return why
 	}
 	if strings.Trim(ns, ".") == "" || ns == "zookeeper" {
 		return "the name is ZooKeeper's own"

@@ -40,6 +40,21 @@ func Params(u *url.URL, known ...string) (url.Values, error) {
 	return q, nil
 }
 
+// Namespace says what is wrong with a namespace, or nothing. It has 1 to 64 letters,
+// digits and others.
+func Namespace(ns, others string) string {
+	const usual = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	switch {
+	case ns == "":
+		return "it is empty"
+	case len(ns) > 64:
+		return "it has more than 64 characters"
+	case strings.ContainsFunc(ns, func(c rune) bool { return !strings.ContainsRune(usual+others, c) }):
+		return "it may have letters, digits and " + strings.Join(strings.Split(others, ""), " ") + " only"
+	}
+	return ""
+}
+
 // Hosts returns the hosts of the URL, which are separated by commas, as host:port. Who
 // has no port gets the usual one.
 func Hosts(u *url.URL, usualPort string) (hosts []string, err error) {

@@ -44,6 +44,20 @@ func TestParams(t *testing.T) {
 	}
 }
 
+func TestNamespace(t *testing.T) {
+	for ns, word := range map[string]string{
+		"": "empty", strings.Repeat("a", 65): "64", "a/b": "_ : -", "a b": "letters", "ü": "letters", "a\x00": "digits",
+		"aZ09._:-": "", strings.Repeat("a", 64): "",
+	} {
+		if why := address.Namespace(ns, "._:-"); !strings.Contains(why, word) || (why == "") != (word == "") {
+			t.Errorf("%q: %q, want %q in it", ns, why, word)
+		}
+	}
+	if why := address.Namespace("a/b", "._:-/"); why != "" {
+		t.Errorf("a/b: %q", why)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	noPEM := filepath.Join(t.TempDir(), "no.pem")
 	if err := os.WriteFile(noPEM, []byte("nothing"), 0o600); err != nil {
