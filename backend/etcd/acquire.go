@@ -10,12 +10,11 @@ import (
 )
 
 // Acquire makes a claim, a key below the name of the lock, and holds the lock if
-// there is no older claim. To wait is to watch the next older one: see
-// await.
+// there is no older claim. To wait is to watch the next older one: see await.
 //
 // The claim is made by one transaction, whose answer may be lost. Asking again
-// finds it, by the owner in its value; releasing it either deletes it or, by a write to the fence
-// of the session, sees to it that it is never made.
+// finds it, by the owner in its value; releasing it either deletes it or, by a write
+// to the fence of the session, sees to it that it is never made.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	c, s, err := b.enter(ctx, req)
 	if err != nil {
@@ -227,8 +226,8 @@ func (b *backend) lookOnce(ctx context.Context, c *claim, s *session, opts ...cl
 // requestFault sorts an error of a request that was bounded in time: ctx is the
 // caller's, without the bound.
 func (b *backend) requestFault(ctx context.Context, err error) error {
-	if b.closing.Err() != nil && ctx.Err() == nil {
-		return errClosed
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	return fault(ctx, err)
+	return b.detachedFault(err)
 }

@@ -23,8 +23,9 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 	var w watch
 	defer func() { w.end() }()
 	var seen int64 // revision of the server's data that we know of
-	var failures int
-	for {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for failures := 0; ; {
 		p, err := b.look(ctx, c, s, seen)
 		switch {
 		case err != nil || p.first:
@@ -33,12 +34,8 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 			w.end()
 			w = b.watch(ctx, p.before, s.ttl/3)
 		}
-		pause := s.ttl/3 - rand.N(s.ttl/24+1)
-		if failures > 0 {
-			pause = min(pause, 5*time.Millisecond<<min(failures, 8))
-		}
-		next := time.NewTimer(pause)
 		seen = max(seen, p.revision)
+		next.Reset(s.ttl/3 - rand.N(s.ttl/24+1))
 		for news := false; !news; {
 			select {
 			case r, open := <-w.events:
@@ -48,9 +45,7 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 					w.end()
 					w = watch{}
 					failures++
-					if pause := 5 * time.Millisecond << min(failures, 8); next.Stop() {
-						next.Reset(min(pause, s.ttl/3))
-					}
+					next.Reset(min(5*time.Millisecond<<min(failures, 8), s.ttl/3))
 				case r.Created:
 					failures = 0
 					seen, news = max(seen, r.Header.Revision), true
@@ -63,19 +58,15 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 			case <-next.C:
 				news = true
 			case <-s.dead:
-				next.Stop()
 				return errSessionGone
 			case <-b.closing.Done():
-				next.Stop()
 				return errClosed
 			case <-ctx.Done():
 				// A hand-over at this moment is not noticed: the core releases the
 				// owner, and with it the lock that it may have got.
-				next.Stop()
 				return context.Cause(ctx)
 			}
 		}
-		next.Stop()
 	}
 }
 

@@ -108,22 +108,25 @@ func (b *backend) grant(ctx context.Context, c *claim, s *session) (driver.Grant
 	}, nil
 }
 
-// forget removes a claim that is gone from the server for certain. It returns what
-// to call if its holder does not know.
-func (b *backend) forget(c *claim) (lost func(error)) {
+// forget removes a claim that is gone from the server for certain, and tells the
+// holder, if it does not know: if it has released the claim, it does.
+func (b *backend) forget(c *claim, why error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.forgetLocked(c)
+	lost := b.forgetLocked(c)
+	b.mu.Unlock()
+	if lost != nil {
+		lost(why)
+	}
 }
 
+// forgetLocked returns whom to tell. Called with mu held.
 func (b *backend) forgetLocked(c *claim) (lost func(error)) {
 	b.dropLocked(c)
-	knows := c.ending || !c.granted
-	c.ending = true
-	if knows {
-		return nil
+	if !c.ending && c.granted {
+		lost = c.lost
 	}
-	return c.lost
+	c.ending = true
+	return lost
 }
 
 // dropLocked makes room for others of the same name.

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -49,17 +50,14 @@ func (s *session) hear(events []*clientv3.Event) {
 // lose tells a holder, if it is one of ours and does not know.
 func (b *backend) lose(owner string, why error) {
 	b.mu.Lock()
-	var lost func(error)
-	if c := b.claims[owner]; c != nil {
-		if c.granted {
-			lost = b.forgetLocked(c)
-		} else {
-			c.revision = 0 // a call of Acquire that is about to grant it notices
-		}
+	c := b.claims[owner]
+	if c != nil && !c.granted {
+		c.revision = 0 // a call of Acquire that is about to grant it notices
+		c = nil
 	}
 	b.mu.Unlock()
-	if lost != nil {
-		lost(why)
+	if c != nil {
+		b.forget(c, why)
 	}
 }
 
@@ -75,25 +73,9 @@ func (s *session) verify() {
 		}
 	}
 	b.mu.Unlock()
-	for len(held) > 0 {
-		some := held[:min(checkTogether, len(held))]
-		held = held[len(some):]
-		indexes := make([]int, len(some))
-		for i := range indexes {
-			indexes[i] = i
-		}
-		there, err := b.check(b.closing, s, some, indexes)
-		if err != nil {
+	for some := range slices.Chunk(held, checkTogether) {
+		if _, err := b.check(b.closing, s, some); err != nil {
 			return // the next renewal tells
-		}
-		for i, c := range some {
-			if there[i] {
-				continue
-			}
-			// If it was released since we asked, forget says so.
-			if lost := b.forget(c); lost != nil {
-				lost(errGone)
-			}
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 	unsure, granted, revision, s, name := c.unsure(), c.granted, c.revision, c.session, c.name
 	b.mu.Unlock()
 	if s.isDead() {
-		b.forget(c)
+		b.forget(c, errGone)
 		return driver.ErrNotHeld
 	}
 	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
@@ -79,7 +79,7 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 	if err != nil {
 		return b.requestFault(ctx, err)
 	}
-	b.forget(c)
+	b.forget(c, errGone)
 	if !answer.Succeeded || !granted {
 		return driver.ErrNotHeld
 	}
@@ -98,14 +98,14 @@ func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *sessio
 		Commit()
 	if leaseGone(err) { // and all its claims, and no request can make one
 		s.end(errGone)
-		b.forget(c)
+		b.forget(c, errGone)
 		return driver.ErrNotHeld
 	}
 	if err != nil {
 		return b.requestFault(ctx, err)
 	}
 	s.sawFence(answer.Header.Revision)
-	b.forget(c)
+	b.forget(c, errGone)
 	return wasFirst(answer, name)
 }
 

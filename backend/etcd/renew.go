@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -21,8 +22,7 @@ var errForeign = errors.New("etcd: the grant is another backend's")
 // has deleted.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	bySession := make(map[*session][]int)
-	claims := make([]*claim, len(grants))
+	bySession := make(map[*session][]renewal)
 	b.mu.Lock()
 	for i, g := range grants {
 		c := b.claims[g.Owner]
@@ -35,8 +35,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 			out[i].Err = driver.ErrNotHeld
 			continue
 		}
-		claims[i] = c
-		bySession[c.session] = append(bySession[c.session], i)
+		bySession[c.session] = append(bySession[c.session], renewal{c, &out[i]})
 	}
 	b.mu.Unlock()
 	if b.closing.Err() != nil {
@@ -45,51 +44,63 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		}
 		return out
 	}
-	for s, indexes := range bySession {
-		b.renew(ctx, s, claims, indexes, out)
+	for s, renewals := range bySession {
+		b.renew(ctx, s, renewals)
 	}
 	return out
 }
 
-// renew renews the claims of one session, given by their indexes.
-func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+// renewal is a claim to be renewed, and where the outcome goes.
+type renewal struct {
+	claim *claim
+	out   *driver.Renewal
+}
+
+// renew renews claims of one session.
+func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 	start, err := s.fresh(ctx, s.ttl/12)
 	if errors.Is(err, errSessionGone) {
 		s.end(errGone)
 		err = driver.ErrNotHeld
 	}
-	for from := 0; from < len(indexes); from += checkTogether {
-		some := indexes[from:min(from+checkTogether, len(indexes))]
+	for some := range slices.Chunk(renewals, checkTogether) {
 		var there []bool
 		if err == nil {
-			there, err = b.check(ctx, s, claims, some)
+			there, err = b.check(ctx, s, claimsOf(some))
 		}
-		for n, i := range some {
+		for i, r := range some {
 			switch {
 			case err != nil:
-				out[i].Err = err
-			case !there[n]:
-				if lost := b.forget(claims[i]); lost != nil {
-					lost(errGone) // who watches for a loss need not wait for this answer
-				}
-				out[i].Err = driver.ErrNotHeld
-			case !b.extend(claims[i], start.Add(s.ttl)):
-				out[i].Err = fmt.Errorf("%w: etcd: the claim is about to be deleted", driver.ErrUnavailable)
+				r.out.Err = err
+			case !there[i]:
+				r.out.Err = driver.ErrNotHeld
+			case !b.extend(r.claim, start.Add(s.ttl)):
+				r.out.Err = fmt.Errorf("%w: etcd: the claim is about to be deleted", driver.ErrUnavailable)
 			default:
-				out[i] = driver.Renewal{Start: start, TTL: s.ttl}
+				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
 			}
 		}
 	}
 }
 
-// check asks whether claims are still there.
-func (b *backend) check(ctx context.Context, s *session, claims []*claim, indexes []int) ([]bool, error) {
-	ops := make([]clientv3.Op, len(indexes))
-	revisions := make([]int64, len(indexes))
+func claimsOf(renewals []renewal) []*claim {
+	claims := make([]*claim, len(renewals))
+	for i, r := range renewals {
+		claims[i] = r.claim
+	}
+	return claims
+}
+
+// check asks whether claims are still there, checkTogether at most. It forgets those
+// that are not, and tells their holders: who watches for a loss need not wait for the
+// next renewal.
+func (b *backend) check(ctx context.Context, s *session, claims []*claim) ([]bool, error) {
+	ops := make([]clientv3.Op, len(claims))
+	revisions := make([]int64, len(claims))
 	b.mu.Lock()
-	for n, i := range indexes {
-		ops[n] = clientv3.OpGet(claims[i].name, clientv3.WithKeysOnly())
-		revisions[n] = claims[i].revision
+	for i, c := range claims {
+		ops[i] = clientv3.OpGet(c.name, clientv3.WithKeysOnly())
+		revisions[i] = c.revision
 	}
 	b.mu.Unlock()
 	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
@@ -98,10 +109,13 @@ func (b *backend) check(ctx context.Context, s *session, claims []*claim, indexe
 	if err != nil {
 		return nil, err
 	}
-	there := make([]bool, len(indexes))
-	for n, r := range answer.Responses {
+	there := make([]bool, len(claims))
+	for i, r := range answer.Responses {
 		kvs := r.GetResponseRange().Kvs
-		there[n] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[n]
+		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
+		if !there[i] {
+			b.forget(claims[i], errGone)
+		}
 	}
 	return there, nil
 }
