@@ -11,13 +11,21 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
-// fake is a server, and the connection of one application to it: for what a real
-// server does only after two thousand million locks, or not any more.
+// fake is the connection of one application to a server that is not one: for what a
+// real server does only after two thousand million locks, or not any more, and for the
+// race detector, which go-zookeeper's own connection does not stand.
 type fake struct {
+	*fakeServer
+	session int64
+}
+
+type fakeServer struct {
 	mu         sync.Mutex
-	session    int64
+	sessions   int64 // the last one
 	zxid       int64
 	nodes      map[string]*fakeNode
 	watches    map[string][]chan zk.Event
@@ -37,15 +45,23 @@ type fakeNode struct {
 const fakeSession = 0x5e55
 
 func newFake() *fake {
-	return &fake{
-		session: fakeSession, zxid: 1 << 32, containers: true,
+	return &fake{session: fakeSession, fakeServer: &fakeServer{
+		sessions: fakeSession, zxid: 1 << 32, containers: true,
 		nodes: map[string]*fakeNode{"/": {}}, watches: make(map[string][]chan zk.Event),
 		unanswered: make(map[string]int), calls: make(map[string]int),
-	}
+	}}
+}
+
+// another is another application's connection to the same server.
+func (s *fakeServer) another() *fake {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions++
+	return &fake{fakeServer: s, session: s.sessions}
 }
 
 // on opens a backend on it.
-func on(t *testing.T, f *fake) *backend {
+func on(t drivertest.T, f *fake) *backend {
 	t.Helper()
 	b := newBackend(config{space: "ns", acl: zk.WorldACL(zk.PermAll), timeout: 31 * time.Second})
 	b.app = f
@@ -55,7 +71,7 @@ func on(t *testing.T, f *fake) *backend {
 		err = b.makeRoot(t.Context(), s)
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("opening: %v", err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
 	return b
@@ -265,7 +281,8 @@ func (f *fake) expire() {
 			_ = f.delete(p)
 		}
 	}
-	f.session++
+	f.sessions++
+	f.session = f.sessions
 }
 
 func soon(t *testing.T) context.Context {
