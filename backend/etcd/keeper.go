@@ -110,7 +110,7 @@ func (s *session) run(r *refreshing) {
 // the answer only if it came in the same term: then there was no later leader when
 // the lease was extended.
 func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, oneMember(s.ttl))
+	ctx, cancel := context.WithTimeout(ctx, s.backend.oneMember(s.ttl))
 	defer cancel()
 	start := time.Now()
 	answer, err := s.askToKeepAlive(ctx)

@@ -95,6 +95,7 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 type backend struct {
 	client     *clientv3.Client
 	ownsClient bool // it came from Open
+	single     bool // the client knows one member only
 	namespace  string
 	info       driver.Info
 	batch      batch
@@ -128,6 +129,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 	}
 	b := &backend{
 		client:    client,
+		single:    len(client.Endpoints()) == 1,
 		namespace: opts.Namespace,
 		info: driver.Info{
 			Name:      "etcd",

@@ -8,8 +8,14 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// oneMember is how long one member has to answer where others are asked after it.
-func oneMember(ttl time.Duration) time.Duration { return max(ttl/12, 100*time.Millisecond) }
+// oneMember is how long one member has to answer where others are asked after it. If
+// there are no others it has all the time that there is.
+func (b *backend) oneMember(ttl time.Duration) time.Duration {
+	if b.single {
+		return requestTimeout(ttl)
+	}
+	return max(ttl/12, 200*time.Millisecond)
+}
 
 // read asks for something, which changes nothing: one member after the other, since
 // the client takes them in turn, and one that is silent should not cost a lease, or a
@@ -19,7 +25,7 @@ func read[T any](ctx context.Context, b *backend, ttl time.Duration, ask func(co
 	defer cancel()
 	for pause := ttl / 256; ; pause *= 2 {
 		once, end := context.WithCancel(bounded)
-		late := time.AfterFunc(oneMember(ttl), end)
+		late := time.AfterFunc(b.oneMember(ttl), end)
 		answer, err = ask(once)
 		late.Stop()
 		end()
