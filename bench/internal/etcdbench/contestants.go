@@ -1,8 +1,6 @@
 package etcdbench
 
 import (
-	"context"
-
 	_ "github.com/fencelock/fencelock/backend/etcd" // etcd://
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
@@ -21,13 +19,7 @@ func Contestants(addr string) []contest.Contestant {
 }
 
 func fenceLock(addr string) contest.Contestant {
-	return contest.Contestant{
-		Name:   ours.Name,
-		Token:  true,
-		Renews: true,
-		Waits:  "is woken in order, by a watch on the one before",
-		Open: func(ctx context.Context, o contest.Options) (contest.Client, error) {
-			return ours.Open(ctx, addr, func(addr string) string { return "etcd://" + addr + "/" + ours.Namespace }, o)
-		},
-	}
+	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string {
+		return "etcd://" + addr + "/" + ours.Namespace
+	})
 }

@@ -6,58 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fencelock/fencelock/bench/internal/ours"
-	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
-
-func TestBudgets(t *testing.T) {
-	var got []string
-	for _, b := range Budgets(10) {
-		r := report.Run{}
-		r.Judge(ours.Name, []report.Budget{b})
-		got = append(got, b.Scenario+"/"+b.Case+"/"+b.Metric+" "+r.Verdicts[0].Must)
-	}
-	for _, want := range []string{
-		"alone/one caller/p50 ≤ 1.05 × raw",
-		"alone/one caller/proposals ≤ 2 a pair",
-		"callers/64 callers/pairs/s ≥ 1 × raw",
-		"callers/64 callers/pairs/s ≥ 1 × concurrency.Mutex",
-		"callers/1024 callers/pairs/s ≥ 1 × raw",
-		"callers/1024 callers/pairs/s ≥ 1 × concurrency.Mutex",
-		"turns/2 clients in turn/gap p50 ≤ 1.1 × raw",
-		"queue/16 waiting clients/per hand-off ≤ 0.85 × concurrency.Mutex",
-		"queue/64 waiting clients/per hand-off ≤ 0.65 × concurrency.Mutex",
-		"queue/256 waiting clients/proposals ≤ 2 per hand-off",
-	} {
-		n := 0
-		for _, g := range got {
-			if g == want {
-				n++
-			}
-		}
-		if n != 1 {
-			t.Errorf("%d budgets say %q, want 1; there are\n%s", n, want, strings.Join(got, "\n"))
-		}
-	}
-}
-
-func TestContestantsOursFirst(t *testing.T) {
-	all := Contestants("127.0.0.1:1")
-	if all[0].Name != ours.Name || !all[0].Token {
-		t.Errorf("first is %+v", all[0])
-	}
-	names := map[string]bool{}
-	for _, c := range all {
-		names[c.Name] = true
-		if c.Open == nil || c.Waits == "" {
-			t.Errorf("%s is not complete", c.Name)
-		}
-	}
-	if len(names) != len(all) || !names[rawName] || !names[mutexName] {
-		t.Errorf("names: %v", names)
-	}
-}
 
 func TestLoad(t *testing.T) {
 	text := "# HELP etcd_server_proposals_committed_total The total number of consensus proposals committed.\n" +

@@ -21,25 +21,15 @@ const programVariable = "FENCELOCK_ETCD_PROGRAM"
 // Start uses the server at addr, or starts one when addr is empty. The latter syncs its log to the disk for each write as
 // any etcd does: it is most of what a lock costs there.
 func Start(ctx context.Context, addr string) (*server.Server, error) {
-	s := server.Running(addr)
-	if addr == "" {
-		path, err := program()
-		if err != nil {
-			return nil, err
-		}
-		if s, err = server.Run(command(path)); err != nil {
-			return nil, err
-		}
-	}
-	err := s.Await(ctx, 10*time.Second, func(ctx context.Context) (string, error) {
-		c, err := connect(s.Addr, nil)
+	return server.Start(ctx, addr, command, 10*time.Second, func(ctx context.Context, addr string) (string, error) {
+		c, err := connect(addr, nil)
 		if err != nil {
 			return "", err
 		}
 		defer func() { _ = c.Close() }()
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		status, err := c.Status(ctx, s.Addr)
+		status, err := c.Status(ctx, addr)
 		if err != nil {
 			return "", err
 		}
@@ -48,25 +38,22 @@ func Start(ctx context.Context, addr string) (*server.Server, error) {
 		}
 		return "etcd " + status.Version, nil
 	})
-	if err != nil {
-		s.Stop()
-		return nil, err
-	}
-	return s, nil
 }
 
-func command(path string) func(addr, dir string) (*exec.Cmd, error) {
-	return func(addr, dir string) (*exec.Cmd, error) {
-		peers, err := server.FreeAddr()
-		if err != nil {
-			return nil, err
-		}
-		return exec.Command(path,
-			"--name", "bench", "--data-dir", filepath.Join(dir, "data"), "--log-level", "error",
-			"--listen-client-urls", "http://"+addr, "--advertise-client-urls", "http://"+addr,
-			"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers,
-			"--initial-cluster", "bench=http://"+peers), nil
+func command(addr, dir string) (*exec.Cmd, error) {
+	path, err := program()
+	if err != nil {
+		return nil, err
 	}
+	peers, err := server.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(path,
+		"--name", "bench", "--data-dir", filepath.Join(dir, "data"), "--log-level", "error",
+		"--listen-client-urls", "http://"+addr, "--advertise-client-urls", "http://"+addr,
+		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers,
+		"--initial-cluster", "bench=http://"+peers), nil
 }
 
 // program finds etcd: the one that is named, on PATH, or where this project's tests keep the one that they have built.

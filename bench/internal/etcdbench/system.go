@@ -26,6 +26,6 @@ func System() system.System {
 		Protocol:     wire.GRPC,
 		Meter:        meter,
 		Budgets:      Budgets,
-		Plots:        plots(),
+		Plots:        system.Plots("etcd", "etcd", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client messages"}),
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/wire"
 )
 
-// Open opens the URL of the server at addr. A URL carries no dialer, so a client that is counted goes through a relay.
-func Open(ctx context.Context, addr string, url func(addr string) string, o contest.Options) (contest.Client, error) {
+// open opens the URL of the server at addr. A URL carries no dialer, so a client that is counted goes through a relay.
+func open(ctx context.Context, addr string, url func(addr string) string, o contest.Options) (contest.Client, error) {
 	if o.Dial == nil {
 		c, err := fencelock.Open(ctx, url(addr), Options(o))
 		if err != nil {

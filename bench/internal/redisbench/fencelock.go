@@ -13,21 +13,20 @@ import (
 )
 
 func fenceLock(addr string) contest.Contestant {
-	return contest.Contestant{
-		Name:   ours.Name,
-		Token:  true,
-		Renews: true,
-		Waits:  "is granted in order, by push",
-		Open: func(ctx context.Context, o contest.Options) (contest.Client, error) {
-			if o.Dial != nil {
-				return openCounted(ctx, addr, o)
-			}
-			return ours.Open(ctx, addr, func(addr string) string { return "redis://" + addr + "?namespace=" + ours.Namespace }, o)
-		},
+	c := ours.Contestant(addr, "is granted in order, by push", func(addr string) string {
+		return "redis://" + addr + "?namespace=" + ours.Namespace
+	})
+	timed := c.Open
+	c.Open = func(ctx context.Context, o contest.Options) (contest.Client, error) {
+		if o.Dial != nil {
+			return openCounted(ctx, addr, o)
+		}
+		return timed(ctx, o)
 	}
+	return c
 }
 
-// openCounted sets the connections up as Open does, but for the dialer, which a URL cannot carry.
+// openCounted sets the connections up as the URL does, but for the dialer, which a URL cannot carry.
 func openCounted(ctx context.Context, addr string, o contest.Options) (contest.Client, error) {
 	conns := redis.NewClient(&redis.Options{Addr: addr, Dialer: o.Dial, MaxRetries: -1, ContextTimeoutEnabled: true})
 	b, err := redisbackend.New(ctx, conns, &redisbackend.Options{Namespace: ours.Namespace})

@@ -3,7 +3,6 @@ package redisbench
 import (
 	"testing"
 
-	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
 
@@ -34,23 +33,6 @@ func TestBudgetsAreDistinctAndComplete(t *testing.T) {
 		if cases[scenario.QueueCase(n)] < 4 {
 			t.Errorf("%d budgets for a queue of %d", cases[scenario.QueueCase(n)], n)
 		}
-	}
-}
-
-func TestContestantsOursFirst(t *testing.T) {
-	all := Contestants("127.0.0.1:1")
-	if all[0].Name != ours.Name || !all[0].Token {
-		t.Errorf("first is %+v", all[0])
-	}
-	names := map[string]bool{}
-	for _, c := range all {
-		names[c.Name] = true
-		if c.Open == nil || c.Waits == "" {
-			t.Errorf("%s is not complete", c.Name)
-		}
-	}
-	if len(names) != len(all) || !names[rawName] || !names[rueidisName] {
-		t.Errorf("names: %v", names)
 	}
 }
 

@@ -20,31 +20,21 @@ const AddrVariable = "FENCELOCK_REDIS_ADDR"
 // Start uses the server at addr, or starts one when addr is empty. The latter keeps nothing on disk: what is compared is
 // the cost of the locks, and a disk would only add the same noise to everybody.
 func Start(ctx context.Context, addr string) (*server.Server, error) {
-	s := server.Running(addr)
-	if addr == "" {
-		path, err := exec.LookPath("redis-server")
-		if err != nil {
-			return nil, fmt.Errorf("there is no Redis to measure: install redis-server, or name a running one by -addr or %s", AddrVariable)
-		}
-		s, err = server.Run(func(addr, dir string) (*exec.Cmd, error) {
-			_, port, err := net.SplitHostPort(addr)
-			return exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir), err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
-	defer func() { _ = c.Close() }()
-	err := s.Await(ctx, 10*time.Second, func(ctx context.Context) (string, error) {
+	return server.Start(ctx, addr, command, 10*time.Second, func(ctx context.Context, addr string) (string, error) {
+		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+		defer func() { _ = c.Close() }()
 		info, err := c.Info(ctx, "server").Result()
 		return version(info), err
 	})
+}
+
+func command(addr, dir string) (*exec.Cmd, error) {
+	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		s.Stop()
-		return nil, err
+		return nil, fmt.Errorf("there is no Redis to measure: install redis-server, or name a running one by -addr or %s", AddrVariable)
 	}
-	return s, nil
+	_, port, err := net.SplitHostPort(addr)
+	return exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir), err
 }
 
 func version(info string) string {

@@ -27,6 +27,6 @@ func System() system.System {
 		Leases:      100_000,
 		Protocol:    wire.RESP,
 		Budgets:     Budgets,
-		Plots:       plots(),
+		Plots:       system.Plots("redis", "Redis", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client commands"}),
 	}
 }

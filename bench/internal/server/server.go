@@ -24,12 +24,30 @@ type Server struct {
 	ended   chan struct{} // closed when the process is gone
 }
 
-// Running is a server that somebody else has started.
-func Running(addr string) *Server { return &Server{Addr: addr} }
+// A Command is what runs a server on a free loopback address, with a directory that is removed in the end.
+type Command func(addr, dir string) (*exec.Cmd, error)
 
-// Run starts a server that is to listen on Addr, a free loopback port. The command is made for that address, and for a
-// directory that is removed in the end.
-func Run(command func(addr, dir string) (*exec.Cmd, error)) (*Server, error) {
+// A Probe asks the server at addr for its version, as a reader is to see it. An error says that it does not serve yet.
+type Probe func(ctx context.Context, addr string) (version string, err error)
+
+// Start uses the server at addr, which somebody else has started, or runs one by command when addr is empty. It returns
+// once the server answers.
+func Start(ctx context.Context, addr string, command Command, limit time.Duration, probe Probe) (*Server, error) {
+	s := &Server{Addr: addr}
+	if addr == "" {
+		var err error
+		if s, err = launch(command); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.await(ctx, limit, probe); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func launch(command Command) (*Server, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -46,7 +64,7 @@ func Run(command func(addr, dir string) (*exec.Cmd, error)) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) run(command func(addr, dir string) (*exec.Cmd, error)) error {
+func (s *Server) run(command Command) error {
 	cmd, err := command(s.Addr, s.dir)
 	if err != nil {
 		return err
@@ -70,12 +88,12 @@ func (s *Server) run(command func(addr, dir string) (*exec.Cmd, error)) error {
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "server.log") }
 
-// Await returns once the server answers, and notes its version.
-func (s *Server) Await(ctx context.Context, limit time.Duration, version func(ctx context.Context) (string, error)) error {
+// await returns once the server answers, and notes its version.
+func (s *Server) await(ctx context.Context, limit time.Duration, probe Probe) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		v, err := version(ctx)
+		v, err := probe(ctx, s.Addr)
 		if err == nil {
 			s.Version = v
 			return nil
@@ -99,7 +117,7 @@ func (s *Server) lastWords() string {
 	return string(log[max(0, len(log)-500):])
 }
 
-// Stop ends the server if Run started it.
+// Stop ends the server if Start ran it.
 func (s *Server) Stop() {
 	if s.process == nil {
 		return

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func play(t *testing.T, part string, dir *string) func(addr, d string) (*exec.Cmd, error) {
+func play(t *testing.T, part string, dir *string) Command {
 	t.Helper()
 	return func(_, d string) (*exec.Cmd, error) {
 		*dir = d
@@ -41,22 +41,23 @@ func play(t *testing.T, part string, dir *string) func(addr, d string) (*exec.Cm
 	}
 }
 
-func TestStopEndsWhatRunStarted(t *testing.T) {
+func refused(context.Context, string) (string, error) { return "", errors.New("refused") }
+
+func TestStopEndsWhatStartRan(t *testing.T) {
 	var dir string
-	s, err := Run(play(t, "stays", &dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Stop() // again does no harm
 	asked := 0
-	err = s.Await(t.Context(), time.Minute, func(context.Context) (string, error) {
+	s, err := Start(t.Context(), "", play(t, "stays", &dir), time.Minute, func(context.Context, string) (string, error) {
 		if asked++; asked < 3 {
 			return "", errors.New("not yet")
 		}
 		return "Test 1.0", nil
 	})
-	if err != nil || s.Version != "Test 1.0" {
-		t.Errorf("version %q, %v", s.Version, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop() // again does no harm
+	if s.Version != "Test 1.0" {
+		t.Errorf("version %q", s.Version)
 	}
 	s.Stop()
 	if s.process.ProcessState == nil {
@@ -67,35 +68,37 @@ func TestStopEndsWhatRunStarted(t *testing.T) {
 	}
 }
 
-func TestAwaitTellsWhyTheServerEnded(t *testing.T) {
+func TestStartTellsWhyTheServerEnded(t *testing.T) {
 	var dir string
-	s, err := Run(play(t, "fails", &dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Stop()
-	err = s.Await(t.Context(), time.Minute, func(context.Context) (string, error) { return "", errors.New("refused") })
+	_, err := Start(t.Context(), "", play(t, "fails", &dir), time.Minute, refused)
 	if err == nil || !strings.Contains(err.Error(), "the port is taken") {
-		t.Errorf("Await = %v, want the server's last words", err)
+		t.Errorf("Start = %v, want the server's last words", err)
 	}
 }
 
-func TestAwaitGivesUp(t *testing.T) {
-	s := Running("127.0.0.1:1")
-	err := s.Await(t.Context(), time.Millisecond, func(context.Context) (string, error) { return "", errors.New("refused") })
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
-		t.Errorf("Await = %v", err)
-	}
-	s.Stop() // not ours: nothing to end
-}
-
-func TestRunLeavesNothingWhenThereIsNoProgram(t *testing.T) {
+func TestStartGivesUp(t *testing.T) {
 	var dir string
-	_, err := Run(func(_, d string) (*exec.Cmd, error) {
+	for _, addr := range []string{"127.0.0.1:1", ""} { // somebody else's: nothing to end; and ours
+		_, err := Start(t.Context(), addr, play(t, "stays", &dir), time.Millisecond, refused)
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("Start(%q) = %v", addr, err)
+		}
+		if (dir != "") != (addr == "") {
+			t.Errorf("Start(%q) made the directory %q", addr, dir)
+		}
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the directory of the one that did not answer is still there: %v", err)
+	}
+}
+
+func TestStartLeavesNothingWhenThereIsNoProgram(t *testing.T) {
+	var dir string
+	none := func(_, d string) (*exec.Cmd, error) {
 		dir = d
 		return exec.Command(filepath.Join(d, "none")), nil
-	})
-	if err == nil {
+	}
+	if _, err := Start(t.Context(), "", none, time.Minute, refused); err == nil {
 		t.Fatal("ran a program that is not there")
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {

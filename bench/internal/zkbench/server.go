@@ -23,36 +23,26 @@ const classPath = "/etc/zookeeper/conf:/usr/share/java/zookeeper.jar"
 // Start uses the server at addr, or starts one when addr is empty. The latter syncs its log to the disk for each write, as
 // is its default: it is most of what a lock costs there.
 func Start(ctx context.Context, addr string) (*server.Server, error) {
-	s := server.Running(addr)
-	if addr == "" {
-		java, err := exec.LookPath("java")
-		if err == nil {
-			_, err = os.Stat(classPath[strings.IndexByte(classPath, ':')+1:])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("there is no ZooKeeper to measure: install Debian's packages zookeeper and default-jre-headless, "+
-				"or name a running one by -addr or %s", AddrVariable)
-		}
-		s, err = server.Run(func(addr, dir string) (*exec.Cmd, error) {
-			conf, err := configure(addr, dir)
-			return exec.Command(java, "-cp", classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf), err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	err := s.Await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
-		answer, err := ask(ctx, s.Addr, "srvr")
+	return server.Start(ctx, addr, command, 30*time.Second, func(ctx context.Context, addr string) (string, error) {
+		answer, err := ask(ctx, addr, "srvr")
 		if err != nil {
 			return "", err
 		}
 		return version(answer)
 	})
-	if err != nil {
-		s.Stop()
-		return nil, err
+}
+
+func command(addr, dir string) (*exec.Cmd, error) {
+	java, err := exec.LookPath("java")
+	if err == nil {
+		_, err = os.Stat(classPath[strings.IndexByte(classPath, ':')+1:])
 	}
-	return s, nil
+	if err != nil {
+		return nil, fmt.Errorf("there is no ZooKeeper to measure: install Debian's packages zookeeper and default-jre-headless, "+
+			"or name a running one by -addr or %s", AddrVariable)
+	}
+	conf, err := configure(addr, dir)
+	return exec.Command(java, "-cp", classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf), err
 }
 
 // configure writes the server's file: its defaults, but for the limits that would keep a thousand clients out.

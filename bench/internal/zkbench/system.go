@@ -27,6 +27,6 @@ func System() system.System {
 		Protocol: wire.ZooKeeper,
 		Meter:    meter,
 		Budgets:  Budgets,
-		Plots:    plots(),
+		Plots:    system.Plots("zookeeper", "ZooKeeper", sizes, system.Cost{Metric: scenario.BytesPerHandOff, File: "bytes", Title: "bytes on the wire"}),
 	}
 }

@@ -3,54 +3,11 @@ package zkbench
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/fencelock/fencelock/bench/internal/ours"
-	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
-
-func TestBudgets(t *testing.T) {
-	var got []string
-	for _, b := range Budgets(10) {
-		r := report.Run{}
-		r.Judge(ours.Name, []report.Budget{b})
-		got = append(got, b.Scenario+"/"+b.Case+"/"+b.Metric+" "+r.Verdicts[0].Must)
-	}
-	for _, want := range []string{
-		"alone/one caller/p50 ≤ 1.05 × zk.Lock",
-		"callers/64 callers/pairs/s ≥ 1 × zk.Lock",
-		"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",
-		"queue/1024 waiting clients/per hand-off ≤ 0.5 × zk.Lock",
-	} {
-		if !slices.Contains(got, want) {
-			t.Errorf("no budget says %q; there are\n%s", want, strings.Join(got, "\n"))
-		}
-	}
-	slices.Sort(got)
-	if distinct := slices.Compact(slices.Clone(got)); len(distinct) != len(got) {
-		t.Errorf("some are there twice:\n%s", strings.Join(got, "\n"))
-	}
-}
-
-func TestContestantsOursFirst(t *testing.T) {
-	all := Contestants("127.0.0.1:1")
-	if all[0].Name != ours.Name || !all[0].Token {
-		t.Errorf("first is %+v", all[0])
-	}
-	names := map[string]bool{}
-	for _, c := range all {
-		names[c.Name] = true
-		if c.Open == nil || c.Waits == "" {
-			t.Errorf("%s is not complete", c.Name)
-		}
-	}
-	if len(names) != len(all) || !names[rawName] || !names[lockName] {
-		t.Errorf("names: %v", names)
-	}
-}
 
 const status = "Zookeeper version: 3.8.0-${mvngit.commit.id}, built on 2024-12-29 17:54 UTC\n" +
 	"Latency min/avg/max: 0/0.0/0\nReceived: 5\nConnections: 1\nZxid: 0x1000001f4\nMode: standalone\n"

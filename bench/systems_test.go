@@ -1,0 +1,92 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/report"
+)
+
+func TestContestantsOursFirst(t *testing.T) {
+	peers := map[string][]string{
+		"redis":     {"raw", "rueidislock"},
+		"etcd":      {"raw", "concurrency.Mutex"},
+		"zookeeper": {"raw", "zk.Lock"},
+	}
+	for _, s := range systems() {
+		t.Run(s.Name, func(t *testing.T) {
+			all := s.Contestants("127.0.0.1:1")
+			if all[0].Name != ours.Name || !all[0].Token {
+				t.Errorf("first is %+v", all[0])
+			}
+			names := map[string]bool{}
+			for _, c := range all {
+				names[c.Name] = true
+				if c.Open == nil || c.Waits == "" {
+					t.Errorf("%s is not complete", c.Name)
+				}
+			}
+			if len(names) != len(all) {
+				t.Errorf("names: %v", names)
+			}
+			if len(peers[s.Name]) == 0 {
+				t.Error("this test does not know its peers")
+			}
+			for _, name := range peers[s.Name] {
+				if !names[name] {
+					t.Errorf("no %s in %v", name, names)
+				}
+			}
+			// A budget against somebody who does not take part would be "not measured" for ever.
+			for _, b := range s.Budgets(10) {
+				if b.Against != "" && !names[b.Against] {
+					t.Errorf("%+v is against nobody in %v", b, names)
+				}
+			}
+		})
+	}
+}
+
+func TestBudgets(t *testing.T) {
+	for name, wanted := range map[string][]string{
+		"etcd": {
+			"alone/one caller/p50 ≤ 1.05 × raw",
+			"alone/one caller/proposals ≤ 2 a pair",
+			"callers/64 callers/pairs/s ≥ 1 × raw",
+			"callers/64 callers/pairs/s ≥ 1 × concurrency.Mutex",
+			"callers/1024 callers/pairs/s ≥ 1 × raw",
+			"callers/1024 callers/pairs/s ≥ 1 × concurrency.Mutex",
+			"turns/2 clients in turn/gap p50 ≤ 1.1 × raw",
+			"queue/16 waiting clients/per hand-off ≤ 0.85 × concurrency.Mutex",
+			"queue/64 waiting clients/per hand-off ≤ 0.65 × concurrency.Mutex",
+			"queue/256 waiting clients/proposals ≤ 2 per hand-off",
+		},
+		"zookeeper": {
+			"alone/one caller/p50 ≤ 1.05 × zk.Lock",
+			"callers/64 callers/pairs/s ≥ 1 × zk.Lock",
+			"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",
+			"queue/1024 waiting clients/per hand-off ≤ 0.5 × zk.Lock",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := systems()[slices.Index(systemNames(), name)]
+			var got []string
+			for _, b := range s.Budgets(10) {
+				r := report.Run{}
+				r.Judge(ours.Name, []report.Budget{b})
+				got = append(got, b.Scenario+"/"+b.Case+"/"+b.Metric+" "+r.Verdicts[0].Must)
+			}
+			for _, want := range wanted {
+				if !slices.Contains(got, want) {
+					t.Errorf("no budget says %q; there are\n%s", want, strings.Join(got, "\n"))
+				}
+			}
+			slices.Sort(got)
+			if distinct := slices.Compact(slices.Clone(got)); len(distinct) != len(got) {
+				t.Errorf("some are there twice:\n%s", strings.Join(got, "\n"))
+			}
+		})
+	}
+}
