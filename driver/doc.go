@@ -19,7 +19,8 @@
 //
 //  4. Register the URL scheme with fencelock.Register in an init function. Refuse
 //     unknown query parameters by name. Never put the URL in an error: it has a
-//     password. Package driver/address has what all URLs need.
+//     password. Package driver/address has what all URLs need, and package
+//     driver/claims what most backends need to keep account of their claims.
 //
 //  5. Run the suite, which is most of the work and all of the proof:
 //
