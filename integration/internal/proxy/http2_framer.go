@@ -12,8 +12,7 @@ const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 type http2Framer struct {
 	preface string // what of it is still to come
 	settled bool   // the first frame has begun as it must
-	head    []byte
-	left    int // bytes of the payload to come
+	headed
 }
 
 func (f *http2Framer) Feed(p []byte) (n int, end bool, err error) {
@@ -25,39 +24,21 @@ func (f *http2Framer) Feed(p []byte) (n int, end bool, err error) {
 			return n + 1, true, nil
 		}
 	}
-	for n < len(p) {
-		if len(f.head) < http2Header {
-			f.head = append(f.head, p[n])
-			n++
-			if err := f.check(); err != nil {
-				return n, false, err
-			}
-			if len(f.head) < http2Header {
-				continue
-			}
-			f.settled = true
-			f.left = int(binary.BigEndian.Uint32(f.head) >> 8)
-		} else {
-			k := min(f.left, len(p)-n)
-			f.left -= k
-			n += k
-		}
-		if f.left == 0 {
-			f.head = f.head[:0]
-			return n, true, nil
-		}
-	}
-	return n, false, nil
+	fed, end, err := f.feed(p[n:], http2Header, f.check, func(head []byte) int {
+		f.settled = true
+		return int(binary.BigEndian.Uint32(head) >> 8)
+	})
+	return n + fed, end, err
 }
 
 // check refuses another protocol as soon as it shows. The first frame of both sides
 // is SETTINGS, a short one, so its first byte tells TLS and text.
-func (f *http2Framer) check() error {
-	last := f.head[len(f.head)-1]
+func (f *http2Framer) check(head []byte) error {
+	last := head[len(head)-1]
 	switch {
-	case len(f.head) == 1 && !f.settled && last != 0:
+	case len(head) == 1 && !f.settled && last != 0:
 		return fmt.Errorf("HTTP/2: no first frame begins with %q", last)
-	case len(f.head) == 4 && !f.settled && last != http2Settings:
+	case len(head) == 4 && !f.settled && last != http2Settings:
 		return fmt.Errorf("HTTP/2: a first frame of type %d", last)
 	}
 	return nil

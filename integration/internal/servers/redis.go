@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // redis makes a Kind of what its servers have in common.
@@ -55,7 +53,7 @@ func redisSetup(l layout, o options) setup {
 // redisPing is content with any answer but "still loading": a server that wants a
 // password is up.
 func redisPing(ctx context.Context, addr string) error {
-	line, err := redisAsk(ctx, addr, "PING", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
+	line, err := askServer(ctx, addr, "PING\r\n", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
 	if err == nil && strings.HasPrefix(line, "-LOADING") {
 		return errors.New(strings.TrimSpace(line))
 	}
@@ -65,7 +63,7 @@ func redisPing(ctx context.Context, addr string) error {
 // redisVersion asks for Valkey's version, or else Redis's: Valkey answers with
 // both, and the second is a courtesy.
 func redisVersion(ctx context.Context, addr string) (string, error) {
-	info, err := redisAsk(ctx, addr, "INFO server", func(r *bufio.Reader) (string, error) {
+	info, err := askServer(ctx, addr, "INFO server\r\n", func(r *bufio.Reader) (string, error) {
 		head, err := r.ReadString('\n')
 		if err != nil {
 			return "", err
@@ -88,21 +86,4 @@ func redisVersion(ctx context.Context, addr string) (string, error) {
 		}
 	}
 	return "", errors.New("INFO tells no version")
-}
-
-// redisAsk sends one command on a connection of its own.
-func redisAsk(ctx context.Context, addr, command string, read func(*bufio.Reader) (string, error)) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	deadline, _ := ctx.Deadline()
-	_ = c.SetDeadline(deadline)
-	if _, err := io.WriteString(c, command+"\r\n"); err != nil {
-		return "", err
-	}
-	return read(bufio.NewReader(c))
 }

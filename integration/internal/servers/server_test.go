@@ -143,7 +143,7 @@ func answers(s *Server) bool {
 // ask sends a command and compares the first line of the answer.
 func ask(t *testing.T, s *Server, command, want string) {
 	t.Helper()
-	got, err := redisAsk(context.Background(), s.addr, command, func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
+	got, err := askServer(context.Background(), s.addr, command+"\r\n", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
 	if err != nil || strings.TrimSpace(got) != want {
 		t.Fatalf("%s: %q, %v; want %q", command, got, err, want)
 	}

@@ -1,14 +1,13 @@
 package servers
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // zooKeeperPing is content with a server that serves: one without a quorum says
@@ -61,21 +60,11 @@ func zooKeeperMetrics(ctx context.Context, addr string) (map[string]float64, err
 // zooKeeperAsk sends one of the four-letter words on a connection of its own, which
 // the server closes after its answer.
 func zooKeeperAsk(ctx context.Context, addr, word string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	deadline, _ := ctx.Deadline()
-	_ = c.SetDeadline(deadline)
-	if _, err := io.WriteString(c, word); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(c)
-	if err == nil && len(answer) == 0 {
-		err = errors.New("no answer to " + word)
-	}
-	return string(answer), err
+	return askServer(ctx, addr, word, func(r *bufio.Reader) (string, error) {
+		answer, err := io.ReadAll(r)
+		if err == nil && len(answer) == 0 {
+			err = errors.New("no answer to " + word)
+		}
+		return string(answer), err
+	})
 }
