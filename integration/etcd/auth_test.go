@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -40,7 +41,7 @@ func guard(t *testing.T, kind servers.Kind, opts ...servers.Option) guarded {
 		}
 	}
 	admin, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{s.Addr()}, DialTimeout: soon, Logger: zap.NewNop(), Username: "root", Password: secret,
+		Endpoints: []string{s.Addr()}, DialTimeout: locktest.Soon, Logger: zap.NewNop(), Username: "root", Password: secret,
 	})
 	if err != nil {
 		t.Fatalf("etcd client: %v", err)
@@ -87,32 +88,32 @@ func TestTokensEnd(t *testing.T) {
 			t.Run(kind.String()+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				const ttl = 30 * time.Second
-				s, ns := guard(t, kind), namespace()
+				s, ns := guard(t, kind), locktest.Namespace()
 				s.allow(t, "locks", ns+"/", readWrite)
 				links := []*proxy.Proxy{through(t, s.Addr()), through(t, s.Addr())}
-				holder := openURL(t, urlFor("locks", links[0].Addr()), ns, ttl)
-				waiter := openURL(t, urlFor("locks", links[1].Addr()), ns, ttl)
-				again := []*atomic.Int64{tally(links[0], authenticates), tally(links[1], authenticates)}
-				var book ledger
-				held, other := lock(t, holder, "k"), lock(t, holder, "another")
-				book.enter(t, held)
-				waiting := startLock(t.Context(), waiter, "k")
+				holder := locktest.Open(t, urlFor("locks", links[0].Addr()), ns, ttl)
+				waiter := locktest.Open(t, urlFor("locks", links[1].Addr()), ns, ttl)
+				again := []*atomic.Int64{locktest.Tally(links[0], authenticates), locktest.Tally(links[1], authenticates)}
+				var book locktest.Ledger
+				held, other := locktest.Lock(t, holder, "k"), locktest.Lock(t, holder, "another")
+				book.Enter(t, held)
+				waiting := locktest.StartLock(t.Context(), waiter, "k")
 				awaitWaiters(t, holder, "k", 1)
 				end(t, s.Server)
 				ended := time.Now()
 				// None is sent while the last one is fresher than a twelfth of the TTL.
-				eventually(t, electing, "the lease is renewed", func() bool {
+				locktest.Eventually(t, locktest.Electing, "the lease is renewed", func() bool {
 					err := held.Ensure(t.Context(), ttl-ttl/8)
 					return err == nil && held.ValidUntil().Add(ttl/10-ttl).After(ended)
 				})
 				if name == "by age" {
 					end(t, s.Server)
 				}
-				unlock(t, held)
-				next := expectLock(t, waiting, soon)
-				book.enter(t, next)
-				unlock(t, next)
-				unlock(t, other)
+				locktest.Unlock(t, held)
+				next := locktest.ExpectLock(t, waiting, locktest.Soon)
+				book.Enter(t, next)
+				locktest.Unlock(t, next)
+				locktest.Unlock(t, other)
 				for i, who := range []string{"holder", "waiter"} {
 					if again[i].Load() == 0 {
 						t.Errorf("the token of the %s has not ended", who)
@@ -138,7 +139,7 @@ func TestPermissions(t *testing.T) {
 	for _, kind := range servers.Etcds() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := guard(t, kind), namespace()
+			s, ns := guard(t, kind), locktest.Namespace()
 			s.allow(t, "enough", ns+"/", readWrite)
 			s.allow(t, "reader", ns+"/", readOnly)
 			s.allow(t, "elsewhere", ns+"2/", readWrite)
@@ -157,27 +158,27 @@ func TestPermissions(t *testing.T) {
 func exercise(t *testing.T, u, ns string) {
 	t.Helper()
 	const ttl = 2 * time.Second
-	first, second := openURL(t, u, ns, ttl), openURL(t, u, ns, ttl)
-	var book ledger
-	held := lock(t, first, "k")
-	book.enter(t, held)
-	expectHeldByAnother(t, second, "k")
-	next := startLock(t.Context(), second, "k")
+	first, second := locktest.Open(t, u, ns, ttl), locktest.Open(t, u, ns, ttl)
+	var book locktest.Ledger
+	held := locktest.Lock(t, first, "k")
+	book.Enter(t, held)
+	locktest.ExpectHeldByAnother(t, second, "k")
+	next := locktest.StartLock(t.Context(), second, "k")
 	awaitWaiters(t, first, "k", 1)
-	awaitRenewal(t, held, ttl, time.Now())
-	unlock(t, held)
-	held = expectLock(t, next, soon)
-	book.enter(t, held)
+	locktest.AwaitRenewal(t, held, ttl, time.Now())
+	locktest.Unlock(t, held)
+	held = locktest.ExpectLock(t, next, locktest.Soon)
+	book.Enter(t, held)
 	if err := first.Evict(t.Context(), "k"); err != nil {
 		t.Errorf("Evict: %v", err)
 	}
-	expectLost(t, held, soon)
+	locktest.ExpectLost(t, held, locktest.Soon)
 	held, err := second.TryLock(t.Context(), "k")
 	if err != nil {
 		t.Fatalf("TryLock: %v", err)
 	}
-	book.enter(t, held)
-	unlock(t, held)
+	book.Enter(t, held)
+	locktest.Unlock(t, held)
 }
 
 var authenticates = proxy.Method("/etcdserverpb.Auth/Authenticate")

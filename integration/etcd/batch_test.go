@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -22,7 +23,7 @@ func TestCrowd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := servers.Start(t, servers.Etcd, opts...)
-			ns := namespace()
+			ns := locktest.Namespace()
 			b := dial(t, s.Addr(), ns)
 			var crowd sync.WaitGroup
 			for i := range 150 {
@@ -60,7 +61,7 @@ func TestCrowd(t *testing.T) {
 // no answer asks again, and nobody gets a lock that another has.
 func TestCrowdLosesReplies(t *testing.T) {
 	s := servers.Start(t, servers.Etcd)
-	ns := namespace()
+	ns := locktest.Namespace()
 	p := through(t, s.Addr())
 	c := open(t, p.Addr(), ns, 15*time.Second)
 	for n := 1; n <= 5; n++ {

@@ -14,6 +14,7 @@ import (
 	"github.com/fencelock/fencelock/backend/etcd"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
@@ -28,7 +29,7 @@ var want = driver.Info{
 // own, one to each member.
 func harness(c *servers.Cluster, client func(t drivertest.T, l *link, ns string) driver.Backend) drivertest.Harness {
 	var links sync.Map // driver.Backend to *link
-	ns := namespace()
+	ns := locktest.Namespace()
 	addrs := strings.Join(c.Addrs(), ",")
 	return drivertest.Harness{
 		Want: want,

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -17,23 +17,7 @@ import (
 // proposals is how many writes have gone through Raft, as the server counts them.
 func proposals(t *testing.T, s *servers.Server) int {
 	t.Helper()
-	n, ok := servers.Metrics(t, s)["etcd_server_proposals_applied_total"]
-	if !ok {
-		t.Fatal("the server does not count its proposals")
-	}
-	return int(n)
-}
-
-// tally counts the requests that pass a proxy from now on and match.
-func tally(p *proxy.Proxy, match func(request []byte) bool) *atomic.Int64 {
-	n := new(atomic.Int64)
-	p.LoseRequest(func(request []byte) bool {
-		if match(request) {
-			n.Add(1)
-		}
-		return false
-	}, 1)
-	return n
+	return locktest.Metric(t, servers.Metrics(t, s), "etcd_server_proposals_applied_total")
 }
 
 // aboutLocks matches all requests but those that keep the session alive, which are
@@ -58,12 +42,12 @@ func TestWrites(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			const times = 10
-			s, ns := servers.Start(t, kind), namespace()
+			s, ns := servers.Start(t, kind), locktest.Namespace()
 			p := through(t, s.Addr())
 			c, other := open(t, p.Addr(), ns, 10*time.Minute), open(t, s.Addr(), ns, 10*time.Minute)
 			warm(t, c)
 			warm(t, other)
-			sent := tally(p, aboutLocks)
+			sent := locktest.Tally(p, aboutLocks)
 			expect := func(what string, writes int, requests int64, do func() error) {
 				t.Helper()
 				before, sentBefore := proposals(t, s), sent.Load()
@@ -95,7 +79,7 @@ func TestWrites(t *testing.T) {
 			expect("Unlock", 1, 1, drop)
 			expect("TryLock", 1, 2, func() error { return take(c.TryLock(t.Context(), key())) })
 			expect("Unlock", 1, 1, drop)
-			held := lock(t, other, "k")
+			held := locktest.Lock(t, other, "k")
 			expect("TryLock that loses", 0, 1, func() error {
 				if _, err := c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 					return fmt.Errorf("want ErrHeld, got %w", err)
@@ -104,7 +88,7 @@ func TestWrites(t *testing.T) {
 			})
 			expect("Inspect", 0, 1, func() error { _, err := c.Inspect(t.Context(), "k"); return err })
 			expect("Inspect of a free lock", 0, 1, func() error { _, err := c.Inspect(t.Context(), "free"); return err })
-			unlock(t, held)
+			locktest.Unlock(t, held)
 		})
 	}
 }
@@ -114,19 +98,19 @@ func TestWrites(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	const ttl = 3 * time.Second
-	s, ns := servers.Start(t, servers.Etcd), namespace()
+	s, ns := servers.Start(t, servers.Etcd), locktest.Namespace()
 	p := through(t, s.Addr())
 	c := open(t, p.Addr(), ns, ttl)
 	var held []*fencelock.Lease
 	for n := range 50 {
-		held = append(held, lock(t, c, fmt.Sprint(n)))
+		held = append(held, locktest.Lock(t, c, fmt.Sprint(n)))
 	}
-	before, kept, checked := proposals(t, s), tally(p, keepAlives), tally(p, checks)
+	before, kept, checked := proposals(t, s), locktest.Tally(p, keepAlives), locktest.Tally(p, checks)
 	const passes = 4
 	for range passes {
 		began := time.Now()
 		for _, l := range held {
-			awaitRenewal(t, l, ttl, began)
+			locktest.AwaitRenewal(t, l, ttl, began)
 		}
 	}
 	// The keeper of the session and the core renew at about the same time, and need
@@ -142,7 +126,7 @@ func TestRenewal(t *testing.T) {
 		t.Errorf("renewals took %d writes", n)
 	}
 	for _, l := range held {
-		unlock(t, l)
+		locktest.Unlock(t, l)
 	}
 }
 
@@ -167,24 +151,24 @@ func TestHandOffCostsTheSame(t *testing.T) {
 // drain has n clients wait for one lock and take it in turn.
 func drain(t *testing.T, s *servers.Server, n int) (writes, requests float64) {
 	t.Helper()
-	p, ns := through(t, s.Addr()), namespace()
+	p, ns := through(t, s.Addr()), locktest.Namespace()
 	holder := open(t, s.Addr(), ns, time.Hour) // not through the proxy
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	clients := make([]*fencelock.Client, n)
 	for i := range clients {
 		clients[i] = open(t, p.Addr(), ns, time.Hour)
 		warm(t, clients[i])
 	}
-	before, sent := proposals(t, s), tally(p, aboutLocks)
+	before, sent := proposals(t, s), locktest.Tally(p, aboutLocks)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var book ledger
+	var book locktest.Ledger
 	var draining sync.WaitGroup
 	for _, c := range clients {
 		draining.Go(func() {
 			l, err := c.Lock(ctx, "k")
 			if err == nil {
-				book.enter(t, l)
+				book.Enter(t, l)
 				err = l.Unlock(ctx)
 			}
 			if err != nil {
@@ -193,7 +177,7 @@ func drain(t *testing.T, s *servers.Server, n int) (writes, requests float64) {
 		})
 	}
 	awaitWaiters(t, holder, "k", n)
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	draining.Wait()
 	// The holder's Unlock is one of the writes.
 	return float64(proposals(t, s)-before-1) / float64(n), float64(sent.Load()) / float64(n)
@@ -204,18 +188,18 @@ func drain(t *testing.T, s *servers.Server, n int) (writes, requests float64) {
 func TestWaitingIsSilent(t *testing.T) {
 	t.Parallel()
 	const ttl, waiters = 6 * time.Second, 8
-	s, ns := servers.Start(t, servers.Etcd), namespace()
+	s, ns := servers.Start(t, servers.Etcd), locktest.Namespace()
 	p := through(t, s.Addr())
 	holder := open(t, s.Addr(), ns, time.Hour) // not through the proxy
-	held := lock(t, holder, "k")
-	var waiting []<-chan attempt
+	held := locktest.Lock(t, holder, "k")
+	var waiting []<-chan locktest.Attempt
 	watching := tallyReplies(p, watches)
 	for i := range waiters {
-		waiting = append(waiting, startLock(t.Context(), open(t, p.Addr(), ns, ttl), "k"))
+		waiting = append(waiting, locktest.StartLock(t.Context(), open(t, p.Addr(), ns, ttl), "k"))
 		awaitWaiters(t, holder, "k", i+1)
 	}
-	eventually(t, soon, "all watch", func() bool { return watching.Load() >= waiters })
-	before, all, looked := proposals(t, s), tally(p, aboutLocks), tally(p, looks)
+	locktest.Eventually(t, locktest.Soon, "all watch", func() bool { return watching.Load() >= waiters })
+	before, all, looked := proposals(t, s), locktest.Tally(p, aboutLocks), locktest.Tally(p, looks)
 	began := time.Now()
 	<-time.After(ttl)
 	lasted := time.Since(began)
@@ -230,8 +214,8 @@ func TestWaitingIsSilent(t *testing.T) {
 		t.Errorf("%d requests that were no looks", n)
 	}
 	t.Logf("%d waiters looked %d times in %v", waiters, looked.Load(), lasted.Round(time.Millisecond))
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	for _, w := range waiting {
-		unlock(t, expectLock(t, w, soon))
+		locktest.Unlock(t, locktest.ExpectLock(t, w, locktest.Soon))
 	}
 }

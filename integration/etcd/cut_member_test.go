@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -15,7 +16,7 @@ import (
 // waits for it to answer, whether alone or together with others.
 func TestMemberThatIsCutOff(t *testing.T) {
 	t.Parallel()
-	c, ns := servers.StartCluster(t, servers.Etcd, 3), namespace()
+	c, ns := servers.StartCluster(t, servers.Etcd, 3), locktest.Namespace()
 	const ttl = 15 * time.Second
 	client := open(t, strings.Join(c.Addrs(), ","), ns, ttl)
 	warm(t, client)
@@ -25,7 +26,7 @@ func TestMemberThatIsCutOff(t *testing.T) {
 	}
 	admin := raw(t, member.Addr())
 	c.Cut(t, member)
-	eventually(t, electing, "the member knows that it is alone", func() bool {
+	locktest.Eventually(t, locktest.Electing, "the member knows that it is alone", func() bool {
 		s, err := admin.Status(t.Context(), member.Addr())
 		return err == nil && s.Leader == 0
 	})
@@ -39,7 +40,7 @@ func TestMemberThatIsCutOff(t *testing.T) {
 					if err == nil {
 						err = l.Unlock(t.Context())
 					}
-					if took := time.Since(began); err != nil || took > slack {
+					if took := time.Since(began); err != nil || took > locktest.Slack {
 						t.Errorf("one of %d callers: Lock and Unlock took %v, %v", callers, took.Round(time.Millisecond), err)
 						return
 					}

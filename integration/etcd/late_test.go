@@ -9,20 +9,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
-
-// deliver lets a request go on whose client has been cut off meanwhile, and returns
-// when the server has carried it out: it has closed the connection, whose end, on
-// the client's side, followed the answer.
-func deliver(t *testing.T, p *proxy.Proxy, late proxy.Held) {
-	t.Helper()
-	open := p.Counts().Open
-	late.ReleaseAlone()
-	await(t, "the late request is delivered", soon, late.Delivered())
-	eventually(t, soon, "the server has seen the end of its connection", func() bool { return p.Counts().Open < open })
-}
 
 // fences is how often the fences of a namespace were written to.
 func fences(t *testing.T, admin *clientv3.Client, ns string) (writes int64) {
@@ -48,7 +38,7 @@ func TestLateClaim(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.Etcd), namespace()
+			s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 			p, admin := through(t, s.Addr()), raw(t, s.Addr())
 			late := open(t, p.Addr(), ns, time.Minute)
 			warm(t, late)
@@ -56,7 +46,7 @@ func TestLateClaim(t *testing.T) {
 			warm(t, other)
 			var held *fencelock.Lease
 			if tc.held {
-				held = lock(t, other, "k")
+				held = locktest.Lock(t, other, "k")
 			}
 			written := fences(t, admin, ns)
 
@@ -68,15 +58,15 @@ func TestLateClaim(t *testing.T) {
 				_, err := tc.call(late, ctx, "k")
 				done <- err
 			}()
-			await(t, "the request is held back", soon, packet.Fired())
+			locktest.Await(t, locktest.Soon, "the request is held back", packet.Fired())
 			cancel()
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Fatalf("the caller got %v, want context.Canceled", err)
 			}
 			packet.CutClient()
-			eventually(t, soon, "the fence is written", func() bool { return fences(t, admin, ns) > written })
+			locktest.Eventually(t, locktest.Soon, "the fence is written", func() bool { return fences(t, admin, ns) > written })
 			before := revision(t, admin)
-			deliver(t, p, packet)
+			locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
 			if made := claimsMade(t, admin, ns, before); len(made) > 0 {
 				t.Errorf("the late request has made %v", made)
 			}
@@ -84,11 +74,11 @@ func TestLateClaim(t *testing.T) {
 				t.Errorf("Inspect = %+v, %v; want nothing of the late request", s, err)
 			}
 			if tc.held {
-				unlock(t, held)
+				locktest.Unlock(t, held)
 			}
 			expectNothingLeft(t, admin, ns)
 			for _, c := range []*fencelock.Client{other, late} {
-				unlock(t, lock(t, c, "k"))
+				locktest.Unlock(t, locktest.Lock(t, c, "k"))
 			}
 		})
 	}
@@ -98,16 +88,16 @@ func TestLateClaim(t *testing.T) {
 // because the first was not answered, has been granted and unlocked.
 func TestLateCopyOfClaim(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Etcd), namespace()
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 	p, admin := through(t, s.Addr()), raw(t, s.Addr())
 	c := open(t, p.Addr(), ns, time.Minute)
 	warm(t, c)
 	packet := p.HoldRequest(claims, 1)
-	locking := startLock(t.Context(), c, "k")
-	await(t, "the first copy is held back", soon, packet.Fired())
+	locking := locktest.StartLock(t.Context(), c, "k")
+	locktest.Await(t, locktest.Soon, "the first copy is held back", packet.Fired())
 	packet.CutClient()
-	unlock(t, expectLock(t, locking, soon))
-	deliver(t, p, packet)
+	locktest.Unlock(t, locktest.ExpectLock(t, locking, locktest.Soon))
+	locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
 	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
 		t.Errorf("Inspect = %+v, %v; want the lock free", s, err)
 	}
@@ -124,24 +114,24 @@ func TestLateRelease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.Etcd), namespace()
+			s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 			p, admin := through(t, s.Addr()), raw(t, s.Addr())
 			c := open(t, p.Addr(), ns, time.Minute)
 			warm(t, c)
 			before := revision(t, admin)
 			packet := begin(t, p, c)
-			held := lock(t, c, "k")
+			held := locktest.Lock(t, c, "k")
 			if made := claimsMade(t, admin, ns, before); len(made) != 1 {
 				t.Errorf("the claims had the names %v, and the test is about one that is used twice", made)
 			}
-			deliver(t, p, packet)
+			locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
 			if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Token != held.Token() {
 				t.Errorf("Inspect = %+v, %v; want token %v", s, err, held.Token())
 			}
 			if err := held.Ensure(t.Context(), 50*time.Second); err != nil {
 				t.Errorf("the lease: %v", err)
 			}
-			unlock(t, held)
+			locktest.Unlock(t, held)
 			expectNothingLeft(t, admin, ns)
 		})
 	}
@@ -150,11 +140,11 @@ func TestLateRelease(t *testing.T) {
 // lateUnlock holds the release of a lease back until a second copy has freed it.
 func lateUnlock(t *testing.T, p *proxy.Proxy, c *fencelock.Client) proxy.Held {
 	t.Helper()
-	held := lock(t, c, "k")
+	held := locktest.Lock(t, c, "k")
 	packet := p.HoldRequest(releases, 1)
 	unlocked := make(chan error, 1)
 	go func() { unlocked <- held.Unlock(t.Context()) }()
-	await(t, "the release is held back", soon, packet.Fired())
+	locktest.Await(t, locktest.Soon, "the release is held back", packet.Fired())
 	packet.CutClient()
 	if err := <-unlocked; err != nil {
 		t.Errorf("Unlock: %v", err)
@@ -170,16 +160,16 @@ func lateAbandon(t *testing.T, p *proxy.Proxy, c *fencelock.Client) proxy.Held {
 	defer cancel()
 	answer := p.HoldReplyTo(claims, 1)
 	packet := p.HoldRequest(releases, 1)
-	locking := startLock(ctx, c, "k")
-	await(t, "the answer is held back", soon, answer.Fired())
+	locking := locktest.StartLock(ctx, c, "k")
+	locktest.Await(t, locktest.Soon, "the answer is held back", answer.Fired())
 	cancel()
-	if a := outcome(t, locking, soon); !errors.Is(a.err, context.Canceled) {
-		t.Errorf("Lock = %v, %v; want context.Canceled", a.lease, a.err)
+	if a := locktest.Outcome(t, locking, locktest.Soon); !errors.Is(a.Err, context.Canceled) {
+		t.Errorf("Lock = %v, %v; want context.Canceled", a.Lease, a.Err)
 	}
-	await(t, "the release is held back", soon, packet.Fired())
+	locktest.Await(t, locktest.Soon, "the release is held back", packet.Fired())
 	packet.CutClient()
 	answer.Release()
-	eventually(t, soon, "the lock is free", func() bool {
+	locktest.Eventually(t, locktest.Soon, "the lock is free", func() bool {
 		s, err := c.Inspect(t.Context(), "k")
 		return err == nil && !s.Held
 	})

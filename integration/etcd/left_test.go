@@ -2,11 +2,14 @@ package etcd_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
 // keysBelow lists the names below a prefix, and how often each was written to.
@@ -24,21 +27,10 @@ func keysBelow(t *testing.T, c *clientv3.Client, prefix string) map[string]int64
 }
 
 // expectNothingLeft waits for what is cleaned up in the background: every claim of
-// the namespace. It is for locks with a TTL well above soon, so that it is not their
-// expiry that cleans up.
+// the namespace.
 func expectNothingLeft(t *testing.T, c *clientv3.Client, ns string) {
 	t.Helper()
-	var left map[string]int64
-	deadline := time.Now().Add(soon)
-	for {
-		if left = keysBelow(t, c, ns+"/locks/"); len(left) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("left behind: %v", left)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	locktest.ExpectNothingLeft(t, func() []string { return slices.Sorted(maps.Keys(keysBelow(t, c, ns+"/locks/"))) })
 }
 
 // revision is that of the server's data now.
@@ -59,7 +51,7 @@ func claimsMade(t *testing.T, c *clientv3.Client, ns string, since int64) map[st
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), locktest.Soon)
 	defer cancel()
 	made := make(map[string]int)
 	for r := range c.Watch(ctx, ns+"/", clientv3.WithPrefix(), clientv3.WithRev(since+1)) {

@@ -10,6 +10,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -23,7 +24,7 @@ type link struct {
 }
 
 // connect makes a link. It notes the leases of the sessions that the client has.
-func connect(t cleaner, c *servers.Cluster, ns string) *link {
+func connect(t locktest.T, c *servers.Cluster, ns string) *link {
 	t.Helper()
 	l := &link{seen: make(map[clientv3.LeaseID]bool)}
 	for _, addr := range c.Addrs() {

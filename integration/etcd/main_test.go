@@ -2,75 +2,50 @@
 package etcd_test
 
 import (
-	"context"
-	"crypto/rand"
 	"net/url"
-	"runtime/pprof"
-	"strings"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/etcd"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 func TestMain(m *testing.M) { servers.Main(m) }
 
-// cleaner is what helpers here need of a test, or of a rule of drivertest.
-type cleaner interface {
-	Helper()
-	Cleanup(func())
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Context() context.Context
+// dial opens a backend on the servers at addrs, separated by commas.
+func dial(t locktest.T, addrs, ns string) driver.Backend {
+	t.Helper()
+	return locktest.Dial(t, etcd.Open, &url.URL{Scheme: "etcd", Host: addrs, Path: "/" + ns})
 }
 
-// namespace is one that no other test uses.
-func namespace() string { return "test-" + strings.ToLower(rand.Text()[:12]) }
-
-// dial opens a backend on the servers at addrs, separated by commas.
-func dial(t cleaner, addrs, ns string) driver.Backend {
+// open makes a client for the servers, or the proxies, at addrs.
+func open(t *testing.T, addrs, ns string, ttl time.Duration) *fencelock.Client {
 	t.Helper()
-	b, err := etcd.Open(t.Context(), &url.URL{Scheme: "etcd", Host: addrs, Path: "/" + ns})
-	if err != nil {
-		t.Fatalf("opening etcd at %s: %v", addrs, err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return b
+	return locktest.Open(t, "etcd://"+addrs, ns, ttl)
+}
+
+// warm has a client make its session for a TTL, which costs a few requests the
+// first time.
+func warm(t *testing.T, c *fencelock.Client, opts ...fencelock.LockOption) {
+	t.Helper()
+	locktest.Unlock(t, locktest.Lock(t, c, "another", opts...))
 }
 
 // through puts a proxy in front of the server at addr.
-func through(t cleaner, addr string) *proxy.Proxy {
+func through(t locktest.T, addr string) *proxy.Proxy {
 	t.Helper()
-	var p *proxy.Proxy
-	var err error
-	made := make(chan struct{})
-	go func() {
-		defer close(made)
-		// A goroutine inherits its maker's labels, by which the suite finds those
-		// that a backend leaks.
-		pprof.SetGoroutineLabels(context.Background())
-		p, err = proxy.New(addr, proxy.GRPC)
-	}()
-	<-made
-	if err != nil {
-		t.Fatalf("proxy: %v", err)
-	}
-	t.Cleanup(p.Close)
-	return p
+	return locktest.Through(t, addr, proxy.GRPC)
 }
 
 // raw is a plain client, for looking at the server and for breaking things.
-func raw(t cleaner, addrs ...string) *clientv3.Client {
+func raw(t locktest.T, addrs ...string) *clientv3.Client {
 	t.Helper()
 	c, err := clientv3.New(clientv3.Config{Endpoints: addrs, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
 	if err != nil {
@@ -80,16 +55,9 @@ func raw(t cleaner, addrs ...string) *clientv3.Client {
 	return c
 }
 
-// eventually waits until ok returns true.
-func eventually(t cleaner, within time.Duration, what string, ok func() bool) {
+// awaitWaiters waits until n claims stand behind the holder's. There may be an election
+// first.
+func awaitWaiters(t *testing.T, c *fencelock.Client, key string, n int) {
 	t.Helper()
-	deadline := time.Now().Add(within)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-		<-tick.C
-	}
+	locktest.AwaitWaiters(t, locktest.Electing, c, key, n)
 }

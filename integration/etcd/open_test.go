@@ -10,6 +10,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/etcd"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -22,7 +23,7 @@ func tryURL(t *testing.T, u, ns string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	c, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: silent})
+	c, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err == nil {
 		defer func() {
 			if err := c.Close(); err != nil {
@@ -31,7 +32,7 @@ func tryURL(t *testing.T, u, ns string) error {
 		}()
 		var l *fencelock.Lease
 		if l, err = c.Lock(ctx, "k"); err == nil {
-			unlock(t, l)
+			locktest.Unlock(t, l)
 			return nil
 		}
 	}
@@ -51,7 +52,7 @@ func expectRefusal(t *testing.T, u, ns string, why ...string) {
 		t.Errorf("Open and Lock succeeded; want an error that says %q", why)
 		return
 	}
-	if took := time.Since(began); took > patience+slack {
+	if took := time.Since(began); took > patience+locktest.Slack {
 		t.Errorf("it took %v to say %v", took, err)
 	}
 	for _, w := range why {
@@ -65,24 +66,24 @@ func expectRefusal(t *testing.T, u, ns string, why ...string) {
 // own; and what is said where one is not right.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Start(t, servers.Etcd, servers.TLS()), namespace()
-	f := certificateFiles(t, s.TLSAddr(), s.TLSConfig())
+	s, ns := servers.Start(t, servers.Etcd, servers.TLS()), locktest.Namespace()
+	f := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
 	u := func(query string) string { return "etcds://" + s.TLSAddr() + "?" + query }
-	keys := "&cert=" + f.cert + "&key=" + f.key
+	keys := "&cert=" + f.Cert + "&key=" + f.Key
 	for name, good := range map[string]string{
-		"TLS":      u("ca=" + f.ca + keys),
-		"own name": u("ca=" + f.ca + keys + "&server_name=localhost"),
+		"TLS":      u("ca=" + f.CA + keys),
+		"own name": u("ca=" + f.CA + keys + "&server_name=localhost"),
 	} {
 		if err := tryURL(t, good, ns); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	expectRefusal(t, u(strings.TrimPrefix(keys, "&")), ns, "certificate")
-	expectRefusal(t, u("ca="+f.other+keys), ns, "certificate")
-	expectRefusal(t, u("ca="+f.ca+keys+"&server_name=elsewhere.example"), ns, "elsewhere.example")
-	expectRefusal(t, u("ca="+f.ca), ns, "certificate")
+	expectRefusal(t, u("ca="+f.Other+keys), ns, "certificate")
+	expectRefusal(t, u("ca="+f.CA+keys+"&server_name=elsewhere.example"), ns, "elsewhere.example")
+	expectRefusal(t, u("ca="+f.CA), ns, "certificate")
 	expectRefusal(t, "etcd://"+s.TLSAddr(), ns)
-	expectRefusal(t, "etcds://"+s.Addr()+"?ca="+f.ca+keys, ns, "handshake")
+	expectRefusal(t, "etcds://"+s.Addr()+"?ca="+f.CA+keys, ns, "handshake")
 }
 
 // TestOpenWithoutServer: it says that there is none, when its context ends at the
@@ -100,12 +101,12 @@ func TestOpenWithoutServer(t *testing.T) {
 		for _, user := range []string{"", url.UserPassword("locks", secret).String() + "@"} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			began := time.Now()
-			_, err := fencelock.Open(ctx, "etcd://"+user+p.Addr(), &fencelock.Options{Logger: silent})
+			_, err := fencelock.Open(ctx, "etcd://"+user+p.Addr(), &fencelock.Options{Logger: locktest.Silent})
 			cancel()
 			if !errors.Is(err, fencelock.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("%s: Open = %v, want ErrUnavailable or its context's error", name, err)
 			}
-			if took := time.Since(began); took > time.Second+slack {
+			if took := time.Since(began); took > time.Second+locktest.Slack {
 				t.Errorf("%s: Open took %v", name, took)
 			}
 			if user != "" && strings.Contains(err.Error(), user) || strings.Contains(err.Error(), secret) {
@@ -121,15 +122,15 @@ func TestOpenWithoutServer(t *testing.T) {
 // TestOpenWithOneMemberDead: two of three will do.
 func TestOpenWithOneMemberDead(t *testing.T) {
 	t.Parallel()
-	c, ns := servers.StartCluster(t, servers.Etcd, 3), namespace()
+	c, ns := servers.StartCluster(t, servers.Etcd, 3), locktest.Namespace()
 	c.Members()[0].Kill(t)
-	ctx, cancel := context.WithTimeout(t.Context(), electing)
+	ctx, cancel := context.WithTimeout(t.Context(), locktest.Electing)
 	defer cancel()
-	l, err := fencelock.Open(ctx, "etcd://"+strings.Join(c.Addrs(), ","), &fencelock.Options{Namespace: ns, Logger: silent})
+	l, err := fencelock.Open(ctx, "etcd://"+strings.Join(c.Addrs(), ","), &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	unlock(t, expectLock(t, startLock(ctx, l, "k"), electing))
+	locktest.Unlock(t, locktest.ExpectLock(t, locktest.StartLock(ctx, l, "k"), locktest.Electing))
 	if err := l.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -138,11 +139,11 @@ func TestOpenWithOneMemberDead(t *testing.T) {
 // TestIsolation: namespaces are worlds of their own.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Etcd), namespace()
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 	here := open(t, s.Addr(), ns, time.Minute)
-	held := lock(t, here, "k")
+	held := locktest.Lock(t, here, "k")
 	for _, other := range []string{ns + "2", ns + "/k", ns + "/locks", ns[:len(ns)-1]} {
-		c := openURL(t, "etcd://"+s.Addr()+"/"+other, "", time.Minute)
+		c := locktest.Open(t, "etcd://"+s.Addr()+"/"+other, "", time.Minute)
 		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held {
 			t.Errorf("%s: Inspect = %+v, %v; want nobody", other, s, err)
 		}
@@ -153,28 +154,25 @@ func TestIsolation(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: TryLock = %v", other, err)
 		}
-		unlock(t, l)
+		locktest.Unlock(t, l)
 	}
-	expectHeldByAnother(t, open(t, s.Addr(), ns, time.Minute), "k")
-	expectHeldByAnother(t, openURL(t, "etcd://"+s.Addr()+"/"+ns, "", time.Minute), "k")
-	unlock(t, held)
+	locktest.ExpectHeldByAnother(t, open(t, s.Addr(), ns, time.Minute), "k")
+	locktest.ExpectHeldByAnother(t, locktest.Open(t, "etcd://"+s.Addr()+"/"+ns, "", time.Minute), "k")
+	locktest.Unlock(t, held)
 }
 
 // TestExistingClientStaysOpen: Close ends what was made, and not what was brought.
 func TestExistingClientStaysOpen(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Etcd), namespace()
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 	app := raw(t, s.Addr())
 	for range 2 {
 		b, err := etcd.New(t.Context(), app, &etcd.Options{Namespace: ns})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := fencelock.New(b, &fencelock.Options{Logger: silent})
-		if err != nil {
-			t.Fatal(err)
-		}
-		lock(t, c, "k") // Close unlocks it
+		c := locktest.New(t, b, fencelock.DefaultTTL)
+		locktest.Lock(t, c, "k") // Close unlocks it
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -24,31 +26,10 @@ func TestRestartOfAllMembers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const ttl = 20 * time.Second
-			c, ns := servers.StartCluster(t, test.kind, test.members), namespace()
+			c, ns := servers.StartCluster(t, test.kind, test.members), locktest.Namespace()
 			addrs := strings.Join(c.Addrs(), ",")
-			var book ledger
 			holder := open(t, addrs, ns, ttl)
-			held := lock(t, holder, "k")
-			book.enter(t, held)
-			var waiting []<-chan attempt
-			for i := range 3 {
-				waiting = append(waiting, startLock(t.Context(), open(t, addrs, ns, ttl), "k"))
-				awaitWaiters(t, holder, "k", i+1)
-			}
-			c.Kill(t)
-			c.Restart(t)
-			back := time.Now()
-			awaitWaiters(t, holder, "k", len(waiting))
-			if s, err := holder.Inspect(t.Context(), "k"); err != nil || s.Token != held.Token() {
-				t.Errorf("Inspect = %+v, %v; want token %v", s, err, held.Token())
-			}
-			awaitRenewal(t, held, ttl, back)
-			for _, w := range waiting {
-				unlock(t, held)
-				held = expectLock(t, w, electing)
-				book.enter(t, held)
-			}
-			unlock(t, held)
+			locktest.LosePower(t, c, holder, locktest.Lock(t, holder, "k"), ttl, func() *fencelock.Client { return open(t, addrs, ns, ttl) })
 			expectNothingLeft(t, raw(t, c.Addrs()...), ns)
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -15,23 +16,23 @@ import (
 func TestRenewalOfAnEarlierTerm(t *testing.T) {
 	t.Parallel()
 	const ttl = 15 * time.Second
-	c, ns := servers.StartCluster(t, servers.Etcd, 3), namespace()
+	c, ns := servers.StartCluster(t, servers.Etcd, 3), locktest.Namespace()
 	leader := c.Leader(t)
 	p := through(t, leader.Addr())
 	holder := open(t, p.Addr(), ns, ttl)
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	answer := p.HoldReplyTo(keepAlives, 1)
-	await(t, "a keep-alive is answered", ttl, answer.Fired())
+	locktest.Await(t, ttl, "a keep-alive is answered", answer.Fired())
 	electAnother(t, c, leader)
 	elected := time.Now()
 	answer.Release()
 	// Until then it is trusted by what was confirmed before.
 	before := held.ValidUntil()
-	eventually(t, ttl, "the lease is renewed", func() bool { return held.ValidUntil().After(before) })
+	locktest.Eventually(t, ttl, "the lease is renewed", func() bool { return held.ValidUntil().After(before) })
 	if sent := held.ValidUntil().Add(ttl/10 - ttl); sent.Before(elected) {
 		t.Errorf("a renewal counts that was sent %v before the election", elected.Sub(sent))
 	}
-	unlock(t, held)
+	locktest.Unlock(t, held)
 }
 
 // electAnother has the leader hand over to another member.

@@ -8,6 +8,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -21,25 +22,25 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 		} {
 			t.Run(kind.String()+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				s, ns := servers.Shared(t, kind), namespace()
+				s, ns := servers.Shared(t, kind), locktest.Namespace()
 				admin := raw(t, s.Addr())
 				c := open(t, s.Addr(), ns, time.Hour)
-				var book ledger
-				held, other := lock(t, c, "k"), lock(t, c, "another")
-				book.enter(t, held)
+				var book locktest.Ledger
+				held, other := locktest.Lock(t, c, "k"), locktest.Lock(t, c, "another")
+				book.Enter(t, held)
 				end(t, admin, ns)
-				expectLost(t, held, soon)
+				locktest.ExpectLost(t, held, locktest.Soon)
 				if err := held.Unlock(t.Context()); !errors.Is(err, fencelock.ErrLost) {
 					t.Errorf("Unlock = %v, want ErrLost", err)
 				}
 				if name == "evicted" {
-					unlock(t, other) // which has nothing to do with it
+					locktest.Unlock(t, other) // which has nothing to do with it
 				} else {
-					expectLost(t, other, soon)
+					locktest.ExpectLost(t, other, locktest.Soon)
 				}
-				next := lock(t, c, "k")
-				book.enter(t, next)
-				unlock(t, next)
+				next := locktest.Lock(t, c, "k")
+				book.Enter(t, next)
+				locktest.Unlock(t, next)
 				expectNothingLeft(t, admin, ns)
 			})
 		}
@@ -70,25 +71,25 @@ func evict(t *testing.T, admin *clientv3.Client, ns string) {
 func TestKeyDeletedByHand(t *testing.T) {
 	t.Parallel()
 	const ttl = 3 * time.Second
-	s, ns := servers.Shared(t, servers.Etcd), namespace()
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
 	admin := raw(t, s.Addr())
 	c := open(t, s.Addr(), ns, ttl)
-	var book ledger
-	held, other := lock(t, c, "k"), lock(t, c, "another")
-	book.enter(t, held)
+	var book locktest.Ledger
+	held, other := locktest.Lock(t, c, "k"), locktest.Lock(t, c, "another")
+	book.Enter(t, held)
 	if _, err := admin.Delete(t.Context(), lockPrefix(ns, "k"), clientv3.WithPrefix()); err != nil {
 		t.Fatalf("deleting: %v", err)
 	}
 	deleted := time.Now()
-	expectLost(t, held, ttl/3+slack)
+	locktest.ExpectLost(t, held, ttl/3+locktest.Slack)
 	if left := time.Until(held.ValidUntil()); left < 0 {
 		t.Errorf("told by the end of the lease, %v after the deletion", time.Since(deleted))
 	}
-	awaitRenewal(t, other, ttl, deleted)
-	next := lock(t, c, "k")
-	book.enter(t, next)
-	unlock(t, next)
-	unlock(t, other)
+	locktest.AwaitRenewal(t, other, ttl, deleted)
+	next := locktest.Lock(t, c, "k")
+	book.Enter(t, next)
+	locktest.Unlock(t, next)
+	locktest.Unlock(t, other)
 }
 
 // TestServerAwayForLongerThanTheTTL: the holder is told at its deadline, and its
@@ -97,29 +98,25 @@ func TestKeyDeletedByHand(t *testing.T) {
 func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Start(t, servers.Etcd), namespace()
+	s, ns := servers.Start(t, servers.Etcd), locktest.Namespace()
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
-	var book ledger
-	held := lock(t, holder, "k")
-	book.enter(t, held)
-	soonTired := startLock(t.Context(), impatient, "k")
+	var book locktest.Ledger
+	held := locktest.Lock(t, holder, "k")
+	book.Enter(t, held)
+	soonTired := locktest.StartLock(t.Context(), impatient, "k")
 	awaitWaiters(t, holder, "k", 1)
-	untiring := startLock(t.Context(), patient, "k")
+	untiring := locktest.StartLock(t.Context(), patient, "k")
 	awaitWaiters(t, holder, "k", 2)
 
 	s.Kill(t)
-	expectLost(t, held, ttl+slack)
-	if a := outcome(t, soonTired, soon); !errors.Is(a.err, fencelock.ErrUnavailable) || a.lease != nil {
-		t.Errorf("Lock = %v, %v; want ErrUnavailable", a.lease, a.err)
+	locktest.ExpectLost(t, held, ttl+locktest.Slack)
+	if a := locktest.Outcome(t, soonTired, locktest.Soon); !errors.Is(a.Err, fencelock.ErrUnavailable) || a.Lease != nil {
+		t.Errorf("Lock = %v, %v; want ErrUnavailable", a.Lease, a.Err)
 	}
 	s.Restart(t)
-	l := expectLock(t, untiring, 4*soon)
-	book.enter(t, l)
-	unlock(t, l)
-	for _, c := range []*fencelock.Client{holder, impatient, patient} {
-		l := expectLock(t, startLock(t.Context(), c, "k"), 2*soon)
-		book.enter(t, l)
-		unlock(t, l)
-	}
+	l := locktest.ExpectLock(t, untiring, 4*locktest.Soon)
+	book.Enter(t, l)
+	locktest.Unlock(t, l)
+	book.TakeTurns(t, 2*locktest.Soon, "k", holder, impatient, patient)
 	expectNothingLeft(t, raw(t, s.Addr()), ns)
 }

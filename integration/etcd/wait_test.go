@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -25,39 +26,39 @@ type queueWorld struct {
 	link           *proxy.Proxy
 	holder, waiter *fencelock.Client
 	ns             string
-	book           ledger
+	book           locktest.Ledger
 	held           *fencelock.Lease
-	waiting        <-chan attempt
+	waiting        <-chan locktest.Attempt
 }
 
 // queue makes the waiter wait, and returns when it watches the holder's claim.
 func queue(t *testing.T, s *servers.Server, ttl time.Duration) *queueWorld {
 	t.Helper()
-	w := &queueWorld{ns: namespace(), admin: raw(t, s.Addr()), link: through(t, s.Addr())}
+	w := &queueWorld{ns: locktest.Namespace(), admin: raw(t, s.Addr()), link: through(t, s.Addr())}
 	w.holder, w.waiter = open(t, s.Addr(), w.ns, time.Minute), open(t, w.link.Addr(), w.ns, ttl)
-	w.held = lock(t, w.holder, "k")
-	w.book.enter(t, w.held)
+	w.held = locktest.Lock(t, w.holder, "k")
+	w.book.Enter(t, w.held)
 	watching := tallyReplies(w.link, watches)
-	w.waiting = startLock(t.Context(), w.waiter, "k")
+	w.waiting = locktest.StartLock(t.Context(), w.waiter, "k")
 	awaitWaiters(t, w.holder, "k", 1)
-	eventually(t, soon, "the waiter watches", func() bool { return watching.Load() > 0 })
+	locktest.Eventually(t, locktest.Soon, "the waiter watches", func() bool { return watching.Load() > 0 })
 	return w
 }
 
 // expectHandOff unlocks, and wants the waiter to have the lock within some time.
 func (w *queueWorld) expectHandOff(t *testing.T, within time.Duration) {
 	t.Helper()
-	unlock(t, w.held)
+	locktest.Unlock(t, w.held)
 	w.expectGrant(t, within)
 }
 
 func (w *queueWorld) expectGrant(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
-	next := expectLock(t, w.waiting, within)
+	next := locktest.ExpectLock(t, w.waiting, within)
 	t.Logf("handed over after %v", time.Since(began).Round(time.Microsecond))
-	w.book.enter(t, next)
-	unlock(t, next)
+	w.book.Enter(t, next)
+	locktest.Unlock(t, next)
 	expectNothingLeft(t, w.admin, w.ns)
 }
 
@@ -80,8 +81,8 @@ func TestLostEvent(t *testing.T) {
 	const ttl = 6 * time.Second
 	w := queue(t, servers.Shared(t, servers.Etcd), ttl)
 	swallowed := w.link.SwallowPush(claimEvents, 1)
-	w.expectHandOff(t, ttl/3+slack)
-	await(t, "the event is swallowed", soon, swallowed.Fired())
+	w.expectHandOff(t, ttl/3+locktest.Slack)
+	locktest.Await(t, locktest.Soon, "the event is swallowed", swallowed.Fired())
 }
 
 // TestWaiterIsConnectedAgain: the connection breaks while it waits, and it is told
@@ -91,8 +92,8 @@ func TestWaiterIsConnectedAgain(t *testing.T) {
 	w := queue(t, servers.Shared(t, servers.Etcd), time.Hour)
 	watching := tallyReplies(w.link, watches)
 	w.link.Reset()
-	eventually(t, soon, "it watches again", func() bool { return watching.Load() > 0 })
-	w.expectHandOff(t, soon)
+	locktest.Eventually(t, locktest.Soon, "it watches again", func() bool { return watching.Load() > 0 })
+	w.expectHandOff(t, locktest.Soon)
 }
 
 // TestTurnWhileDisconnected: the turn comes while the waiter has no connection. It
@@ -102,9 +103,9 @@ func TestTurnWhileDisconnected(t *testing.T) {
 	w := queue(t, servers.Shared(t, servers.Etcd), time.Hour)
 	w.link.Refuse()
 	w.link.Reset()
-	unlock(t, w.held)
+	locktest.Unlock(t, w.held)
 	w.link.Admit()
-	w.expectGrant(t, 2*soon)
+	w.expectGrant(t, 2*locktest.Soon)
 }
 
 // TestCompaction: what the server still has of its history does not matter to those
@@ -130,7 +131,7 @@ func TestCompaction(t *testing.T) {
 	t.Run("connected", func(t *testing.T) {
 		w := queue(t, s, time.Hour)
 		compact(w)
-		w.expectHandOff(t, soon)
+		w.expectHandOff(t, locktest.Soon)
 	})
 	t.Run("disconnected", func(t *testing.T) {
 		w := queue(t, s, time.Hour)
@@ -138,30 +139,30 @@ func TestCompaction(t *testing.T) {
 		w.link.Reset()
 		compact(w)
 		w.link.Admit()
-		w.expectHandOff(t, 2*soon)
+		w.expectHandOff(t, 2*locktest.Soon)
 	})
 	t.Run("disconnected, and its turn comes", func(t *testing.T) {
 		w := queue(t, s, time.Hour)
 		w.link.Refuse()
 		w.link.Reset()
-		unlock(t, w.held)
+		locktest.Unlock(t, w.held)
 		compact(w)
 		w.link.Admit()
-		w.expectGrant(t, 2*soon)
+		w.expectGrant(t, 2*locktest.Soon)
 	})
 }
 
 // TestMemberThatServesTheWatchDies: the waiter watches at another.
 func TestMemberThatServesTheWatchDies(t *testing.T) {
 	t.Parallel()
-	c, ns := servers.StartCluster(t, servers.Etcd, 3), namespace()
+	c, ns := servers.StartCluster(t, servers.Etcd, 3), locktest.Namespace()
 	addrs := strings.Join(c.Addrs(), ",")
 	l := connect(t, c, ns)
 	holder, waiter := open(t, addrs, ns, time.Minute), open(t, l.addrs(), ns, time.Hour)
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	var watching []*atomic.Int64
 	l.each(func(p *proxy.Proxy) { watching = append(watching, tallyReplies(p, watches)) })
-	waiting := startLock(t.Context(), waiter, "k")
+	waiting := locktest.StartLock(t.Context(), waiter, "k")
 	serves := -1
 	find := func() bool {
 		for i, n := range watching {
@@ -172,9 +173,9 @@ func TestMemberThatServesTheWatchDies(t *testing.T) {
 		}
 		return false
 	}
-	eventually(t, soon, "a member serves the watch", find)
+	locktest.Eventually(t, locktest.Soon, "a member serves the watch", find)
 	c.Members()[serves].Kill(t)
-	eventually(t, electing, "another member serves the watch", find)
-	unlock(t, held)
-	unlock(t, expectLock(t, waiting, electing))
+	locktest.Eventually(t, locktest.Electing, "another member serves the watch", find)
+	locktest.Unlock(t, held)
+	locktest.Unlock(t, locktest.ExpectLock(t, waiting, locktest.Electing))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -22,7 +23,7 @@ func TestPausedLeaderWakesUp(t *testing.T) {
 	const ttl = 3 * time.Second
 	c := servers.StartCluster(t, servers.Etcd, 3)
 	for range 2 {
-		old, ns := c.Leader(t), namespace()
+		old, ns := c.Leader(t), locktest.Namespace()
 		var others []string
 		for _, m := range c.Members() {
 			if m != old {
@@ -31,23 +32,23 @@ func TestPausedLeaderWakesUp(t *testing.T) {
 		}
 		addrs := strings.Join(others, ",")
 		holder, waiter := open(t, addrs, ns, ttl), open(t, addrs, ns, time.Minute)
-		held := expectLock(t, startLock(t.Context(), holder, "k"), electing)
-		waiting := startLock(t.Context(), waiter, "k")
+		held := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k"), locktest.Electing)
+		waiting := locktest.StartLock(t.Context(), waiter, "k")
 		awaitWaiters(t, waiter, "k", 1)
 		ended := servers.Metrics(t, old)[expired]
 		old.Pause(t)
 		paused := time.Now()
 		c.LeaderAfter(t, old)
-		awaitRenewal(t, held, ttl, paused.Add(ttl+ttl/3))
+		locktest.AwaitRenewal(t, held, ttl, paused.Add(ttl+ttl/3))
 		leader := c.LeaderAfter(t, old)
 		endedByLeader := servers.Metrics(t, leader)[expired]
 		old.Unpause(t)
 
-		var next attempt
+		var next locktest.Attempt
 		select {
 		case next = <-waiting:
-			granted := next.at
-			await(t, "the holder is told", ttl/3, held.Done())
+			granted := next.At
+			locktest.Await(t, ttl/3, "the holder is told", held.Done())
 			t.Logf("told within %v of the next grant", time.Since(granted).Round(time.Millisecond))
 			if err := held.Err(); !errors.Is(err, fencelock.ErrLost) {
 				t.Errorf("Err = %v, want ErrLost", err)
@@ -62,13 +63,13 @@ func TestPausedLeaderWakesUp(t *testing.T) {
 			if err := held.Err(); err != nil {
 				t.Fatalf("the lease: %v, and nobody else has the lock", err)
 			}
-			unlock(t, held)
-			next = outcome(t, waiting, soon)
+			locktest.Unlock(t, held)
+			next = locktest.Outcome(t, waiting, locktest.Soon)
 		}
-		if next.err != nil || next.lease.Token() <= held.Token() {
-			t.Fatalf("the next: %v, %v; want a token above %v", next.lease, next.err, held.Token())
+		if next.Err != nil || next.Lease.Token() <= held.Token() {
+			t.Fatalf("the next: %v, %v; want a token above %v", next.Lease, next.Err, held.Token())
 		}
-		unlock(t, next.lease)
+		locktest.Unlock(t, next.Lease)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
 // The environment of a child.
@@ -105,7 +107,7 @@ func (c *child) tell(t *testing.T, command string) {
 // expect waits for a word, and passes over others before it.
 func (c *child) expect(t *testing.T, what string, within time.Duration) (found word) {
 	t.Helper()
-	eventually(t, within, c.name+" says "+what, func() bool {
+	locktest.Eventually(t, within, c.name+" says "+what, func() bool {
 		ended := c.hasExited() // asked first: all that it said is there then
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -39,7 +40,7 @@ func TestExamples(t *testing.T) {
 				"trylock":    `the job is done`,
 				"loss":       `the work stops: .*lease lost: the server ended it: .*evicted`,
 			} {
-				runExample(t, filepath.Join(dir, name), c.url(c.addrs, namespace()), want)
+				runExample(t, filepath.Join(dir, name), c.url(c.addrs, locktest.Namespace()), want)
 			}
 		})
 	}

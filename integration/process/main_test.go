@@ -37,17 +37,3 @@ const soon = 10 * time.Second
 
 // slack is what a bounded delay may take longer on a machine that is busy.
 const slack = time.Second
-
-// eventually waits until ok returns true.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-		<-tick.C
-	}
-}

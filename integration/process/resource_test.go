@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/fencing"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
 // resource is a counter that processes reach by HTTP, and that refuses old tokens. Its
@@ -104,10 +105,5 @@ func (v *visitor) do(method string, form url.Values) (int, error) {
 
 // passed waits until another has used the resource with a higher token.
 func (r *resource) passed(token fencing.Token, within time.Duration) bool {
-	for began := time.Now(); time.Since(began) < within; <-time.After(time.Millisecond) {
-		if r.gate.Highest(key) > token {
-			return true
-		}
-	}
-	return false
+	return locktest.Within(within, func() bool { return r.gate.Highest(key) > token })
 }

@@ -1,7 +1,6 @@
 package process_test
 
 import (
-	"crypto/rand"
 	"crypto/sha1"
 	"encoding/hex"
 	"os"
@@ -123,6 +122,3 @@ func (c *cluster) through(t *testing.T) (proxies []*proxy.Proxy, addrs []string)
 	}
 	return proxies, addrs
 }
-
-// namespace is one that no other test uses.
-func namespace() string { return "test-" + strings.ToLower(rand.Text()[:12]) }

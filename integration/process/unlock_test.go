@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 )
 
@@ -22,7 +23,7 @@ func suspendedInUnlock(arrivesFirst bool) func(t *testing.T, w *world) {
 		release := holdAll(proxies, w.releases)
 		unlocking := now()
 		holder.tell(t, "unlock")
-		eventually(t, soon, "the request is under way", release.hasFired)
+		locktest.Eventually(t, soon, "the request is under way", release.hasFired)
 		if err := holder.suspend(); err != nil {
 			t.Fatal(err)
 		}

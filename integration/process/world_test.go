@@ -3,11 +3,11 @@ package process_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
 // The TTLs of those who die, and of those who live: so long that what these do once in
@@ -50,19 +50,8 @@ type world struct {
 
 func newWorld(t *testing.T, c *cluster) *world {
 	t.Helper()
-	w := &world{cluster: c, ns: namespace(), resource: startResource(t)}
-	var err error
-	w.watcher, err = fencelock.Open(t.Context(), c.url(c.addrs, w.ns), &fencelock.Options{
-		TTL: patient, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := w.watcher.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
+	w := &world{cluster: c, ns: locktest.Namespace(), resource: startResource(t)}
+	w.watcher = locktest.Open(t, c.url(c.addrs, w.ns), "", patient)
 	return w
 }
 
@@ -89,7 +78,7 @@ func (w *world) clientAt(t *testing.T, name string, ttl time.Duration, addrs []s
 // awaitWaiters waits until n clients stand in the queue.
 func (w *world) awaitWaiters(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, soon, "they wait", func() bool {
+	locktest.Eventually(t, soon, "they wait", func() bool {
 		s, err := w.watcher.Inspect(t.Context(), key)
 		if err != nil && !errors.Is(err, fencelock.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 			t.Fatalf("Inspect: %v", err)

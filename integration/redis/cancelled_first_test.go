@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -14,17 +15,17 @@ import (
 func TestDeadHolderBehindACancelledWaiter(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	watcher, holder := open(t, s.Addr(), ns, time.Minute), openMortal(t, s.Addr(), ns)
-	lock(t, holder, "k", fencelock.WithTTL(ttl))
+	locktest.Lock(t, holder, "k", fencelock.WithTTL(ttl))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	startLock(ctx, open(t, s.Addr(), ns, time.Minute), "k")
+	locktest.StartLock(ctx, open(t, s.Addr(), ns, time.Minute), "k")
 	awaitWaiters(t, watcher, "k", 1)
-	living := startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
+	living := locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
 	awaitWaiters(t, watcher, "k", 2)
 	cancel()
 	awaitWaiters(t, watcher, "k", 1)
 	holder.die()
-	unlock(t, expectLock(t, living, ttl+slack))
+	locktest.Unlock(t, locktest.ExpectLock(t, living, ttl+locktest.Slack))
 }

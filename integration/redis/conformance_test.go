@@ -13,6 +13,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
@@ -27,7 +28,7 @@ var want = driver.Info{
 // own.
 func harness(s *servers.Server, client func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend) drivertest.Harness {
 	var links sync.Map // driver.Backend to *proxy.Proxy
-	ns := namespace()
+	ns := locktest.Namespace()
 	return drivertest.Harness{
 		Want: want,
 		TTL:  time.Second,
@@ -124,6 +125,12 @@ var (
 	renews   = proxy.Command("evalsha", script("lib", "renew"))
 	releases = proxy.Command("evalsha", script("release_fast", "lib", "release"))
 )
+
+// scripts matches the requests that run a script: all that is done about locks.
+func scripts(request []byte) bool {
+	args := proxy.Args(request)
+	return len(args) > 0 && strings.HasPrefix(strings.ToLower(args[0]), "eval")
+}
 
 // script returns the name of a script on the server, from its source.
 func script(parts ...string) string {

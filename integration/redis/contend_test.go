@@ -12,6 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/fencing"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -32,7 +33,7 @@ func TestContention(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 
-	s, ns := servers.Start(t, servers.Redis, keeping()), namespace()
+	s, ns := servers.Start(t, servers.Redis, keeping()), locktest.Namespace()
 	admin := raw(t, s.Addr())
 	h := &history{counters: make(map[string]*counter)}
 	for _, k := range keys {
@@ -73,7 +74,7 @@ func TestContention(t *testing.T) {
 	// Whatever the last of them left, others can go on, and then nothing is left.
 	c := open(t, s.Addr(), ns, time.Minute)
 	for _, k := range keys {
-		unlock(t, lock(t, c, k))
+		locktest.Unlock(t, locktest.Lock(t, c, k))
 	}
 	expectNothingLeft(t, admin, ns)
 }
@@ -130,10 +131,7 @@ func (h *history) turn(ctx context.Context, t *testing.T, c *fencelock.Client, k
 		if rnd.IntN(30) == 0 {
 			link.Blackhole()
 			<-l.Done()
-			until := time.Now().Add(time.Second)
-			for store.gate.Highest(key) == l.Token() && time.Now().Before(until) {
-				time.Sleep(time.Millisecond)
-			}
+			locktest.Within(time.Second, func() bool { return store.gate.Highest(key) != l.Token() })
 			link.Heal()
 		} else {
 			time.Sleep(time.Duration(rnd.IntN(3)) * time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -19,8 +20,8 @@ func TestRoundTrips(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			p := through(t, servers.Shared(t, kind).Addr())
-			c := open(t, p.Addr(), namespace(), time.Minute)
-			sent := tally(p, func(request []byte) bool { return !proxy.Command("PING")(request) })
+			c := open(t, p.Addr(), locktest.Namespace(), time.Minute)
+			sent := locktest.Tally(p, func(request []byte) bool { return !proxy.Command("PING")(request) })
 			expect := func(what string, n int64, do func() error) {
 				t.Helper()
 				before := sent.Load()
@@ -36,7 +37,7 @@ func TestRoundTrips(t *testing.T) {
 			expect("Lock", 1, func() (err error) { l, err = c.Lock(t.Context(), "k"); return err })
 			// To have more left than there is now, Ensure renews.
 			const fresh = 53 * time.Second
-			eventually(t, soon, "the lease is not fresh", func() bool { return time.Until(l.ValidUntil()) < fresh })
+			locktest.Eventually(t, locktest.Soon, "the lease is not fresh", func() bool { return time.Until(l.ValidUntil()) < fresh })
 			expect("Ensure", 1, func() error { return l.Ensure(t.Context(), fresh) })
 			expect("Unlock", 1, func() error { return l.Unlock(t.Context()) })
 			for range 3 {
@@ -63,17 +64,17 @@ func TestRenewalIsBatched(t *testing.T) {
 	t.Parallel()
 	const leases, together = 128, 64
 	p := through(t, servers.Shared(t, servers.Redis).Addr())
-	c := open(t, p.Addr(), namespace(), 6*time.Second)
+	c := open(t, p.Addr(), locktest.Namespace(), 6*time.Second)
 	var held []*fencelock.Lease
 	for n := range leases {
-		held = append(held, lock(t, c, fmt.Sprint(n)))
+		held = append(held, locktest.Lock(t, c, fmt.Sprint(n)))
 	}
 	var renewed []time.Time
 	for _, l := range held {
 		renewed = append(renewed, l.ValidUntil())
 	}
-	sent := tally(p, scripts)
-	eventually(t, 2*soon, "every lease is renewed", func() bool {
+	sent := locktest.Tally(p, scripts)
+	locktest.Eventually(t, 2*locktest.Soon, "every lease is renewed", func() bool {
 		for i, l := range held {
 			if !l.ValidUntil().After(renewed[i]) {
 				return false
@@ -87,7 +88,7 @@ func TestRenewalIsBatched(t *testing.T) {
 		t.Errorf("%d requests renewed %d leases", got, leases)
 	}
 	for _, l := range held {
-		unlock(t, l)
+		locktest.Unlock(t, l)
 	}
 }
 
@@ -113,7 +114,7 @@ func TestHandOffCostsTheSame(t *testing.T) {
 // drain has n clients wait for one lock and take it in turn.
 func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Duration) {
 	p := through(t, addr)
-	ns := namespace()
+	ns := locktest.Namespace()
 	clients := make([]*fencelock.Client, n)
 	var opening sync.WaitGroup
 	for i := range clients {
@@ -124,12 +125,12 @@ func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Dura
 		t.FailNow()
 	}
 	holder := open(t, addr, ns, time.Hour) // not through the proxy
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	for _, c := range clients {
 		warm(t, c)
 	}
 
-	before, sent, start := p.Counts(), tally(p, scripts), time.Now()
+	before, sent, start := p.Counts(), locktest.Tally(p, scripts), time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var draining sync.WaitGroup
@@ -146,7 +147,7 @@ func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Dura
 	}
 	awaitWaiters(t, holder, "k", n)
 	began := time.Now()
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	draining.Wait()
 	took = time.Since(began) / time.Duration(n)
 	counts := p.Counts().Since(before)
@@ -174,7 +175,7 @@ func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Dura
 // openBare opens a client that the caller closes. It may be called from any
 // goroutine.
 func openBare(t *testing.T, addr, ns string) *fencelock.Client {
-	c, err := fencelock.Open(t.Context(), "redis://"+addr, &fencelock.Options{Namespace: ns, TTL: time.Hour, Logger: silent})
+	c, err := fencelock.Open(t.Context(), "redis://"+addr, &fencelock.Options{Namespace: ns, TTL: time.Hour, Logger: locktest.Silent})
 	if err != nil {
 		t.Errorf("Open: %v", err)
 	}

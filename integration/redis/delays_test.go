@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -47,21 +48,21 @@ func TestTheDeadDelayNoLongerThanTheirTTL(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.Redis), namespace()
+			s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 			watcher := open(t, s.Addr(), ns, patient)
 			holder := openMortal(t, s.Addr(), ns)
-			held := lock(t, holder, "k", fencelock.WithTTL(tc.holder))
+			held := locktest.Lock(t, holder, "k", fencelock.WithTTL(tc.holder))
 			var dead []mortal
-			var theirs []<-chan attempt
+			var theirs []<-chan locktest.Attempt
 			for i, ttl := range tc.waiters {
 				m := openMortal(t, s.Addr(), ns)
 				ctx, cancel := context.WithCancel(t.Context())
 				t.Cleanup(cancel)
 				dead = append(dead, m)
-				theirs = append(theirs, startLock(ctx, m, "k", fencelock.WithTTL(ttl)))
+				theirs = append(theirs, locktest.StartLock(ctx, m, "k", fencelock.WithTTL(ttl)))
 				awaitWaiters(t, watcher, "k", i+1)
 			}
-			living := startLock(t.Context(), open(t, s.Addr(), ns, patient), "k")
+			living := locktest.StartLock(t.Context(), open(t, s.Addr(), ns, patient), "k")
 			awaitWaiters(t, watcher, "k", len(dead)+1)
 
 			for _, m := range dead {
@@ -71,13 +72,13 @@ func TestTheDeadDelayNoLongerThanTheirTTL(t *testing.T) {
 			if len(dead) == 0 {
 				holder.die()
 			} else {
-				unlock(t, held)
+				locktest.Unlock(t, held)
 			}
 			most := ttl
 			if len(dead) > 1 {
 				most += ttl / 3
 			}
-			l := expectLock(t, living, most+slack/2)
+			l := locktest.ExpectLock(t, living, most+locktest.Slack/2)
 			got := time.Now()
 			t.Logf("the living got the lock after %v", got.Sub(died).Round(time.Millisecond))
 			if until := held.ValidUntil(); len(dead) == 0 && until.After(got) {
@@ -86,11 +87,11 @@ func TestTheDeadDelayNoLongerThanTheirTTL(t *testing.T) {
 			if len(dead) > 0 && got.Sub(died) < ttl/2 {
 				t.Errorf("the dead waiters had no part in this: the test has tested nothing")
 			}
-			unlock(t, l)
+			locktest.Unlock(t, l)
 			for i, m := range dead {
 				select {
 				case a := <-theirs[i]:
-					t.Errorf("dead waiter: Lock = %v, %v", a.lease, a.err)
+					t.Errorf("dead waiter: Lock = %v, %v", a.Lease, a.Err)
 				default:
 				}
 				m.link.Heal()
@@ -103,21 +104,21 @@ func TestTheDeadDelayNoLongerThanTheirTTL(t *testing.T) {
 func TestWaiterThatDiedLongAgoDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	holder := open(t, s.Addr(), ns, time.Minute)
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	dead := openMortal(t, s.Addr(), ns)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	startLock(ctx, dead, "k", fencelock.WithTTL(ttl))
+	locktest.StartLock(ctx, dead, "k", fencelock.WithTTL(ttl))
 	awaitWaiters(t, holder, "k", 1)
-	living := startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
+	living := locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
 	awaitWaiters(t, holder, "k", 2)
 	dead.die()
 	<-time.After(ttl + 100*time.Millisecond) // its place lapses
 	began := time.Now()
-	unlock(t, held)
-	unlock(t, expectLock(t, living, ttl/2))
+	locktest.Unlock(t, held)
+	locktest.Unlock(t, locktest.ExpectLock(t, living, ttl/2))
 	t.Logf("the living got the lock after %v", time.Since(began))
 }
 
@@ -129,24 +130,24 @@ func TestLostPushDelaysAThirdOfTheTTL(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, kind), namespace()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			holder := open(t, s.Addr(), ns, time.Minute)
 			p := through(t, s.Addr())
 			waiter := open(t, p.Addr(), ns, ttl)
-			held := lock(t, holder, "k")
-			waiting := startLock(t.Context(), waiter, "k")
+			held := locktest.Lock(t, holder, "k")
+			waiting := locktest.StartLock(t.Context(), waiter, "k")
 			awaitWaiters(t, holder, "k", 1)
 			lost := p.SwallowPush(func(push []byte) bool { return bytes.Contains(push, []byte("granted")) }, 1)
 
-			unlock(t, held)
+			locktest.Unlock(t, held)
 			began := time.Now()
-			await(t, "the push is lost", soon, lost.Fired())
-			l := expectLock(t, waiting, ttl/3+slack)
+			locktest.Await(t, locktest.Soon, "the push is lost", lost.Fired())
+			l := locktest.ExpectLock(t, waiting, ttl/3+locktest.Slack)
 			t.Logf("the waiter got the lock after %v of a TTL of %v", time.Since(began).Round(time.Millisecond), ttl)
 			if err := l.Ensure(t.Context(), ttl/2); err != nil {
 				t.Errorf("the lease: %v", err)
 			}
-			unlock(t, l)
+			locktest.Unlock(t, l)
 		})
 	}
 }

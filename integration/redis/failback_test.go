@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -23,13 +24,13 @@ func TestTokensRiseThroughFailback(t *testing.T) {
 			now := servers.Args("--repl-diskless-sync-delay", "0")
 			first, second := servers.Start(t, kind, now), servers.Start(t, kind, now)
 			a, b := raw(t, first.Addr()), raw(t, second.Addr())
-			c := open(t, first.Addr(), namespace(), time.Minute)
-			var book ledger
+			c := open(t, first.Addr(), locktest.Namespace(), time.Minute)
+			var book locktest.Ledger
 			grant := func() {
 				t.Helper()
-				l := lock(t, c, "k")
-				book.enter(t, l)
-				unlock(t, l)
+				l := locktest.Lock(t, c, "k")
+				book.Enter(t, l)
+				locktest.Unlock(t, l)
 			}
 			grant()
 			follow(t, b, a)
@@ -63,7 +64,7 @@ func follow(t *testing.T, replica, master *goredis.Client) {
 	if err := replica.Do(t.Context(), "REPLICAOF", host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 4*soon, "the replica has the data", func() bool {
+	locktest.Eventually(t, 4*locktest.Soon, "the replica has the data", func() bool {
 		return strings.Contains(replica.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
 	if err := replica.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {

@@ -10,19 +10,10 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
-
-// deliver lets a held request go on, and returns when the server has carried it
-// out: it has closed the connection, whose end, on the client's side, followed.
-func deliver(t *testing.T, p *proxy.Proxy, late proxy.Held) {
-	t.Helper()
-	open := p.Counts().Open
-	late.Release()
-	await(t, "the late request is delivered", soon, late.Delivered())
-	eventually(t, soon, "the server has seen the end of its connection", func() bool { return p.Counts().Open < open })
-}
 
 // TestLateAcquire: a request to acquire that arrives when its caller has gone, and
 // been cleaned up after, neither gets the lock nor a place in the queue.
@@ -41,13 +32,13 @@ func TestLateAcquire(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.Redis), namespace()
+			s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 			p := through(t, s.Addr())
 			admin := raw(t, s.Addr())
 			other, late := open(t, s.Addr(), ns, time.Minute), open(t, p.Addr(), ns, time.Minute)
 			var held *fencelock.Lease
 			if tc.held {
-				held = lock(t, other, "k")
+				held = locktest.Lock(t, other, "k")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -57,23 +48,23 @@ func TestLateAcquire(t *testing.T) {
 				_, err := tc.call(late, ctx, "k", fencelock.WithTTL(3*time.Second))
 				done <- err
 			}()
-			await(t, "the request is held back", soon, packet.Fired())
+			locktest.Await(t, locktest.Soon, "the request is held back", packet.Fired())
 			cancel()
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Fatalf("the caller got %v, want context.Canceled", err)
 			}
-			eventually(t, soon, "there is a tombstone", func() bool {
+			locktest.Eventually(t, locktest.Soon, "there is a tombstone", func() bool {
 				return len(namesIn(t, admin, ns))-len(left(t, admin, ns)) > len(counters(t, admin, ns))
 			})
-			deliver(t, p, packet)
+			locktest.Deliver(t, p, packet, proxy.Held.Release)
 			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held != tc.held || s.Waiters != 0 {
 				t.Errorf("Inspect = %+v, %v; want nothing of the late request", s, err)
 			}
 			if tc.held {
-				unlock(t, held)
+				locktest.Unlock(t, held)
 			}
 			expectNothingLeft(t, admin, ns)
-			unlock(t, lock(t, other, "k"))
+			locktest.Unlock(t, locktest.Lock(t, other, "k"))
 		})
 	}
 }
@@ -90,7 +81,7 @@ func TestLateCopyOfAcquire(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.Redis), namespace()
+			s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 			p := through(t, s.Addr())
 			conf.Addr = p.Addr()
 			c := openExisting(t, &conf, ns, 1500*time.Millisecond)
@@ -99,7 +90,7 @@ func TestLateCopyOfAcquire(t *testing.T) {
 	}
 	t.Run("from a URL", func(t *testing.T) {
 		t.Parallel()
-		s, ns := servers.Shared(t, servers.Redis), namespace()
+		s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 		p := through(t, s.Addr())
 		expectLateCopyToFail(t, s, p, open(t, p.Addr(), ns, 1500*time.Millisecond), ns)
 	})
@@ -108,10 +99,10 @@ func TestLateCopyOfAcquire(t *testing.T) {
 func expectLateCopyToFail(t *testing.T, s *servers.Server, p *proxy.Proxy, c *fencelock.Client, ns string) {
 	t.Helper()
 	first := p.HoldRequest(acquires("wait"), 1)
-	l := lock(t, c, "k")
-	await(t, "the first copy is held back", soon, first.Fired())
-	unlock(t, l)
-	deliver(t, p, first)
+	l := locktest.Lock(t, c, "k")
+	locktest.Await(t, locktest.Soon, "the first copy is held back", first.Fired())
+	locktest.Unlock(t, l)
+	locktest.Deliver(t, p, first, proxy.Held.Release)
 	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
 		t.Errorf("Inspect = %+v, %v; want the lock free", s, err)
 	}
@@ -129,52 +120,43 @@ func openExisting(t *testing.T, conf *goredis.Options, ns string, ttl time.Durat
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	c, err := fencelock.New(b, &fencelock.Options{TTL: ttl, Logger: silent})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return c
+	return locktest.New(t, b, ttl)
 }
 
 // TestLateRelease: a copy of Unlock's request that arrives when another has the
 // lock takes nothing from it.
 func TestLateRelease(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	p := through(t, s.Addr())
 	late, other := open(t, p.Addr(), ns, time.Second), open(t, s.Addr(), ns, time.Minute)
-	l := lock(t, late, "k")
+	l := locktest.Lock(t, late, "k")
 	packet := p.HoldRequest(releases, 1)
-	unlock(t, l) // by a second copy
-	await(t, "the first copy is held back", soon, packet.Fired())
-	held := lock(t, other, "k")
-	deliver(t, p, packet)
+	locktest.Unlock(t, l) // by a second copy
+	locktest.Await(t, locktest.Soon, "the first copy is held back", packet.Fired())
+	held := locktest.Lock(t, other, "k")
+	locktest.Deliver(t, p, packet, proxy.Held.Release)
 	if err := held.Ensure(t.Context(), 50*time.Second); err != nil {
 		t.Errorf("the lease of the other: %v", err)
 	}
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	expectNothingLeft(t, raw(t, s.Addr()), ns)
 }
 
 // TestLateRenewal: one that arrives after Unlock brings nothing back.
 func TestLateRenewal(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	p := through(t, s.Addr())
 	late := open(t, p.Addr(), ns, 2*time.Second)
-	l := lock(t, late, "k")
+	l := locktest.Lock(t, late, "k")
 	packet := p.HoldRequest(renews, 1)
-	await(t, "a renewal is held back", soon, packet.Fired())
-	unlock(t, l)
+	locktest.Await(t, locktest.Soon, "a renewal is held back", packet.Fired())
+	locktest.Unlock(t, l)
 	if err := late.Close(); err != nil { // gives it up
 		t.Errorf("Close: %v", err)
 	}
-	deliver(t, p, packet)
+	locktest.Deliver(t, p, packet, proxy.Held.Release)
 	if names := left(t, raw(t, s.Addr()), ns); len(names) > 0 {
 		t.Errorf("left behind: %q", names)
 	}

@@ -2,75 +2,43 @@
 package redis_test
 
 import (
-	"context"
-	"crypto/rand"
 	"fmt"
 	"net/url"
-	"runtime/pprof"
-	"strings"
 	"testing"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/redis"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 func TestMain(m *testing.M) { servers.Main(m) }
 
-// cleaner is what helpers here need of a test, or of a rule of drivertest.
-type cleaner interface {
-	Helper()
-	Cleanup(func())
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Context() context.Context
+// dial opens a backend on the server at addr.
+func dial(t locktest.T, addr, ns string) driver.Backend {
+	t.Helper()
+	return locktest.Dial(t, redis.Open, &url.URL{Scheme: "redis", Host: addr, RawQuery: "namespace=" + ns})
 }
 
-// namespace is one that no other test uses.
-func namespace() string { return "test-" + strings.ToLower(rand.Text()[:12]) }
-
-// dial opens a backend on the server at addr.
-func dial(t cleaner, addr, ns string) driver.Backend {
+// open makes a client for the server, or the proxy, at addr.
+func open(t *testing.T, addr, ns string, ttl time.Duration) *fencelock.Client {
 	t.Helper()
-	b, err := redis.Open(t.Context(), &url.URL{Scheme: "redis", Host: addr, RawQuery: "namespace=" + ns})
-	if err != nil {
-		t.Fatalf("opening Redis at %s: %v", addr, err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return b
+	return locktest.Open(t, "redis://"+addr, ns, ttl)
 }
 
 // through puts a proxy in front of the server at addr.
-func through(t cleaner, addr string) *proxy.Proxy {
+func through(t locktest.T, addr string) *proxy.Proxy {
 	t.Helper()
-	var p *proxy.Proxy
-	var err error
-	made := make(chan struct{})
-	go func() {
-		defer close(made)
-		// A goroutine inherits its maker's labels, by which the suite finds those
-		// that a backend leaks.
-		pprof.SetGoroutineLabels(context.Background())
-		p, err = proxy.New(addr, proxy.RESP)
-	}()
-	<-made
-	if err != nil {
-		t.Fatalf("proxy: %v", err)
-	}
-	t.Cleanup(p.Close)
-	return p
+	return locktest.Through(t, addr, proxy.RESP)
 }
 
 // raw is a plain client, for looking at the server and for breaking things.
-func raw(t cleaner, addr string) *goredis.Client {
+func raw(t locktest.T, addr string) *goredis.Client {
 	c := goredis.NewClient(&goredis.Options{Addr: addr})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -86,16 +54,8 @@ func lockKeys(ns, key string) []string {
 	return names
 }
 
-// eventually waits until ok returns true.
-func eventually(t cleaner, within time.Duration, what string, ok func() bool) {
+// awaitWaiters waits until n clients stand in the server's queue for key.
+func awaitWaiters(t *testing.T, c *fencelock.Client, key string, n int) {
 	t.Helper()
-	deadline := time.Now().Add(within)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-		<-tick.C
-	}
+	locktest.AwaitWaiters(t, locktest.Soon, c, key, n)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -21,14 +22,14 @@ const secret = "s3cr:t/@?#% ä"
 // openURL opens a URL, has a lock taken and freed through it, and closes it again.
 func openURL(t *testing.T, u string) error {
 	t.Helper()
-	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Namespace: namespace(), Logger: silent})
+	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Namespace: locktest.Namespace(), Logger: locktest.Silent})
 	if err != nil {
 		if plain, encoded := secret, url.QueryEscape(secret); strings.Contains(err.Error(), plain) || strings.Contains(err.Error(), encoded) {
 			t.Errorf("the error shows the password: %v", err)
 		}
 		return err
 	}
-	unlock(t, lock(t, c, "k"))
+	locktest.Unlock(t, locktest.Lock(t, c, "k"))
 	if err := c.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -63,20 +64,20 @@ func TestOpen(t *testing.T) {
 			if err := admin.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+secret, "~*", "&*", "+@all").Err(); err != nil {
 				t.Fatal(err)
 			}
-			f := certificateFiles(t, s.TLSAddr(), s.TLSConfig())
+			f := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
 			u := func(scheme string, user *url.Userinfo, host, path, query string) string {
 				return (&url.URL{Scheme: scheme, User: user, Host: host, Path: path, RawQuery: query}).String()
 			}
 			password, ann := url.UserPassword("", secret), url.UserPassword("ann", secret)
-			keys := "&cert=" + f.cert + "&key=" + f.key
+			keys := "&cert=" + f.Cert + "&key=" + f.Key
 			for name, good := range map[string]string{
 				"password":      u("redis", password, s.Addr(), "", ""),
 				"user":          u("redis", ann, s.Addr(), "", ""),
 				"database":      u("redis", ann, s.Addr(), "/3", ""),
 				"socket":        u("unix", password, "", s.Socket(), ""),
 				"socket, user":  u("unix", ann, "", s.Socket(), "db=2"),
-				"TLS":           u("rediss", ann, s.TLSAddr(), "/1", "ca="+f.ca+keys),
-				"TLS, own name": u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca+keys+"&server_name=localhost"),
+				"TLS":           u("rediss", ann, s.TLSAddr(), "/1", "ca="+f.CA+keys),
+				"TLS, own name": u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA+keys+"&server_name=localhost"),
 			} {
 				if err := openURL(t, good); err != nil {
 					t.Errorf("%s: %v", name, err)
@@ -88,9 +89,9 @@ func TestOpen(t *testing.T) {
 			expectRefusal(t, u("redis", ann, s.Addr(), "/9999", ""), "DB index is out of range")
 			expectRefusal(t, u("unix", ann, "", s.Socket()+".not", ""), "no such file")
 			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", strings.TrimPrefix(keys, "&")), "certificate")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.other+keys), "certificate")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca+keys+"&server_name=elsewhere.example"), "elsewhere.example")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.ca)) // the server wants a certificate, and hangs up
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.Other+keys), "certificate")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA+keys+"&server_name=elsewhere.example"), "elsewhere.example")
+			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA)) // the server wants a certificate, and hangs up
 		})
 	}
 }
@@ -103,7 +104,7 @@ func TestOpenWithoutServer(t *testing.T) {
 	expect := func(ctx context.Context, u string, within time.Duration) {
 		t.Helper()
 		began := time.Now()
-		_, err := fencelock.Open(ctx, u, &fencelock.Options{Logger: silent})
+		_, err := fencelock.Open(ctx, u, &fencelock.Options{Logger: locktest.Silent})
 		if !errors.Is(err, fencelock.ErrUnavailable) && !errors.Is(err, ctx.Err()) || err == nil {
 			t.Errorf("Open = %v, want ErrUnavailable or its context's error", err)
 		}
@@ -126,16 +127,16 @@ func TestOpenWithoutServer(t *testing.T) {
 // TestIsolation: databases and namespaces are worlds of their own.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	here := open(t, s.Addr(), ns, time.Minute)
-	held := lock(t, here, "k")
+	held := locktest.Lock(t, here, "k")
 	for _, other := range []string{
 		"redis://" + s.Addr() + "/1?namespace=" + ns,
 		"redis://" + s.Addr() + "?namespace=" + ns + "2",
 		"redis://" + s.Addr() + "?namespace=" + ns + ":k",
 		"redis://" + s.Addr() + "?namespace=" + ns[:len(ns)-1],
 	} {
-		c, err := fencelock.Open(t.Context(), other, &fencelock.Options{Logger: silent})
+		c, err := fencelock.Open(t.Context(), other, &fencelock.Options{Logger: locktest.Silent})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,12 +146,12 @@ func TestIsolation(t *testing.T) {
 		if err := c.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrNotHeld) {
 			t.Errorf("%s: Evict = %v, want ErrNotHeld", other, err)
 		}
-		unlock(t, lock(t, c, "k"))
+		locktest.Unlock(t, locktest.Lock(t, c, "k"))
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	same, err := fencelock.Open(t.Context(), "redis://"+s.Addr()+"/0", &fencelock.Options{Namespace: ns, Logger: silent})
+	same, err := fencelock.Open(t.Context(), "redis://"+s.Addr()+"/0", &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,24 +161,21 @@ func TestIsolation(t *testing.T) {
 	if err := same.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	unlock(t, held)
+	locktest.Unlock(t, held)
 }
 
 // TestExistingClientStaysOpen: Close ends what was made, and not what was brought.
 func TestExistingClientStaysOpen(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	app := raw(t, s.Addr())
 	for range 2 {
 		b, err := redis.New(t.Context(), app, &redis.Options{Namespace: ns})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := fencelock.New(b, &fencelock.Options{Logger: silent})
-		if err != nil {
-			t.Fatal(err)
-		}
-		lock(t, c, "k") // Close unlocks it
+		c := locktest.New(t, b, fencelock.DefaultTTL)
+		locktest.Lock(t, c, "k") // Close unlocks it
 		if err := c.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
@@ -186,7 +184,7 @@ func TestExistingClientStaysOpen(t *testing.T) {
 		}
 		expectNothingLeft(t, app, ns)
 	}
-	eventually(t, soon, "nobody listens any more", func() bool {
+	locktest.Eventually(t, locktest.Soon, "nobody listens any more", func() bool {
 		return len(app.PubSubChannels(t.Context(), ns+":*").Val()) == 0
 	})
 }

@@ -12,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -43,7 +44,7 @@ func TestPermissions(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Start(t, kind, keeping()), namespace()
+			s, ns := servers.Start(t, kind, keeping()), locktest.Namespace()
 			admin := raw(t, s.Addr())
 			rules := documented(t, ns)
 			u := allow(t, admin, s, "enough", rules)
@@ -72,14 +73,14 @@ func allow(t *testing.T, admin *goredis.Client, s *servers.Server, name string, 
 // exercise does all that a client can do, so that each line of the scripts is run.
 func exercise(t *testing.T, u, addr, ns string) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*locktest.Soon)
 	defer cancel()
-	c, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: silent})
+	c, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	second, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: silent})
+	second, err := fencelock.Open(ctx, u, &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 	if err != nil {
 		return fmt.Errorf("Lock: %w", err)
 	}
-	next := startLock(ctx, second, "k", fencelock.WithTTL(600*time.Millisecond))
+	next := locktest.StartLock(ctx, second, "k", fencelock.WithTTL(600*time.Millisecond))
 	first := held.ValidUntil()
 	for held.ValidUntil().Equal(first) && held.Err() == nil || time.Until(first) > 0 {
 		if s, err := c.Inspect(ctx, "k"); err != nil || !s.Held {
@@ -100,7 +101,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 		}
 		select {
 		case a := <-next:
-			return fmt.Errorf("the waiter: %w", a.err)
+			return fmt.Errorf("the waiter: %w", a.Err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -108,14 +109,14 @@ func exercise(t *testing.T, u, addr, ns string) error {
 		return fmt.Errorf("Unlock: %w", err)
 	}
 	a := <-next
-	if a.err != nil {
-		return fmt.Errorf("the waiter: %w", a.err)
+	if a.Err != nil {
+		return fmt.Errorf("the waiter: %w", a.Err)
 	}
 	// Evicted; cancelled; and the SCRIPT FLUSH of somebody else.
 	if err := c.Evict(ctx, "k"); err != nil {
 		return fmt.Errorf("Evict: %w", err)
 	}
-	expectLost(t, a.lease, soon)
+	locktest.ExpectLost(t, a.Lease, locktest.Soon)
 	if err := raw(t, addr).ScriptFlush(ctx).Err(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -22,40 +23,40 @@ func TestLatePush(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, kind), namespace()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			first, third := open(t, s.Addr(), ns, time.Minute), open(t, s.Addr(), ns, time.Minute)
 			gate := newGate()
 			deaf := openExisting(t, &goredis.Options{Addr: s.Addr(), MaxRetries: -1, Dialer: gate.dial}, ns, 3*time.Second)
 			t.Cleanup(gate.lift)
 
-			held := lock(t, first, "k")
-			second := startLock(t.Context(), deaf, "k")
+			held := locktest.Lock(t, first, "k")
+			second := locktest.StartLock(t.Context(), deaf, "k")
 			awaitWaiters(t, first, "k", 1)
-			last := startLock(t.Context(), third, "k")
+			last := locktest.StartLock(t.Context(), third, "k")
 			awaitWaiters(t, first, "k", 2)
 
-			unlock(t, held) // the second is granted the lock
-			await(t, "the push is held back", soon, gate.caught)
+			locktest.Unlock(t, held) // the second is granted the lock
+			locktest.Await(t, locktest.Soon, "the push is held back", gate.caught)
 			if err := first.Evict(t.Context(), "k"); err != nil {
 				t.Fatalf("Evict: %v", err)
 			}
-			now := expectLock(t, last, soon)
+			now := locktest.ExpectLock(t, last, locktest.Soon)
 			awaitWaiters(t, first, "k", 1) // the second has asked again
 			gate.lift()
 			select {
 			case got := <-second:
-				if got.err != nil {
-					t.Fatalf("Lock: %v", got.err)
+				if got.Err != nil {
+					t.Fatalf("Lock: %v", got.Err)
 				}
-				t.Fatalf("the push of an old grant made a holder, of token %v, while %v is held", got.lease.Token(), now.Token())
+				t.Fatalf("the push of an old grant made a holder, of token %v, while %v is held", got.Lease.Token(), now.Token())
 			case <-time.After(300 * time.Millisecond):
 			}
-			unlock(t, now)
-			l := expectLock(t, second, soon)
+			locktest.Unlock(t, now)
+			l := locktest.ExpectLock(t, second, locktest.Soon)
 			if l.Token() <= now.Token() {
 				t.Errorf("token %v was granted after %v", l.Token(), now.Token())
 			}
-			unlock(t, l)
+			locktest.Unlock(t, l)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -22,23 +23,23 @@ func TestQueueIsFair(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			const n = 8
-			s, ns := servers.Shared(t, kind), namespace()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			first := open(t, s.Addr(), ns, time.Minute)
-			var book ledger
-			held := lock(t, first, "k")
-			book.enter(t, held)
-			var waiting []<-chan attempt
+			var book locktest.Ledger
+			held := locktest.Lock(t, first, "k")
+			book.Enter(t, held)
+			var waiting []<-chan locktest.Attempt
 			for i := range n {
 				c := open(t, s.Addr(), ns, time.Minute)
-				waiting = append(waiting, startLock(t.Context(), c, "k"))
+				waiting = append(waiting, locktest.StartLock(t.Context(), c, "k"))
 				awaitWaiters(t, first, "k", i+1)
 			}
 			for _, w := range waiting {
-				unlock(t, held)
-				held = expectLock(t, w, soon) // the others wait: each would be next in its turn
-				book.enter(t, held)
+				locktest.Unlock(t, held)
+				held = locktest.ExpectLock(t, w, locktest.Soon) // the others wait: each would be next in its turn
+				book.Enter(t, held)
 			}
-			unlock(t, held)
+			locktest.Unlock(t, held)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
 	}
@@ -48,23 +49,23 @@ func TestQueueIsFair(t *testing.T) {
 // ask for it: with a TTL of an hour, its next question is 20 minutes away.
 func TestHandOffIsPushed(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	clients := []*fencelock.Client{open(t, s.Addr(), ns, time.Hour), open(t, s.Addr(), ns, time.Hour)}
-	held := lock(t, clients[0], "k")
+	held := locktest.Lock(t, clients[0], "k")
 	var gaps []time.Duration
 	for i := range 40 {
-		next := startLock(t.Context(), clients[(i+1)%2], "k")
+		next := locktest.StartLock(t.Context(), clients[(i+1)%2], "k")
 		awaitWaiters(t, clients[0], "k", 1)
 		released := time.Now()
-		unlock(t, held)
-		got := outcome(t, next, soon)
-		if got.err != nil {
-			t.Fatalf("Lock: %v", got.err)
+		locktest.Unlock(t, held)
+		got := locktest.Outcome(t, next, locktest.Soon)
+		if got.Err != nil {
+			t.Fatalf("Lock: %v", got.Err)
 		}
-		held = got.lease
-		gaps = append(gaps, got.at.Sub(released))
+		held = got.Lease
+		gaps = append(gaps, got.At.Sub(released))
 	}
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	slices.Sort(gaps)
 	t.Logf("from Unlock to the next Lock's return: median %v, longest %v", gaps[len(gaps)/2], gaps[len(gaps)-1])
 	if gaps[len(gaps)/2] > 100*time.Millisecond {
@@ -75,28 +76,28 @@ func TestHandOffIsPushed(t *testing.T) {
 // TestCancelledWaiterDelaysNobody: one that leaves from the middle of the queue.
 func TestCancelledWaiterDelaysNobody(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.Redis), namespace()
+	s, ns := servers.Shared(t, servers.Redis), locktest.Namespace()
 	var clients []*fencelock.Client
 	for range 4 {
 		clients = append(clients, open(t, s.Addr(), ns, time.Hour))
 	}
-	held := lock(t, clients[0], "k")
-	before := startLock(t.Context(), clients[1], "k")
+	held := locktest.Lock(t, clients[0], "k")
+	before := locktest.StartLock(t.Context(), clients[1], "k")
 	awaitWaiters(t, clients[0], "k", 1)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancelled := startLock(ctx, clients[2], "k")
+	cancelled := locktest.StartLock(ctx, clients[2], "k")
 	awaitWaiters(t, clients[0], "k", 2)
-	after := startLock(t.Context(), clients[3], "k")
+	after := locktest.StartLock(t.Context(), clients[3], "k")
 	awaitWaiters(t, clients[0], "k", 3)
 
 	cancel()
-	if got := outcome(t, cancelled, soon); !errors.Is(got.err, context.Canceled) || got.lease != nil {
-		t.Fatalf("Lock = %v, %v; want context.Canceled", got.lease, got.err)
+	if got := locktest.Outcome(t, cancelled, locktest.Soon); !errors.Is(got.Err, context.Canceled) || got.Lease != nil {
+		t.Fatalf("Lock = %v, %v; want context.Canceled", got.Lease, got.Err)
 	}
 	awaitWaiters(t, clients[0], "k", 2)
-	unlock(t, held)
-	unlock(t, expectLock(t, before, soon))
-	unlock(t, expectLock(t, after, soon))
+	locktest.Unlock(t, held)
+	locktest.Unlock(t, locktest.ExpectLock(t, before, locktest.Soon))
+	locktest.Unlock(t, locktest.ExpectLock(t, after, locktest.Soon))
 	expectNothingLeft(t, raw(t, s.Addr()), ns)
 }
 
@@ -106,10 +107,10 @@ func TestTryLockThatLosesChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
-			s, ns := servers.Shared(t, kind), namespace()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			admin := raw(t, s.Addr())
 			holder, waiter, loser := open(t, s.Addr(), ns, time.Hour), open(t, s.Addr(), ns, time.Hour), open(t, s.Addr(), ns, time.Hour)
-			held := lock(t, holder, "k")
+			held := locktest.Lock(t, holder, "k")
 			expectUnchanged := func(when string) {
 				t.Helper()
 				before := dump(t, admin, ns)
@@ -123,11 +124,11 @@ func TestTryLockThatLosesChangesNothing(t *testing.T) {
 				}
 			}
 			expectUnchanged("nobody waits")
-			next := startLock(t.Context(), waiter, "k")
+			next := locktest.StartLock(t.Context(), waiter, "k")
 			awaitWaiters(t, holder, "k", 1)
 			expectUnchanged("somebody waits")
-			unlock(t, held)
-			unlock(t, expectLock(t, next, soon))
+			locktest.Unlock(t, held)
+			locktest.Unlock(t, locktest.ExpectLock(t, next, locktest.Soon))
 			expectNothingLeft(t, admin, ns)
 		})
 	}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -18,14 +18,14 @@ func TestRestartWithData(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Start(t, kind, keeping()), namespace()
-			var book ledger
+			s, ns := servers.Start(t, kind, keeping()), locktest.Namespace()
+			var book locktest.Ledger
 			holder := open(t, s.Addr(), ns, time.Minute)
-			held := lock(t, holder, "k")
-			book.enter(t, held)
-			var waiting []<-chan attempt
+			held := locktest.Lock(t, holder, "k")
+			book.Enter(t, held)
+			var waiting []<-chan locktest.Attempt
 			for i := range 3 {
-				waiting = append(waiting, startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k"))
+				waiting = append(waiting, locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k"))
 				awaitWaiters(t, holder, "k", i+1)
 			}
 			s.Kill(t)
@@ -35,11 +35,11 @@ func TestRestartWithData(t *testing.T) {
 				t.Errorf("the lease: %v", err)
 			}
 			for _, w := range waiting {
-				unlock(t, held)
-				held = expectLock(t, w, 4*soon)
-				book.enter(t, held)
+				locktest.Unlock(t, held)
+				held = locktest.ExpectLock(t, w, 4*locktest.Soon)
+				book.Enter(t, held)
 			}
-			unlock(t, held)
+			locktest.Unlock(t, held)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
 	}
@@ -55,33 +55,33 @@ func TestRestartWithoutData(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Start(t, kind), namespace()
-			var book ledger
+			s, ns := servers.Start(t, kind), locktest.Namespace()
+			var book locktest.Ledger
 			holder := open(t, s.Addr(), ns, time.Minute)
-			held := lock(t, holder, "k")
-			book.enter(t, held)
-			other := lock(t, holder, "nobody waits for it")
-			waiting := make(chan attempt, 3)
+			held := locktest.Lock(t, holder, "k")
+			book.Enter(t, held)
+			other := locktest.Lock(t, holder, "nobody waits for it")
+			waiting := make(chan locktest.Attempt, 3)
 			for i := range cap(waiting) {
-				a := startLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
+				a := locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
 				go func() { waiting <- <-a }()
 				awaitWaiters(t, holder, "k", i+1)
 			}
 			s.Kill(t)
 			s.Restart(t)
 			back := time.Now()
-			expectLost(t, held, soon)
-			expectLost(t, other, soon)
+			locktest.ExpectLost(t, held, locktest.Soon)
+			locktest.ExpectLost(t, other, locktest.Soon)
 			t.Logf("the holder was told %v after the restart", time.Since(back).Round(time.Millisecond))
 			for range cap(waiting) {
-				l := expectLock(t, waiting, 4*soon)
-				book.enter(t, l)
-				unlock(t, l)
+				l := locktest.ExpectLock(t, waiting, 4*locktest.Soon)
+				book.Enter(t, l)
+				locktest.Unlock(t, l)
 			}
 			t.Logf("all who waited had the lock %v after the restart", time.Since(back).Round(time.Millisecond))
-			l := lock(t, holder, "k")
-			book.enter(t, l)
-			unlock(t, l)
+			l := locktest.Lock(t, holder, "k")
+			book.Enter(t, l)
+			locktest.Unlock(t, l)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
 	}
@@ -92,15 +92,15 @@ func TestRestartWithoutData(t *testing.T) {
 // that breaks once more. It asks again.
 func TestRestartIsNoticedThoughTheQuestionIsLost(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Start(t, servers.Redis), namespace()
+	s, ns := servers.Start(t, servers.Redis), locktest.Namespace()
 	p := through(t, s.Addr())
 	holder := open(t, p.Addr(), ns, time.Minute)
-	held := lock(t, holder, "k")
+	held := locktest.Lock(t, holder, "k")
 	s.Kill(t)
 	lost := p.LoseRequest(renews, 1)
 	s.Restart(t)
-	await(t, "the question is lost", soon, lost.Fired())
-	expectLost(t, held, soon)
+	locktest.Await(t, locktest.Soon, "the question is lost", lost.Fired())
+	locktest.ExpectLost(t, held, locktest.Soon)
 }
 
 // TestOutageLongerThanTheTTL: the server stays away until every lease has ended.
@@ -109,26 +109,22 @@ func TestRestartIsNoticedThoughTheQuestionIsLost(t *testing.T) {
 func TestOutageLongerThanTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Start(t, servers.Redis, keeping()), namespace()
+	s, ns := servers.Start(t, servers.Redis, keeping()), locktest.Namespace()
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
-	var book ledger
-	held := lock(t, holder, "k")
-	book.enter(t, held)
-	soonTired := startLock(t.Context(), impatient, "k")
+	var book locktest.Ledger
+	held := locktest.Lock(t, holder, "k")
+	book.Enter(t, held)
+	soonTired := locktest.StartLock(t.Context(), impatient, "k")
 	awaitWaiters(t, holder, "k", 1)
-	untiring := startLock(t.Context(), patient, "k")
+	untiring := locktest.StartLock(t.Context(), patient, "k")
 	awaitWaiters(t, holder, "k", 2)
 
 	s.Kill(t)
-	expectLost(t, held, soon)
-	expectUnavailable(t, outcome(t, soonTired, soon))
+	locktest.ExpectLost(t, held, locktest.Soon)
+	expectUnavailable(t, locktest.Outcome(t, soonTired, locktest.Soon))
 	s.Restart(t)
-	l := expectLock(t, untiring, 4*soon)
-	book.enter(t, l)
-	unlock(t, l)
-	for _, c := range []*fencelock.Client{holder, impatient, patient} {
-		l := lock(t, c, "k")
-		book.enter(t, l)
-		unlock(t, l)
-	}
+	l := locktest.ExpectLock(t, untiring, 4*locktest.Soon)
+	book.Enter(t, l)
+	locktest.Unlock(t, l)
+	book.TakeTurns(t, locktest.Soon, "k", holder, impatient, patient)
 }

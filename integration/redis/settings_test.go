@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -39,7 +40,7 @@ func TestSettings(t *testing.T) {
 				t.Run(tc.name, func(t *testing.T) {
 					set(t, admin, tc.set)
 					expectOpen(t, "redis://"+s.Addr(), tc.warned)
-					expectDurable(t, "redis://"+s.Addr(), namespace(), tc.weak)
+					expectDurable(t, "redis://"+s.Addr(), locktest.Namespace(), tc.weak)
 				})
 			}
 		})
@@ -65,7 +66,7 @@ func set(t *testing.T, admin *goredis.Client, pairs []string) {
 // expectOpen wants Open to succeed, and to warn of one thing or of none.
 func expectOpen(t *testing.T, u, warned string) {
 	t.Helper()
-	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Logger: silent})
+	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Logger: locktest.Silent})
 	if err != nil {
 		t.Errorf("Open: %v", err)
 		return
@@ -82,7 +83,7 @@ func expectOpen(t *testing.T, u, warned string) {
 // expectDurable wants durable=true to be refused for a reason, or not at all.
 func expectDurable(t *testing.T, u, ns, weak string) {
 	t.Helper()
-	c, err := fencelock.Open(t.Context(), u+"?durable=true", &fencelock.Options{Namespace: ns, Logger: silent})
+	c, err := fencelock.Open(t.Context(), u+"?durable=true", &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
 	if err == nil {
 		err = c.Close()
 		if weak != "" {
@@ -104,14 +105,14 @@ func TestReplica(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Start(t, kind), namespace()
+			s, ns := servers.Start(t, kind), locktest.Namespace()
 			admin := raw(t, s.Addr())
 			before := open(t, s.Addr(), ns, fencelock.DefaultTTL)
-			unlock(t, lock(t, before, "k"))
+			locktest.Unlock(t, locktest.Lock(t, before, "k"))
 			if err := admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 				t.Fatal(err)
 			}
-			_, err := fencelock.Open(t.Context(), "redis://"+s.Addr(), &fencelock.Options{Logger: silent})
+			_, err := fencelock.Open(t.Context(), "redis://"+s.Addr(), &fencelock.Options{Logger: locktest.Silent})
 			if !errors.Is(err, fencelock.ErrUnsupported) || !strings.Contains(err.Error(), "master") {
 				t.Errorf("Open = %v, want ErrUnsupported that tells to use the master", err)
 			}
@@ -121,7 +122,7 @@ func TestReplica(t *testing.T) {
 			if err := admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil {
 				t.Fatal(err)
 			}
-			unlock(t, lock(t, before, "k"))
+			locktest.Unlock(t, locktest.Lock(t, before, "k"))
 		})
 	}
 }

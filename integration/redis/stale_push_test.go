@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -13,7 +14,7 @@ import (
 // the waiter was last told that it waits. It must not be taken for a grant.
 func TestStalePushIsNotAGrant(t *testing.T) {
 	s := servers.Shared(t, servers.Redis)
-	ns := namespace()
+	ns := locktest.Namespace()
 	a, b := dial(t, s.Addr(), ns), dial(t, s.Addr(), ns)
 	server := raw(t, s.Addr())
 	ctx := t.Context()
@@ -31,7 +32,7 @@ func TestStalePushIsNotAGrant(t *testing.T) {
 		g, err := b.Acquire(ctx, driver.Request{Key: "k", Owner: "waiter", TTL: 30 * time.Second, Wait: true})
 		got <- result{g, err}
 	}()
-	eventually(t, 5*time.Second, "the waiter is queued", func() bool {
+	locktest.Eventually(t, 5*time.Second, "the waiter is queued", func() bool {
 		st, err := a.Inspect(ctx, "k")
 		return err == nil && st.Waiters == 1
 	})

@@ -11,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -25,9 +26,10 @@ func TestTokensRise(t *testing.T) {
 			t.Parallel()
 			s := servers.Start(t, kind)
 			p := through(t, s.Addr())
-			ns := namespace()
+			ns := locktest.Namespace()
 			w := &tokenWorld{
 				server: s, link: p, ns: ns, admin: raw(t, s.Addr()),
+				book:   locktest.Ledger{TokensOnly: true}, // some steps destroy the locks
 				first:  open(t, p.Addr(), ns, time.Minute),
 				second: open(t, s.Addr(), ns, time.Minute),
 			}
@@ -48,7 +50,7 @@ type tokenWorld struct {
 	ns            string
 	admin         *goredis.Client
 	first, second *fencelock.Client
-	book          ledger
+	book          locktest.Ledger
 	last          map[string]uint64 // the counters before the step destroys them
 }
 
@@ -69,7 +71,7 @@ var tokenSteps = []tokenStep{
 	{through: "expiry", ttl: 1500 * time.Millisecond, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
 		w.link.Blackhole()
 		for _, l := range held {
-			expectLost(t, l, soon)
+			locktest.ExpectLost(t, l, locktest.Soon)
 		}
 	}},
 	{through: "eviction", happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
@@ -103,14 +105,14 @@ var tokenSteps = []tokenStep{
 	}},
 	{through: "restart with an old snapshot", gone: true, happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
 		for _, l := range held {
-			unlock(t, l)
+			locktest.Unlock(t, l)
 		}
 		w.do(t, "SAVE")
 		for _, l := range held { // grants of which the snapshot knows nothing
 			for range 20 {
-				lease := lock(t, w.second, l.Key())
-				w.book.enter(t, lease)
-				unlock(t, lease)
+				lease := locktest.Lock(t, w.second, l.Key())
+				w.book.Enter(t, lease)
+				locktest.Unlock(t, lease)
 			}
 		}
 		w.last = counters(t, w.admin, w.ns)
@@ -126,8 +128,8 @@ func (w *tokenWorld) run(t *testing.T, step tokenStep) {
 	const keys = 48 // some share a counter
 	var held []*fencelock.Lease
 	for n := range keys {
-		l := lock(t, w.first, fmt.Sprintf("invoices/%d", n), fencelock.WithTTL(step.ttl))
-		w.book.enter(t, l)
+		l := locktest.Lock(t, w.first, fmt.Sprintf("invoices/%d", n), fencelock.WithTTL(step.ttl))
+		w.book.Enter(t, l)
 		held = append(held, l)
 	}
 	w.last = counters(t, w.admin, w.ns)
@@ -144,16 +146,16 @@ func (w *tokenWorld) run(t *testing.T, step tokenStep) {
 	}
 	if step.kept {
 		for _, l := range held {
-			unlock(t, l)
+			locktest.Unlock(t, l)
 		}
 	}
 	for _, l := range held {
-		next := lock(t, w.second, l.Key())
-		w.book.enter(t, next)
-		if err := w.book.store.Admit(l.Key(), l.Token()); err == nil {
+		next := locktest.Lock(t, w.second, l.Key())
+		w.book.Enter(t, next)
+		if err := w.book.Store.Admit(l.Key(), l.Token()); err == nil {
 			t.Errorf("the store takes the former holder's token of %q", l.Key())
 		}
-		unlock(t, next)
+		locktest.Unlock(t, next)
 	}
 	w.link.Heal()
 	for _, l := range held {

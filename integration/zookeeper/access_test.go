@@ -11,6 +11,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -37,7 +38,7 @@ func openAs(t *testing.T, user, raw string) (driver.Backend, error) {
 func TestAccess(t *testing.T) {
 	t.Parallel()
 	s := servers.Shared(t, servers.ZooKeeper)
-	raw0 := "zookeeper://" + s.Addr() + "/" + namespace() + "/deep?namespace=locks"
+	raw0 := "zookeeper://" + s.Addr() + "/" + locktest.Namespace() + "/deep?namespace=locks"
 	ann, err := openAs(t, "ann", raw0)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -70,7 +71,7 @@ func TestAccess(t *testing.T) {
 // TestWithoutWrite: who may not write the lock's node hands over all the same.
 func TestWithoutWrite(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	raw0 := "zookeeper://" + s.Addr() + "?namespace=" + ns + "&acl=world:anyone:crd"
 	var clients [3]driver.Backend
 	for i := range clients {
@@ -88,7 +89,7 @@ func TestWithoutWrite(t *testing.T) {
 			}
 			grants <- g
 		}()
-		eventually(t, soon, "it has the lock or waits", func() bool {
+		locktest.Eventually(t, soon, "it has the lock or waits", func() bool {
 			st, err := b.Inspect(t.Context(), "k")
 			return err == nil && st.Held && st.Waiters == i
 		})

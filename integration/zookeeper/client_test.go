@@ -1,47 +1,21 @@
 package zookeeper_test
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
-
-// open is dial with the core on top.
-func open(t *testing.T, addr, ns string, ttl time.Duration) *fencelock.Client {
-	t.Helper()
-	c, err := fencelock.Open(t.Context(), "zookeeper://"+addr, &fencelock.Options{
-		Namespace: ns, TTL: ttl, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return c
-}
-
-func lock(t *testing.T, c *fencelock.Client, key string) *fencelock.Lease {
-	t.Helper()
-	l, err := c.Lock(t.Context(), key)
-	if err != nil {
-		t.Fatalf("Lock: %v", err)
-	}
-	return l
-}
 
 // TestUnlockWithoutAnswer: Unlock succeeds although the answer to its request was
 // lost, with waiters and without, and the next gets the lock.
 func TestUnlockWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	for _, waits := range []bool{false, true} {
-		s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+		s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 		p := through(t, s.Addr())
 		c, other := open(t, p.Addr(), ns, 5*time.Second), open(t, s.Addr(), ns, 5*time.Second)
 		l := lock(t, c, "k")
@@ -50,10 +24,10 @@ func TestUnlockWithoutAnswer(t *testing.T) {
 			first := lock(t, other, "q")
 			second := make(chan *fencelock.Lease, 1)
 			go func() { second <- lockOrNil(t, c, "q") }()
-			waiters(t, other, "q", 1)
+			awaitWaiters(t, other, "q", 1)
 			third := open(t, s.Addr(), ns, 5*time.Second)
 			go func() { next <- lockOrNil(t, third, "q") }()
-			waiters(t, other, "q", 2)
+			awaitWaiters(t, other, "q", 2)
 			if err := first.Unlock(t.Context()); err != nil {
 				t.Fatalf("Unlock: %v", err)
 			}
@@ -89,27 +63,19 @@ func lockOrNil(t *testing.T, c *fencelock.Client, key string) *fencelock.Lease {
 	return l
 }
 
-func waiters(t *testing.T, c *fencelock.Client, key string, n int) {
-	t.Helper()
-	eventually(t, soon, "all stand in the queue", func() bool {
-		st, err := c.Inspect(t.Context(), key)
-		return err == nil && st.Waiters == n
-	})
-}
-
 // TestRestartKeepsLeases: a server that is killed and comes back keeps leases, and
 // places in the queue.
 func TestRestartKeepsLeases(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()
 	holder, waiter := open(t, s.Addr(), ns, 20*time.Second), open(t, s.Addr(), ns, 20*time.Second)
 	l := lock(t, holder, "k")
 	next := make(chan *fencelock.Lease, 1)
 	go func() { next <- lockOrNil(t, waiter, "k") }()
-	waiters(t, holder, "k", 1)
+	awaitWaiters(t, holder, "k", 1)
 	s.Kill(t)
 	s.Restart(t)
-	eventually(t, soon, "the lease is renewed", func() bool { return l.Ensure(t.Context(), 15*time.Second) == nil })
+	locktest.Eventually(t, soon, "the lease is renewed", func() bool { return l.Ensure(t.Context(), 15*time.Second) == nil })
 	if st, err := holder.Inspect(t.Context(), "k"); err != nil || st.Waiters != 1 || st.Token != l.Token() {
 		t.Errorf("Inspect = %+v, %v after a restart", st, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -33,7 +34,7 @@ func plain(t drivertest.T, proxies []*proxy.Proxy, ns string) driver.Backend {
 // harness is how the suite reaches the servers: each client through proxies of its own.
 func harness(addrs []string, failover func(t drivertest.T), open client) drivertest.Harness {
 	var links sync.Map // driver.Backend to []*link
-	ns := namespace()
+	ns := locktest.Namespace()
 	return drivertest.Harness{
 		Want: want,
 		TTL:  time.Second,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -19,14 +20,10 @@ import (
 // tally counts the requests that pass a proxy from now on, but pings, which a client
 // sends when it has nothing else to say, and others that are named.
 func tally(p *proxy.Proxy, but ...string) *atomic.Int64 {
-	n := new(atomic.Int64)
-	p.LoseRequest(func(request []byte) bool {
-		if op := proxy.ZKOpOf(request); op != "ping" && op != "" && !slices.Contains(but, op) {
-			n.Add(1)
-		}
-		return false
-	}, 1)
-	return n
+	return locktest.Tally(p, func(request []byte) bool {
+		op := proxy.ZKOpOf(request)
+		return op != "ping" && op != "" && !slices.Contains(but, op)
+	})
 }
 
 // settle makes the nodes of locks, and has them stay although they are empty: the
@@ -52,11 +49,11 @@ func TestTransactions(t *testing.T) {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
 			const times = 10
-			s, ns := servers.Start(t, kind), namespace()
+			s, ns := servers.Start(t, kind), locktest.Namespace()
 			p := through(t, s.Addr())
 			c, other := open(t, p.Addr(), ns, 50*time.Second), open(t, s.Addr(), ns, 50*time.Second)
 			settle(t, s, ns, "free", "k")
-			unlock(t, lock(t, c, "free")) // opens the session
+			locktest.Unlock(t, lock(t, c, "free")) // opens the session
 			held := lock(t, other, "k")
 			sent := tally(p)
 			expect := func(what string, transactions, requests int64, do func() error) {
@@ -95,7 +92,7 @@ func TestTransactions(t *testing.T) {
 			})
 			expect("Inspect", 0, 3, func() error { _, err := c.Inspect(t.Context(), "k"); return err })
 			expect("Inspect of a free lock", 0, 2, func() error { _, err := c.Inspect(t.Context(), "free"); return err })
-			unlock(t, held)
+			locktest.Unlock(t, held)
 		})
 	}
 }
@@ -105,7 +102,7 @@ func TestTransactions(t *testing.T) {
 func TestRenewalIsOneTransaction(t *testing.T) {
 	t.Parallel()
 	const leases, times = 50, 5
-	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
 	var held []driver.Grant
@@ -144,19 +141,19 @@ func TestRenewalIsOneTransaction(t *testing.T) {
 func TestWaitingIsCheap(t *testing.T) {
 	t.Parallel()
 	const ttl, keys = 4 * time.Second, 40
-	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	holder, waiter := open(t, s.Addr(), ns, 50*time.Second), open(t, p.Addr(), ns, ttl)
 	var held []*fencelock.Lease
-	var waiting []<-chan attempt
+	var waiting []<-chan locktest.Attempt
 	for n := range keys {
 		held = append(held, lock(t, holder, fmt.Sprint(n)))
-		waiting = append(waiting, startLock(t.Context(), waiter, fmt.Sprint(n)))
-		waiters(t, holder, fmt.Sprint(n), 1)
+		waiting = append(waiting, locktest.StartLock(t.Context(), waiter, fmt.Sprint(n)))
+		awaitWaiters(t, holder, fmt.Sprint(n), 1)
 	}
 	sent := tally(p, "exists")
 	quiet := sent.Load()
-	eventually(t, soon, "all watch", func() bool { // nothing more is sent, but for a barrier
+	locktest.Eventually(t, soon, "all watch", func() bool { // nothing more is sent, but for a barrier
 		<-time.After(ttl / 16)
 		was := quiet
 		quiet = sent.Load()
@@ -172,7 +169,7 @@ func TestWaitingIsCheap(t *testing.T) {
 		t.Errorf("that is too much: want %d requests at most", most)
 	}
 	for i, w := range waiting {
-		unlock(t, held[i])
-		unlock(t, expectLock(t, w, soon))
+		locktest.Unlock(t, held[i])
+		locktest.Unlock(t, locktest.ExpectLock(t, w, soon))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -36,7 +37,7 @@ type handOffs struct{ transactions, requests, bytes float64 }
 func drain(t *testing.T, s *servers.Server, n int) handOffs {
 	t.Helper()
 	const ttl = 50 * time.Second // a keeper's barrier is far away
-	p, ns := through(t, s.Addr()), namespace()
+	p, ns := through(t, s.Addr()), locktest.Namespace()
 	look := dial(t, s.Addr(), ns) // not through the proxy
 	settle(t, s, ns, "k")
 	var clients [4]driver.Backend
@@ -64,14 +65,14 @@ func drain(t *testing.T, s *servers.Server, n int) handOffs {
 			}
 			grants <- g
 		})
-		eventually(t, soon, "it stands in the queue", func() bool {
+		locktest.Eventually(t, soon, "it stands in the queue", func() bool {
 			st, err := look.Inspect(t.Context(), "k")
 			return err == nil && st.Held && st.Waiters == i
 		})
 	}
 	sent := tally(p)
 	quiet := sent.Load()
-	eventually(t, soon, "all watch", func() bool {
+	locktest.Eventually(t, soon, "all watch", func() bool {
 		<-time.After(100 * time.Millisecond)
 		was := quiet
 		quiet = sent.Load()

@@ -3,6 +3,7 @@ package zookeeper_test
 import (
 	"testing"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -33,4 +34,20 @@ func inTurn(t *testing.T, parts ...part) {
 			p.test(t, c)
 		})
 	}
+}
+
+// awaitWhole waits until all servers serve, and one of them leads. One that led, and
+// slept, believes for a moment that it still does, and then serves nobody for another.
+func awaitWhole(t *testing.T, c *servers.Cluster) {
+	t.Helper()
+	locktest.Eventually(t, soon, "one server leads", func() bool {
+		leaders := 0
+		for _, s := range c.Members() {
+			if c.Leads(s) {
+				leaders++
+			}
+		}
+		return leaders == 1
+	})
+	c.Restart(t) // of none, for they run: it waits until they serve
 }

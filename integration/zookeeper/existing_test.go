@@ -9,6 +9,7 @@ import (
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -19,7 +20,7 @@ func TestConformanceOfExistingConn(t *testing.T) {
 	h := harness([]string{s.Addr()}, restart(s), func(t drivertest.T, proxies []*proxy.Proxy, ns string) driver.Backend {
 		const timeout = 10 * time.Second
 		var c *zk.Conn
-		unlabelled(func() { c = connect(t, timeout, proxies[0].Addr()) })
+		locktest.Unlabelled(func() { c = connect(t, timeout, proxies[0].Addr()) })
 		b, err := zookeeper.New(t.Context(), c, &zookeeper.Options{Namespace: ns, SessionTimeout: timeout})
 		if err != nil {
 			t.Fatalf("New: %v", err)

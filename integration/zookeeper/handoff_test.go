@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -14,7 +15,7 @@ import (
 // grant that follows it then cost one request, however many wait.
 func TestHandOffDoesNotGrow(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	holder := dial(t, s.Addr(), ns)
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
@@ -36,7 +37,7 @@ func TestHandOffDoesNotGrow(t *testing.T) {
 			grants <- g
 		})
 	}
-	eventually(t, soon, "all wait", func() bool {
+	locktest.Eventually(t, soon, "all wait", func() bool {
 		st, err := holder.Inspect(t.Context(), "k")
 		return err == nil && st.Waiters == waiters
 	})

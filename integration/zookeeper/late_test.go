@@ -7,30 +7,20 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
-
-// soon is more than anything here takes, and less than a test's patience.
-const soon = 15 * time.Second
-
-func await(t *testing.T, what string, c <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-c:
-	case <-time.After(soon):
-		t.Fatalf("not within %v: %s", soon, what)
-	}
-}
 
 // TestLateCreate: a create that arrives when its session has gone on with another
 // connection, and its owner has been granted the lock by a second create, makes no
 // second node.
 func TestLateCreate(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
-	b := &persistent{Backend: dial(t, p.Addr(), ns), closed: make(chan struct{})}
+	b := persistent.New(dial(t, p.Addr(), ns))
 	server := raw(t, s.Addr())
 	warm(t, b)
 
@@ -40,10 +30,10 @@ func TestLateCreate(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
-	await(t, "the first create is held back", late.Fired())
+	locktest.Await(t, soon, "the first create is held back", late.Fired())
 	late.Release()
 	// The server closed the old connection before it served the new one.
-	eventually(t, soon, "the connection with the late create has ended", func() bool { return p.Counts().Open == 1 })
+	locktest.Eventually(t, soon, "the connection with the late create has ended", func() bool { return p.Counts().Open == 1 })
 	// Whatever it did with what came by it, it has done when it answers the next.
 	if out := b.Renew(t.Context(), []driver.Grant{g}); out[0].Err != nil {
 		t.Errorf("Renew: %v", out[0].Err)
@@ -69,7 +59,7 @@ func TestCancelledCreate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+			s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 			p := through(t, s.Addr())
 			b := dial(t, p.Addr(), ns)
 			server := raw(t, s.Addr())
@@ -84,7 +74,7 @@ func TestCancelledCreate(t *testing.T) {
 			if g, err := b.Acquire(ctx, req); err == nil {
 				t.Fatalf("Acquire was granted %v without an answer to its create", g.Token)
 			}
-			eventually(t, soon, "Release finds nothing to end", func() bool {
+			locktest.Eventually(t, soon, "Release finds nothing to end", func() bool {
 				return errors.Is(b.Release(t.Context(), driver.Grant{Key: "k", Owner: "cancelled"}), driver.ErrNotHeld)
 			})
 			if all := claims(t, server, parentOf(ns, "k")); len(all) != 0 {

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -12,8 +12,8 @@ import (
 // lease; a waiter keeps its place, and gets the lock when it is unlocked; another is
 // told that it is held.
 func leaderLost(t *testing.T, c *servers.Cluster) {
-	for _, d := range []disaster{killed, paused, cutOff, deaf, mute} {
-		t.Run(d.name, func(t *testing.T) {
+	for _, d := range locktest.Disasters() {
+		t.Run(d.Name, func(t *testing.T) {
 			awaitWhole(t, c)
 			leader := c.Leader(t)
 			followers := others(c, leader)
@@ -26,8 +26,8 @@ func leaderLost(t *testing.T, c *servers.Cluster) {
 // waiter, and the leader stays.
 func followerLost(t *testing.T, c *servers.Cluster) {
 	for _, who := range []string{"holder", "waiter"} {
-		for _, d := range []disaster{killed, cutOff} {
-			t.Run(who+"'s "+d.name, func(t *testing.T) {
+		for _, d := range []locktest.Disaster{locktest.Killed, locktest.CutOff} {
+			t.Run(who+"'s "+d.Name, func(t *testing.T) {
 				awaitWhole(t, c)
 				leader := c.Leader(t)
 				followers := others(c, leader)
@@ -42,48 +42,31 @@ func followerLost(t *testing.T, c *servers.Cluster) {
 }
 
 // survive has a client on each of three servers, and lets a disaster happen to one.
-func survive(t *testing.T, c *servers.Cluster, d disaster, to, holders, queues, thirds *servers.Server) {
+func survive(t *testing.T, c *servers.Cluster, d locktest.Disaster, to, holders, queues, thirds *servers.Server) {
 	ttl := 12 * time.Second
-	if d.name == deaf.name {
+	if d.Name == locktest.Deaf.Name {
 		// The others hear of it and go on to elect it, which it cannot hear: that may
 		// take them 15 s.
 		ttl = 40 * time.Second
 	}
-	ns := namespace()
-	var book ledger
+	ns := locktest.Namespace()
+	var book locktest.Ledger
 	holder, waiter, third := sit(t, c, holders, ns, ttl), sit(t, c, queues, ns, ttl), sit(t, c, thirds, ns, ttl)
 	held := lock(t, holder.Client, "k")
-	book.enter(t, held)
-	waiting := startLock(t.Context(), waiter, "k")
-	waiters(t, third.Client, "k", 1)
+	book.Enter(t, held)
+	waiting := locktest.StartLock(t.Context(), waiter, "k")
+	awaitWaiters(t, third.Client, "k", 1)
 
 	led := c.Leads(to)
-	over := d.strike(t, c, to)
+	over := d.Strike(t, c, to)
 	began := time.Now()
 	if led {
 		c.LeaderAfter(t, to)
 		t.Logf("another leads after %v", time.Since(began).Round(time.Millisecond))
 	}
-	expectHeldByAnother(t, third.Client, "k")
-	awaitRenewal(t, held, ttl, began)
-	t.Logf("renewed after %v", time.Since(began).Round(time.Millisecond))
-	select {
-	case a := <-waiting:
-		t.Fatalf("the waiter has %v, %v beside the holder", a.lease, a.err)
-	default:
-	}
-	unlock(t, held)
-	unlocked := time.Now()
-	second := expectLock(t, waiting, ttl/3+slack)
-	t.Logf("handed over after %v", time.Since(unlocked).Round(time.Millisecond))
-	book.enter(t, second)
-	unlock(t, second)
+	locktest.Survivors{Held: held, Waiting: waiting, Other: third.Client, TTL: ttl, Book: &book}.HandOver(t, began)
 	over()
-	for _, client := range []*fencelock.Client{third.Client, holder.Client, waiter.Client} {
-		l := expectLock(t, startLock(t.Context(), client, "k"), soon)
-		book.enter(t, l)
-		unlock(t, l)
-	}
+	book.TakeTurns(t, soon, "k", third.Client, holder.Client, waiter.Client)
 	if left := claims(t, raw(t, c.Addrs()...), parentOf(ns, "k")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}

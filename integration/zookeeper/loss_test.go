@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -15,7 +16,7 @@ import (
 // its watches again at some moment of its own, perhaps after the renewal was answered.
 func TestLossWhileDisconnected(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
 	server := raw(t, s.Addr())
@@ -37,7 +38,7 @@ func TestLossWhileDisconnected(t *testing.T) {
 	}
 	p.Admit()
 	var answer error
-	eventually(t, soon, "a renewal is answered", func() bool {
+	locktest.Eventually(t, soon, "a renewal is answered", func() bool {
 		answer = b.Renew(t.Context(), []driver.Grant{g})[0].Err
 		return !errors.Is(answer, driver.ErrUnavailable)
 	})
@@ -57,7 +58,7 @@ func TestLossWhileDisconnected(t *testing.T) {
 // with another.
 func TestExpiredSessionIsReplaced(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b, other := dial(t, p.Addr(), ns), dial(t, s.Addr(), ns)
 	req := driver.Request{Key: "k", Owner: "holder", TTL: time.Second}
@@ -71,7 +72,7 @@ func TestExpiredSessionIsReplaced(t *testing.T) {
 	}
 	p.Heal()
 	release(t, other, next)
-	eventually(t, soon, "the client locks again", func() bool {
+	locktest.Eventually(t, soon, "the client locks again", func() bool {
 		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "again", TTL: time.Second, Wait: true, Retry: true})
 		return err == nil && g.Token > next.Token && b.Release(t.Context(), g) == nil
 	})
@@ -81,7 +82,7 @@ func TestExpiredSessionIsReplaced(t *testing.T) {
 // behind on the server but one watch.
 func TestWatchesAreShared(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
 	g, err := dial(t, s.Addr(), ns).Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -13,12 +14,12 @@ import (
 func TestWaitersNodeDeleted(t *testing.T) {
 	t.Parallel()
 	const ttl = 20 * time.Second
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	server := raw(t, s.Addr())
 	holder := open(t, s.Addr(), ns, ttl)
 	held := lock(t, holder, "k")
-	var book ledger
-	book.enter(t, held)
+	var book locktest.Ledger
+	book.Enter(t, held)
 	granted := make(chan *fencelock.Lease, 2)
 	for i := range 2 {
 		c := open(t, s.Addr(), ns, ttl)
@@ -28,21 +29,21 @@ func TestWaitersNodeDeleted(t *testing.T) {
 				t.Errorf("waiter %d: %v", i, err)
 				return
 			}
-			book.enter(t, l)
+			book.Enter(t, l)
 			granted <- l
 		}()
-		waiters(t, holder, "k", i+1)
+		awaitWaiters(t, holder, "k", i+1)
 	}
 	if err := server.Delete(claims(t, server, parentOf(ns, "k"))[1], -1); err != nil {
 		t.Fatal(err)
 	}
-	unlock(t, held)
+	locktest.Unlock(t, held)
 	l := <-granted
 	select {
 	case second := <-granted:
 		t.Errorf("two have the lock: %v and %v", l.Token(), second.Token())
 	case <-time.After(time.Second):
 	}
-	unlock(t, l)
-	unlock(t, <-granted) // it has come again
+	locktest.Unlock(t, l)
+	locktest.Unlock(t, <-granted) // it has come again
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -14,7 +15,7 @@ import (
 // clock before another gets the lock.
 func clientCutOff(t *testing.T, c *servers.Cluster) {
 	const ttl = 2 * time.Second
-	ns := namespace()
+	ns := locktest.Namespace()
 	leader := c.Leader(t)
 	holder, waiter := sit(t, c, others(c, leader)[0], ns, ttl), sit(t, c, leader, ns, time.Minute/2)
 	loseTo(t, holder, waiter, ttl, holder.cut, holder.heal)
@@ -24,23 +25,25 @@ func clientCutOff(t *testing.T, c *servers.Cluster) {
 // was the leader.
 func serverCutOff(t *testing.T, c *servers.Cluster) {
 	for _, test := range []struct {
-		disaster
+		locktest.Disaster
 		leads bool
-	}{{paused, true}, {cutOff, true}, {deaf, true}, {mute, true}, {cutOff, false}} {
-		name := "follower " + test.name
+	}{
+		{locktest.Paused, true}, {locktest.CutOff, true}, {locktest.Deaf, true}, {locktest.Mute, true}, {locktest.CutOff, false},
+	} {
+		name := "follower " + test.Name
 		if test.leads {
-			name = "leader " + test.name
+			name = "leader " + test.Name
 		}
 		t.Run(name, func(t *testing.T) {
 			const ttl = 2 * time.Second
 			awaitWhole(t, c)
-			ns, server := namespace(), c.Leader(t)
+			ns, server := locktest.Namespace(), c.Leader(t)
 			if !test.leads {
 				server = others(c, server)[0]
 			}
 			holder, waiter := alone(t, c, server, ns, ttl), sit(t, c, others(c, server)[0], ns, time.Minute/2)
 			var over func()
-			loseTo(t, holder, waiter, ttl, func() { over = test.strike(t, c, server) }, func() { over() })
+			loseTo(t, holder, waiter, ttl, func() { over = test.Strike(t, c, server) }, func() { over() })
 		})
 	}
 }
@@ -48,22 +51,22 @@ func serverCutOff(t *testing.T, c *servers.Cluster) {
 // loseTo has the holder lose its lease to the waiter by what begins.
 func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end func()) {
 	t.Helper()
-	var book ledger
+	var book locktest.Ledger
 	held := lock(t, holder.Client, "k")
-	book.enter(t, held)
+	book.Enter(t, held)
 	next := make(chan *fencelock.Lease, 1)
 	go func() {
 		l := lockOrNil(t, waiter.Client, "k")
 		if l != nil {
-			book.enter(t, l) // at once: the holder must be done by now
+			book.Enter(t, l) // at once: the holder must be done by now
 		}
 		next <- l
 	}()
-	waiters(t, waiter.Client, "k", 1)
+	awaitWaiters(t, waiter.Client, "k", 1)
 	begin()
 	began := time.Now()
 	// One that is deaf or mute may pass on what reaches it until it is deposed.
-	expectLost(t, held, ttl+soon)
+	locktest.ExpectLost(t, held, ttl+soon)
 	t.Logf("lost after %v", time.Since(began).Round(time.Millisecond))
 	l := <-next
 	if l == nil {
@@ -71,17 +74,17 @@ func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end fun
 	}
 	t.Logf("granted after %v", time.Since(began).Round(time.Millisecond))
 	end()
-	unlock(t, l)
-	again := expectLock(t, startLock(t.Context(), holder, "k", fencelock.WithTTL(20*time.Second)), 2*soon)
-	book.enter(t, again)
-	unlock(t, again)
+	locktest.Unlock(t, l)
+	again := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k", fencelock.WithTTL(20*time.Second)), 2*soon)
+	book.Enter(t, again)
+	locktest.Unlock(t, again)
 }
 
 // deposedLeader: a leader that is cut off goes on to answer reads and syncs, until it
 // notices. A renewal that it confirmed would be worth nothing: the others may have
 // elected another by then, and let the session expire.
 func deposedLeader(t *testing.T, c *servers.Cluster) {
-	leader, ns := c.Leader(t), namespace()
+	leader, ns := c.Leader(t), locktest.Namespace()
 	b, server := dial(t, leader.Addr(), ns), raw(t, leader.Addr())
 	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 20 * time.Second, Wait: true})
 	if err != nil {
@@ -90,7 +93,7 @@ func deposedLeader(t *testing.T, c *servers.Cluster) {
 	if out := b.Renew(t.Context(), []driver.Grant{g}); out[0].Err != nil {
 		t.Fatalf("Renew: %v", out[0].Err)
 	}
-	over := cutOff.strike(t, c, leader)
+	over := locktest.CutOff.Strike(t, c, leader)
 	_, synced := server.Sync("/" + ns)
 	_, _, read := server.Exists("/" + ns)
 	if synced != nil || read != nil {
@@ -105,6 +108,6 @@ func deposedLeader(t *testing.T, c *servers.Cluster) {
 		t.Error("no other was elected: nothing is tested")
 	}
 	over()
-	eventually(t, soon, "the grant is renewed", func() bool { return b.Renew(t.Context(), []driver.Grant{g})[0].Err == nil })
+	locktest.Eventually(t, soon, "the grant is renewed", func() bool { return b.Renew(t.Context(), []driver.Grant{g})[0].Err == nil })
 	release(t, b, g)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -31,7 +32,7 @@ func lockOnce(t *testing.T, b driver.Backend, key string) {
 // that must not matter.
 func TestOneHostDead(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	refusing, silent := through(t, s.Addr()), through(t, s.Addr())
 	refusing.Refuse()
 	silent.Blackhole()
@@ -72,7 +73,7 @@ func TestAllHostsDead(t *testing.T) {
 		if !errors.Is(err, fencelock.ErrUnavailable) && (name == "refuse" || !errors.Is(err, context.DeadlineExceeded)) {
 			t.Errorf("%s: Open = %v, want ErrUnavailable", name, err)
 		}
-		if took > patience+slack {
+		if took > patience+locktest.Slack {
 			t.Errorf("%s: Open took %v, and its context lasted %v", name, took, patience)
 		}
 	}
@@ -82,7 +83,7 @@ func TestAllHostsDead(t *testing.T) {
 // of another.
 func TestChroot(t *testing.T) {
 	t.Parallel()
-	s, top := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, top := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	var backends []driver.Backend
 	var parents []string
 	for _, chroot := range []string{"", "/a", "/a/b"} {
@@ -102,7 +103,7 @@ func TestNamespaces(t *testing.T) {
 	var backends []driver.Backend
 	var parents []string
 	for range 3 {
-		ns := namespace()
+		ns := locktest.Namespace()
 		backends, parents = append(backends, dial(t, s.Addr(), ns)), append(parents, parentOf(ns, "k"))
 	}
 	expectApart(t, s, backends, parents)
@@ -141,7 +142,7 @@ func TestACL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			top := namespace()
+			top := locktest.Namespace()
 			b, err := openAs(t, test.user, "zookeeper://"+s.Addr()+"/"+top+"?namespace=locks"+test.query)
 			if err != nil {
 				t.Fatalf("Open: %v", err)
@@ -173,7 +174,7 @@ func TestACL(t *testing.T) {
 // application, and meets those that have their own.
 func TestExistingConn(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	conn := connect(t, 10*time.Second, s.Addr())
 	b, err := zookeeper.New(t.Context(), conn, &zookeeper.Options{Namespace: ns, SessionTimeout: 10 * time.Second})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -42,7 +43,7 @@ func alone(t *testing.T, c *servers.Cluster, on *servers.Server, ns string, ttl 
 		s.links, addrs = append(s.links, p), append(addrs, p.Addr())
 	}
 	s.Client = open(t, strings.Join(addrs, ","), ns, ttl)
-	unlock(t, lock(t, s.Client, "a first lock, which opens the session"))
+	locktest.Unlock(t, lock(t, s.Client, "a first lock, which opens the session"))
 	return s
 }
 

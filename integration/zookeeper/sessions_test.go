@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 )
 
@@ -46,7 +47,7 @@ func (s *sessions) note(packet []byte) {
 
 // kill ends every session, as if it had expired: from a connection of
 // our own, which goes on with the session and closes it.
-func (s *sessions) kill(t cleaner, addr string) (killed int) {
+func (s *sessions) kill(t locktest.T, addr string) (killed int) {
 	t.Helper()
 	s.mu.Lock()
 	all := maps.Clone(s.passwords)

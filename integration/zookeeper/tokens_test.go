@@ -7,13 +7,14 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 // awaitSwept waits until the server has deleted a lock's node.
 func awaitSwept(t *testing.T, server *zk.Conn, parent string) {
 	t.Helper()
-	eventually(t, soon, "the server sweeps "+parent, func() bool {
+	locktest.Eventually(t, soon, "the server sweeps "+parent, func() bool {
 		exists, _, err := server.Exists(parent)
 		if err != nil {
 			t.Fatalf("Exists: %v", err)
@@ -30,15 +31,15 @@ func TestTokensOutliveTheNode(t *testing.T) {
 	for _, kind := range servers.ZooKeepers() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s, ns := servers.Shared(t, kind), namespace()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			server := raw(t, s.Addr())
 			clients := []*fencelock.Client{open(t, s.Addr(), ns, 10*time.Second), open(t, s.Addr(), ns, 10*time.Second)}
-			var book ledger
+			var book locktest.Ledger
 			for _, c := range append(clients, clients...) {
 				for range 3 { // so that the number of the last is not that of the next
 					l := lock(t, c, "k")
-					book.enter(t, l)
-					unlock(t, l)
+					book.Enter(t, l)
+					locktest.Unlock(t, l)
 				}
 				awaitSwept(t, server, parentOf(ns, "k"))
 			}
@@ -50,21 +51,21 @@ func TestTokensOutliveTheNode(t *testing.T) {
 func TestTokenAfterExpiry(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	holder, other := open(t, p.Addr(), ns, ttl), open(t, s.Addr(), ns, 10*time.Second)
-	var book ledger
+	var book locktest.Ledger
 	for range 2 {
 		held := lock(t, holder, "k")
-		book.enter(t, held)
+		book.Enter(t, held)
 		p.Blackhole()
-		next := expectLock(t, startLock(t.Context(), other, "k"), soon)
-		book.enter(t, next) // and the holder is not sure of its lease any more
+		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), soon)
+		book.Enter(t, next) // and the holder is not sure of its lease any more
 		if held.Err() == nil {
 			t.Error("the holder is not told, and another has the lock")
 		}
 		p.Heal()
-		unlock(t, next)
+		locktest.Unlock(t, next)
 	}
 }
 
@@ -72,7 +73,7 @@ func TestTokenAfterExpiry(t *testing.T) {
 // is cancelled, the end of a session.
 func TestLocksLeaveNoNode(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	server := raw(t, s.Addr())
 	holder, other := open(t, s.Addr(), ns, 10*time.Second), open(t, p.Addr(), ns, time.Second)
@@ -84,7 +85,7 @@ func TestLocksLeaveNoNode(t *testing.T) {
 		}
 		switch key {
 		case "tried":
-			expectHeldByAnother(t, other, key)
+			locktest.ExpectHeldByAnother(t, other, key)
 		case "cancelled":
 			ctx, cancel := contextFor(t, 50*time.Millisecond)
 			if _, err := other.Lock(ctx, key); err == nil {
@@ -94,10 +95,10 @@ func TestLocksLeaveNoNode(t *testing.T) {
 		case "expired":
 			held = lock(t, other, key)
 			p.Blackhole()
-			expectLost(t, held, soon)
+			locktest.ExpectLost(t, held, soon)
 			continue
 		}
-		unlock(t, held)
+		locktest.Unlock(t, held)
 	}
 	for _, key := range keys {
 		awaitSwept(t, server, parentOf(ns, key))

@@ -11,6 +11,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -44,30 +45,26 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 			t.Run(kind.String()+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				const ttl, atOnce = 50 * time.Second, 5 * time.Second
-				s, ns := servers.Shared(t, kind), namespace()
+				s, ns := servers.Shared(t, kind), locktest.Namespace()
 				p := through(t, s.Addr())
 				w := world{raw(t, s.Addr()), overhear(p), open(t, s.Addr(), ns, ttl), ns, s.Addr()}
 				c := open(t, p.Addr(), ns, ttl)
 				watched := watchBelow(p, parentOf(ns, "k"))
-				var book ledger
+				var book locktest.Ledger
 				held, second := lock(t, c, "k"), lock(t, c, "another")
-				book.enter(t, held)
-				await(t, "its loss is watched for", watched)
+				book.Enter(t, held)
+				locktest.Await(t, soon, "its loss is watched for", watched)
 				test.end(t, w)
-				expectLost(t, held, atOnce)
+				locktest.ExpectLost(t, held, atOnce)
 				if err := held.Unlock(t.Context()); !errors.Is(err, fencelock.ErrLost) {
 					t.Errorf("Unlock = %v, want ErrLost", err)
 				}
 				if test.also {
-					expectLost(t, second, atOnce)
+					locktest.ExpectLost(t, second, atOnce)
 				} else {
-					unlock(t, second)
+					locktest.Unlock(t, second)
 				}
-				for _, c := range []*fencelock.Client{w.other, c} {
-					l := lock(t, c, "k")
-					book.enter(t, l)
-					unlock(t, l)
-				}
+				book.TakeTurns(t, soon, "k", w.other, c)
 			})
 		}
 	}
@@ -94,35 +91,31 @@ func watchBelow(p *proxy.Proxy, parent string) <-chan struct{} {
 func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
-	s, ns := servers.Start(t, servers.ZooKeeper), namespace()
+	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, 50*time.Second)
-	var book ledger
+	var book locktest.Ledger
 	held := lock(t, holder, "k")
-	book.enter(t, held)
+	book.Enter(t, held)
 	tires, cancel := contextFor(t, 2*time.Second)
 	defer cancel()
-	soonTired := startLock(tires, impatient, "k")
-	waiters(t, holder, "k", 1)
-	untiring := startLock(t.Context(), patient, "k")
-	waiters(t, holder, "k", 2)
+	soonTired := locktest.StartLock(tires, impatient, "k")
+	awaitWaiters(t, holder, "k", 1)
+	untiring := locktest.StartLock(t.Context(), patient, "k")
+	awaitWaiters(t, holder, "k", 2)
 
 	s.Kill(t)
 	deadline := held.ValidUntil() // no renewal can be under way any more
-	expectLost(t, held, ttl+slack)
-	if late := time.Since(deadline); late < 0 || late > slack {
+	locktest.ExpectLost(t, held, ttl+locktest.Slack)
+	if late := time.Since(deadline); late < 0 || late > locktest.Slack {
 		t.Errorf("the holder is told %v after its deadline", late)
 	}
-	if a := outcome(t, soonTired, 2*time.Second+slack); a.lease != nil || !errors.Is(a.err, context.DeadlineExceeded) &&
-		!errors.Is(a.err, fencelock.ErrUnavailable) {
-		t.Errorf("Lock = %v, %v; want the error of its context, or ErrUnavailable", a.lease, a.err)
+	if a := locktest.Outcome(t, soonTired, 2*time.Second+locktest.Slack); a.Lease != nil || !errors.Is(a.Err, context.DeadlineExceeded) &&
+		!errors.Is(a.Err, fencelock.ErrUnavailable) {
+		t.Errorf("Lock = %v, %v; want the error of its context, or ErrUnavailable", a.Lease, a.Err)
 	}
 	s.Restart(t)
-	l := expectLock(t, untiring, 2*soon)
-	book.enter(t, l)
-	unlock(t, l)
-	for _, c := range []*fencelock.Client{holder, impatient, patient} {
-		l := expectLock(t, startLock(t.Context(), c, "k"), 2*soon)
-		book.enter(t, l)
-		unlock(t, l)
-	}
+	l := locktest.ExpectLock(t, untiring, 2*soon)
+	book.Enter(t, l)
+	locktest.Unlock(t, l)
+	book.TakeTurns(t, 2*soon, "k", holder, impatient, patient)
 }

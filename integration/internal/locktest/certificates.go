@@ -1,6 +1,7 @@
-package etcd_test
+package locktest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,18 +16,20 @@ import (
 	"time"
 )
 
-// pemFiles are what a URL names.
-type pemFiles struct{ ca, other, cert, key string }
+// PEMFiles are what a URL names.
+type PEMFiles struct{ CA, Other, Cert, Key string }
 
-// certificateFiles writes what conf trusts and has, and an authority that has
+// CertificateFiles writes what conf trusts and has, and an authority that has
 // nothing to do with it, to files. What it trusts it learns from the server.
-func certificateFiles(t *testing.T, addr string, conf *tls.Config) pemFiles {
+func CertificateFiles(t *testing.T, addr string, conf *tls.Config) PEMFiles {
 	t.Helper()
-	conn, err := tls.Dial("tcp", addr, conf)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*Soon)
+	defer cancel()
+	conn, err := (&tls.Dialer{Config: conf}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := conn.ConnectionState().VerifiedChains[0]
+	chain := conn.(*tls.Conn).ConnectionState().VerifiedChains[0]
 	_ = conn.Close()
 	key, err := x509.MarshalPKCS8PrivateKey(conf.Certificates[0].PrivateKey)
 	if err != nil {
@@ -40,11 +43,11 @@ func certificateFiles(t *testing.T, addr string, conf *tls.Config) pemFiles {
 		}
 		return path
 	}
-	return pemFiles{
-		ca:    write("ca.pem", "CERTIFICATE", chain[len(chain)-1].Raw),
-		other: write("other.pem", "CERTIFICATE", anotherAuthority(t)),
-		cert:  write("cert.pem", "CERTIFICATE", conf.Certificates[0].Certificate[0]),
-		key:   write("key.pem", "PRIVATE KEY", key),
+	return PEMFiles{
+		CA:    write("ca.pem", "CERTIFICATE", chain[len(chain)-1].Raw),
+		Other: write("other.pem", "CERTIFICATE", anotherAuthority(t)),
+		Cert:  write("cert.pem", "CERTIFICATE", conf.Certificates[0].Certificate[0]),
+		Key:   write("key.pem", "PRIVATE KEY", key),
 	}
 }
 

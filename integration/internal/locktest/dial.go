@@ -1,0 +1,30 @@
+package locktest
+
+import (
+	"context"
+	"io"
+	"net/url"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Dial opens a backend by a URL, in which there is no password, and closes it at the
+// test's end.
+func Dial(t T, open func(context.Context, *url.URL) (driver.Backend, error), u *url.URL) driver.Backend {
+	t.Helper()
+	b, err := open(t.Context(), u)
+	if err != nil {
+		t.Fatalf("opening %s at %s: %v", u.Scheme, u.Host, err)
+	}
+	closeAtEnd(t, b)
+	return b
+}
+
+func closeAtEnd(t T, c io.Closer) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
