@@ -63,6 +63,7 @@ func (b *backend) acquire(ctx context.Context, c *claim, wait bool) (driver.Gran
 		case !wait:
 			return driver.Grant{}, heldOr(b.giveUp(ctx, c))
 		}
+		c.session.stir()
 		first, err := b.waitBehind(ctx, c, l.ahead.text)
 		switch {
 		case err != nil:
@@ -104,8 +105,12 @@ func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
 // numbers them in the order of their creation, unless it is gone for good. What it may
 // miss is later: claims behind us, and deletions before us. So who is the first in it is
 // the first; who is not may wait for a node that is gone, and then finds it gone when it
-// watches it. The list and the node's own state are asked for at the same time, and each
-// of the two answers is true by itself, whichever is older.
+// watches it.
+//
+// A node whose token is known was seen to be of our session: by the answer to its create,
+// or by a look. No other has its name and number, so it is enough that the list has it. Of
+// one that is not, the node's own state is asked for at the same time, and each of the
+// two answers is true by itself, whichever is older.
 func (b *backend) look(ctx context.Context, c *claim) (line, error) {
 	node := c.node // it does not change once place has returned
 	l, err := ask(ctx, c.session, requestTimeout(c.ttl), func() (line, error) { return b.lookNow(c, node) })
@@ -113,15 +118,24 @@ func (b *backend) look(ctx context.Context, c *claim) (line, error) {
 }
 
 func (b *backend) lookNow(c *claim, node string) (line, error) {
-	proof := b.start(func() error { return b.verify(c, c.parent+"/"+node) })
+	b.mu.Lock()
+	proven := c.czxid != 0
+	b.mu.Unlock()
+	var proof *task
+	if !proven {
+		proof = b.start(func() error { return b.verify(c, c.parent+"/"+node) })
+	}
 	children, err := list(c.session.conn, c.parent)
-	<-proof.done
+	if proof != nil {
+		<-proof.done
+		if err == nil {
+			err = proof.err
+		}
+	}
 	l := lineUp(children, node)
 	switch {
 	case err != nil:
 		return line{}, err
-	case proof.err != nil:
-		return line{}, proof.err
 	case !l.there:
 		return line{}, zk.ErrNoNode
 	}

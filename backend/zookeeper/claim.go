@@ -41,7 +41,7 @@ type claim struct {
 	callers  int  // Acquires under way
 	sent     bool // a create was sent and not answered: there may be a node
 	node     string
-	czxid    int64     // of the node, once a look has shown it
+	czxid    int64     // of the node, once it is known to be of our session; else 0
 	start    time.Time // of the lease
 	quiet    time.Time // since when no Acquire is under way
 	watched  int       // the loss will be told, says watch.proven; 0: it will not
@@ -86,9 +86,6 @@ func (s *session) moveLocked(c *claim, to phase) {
 	}
 	if to == waiting {
 		s.waiters++
-		if s.waiters == 1 {
-			s.wakeLocked() // the keeper confirms the session from now on
-		}
 	}
 	if c.phase < leaving && to >= leaving {
 		close(c.ended)

@@ -33,11 +33,15 @@ type fakeServer struct {
 	from       int32 // where the numbers of a new parent begin
 	unanswered map[string]int
 	calls      map[string]int
+	unwritable bool        // by us
+	multis     [][]any     // that were sent
+	onMulti    func([]any) // called before one is carried out
 }
 
 type fakeNode struct {
 	data  []byte
 	czxid int64
+	mzxid int64
 	owner int64
 	next  int32
 }
@@ -101,8 +105,7 @@ func (f *fake) create(p string, data []byte, flags int32) (string, error) {
 	if f.nodes[p] != nil {
 		return "", zk.ErrNodeExists
 	}
-	f.zxid++
-	n.czxid = f.zxid
+	n.czxid, n.mzxid = f.zxid, f.zxid
 	f.nodes[p] = n
 	return p, nil
 }
@@ -110,6 +113,7 @@ func (f *fake) create(p string, data []byte, flags int32) (string, error) {
 func (f *fake) Create(p string, data []byte, flags int32, _ []zk.ACL) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.zxid++
 	p, err := f.create(p, data, flags)
 	return p, f.answer("create", err)
 }
@@ -120,6 +124,7 @@ func (f *fake) CreateContainer(p string, data []byte, flags int32, _ []zk.ACL) (
 	if !f.containers {
 		return "", f.answer("createContainer", errors.New("unknown error: -6"))
 	}
+	f.zxid++
 	p, err := f.create(p, data, flags)
 	return p, f.answer("createContainer", err)
 }
@@ -164,7 +169,7 @@ func (f *fake) stat(p string) (*zk.Stat, error) {
 	if n == nil {
 		return nil, zk.ErrNoNode
 	}
-	return &zk.Stat{Czxid: n.czxid, EphemeralOwner: n.owner, NumChildren: int32(len(f.children(p)))}, nil
+	return &zk.Stat{Czxid: n.czxid, Mzxid: n.mzxid, EphemeralOwner: n.owner, NumChildren: int32(len(f.children(p)))}, nil
 }
 
 func (f *fake) Exists(p string) (bool, *zk.Stat, error) {
@@ -203,29 +208,68 @@ func (f *fake) GetW(p string) ([]byte, *zk.Stat, <-chan zk.Event, error) {
 	return nil, st, w, f.answer("watch", nil)
 }
 
+// Multi carries out all or nothing. What begins with a create is called one here.
 func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, op := range ops { // ours fail at the first or not at all
-		var err error
-		switch op := op.(type) {
-		case *zk.DeleteRequest:
-			err = f.delete(op.Path)
-		case *zk.SetDataRequest:
-			if f.nodes[op.Path] == nil {
-				err = zk.ErrNoNode
-				break
-			}
-			f.nodes[op.Path].data = op.Data
-			f.tell(op.Path, zk.EventNodeDataChanged)
-		case *zk.CheckVersionRequest:
-			_, err = f.stat(op.Path)
-		}
-		if err != nil {
-			return nil, f.answer("multi", err)
+	name := "multi"
+	if _, ok := ops[0].(*zk.CreateRequest); ok {
+		name = "create"
+	}
+	f.multis = append(f.multis, ops)
+	if hook := f.onMulti; hook != nil {
+		f.mu.Unlock()
+		hook(ops)
+		f.mu.Lock()
+	}
+	answers := make([]zk.MultiResponse, len(ops))
+	for i, op := range ops {
+		if err := f.refuses(op); err != nil {
+			answers[i].Error = err
+			return answers, f.answer(name, err)
 		}
 	}
-	return nil, f.answer("multi", nil)
+	f.zxid++
+	for i, op := range ops {
+		switch op := op.(type) {
+		case *zk.CreateRequest:
+			answers[i].String, _ = f.create(op.Path, op.Data, op.Flags)
+		case *zk.DeleteRequest:
+			_ = f.delete(op.Path)
+		case *zk.SetDataRequest:
+			n := f.nodes[op.Path]
+			n.data, n.mzxid = op.Data, f.zxid
+			answers[i].Stat, _ = f.stat(op.Path)
+			f.tell(op.Path, zk.EventNodeDataChanged)
+		}
+	}
+	return answers, f.answer(name, nil)
+}
+
+// refuses tells whether an operation of a multi would fail. None of ours fails by what
+// those before it in the same multi do.
+func (f *fake) refuses(op any) error {
+	var p string
+	switch op := op.(type) {
+	case *zk.CreateRequest:
+		p = path.Dir(op.Path)
+	case *zk.DeleteRequest:
+		p = op.Path
+		if len(f.children(p)) > 0 {
+			return zk.ErrNotEmpty
+		}
+	case *zk.SetDataRequest:
+		p = op.Path
+		if f.unwritable {
+			return zk.ErrNoAuth
+		}
+	case *zk.CheckVersionRequest:
+		p = op.Path
+	}
+	if f.nodes[p] == nil {
+		return zk.ErrNoNode
+	}
+	return nil
 }
 
 func (f *fake) Sync(p string) (string, error) {

@@ -83,7 +83,7 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 		if count == 0 {
 			return driver.ErrNotHeld
 		}
-		err = s.await(ctx, b.start(func() error { return handOn(s.conn, parent+"/"+head.text) }), adminTimeout)
+		err = s.await(ctx, b.start(func() error { return s.handOn(parent + "/" + head.text) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}

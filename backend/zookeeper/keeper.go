@@ -61,6 +61,16 @@ func (s *session) scheduleLocked(c *claim, due time.Time) {
 	}
 }
 
+// stir has the keeper confirm the session from now on, if it does not yet: there is a
+// claim that waits. One that need not wait is not worth it.
+func (s *session) stir() {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	if time.Until(s.wakeAt) > s.ttl()/4 {
+		s.wakeLocked()
+	}
+}
+
 func (s *session) wakeLocked() {
 	select {
 	case s.wake <- struct{}{}:

@@ -118,6 +118,9 @@ type backend struct {
 	app    conn        // the application's connection; nil: we make our own
 	plain  atomic.Bool // the server knows no containers
 
+	unwritable atomic.Bool // we may not write to the locks' nodes
+	parents    *parents
+
 	closing context.Context // done when Close begins
 	stop    context.CancelFunc
 	running sync.WaitGroup // tasks and sessions
@@ -137,6 +140,7 @@ func newBackend(conf config) *backend {
 		root:     conf.chroot + "/" + conf.space,
 		sessions: make(map[time.Duration]*session),
 		claims:   make(map[claimID]*claim),
+		parents:  newParents(),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,

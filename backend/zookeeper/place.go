@@ -3,7 +3,6 @@ package zookeeper
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -46,11 +45,14 @@ func (b *backend) place(ctx context.Context, c *claim) (seen *line, err error) {
 // was first, a node that is created after all is found by the removal, which waits for
 // this task. If the create was first, the removal finds the node's name.
 func (b *backend) createNode(c *claim, first chan<- *line) error {
-	node, err := b.findOrCreate(c)
-	if err == nil {
+	node, seen, err := b.findOrCreate(c)
+	if err == nil && seen == nil {
 		if l, err := b.lookNow(c, node); err == nil {
-			first <- &l
+			seen = &l
 		}
+	}
+	if seen != nil {
+		first <- seen
 	}
 	if c.session.link == nil && !c.session.alive() {
 		b.exorcise(c)
@@ -75,88 +77,32 @@ func (b *backend) createNode(c *claim, first chan<- *line) error {
 	return nil
 }
 
-func (b *backend) findOrCreate(c *claim) (node string, err error) {
+func (b *backend) findOrCreate(c *claim) (node string, seen *line, err error) {
 	b.mu.Lock()
 	unknown := c.sent
 	b.mu.Unlock()
 	if unknown {
 		if node, err = b.find(c); err != nil || node != "" {
-			return node, err
+			return node, nil, err
 		}
 	}
-	s := c.session
 	for range 5 { // the parent may be deleted again, but not for ever
 		b.mu.Lock()
 		c.sent = true
 		b.mu.Unlock()
-		sent := time.Now()
-		path, err := s.conn.Create(c.parent+"/"+c.owner+"#", record(c.lease(), c.meta), zk.FlagEphemeralSequential, b.config.acl)
-		if err == nil {
-			s.confirm(sent)
-			return path[strings.LastIndexByte(path, '/')+1:], nil
-		}
-		if !answered(err) {
-			return "", err
+		node, seen, err := b.create(c)
+		if err == nil || !answered(err) {
+			return node, seen, err
 		}
 		b.mu.Lock()
 		c.sent = false
 		b.mu.Unlock()
 		if !errors.Is(err, zk.ErrNoNode) {
-			return "", err
+			return "", nil, err
 		}
-		if err := b.makeParent(s, c.parent); err != nil {
-			return "", err
-		}
-	}
-	return "", errNoPlace
-}
-
-// find looks for a node of the claim whose create was not answered. "" says that
-// there is none and will be none: see barriers. A connection that breaks between
-// create and list is how locks that nobody holds come about (samuel/go-zookeeper#229).
-func (b *backend) find(c *claim) (string, error) {
-	s := c.session
-	if err := s.barrier(b.closing, requestTimeout(c.ttl)); err != nil {
-		return "", err
-	}
-	children, err := list(s.conn, c.parent)
-	if err != nil {
-		return "", err
-	}
-	for _, n := range owned(children, c.owner) {
-		switch err := b.verify(c, c.parent+"/"+n.text); {
-		case err == nil:
-			return n.text, nil
-		case !errors.Is(err, zk.ErrNoNode): // else it is of a session that is dying, or dead
-			return "", err
+		if err := b.makeParent(c.session, c.parent); err != nil {
+			return "", nil, err
 		}
 	}
-	return "", nil
-}
-
-// exorcise deletes the nodes of a claim whose session has expired on an application's
-// connection. That goes on with another session, and carries out there what was still
-// queued: a create too, whose node would then live for as long as the application does.
-func (b *backend) exorcise(c *claim) {
-	conn := c.session.conn
-	for {
-		_, err := conn.Sync(b.root)
-		var children []string
-		if err == nil {
-			children, err = list(conn, c.parent)
-		}
-		for _, n := range owned(children, c.owner) {
-			if e := conn.Delete(c.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
-				err = e
-			}
-		}
-		if err == nil || lastingFault(err) {
-			return
-		}
-		select {
-		case <-time.After(again):
-		case <-b.closing.Done():
-			return
-		}
-	}
+	return "", nil, errNoPlace
 }

@@ -97,7 +97,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for _, n := range owned(children, g.Owner) {
 		remove := func() error { return s.conn.Delete(parent+"/"+n.text, -1) }
 		if n == head { // it may be the first in the list only if all before it are gone: see look
-			remove = func() error { return handOn(s.conn, parent+"/"+n.text) }
+			remove = func() error { return s.handOn(parent + "/" + n.text) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
 		switch {
@@ -178,19 +178,16 @@ func (b *backend) deleteNode(c *claim) error {
 			return zk.ErrNoNode
 		}
 	}
-	path, sent := c.parent+"/"+node, time.Now()
-	var err error
-	if handOver {
-		err = handOn(s.conn, path)
-		if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
-			err = s.conn.Delete(path, -1)
-		}
-	} else {
-		err = s.conn.Delete(path, -1)
+	ops := handOn(c.parent + "/" + node)
+	if !handOver {
+		ops = ops[1:]
+	}
+	_, err := s.batch.commit(&part{lock: c.parent, ops: ops})
+	if handOver && errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+		_, err = s.batch.commit(&part{lock: c.parent, ops: ops[1:]})
 	}
 	switch {
 	case err == nil:
-		s.confirm(sent)
 		b.tidy(s, c.parent)
 	case !answered(err):
 		b.mu.Lock()
@@ -202,10 +199,14 @@ func (b *backend) deleteNode(c *claim) error {
 
 // handOn deletes the node of a holder and tells the one that waits behind it, by
 // writing to the node in the same transaction: see waitBehind.
-func handOn(c conn, path string) error {
-	_, err := c.Multi(
+func handOn(path string) (ops []any) {
+	return []any{
 		&zk.SetDataRequest{Path: path, Version: -1},
 		&zk.DeleteRequest{Path: path, Version: -1},
-	)
+	}
+}
+
+func (s *session) handOn(path string) error {
+	_, err := s.conn.Multi(handOn(path)...)
 	return err
 }

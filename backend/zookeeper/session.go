@@ -29,6 +29,7 @@ type session struct {
 	ready   chan struct{}   // closed when it can be used, or failed
 	dead    chan struct{}   // closed when the server has said that it is no more
 	wake    chan struct{}   // has the keeper look again; capacity 1
+	batch   batch
 
 	// The rest is guarded by backend.mu.
 	id          int64
@@ -49,13 +50,15 @@ type session struct {
 }
 
 func newSession(b *backend, class time.Duration) *session {
-	return &session{
+	s := &session{
 		backend: b, class: class,
 		ready: make(chan struct{}), dead: make(chan struct{}), wake: make(chan struct{}, 1),
 		connected: make(chan struct{}),
 		claims:    make(map[*claim]struct{}),
 		watches:   make(map[string]*watch),
 	}
+	s.batch.session = s
+	return s
 }
 
 // connectLocked begins a session of its own. Call with mu held: the events of the
@@ -170,6 +173,16 @@ func (s *session) confirm(sent time.Time) {
 	if sent.After(s.confirmed) {
 		s.confirmed = sent
 	}
+}
+
+// transact sends one transaction. Its operations are all carried out, or none.
+func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
+	sent := time.Now()
+	answer, err := s.conn.Multi(ops...)
+	if err == nil {
+		s.confirm(sent)
+	}
+	return answer, err
 }
 
 // tooShort is the error of a server that grants less than was asked for.

@@ -1,0 +1,160 @@
+package zookeeper
+
+import (
+	"sync"
+
+	"github.com/go-zookeeper/zk"
+)
+
+const (
+	// flights is how many transactions of a session are under way before further ones
+	// wait, and then go together: so many that a few callers never wait for each other.
+	flights = 4
+
+	// togetherMost is the most that go together, and togetherBytes about the most that
+	// they are long. A server closes the connection of who sends more than its
+	// jute.maxbuffer, which is 1 MB unless it is set.
+	togetherMost  = 64
+	togetherBytes = 32 << 10
+)
+
+// batch sends the transactions that make and delete the nodes of a session's claims:
+// by themselves while there are few, as parts of one when there are many. Each
+// transaction costs the ensemble about the same, whatever is in it.
+//
+// Two parts of one transaction are never about the same lock: all nodes that it makes
+// have its number, and so two claims would have the same token.
+//
+// A part that waits is never taken back. Who calls commit is a task, which sees its
+// request to the end although nobody may wait for it any more; so whatever a
+// cancellation finds, a part that waits or one that is under way, the claim's removal
+// comes after it, as it does without a batch: see createNode.
+type batch struct {
+	session *session
+
+	mu      sync.Mutex
+	flying  int
+	waiting []*part
+}
+
+// part is the transaction of one claim.
+type part struct {
+	lock   string // the path of the lock's node
+	ops    []any
+	apart  bool          // it may well be refused: it goes by itself
+	done   chan struct{} // closed when it is answered; nil if it did not wait
+	answer []zk.MultiResponse
+	err    error
+}
+
+// commit sends a transaction and returns its answer, which is about as many operations
+// as it has.
+func (q *batch) commit(p *part) ([]zk.MultiResponse, error) {
+	if p.apart {
+		q.send(p)
+		return p.answer, p.err
+	}
+	q.mu.Lock()
+	if q.flying < flights {
+		q.flying++
+		q.mu.Unlock()
+		q.send(p)
+		q.land()
+		return p.answer, p.err
+	}
+	p.done = make(chan struct{})
+	q.waiting = append(q.waiting, p)
+	q.mu.Unlock()
+	<-p.done // which comes: what is under way is answered, or fails with its connection
+	return p.answer, p.err
+}
+
+// land notes that a transaction has been answered, and sends those that wait. It is
+// called by a task, or by what land has started; so the backend still counts what runs.
+func (q *batch) land() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	parts := q.take()
+	if len(parts) == 0 {
+		q.flying--
+		return
+	}
+	q.session.backend.running.Go(func() {
+		q.sendTogether(parts)
+		q.land()
+	})
+}
+
+// take returns the first of those that wait, each about another lock. Called with mu
+// held.
+func (q *batch) take() (parts []*part) {
+	locks := make(map[string]bool)
+	var rest []*part
+	bytes := 0
+	for i, p := range q.waiting {
+		n := p.bytes()
+		if len(parts) == togetherMost || len(parts) > 0 && bytes+n > togetherBytes {
+			rest = append(rest, q.waiting[i:]...)
+			break
+		}
+		if locks[p.lock] {
+			rest = append(rest, p)
+			continue
+		}
+		locks[p.lock] = true
+		bytes += n
+		parts = append(parts, p)
+	}
+	q.waiting = rest
+	return parts
+}
+
+// sendTogether sends parts as one transaction. One of them that the server refuses has
+// it refuse all, and carry out nothing. Then each goes by itself, so that nobody
+// suffers from another's.
+func (q *batch) sendTogether(parts []*part) {
+	var all []any
+	for _, p := range parts {
+		all = append(all, p.ops...)
+	}
+	answers, err := q.session.transact(all)
+	if len(parts) > 1 && answered(err) {
+		var sending sync.WaitGroup
+		for _, p := range parts {
+			sending.Go(func() {
+				q.send(p)
+				close(p.done)
+			})
+		}
+		sending.Wait()
+		return
+	}
+	for _, p := range parts {
+		if p.err = err; err == nil {
+			p.answer, answers = answers[:len(p.ops)], answers[len(p.ops):]
+		}
+		close(p.done)
+	}
+}
+
+func (q *batch) send(p *part) { p.answer, p.err = q.session.transact(p.ops) }
+
+// bytes is about how long a part is in a request.
+func (p *part) bytes() (n int) {
+	const each = 64 // of an operation, but for what follows
+	for _, op := range p.ops {
+		n += each
+		switch op := op.(type) {
+		case *zk.CreateRequest:
+			n += len(op.Path) + len(op.Data)
+			for _, a := range op.Acl {
+				n += 12 + len(a.Scheme) + len(a.ID)
+			}
+		case *zk.SetDataRequest:
+			n += len(op.Path) + len(op.Data)
+		case *zk.DeleteRequest:
+			n += len(op.Path)
+		}
+	}
+	return n
+}

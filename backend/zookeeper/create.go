@@ -1,0 +1,60 @@
+package zookeeper
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// create makes the node of a claim. If all that it needs comes with the answer, it is
+// the first look at the queue, too, so that a lock that is free costs one request.
+//
+// The transaction also sets the data of the lock's node, which has none, to none. The
+// answer to that is the state of the lock's node at this very moment in the order of all
+// transactions: its mzxid is the transaction's number, which is the new node's czxid, the
+// token; and if it has one child, that is ours. Then all claims that came before are
+// gone for good, and others will come behind: we are the first, which a list could not
+// prove better. The node is of our session, since its answer came to it: one that had
+// ended would have been refused. An application's connection may have gone on with
+// another session, and sent it there; then its session's number has changed since, which
+// createNode looks at.
+//
+// Who may not write to the lock's node looks after the create, at the list and the node.
+func (b *backend) create(c *claim) (node string, seen *line, err error) {
+	p := &part{lock: c.parent, apart: !b.parents.has(c.parent), ops: []any{
+		&zk.CreateRequest{
+			Path: c.parent + "/" + c.owner + "#", Data: record(c.lease(), c.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+		},
+		&zk.SetDataRequest{Path: c.parent, Version: -1},
+	}}
+	unwritable := b.unwritable.Load()
+	if unwritable {
+		p.ops = p.ops[:1]
+	}
+	answer, err := c.session.batch.commit(p)
+	if errors.Is(err, zk.ErrNoAuth) && !unwritable {
+		// It was refused, so nothing was done. Is it the write that is not allowed?
+		p.ops, p.apart, unwritable = p.ops[:1], true, true
+		if answer, err = c.session.batch.commit(p); err == nil {
+			b.unwritable.Store(true)
+		}
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	b.parents.add(c.parent)
+	path := answer[0].String
+	node = path[strings.LastIndexByte(path, '/')+1:]
+	if unwritable {
+		return node, nil, nil
+	}
+	parent := answer[1].Stat
+	b.mu.Lock()
+	c.czxid = parent.Mzxid
+	b.mu.Unlock()
+	if parent.NumChildren == 1 {
+		seen = &line{there: true}
+	}
+	return node, seen, nil
+}

@@ -1,0 +1,58 @@
+package zookeeper
+
+import (
+	"errors"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// find looks for a node of the claim whose create was not answered. "" says that
+// there is none and will be none: see barriers. A connection that breaks between
+// create and list is how locks that nobody holds come about (samuel/go-zookeeper#229).
+func (b *backend) find(c *claim) (string, error) {
+	s := c.session
+	if err := s.barrier(b.closing, requestTimeout(c.ttl)); err != nil {
+		return "", err
+	}
+	children, err := list(s.conn, c.parent)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range owned(children, c.owner) {
+		switch err := b.verify(c, c.parent+"/"+n.text); {
+		case err == nil:
+			return n.text, nil
+		case !errors.Is(err, zk.ErrNoNode): // else it is of a session that is dying, or dead
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// exorcise deletes the nodes of a claim whose session has expired on an application's
+// connection. That goes on with another session, and carries out there what was still
+// queued: a create too, whose node would then live for as long as the application does.
+func (b *backend) exorcise(c *claim) {
+	conn := c.session.conn
+	for {
+		_, err := conn.Sync(b.root)
+		var children []string
+		if err == nil {
+			children, err = list(conn, c.parent)
+		}
+		for _, n := range owned(children, c.owner) {
+			if e := conn.Delete(c.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
+				err = e
+			}
+		}
+		if err == nil || lastingFault(err) {
+			return
+		}
+		select {
+		case <-time.After(again):
+		case <-b.closing.Done():
+			return
+		}
+	}
+}
