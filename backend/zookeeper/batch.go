@@ -22,8 +22,10 @@ const (
 // by themselves while there are few, as parts of one when there are many. Each
 // transaction costs the ensemble about the same, whatever is in it.
 //
-// Two parts of one transaction are never about the same lock: all nodes that it makes
-// have its number, and so two claims would have the same token.
+// Two creates for the same lock are never under way at the same time. In one
+// transaction they would have the same token, since all nodes that it makes have its
+// number; in two the later might come to be the first. A delete may be together with
+// any: whether it is carried out before or after a create, who is left is the first.
 //
 // A part that waits is never taken back. Who calls commit is a task, which sees its
 // request to the end although nobody may wait for it any more; so whatever a
@@ -32,16 +34,17 @@ const (
 type batch struct {
 	session *session
 
-	mu      sync.Mutex
-	flying  int
-	waiting []*part
+	mu       sync.Mutex
+	flying   int
+	creating map[string]bool // the locks of the creates that are under way
+	waiting  []*part
 }
 
 // part is the transaction of one claim.
 type part struct {
-	lock   string // the path of the lock's node
+	lock   string // for which it makes a claim's node, by its path; "" if it makes none
 	ops    []any
-	apart  bool          // it may well be refused: it goes by itself
+	apart  bool          // it may well be refused: it goes by itself, at once
 	done   chan struct{} // closed when it is answered; nil if it did not wait
 	answer []zk.MultiResponse
 	err    error
@@ -55,11 +58,11 @@ func (q *batch) commit(p *part) ([]zk.MultiResponse, error) {
 		return p.answer, p.err
 	}
 	q.mu.Lock()
-	if q.flying < flights {
+	if q.flying < flights && q.startLocked(p) {
 		q.flying++
 		q.mu.Unlock()
 		q.send(p)
-		q.land()
+		q.land(p)
 		return p.answer, p.err
 	}
 	p.done = make(chan struct{})
@@ -69,26 +72,39 @@ func (q *batch) commit(p *part) ([]zk.MultiResponse, error) {
 	return p.answer, p.err
 }
 
+// startLocked reports whether a part may be under way from now on. Call with mu held.
+func (q *batch) startLocked(p *part) bool {
+	if q.creating[p.lock] {
+		return false
+	}
+	if p.lock != "" {
+		q.creating[p.lock] = true
+	}
+	return true
+}
+
 // land notes that a transaction has been answered, and sends those that wait. It is
 // called by a task, or by what land has started; so the backend still counts what runs.
-func (q *batch) land() {
+// What waits behind a create that is under way is sent when that lands, at the latest.
+func (q *batch) land(landed ...*part) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	parts := q.take()
+	for _, p := range landed {
+		delete(q.creating, p.lock)
+	}
+	parts := q.takeLocked()
 	if len(parts) == 0 {
 		q.flying--
 		return
 	}
 	q.session.backend.running.Go(func() {
 		q.sendTogether(parts)
-		q.land()
+		q.land(parts...)
 	})
 }
 
-// take returns the first of those that wait, each about another lock. Called with mu
-// held.
-func (q *batch) take() (parts []*part) {
-	locks := make(map[string]bool)
+// takeLocked returns the first of those that wait and may go. Call with mu held.
+func (q *batch) takeLocked() (parts []*part) {
 	var rest []*part
 	bytes := 0
 	for i, p := range q.waiting {
@@ -97,11 +113,10 @@ func (q *batch) take() (parts []*part) {
 			rest = append(rest, q.waiting[i:]...)
 			break
 		}
-		if locks[p.lock] {
+		if !q.startLocked(p) {
 			rest = append(rest, p)
 			continue
 		}
-		locks[p.lock] = true
 		bytes += n
 		parts = append(parts, p)
 	}

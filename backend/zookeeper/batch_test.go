@@ -16,42 +16,54 @@ import (
 )
 
 func TestBatchTakesEachLockOnce(t *testing.T) {
-	q := &batch{}
+	q := &batch{creating: make(map[string]bool)}
 	add := func(locks ...string) {
 		for _, lock := range locks {
 			q.waiting = append(q.waiting, &part{lock: lock})
 		}
 	}
-	take := func() (locks []string) {
-		for _, p := range q.take() {
+	take := func() (locks []string, land func()) {
+		parts := q.takeLocked()
+		for _, p := range parts {
 			locks = append(locks, p.lock)
 		}
-		return locks
-	}
-	add("a", "b", "a", "c", "b", "a")
-	for _, want := range [][]string{{"a", "b", "c"}, {"a", "b"}, {"a"}, nil} {
-		if got := take(); !slices.Equal(got, want) {
-			t.Errorf("took %v, want %v", got, want)
+		return locks, func() {
+			for _, p := range parts {
+				delete(q.creating, p.lock)
+			}
 		}
+	}
+	add("a", "b", "a", "", "c", "b", "", "a")
+	for _, want := range [][]string{{"a", "b", "", "c", ""}, {"a", "b"}, {"a"}, nil} {
+		got, land := take()
+		if !slices.Equal(got, want) {
+			t.Errorf("took %q, want %q", got, want)
+		}
+		if more, _ := take(); more != nil {
+			t.Errorf("took %q while %q are under way", more, got)
+		}
+		land()
 	}
 	var all []string
 	for i := range togetherMost + 2 {
 		all = append(all, fmt.Sprint(i))
 	}
 	add(all...)
-	if got := take(); !slices.Equal(got, all[:togetherMost]) {
+	got, land := take()
+	if !slices.Equal(got, all[:togetherMost]) {
 		t.Errorf("took %d parts, want the first %d in order", len(got), togetherMost)
 	}
+	land()
 	add("0")
-	if got, want := take(), append(all[togetherMost:], "0"); !slices.Equal(got, want) {
-		t.Errorf("took %v, want %v", got, want)
+	if got, _ := take(); !slices.Equal(got, append(all[togetherMost:], "0")) {
+		t.Errorf("took %v, want what was left, and the last", got)
 	}
 }
 
 // TestBatchIsNotTooLong: what a server would not read is not sent; but a part that is
 // too long by itself is not kept back.
 func TestBatchIsNotTooLong(t *testing.T) {
-	q := &batch{}
+	q := &batch{creating: make(map[string]bool)}
 	long := func(n int) *part {
 		return &part{lock: fmt.Sprint(len(q.waiting)), ops: []any{&zk.CreateRequest{Path: "/p", Data: make([]byte, n)}}}
 	}
@@ -60,7 +72,7 @@ func TestBatchIsNotTooLong(t *testing.T) {
 	}
 	var took []int
 	for len(q.waiting) > 0 {
-		took = append(took, len(q.take()))
+		took = append(took, len(q.takeLocked()))
 	}
 	if want := []int{1, 2, 2}; !slices.Equal(took, want) {
 		t.Errorf("took %v of them at a time, want %v", took, want)

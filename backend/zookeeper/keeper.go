@@ -21,6 +21,9 @@ const (
 	armers   = 16
 	sweepers = 64
 
+	// idle is how long the keeper sleeps if there is nothing to do.
+	idle = time.Hour
+
 	// glance is how often the session of an application's connection is looked at.
 	glance = 250 * time.Millisecond
 )
@@ -39,12 +42,11 @@ const (
 //
 // It never waits for the server itself.
 func (s *session) keep() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	defer s.alarm.Stop()
 	for s.alive() {
-		timer.Reset(s.round())
+		s.round()
 		select {
-		case <-timer.C:
+		case <-s.alarm.C:
 		case <-s.wake:
 		case <-s.dead:
 		case <-s.backend.closing.Done():
@@ -53,12 +55,18 @@ func (s *session) keep() {
 	}
 }
 
-// scheduleLocked has the keeper look at a claim at the given time. Call with mu held.
+// scheduleLocked has the keeper look at a claim at the given time. It does not wake up
+// for that: most locks are released long before they are looked at. Call with mu held.
 func (s *session) scheduleLocked(c *claim, due time.Time) {
 	s.agenda.put(c, due)
-	if s.wakeAt.IsZero() || due.Before(s.wakeAt) {
-		s.wakeLocked()
+	if due.Before(s.wakeAt) {
+		s.alarmLocked(due)
 	}
+}
+
+func (s *session) alarmLocked(at time.Time) {
+	s.wakeAt = at
+	s.alarm.Reset(time.Until(at))
 }
 
 // stir has the keeper confirm the session from now on, if it does not yet: there is a
@@ -78,8 +86,8 @@ func (s *session) wakeLocked() {
 	}
 }
 
-// round does what is due, and returns how long to sleep.
-func (s *session) round() time.Duration {
+// round does what is due, and sets the alarm for what is next.
+func (s *session) round() {
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -113,12 +121,12 @@ func (s *session) round() time.Duration {
 		s.arming = true
 		b.startLocked(func() error { s.armAll(toArm); return nil })
 	}
-	return s.nextLocked(now)
+	s.alarmLocked(now.Add(s.nextLocked(now)))
 }
 
 // nextLocked says how long there is nothing to do.
 func (s *session) nextLocked(now time.Time) time.Duration {
-	sleep := time.Hour
+	sleep := idle
 	if s.link == nil {
 		sleep = glance
 	}
@@ -136,7 +144,6 @@ func (s *session) nextLocked(now time.Time) time.Duration {
 			sleep = min(sleep, max(every/4, time.Millisecond))
 		}
 	}
-	s.wakeAt = now.Add(sleep)
 	return max(sleep, 0)
 }
 

@@ -182,9 +182,9 @@ func (b *backend) deleteNode(c *claim) error {
 	if !handOver {
 		ops = ops[1:]
 	}
-	_, err := s.batch.commit(&part{lock: c.parent, ops: ops})
+	_, err := s.batch.commit(&part{ops: ops})
 	if handOver && errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
-		_, err = s.batch.commit(&part{lock: c.parent, ops: ops[1:]})
+		_, err = s.batch.commit(&part{ops: ops[1:]})
 	}
 	switch {
 	case err == nil:

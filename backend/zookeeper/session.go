@@ -29,6 +29,7 @@ type session struct {
 	ready   chan struct{}   // closed when it can be used, or failed
 	dead    chan struct{}   // closed when the server has said that it is no more
 	wake    chan struct{}   // has the keeper look again; capacity 1
+	alarm   *time.Timer     // the same, at wakeAt
 	batch   batch
 
 	// The rest is guarded by backend.mu.
@@ -44,7 +45,7 @@ type session struct {
 	sweeping    int // deletions that the keeper has begun
 	arming      bool
 	agenda      agenda
-	wakeAt      time.Time // when the keeper will look by itself; zero: it will not
+	wakeAt      time.Time // when alarm is set for
 	watches     map[string]*watch
 	barriers
 }
@@ -53,11 +54,12 @@ func newSession(b *backend, class time.Duration) *session {
 	s := &session{
 		backend: b, class: class,
 		ready: make(chan struct{}), dead: make(chan struct{}), wake: make(chan struct{}, 1),
+		alarm: time.NewTimer(idle), wakeAt: time.Now().Add(idle),
 		connected: make(chan struct{}),
 		claims:    make(map[*claim]struct{}),
 		watches:   make(map[string]*watch),
 	}
-	s.batch.session = s
+	s.batch.session, s.batch.creating = s, make(map[string]bool)
 	return s
 }
 

@@ -24,7 +24,7 @@ func TestLateCreate(t *testing.T) {
 	server := raw(t, s.Addr())
 	warm(t, b)
 
-	late := p.HoldRequest(proxy.ZKOp("create"), 1)
+	late := p.HoldRequest(creates, 1)
 	req := driver.Request{Key: "k", Owner: "late", TTL: 3 * time.Second, Wait: true}
 	g, err := b.Acquire(t.Context(), req)
 	if err != nil {
@@ -54,8 +54,8 @@ func TestLateCreate(t *testing.T) {
 func TestCancelledCreate(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*proxy.Proxy) *proxy.Fault{
-		"carried out": func(p *proxy.Proxy) *proxy.Fault { return p.LoseReplyTo(proxy.ZKOp("create"), 1) },
-		"lost":        func(p *proxy.Proxy) *proxy.Fault { return p.LoseRequest(proxy.ZKOp("create"), 1) },
+		"carried out": func(p *proxy.Proxy) *proxy.Fault { return p.LoseReplyTo(creates, 1) },
+		"lost":        func(p *proxy.Proxy) *proxy.Fault { return p.LoseRequest(creates, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

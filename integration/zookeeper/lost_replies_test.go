@@ -22,7 +22,7 @@ func TestConformanceWithLostReplies(t *testing.T) {
 			drivertest.Run(t, harness([]string{s.Addr()}, restart(s), func(t drivertest.T, proxies []*proxy.Proxy, ns string) driver.Backend {
 				b, p := plain(t, proxies, ns), proxies[0]
 				for _, lost := range []func([]byte) bool{
-					proxy.ZKOp("create"), proxy.ZKOp("getChildren2"), proxy.ZKOp("exists"), proxy.ZKOp("sync"),
+					proxy.ZKOp("create"), creates, proxy.ZKOp("getChildren2"), proxy.ZKOp("exists"), proxy.ZKOp("sync"),
 					proxy.ZKOp("createContainer"), proxy.ZKOp("getData"), barriers(ns),
 				} {
 					p.LoseReplyTo(lost, n+1)

@@ -3,6 +3,7 @@ package zookeeper_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/url"
 	"path"
@@ -65,6 +66,12 @@ func parentOf(ns, key string) string {
 		return "/" + ns + "/" + strings.ReplaceAll(key, ".", "%2E")
 	}
 	return "/" + ns + "/" + url.PathEscape(key)
+}
+
+// creates matches the requests that make claims' nodes.
+func creates(request []byte) bool {
+	const create = 1 // the operation, which the first header of a multi names
+	return proxy.ZKOpOf(request) == "multi" && len(request) >= 12 && binary.BigEndian.Uint32(request[8:]) == create
 }
 
 // claims returns the nodes of a key, in order.
