@@ -192,8 +192,15 @@ func TestTogether(t *testing.T) {
 		t.Errorf("tokens %v, %v, %v: these did not go together", k.Token, l.Token, m.Token)
 	}
 	release(t, b, k)
-	if next := get(t, granted[1]); next.Token <= k.Token {
+	next := get(t, granted[1])
+	if next.Token <= k.Token {
 		t.Errorf("token %v was granted after %v", next.Token, k.Token)
+	}
+	for _, g := range []driver.Grant{next, l, m} { // each has learned of its own node
+		release(t, b, g)
+	}
+	if left := claimsLeft(f); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 	if got, want := together(f), [][]string{{"create k", "create l", "create m"}}; !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("went together: %q, want %q", got, want)
@@ -220,12 +227,16 @@ func TestRefusedTogether(t *testing.T) {
 	parked(t, b, 1)
 	k, l := try(t, soon(t), b, "k", "a", true), try(t, soon(t), b, "l", "b", true)
 	parked(t, b, 3)
+	containers := f.count("createContainer")
 	free()
 	if err := <-released; !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release = %v, want ErrNotHeld", err)
 	}
 	release(t, b, get(t, k))
 	release(t, b, get(t, l))
+	if n := f.count("createContainer") - containers; n != 0 {
+		t.Errorf("%d took the other's error for their own, that a node is missing", n)
+	}
 	if got := together(f); len(got) != 1 || !slices.Contains(got[0], "delete fresh") || len(got[0]) != 3 {
 		t.Errorf("went together: %q, want the three", got)
 	}

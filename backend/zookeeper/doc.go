@@ -54,8 +54,12 @@
 // first now: a hand-off is one write and one push, however many wait. Of a waiter that
 // gave up it is told "deleted", and then lists the queue.
 //
-// TTLs of about the same length share a session. A lock that is free costs a create,
-// then a list and a look at the own node at the same time; Unlock costs one write. All
+// TTLs of about the same length share a session. A lock that is free costs one request,
+// and so does Unlock. The create goes in one transaction with a write to the lock's node,
+// which changes nothing, but whose answer tells the token, and whether the claim is the
+// only one; if it is not, the queue is listed. When many callers lock and unlock at a
+// time, their creates and deletes go together in one transaction, as many as have come
+// while four others were under way. If one of them is refused, each goes by itself. All
 // leases of a session, or a batch of them, are renewed by one transaction that changes
 // nothing: it proves that the session lives by the word of a majority, and that this
 // client knows of all deletions that came before. A sync would prove neither.
@@ -108,8 +112,9 @@
 //
 // With an ACL that the administrator keeps: read in the node above the namespace's (or
 // create, if Open is to make it); create, read, write and delete in the namespace's, and
-// in all below, where acl= says what new nodes get. Without write, hand-offs list the
-// queue.
+// in all below, where acl= says what new nodes get. Without write, a lock that is free
+// costs a list and a look at the own node more, and hand-offs list the queue. The data of
+// a lock's node is not for others: it is set to none.
 //
 // # Sources
 //
@@ -117,5 +122,6 @@
 // ("ZooKeeper Recipes and Solutions"). Orphans by lost answers: samuel/go-zookeeper#229;
 // the session in the check for them: CURATOR-498 and CURATOR-604; numbers that wrap:
 // go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-over by
-// an event and czxid as the token are our own: docs/decisions, 0013 and 0014.
+// an event, czxid as the token and how it is read are our own: docs/decisions, 0013,
+// 0014 and 0016.
 package zookeeper
