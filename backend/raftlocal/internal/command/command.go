@@ -1,0 +1,134 @@
+// Package command is what a client asks of the lock state machine, and what it answers:
+// the words that stand in the log, on the wire, and in a snapshot's cache of replies.
+package command
+
+import "time"
+
+// SessionID names a client's session before it has a number. It is random.
+type SessionID [16]byte
+
+// Op is what a command does.
+type Op uint8
+
+// The operations. Those that are read only never stand in the log.
+const (
+	Open    Op = iota + 1 // makes a session, or finds the one of this ID
+	Close                 // ends a session; its claims stay, and end with their TTLs
+	Acquire               // takes a lock, or a place in its queue
+	Release               // ends the claim of an owner
+	Renew                 // extends claims, held or waiting, and tells how they stand
+	Evict                 // ends the grant of a key
+	Nop                   // changes nothing: a bare proposal
+	Inspect               // tells who holds a key; read only
+)
+
+func (o Op) String() string {
+	names := [...]string{"", "open", "close", "acquire", "release", "renew", "evict", "nop", "inspect"}
+	if int(o) < len(names) && o > 0 {
+		return names[o]
+	}
+	return "unknown"
+}
+
+// ReadOnly reports whether it is answered without the log.
+func (o Op) ReadOnly() bool { return o == Inspect }
+
+// Command is one request of a session. A session numbers its commands from 1 on. The state
+// machine carries each out at most once, however often it is sent: it keeps the reply
+// until Lowest, in a later command, says that it has arrived, and never again takes one
+// with a lower number. So a late packet does nothing.
+type Command struct {
+	Session uint64 // the number of the session, which is the log index that made it; 0 for Open
+	Seq     uint64 // from 1 on; 0 for Open
+	Lowest  uint64 // no reply to a command below this is waited for any more
+
+	Op    Op
+	ID    SessionID     // Open
+	Key   string        // Acquire, Release, Evict, Inspect
+	Owner string        // Acquire, Release
+	Meta  string        // Acquire
+	TTL   time.Duration // Acquire; of the session: Open
+	Wait  bool          // Acquire: take a place in the queue if it is held
+	// Claims are the numbers of claims: Renew, MostClaims at most; Release, if it is known.
+	Claims []uint64
+}
+
+// MostClaims is the most that one Renew names.
+const MostClaims = 1024
+
+// MostOutstanding is how many commands of a session may be without a known reply: the
+// state machine keeps no more replies for it.
+const MostOutstanding = 4096
+
+// Code is the outcome of a command, or the standing of a claim.
+type Code uint8
+
+// The codes.
+const (
+	OK          Code = iota + 1 // done: a session is open, a grant has ended, Nop
+	Granted                     // Acquire, Renew: the claim holds the lock, by Token
+	Waiting                     // Acquire, Renew: the claim waits
+	Held                        // Acquire without Wait: another holds the lock or is ahead
+	NotHeld                     // Release, Renew, Evict: there is no such claim, or grant
+	SessionGone                 // the session has ended; the command was not carried out, now or before, as far as can be known
+	Done                        // its number is below Lowest: carried out or given up before
+	Invalid                     // it breaks a limit
+	Evicted                     // pushed: an operator has ended the grant
+	Expired                     // pushed: the claim was not renewed in time
+)
+
+func (c Code) String() string {
+	names := [...]string{"", "ok", "granted", "waiting", "held", "not held", "session gone", "done", "invalid", "evicted", "expired"}
+	if int(c) < len(names) && c > 0 {
+		return names[c]
+	}
+	return "unknown"
+}
+
+// Reply is the outcome of a command.
+type Reply struct {
+	Code   Code
+	Number uint64 // the session's: Open; the claim's: Acquire
+	Token  uint64 // Acquire, when Granted
+	Claims []Claim
+	Status Status // Inspect
+}
+
+// Claim is how a claim stands.
+type Claim struct {
+	Number uint64
+	Code   Code   // Granted, Waiting, NotHeld
+	Token  uint64 // when Granted
+}
+
+// Status tells who holds a key.
+type Status struct {
+	Held    bool
+	Owner   string
+	Meta    string
+	Token   uint64
+	Left    time.Duration // of the grant, by the cluster's clock
+	Waiters int
+}
+
+// Answer is the reply to a command, with the address of who waits for it.
+type Answer struct {
+	Session uint64
+	Seq     uint64
+	ID      SessionID // of Open, which has no other address
+	Reply   Reply
+}
+
+// Push is news of a claim that nobody has asked for just now: it was Granted, Evicted or
+// has Expired.
+type Push struct {
+	Session uint64 // who made or last renewed the claim
+	Claim   Claim
+}
+
+// Batch is what one entry of the log holds: commands of many clients, at one time of the
+// cluster's clock.
+type Batch struct {
+	Stamp    int64 // nanoseconds
+	Commands []Command
+}
