@@ -32,6 +32,10 @@ func findImage(k Kind) (string, error) {
 		prepareTestcontainers(ctx, docker, true)
 		return image, pull(ctx, docker, image)
 	}
+	if k.makeImage != nil {
+		prepareTestcontainers(ctx, docker, true)
+		return k.makeImage(ctx, docker)
+	}
 	switch {
 	case present(ctx, docker, k.image):
 		prepareTestcontainers(ctx, docker, true)

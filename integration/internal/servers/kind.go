@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/moby/moby/client"
 )
 
 // Kind is a server that can be started: one line of a table. The tables are in
-// redis.go, etcd.go and zookeeper.go.
+// redis.go, etcd.go, zookeeper.go and raft.go.
 type Kind struct {
 	name     string // for people
 	product  string // the same without the release
@@ -24,6 +26,9 @@ type Kind struct {
 	versionArgs []string
 	// another finds or makes the program where PATH has none that fits; or nil.
 	another func(Kind) (path string, err error)
+	// makeImage makes the image of a kind that is built of this repository; nil for others,
+	// which have an official one.
+	makeImage func(ctx context.Context, docker *client.Client) (image string, err error)
 	// setup is how every such server starts, before what the test adds.
 	setup func(l layout, o options) setup
 	// ping returns nil if the server answers, whatever it says.
@@ -47,7 +52,7 @@ type setup struct {
 }
 
 // Kinds lists all there are.
-func Kinds() []Kind { return slices.Concat(Redises(), Etcds(), ZooKeepers()) }
+func Kinds() []Kind { return slices.Concat(Redises(), Etcds(), ZooKeepers(), []Kind{Raft}) }
 
 func (k Kind) String() string { return k.name }
 
