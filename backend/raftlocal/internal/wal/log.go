@@ -1,0 +1,168 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+)
+
+// Log is an open log. It is not safe for concurrent use, except for Prepare.
+type Log struct {
+	fs disk.FS
+	id Identity
+
+	closed   []*segment // full ones, oldest first; their files are not open
+	segment  *segment   // the one that is written to
+	number   uint64     // of the last frame
+	hard     hard
+	last     uint64 // index of the last entry, or of the snapshot that the log starts from
+	anywhere bool   // nothing was ever in the log, so it may start at any index
+	frame    frame
+	record   record
+
+	failed atomic.Pointer[error] // why it takes nothing any more
+
+	preparing sync.Mutex
+	spares    []*segment // that follow, empty; guarded by preparing
+}
+
+// ErrClosed is what a closed log says.
+var ErrClosed = errors.New("the log is closed")
+
+// ErrFailed means that a write or a sync has failed: what is on the disk is not known. It
+// wraps the cause, and all later calls return it.
+var ErrFailed = errors.New("the log cannot be written, so this member stops; mend the disk or make room on it, and start the member again")
+
+// Append makes a hard state and entries durable, both or none: they are on the disk when it
+// returns nil. A nil hs stands for the one before. The indices of entries rise by one; the
+// first may replace an entry, and with it all that follow.
+//
+// After an error from the disk it is not known if they will be there at the next Open, and
+// all calls return the error from now on. An error that is not an [ErrFailed] says that
+// the arguments make no sense; then nothing has changed.
+func (l *Log) Append(hs *raftpb.HardState, entries []*raftpb.Entry) error {
+	if err := l.Err(); err != nil {
+		return err
+	}
+	if hs == nil && len(entries) == 0 {
+		return nil
+	}
+	if err := l.checkEntries(entries); err != nil {
+		return err
+	}
+	l.record = record{hard: l.hard, entries: entries}
+	if hs != nil {
+		l.record.hard = hard{hs.GetTerm(), hs.GetVote(), hs.GetCommit()}
+	}
+	return l.write()
+}
+
+func (l *Log) checkEntries(entries []*raftpb.Entry) error {
+	for i, e := range entries {
+		if want := entries[0].GetIndex() + uint64(i); e.GetIndex() != want || want == 0 {
+			return fmt.Errorf("wal: an entry has the index %d in place of %d", e.GetIndex(), want)
+		}
+	}
+	if len(entries) > 0 && !l.anywhere && entries[0].GetIndex() > l.last+1 {
+		return fmt.Errorf("wal: the log ends at %d, so an entry %d leaves a gap; Restart it first if a snapshot is in between", l.last, entries[0].GetIndex())
+	}
+	return nil
+}
+
+// Restart makes durable that a snapshot at an index, which must be on the disk already,
+// stands in place of all that is in the log, even of entries after it. The next entry has
+// the index after. A nil hs stands for the one before. Errors are as with Append.
+func (l *Log) Restart(hs *raftpb.HardState, index uint64) error {
+	if err := l.Err(); err != nil {
+		return err
+	}
+	l.record = record{hard: l.hard, restart: index + 1}
+	if hs != nil {
+		l.record.hard = hard{hs.GetTerm(), hs.GetVote(), hs.GetCommit()}
+	}
+	return l.write()
+}
+
+// write makes l.record durable, as the next frame.
+func (l *Log) write() error {
+	r := &l.record
+	defer func() {
+		*r = record{} // keep no entries alive
+		l.frame.shrink()
+	}()
+	content := appendRecord(l.frame.payload(), r)
+	if len(content) > mostPayload {
+		return fmt.Errorf("wal: %d bytes at once are more than %d", len(content), mostPayload)
+	}
+	blocks := l.frame.finish(l.number+1, content)
+	if l.segment.end+int64(len(blocks)) > l.segment.size {
+		if err := l.roll(int64(len(blocks))); err != nil {
+			return l.fail(err)
+		}
+	}
+	s := l.segment
+	sealBlocks(blocks, s.seal)
+	if _, err := s.file.WriteAt(blocks, s.end); err != nil {
+		return l.fail(err)
+	}
+	if err := s.file.Sync(); err != nil {
+		return l.fail(err)
+	}
+	l.number++
+	s.end += int64(len(blocks))
+	l.take(s, r)
+	return nil
+}
+
+// take notes what a frame of a segment holds.
+func (l *Log) take(s *segment, r *record) {
+	l.hard = r.hard
+	if r.restart > 0 {
+		l.last, l.anywhere = r.restart-1, false
+		// What was there before counts for nothing, even what had a higher index.
+		for _, older := range l.closed {
+			older.last = min(older.last, l.last)
+		}
+		s.last = l.last
+	}
+	if n := len(r.entries); n > 0 {
+		l.last, l.anywhere = r.entries[n-1].GetIndex(), false
+		s.last = max(s.last, l.last)
+	}
+}
+
+// Err returns why the log takes nothing any more, or nil.
+func (l *Log) Err() error {
+	if err := l.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fail ends the log. The first error stays.
+func (l *Log) fail(err error) error {
+	err = fmt.Errorf("%w: %w", ErrFailed, err)
+	l.failed.CompareAndSwap(nil, &err)
+	return l.Err()
+}
+
+// Close closes the files. It waits for a Prepare that is under way.
+func (l *Log) Close() error {
+	if l.Err() == ErrClosed { //nolint:errorlint // it is never wrapped
+		return nil
+	}
+	closed := ErrClosed
+	l.failed.Store(&closed)
+	l.preparing.Lock()
+	defer l.preparing.Unlock()
+	err := l.segment.file.Close()
+	for _, s := range l.spares {
+		err = errors.Join(err, s.file.Close())
+	}
+	return err
+}
