@@ -1,0 +1,188 @@
+package member
+
+import (
+	"slices"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// mostSessions is how many sessions a connection has at once: a client has one, and for a moment
+// the one before.
+const mostSessions = 8
+
+// client is a connection.
+type client struct {
+	id       Conn
+	sessions []uint64 // those it has, the oldest first
+	gone     bool     // detached: what it sent is still carried out, but not answered
+
+	// What it is told after the entry that is being applied.
+	told    bool
+	answers []command.Answer
+	pushes  []command.Push
+}
+
+// clients knows which connection has which session.
+type clients struct {
+	byConn    map[Conn]*client
+	bySession map[uint64]*client
+	opening   map[command.SessionID]*client // who waits for the number of a session
+	told      []*client
+}
+
+func newClients() clients {
+	return clients{byConn: map[Conn]*client{}, bySession: map[uint64]*client{}, opening: map[command.SessionID]*client{}}
+}
+
+// Attach tells of a new connection, with the number of the session that it names, or 0. A member
+// that does not lead dismisses it at once.
+func (m *Member) Attach(c Conn, session uint64) {
+	if m.err != nil || !m.leading {
+		m.out.Dismiss(c, m.elsewhere())
+		return
+	}
+	cl := m.clients.byConn[c]
+	if cl == nil {
+		cl = &client{id: c}
+		m.clients.byConn[c] = cl
+	}
+	if session != 0 {
+		m.clients.give(session, cl)
+	}
+}
+
+// Detach tells that a connection has ended. What it has sent is carried out all the same, if
+// its session does not come back on another first: nobody waits for an answer on this one.
+func (m *Member) Detach(c Conn) {
+	if cl := m.clients.byConn[c]; cl != nil {
+		m.clients.forget(cl)
+	}
+}
+
+// give makes a session the connection's, unless one that was accepted later has it.
+func (cs *clients) give(session uint64, to *client) {
+	if has := cs.bySession[session]; has != nil {
+		if has.id >= to.id {
+			return
+		}
+		has.sessions = slices.DeleteFunc(has.sessions, func(s uint64) bool { return s == session })
+	}
+	if len(to.sessions) == mostSessions {
+		delete(cs.bySession, to.sessions[0])
+		to.sessions = slices.Delete(to.sessions, 0, 1)
+	}
+	cs.bySession[session] = to
+	to.sessions = append(to.sessions, session)
+}
+
+// expect notes that a connection waits for a session to be opened.
+func (cs *clients) expect(id command.SessionID, by *client) {
+	if has := cs.opening[id]; has == nil || has.id < by.id {
+		cs.opening[id] = by
+	}
+}
+
+func (cs *clients) forget(cl *client) {
+	cl.gone = true
+	delete(cs.byConn, cl.id)
+	for _, s := range cl.sessions {
+		delete(cs.bySession, s)
+	}
+	cl.sessions = nil
+}
+
+// has reports whether a session is the connection's.
+func (cl *client) has(session uint64) bool {
+	// Mostly there is one.
+	return len(cl.sessions) > 0 && cl.sessions[len(cl.sessions)-1] == session || slices.Contains(cl.sessions, session)
+}
+
+// stale reports whether a command that a connection has sent is void because its session has
+// come on another since, where the client sends it again.
+func (cs *clients) stale(cl *client, cmd *command.Command) bool {
+	if cmd.Op == command.Open {
+		return cs.opening[cmd.ID] != cl
+	}
+	has := cs.bySession[cmd.Session]
+	return has != cl && (has != nil || !cl.gone)
+}
+
+// deliver tells answers and pushes to those who have the sessions.
+func (m *Member) deliver(answers []command.Answer, pushes []command.Push) {
+	cs := &m.clients
+	if len(cs.byConn) == 0 && len(cs.opening) == 0 {
+		return
+	}
+	for i := range answers {
+		a := &answers[i]
+		cl := cs.bySession[a.Session]
+		if a.Session == 0 {
+			if cl = cs.opening[a.ID]; cl == nil {
+				continue
+			}
+			delete(cs.opening, a.ID)
+			if a.Reply.Code == command.OK && !cl.gone {
+				cs.give(a.Reply.Number, cl)
+			}
+		}
+		if cl = cs.tell(cl); cl != nil {
+			cl.answers = append(cl.answers, *a)
+		}
+	}
+	for i := range pushes {
+		if cl := cs.tell(cs.bySession[pushes[i].Session]); cl != nil {
+			cl.pushes = append(cl.pushes, pushes[i])
+		}
+	}
+	for i, cl := range cs.told {
+		m.out.Answer(cl.id, cl.answers, cl.pushes)
+		cl.told, cl.answers, cl.pushes = false, cl.answers[:0], cl.pushes[:0]
+		cs.told[i] = nil
+	}
+	cs.told = cs.told[:0]
+}
+
+// tell notes that a connection will be told something.
+func (cs *clients) tell(cl *client) *client {
+	if cl == nil || cl.gone {
+		return nil
+	}
+	if !cl.told {
+		cl.told = true
+		cs.told = append(cs.told, cl)
+	}
+	return cl
+}
+
+// dismiss sends one client away.
+func (m *Member) dismiss(cl *client, to machine.Member) {
+	m.clients.forget(cl)
+	m.out.Dismiss(cl.id, to)
+}
+
+// dismissAll sends all clients away, in the order of their numbers, and forgets what they asked.
+func (m *Member) dismissAll() {
+	all := make([]Conn, 0, len(m.clients.byConn))
+	for c := range m.clients.byConn {
+		all = append(all, c)
+	}
+	slices.Sort(all)
+	leader := m.elsewhere()
+	for _, c := range all {
+		m.dismiss(m.clients.byConn[c], leader)
+	}
+	clear(m.clients.opening)
+	m.pending.drop()
+	m.reads.drop()
+}
+
+// elsewhere returns who leads, or is about to, if it is not this member.
+func (m *Member) elsewhere() machine.Member {
+	switch {
+	case m.leader != 0 && m.leader != m.cfg.ID:
+		return m.member(m.leader)
+	default:
+		return m.member(m.heir)
+	}
+}

@@ -1,0 +1,70 @@
+package member
+
+import (
+	"cmp"
+	"log/slog"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// Limits of what one member holds in memory for others.
+const (
+	// mostBatch is the most bytes of commands in one entry.
+	mostBatch = 1 << 20
+	// mostUncommitted is the most bytes of entries that wait for a majority.
+	mostUncommitted = 8 << 20
+	// mostPending and mostPendingBytes bound the commands that wait to be proposed, or read.
+	mostPending      = 1 << 16
+	mostPendingBytes = 32 << 20
+	// mostInflight and mostInflightBytes bound the appends on their way to one peer.
+	mostInflight      = 256
+	mostInflightBytes = 16 << 20
+)
+
+// Config is what a member is opened with.
+type Config struct {
+	// ID is the member's number in the consensus; 0 stands for ID(Cluster, Name). A number is
+	// used once in the life of a cluster: a member that lost its disk comes back under another.
+	ID      uint64
+	Name    string
+	Cluster string
+	FS      disk.FS
+	// Join opens an empty directory to wait for what a leader sends, after the cluster was
+	// told to add this member. It says nothing once the directory has a snapshot.
+	Join bool
+	// Members begins a cluster, if the directory is empty. All members must be opened with the
+	// same. It says nothing once the directory is in use.
+	Members []machine.Member
+	// State, with Members, is what the cluster begins with: the state machine of a backup,
+	// which must be the same for all members. Tokens of the new cluster are above TokenBase.
+	State     []byte
+	TokenBase uint64
+
+	Outside Outside
+	Logger  *slog.Logger // nil for none
+
+	// ElectionTicks is how many ticks a follower waits for its leader, at least; up to twice as
+	// many, at random. 10 if 0.
+	ElectionTicks int
+	// SnapshotBytes and SnapshotEntries are how far the log may grow until a snapshot is taken:
+	// 16 MiB, or the size of the last snapshot if that is more, and 100,000 entries, if 0.
+	SnapshotBytes   int
+	SnapshotEntries int
+	// KeepEntries is how many entries below a snapshot stay in memory, for followers who lag a
+	// little. 10,000 if 0.
+	KeepEntries int
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	c.ID = cmp.Or(c.ID, ID(c.Cluster, c.Name))
+	c.ElectionTicks = cmp.Or(c.ElectionTicks, 10)
+	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 16<<20)
+	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 100_000)
+	c.KeepEntries = cmp.Or(c.KeepEntries, 10_000)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,68 @@
+package member
+
+import (
+	"errors"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+)
+
+// firstIndex is where the log of a cluster begins: at a snapshot that all its founders make for
+// themselves. It is above 0, so whoever joins later is sent a snapshot.
+const firstIndex = 1
+
+// found makes the files of a member in an empty directory.
+func found(cfg Config) error {
+	id := cfg.identity()
+	if cfg.Join {
+		return wal.Create(cfg.FS, id)
+	}
+	if len(cfg.Members) == 0 {
+		return errors.New("member: the directory is empty: name the members that begin the cluster, or tell this one to join")
+	}
+	if err := checkFounders(cfg); err != nil {
+		return err
+	}
+	// A snapshot without a log is a member that has forgotten its votes, and is refused. A log that
+	// nothing was written to yet, without a snapshot, is begun again. So the log comes first.
+	switch snap, err := snapshot.Load(cfg.FS, id); {
+	case err != nil:
+		return err
+	case snap != nil:
+		return errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + cure)
+	}
+	if err := wal.Create(cfg.FS, id); err != nil {
+		return err
+	}
+	_, err := begin(cfg)
+	return err
+}
+
+// begin saves the snapshot that a cluster begins with: the same bytes at every founder.
+func begin(cfg Config) (*raftpb.Snapshot, error) {
+	if err := checkFounders(cfg); err != nil {
+		return nil, err
+	}
+	founders := sortedBook(cfg.Members)
+	state, index := machine.New(founders), uint64(firstIndex)
+	if cfg.State != nil {
+		var err error
+		if state, err = machine.Restore(cfg.State); err != nil {
+			return nil, err
+		}
+		state.RaiseTokens(cfg.TokenBase)
+		state.ApplyMembers(index, founders)
+	}
+	conf := &raftpb.ConfState{}
+	for _, f := range founders {
+		conf.Voters = append(conf.Voters, f.ID)
+	}
+	snap := &raftpb.Snapshot{
+		Data:     state.Snapshot(),
+		Metadata: &raftpb.SnapshotMetadata{ConfState: conf, Index: new(index), Term: new(uint64(1))},
+	}
+	return snap, snapshot.Save(cfg.FS, cfg.identity(), snap)
+}

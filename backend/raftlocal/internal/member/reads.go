@@ -1,0 +1,111 @@
+package member
+
+import (
+	"encoding/binary"
+	"time"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+)
+
+// reads are the commands that are answered without the log. All of one turn share one round of
+// heartbeats, which shows that this member leads after they came in.
+type reads struct {
+	next    []read // not asked for yet
+	rounds  []round
+	last    uint64 // number of the last round; none is used twice
+	waiting int
+	bytes   int
+}
+
+type read struct {
+	cmd  command.Command
+	from *client
+}
+
+// round is a question to raft: up to which entry must be applied what a read may see.
+type round struct {
+	number    uint64
+	confirmed bool
+	index     uint64
+	// proposed is how many batches this leader had proposed. Another copy of a command of the
+	// round, sent on a connection before, may be in one of these, and nowhere else. Only when
+	// they are applied is it certain that a lock that the copy was refused is not granted to
+	// it afterwards.
+	proposed uint64
+	reads    []read
+}
+
+func (r *reads) add(cmd *command.Command, from *client) {
+	r.next = append(r.next, read{*cmd, from})
+	r.waiting++
+	r.bytes += cost(cmd)
+}
+
+func (r *reads) full() bool { return r.waiting >= mostPending || r.bytes >= mostPendingBytes }
+
+func (r *reads) drop() { *r = reads{last: r.last} }
+
+// askReads asks raft about the reads that came in.
+func (m *Member) askReads() {
+	r := &m.reads
+	if len(r.next) == 0 {
+		return
+	}
+	r.last++
+	r.rounds = append(r.rounds, round{number: r.last, proposed: m.proposed, reads: r.next})
+	r.next = nil
+	m.node.ReadIndex(binary.BigEndian.AppendUint64(nil, r.last))
+}
+
+// confirm takes in what raft has answered.
+func (r *reads) confirm(states []raft.ReadState) {
+	for _, s := range states {
+		number := binary.BigEndian.Uint64(s.RequestCtx)
+		for i := range r.rounds {
+			if r.rounds[i].number == number {
+				r.rounds[i].confirmed, r.rounds[i].index = true, s.Index
+			}
+		}
+	}
+}
+
+// answerReads answers the rounds that may be. Locks that were held and are free now are
+// proposed.
+func (m *Member) answerReads(now time.Duration) {
+	r := &m.reads
+	for len(r.rounds) > 0 && r.rounds[0].confirmed && m.applied >= r.rounds[0].index && m.completed >= r.rounds[0].proposed {
+		done := r.rounds[0].reads
+		r.rounds[0] = round{}
+		r.rounds = r.rounds[1:]
+		answers := make([]command.Answer, 0, len(done))
+		for i := range done {
+			cmd, from := &done[i].cmd, done[i].from
+			r.waiting--
+			r.bytes -= cost(cmd)
+			if m.clients.bySession[cmd.Session] != from {
+				// The client asks again on its new connection, or is gone.
+				continue
+			}
+			reply := command.Reply{Code: command.Held}
+			if cmd.Op == command.Inspect {
+				reply = command.Reply{Code: command.OK, Status: m.inspect(cmd.Key, now)}
+			} else if !m.readable(cmd) {
+				m.pending.add(cmd, from)
+				continue
+			}
+			answers = append(answers, command.Answer{Session: cmd.Session, Seq: cmd.Seq, Reply: reply})
+		}
+		m.deliver(answers, nil)
+	}
+}
+
+// inspect tells who holds a key. The time that has passed since the last entry counts.
+func (m *Member) inspect(key string, now time.Duration) command.Status {
+	s := m.machine.Inspect(key)
+	if s.Held {
+		s.Left = max(0, s.Left-time.Duration(m.look(now)-m.machine.Clock()))
+	}
+	return s
+}

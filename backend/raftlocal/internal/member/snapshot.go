@@ -1,0 +1,99 @@
+package member
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+)
+
+// growth is what the log has grown by since the last snapshot.
+type growth struct {
+	entries, bytes int
+	due            bool
+	snapshot       uint64 // index of the last snapshot
+	size           int    // of the last snapshot
+}
+
+// entryCost is about what an entry takes beside its data.
+const entryCost = 48
+
+func (g *growth) add(e *raftpb.Entry) {
+	g.entries++
+	g.bytes += len(e.GetData()) + entryCost
+}
+
+// force asks for a snapshot soon: see storage.Snapshot.
+func (g *growth) force() { g.due = true }
+
+// reset notes a snapshot.
+func (g *growth) reset(snap *raftpb.Snapshot) {
+	*g = growth{snapshot: snap.GetMetadata().GetIndex(), size: len(snap.GetData())}
+}
+
+// compact takes a snapshot if one is due, and then drops the log below it. A large state is
+// written only when as much log has come together, so snapshots never cost more than the log.
+func (m *Member) compact() error {
+	g := &m.growth
+	if !g.due && g.entries < m.cfg.SnapshotEntries && g.bytes < max(m.cfg.SnapshotBytes, g.size) {
+		return nil
+	}
+	if m.applied <= g.snapshot {
+		return nil
+	}
+	snap, err := m.storage.CreateSnapshot(m.applied, m.conf, m.machine.Snapshot())
+	if err != nil {
+		return err
+	}
+	// The snapshot is durable before the first entry that it stands for is dropped.
+	if err := snapshot.Save(m.cfg.FS, m.cfg.identity(), snap); err != nil {
+		return fmt.Errorf("member: save a snapshot: %w", err)
+	}
+	g.reset(snap)
+	if err := m.log.Compact(m.applied); err != nil {
+		return fmt.Errorf("member: compact the log: %w", err)
+	}
+	return m.forget()
+}
+
+// mostKept is the most bytes of entries below a snapshot that stay in memory.
+const mostKept = 4 << 20
+
+// forget drops from memory what no follower but a slow one needs.
+func (m *Member) forget() error {
+	first, err := m.storage.FirstIndex()
+	if err != nil || first > m.applied {
+		return err
+	}
+	entries, err := m.storage.Entries(first, m.applied+1, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	keep, bytes := 0, 0
+	for _, e := range slices.Backward(entries) {
+		bytes += len(e.GetData()) + entryCost
+		if keep == m.cfg.KeepEntries || bytes > mostKept {
+			break
+		}
+		keep++
+	}
+	if keep == len(entries) {
+		return nil
+	}
+	return m.storage.Compact(m.applied - uint64(keep))
+}
+
+// install makes a snapshot the state of this member.
+func (m *Member) install(snap *raftpb.Snapshot, state *machine.Machine) {
+	m.machine = state
+	m.conf = snap.GetMetadata().GetConfState()
+	m.applied, m.appliedTerm = snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm()
+	m.growth.reset(snap)
+}
+
+// Backup returns the state as it is applied here, for Config.State of a new cluster.
+func (m *Member) Backup() []byte { return m.machine.Snapshot() }

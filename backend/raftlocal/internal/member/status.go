@@ -1,0 +1,90 @@
+package member
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// Status is how a member stands.
+type Status struct {
+	ID      uint64
+	Name    string
+	Cluster string
+	Leader  machine.Member // the zero Member if not known
+	Leading bool           // it leads
+	Serving bool           // and takes commands
+	Term    uint64
+
+	Committed uint64 // the last entry that is known to be committed
+	Applied   uint64
+	Last      uint64 // the last entry of the log
+
+	SnapshotIndex uint64
+	SnapshotBytes int
+	LogEntries    int // since the snapshot
+	LogBytes      int
+
+	Pending int // commands that wait to be proposed or read
+	Clients int
+
+	Members []MemberStatus
+	Change  string // how far a change of the members is, or ""
+	Machine machine.Stats
+	Err     error // why it has ended
+}
+
+// MemberStatus is how a member stands in the eyes of this one.
+type MemberStatus struct {
+	machine.Member
+	Voter    bool
+	Leaving  bool // votes only until a change is done
+	Alive    bool // it was heard of within an election timeout; only a leader hears of all
+	Match    uint64
+	Progress string // what the leader sends it: probe, replicate, snapshot
+}
+
+// Status tells how the member stands.
+func (m *Member) Status() Status {
+	last, _ := m.storage.LastIndex()
+	s := Status{
+		ID: m.cfg.ID, Name: m.cfg.Name, Cluster: m.cfg.Cluster,
+		Leader: m.member(m.leader), Leading: m.leading, Serving: m.serving, Term: m.hard.GetTerm(),
+		Committed: m.hard.GetCommit(), Applied: m.applied, Last: last,
+		SnapshotIndex: m.growth.snapshot, SnapshotBytes: m.growth.size, LogEntries: m.growth.entries, LogBytes: m.growth.bytes,
+		Pending: len(m.pending.commands) + m.reads.waiting, Clients: len(m.clients.byConn),
+		Machine: m.machine.Stats(), Err: m.err,
+	}
+	if m.plan != nil {
+		s.Change = m.plan.stage.String()
+	} else if len(m.conf.GetVotersOutgoing()) > 0 {
+		s.Change = stageSwitching.String()
+	}
+	for _, p := range m.machine.Members() {
+		s.Members = append(s.Members, MemberStatus{
+			Member:  p,
+			Voter:   slices.Contains(m.conf.GetVoters(), p.ID),
+			Leaving: slices.Contains(m.conf.GetVotersOutgoing(), p.ID) && !slices.Contains(m.conf.GetVoters(), p.ID),
+			Alive:   m.alive(p.ID),
+		})
+	}
+	if m.leading {
+		m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+			for i := range s.Members {
+				if s.Members[i].ID == id {
+					s.Members[i].Match, s.Members[i].Progress = p.Match, p.State.String()
+				}
+			}
+		})
+	}
+	return s
+}
+
+// Members returns the address book, by id. It must not be changed.
+func (m *Member) Members() []machine.Member { return m.machine.Members() }
+
+// Machine returns the state machine, to be looked at.
+func (m *Member) Machine() *machine.Machine { return m.machine }
