@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 )
 
 // apply carries out committed entries, in order, and answers.
@@ -22,6 +23,9 @@ func (m *Member) apply(entries []*raftpb.Entry, now time.Duration) error {
 		}
 		if err != nil {
 			return fmt.Errorf("member: entry %d of the log: %w", e.GetIndex(), err)
+		}
+		if m.cfg.Applied != nil && (e.GetType() != raftpb.EntryNormal || len(e.GetData()) == 0) {
+			m.cfg.Applied(e.GetIndex(), e.GetTerm(), command.Batch{}, machine.Outcome{})
 		}
 		m.applied, m.appliedTerm = e.GetIndex(), e.GetTerm()
 		m.growth.add(e)
@@ -47,6 +51,9 @@ func (m *Member) applyBatch(e *raftpb.Entry) error {
 	outcome := m.machine.Apply(e.GetIndex(), m.batch)
 	if m.leading && e.GetTerm() == m.hard.GetTerm() {
 		m.completed++
+	}
+	if m.cfg.Applied != nil {
+		m.cfg.Applied(e.GetIndex(), e.GetTerm(), m.batch, outcome)
 	}
 	m.deliver(outcome.Answers, outcome.Pushes)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 )
@@ -43,6 +44,9 @@ type Config struct {
 
 	Outside Outside
 	Logger  *slog.Logger // nil for none
+	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
+	// what members have applied can so be compared. The memory is used again after the call.
+	Applied func(index, term uint64, b command.Batch, o machine.Outcome)
 
 	// ElectionTicks is how many ticks a follower waits for its leader, at least; up to twice as
 	// many, at random. 10 if 0.
