@@ -48,25 +48,44 @@ func decodeBook(b []byte) ([]machine.Member, error) {
 	return members, nil
 }
 
-// bookOf returns who has a part in a configuration, by number: of those who were in the book
-// and those who were added.
+// bookOf returns the book after a change: those who have a part in the configuration, of those
+// who were in the book and those who were added. Whoever has none any more stays, without a name,
+// so that its id is never given to another: there may be messages of it under way, and they
+// would be taken for the other's.
 func bookOf(conf *raftpb.ConfState, was, added []machine.Member) []machine.Member {
-	var book []machine.Member
-	for _, id := range everybody(conf) {
-		is := func(m machine.Member) bool { return m.ID == id }
-		if i := slices.IndexFunc(added, is); i >= 0 {
+	all := everybody(conf)
+	book := make([]machine.Member, 0, len(all)+len(was))
+	for _, id := range all {
+		i := slices.IndexFunc(added, hasID(id))
+		j := slices.IndexFunc(was, hasID(id))
+		switch {
+		case i >= 0:
 			book = append(book, added[i])
-		} else if i := slices.IndexFunc(was, is); i >= 0 {
-			book = append(book, was[i])
-		} else {
+		case j >= 0:
+			book = append(book, was[j])
+		default:
 			book = append(book, machine.Member{ID: id})
 		}
 	}
-	return book
+	for _, w := range was {
+		if !slices.Contains(all, w.ID) {
+			book = append(book, machine.Member{ID: w.ID})
+		}
+	}
+	return sortedBook(book)
+}
+
+func hasID(id uint64) func(machine.Member) bool {
+	return func(m machine.Member) bool { return m.ID == id }
 }
 
 func sortedBook(members []machine.Member) []machine.Member {
 	return slices.SortedFunc(slices.Values(members), func(a, b machine.Member) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// Members returns the address book of those who are members now, by id.
+func (m *Member) Members() []machine.Member {
+	return slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p machine.Member) bool { return !m.inCluster(p.ID) })
 }
 
 // member returns who has a number, or only the number.
@@ -74,10 +93,9 @@ func (m *Member) member(id uint64) machine.Member {
 	if id == 0 {
 		return machine.Member{}
 	}
-	for _, p := range m.machine.Members() {
-		if p.ID == id {
-			return p
-		}
+	book := m.machine.Members()
+	if i := slices.IndexFunc(book, hasID(id)); i >= 0 {
+		return book[i]
 	}
 	return machine.Member{ID: id}
 }

@@ -73,7 +73,7 @@ func (m *Member) checkChange(c Change) error {
 	if len(c.Add)+len(c.Remove) == 0 {
 		return fmt.Errorf("member: nothing to change: name who is to be added or removed")
 	}
-	book := m.machine.Members()
+	book := m.Members()
 	for _, id := range c.Remove {
 		if !m.inCluster(id) {
 			return fmt.Errorf("member: %x is no member: nothing to remove", id)
@@ -84,7 +84,7 @@ func (m *Member) checkChange(c Change) error {
 		if slices.Contains(m.conf.GetVoters(), a.ID) {
 			return fmt.Errorf("member: %q is a member already: give a new one its own id", a.Name)
 		}
-		if slices.Contains(c.Remove, a.ID) {
+		if slices.Contains(c.Remove, a.ID) || !m.inCluster(a.ID) && slices.ContainsFunc(m.machine.Members(), hasID(a.ID)) {
 			return fmt.Errorf("member: %q cannot come back under the id %x: give it another", a.Name, a.ID)
 		}
 		// A learner that an earlier try left behind.

@@ -118,7 +118,12 @@ func (m *Member) start() error {
 	// What is committed is not always written: never less than a snapshot. And a torn end of the
 	// log may have been cut under it: nobody was told of what was cut.
 	commit := min(max(m.hard.GetCommit(), m.applied), last)
-	m.hard = &raftpb.HardState{Term: new(max(m.hard.GetTerm(), m.appliedTerm)), Vote: new(m.hard.GetVote()), Commit: new(commit)}
+	term, vote := m.hard.GetTerm(), m.hard.GetVote()
+	if term < m.appliedTerm {
+		// The crash came after a snapshot of a later term. Nobody got a vote in that one.
+		term, vote = m.appliedTerm, 0
+	}
+	m.hard = &raftpb.HardState{Term: &term, Vote: &vote, Commit: &commit}
 	if err := m.storage.SetHardState(m.hard); err != nil {
 		return err
 	}

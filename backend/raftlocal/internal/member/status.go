@@ -63,7 +63,7 @@ func (m *Member) Status() Status {
 	} else if len(m.conf.GetVotersOutgoing()) > 0 {
 		s.Change = stageSwitching.String()
 	}
-	for _, p := range m.machine.Members() {
+	for _, p := range m.Members() {
 		s.Members = append(s.Members, MemberStatus{
 			Member:  p,
 			Voter:   slices.Contains(m.conf.GetVoters(), p.ID),
@@ -83,8 +83,10 @@ func (m *Member) Status() Status {
 	return s
 }
 
-// Members returns the address book, by id. It must not be changed.
-func (m *Member) Members() []machine.Member { return m.machine.Members() }
-
 // Machine returns the state machine, to be looked at.
 func (m *Member) Machine() *machine.Machine { return m.machine }
+
+// Prepare makes room for the log to go on, so that no Flush has to. It may be called from any
+// goroutine, every second or so. It says what the disk says: an error that ends the member ends
+// it in the next Flush, too.
+func (m *Member) Prepare() error { return m.log.Prepare() }

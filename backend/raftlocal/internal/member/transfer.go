@@ -50,7 +50,11 @@ func (m *Member) furthest() (to uint64) {
 
 // forgetHeir ends a transfer that raft has given up.
 func (m *Member) forgetHeir() {
-	if m.heir != 0 && m.leading && m.node.BasicStatus().LeadTransferee == 0 {
+	if m.heir == 0 {
+		return
+	}
+	// If it leads no more, the transfer has come about, and clients are to be told of the heir.
+	if s := m.node.BasicStatus(); s.RaftState == raft.StateLeader && s.LeadTransferee == 0 {
 		m.heir = 0
 	}
 }
