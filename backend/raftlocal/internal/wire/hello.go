@@ -1,0 +1,134 @@
+package wire
+
+import "encoding/binary"
+
+// Version is of the protocol. One side that does not know the other's refuses it.
+const Version = 1
+
+// Role is what one who connects wants.
+type Role uint8
+
+// The roles.
+const (
+	Client   Role = iota + 1 // to send commands
+	Peer                     // to send messages of raft
+	Operator                 // to look after the cluster
+)
+
+// Hello says who has connected.
+type Hello struct {
+	Version uint64
+	Cluster string // its name; a client may leave it empty, to take any
+	Role    Role
+	// Session is the one that a client wants to go on with; 0 if it has none. From here on
+	// its commands are taken from this connection and no other.
+	Session uint64
+	// Member and Name are the peer's own, To is whom it thinks that it speaks to.
+	Member uint64
+	Name   string
+	To     uint64
+}
+
+// AppendHello appends the frame, without Preface.
+func AppendHello(dst []byte, h Hello) []byte {
+	at := len(dst)
+	dst = binary.AppendUvarint(begin(dst, TypeHello), h.Version)
+	dst = append(appendString(dst, h.Cluster), byte(h.Role))
+	dst = binary.AppendUvarint(dst, h.Session)
+	dst = binary.AppendUvarint(dst, h.Member)
+	dst = appendString(dst, h.Name)
+	dst = binary.AppendUvarint(dst, h.To)
+	return end(dst, at)
+}
+
+// ParseHello takes a Hello apart. Of another version it tells that and nothing else, for
+// what follows may have changed: the error is nil, so that it can be refused by name.
+func ParseHello(body []byte) (Hello, error) {
+	f := fieldsOf(body)
+	h := Hello{Version: f.number()}
+	if h.Version != Version && !f.bad {
+		return h, nil
+	}
+	h.Cluster = f.string()
+	h.Role = Role(f.octet())
+	h.Session = f.number()
+	h.Member = f.number()
+	h.Name = f.string()
+	h.To = f.number()
+	return h, f.done()
+}
+
+// Member is one of the cluster.
+type Member struct {
+	ID         uint64
+	Name, Addr string
+}
+
+// Welcome answers a Hello that is not refused.
+type Welcome struct {
+	Cluster string
+	Member  uint64 // who answers
+	Name    string
+	// Leader is who leads, as far as the one who answers knows; the zero Member if it does
+	// not. A client that has come to another than the leader goes there: this connection
+	// ends.
+	Leader  Member
+	Members []Member
+}
+
+// AppendWelcome appends the frame.
+func AppendWelcome(dst []byte, w Welcome) []byte {
+	at := len(dst)
+	dst = appendString(begin(dst, TypeWelcome), w.Cluster)
+	dst = binary.AppendUvarint(dst, w.Member)
+	dst = appendString(dst, w.Name)
+	dst = appendMember(dst, w.Leader)
+	dst = binary.AppendUvarint(dst, uint64(len(w.Members)))
+	for _, m := range w.Members {
+		dst = appendMember(dst, m)
+	}
+	return end(dst, at)
+}
+
+// ParseWelcome takes a Welcome apart.
+func ParseWelcome(body []byte) (Welcome, error) {
+	f := fieldsOf(body)
+	w := Welcome{Cluster: f.string(), Member: f.number(), Name: f.string(), Leader: f.member()}
+	for range f.count(3) {
+		w.Members = append(w.Members, f.member())
+	}
+	return w, f.done()
+}
+
+func appendMember(dst []byte, m Member) []byte {
+	dst = binary.AppendUvarint(dst, m.ID)
+	return appendString(appendString(dst, m.Name), m.Addr)
+}
+
+func (f *fields) member() Member { return Member{ID: f.number(), Name: f.string(), Addr: f.string()} }
+
+// AppendMoved appends the frame that sends a client to the leader, or just away if that is
+// the zero Member.
+func AppendMoved(dst []byte, leader Member) []byte {
+	at := len(dst)
+	return end(appendMember(begin(dst, TypeMoved), leader), at)
+}
+
+// ParseMoved takes it apart.
+func ParseMoved(body []byte) (leader Member, err error) {
+	f := fieldsOf(body)
+	leader = f.member()
+	return leader, f.done()
+}
+
+// mostText is how much of a refusal is told.
+const mostText = 4 << 10
+
+// AppendRefusal appends the frame that tells, in a sentence, why the connection ends.
+func AppendRefusal(dst []byte, text string) []byte {
+	at := len(dst)
+	return end(append(begin(dst, TypeRefusal), text[:min(len(text), mostText)]...), at)
+}
+
+// ParseRefusal takes it apart.
+func ParseRefusal(body []byte) string { return string(body[:min(len(body), mostText)]) }

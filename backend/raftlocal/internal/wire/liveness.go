@@ -1,0 +1,22 @@
+package wire
+
+import "encoding/binary"
+
+// AppendPing appends a question whether the other is there, with a number of the asker's.
+func AppendPing(dst []byte, number uint64) []byte {
+	at := len(dst)
+	return end(binary.AppendUvarint(begin(dst, TypePing), number), at)
+}
+
+// AppendPong appends the answer, with the number of the question.
+func AppendPong(dst []byte, number uint64) []byte {
+	at := len(dst)
+	return end(binary.AppendUvarint(begin(dst, TypePong), number), at)
+}
+
+// ParsePing takes a ping apart, or a pong.
+func ParsePing(body []byte) (number uint64, err error) {
+	f := fieldsOf(body)
+	number = f.number()
+	return number, f.done()
+}
