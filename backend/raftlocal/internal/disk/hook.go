@@ -36,7 +36,7 @@ type Call struct {
 
 // Hook decides how a call goes: it fails if there is an error, and takes a time, which
 // is added to [Memory.Spent] whether it fails or not. What a failing call leaves behind is
-// the worst that is usual: a Write leaves its first half, a Sync drops what was written,
+// the worst that is usual: a Write leaves the sectors of its first half, a Sync drops what was written,
 // so that no later one brings it to the disk although it is still read; a SyncDir, and
 // whatever changes a name, leaves all as it was.
 //

@@ -232,10 +232,16 @@ func (f *memoryFile) WriteAt(p []byte, off int64) (int, error) {
 		if f.closed || f.boot != f.m.boot {
 			return 0, err
 		}
-		p = p[:len(p)/2]
+		p = p[:wholeSectors(off, len(p)/2)]
 	}
 	f.node.write(p, off)
 	return len(p), err
+}
+
+// wholeSectors returns how many of n bytes from an offset on are in sectors that end there:
+// a system stops a write between two pages, and not inside a sector.
+func wholeSectors(off int64, n int) int64 {
+	return max(0, (off+int64(n))/sectorSize*sectorSize-off)
 }
 
 // write changes what is read, and notes it sector by sector.

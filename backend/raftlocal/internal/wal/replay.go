@@ -27,8 +27,8 @@ func (r *replay) read(s *segment) (err error) {
 	scan := scan{s, data}
 	for {
 		number := l.number + 1
-		if l.number == 0 && s.number > 1 {
-			number = 0 // the frames before are in segments that were removed
+		if l.segment == nil && s.number > 1 {
+			number = 0 // not known: those before are in segments that were removed
 		}
 		begin := s.end
 		state, number, content, err := scan.next(number)

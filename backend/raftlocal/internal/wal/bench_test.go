@@ -1,0 +1,83 @@
+package wal
+
+import (
+	"os"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+)
+
+// directories are where to measure: a file system in memory shows what the log costs by
+// itself, the one for temporary files, with luck, what a disk does.
+func directories(b *testing.B, run func(b *testing.B, fs disk.FS)) {
+	for name, in := range map[string]string{"shm": "/dev/shm", "temp": ""} {
+		b.Run(name, func(b *testing.B) {
+			path, err := os.MkdirTemp(in, "wal")
+			if err != nil {
+				b.Skip(err)
+			}
+			defer os.RemoveAll(path)
+			fs, err := disk.Dir(path)
+			must(b, err)
+			run(b, fs)
+		})
+	}
+}
+
+// BenchmarkAppend appends 64 entries of 100 bytes at a time.
+func BenchmarkAppend(b *testing.B) {
+	directories(b, func(b *testing.B, fs disk.FS) {
+		must(b, Create(fs, testID))
+		l, _ := open(b, fs)
+		wake := make(chan struct{}, 1)
+		prepared := make(chan struct{})
+		go func() {
+			defer close(prepared)
+			for range wake {
+				_ = l.Prepare()
+			}
+		}()
+		es := entries(1, 64, 1, 100)
+		next := uint64(0)
+		hs := &raftpb.HardState{Term: new(uint64), Vote: new(uint64), Commit: &next}
+		*hs.Term = 1
+		b.ReportAllocs()
+		b.SetBytes(64 * 100)
+		for b.Loop() {
+			for _, e := range es {
+				next++
+				*e.Index = next
+			}
+			must(b, l.Append(hs, es))
+			if next%(64*500) == 0 {
+				select {
+				case wake <- struct{}{}:
+				default:
+				}
+				must(b, l.Compact(next))
+			}
+		}
+		close(wake)
+		<-prepared
+	})
+}
+
+// BenchmarkOpen opens a log with a full segment.
+func BenchmarkOpen(b *testing.B) {
+	directories(b, func(b *testing.B, fs disk.FS) {
+		must(b, Create(fs, testID))
+		l, _ := open(b, fs)
+		for next := uint64(1); len(l.closed) == 0; next += 64 {
+			must(b, l.Append(nil, entries(next, 64, 1, 100)))
+		}
+		must(b, l.Close())
+		b.ReportAllocs()
+		for b.Loop() {
+			l, _, err := Open(fs, testID)
+			must(b, err)
+			must(b, l.Close())
+		}
+	})
+}
