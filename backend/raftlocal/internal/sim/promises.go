@@ -17,6 +17,9 @@ type promises struct {
 	keys map[string]*promised
 	// tokens is who was given each token. They are unique over all keys.
 	tokens map[uint64]*attempt
+	// evicted are the tokens of grants that an operator has ended: nothing was promised for
+	// that case.
+	evicted map[uint64]bool
 
 	grants, overlapsAvoided int
 }
@@ -39,7 +42,7 @@ type attempt struct {
 }
 
 func newPromises(now *time.Duration, fail func(string, ...any)) *promises {
-	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*attempt{}}
+	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*attempt{}, evicted: map[uint64]bool{}}
 }
 
 func (p *promises) of(key string) *promised {
@@ -72,6 +75,7 @@ func (p *promises) granted(a *attempt, token uint64, until time.Duration) {
 	p.tokens[token] = a
 	p.grants++
 	a.token = token
+	a.ended = a.ended || p.evicted[token]
 	k.newest = max(k.newest, token)
 	k.active = append(k.active, a)
 	p.extended(a, token, until)
@@ -106,6 +110,14 @@ func (p *promises) extended(a *attempt, token uint64, until time.Duration) {
 func (p *promises) refused(a *attempt, why string) {
 	if a.token != 0 && a.holds(*p.now) {
 		p.fail("%s lost %s (token %d) %v before what it was promised: %s", a.name, a.key, a.token, a.until-*p.now, why)
+	}
+}
+
+// evict is when an operator has ended a grant, before anybody has heard of it.
+func (p *promises) evict(token uint64) {
+	p.evicted[token] = true
+	if a := p.tokens[token]; a != nil {
+		a.ended = true
 	}
 }
 

@@ -1,0 +1,258 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+)
+
+// client is a process that uses locks: one session, one connection at a time, and a few
+// workers. When it dies it begins anew, and knows nothing.
+type client struct {
+	w      *world
+	place  int
+	name   string
+	clock  clock
+	life   int
+	paused time.Duration
+
+	session *session.Session
+	line    *line
+	since   time.Duration // of the line
+	dialing bool
+	next    int // which host to try
+
+	calls    map[session.Ticket]*call // looked up only
+	oldest   []*call                  // in the order in which they were made
+	attempts []*try                   // whose claims are of interest
+	tries    int
+}
+
+// call is a command that is under way.
+type call struct {
+	ticket session.Ticket
+	since  time.Duration // by the world's clock
+	done   func(r command.Reply, known bool)
+	over   bool
+}
+
+func (c *client) String() string { return c.name }
+
+// local is what the client's clock shows.
+func (c *client) local() time.Duration { return c.clock.read(c.w.now) }
+
+// then does something after a while, if the client lives; a client that sleeps, when it wakes.
+func (c *client) then(d time.Duration, f func()) {
+	life := c.life
+	c.w.after(d, func() { c.awake(life, f) })
+}
+
+func (c *client) awake(life int, f func()) {
+	switch {
+	case life != c.life:
+	case c.w.now < c.paused:
+		c.w.at(c.paused, func() { c.awake(life, f) })
+	default:
+		f()
+	}
+}
+
+// pause suspends the process: it does nothing, and does not know.
+func (c *client) pause(d time.Duration) {
+	c.w.trace.line("%s sleeps for %v", c, d)
+	c.paused = max(c.paused, c.w.now+d)
+}
+
+// begin is a new process.
+func (c *client) begin() {
+	c.life++
+	c.session = session.New(c.w.newSessionID, c.w.plan.session)
+	c.calls = map[session.Ticket]*call{}
+	c.oldest, c.attempts, c.line, c.dialing = nil, nil, nil, false
+	c.next = c.w.rng.IntN(len(c.w.hosts))
+	for range c.w.plan.workers {
+		c.w.working++
+		k := &worker{c: c}
+		c.then(c.w.some(0, c.w.plan.think), k.work)
+	}
+	c.watch()
+}
+
+// die ends the process without a word. Another begins in its place.
+func (c *client) die() {
+	w := c.w
+	if w.calm {
+		return
+	}
+	w.trace.line("%s dies", c)
+	w.deaths++
+	for _, t := range c.attempts {
+		w.promises.end(t.attempt)
+	}
+	c.hangUp()
+	w.working -= w.plan.workers
+	c.life++
+	w.unborn++
+	w.after(w.some(50*time.Millisecond, 2*time.Second), func() {
+		w.unborn--
+		c.begin()
+	})
+}
+
+// do sends a command. The answer is known, unless the session ended while it was under way.
+func (c *client) do(cmd command.Command, done func(r command.Reply, known bool)) *call {
+	k := &call{ticket: c.session.Do(cmd), since: c.w.now, done: done}
+	c.calls[k.ticket] = k
+	c.oldest = append(c.oldest, k)
+	c.flush()
+	return k
+}
+
+// forget tells that nobody waits for an answer any more.
+func (c *client) forget(k *call) {
+	if !k.over {
+		k.over = true
+		delete(c.calls, k.ticket)
+		c.session.Cancel(k.ticket)
+		c.flush()
+	}
+}
+
+// flush sends what there is to send.
+func (c *client) flush() {
+	if c.line == nil {
+		c.connect()
+		return
+	}
+	out := c.session.Outgoing()
+	if len(out) == 0 {
+		return
+	}
+	for i := range out {
+		c.w.sent(&out[i])
+	}
+	packet := encodeCommands(out)
+	l := c.line
+	l.up(func(m *member.Member) { m.Submit(l.conn, packet.commands()) })
+}
+
+// connect finds a member that leads.
+func (c *client) connect() {
+	if c.line != nil || c.dialing || len(c.calls) == 0 && c.w.calm {
+		return
+	}
+	c.dialing = true
+	c.then(c.w.network.latency(), func() {
+		c.dialing = false
+		h := c.w.hosts[c.next%len(c.w.hosts)]
+		l := c.dial(h)
+		if l == nil {
+			c.next++
+			c.then(c.w.some(5*time.Millisecond, 100*time.Millisecond), c.connect)
+			return
+		}
+		c.line, c.since = l, c.w.now
+		number := c.session.Connected().Session
+		l.up(func(m *member.Member) { m.Attach(l.conn, number) })
+		c.flush()
+	})
+}
+
+// hangUp breaks the connection.
+func (c *client) hangUp() {
+	if c.line != nil {
+		l := c.line
+		c.line = nil
+		c.session.Disconnected()
+		l.leave()
+	}
+}
+
+// moved is when a connection has ended from the other side.
+func (c *client) moved(l *line, leader machine.Member) {
+	c.awake(c.life, func() {
+		if c.line != l {
+			return
+		}
+		c.line = nil
+		c.session.Disconnected()
+		c.next++
+		if h := c.w.host(leader.ID); h != nil {
+			c.next = h.place
+		}
+		// Where nobody knows a leader, an election is under way.
+		d := c.w.network.latency()
+		if leader.ID == 0 {
+			d += c.w.some(5*time.Millisecond, 100*time.Millisecond)
+		}
+		c.then(d, c.connect)
+	})
+}
+
+// receive takes in answers and pushes.
+func (c *client) receive(l *line, p packet) {
+	c.awake(c.life, func() {
+		if c.line != l {
+			return
+		}
+		answers, pushes := p.answers()
+		for _, e := range c.session.Receive(answers, pushes) {
+			c.event(e)
+		}
+		c.flush()
+	})
+}
+
+func (c *client) answered(ticket session.Ticket, r command.Reply, known bool) {
+	k := c.calls[ticket]
+	if k == nil || k.over {
+		return
+	}
+	k.over = true
+	delete(c.calls, ticket)
+	c.w.trace.note('a', uint64(c.place), uint64(r.Code), r.Number, r.Token)
+	k.done(r, known)
+}
+
+// watch breaks a connection on which nothing has been answered for long.
+func (c *client) watch() {
+	for len(c.oldest) > 0 && c.oldest[0].over {
+		c.oldest = c.oldest[1:]
+	}
+	if len(c.oldest) > 0 && c.line != nil && c.w.now-max(c.oldest[0].since, c.since) > patience {
+		c.w.trace.line("%s has waited too long", c)
+		c.hangUp()
+		c.next++
+		c.connect()
+	}
+	c.then(200*time.Millisecond, c.watch)
+}
+
+// patience is how long a client waits for an answer on one connection.
+const patience = time.Second
+
+func (c *client) attemptName() string {
+	c.tries++
+	return fmt.Sprintf("%s.%d.%d", c.name, c.life, c.tries)
+}
+
+// event is what the session makes of answers and pushes.
+func (c *client) event(e session.Event) {
+	switch e.Kind {
+	case session.Done:
+		c.answered(e.Ticket, e.Reply, true)
+	case session.Unknown:
+		c.answered(e.Ticket, command.Reply{}, false)
+	case session.Pushed:
+		for _, t := range c.attempts {
+			if t.number == e.Claim.Number && !t.over {
+				t.pushed(e.Claim)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+)
+
+// line is a connection between a client and a member: what is sent on it arrives in order,
+// late perhaps, or not at all once it is broken. Each end learns of that in its own time.
+type line struct {
+	w      *world
+	conn   member.Conn
+	client *client
+	host   *host
+	life   int // of the host
+
+	toHost, toClient pipe
+	left             bool // by the client
+	closed           bool // by the member
+}
+
+// pipe is one direction.
+type pipe struct {
+	queue   []func()
+	flowing bool
+	stalled time.Duration // until when nothing gets through
+}
+
+// dial makes a connection, if the host can be reached. Connections are numbered as they are
+// accepted.
+func (c *client) dial(h *host) *line {
+	w := c.w
+	if !h.up() || !w.network.open(c.place, h.place) || !w.network.open(h.place, c.place) {
+		return nil
+	}
+	w.lastConn++
+	l := &line{w: w, conn: member.Conn(w.lastConn), client: c, host: h, life: h.life}
+	w.lines[l.conn] = l
+	h.lines = append(slices.DeleteFunc(h.lines, func(l *line) bool { return l.closed }), l)
+	return l
+}
+
+// send puts something on its way, into one direction.
+func (l *line) send(p *pipe, f func()) {
+	p.queue = append(p.queue, f)
+	if !p.flowing {
+		p.flowing = true
+		l.w.at(max(p.stalled, l.w.now+l.w.network.latency()), func() { l.flow(p) })
+	}
+}
+
+func (l *line) flow(p *pipe) {
+	w := l.w
+	from, to := l.client.place, l.host.place
+	if p == &l.toClient {
+		from, to = to, from
+	}
+	if !w.network.open(from, to) || p.stalled > w.now {
+		// The system sends it again and again.
+		w.at(max(p.stalled, w.now+30*time.Millisecond), func() { l.flow(p) })
+		return
+	}
+	next := p.queue[0]
+	p.queue = p.queue[1:]
+	next()
+	if p.flowing = len(p.queue) > 0; p.flowing {
+		w.after(w.network.latency()/4, func() { l.flow(p) })
+	}
+}
+
+// up sends a packet to the member.
+func (l *line) up(take func(m *member.Member)) {
+	l.send(&l.toHost, func() {
+		if !l.closed {
+			l.host.input(l.life, func() { take(l.host.member) })
+		}
+	})
+}
+
+// down sends a packet to the client.
+func (l *line) down(p packet) {
+	if l.closed {
+		return
+	}
+	l.send(&l.toClient, func() {
+		if !l.left {
+			l.client.receive(l, p)
+		}
+	})
+}
+
+// leave is the client's end of it. What it has sent may still arrive, late: the member learns
+// of the end after that.
+func (l *line) leave() {
+	if l.left {
+		return
+	}
+	l.left = true
+	if l.w.rng.IntN(2) == 0 {
+		// The end overtakes what was sent, or rather: the last packets are lost.
+		l.toHost.queue = l.toHost.queue[:min(len(l.toHost.queue), l.w.rng.IntN(4))]
+		if len(l.toHost.queue) == 0 && l.toHost.flowing {
+			l.toHost.queue = append(l.toHost.queue, func() {})
+		}
+	}
+	l.send(&l.toHost, func() {
+		l.closed = true
+		l.host.input(l.life, func() { l.host.member.Detach(l.conn) })
+	})
+}
+
+// dismiss is the member's end of it.
+func (l *line) dismiss(leader machine.Member) {
+	if l.closed {
+		return
+	}
+	l.send(&l.toClient, func() {
+		if !l.left {
+			l.left = true
+			l.client.moved(l, leader)
+		}
+	})
+	l.closed = true
+}
+
+// serverGone is when the host's process has ended. The client learns of it, or must find out.
+func (l *line) serverGone() {
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.toClient.queue = nil
+	l.toClient.flowing = false
+	if l.w.rng.IntN(4) == 0 {
+		return
+	}
+	l.w.after(l.w.network.latency(), func() {
+		if !l.left && l.w.network.open(l.host.place, l.client.place) {
+			l.left = true
+			l.client.moved(l, machine.Member{})
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package sim
+
+// mutant is a way to be wrong, and within how many seeds that must show.
+type mutant struct {
+	name  string
+	seeds uint64
+}
+
+// patch is where sources are changed for mutants: old stands in file, below internal, once.
+type patch struct{ file, old, put string }
+
+var mutants = []mutant{
+	{"ack before fsync", 200},
+	{"continue after a failed fsync", 1000},
+	{"votes not persisted", 2000},
+	{"messages before the sync", 1000},
+	{"truncation ignored", 1000},
+	{"no cap on a look at the clock", 200},
+	{"clock starts anew at election", 200},
+	{"serves before its own term", 1000},
+	{"reads without a majority", 1000},
+	{"packets of old connections", 2000},
+	{"lease counted from the answer", 500},
+}
+
+var patches = []patch{
+	{
+		"wal/log.go",
+		"	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	l.number++",
+		"	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.number++",
+	},
+	{
+		"member/persist.go",
+		"	if rd.MustSync || restored != nil {",
+		"	if rd.MustSync && (len(rd.Entries) > 0 || !wrong(\"votes not persisted\")) || restored != nil {",
+	},
+	{
+		"member/messages.go",
+		"	msgs := m.worthwhile(rd)\n",
+		"	msgs := m.worthwhile(rd)\n	if wrong(\"messages before the sync\") {\n		return msgs, nil\n	}\n",
+	},
+	{
+		"wal/replay.go",
+		"		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
+		"		if n := c.Entries[0].GetIndex() + uint64(len(c.Entries)) - first; wrong(\"truncation ignored\") && n > 0 {\n			record.entries = record.entries[min(n, uint64(len(record.entries))):]\n			first += n\n		}\n		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
+	},
+	{
+		"member/clock.go",
+		"int64(min(d, mostLook))",
+		"int64(min(d, map[bool]time.Duration{false: mostLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
+	},
+	{
+		"member/flush.go",
+		"	m.clock.start(m.machine.Clock(), now)\n",
+		"	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts anew at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
+	},
+	{
+		"member/flush.go",
+		"	m.leading = leading\n}",
+		"	m.leading = leading\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(0)\n	}\n}",
+	},
+	{
+		"member/reads.go",
+		"	r.next = nil\n",
+		"	r.next = nil\n	if wrong(\"reads without a majority\") {\n		r.rounds[len(r.rounds)-1].confirmed = true\n		return\n	}\n",
+	},
+	{
+		"member/pending.go",
+		"cmd.Op != command.Open && !cl.has(cmd.Session)",
+		"cmd.Op != command.Open && !cl.has(cmd.Session) && !wrong(\"packets of old connections\")",
+	},
+	{
+		"member/clients.go",
+		"	has := cs.bySession[cmd.Session]\n	return has != cl",
+		"	has := cs.bySession[cmd.Session]\n	if wrong(\"packets of old connections\") {\n		return false\n	}\n	return has != cl",
+	},
+	{
+		"sim/worker.go",
+		"		switch {\n		case t.over:\n		case !known:\n			// It may",
+		"		if wrong(\"lease counted from the answer\") {\n			t.sent = c.local()\n		}\n		switch {\n		case t.over:\n		case !known:\n			// It may",
+	},
+	{
+		"sim/worker.go",
+		"		for i, o := range all {\n			o.renewed",
+		"		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
+	},
+}

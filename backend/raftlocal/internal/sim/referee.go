@@ -1,0 +1,301 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+)
+
+// referee knows the rules of the state machine and nothing of how it keeps them: it goes
+// through the log once more, with lists and loops, and says what each answer and each push
+// must have been. Its numbers of sessions and claims are those that the machine gave.
+type referee struct {
+	fail func(format string, args ...any)
+	// ended hears of each claim that has ended for want of a renewal.
+	ended func(c *ruling)
+	// evicted hears of each grant that an operator has ended.
+	evicted func(token uint64)
+
+	clock    int64
+	token    uint64 // the last one
+	base     uint64
+	number   uint64 // the greatest of any claim
+	sessions []*sitting
+	queues   []*queue // of keys that have had a claim, in the order of their first
+	expiries int
+	handOffs int
+}
+
+// queue is the claims of a key; the first holds it.
+type queue struct {
+	key    string
+	claims []*ruling
+}
+
+// ruling is a claim, as it must be.
+type ruling struct {
+	number, session uint64
+	key, owner      string
+	meta            string
+	ttl             time.Duration
+	deadline        int64
+	token           uint64 // 0 while it waits
+	// by is the command that last moved the deadline, or nobody's if it was a hand-over.
+	by ticket
+}
+
+// ticket names a command of a client.
+type ticket struct {
+	session, seq uint64
+}
+
+// sitting is a session. Replies are kept for ever, to know a command that ran twice.
+type sitting struct {
+	number   uint64
+	id       command.SessionID
+	ttl      time.Duration
+	deadline int64
+	lowest   uint64
+	replies  map[uint64]command.Reply
+}
+
+// apply takes an entry in, and says whether this outcome was right. It stops at the first
+// thing that was not.
+func (r *referee) apply(index uint64, b command.Batch, answers []command.Answer, pushes []command.Push) {
+	r.clock = max(r.clock, b.Stamp)
+	due := r.expire(index)
+	if len(answers) != len(b.Commands) {
+		r.fail("index %d: %d commands, %d answers", index, len(b.Commands), len(answers))
+		return
+	}
+	for i := range b.Commands {
+		cmd, got := &b.Commands[i], &answers[i]
+		want, more := r.command(index, cmd, &got.Reply)
+		due = append(due, more...)
+		if got.Session != cmd.Session || got.Seq != cmd.Seq || cmd.Op == command.Open && got.ID != cmd.ID || !sameReply(want, got.Reply) {
+			r.fail("index %d: %v %d/%d of %q by %q: answered %+v, must be %+v", index, cmd.Op, cmd.Session, cmd.Seq, cmd.Key, cmd.Owner, *got, want)
+			return
+		}
+	}
+	if !slices.Equal(due, pushes) {
+		r.fail("index %d: pushed %+v, must be %+v", index, pushes, due)
+	}
+}
+
+// expire ends what has run out, in the order of the deadlines, and of the numbers.
+func (r *referee) expire(index uint64) (due []command.Push) {
+	for {
+		var next *ruling
+		for _, q := range r.queues {
+			for _, c := range q.claims {
+				if c.deadline <= r.clock && (next == nil || c.deadline < next.deadline || c.deadline == next.deadline && c.number < next.number) {
+					next = c
+				}
+			}
+		}
+		if next == nil {
+			break
+		}
+		due = append(due, push(next, command.Expired))
+		r.expiries++
+		r.ended(next)
+		due = append(due, r.remove(index, next)...)
+	}
+	r.sessions = slices.DeleteFunc(r.sessions, func(s *sitting) bool { return s.deadline <= r.clock })
+	return due
+}
+
+func push(c *ruling, code command.Code) command.Push {
+	return command.Push{Session: c.session, Claim: command.Claim{Number: c.number, Code: code, Token: c.token}}
+}
+
+// remove takes a claim out of its queue. If it held the key, the next does.
+func (r *referee) remove(index uint64, c *ruling) (due []command.Push) {
+	q := r.queue(c.key)
+	i := slices.Index(q.claims, c)
+	q.claims = slices.Delete(q.claims, i, i+1)
+	if i == 0 && len(q.claims) > 0 {
+		r.handOffs++
+		due = append(due, r.grant(index, q.claims[0], command.Granted, ticket{}))
+	}
+	return due
+}
+
+func (r *referee) grant(index uint64, c *ruling, code command.Code, by ticket) command.Push {
+	r.token = max(r.token+1, r.base+index)
+	c.token, c.deadline, c.by = r.token, r.clock+int64(c.ttl), by
+	return push(c, code)
+}
+
+func (r *referee) queue(key string) *queue {
+	for _, q := range r.queues {
+		if q.key == key {
+			return q
+		}
+	}
+	r.queues = append(r.queues, &queue{key: key})
+	return r.queues[len(r.queues)-1]
+}
+
+func (r *referee) claim(number uint64) *ruling {
+	for _, q := range r.queues {
+		for _, c := range q.claims {
+			if c.number == number {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func (r *referee) owned(key, owner string) *ruling {
+	for _, c := range r.queue(key).claims {
+		if c.owner == owner {
+			return c
+		}
+	}
+	return nil
+}
+
+func (r *referee) sitting(number uint64) *sitting {
+	for _, s := range r.sessions {
+		if s.number == number {
+			return s
+		}
+	}
+	return nil
+}
+
+// command carries one out, or finds what it was answered before.
+func (r *referee) command(index uint64, cmd *command.Command, got *command.Reply) (want command.Reply, due []command.Push) {
+	if cmd.Op == command.Open {
+		return r.open(cmd, got), nil
+	}
+	s := r.sitting(cmd.Session)
+	if s == nil {
+		return command.Reply{Code: command.SessionGone}, nil
+	}
+	s.deadline = r.clock + int64(s.ttl)
+	s.lowest = max(s.lowest, cmd.Lowest)
+	if cmd.Seq < s.lowest {
+		return command.Reply{Code: command.Done}, nil
+	}
+	if before, ok := s.replies[cmd.Seq]; ok {
+		return before, nil
+	}
+	want, due = r.carryOut(index, s, cmd, got)
+	want.Claims = slices.Clone(want.Claims)
+	s.replies[cmd.Seq] = want
+	return want, due
+}
+
+func (r *referee) open(cmd *command.Command, got *command.Reply) command.Reply {
+	for _, s := range r.sessions {
+		if s.id == cmd.ID {
+			s.deadline = r.clock + int64(s.ttl)
+			return command.Reply{Code: command.OK, Number: s.number}
+		}
+	}
+	if got.Number == 0 || r.sitting(got.Number) != nil {
+		r.fail("a session got the number %d", got.Number)
+	}
+	r.sessions = append(r.sessions, &sitting{
+		number: got.Number, id: cmd.ID, ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL),
+		replies: map[uint64]command.Reply{},
+	})
+	return command.Reply{Code: command.OK, Number: got.Number}
+}
+
+func (r *referee) carryOut(index uint64, s *sitting, cmd *command.Command, got *command.Reply) (command.Reply, []command.Push) {
+	by := ticket{cmd.Session, cmd.Seq}
+	switch cmd.Op {
+	case command.Nop:
+		return command.Reply{Code: command.OK}, nil
+	case command.Close:
+		r.sessions = slices.DeleteFunc(r.sessions, func(o *sitting) bool { return o == s })
+		return command.Reply{Code: command.OK}, nil
+	case command.Acquire:
+		return r.acquire(index, by, cmd, got), nil
+	case command.Renew:
+		return r.renew(by, cmd.Claims), nil
+	case command.Release:
+		c := r.owned(cmd.Key, cmd.Owner)
+		if len(cmd.Claims) > 0 {
+			c = r.claim(cmd.Claims[0])
+		}
+		if c == nil {
+			return command.Reply{Code: command.NotHeld}, nil
+		}
+		if c.token == 0 {
+			return command.Reply{Code: command.NotHeld}, r.remove(index, c)
+		}
+		return command.Reply{Code: command.OK}, r.remove(index, c)
+	case command.Evict:
+		q := r.queue(cmd.Key)
+		if len(q.claims) == 0 {
+			return command.Reply{Code: command.NotHeld}, nil
+		}
+		r.evicted(q.claims[0].token)
+		out := []command.Push{push(q.claims[0], command.Evicted)}
+		return command.Reply{Code: command.OK}, append(out, r.remove(index, q.claims[0])...)
+	default:
+		r.fail("index %d: %v stands in the log", index, cmd.Op)
+		return command.Reply{}, nil
+	}
+}
+
+func (r *referee) acquire(index uint64, by ticket, cmd *command.Command, got *command.Reply) command.Reply {
+	if c := r.owned(cmd.Key, cmd.Owner); c != nil {
+		c.session = by.session
+		if c.token == 0 {
+			c.deadline, c.by = r.clock+int64(c.ttl), by
+		}
+		return standing(c)
+	}
+	q := r.queue(cmd.Key)
+	if len(q.claims) > 0 && !cmd.Wait {
+		return command.Reply{Code: command.Held}
+	}
+	if got.Number <= r.number {
+		r.fail("index %d: a claim got the number %d, and %d was given before", index, got.Number, r.number)
+	}
+	r.number = got.Number
+	c := &ruling{
+		number: got.Number, session: by.session, key: cmd.Key, owner: cmd.Owner, meta: cmd.Meta,
+		ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL), by: by,
+	}
+	q.claims = append(q.claims, c)
+	if len(q.claims) == 1 {
+		r.grant(index, c, command.Granted, by)
+	}
+	return standing(c)
+}
+
+func standing(c *ruling) command.Reply {
+	code := command.Granted
+	if c.token == 0 {
+		code = command.Waiting
+	}
+	return command.Reply{Code: code, Number: c.number, Token: c.token}
+}
+
+func (r *referee) renew(by ticket, numbers []uint64) command.Reply {
+	var out command.Reply
+	out.Code = command.OK
+	for _, n := range numbers {
+		c := r.claim(n)
+		if c == nil {
+			out.Claims = append(out.Claims, command.Claim{Number: n, Code: command.NotHeld})
+			continue
+		}
+		c.deadline, c.session, c.by = r.clock+int64(c.ttl), by.session, by
+		s := standing(c)
+		out.Claims = append(out.Claims, command.Claim{Number: n, Code: s.Code, Token: s.Token})
+	}
+	return out
+}
+
+func sameReply(a, b command.Reply) bool {
+	return a.Code == b.Code && a.Number == b.Number && a.Token == b.Token && a.Status == b.Status && slices.Equal(a.Claims, b.Claims)
+}

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tally is what has happened in a run, or in many: a run in which nothing happened proves
+// nothing.
+type tally struct {
+	entries, deaths, changes, unborn                  int
+	unknown, held, inspections                        int
+	renewals, releases, lapses, gone, pushes, cancels int
+}
+
+// report is what a run, or many, came to.
+type report struct {
+	seeds, events                                   int
+	grants, handOffs, expiries, elections, overlaps int
+	tally
+}
+
+func (r *report) add(w *world) {
+	r.seeds++
+	r.events += w.trace.events
+	r.grants += w.promises.grants
+	r.overlaps += w.promises.overlapsAvoided
+	r.handOffs += w.truth.referee.handOffs
+	r.expiries += w.truth.referee.expiries
+	r.elections += len(w.leaders)
+	t, o := &r.tally, &w.tally
+	t.entries += o.entries
+	t.deaths += o.deaths
+	t.changes += o.changes
+	t.unknown += o.unknown
+	t.held += o.held
+	t.inspections += o.inspections
+	t.renewals += o.renewals
+	t.releases += o.releases
+	t.lapses += o.lapses
+	t.gone += o.gone
+	t.pushes += o.pushes
+	t.cancels += o.cancels
+}
+
+// lacking tells what happened too seldom for the runs to mean anything.
+func (r *report) lacking() string {
+	var out []string
+	for _, x := range []struct {
+		what      string
+		had, each int // for ten seeds
+	}{
+		{"grants", r.grants, 300}, {"hand-offs", r.handOffs, 50}, {"expiries", r.expiries, 20},
+		{"elections", r.elections, 20}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
+	} {
+		if 10*x.had < x.each*r.seeds {
+			out = append(out, fmt.Sprintf("%s: %d", x.what, x.had))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func (r *report) String() string {
+	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, "+
+		"%d changes of members, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
+		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
+		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.changes, r.renewals, r.releases,
+		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.overlaps, r.deaths)
+}

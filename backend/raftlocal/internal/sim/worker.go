@@ -1,0 +1,384 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+)
+
+// worker is a part of a client that takes a lock, holds it for a while, and lets it go, again
+// and again.
+type worker struct {
+	c     *client
+	final bool // this is its last attempt, which must succeed
+}
+
+// try is one attempt of a worker, as a driver would make it.
+type try struct {
+	*attempt
+	k       *worker
+	key     string
+	ttl     time.Duration
+	number  uint64        // of the claim
+	sent    time.Duration // when it was first asked for, by the client's clock
+	asked   time.Duration // when what was last confirmed was sent
+	renewal *call
+	waiting *call
+	over    bool
+}
+
+// trust is the share of the TTL that a holder counts on, from when it sent the command.
+const trust = 0.9
+
+// work begins an attempt.
+func (k *worker) work() {
+	c := k.c
+	w := c.w
+	if w.calm {
+		if k.final {
+			w.working--
+			return
+		}
+		k.final = true
+	}
+	key := w.keys[w.rng.IntN(len(w.keys))]
+	name := c.attemptName()
+	t := &try{attempt: w.promises.begin(name, key), k: k, key: key, ttl: w.plan.ttls[w.rng.IntN(len(w.plan.ttls))]}
+	t.sent = c.local()
+	cmd := command.Command{Op: command.Acquire, Key: key, Owner: name, Meta: "m" + name, TTL: t.ttl, Wait: true}
+	if !k.final {
+		switch x := w.rng.Float64(); {
+		case x < 0.03:
+			k.evict(key)
+			return
+		case x < 0.06:
+			k.inspect(key)
+			return
+		}
+		cmd.Wait = w.rng.Float64() >= w.plan.tries
+	}
+	w.trace.line("%s asks for %s, ttl %v, wait %v", name, key, t.ttl, cmd.Wait)
+	c.attempts = append(c.attempts, t)
+	t.acquire(cmd)
+	if cmd.Wait && !k.final && w.rng.Float64() < w.plan.cancels {
+		c.then(w.some(0, 2*time.Second), t.cancel)
+	}
+}
+
+func (t *try) acquire(cmd command.Command) {
+	c := t.k.c
+	w := c.w
+	asked := w.now
+	t.waiting = c.do(cmd, func(r command.Reply, known bool) {
+		switch {
+		case t.over:
+		case !known:
+			// It may have been carried out. To ask again, as the same owner, is to find out; but
+			// that extends nothing, so its time still counts from when it was first sent.
+			w.unknown++
+			if w.rng.IntN(2) == 0 || t.k.final {
+				t.acquire(cmd)
+				return
+			}
+			t.release()
+		case r.Code == command.Granted:
+			t.number, t.asked = r.Number, t.sent
+			t.granted(r.Token)
+			t.renewLater()
+		case r.Code == command.Waiting && cmd.Wait:
+			t.number, t.asked = r.Number, t.sent
+			t.renewLater()
+		case r.Code == command.Held && !cmd.Wait:
+			w.held++
+			if !w.truth.possible(t.key, asked, func(v version) bool { return v.owner != "" && (v.owner != t.name || v.waiters > 0) }) {
+				w.fail("%s was told that %s is held, and at no time since it asked was it", t.name, t.key)
+			}
+			t.finish()
+		default:
+			w.fail("%s: acquire was answered %+v", t.name, r)
+		}
+	})
+}
+
+// granted begins to hold, if there is anything left of it.
+func (t *try) granted(token uint64) {
+	c := t.k.c
+	w := c.w
+	if t.token != 0 {
+		w.promises.extended(t.attempt, token, t.promised())
+		return
+	}
+	w.trace.line("%s has %s by token %d", t.name, t.key, token)
+	w.promises.granted(t.attempt, token, t.promised())
+	life := w.some(0, 3*t.ttl/2)
+	if w.rng.IntN(3) > 0 || t.k.final {
+		life = w.some(0, 50*time.Millisecond)
+	}
+	c.then(c.clock.real(life), t.leave)
+	t.write()
+	if !t.k.final && w.rng.Float64() < w.plan.pauses {
+		c.pause(w.some(0, 2*t.ttl))
+	}
+	first := t.until
+	if left := t.until - w.now; left < t.ttl/6 {
+		// Almost nothing is left, or nothing: the answer was late, or an old one.
+		t.renew()
+		first = w.now + t.ttl/2
+	}
+	t.expectEnd(first)
+}
+
+// promised is until when the client trusts its lease, in the world's time.
+func (t *try) promised() time.Duration {
+	c := t.k.c
+	end := t.asked + time.Duration(trust*float64(t.ttl))
+	return c.w.now + c.clock.real(end-c.local())
+}
+
+// expectEnd lets go when the time that was promised is over and nothing has been heard.
+func (t *try) expectEnd(when time.Duration) {
+	c := t.k.c
+	life := c.life
+	c.w.at(when, func() {
+		c.awake(life, func() {
+			switch {
+			case t.over:
+			case c.w.now < t.until:
+				t.expectEnd(t.until)
+			default:
+				c.w.lapses++
+				c.w.trace.line("%s has lost %s: nothing heard", t.name, t.key)
+				t.lost()
+			}
+		})
+	})
+}
+
+// write writes to the store, now and then, as long as it holds; some do not look at the clock.
+func (t *try) write() {
+	w := t.k.c.w
+	if t.over || t.token == 0 {
+		return
+	}
+	if t.holds(w.now) || w.rng.IntN(2) == 0 {
+		w.after(w.network.latency(), func() { w.promises.write(t.attempt) })
+	}
+	t.k.c.then(w.some(10*time.Millisecond, t.ttl/4), t.write)
+}
+
+// renewLater renews in a third of the TTL, whether it holds or waits.
+func (t *try) renewLater() {
+	c := t.k.c
+	c.then(c.clock.real(t.ttl/3), func() {
+		if t.over {
+			return
+		}
+		if t.renewal != nil && !t.renewal.over {
+			// The one before is still under way. Its answer would say less than a new one's.
+			if c.w.rng.IntN(2) == 0 {
+				c.forget(t.renewal)
+			} else {
+				t.renewLater()
+				return
+			}
+		}
+		t.renew()
+		t.renewLater()
+	})
+}
+
+// renew asks for more time, for others of this client as well.
+func (t *try) renew() {
+	c := t.k.c
+	all := []*try{t}
+	if c.w.plan.gathered {
+		for _, o := range c.attempts {
+			if o != t && !o.over && o.number != 0 && len(all) < command.MostClaims {
+				all = append(all, o)
+			}
+		}
+	}
+	cmd := command.Command{Op: command.Renew}
+	for _, o := range all {
+		cmd.Claims = append(cmd.Claims, o.number)
+	}
+	sent := c.local()
+	t.renewal = c.do(cmd, func(r command.Reply, known bool) {
+		if !known {
+			c.w.unknown++
+			return
+		}
+		if len(r.Claims) != len(all) {
+			c.w.fail("a renewal of %d claims was answered %+v", len(all), r)
+			return
+		}
+		for i, o := range all {
+			o.renewed(r.Claims[i], sent)
+		}
+	})
+}
+
+func (t *try) renewed(r command.Claim, sent time.Duration) {
+	w := t.k.c.w
+	switch {
+	case t.over:
+	case r.Number != t.number:
+		w.fail("%s renewed the claim %d and was answered of %d", t.name, t.number, r.Number)
+	case r.Code == command.Granted:
+		t.asked = max(t.asked, sent)
+		w.renewals++
+		t.granted(r.Token)
+	case r.Code == command.Waiting:
+		if t.token != 0 {
+			w.fail("%s holds %s, and its renewal says that it waits", t.name, t.key)
+		}
+		t.asked = max(t.asked, sent)
+	case r.Code == command.NotHeld:
+		w.promises.refused(t.attempt, "a renewal says that it does not")
+		w.trace.line("%s has lost %s: not held", t.name, t.key)
+		w.gone++
+		t.lost()
+	default:
+		w.fail("%s: renewal was answered %+v", t.name, r)
+	}
+}
+
+// pushed is news of its claim.
+func (t *try) pushed(p command.Claim) {
+	w := t.k.c.w
+	switch p.Code {
+	case command.Granted:
+		w.pushes++
+		if t.token == 0 {
+			t.granted(p.Token)
+		}
+	case command.Evicted:
+		w.promises.end(t.attempt)
+		t.lost()
+	case command.Expired:
+		w.promises.refused(t.attempt, "it is said to have expired")
+		t.lost()
+	default:
+		w.fail("%s was pushed %+v", t.name, p)
+	}
+}
+
+// lost ends what the client does not hold, or cannot be sure of.
+func (t *try) lost() {
+	t.k.c.w.promises.end(t.attempt)
+	if t.k.final || t.k.c.w.rng.IntN(2) == 0 {
+		t.release()
+		return
+	}
+	t.finish() // what it does not release, its TTL does
+}
+
+// cancel gives up an attempt that waits, or is about to.
+func (t *try) cancel() {
+	if t.over || t.token != 0 {
+		return
+	}
+	t.k.c.w.trace.line("%s gives up", t.name)
+	t.k.c.w.cancels++
+	t.k.c.forget(t.waiting)
+	t.release()
+}
+
+// leave lets go of what it holds.
+func (t *try) leave() {
+	if t.over {
+		return
+	}
+	if t.k.c.w.rng.IntN(12) == 0 && !t.k.final {
+		// It forgets to.
+		t.k.c.w.promises.end(t.attempt)
+		t.finish()
+		return
+	}
+	t.release()
+}
+
+// release ends it at the server. From the call on nobody counts on it.
+func (t *try) release() {
+	c := t.k.c
+	w := c.w
+	until := t.until
+	held := t.holds(w.now)
+	w.promises.end(t.attempt)
+	cmd := command.Command{Op: command.Release, Key: t.key, Owner: t.name}
+	if t.number != 0 && w.rng.IntN(2) == 0 {
+		cmd.Claims = []uint64{t.number}
+	}
+	t.over = true
+	c.do(cmd, func(r command.Reply, known bool) {
+		switch {
+		case !known:
+			w.unknown++
+		case r.Code == command.NotHeld:
+			if held && w.now < until && !w.promises.evicted[t.token] {
+				w.fail("%s released %s and was told that it does not hold it, %v before what it was promised", t.name, t.key, until-w.now)
+			}
+		case r.Code == command.OK:
+			if t.token != 0 {
+				w.releases++
+			}
+		default:
+			w.fail("%s: release was answered %+v", t.name, r)
+		}
+		t.finish()
+	})
+}
+
+// finish goes on to the next attempt.
+func (t *try) finish() {
+	c := t.k.c
+	t.over = true
+	if t.k.final && t.token == 0 {
+		t.k.final = false // it has to get it, by another attempt
+	}
+	c.attempts = without(c.attempts, t)
+	c.then(c.w.some(0, c.w.plan.think), t.k.work)
+}
+
+func without(all []*try, t *try) []*try {
+	for i, o := range all {
+		if o == t {
+			return append(all[:i:i], all[i+1:]...)
+		}
+	}
+	return all
+}
+
+// evict ends somebody's grant, as an operator may.
+func (k *worker) evict(key string) {
+	w := k.c.w
+	k.c.do(command.Command{Op: command.Evict, Key: key}, func(r command.Reply, known bool) {
+		if known && r.Code != command.OK && r.Code != command.NotHeld {
+			w.fail("evict of %s was answered %+v", key, r)
+		}
+		k.c.then(w.some(0, w.plan.think), k.work)
+	})
+}
+
+// inspect asks who holds a key.
+func (k *worker) inspect(key string) {
+	w := k.c.w
+	asked := w.now
+	k.c.do(command.Command{Op: command.Inspect, Key: key}, func(r command.Reply, known bool) {
+		s := r.Status
+		switch {
+		case !known:
+		case r.Code != command.OK:
+			w.fail("inspect of %s was answered %+v", key, r)
+		case !w.truth.possible(key, asked, func(v version) bool {
+			return s.Held == (v.token != 0) && s.Token == v.token && s.Owner == v.owner && s.Waiters == v.waiters
+		}):
+			w.fail("inspect of %s was answered %+v, and at no time since it was asked was that so", key, s)
+		case s.Left < 0 || s.Left > 10*time.Second:
+			w.fail("inspect of %s was answered that %v are left", key, s.Left)
+		default:
+			w.inspections++
+		}
+		k.c.then(w.some(0, w.plan.think), k.work)
+	})
+}

@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+)
+
+// world is one run: members, clients, and what is between them.
+type world struct {
+	schedule
+	rng      *rand.Rand
+	plan     plan
+	trace    *trace
+	network  *network
+	truth    *truth
+	promises *promises
+
+	hosts    []*host
+	founding []machine.Member
+	clients  []*client
+	keys     []string
+	places   int
+	lines    map[member.Conn]*line
+	lastConn uint64
+
+	leaders map[uint64]*host // by term
+	clocks  map[uint64]*counted
+	sends   map[ticket]time.Duration // when a command was first sent
+
+	calm     bool // no more faults
+	changing bool // the members
+	working  int  // workers that have not had their last lock
+	over     bool
+	failure  string
+	tally
+}
+
+// counted is the clock of the cluster under one leader.
+type counted struct {
+	leader *host
+	stamp  int64         // when it began to lead
+	awake  time.Duration // of the leader, then
+}
+
+// newWorld makes a world.
+func newWorld(seed uint64, out io.Writer) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}}
+	w.plan = newPlan(w.rng)
+	w.trace = newTrace(&w.now, out)
+	w.network = &network{w: w, cut: map[way]int{}}
+	w.network.usual()
+	w.promises = newPromises(&w.now, w.fail)
+	w.truth = &truth{
+		fail: w.fail, keys: map[string]*chronicle{},
+		referee: &referee{fail: w.fail, ended: w.expired, evicted: w.promises.evict},
+	}
+	for i := range w.plan.members {
+		w.founding = append(w.founding, machine.Member{ID: uint64(i + 1), Name: fmt.Sprintf("m%d", i+1), Addr: fmt.Sprintf("m%d:1", i+1)})
+	}
+	for range w.plan.members {
+		w.newHost(false)
+	}
+	for i := range w.plan.keys {
+		w.keys = append(w.keys, fmt.Sprintf("k%d", i+1))
+	}
+	for i := range w.plan.clients {
+		w.clients = append(w.clients, &client{w: w, place: mostHosts + i, name: fmt.Sprintf("c%d", i+1), clock: w.newClock()})
+	}
+	w.places = mostHosts + w.plan.clients
+	return w
+}
+
+func (w *world) newClock() clock {
+	return clock{rate: 1 - skew + 2*skew*w.rng.Float64(), start: w.some(0, time.Hour)}
+}
+
+// newHost makes a machine with an empty disk.
+func (w *world) newHost(join bool) *host {
+	n := len(w.hosts) + 1
+	h := &host{
+		w: w, place: n - 1, join: join, clock: w.newClock(), disk: disk.NewMemory(), drive: &drive{w: w},
+		self: machine.Member{ID: uint64(n), Name: fmt.Sprintf("m%d", n), Addr: fmt.Sprintf("m%d:1", n)},
+	}
+	w.hosts = append(w.hosts, h)
+	// Small segments, so that there are many. The rest is left to the member.
+	if err := wal.CreateSized(h.disk, wal.Identity{Cluster: "sim", Member: h.self.ID, Name: h.self.Name}, w.plan.segment); err != nil {
+		w.fail("a log cannot be made: %v", err)
+	}
+	h.disk.Hook(h.drive.hook)
+	return h
+}
+
+// founders are the members that a host is told of.
+func (w *world) founders(h *host) []machine.Member {
+	if h.join {
+		return nil
+	}
+	return w.founding
+}
+
+func (w *world) host(id uint64) *host {
+	if id == 0 || id > uint64(len(w.hosts)) {
+		return nil
+	}
+	return w.hosts[id-1]
+}
+
+// some chooses a time.
+func (w *world) some(low, high time.Duration) time.Duration { return between(w.rng, low, high) }
+
+func (w *world) newSessionID() (id command.SessionID) {
+	for i := range id {
+		id[i] = byte(w.rng.Uint32())
+	}
+	return id
+}
+
+// fail notes what is wrong. The first is what counts.
+func (w *world) fail(format string, args ...any) {
+	if w.failure == "" {
+		w.failure = fmt.Sprintf("at %v: %s", w.now, fmt.Sprintf(format, args...))
+		w.trace.line("FAILED %s", w.failure)
+	}
+}
+
+// sent notes when a command goes out.
+func (w *world) sent(cmd *command.Command) {
+	at := ticket{cmd.Session, cmd.Seq}
+	if _, ok := w.sends[at]; !ok {
+		w.sends[at] = w.now
+	}
+	w.trace.note('c', cmd.Session, cmd.Seq, uint64(cmd.Op), cmd.Lowest)
+}
+
+// leads is when a host sends what only the leader of a term sends.
+func (w *world) leads(h *host, term uint64) {
+	switch w.leaders[term] {
+	case h:
+	case nil:
+		w.leaders[term] = h
+		w.trace.note('l', uint64(h.place), term)
+		w.trace.line("%s leads in term %d", h, term)
+	default:
+		w.fail("election safety: %s and %s lead in term %d", w.leaders[term], h, term)
+	}
+}
+
+// checkClock looks at the stamp of an entry that was just applied for the first time: the clock
+// of the cluster may not have gone further than its leader was awake.
+func (w *world) checkClock(h *host, index, term uint64, stamp int64) {
+	c := w.clocks[term]
+	if c == nil {
+		// The first entry of a term, which its leader is the first to apply, mostly.
+		w.clocks[term] = &counted{leader: h, stamp: w.truth.stamps, awake: h.awake}
+		return
+	}
+	if c.leader != w.leaders[term] && w.leaders[term] != nil {
+		return // a later leader has applied it
+	}
+	if most := c.stamp + int64(c.leader.awake-c.awake) + int64(time.Millisecond); stamp > most {
+		w.fail("index %d: the clock is %v ahead of what the leader %s can have counted", index, time.Duration(stamp-most), c.leader)
+	}
+}
+
+// expired is when a claim has ended by its deadline: not earlier than its TTL after the
+// command that gave it the time was sent, by the fastest of clocks.
+func (w *world) expired(c *ruling) {
+	sent, ok := w.sends[c.by]
+	w.trace.line("claim %d on %s by %s has expired", c.number, c.key, c.owner)
+	if !ok {
+		return
+	}
+	if lived := w.now - sent; lived < time.Duration(float64(c.ttl)/(1+skew)) {
+		w.fail("%s lost %s %v after it was asked for or renewed, its TTL is %v", c.owner, c.key, lived, c.ttl)
+	}
+}
+
+// run lets it all happen.
+func (w *world) run() {
+	for _, h := range w.hosts {
+		w.after(w.some(0, 300*time.Millisecond), h.start)
+	}
+	for _, c := range w.clients {
+		w.after(w.some(0, time.Second), c.begin)
+	}
+	w.after(w.some(500*time.Millisecond, 2*time.Second), w.disturb)
+	w.at(w.plan.duration, w.becalm)
+	for w.failure == "" && !w.over && w.step() {
+	}
+	w.entries = int(w.truth.last())
+}
+
+// disturb lets something go wrong, and plans the next.
+func (w *world) disturb() {
+	if w.calm {
+		return
+	}
+	f := w.plan.faults[w.rng.IntN(len(w.plan.faults))]
+	w.trace.note('f', digest([]byte(f.name)))
+	w.trace.line("fault: %s", f.name)
+	f.happen(w)
+	w.after(w.some(w.plan.pace/4, 2*w.plan.pace), w.disturb)
+}
