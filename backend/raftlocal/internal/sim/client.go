@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
@@ -26,18 +27,15 @@ type client struct {
 	dialing bool
 	next    int // which host to try
 
-	calls    map[session.Ticket]*call // looked up only
-	oldest   []*call                  // in the order in which they were made
-	attempts []*try                   // whose claims are of interest
+	attempts []*try // whose claims are of interest
 	tries    int
 }
 
 // call is a command that is under way.
 type call struct {
-	ticket session.Ticket
-	since  time.Duration // by the world's clock
-	done   func(r command.Reply, known bool)
-	over   bool
+	session.Call
+	since time.Duration // by the world's clock
+	done  func(r command.Reply, known bool)
 }
 
 func (c *client) String() string { return c.name }
@@ -71,8 +69,7 @@ func (c *client) pause(d time.Duration) {
 func (c *client) begin() {
 	c.life++
 	c.session = session.New(c.w.newSessionID, c.w.plan.session)
-	c.calls = map[session.Ticket]*call{}
-	c.oldest, c.attempts, c.line, c.dialing = nil, nil, nil, false
+	c.attempts, c.line, c.dialing = nil, nil, false
 	c.next = c.w.rng.IntN(len(c.w.hosts))
 	for range c.w.plan.workers {
 		c.w.working++
@@ -105,21 +102,16 @@ func (c *client) die() {
 
 // do sends a command. The answer is known, unless the session ended while it was under way.
 func (c *client) do(cmd command.Command, done func(r command.Reply, known bool)) *call {
-	k := &call{ticket: c.session.Do(cmd), since: c.w.now, done: done}
-	c.calls[k.ticket] = k
-	c.oldest = append(c.oldest, k)
+	k := &call{since: c.w.now, done: done}
+	k.Command, k.For = cmd, k
+	c.session.Start(&k.Call)
 	c.flush()
 	return k
 }
 
 // forget tells that nobody waits for an answer any more.
 func (c *client) forget(k *call) {
-	if !k.over {
-		k.over = true
-		delete(c.calls, k.ticket)
-		c.session.Cancel(k.ticket)
-		c.flush()
-	}
+	c.session.Cancel(&k.Call)
 }
 
 // flush sends what there is to send.
@@ -128,7 +120,7 @@ func (c *client) flush() {
 		c.connect()
 		return
 	}
-	out := c.session.Outgoing()
+	out := c.session.Outgoing(c.local())
 	if len(out) == 0 {
 		return
 	}
@@ -142,7 +134,7 @@ func (c *client) flush() {
 
 // connect finds a member that leads.
 func (c *client) connect() {
-	if c.line != nil || c.dialing || len(c.calls) == 0 && c.w.calm {
+	if c.line != nil || c.dialing || c.session.Outstanding() == 0 {
 		return
 	}
 	c.dialing = true
@@ -167,8 +159,8 @@ func (c *client) hangUp() {
 	if c.line != nil {
 		l := c.line
 		c.line = nil
-		c.session.Disconnected()
 		l.leave()
+		c.events(c.session.Disconnected())
 	}
 }
 
@@ -179,7 +171,7 @@ func (c *client) moved(l *line, leader machine.Member) {
 			return
 		}
 		c.line = nil
-		c.session.Disconnected()
+		c.events(c.session.Disconnected())
 		c.next++
 		if h := c.w.host(leader.ID); h != nil {
 			c.next = h.place
@@ -200,30 +192,14 @@ func (c *client) receive(l *line, p packet) {
 			return
 		}
 		answers, pushes := p.answers()
-		for _, e := range c.session.Receive(answers, pushes) {
-			c.event(e)
-		}
+		c.events(c.session.Receive(answers, pushes))
 		c.flush()
 	})
 }
 
-func (c *client) answered(ticket session.Ticket, r command.Reply, known bool) {
-	k := c.calls[ticket]
-	if k == nil || k.over {
-		return
-	}
-	k.over = true
-	delete(c.calls, ticket)
-	c.w.trace.note('a', uint64(c.place), uint64(r.Code), r.Number, r.Token)
-	k.done(r, known)
-}
-
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	for len(c.oldest) > 0 && c.oldest[0].over {
-		c.oldest = c.oldest[1:]
-	}
-	if len(c.oldest) > 0 && c.line != nil && c.w.now-max(c.oldest[0].since, c.since) > patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > patience {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++
@@ -240,18 +216,21 @@ func (c *client) attemptName() string {
 	return fmt.Sprintf("%s.%d.%d", c.name, c.life, c.tries)
 }
 
-// event is what the session makes of answers and pushes.
-func (c *client) event(e session.Event) {
-	switch e.Kind {
-	case session.Done:
-		c.answered(e.Ticket, e.Reply, true)
-	case session.Unknown:
-		c.answered(e.Ticket, command.Reply{}, false)
-	case session.Pushed:
-		for _, t := range c.attempts {
-			if t.number == e.Claim.Number && !t.over {
-				t.pushed(e.Claim)
-				return
+// events is what the session makes of answers and pushes.
+func (c *client) events(all []session.Event) {
+	// What comes of them may ask for more, in the same memory.
+	for _, e := range slices.Clone(all) {
+		switch e.Kind {
+		case session.Done, session.Unknown:
+			c.w.trace.note('a', uint64(c.place), uint64(e.Kind), uint64(e.Reply.Code), e.Reply.Number, e.Reply.Token)
+			e.Ticket.For.(*call).done(e.Reply, e.Kind == session.Done)
+		case session.Pushed:
+			c.w.trace.note('p', uint64(c.place), uint64(e.Claim.Code), e.Claim.Number, e.Claim.Token)
+			for _, t := range c.attempts {
+				if t.number == e.Claim.Number && !t.over {
+					t.pushed(e.Claim)
+					break
+				}
 			}
 		}
 	}

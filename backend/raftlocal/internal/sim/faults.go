@@ -95,6 +95,7 @@ var faults = []fault{
 		for _, c := range w.clients {
 			if w.rng.IntN(2) == 0 {
 				c.hangUp()
+				c.connect()
 			}
 		}
 	}},

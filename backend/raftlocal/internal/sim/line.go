@@ -63,6 +63,9 @@ func (l *line) flow(p *pipe) {
 		w.at(max(p.stalled, w.now+30*time.Millisecond), func() { l.flow(p) })
 		return
 	}
+	if p.flowing = len(p.queue) > 0; !p.flowing {
+		return // what was on its way is lost
+	}
 	next := p.queue[0]
 	p.queue = p.queue[1:]
 	next()
@@ -102,9 +105,6 @@ func (l *line) leave() {
 	if l.w.rng.IntN(2) == 0 {
 		// The end overtakes what was sent, or rather: the last packets are lost.
 		l.toHost.queue = l.toHost.queue[:min(len(l.toHost.queue), l.w.rng.IntN(4))]
-		if len(l.toHost.queue) == 0 && l.toHost.flowing {
-			l.toHost.queue = append(l.toHost.queue, func() {})
-		}
 	}
 	l.send(&l.toHost, func() {
 		l.closed = true
@@ -133,7 +133,6 @@ func (l *line) serverGone() {
 	}
 	l.closed = true
 	l.toClient.queue = nil
-	l.toClient.flowing = false
 	if l.w.rng.IntN(4) == 0 {
 		return
 	}
