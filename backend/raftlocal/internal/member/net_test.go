@@ -35,7 +35,10 @@ type node struct {
 	disk  *disk.Memory
 	m     *Member // nil: it is down
 	syncs int
-	cut   bool
+	cut   bool // it is cut off
+	// stopped: it does nothing, as while its disk hangs; what is sent to it waits.
+	stopped bool
+	inbox   []*raftpb.Message
 }
 
 func names(n int) []string { return []string{"a", "b", "c", "d", "e"}[:n] }
@@ -127,9 +130,14 @@ func (n *node) Dismiss(c Conn, leader machine.Member) {
 func (net *network) settle() {
 	for {
 		for _, n := range net.nodes {
-			if n.m != nil {
-				_ = n.m.Flush(net.now)
+			if n.m == nil || n.stopped {
+				continue
 			}
+			for _, m := range n.inbox {
+				n.m.Receive(m)
+			}
+			n.inbox = nil
+			_ = n.m.Flush(net.now)
 		}
 		if len(net.queue) == 0 {
 			return
@@ -139,7 +147,9 @@ func (net *network) settle() {
 		for _, m := range queue {
 			from, to := net.node(m.GetFrom()), net.node(m.GetTo())
 			lost := to == nil || to.m == nil || to.cut || from.cut || net.lost != nil && net.lost(m)
-			if !lost {
+			if !lost && to.stopped {
+				to.inbox = append(to.inbox, m)
+			} else if !lost {
 				to.m.Receive(m)
 			}
 			if m.GetType() == raftpb.MsgSnap && from.m != nil {
@@ -163,7 +173,7 @@ func (net *network) pass(d time.Duration) {
 	for end := net.now + d; net.now < end; {
 		net.now += tick
 		for _, n := range net.nodes {
-			if n.m != nil {
+			if n.m != nil && !n.stopped {
 				n.m.Tick()
 			}
 		}
@@ -189,7 +199,7 @@ func (net *network) leader() *node {
 	var l *node
 	net.until("a leader", func() bool {
 		for _, n := range net.nodes {
-			if n.m != nil && !n.cut && n.m.err == nil && n.m.serving {
+			if n.m != nil && !n.cut && !n.stopped && n.m.err == nil && n.m.serving {
 				l = n
 				return true
 			}
