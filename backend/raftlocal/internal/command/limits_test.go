@@ -1,0 +1,46 @@
+package command
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLimits(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("x", n) }
+	acquire := Command{Op: Acquire, Key: "k", Owner: "o", TTL: time.Second}
+	with := func(c Command, change func(*Command)) Command { change(&c); return c }
+	for _, c := range []struct {
+		what  string
+		cmd   Command
+		valid bool
+	}{
+		{"no operation", Command{}, false},
+		{"an unknown operation", Command{Op: Inspect + 1}, false},
+		{"nop", Command{Op: Nop}, true},
+		{"open", Command{Op: Open, ID: id, TTL: time.Minute}, true},
+		{"open for the usual time", Command{Op: Open, ID: id}, true},
+		{"open for less than no time", Command{Op: Open, ID: id, TTL: -1}, false},
+		{"open without a name", Command{Op: Open, TTL: time.Minute}, false},
+		{"acquire", acquire, true},
+		{"the longest", with(acquire, func(c *Command) { c.Key, c.Owner, c.Meta = long(MostKey), long(MostOwner), long(MostMeta) }), true},
+		{"no key", with(acquire, func(c *Command) { c.Key = "" }), false},
+		{"a long key", with(acquire, func(c *Command) { c.Key = long(MostKey + 1) }), false},
+		{"no owner", with(acquire, func(c *Command) { c.Owner = "" }), false},
+		{"a long owner", with(acquire, func(c *Command) { c.Owner = long(MostOwner + 1) }), false},
+		{"a long meta", with(acquire, func(c *Command) { c.Meta = long(MostMeta + 1) }), false},
+		{"no time", with(acquire, func(c *Command) { c.TTL = 0 }), false},
+		{"release by owner", Command{Op: Release, Key: "k", Owner: "o"}, true},
+		{"release by number", Command{Op: Release, Claims: []uint64{1}}, true},
+		{"release of two", Command{Op: Release, Claims: []uint64{1, 2}}, false},
+		{"release of nothing", Command{Op: Release}, false},
+		{"the largest renewal", Command{Op: Renew, Claims: make([]uint64, MostClaims)}, true},
+		{"one larger", Command{Op: Renew, Claims: make([]uint64, MostClaims+1)}, false},
+		{"evict", Command{Op: Evict, Key: "k"}, true},
+		{"evict nothing", Command{Op: Evict}, false},
+	} {
+		if got := c.cmd.Valid(); got != c.valid {
+			t.Errorf("%s: %v", c.what, got)
+		}
+	}
+}
