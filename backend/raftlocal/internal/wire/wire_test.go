@@ -219,7 +219,7 @@ func TestManyCommandsTakeSeveralFrames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if frames < 4 || !reflect.DeepEqual(gotCommands, many) || !reflect.DeepEqual(gotAnswers, answers) || !reflect.DeepEqual(gotPushes, pushes) {
+	if frames < 3 || !reflect.DeepEqual(gotCommands, many) || !reflect.DeepEqual(gotAnswers, answers) || !reflect.DeepEqual(gotPushes, pushes) {
 		t.Errorf("%d frames had %d commands, %d answers, %d pushes, which are not those that were sent", frames, len(gotCommands), len(gotAnswers), len(gotPushes))
 	}
 }

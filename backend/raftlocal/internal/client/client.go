@@ -1,0 +1,172 @@
+package client
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+)
+
+// SessionTTL is how long a session lives that nothing is sent in. One that has ended costs the
+// next command one more round trip.
+const SessionTTL = time.Minute
+
+// Config says how the cluster is reached.
+type Config struct {
+	// Addrs are addresses of members: one that works is enough, since it knows the others.
+	Addrs []string
+	// Dial connects to an address. It must return soon after ctx has ended.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Cluster is the name that the cluster must have, or empty.
+	Cluster string
+	// Pushed is told news of claims, in order with the answers (see [Then]). It must not block.
+	Pushed func(command.Claim)
+	// Anew is called when there is a new connection, or session: pushes may have been lost. It
+	// must not block.
+	Anew func()
+	// Logger is told of connections found and lost; nil for nobody.
+	Logger *slog.Logger
+}
+
+// Client is one application's way to a cluster. Its methods are safe for concurrent use.
+type Client struct {
+	cfg     Config
+	base    time.Time // what times of the session count from
+	closing context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	needed  chan struct{} // has an element when a connection is needed
+
+	mu        sync.Mutex
+	closed    bool
+	session   *session.Session
+	link      *link         // nil while there is none
+	sent      time.Duration // when something was sent last
+	expecting int
+	timer     *time.Timer // not nil while it runs
+	fault     error       // why there is no link
+	refused   bool        // by all who could be asked
+	changed   chan struct{}
+}
+
+// New returns a client, which begins to look for the leader.
+func New(cfg Config) *Client {
+	if cfg.Pushed == nil {
+		cfg.Pushed = func(command.Claim) {}
+	}
+	if cfg.Anew == nil {
+		cfg.Anew = func() {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{
+		cfg: cfg, base: time.Now(), needed: make(chan struct{}, 1),
+		session: session.New(newID, SessionTTL), changed: make(chan struct{}),
+	}
+	c.closing, c.stop = context.WithCancel(context.Background())
+	c.needed <- struct{}{}
+	c.running.Go(c.run)
+	return c
+}
+
+func (c *Client) now() time.Duration { return time.Since(c.base) }
+
+// Closing is done when Close begins.
+func (c *Client) Closing() <-chan struct{} { return c.closing.Done() }
+
+// LastSent is when a command was sent last: the session lives for SessionTTL from there, if
+// it has arrived.
+func (c *Client) LastSent() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.base.Add(c.sent)
+}
+
+// Expect tells that n more pushes are waited for, or, negative, fewer. As long as there are any,
+// the connection is looked after as if a command were outstanding.
+func (c *Client) Expect(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expecting += n
+	if n > 0 && !c.closed {
+		c.neededLocked()
+	}
+}
+
+// Ready waits until the leader is found. When ctx ends first, or everybody who can be asked
+// refuses us, the error says why it was not.
+func (c *Client) Ready(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		connected, closed, refused, fault, changed := c.link != nil, c.closed, c.refused, c.fault, c.changed
+		if !connected && !closed {
+			c.neededLocked()
+		}
+		c.mu.Unlock()
+		switch {
+		case closed:
+			return errClosed
+		case connected:
+			return nil
+		case refused:
+			return fault
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return unreachable(context.Cause(ctx), fault)
+		case <-c.closing.Done():
+		}
+	}
+}
+
+// Close ends all calls and the connection. The session ends by itself, on the server, and the
+// claims with their TTLs. It may be called twice.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	if c.timer != nil && c.timer.Stop() {
+		c.running.Done() // it will not run
+	}
+	c.timer = nil
+	c.mu.Unlock()
+	c.stop()
+	c.running.Wait()
+	for first {
+		c.mu.Lock()
+		x := c.session.Oldest()
+		if x == nil {
+			c.mu.Unlock()
+			break
+		}
+		never := c.session.Cancel(x)
+		c.mu.Unlock()
+		c.finish(x, nil, errClosed, never)
+	}
+	return nil
+}
+
+// neededLocked sees to it that something that has just come is sent. Called with mu held.
+func (c *Client) neededLocked() {
+	c.tickLocked()
+	if c.link != nil {
+		c.link.wakeLocked()
+		return
+	}
+	select {
+	case c.needed <- struct{}{}:
+	default: // it is known
+	}
+}
+
+// changedLocked wakes those who wait for the leader to be found. Called with mu held.
+func (c *Client) changedLocked() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/driver"
+)
+
+var (
+	errClosed = fmt.Errorf("%w: raft: the backend is closed", driver.ErrUnavailable)
+
+	// errUnknown is for a command that was under way when its session ended.
+	errUnknown = fmt.Errorf("%w: raft: the session with the cluster has ended, and nobody can tell any more whether the command was carried out", driver.ErrUnavailable)
+
+	errSilent   = errors.New("the member does not answer")
+	errNoLeader = errors.New("no member leads: less than half of them reach each other, or an election is under way")
+	errMoved    = errors.New("the member does not lead any more")
+)
+
+// refusal is what a member has said instead of Welcome.
+type refusal struct{ addr, text string }
+
+func (r *refusal) Error() string { return fmt.Sprintf("raft: %s refuses: %s", r.addr, r.text) }
+
+// overdue is for a call that has waited for too long; fault is why there is no connection, or
+// nil if there is one.
+func overdue(never bool, fault error) error {
+	text := "the command was sent, and has no answer"
+	if never {
+		text = "the command could not be sent"
+	}
+	if fault == nil {
+		return fmt.Errorf("%w: raft: %s within %v", driver.ErrUnavailable, text, patience)
+	}
+	return fmt.Errorf("%w: raft: %s within %v: %w", driver.ErrUnavailable, text, patience, fault)
+}
+
+// unreachable is for one who cannot wait longer until the leader is found.
+func unreachable(ended, fault error) error {
+	if fault == nil {
+		return fmt.Errorf("%w: raft: no member has answered yet: %w", driver.ErrUnavailable, ended)
+	}
+	return fmt.Errorf("%w: raft: %w (%w)", driver.ErrUnavailable, fault, ended)
+}
+
+func newID() (id command.SessionID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}

@@ -1,0 +1,183 @@
+package session
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
+)
+
+// Session is a client's. It is one for the client although, over time, it may be several for
+// the state machine. Not safe for concurrent use.
+type Session struct {
+	id  func() command.SessionID
+	ttl time.Duration
+
+	orders uint64 // calls of Do so far
+	queue  queue
+
+	connected bool
+	opening   command.SessionID // of the session that is being opened; zero if none is
+	asked     bool              // and that was sent on this connection
+	line      *line             // the session; nil if there is none
+	former    *line             // one that has ended, and to which something was sent that is not answered
+
+	out    []command.Command
+	events []Event
+}
+
+// New returns a session that is opened when it is needed. id makes a name for it that nobody
+// else uses; ttl is how long it lives when it is not used.
+func New(id func() command.SessionID, ttl time.Duration) *Session {
+	return &Session{id: id, ttl: ttl}
+}
+
+// Do takes a command, to send it as soon as it can be.
+func (s *Session) Do(cmd command.Command) Ticket {
+	c := &Call{Command: cmd}
+	s.Start(c)
+	return c
+}
+
+// Start is Do with a Call that the caller has made.
+func (s *Session) Start(c *Call) {
+	s.orders++
+	c.order, c.Sent, c.Times = s.orders, 0, 0
+	s.queue.push(c)
+}
+
+// Cancel tells that nobody waits for a call any more: there will be no event for it. It
+// reports whether it is certain that the command was not carried out and never will be. For
+// a call that is over it does nothing.
+func (s *Session) Cancel(c Ticket) (never bool) {
+	switch c.state {
+	case waiting:
+		s.queue.remove(c)
+		return true
+	case flying:
+		l := c.line
+		l.remove(c)
+		s.settled(l)
+	case idle:
+	}
+	return false
+}
+
+// Outstanding is how many calls wait for an event.
+func (s *Session) Outstanding() int {
+	n := s.queue.length
+	if s.line != nil {
+		n += s.line.flying
+	}
+	if s.former != nil {
+		n += s.former.flying
+	}
+	return n
+}
+
+// Waiting is how many calls are not sent.
+func (s *Session) Waiting() int { return s.queue.length }
+
+// Oldest returns the call that has been waiting longest for an event, or nil.
+func (s *Session) Oldest() Ticket {
+	oldest := s.queue.first
+	for _, l := range []*line{s.former, s.line} {
+		if l != nil && l.flying > 0 {
+			if c := l.at(l.lowest); oldest == nil || c.order < oldest.order {
+				oldest = c
+			}
+		}
+	}
+	return oldest
+}
+
+// Connected tells of a new connection. It returns the beginning of the hello: which session
+// goes on there. What has no answer will be sent again.
+func (s *Session) Connected() wire.Hello {
+	s.connected, s.asked = true, false
+	h := wire.Hello{Version: wire.Version, Role: wire.Client}
+	if s.line != nil {
+		h.Session = s.line.number
+		s.line.cursor = s.line.lowest
+	}
+	return h
+}
+
+// Disconnected tells that the connection is gone. The events are for what was sent to a
+// session that has ended since: nobody will answer it any more. They are valid until the next
+// call.
+func (s *Session) Disconnected() []Event {
+	s.connected = false
+	s.events = s.events[:0]
+	s.giveUpFormer()
+	return s.events
+}
+
+// settled looks whether nothing is under way any more to a session that has ended.
+func (s *Session) settled(l *line) {
+	if l == s.former && l.flying == 0 {
+		s.former = nil
+	}
+}
+
+// giveUpFormer gives up all that was sent to a session that has ended.
+func (s *Session) giveUpFormer() {
+	l := s.former
+	if l == nil {
+		return
+	}
+	s.former = nil
+	for l.flying > 0 {
+		c := l.at(l.lowest)
+		l.remove(c)
+		s.unknown(c)
+	}
+}
+
+// Outgoing returns what is to be sent on this connection now, and notes that it was. Each
+// command is returned once for a connection. The slice is valid until the next call.
+func (s *Session) Outgoing(now time.Duration) []command.Command {
+	s.out = s.out[:0]
+	if !s.connected {
+		return nil
+	}
+	if s.line == nil {
+		s.open()
+		return s.out
+	}
+	l := s.line
+	for ; l.cursor < l.next; l.cursor++ {
+		if c := l.at(l.cursor); c != nil {
+			s.send(c, now)
+		}
+	}
+	for s.former == nil && s.queue.first != nil && !l.full() {
+		c := s.queue.first
+		s.queue.remove(c)
+		l.add(c)
+		s.send(c, now)
+		l.cursor = l.next
+	}
+	return s.out
+}
+
+// open asks for a session, if one is needed.
+func (s *Session) open() {
+	if s.queue.first == nil || s.asked {
+		return
+	}
+	if s.opening == (command.SessionID{}) {
+		s.opening = s.id()
+	}
+	s.asked = true
+	s.out = append(s.out, command.Command{Op: command.Open, ID: s.opening, TTL: s.ttl})
+}
+
+func (s *Session) send(c *Call, now time.Duration) {
+	if c.Times == 0 {
+		c.Sent = now
+	}
+	c.Times++
+	c.Command.Lowest = c.line.lowest
+	s.out = append(s.out, c.Command)
+}
