@@ -1,0 +1,55 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+)
+
+const (
+	// tick is the unit of the member's time.
+	tick = 50 * time.Millisecond
+	// helloTimeout bounds the time in which somebody must have said who they are.
+	helloTimeout = 5 * time.Second
+	// writeTimeout bounds one write to somebody who does not read.
+	writeTimeout = 10 * time.Second
+	// farewell bounds the time in which the last words are written when a member stops.
+	farewell = time.Second
+	// handover bounds the time in which leadership is handed over when a member stops.
+	handover = 2 * time.Second
+
+	// mostConns is the most connections at once, of whatever kind.
+	mostConns = 20_000
+	// mostInbox is how many bytes each lane of the inbox takes before readers wait.
+	mostInbox = 16 << 20
+	// mostUnread is how much is kept for a client that does not read.
+	mostUnread = 16 << 20
+	// mostQueued is how many messages wait for a peer.
+	mostQueued = 1024
+)
+
+// Config is what a server is started with.
+type Config struct {
+	// Member says what to run. Outside and Logger are the server's.
+	Member member.Config
+	// Listener is where all others come in; nil for a member that only its own process reaches.
+	// It is closed by the server.
+	Listener net.Listener
+	// Network is how other members are dialled. If Secure is not nil, it dials with TLS.
+	Network network.Network
+	// Secure is TLS for those who come in; nil for none.
+	Secure *network.Secure
+	// Addr is where the others reach this member.
+	Addr string
+	// Peers are dialled from the beginning, even if the log does not know them yet: those whom
+	// a member knows that is to join.
+	Peers []machine.Member
+	// Operate answers operators; nil for nobody.
+	Operate http.Handler
+	Logger  *slog.Logger
+}

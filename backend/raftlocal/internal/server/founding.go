@@ -1,0 +1,70 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+)
+
+// foundingFile has the hash of what the member's cluster began with. It lasts as long as the
+// directory, and each member shows it to the others: so those that were told of different
+// founders, which would make two clusters of them, find out.
+const foundingFile = "founding"
+
+// founding returns the hash, or 0 for a member that joined later. A member that has done
+// nothing yet computes it.
+func founding(cfg member.Config, m *member.Member) (uint64, error) {
+	names, err := cfg.FS.List()
+	if err != nil {
+		return 0, err
+	}
+	if slices.Contains(names, foundingFile) {
+		return readFounding(cfg.FS)
+	}
+	status := m.Status()
+	if len(status.Members) == 0 || status.Term > 1 || status.Last != status.SnapshotIndex {
+		return 0, nil
+	}
+	state := sha256.Sum256(m.Backup())
+	hash := binary.BigEndian.Uint64(state[:])
+	return hash, writeFounding(cfg.FS, hash)
+}
+
+func readFounding(files disk.FS) (uint64, error) {
+	f, err := files.Open(foundingFile)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var b [8]byte
+	if _, err := f.ReadAt(b[:], 0); err != nil {
+		return 0, fmt.Errorf("the file %s cannot be read: remove it, and the member goes on without: %w", foundingFile, err)
+	}
+	return binary.BigEndian.Uint64(b[:]), nil
+}
+
+func writeFounding(files disk.FS, hash uint64) error {
+	const fresh = foundingFile + ".new"
+	if err := files.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := files.Create(fresh, 8)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(binary.BigEndian.AppendUint64(nil, hash), 0)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := files.Rename(fresh, foundingFile); err != nil {
+		return err
+	}
+	return files.SyncDir()
+}

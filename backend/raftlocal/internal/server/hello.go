@@ -1,0 +1,90 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
+)
+
+// mostHello is how long a frame may be before it is known who speaks.
+const mostHello = 64 << 10
+
+// greet reads who has connected, and serves them or says why not. raw is the connection that c
+// goes over.
+func (s *Server) greet(c, raw net.Conn, number uint64, stranger bool) {
+	r, hello, why := s.readHello(c)
+	if why == nil && stranger {
+		why = errors.New("this member takes TLS only: give ca=, cert= and key= of the cluster's authority")
+	}
+	if why == nil {
+		why = s.checkHello(hello)
+	}
+	var intro introduction
+	if why == nil && hello.Role == wire.Peer {
+		if intro, why = readIntroduction(r); why == nil {
+			why = s.checkPeer(hello, intro)
+		}
+	}
+	if why != nil {
+		s.refuse(c, why)
+		return
+	}
+	r.Limit = wire.MaxFrame
+	if hello.Role == wire.Peer {
+		s.serveMember(c, r, hello, intro)
+		return
+	}
+	s.serveClient(c, raw, r, member.Conn(number), hello.Session)
+}
+
+// readHello reads the first frame. An error is for the other side to read.
+func (s *Server) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
+	var preface [len(wire.Preface)]byte
+	if _, err := io.ReadFull(c, preface[:]); err != nil || string(preface[:]) != wire.Preface {
+		return nil, wire.Hello{}, errors.New("this port is for fencelock's members and clients, and HTTP")
+	}
+	r := wire.NewReader(c)
+	r.Limit = mostHello
+	t, body, err := r.Next()
+	if err != nil || t != wire.TypeHello {
+		return nil, wire.Hello{}, errors.New("the connection does not begin with a hello")
+	}
+	hello, err := wire.ParseHello(body)
+	return r, hello, err
+}
+
+// checkHello says why somebody is not served, and what to do.
+func (s *Server) checkHello(h wire.Hello) error {
+	own := s.cfg.Member
+	switch {
+	case h.Version != wire.Version:
+		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
+	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
+		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
+	case h.Role != wire.Client && h.Role != wire.Peer:
+		return errors.New("operators use HTTP on this port: GET /status tells the rest")
+	}
+	return nil
+}
+
+// refuse tells why the connection ends.
+func (s *Server) refuse(c net.Conn, why error) {
+	s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", c.RemoteAddr().String(), "error", why)
+	_ = c.SetWriteDeadline(time.Now().Add(farewell))
+	_, _ = c.Write(wire.AppendRefusal(nil, why.Error())) // who does not read it is gone
+}
+
+// greeting is the answer to a hello.
+func (s *Server) greeting() []byte {
+	role := s.role.Load()
+	w := wire.Welcome{Cluster: s.cfg.Member.Cluster, Member: s.id, Name: s.cfg.Member.Name, Leader: wire.Member(role.leader)}
+	for _, m := range role.members {
+		w.Members = append(w.Members, wire.Member(m))
+	}
+	return wire.AppendWelcome(nil, w)
+}

@@ -1,0 +1,107 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+)
+
+// loop is what belongs to the goroutine that has the member.
+type loop struct {
+	member      *member.Member
+	start       time.Time // its monotonic reading is what the member's time begins at
+	clients     map[member.Conn]*client
+	peers       map[uint64]*peer
+	book        []machine.Member // for whom there are peers
+	introduced  []machine.Member // who has come in and is not in the book
+	unreachable []uint64         // to whom messages were dropped
+	watchers    []func(*member.Member) bool
+	spare       chan struct{} // has an element when a segment may be missing
+}
+
+func (l *loop) begin(m *member.Member) {
+	l.member, l.start = m, time.Now()
+	l.clients, l.peers = map[member.Conn]*client{}, map[uint64]*peer{}
+	l.spare = make(chan struct{}, 1)
+}
+
+// run is the loop. It ends when the member fails, or the server is told to quit.
+func (s *Server) run() {
+	l := &s.loop
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	l.member.Campaign()
+	err := s.turn(nil, nil)
+	var members, clients []task
+	for err == nil {
+		ticked := false
+		select {
+		case <-s.inbox.ready:
+		case <-ticker.C:
+			ticked = true
+		case <-s.ctx.Done():
+			err = ErrStopped
+			continue
+		}
+		if !ticked {
+			// Among many messages a tick is not to be passed over.
+			select {
+			case <-ticker.C:
+				ticked = true
+			default:
+			}
+		}
+		if ticked {
+			l.member.Tick()
+			l.wantSpare()
+		}
+		began := time.Now()
+		for again := true; again && err == nil; {
+			serve := !l.member.Busy()
+			members, clients = s.inbox.take(members, clients, serve)
+			err = s.turn(members, clients)
+			again = !serve && !l.member.Busy() && s.inbox.waiting()
+		}
+		if time.Since(began) >= tick {
+			// The disk has hung. That time does not count, or this member would think that
+			// nobody had spoken to it.
+			ticker.Reset(tick)
+		}
+	}
+	s.finish(err)
+}
+
+// turn works off what came in, and does what is due.
+func (s *Server) turn(members, clients []task) error {
+	l := &s.loop
+	for _, t := range members {
+		t(l.member)
+	}
+	for _, t := range clients {
+		t(l.member)
+	}
+	if err := l.member.Flush(time.Since(l.start)); err != nil {
+		return err
+	}
+	for _, id := range l.unreachable {
+		l.member.ReportUnreachable(id)
+	}
+	l.unreachable = l.unreachable[:0]
+	s.look()
+	l.watchers = slices.DeleteFunc(l.watchers, func(w func(*member.Member) bool) bool { return w(l.member) })
+	return nil
+}
+
+// look notes who leads and who the members are, for those who come in, and keeps a
+// connection to each.
+func (s *Server) look() {
+	l := &s.loop
+	leader, members := l.member.Leader(), l.member.Members()
+	if was := s.role.Load(); was != nil && was.leader == leader && slices.Equal(was.members, members) {
+		return
+	}
+	s.role.Store(&role{leader, slices.Clone(members)})
+	s.keepPeers()
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"cmp"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+)
+
+// keepPeers keeps a connection to each other member. It is called in the loop.
+func (s *Server) keepPeers() {
+	l := &s.loop
+	book := l.member.Members()
+	want := slices.Clone(book)
+	if len(book) == 0 {
+		want = slices.Clone(s.cfg.Peers)
+	}
+	for _, m := range l.introduced {
+		if !slices.ContainsFunc(want, func(w machine.Member) bool { return w.ID == m.ID }) {
+			want = append(want, m)
+		}
+	}
+	want = slices.DeleteFunc(want, func(m machine.Member) bool { return m.ID == s.id || m.Addr == "" })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range l.peers {
+		if !slices.Contains(want, p.to) {
+			p.retire()
+			delete(l.peers, id)
+			delete(s.known, id)
+		}
+	}
+	for _, m := range want {
+		if l.peers[m.ID] == nil {
+			p := newPeer(s, m)
+			l.peers[m.ID], s.known[m.ID] = p, p
+			s.running.Go(p.run)
+		}
+	}
+}
+
+// PeerState is how this member reaches another.
+type PeerState struct {
+	machine.Member
+	Connected bool
+	// Err is why it is not connected, if that is known; Refused, that the other has said so.
+	Err     string
+	Refused bool
+}
+
+// Peers tells how this member reaches the others, by name.
+func (s *Server) Peers() []PeerState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []PeerState
+	for _, p := range s.known {
+		all = append(all, *p.state.Load())
+	}
+	return slices.SortedFunc(slices.Values(all), func(a, b PeerState) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Send puts a message where its writer takes it, or drops it.
+func (o *outside) Send(msg *raftpb.Message) {
+	s := (*Server)(o)
+	p := s.loop.peers[msg.GetTo()]
+	if msg.GetType() == raftpb.MsgSnap {
+		if p == nil || !p.sending.CompareAndSwap(false, true) {
+			s.reportSnapshot(msg.GetTo(), false)
+			return
+		}
+		s.running.Go(func() {
+			arrived := p.snapshot(msg)
+			p.sending.Store(false)
+			s.reportSnapshot(msg.GetTo(), arrived)
+		})
+		return
+	}
+	if p != nil && p.state.Load().Connected {
+		select {
+		case p.queue <- msg:
+			return
+		default: // it does not take so much
+		}
+	}
+	if l := &s.loop; !slices.Contains(l.unreachable, msg.GetTo()) {
+		l.unreachable = append(l.unreachable, msg.GetTo())
+	}
+}
+
+// reportSnapshot tells what became of one, in a later turn.
+func (s *Server) reportSnapshot(to uint64, arrived bool) {
+	s.inbox.ask(func(m *member.Member) { m.ReportSnapshot(to, arrived) })
+}

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+)
+
+// ErrStopped is what a server says that was stopped.
+var ErrStopped = errors.New("this member has stopped")
+
+// Server runs a member. It is safe for concurrent use.
+type Server struct {
+	cfg      Config
+	logger   *slog.Logger
+	id       uint64
+	life     uint64 // of this process's run: see hello.go
+	founding uint64
+
+	inbox *inbox
+	loop  loop
+	pipes *network.Pipes // for our own process
+
+	ctx  context.Context // ends when the server does
+	quit context.CancelFunc
+	last atomic.Uint64 // number of the last connection
+	role atomic.Pointer[role]
+
+	mu      sync.Mutex
+	conns   map[net.Conn]bool // whether it lingers: see finish.go
+	closed  bool              // no more connections
+	lives   map[uint64]*visitor
+	known   map[uint64]*peer // by member; written by the loop
+	err     error            // why it has ended
+	running sync.WaitGroup
+
+	operators operators
+	done      chan struct{} // closed when all has ended
+}
+
+// role is what a member says of itself to those who come in.
+type role struct {
+	leader  machine.Member
+	members []machine.Member
+}
+
+// Start opens the member and serves. After an error nothing runs, and the listener is closed.
+func Start(cfg Config) (*Server, error) {
+	s := &Server{
+		cfg: cfg, logger: cfg.Logger, life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
+		conns: map[net.Conn]bool{}, lives: map[uint64]*visitor{}, known: map[uint64]*peer{}, done: make(chan struct{}),
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	s.ctx, s.quit = context.WithCancel(context.Background())
+	s.cfg.Member.Outside, s.cfg.Member.Logger = (*outside)(s), s.logger
+	m, err := member.Open(s.cfg.Member)
+	if err == nil {
+		s.id = m.Status().ID
+		if s.founding, err = founding(cfg.Member, m); err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}
+	if err != nil {
+		s.quit()
+		if cfg.Listener != nil {
+			_ = cfg.Listener.Close() // says nothing that matters after err
+		}
+		return nil, err
+	}
+	s.loop.begin(m)
+	s.look()
+	s.operators.begin(s)
+	s.running.Go(s.prepare)
+	s.running.Go(func() { s.accept(s.pipes, true) })
+	if cfg.Listener != nil {
+		s.running.Go(func() { s.accept(cfg.Listener, false) })
+	}
+	go s.run()
+	return s, nil
+}
+
+// ID is the member's number.
+func (s *Server) ID() uint64 { return s.id }
+
+// Dial connects to the server from within the process, without TLS.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return s.pipes.Dial(ctx) }
+
+// Done is closed when the server has ended, of its own accord or not. Then nothing of it runs,
+// and its files and its listener are closed.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is why the server has ended, or nil as long as it has not: ErrStopped after Stop or Kill.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Do calls f with the member, in the loop, and returns what it does. f must not block or keep
+// the member. If ctx ends first, f may be called later, or not.
+func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
+	said := make(chan error, 1)
+	if !s.inbox.ask(func(m *member.Member) { said <- f(m) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-said:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.ctx.Done():
+		return ErrStopped
+	}
+}
+
+// When calls f with the member, now and after each turn of the loop, until it says that it is
+// done or has an error. f must not block or keep the member.
+func (s *Server) When(ctx context.Context, f func(*member.Member) (done bool, err error)) error {
+	said := make(chan error, 1)
+	w := func(m *member.Member) bool {
+		done, err := false, ctx.Err()
+		if err == nil {
+			done, err = f(m)
+		}
+		if done || err != nil {
+			said <- err
+			return true
+		}
+		return false
+	}
+	if !s.inbox.ask(func(*member.Member) { s.loop.watchers = append(s.loop.watchers, w) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-said:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.ctx.Done():
+		return ErrStopped
+	}
+}
+
+// Leader is who leads, as far as this member knows, or the zero Member.
+func (s *Server) Leader() machine.Member { return s.role.Load().leader }
+
+// Context ends when the server does.
+func (s *Server) Context() context.Context { return s.ctx }

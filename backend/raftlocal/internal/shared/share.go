@@ -1,0 +1,207 @@
+package shared
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+)
+
+const (
+	// lookAgain is how often it is looked for whether the place is free by who has not noticed
+	// that the server is gone: nobody has used a lock here meanwhile.
+	lookAgain = time.Second
+	// dialAgain is the pause between two attempts to connect while another takes over.
+	dialAgain = 5 * time.Millisecond
+	// dialFor is how long a Dial goes on.
+	dialFor = 500 * time.Millisecond
+)
+
+// Share is one user's part in a place. It is safe for concurrent use.
+type Share struct {
+	place   Place
+	logger  *slog.Logger
+	operate func(*server.Server) http.Handler
+
+	ctx     context.Context // ends when the share is closed
+	quit    context.CancelFunc
+	look    chan struct{} // has an element when the place may be free
+	running chan struct{} // closed when run has ended
+
+	mu      sync.Mutex
+	serving *server.Server
+	changed chan struct{} // closed when serving, or why, has changed
+	why     error         // why this process cannot serve
+	kill    bool          // the end is that of a crash
+}
+
+// Open takes part in a place, and serves it if nobody does. operate makes the handler of
+// operators' requests to a server. The share leaves the place when it is closed, and also
+// if it cannot be opened.
+func Open(place Place, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
+	s := &Share{
+		place: place, operate: operate, logger: logger,
+		look: make(chan struct{}, 1), running: make(chan struct{}), changed: make(chan struct{}),
+	}
+	s.ctx, s.quit = context.WithCancel(context.Background())
+	release, err := s.try()
+	if err != nil {
+		s.quit()
+		place.Leave()
+		return nil, err
+	}
+	go s.run(release)
+	return s, nil
+}
+
+// try takes the place and serves. If another does that already, release is nil, as is the
+// error.
+func (s *Share) try() (release func() error, err error) {
+	release, err = s.place.Lock()
+	var taken *dirlock.TakenError
+	switch {
+	case errors.As(err, &taken) && taken.Owner.Cluster != "" && taken.Owner.Cluster != Cluster:
+		return nil, fmt.Errorf("%w; to use its locks, be a client of that cluster", err)
+	case errors.As(err, &taken):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	srv, err := s.serve()
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	s.set(srv, nil)
+	return release, nil
+}
+
+// serve starts the server.
+func (s *Share) serve() (*server.Server, error) {
+	files, err := s.place.Files()
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.place.Listen()
+	if err != nil {
+		return nil, err
+	}
+	cfg := server.Config{
+		Member: member.Config{
+			Name: Member, Cluster: Cluster, FS: files,
+			Members: []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+		},
+		Listener: l, Logger: s.logger,
+	}
+	var srv *server.Server
+	// It may be asked before Start has returned.
+	started := make(chan struct{})
+	cfg.Operate = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-started
+		s.operate(srv).ServeHTTP(w, r)
+	})
+	srv, err = server.Start(cfg)
+	close(started)
+	return srv, err
+}
+
+// set notes how it stands.
+func (s *Share) set(srv *server.Server, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving, s.why = srv, why
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Share) standing() (srv *server.Server, changed <-chan struct{}, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.serving, s.changed, s.why
+}
+
+// run serves when it can, until the share is closed. release is not nil if it serves.
+func (s *Share) run(release func() error) {
+	defer close(s.running)
+	defer s.place.Leave()
+	for {
+		if release != nil {
+			s.keep(release)
+		} else {
+			s.wait()
+		}
+		if s.ctx.Err() != nil {
+			return
+		}
+		var err error
+		if release, err = s.try(); err != nil {
+			if _, _, why := s.standing(); why == nil || why.Error() != err.Error() {
+				s.logger.Error("the locks cannot be served by this process", "error", err)
+			}
+			s.set(nil, err)
+		}
+	}
+}
+
+// wait waits until the place may be free.
+func (s *Share) wait() {
+	t := time.NewTimer(lookAgain)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.look:
+	case <-s.ctx.Done():
+	}
+}
+
+// keep serves until the server ends, or the share is closed, and then frees the place.
+func (s *Share) keep(release func() error) {
+	srv, _, _ := s.standing()
+	select {
+	case <-srv.Done():
+	case <-s.ctx.Done():
+		s.mu.Lock()
+		kill := s.kill
+		s.mu.Unlock()
+		if kill {
+			srv.Kill()
+		} else {
+			_ = srv.Stop(context.Background()) // bounded; what is on the disk is whole
+		}
+	}
+	why := srv.Err()
+	if errors.Is(why, server.ErrStopped) {
+		why = nil
+	}
+	s.set(nil, why)
+	if err := release(); err != nil {
+		s.logger.Error("the lock of the directory", "error", err)
+	}
+}
+
+// Server is the server, if this share runs it, or nil.
+func (s *Share) Server() *server.Server {
+	srv, _, _ := s.standing()
+	return srv
+}
+
+// Close ends this user's part. If it serves, another takes over at once.
+func (s *Share) Close() {
+	s.quit()
+	<-s.running
+}
+
+// Kill does what the end of the process would do.
+func (s *Share) Kill() {
+	s.mu.Lock()
+	s.kill = true
+	s.mu.Unlock()
+	s.Close()
+}

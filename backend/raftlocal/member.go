@@ -1,0 +1,167 @@
+package raftlocal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+	"github.com/fencelock/fencelock/driver/address"
+)
+
+// refusedFor is for how long so many peers must refuse us that there can be no majority, until
+// New gives up: longer than it takes until a process that has died is forgotten by them.
+const refusedFor = 5 * time.Second
+
+// openMember makes this process a member of a cluster, and a client of it.
+func openMember(ctx context.Context, c Config) (*backend, *server.Server, error) {
+	lock, s, err := startMember(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop := func() error {
+		err := s.Stop(context.Background()) // bounded
+		return errors.Join(err, lock.Release())
+	}
+	members, err := networkOf(c)
+	if err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })].Addr
+	conf := client.Config{
+		Cluster: c.Cluster, Logger: c.Logger,
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			if addr == own {
+				return s.Dial(ctx)
+			}
+			return members.Dial(ctx, addr)
+		},
+	}
+	for _, p := range c.Peers {
+		conf.Addrs = append(conf.Addrs, p.Addr)
+	}
+	b := newBackend(conf, c.Namespace, stop)
+	if err := ready(ctx, b, s); err != nil {
+		return nil, nil, errors.Join(err, b.Close())
+	}
+	return b, s, nil
+}
+
+// startMember runs the member.
+func startMember(c Config) (lock *dirlock.Lock, s *server.Server, err error) {
+	files, err := disk.Dir(c.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if lock, err = dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID}); err != nil {
+		return nil, nil, err
+	}
+	if s, err = serveMember(c, files); err != nil {
+		return nil, nil, errors.Join(err, lock.Release())
+	}
+	return lock, s, nil
+}
+
+func serveMember(c Config, files disk.FS) (*server.Server, error) {
+	used, err := wal.Exists(files)
+	if err != nil {
+		return nil, err
+	}
+	if !used && !c.Join {
+		if err := checkFounders(len(c.Peers)); err != nil {
+			return nil, err
+		}
+	}
+	all := founders(c)
+	own := all[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })]
+	conf := server.Config{
+		Member:  member.Config{Name: c.ID, Cluster: c.Cluster, FS: files, Join: c.Join, Members: all},
+		Network: network.System(), Addr: own.Addr, Peers: all, Logger: c.Logger,
+	}
+	scheme := "http"
+	if !c.Insecure {
+		if conf.Secure, err = network.NewSecure(c.TLS); err != nil {
+			return nil, address.Invalid("%w", err)
+		}
+		conf.Network, scheme = network.Secured(conf.Network, conf.Secure), "https"
+	}
+	if conf.Listener, err = network.System().Listen(c.Listen); err != nil {
+		return nil, err
+	}
+	var s *server.Server
+	// It may be asked before Start has returned.
+	started := make(chan struct{})
+	conf.Operate = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-started
+		operate(s, scheme).ServeHTTP(w, r)
+	})
+	s, err = server.Start(conf)
+	close(started)
+	return s, err
+}
+
+// ready waits until the cluster has a leader, and says why it has none.
+func ready(ctx context.Context, b *backend, s *server.Server) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		cancel(s.When(ctx, hopeless(s)))
+	}()
+	err := b.client.Ready(ctx)
+	reached := err == nil
+	cancel(nil)
+	<-watched
+	if reached {
+		return nil
+	}
+	if gone := s.Err(); gone != nil && !errors.Is(gone, server.ErrStopped) {
+		err = gone
+	}
+	var why []string
+	for _, p := range s.Peers() {
+		if p.Err != "" {
+			why = append(why, fmt.Sprintf("the member %s at %s: %s", p.Name, p.Addr, p.Err))
+		}
+	}
+	if len(why) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; not reached: %s", err, strings.Join(why, "; "))
+}
+
+// hopeless is an error when so many others have refused this member for a while that no majority
+// can come together. Others that are not there yet may still come.
+func hopeless(s *server.Server) func(*member.Member) (bool, error) {
+	var since time.Time
+	return func(*member.Member) (bool, error) {
+		peers, refused := s.Peers(), 0
+		for _, p := range peers {
+			if p.Refused {
+				refused++
+			}
+		}
+		members := len(peers) + 1
+		switch {
+		case refused == 0 || members-refused > members/2:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > refusedFor:
+			return false, errors.New("so many members refuse this one that there can be no majority with it")
+		}
+		return false, nil
+	}
+}

@@ -1,0 +1,231 @@
+package raftlocal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+)
+
+// clusterHeader must be in each request that changes something, with the cluster's name. So the
+// wrong cluster is not changed by mistake, and a page in an operator's browser cannot change
+// any: browsers ask before they send such a header to another site.
+const clusterHeader = "Fencelock-Cluster"
+
+// operate answers operators: what they can do by hand, and what Admin does.
+func operate(s *server.Server, scheme string) http.Handler {
+	o := &operator{s, scheme}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", o.index)
+	mux.HandleFunc("GET /status", o.status)
+	mux.HandleFunc("GET /backup", o.backup)
+	mux.HandleFunc("POST /members", o.members)
+	mux.HandleFunc("POST /leader", o.leader)
+	return mux
+}
+
+type operator struct {
+	s      *server.Server
+	scheme string
+}
+
+func (o *operator) index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = fmt.Fprintln(w, `This is a member of a cluster of fencelock's built-in Raft.
+
+GET  /status                            how it stands, as JSON
+GET  /backup                            all locks, sessions and tokens, for raftlocal.Restore
+POST /members?add=NAME=HOST:PORT        adds a member that was started with join=true
+POST /members?remove=NAME               removes one; with add= as well, replaces it
+POST /leader?to=NAME                    hands leadership over; to the one that is furthest without to=
+
+Each POST needs the header `+clusterHeader+`: NAME-OF-THE-CLUSTER. Follow redirects: they lead to the leader (curl -L).`)
+}
+
+func (o *operator) status(w http.ResponseWriter, r *http.Request) {
+	var s member.Status
+	if err := o.s.Do(r.Context(), func(m *member.Member) error { s = m.Status(); return nil }); err != nil {
+		o.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(statusOf(s, o.s.Peers())) // who does not read it is gone
+}
+
+func (o *operator) backup(w http.ResponseWriter, r *http.Request) {
+	var b []byte
+	err := o.s.Do(r.Context(), func(m *member.Member) error {
+		if !m.Serving() {
+			return member.ErrNotLeader
+		}
+		b = appendBackup(nil, m.Status(), m.Backup())
+		return nil
+	})
+	if err != nil {
+		o.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	_, _ = w.Write(b)
+}
+
+// admit reports whether a request may change something here.
+func (o *operator) admit(w http.ResponseWriter, r *http.Request) bool {
+	var cluster string
+	err := o.s.Do(r.Context(), func(m *member.Member) error { cluster = m.Status().Cluster; return nil })
+	if err == nil && r.Header.Get(clusterHeader) != cluster {
+		err = errors.New("the header " + clusterHeader + " must have the name of the cluster, which GET /status tells")
+	}
+	if err != nil {
+		o.fail(w, r, err)
+	}
+	return err == nil
+}
+
+// members carries a change of the members out. It answers when the change is done.
+func (o *operator) members(w http.ResponseWriter, r *http.Request) {
+	if !o.admit(w, r) {
+		return
+	}
+	q := r.URL.Query()
+	begun := false
+	err := o.s.Do(r.Context(), func(m *member.Member) error {
+		c, err := changeOf(m.Status(), q)
+		if err != nil {
+			return err
+		}
+		err = m.Change(c)
+		begun = err == nil
+		return err
+	})
+	if err == nil {
+		err = o.s.When(r.Context(), func(m *member.Member) (bool, error) {
+			if !m.Serving() {
+				return false, errors.New("another member leads now, which does not go on with the change: ask again")
+			}
+			return m.Status().Change == "", nil
+		})
+	}
+	if err != nil {
+		if begun {
+			_ = o.s.Do(o.s.Context(), func(m *member.Member) error { m.Abandon(); return nil })
+		}
+		o.fail(w, r, err)
+		return
+	}
+	o.done(w)
+}
+
+// changeOf reads add=name=addr and remove=name.
+func changeOf(s member.Status, q url.Values) (c member.Change, err error) {
+	if text := q.Get("add"); text != "" {
+		name, addr, _ := strings.Cut(text, "=")
+		peers := []Peer{{name, addr}}
+		if err := checkPeers(peers); err != nil {
+			return c, err
+		}
+		c.Add = []machine.Member{{ID: member.ID(s.Cluster, name), Name: name, Addr: addr}}
+	}
+	if name := q.Get("remove"); name != "" {
+		id, err := idOf(s, name)
+		if err != nil {
+			return c, err
+		}
+		c.Remove = []uint64{id}
+	}
+	return c, nil
+}
+
+// idOf finds a member by name.
+func idOf(s member.Status, name string) (uint64, error) {
+	var names []string
+	for _, p := range s.Members {
+		if p.Name == name {
+			return p.ID, nil
+		}
+		names = append(names, p.Name)
+	}
+	return 0, fmt.Errorf("there is no member %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// leader hands leadership over, and answers when another member leads.
+func (o *operator) leader(w http.ResponseWriter, r *http.Request) {
+	if !o.admit(w, r) {
+		return
+	}
+	var was uint64
+	err := o.s.Do(r.Context(), func(m *member.Member) error {
+		if !m.Serving() {
+			return member.ErrNotLeader
+		}
+		s := m.Status()
+		was = s.Leader.ID
+		var to uint64
+		if name := r.URL.Query().Get("to"); name != "" {
+			var err error
+			if to, err = idOf(s, name); err != nil {
+				return err
+			}
+			if to == s.ID {
+				was = 0
+			}
+		}
+		return m.Transfer(to)
+	})
+	if err == nil && was != 0 {
+		err = o.s.When(r.Context(), func(m *member.Member) (bool, error) {
+			if m.Serving() && !m.Transferring() {
+				return false, errors.New("the other member did not take over in time: it may be slow, or cut off; try again")
+			}
+			leader := m.Leader().ID
+			return leader != 0 && leader != was, nil
+		})
+	}
+	if err != nil {
+		o.fail(w, r, err)
+		return
+	}
+	o.done(w)
+}
+
+// trouble is what is answered where something was not done. Only a leader can do most: then
+// Leader is where to go.
+type trouble struct {
+	Error  string `json:"error"`
+	Leader *Peer  `json:"leader,omitempty"`
+}
+
+func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
+	t, code := trouble{Error: err.Error()}, http.StatusConflict
+	switch {
+	case errors.Is(err, member.ErrNotLeader):
+		code = http.StatusServiceUnavailable
+		if l := o.s.Leader(); l.Addr != "" && l.ID != o.s.ID() {
+			t.Leader = &Peer{l.Name, l.Addr}
+			code = http.StatusMisdirectedRequest
+			if !strings.HasPrefix(l.Addr, "unix:") {
+				code = http.StatusTemporaryRedirect
+				w.Header().Set("Location", o.scheme+"://"+l.Addr+r.URL.RequestURI())
+			}
+		}
+	case errors.Is(err, server.ErrStopped), r.Context().Err() != nil:
+		code = http.StatusServiceUnavailable
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(t) // who does not read it is gone
+}
+
+func (o *operator) done(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintln(w, "{}")
+}

@@ -1,0 +1,105 @@
+package raftlocal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/shared"
+	"github.com/fencelock/fencelock/driver/address"
+)
+
+// Restore makes a new directory of a backup: for processes that share it if c has no ID, and
+// otherwise for that member of a new cluster, whose members are c.Peers. All members of the
+// new cluster must be restored from the same backup with the same time, so at is an argument:
+// for one member it is time.Now(), for several a time that they agree on, not far from
+// that. They refuse each other if they differ. Of c it takes Dir, ID, Cluster and Peers.
+//
+// Tokens of the restored cluster are higher than any that was granted before or after the backup
+// was taken: by 2^32 at least, and as high as the number of microseconds since 1970. So what
+// protects a resource by tokens keeps out holders from before. The members that the backup was
+// taken from must not run any more: their locks and those of the new cluster exclude
+// nobody from the other.
+//
+// A directory with anything in it is refused. After an error it is empty, or must be removed.
+func Restore(c Config, backup io.Reader, at time.Time) error {
+	c, err := c.checkRestore()
+	if err != nil {
+		return err
+	}
+	_, state, err := readBackup(backup)
+	if err != nil {
+		return err
+	}
+	was, err := machine.Restore(state)
+	if err != nil {
+		return fmt.Errorf("the backup: %w", err)
+	}
+	files, err := disk.Dir(c.Dir)
+	if err != nil {
+		return err
+	}
+	if err := checkEmpty(c.Dir); err != nil {
+		return err
+	}
+	lock, err := dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID})
+	if err != nil {
+		return err
+	}
+	err = server.Found(member.Config{
+		Name: c.ID, Cluster: c.Cluster, FS: files, Members: founders(c),
+		State: state, TokenBase: tokenBase(was.Stats().LastToken, at),
+	})
+	return errors.Join(err, lock.Release())
+}
+
+// tokenBase is above all tokens that the old cluster can have granted.
+func tokenBase(last uint64, at time.Time) uint64 {
+	return max(last+1<<32, uint64(max(at.UnixMicro(), 0)))
+}
+
+// checkRestore takes of a Config what a restored directory needs.
+func (c Config) checkRestore() (Config, error) {
+	r := Config{Dir: c.Dir, ID: c.ID, Cluster: c.Cluster, Peers: c.Peers}
+	if r.ID == "" {
+		r, err := r.check()
+		r.ID, r.Cluster, r.Peers = shared.Member, shared.Cluster, []Peer{{Name: shared.Member}}
+		return r, err
+	}
+	r.Insecure = true // nobody is spoken to
+	r, err := r.check()
+	if err != nil {
+		return r, err
+	}
+	return r, checkFounders(len(r.Peers))
+}
+
+// checkEmpty refuses a directory that has something in it, but for the lock.
+func checkEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != dirlock.File {
+			return address.Invalid("%s is not empty: it has %s: name a new directory to restore to, so that nothing is lost by mistake", dir, e.Name())
+		}
+	}
+	return nil
+}
+
+// founders are the members that a cluster begins with.
+func founders(c Config) []machine.Member {
+	var all []machine.Member
+	for _, p := range c.Peers {
+		all = append(all, machine.Member{ID: member.ID(c.Cluster, p.Name), Name: p.Name, Addr: p.Addr})
+	}
+	return all
+}
