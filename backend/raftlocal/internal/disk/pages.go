@@ -1,36 +1,49 @@
 package disk
 
+import (
+	"bytes"
+	"slices"
+)
+
 const pageSize = 4096
 
-// pages is the content of a file in memory. A page of zeros takes no memory.
+// pages is the content of a file in memory. A page of zeros takes no memory, and copies
+// share a page until one of them changes it.
 type pages struct {
 	list []*[pageSize]byte
+	own  []bool // no copy has it
 	size int64
 }
 
 func newPages(size int64) pages {
-	return pages{make([]*[pageSize]byte, (size+pageSize-1)/pageSize), size}
+	n := (size + pageSize - 1) / pageSize
+	return pages{make([]*[pageSize]byte, n), make([]bool, n), size}
 }
 
 func (p *pages) clone() pages {
-	c := newPages(p.size)
-	for i, page := range p.list {
-		if page != nil {
-			copied := *page
-			c.list[i] = &copied
+	clear(p.own)
+	return pages{slices.Clone(p.list), make([]bool, len(p.own)), p.size}
+}
+
+// change returns a page to change.
+func (p *pages) change(i int64) *[pageSize]byte {
+	if !p.own[i] {
+		page := new([pageSize]byte)
+		if p.list[i] != nil {
+			*page = *p.list[i]
 		}
+		p.list[i], p.own[i] = page, true
 	}
-	return c
+	return p.list[i]
 }
 
 // resize cuts, or adds zeros.
 func (p *pages) resize(size int64) {
 	c := newPages(size)
 	copy(c.list, p.list)
-	if rest := size % pageSize; rest != 0 {
-		if last := c.list[len(c.list)-1]; last != nil {
-			clear(last[rest:])
-		}
+	copy(c.own, p.own)
+	if rest := size % pageSize; rest != 0 && c.list[len(c.list)-1] != nil {
+		clear(c.change(int64(len(c.list) - 1))[rest:])
 	}
 	*p = c
 }
@@ -54,23 +67,11 @@ func (p *pages) write(b []byte, off int64) {
 	for len(b) > 0 {
 		at := off % pageSize
 		n := min(int64(len(b)), pageSize-at)
-		page := p.list[off/pageSize]
-		if page == nil && !allZero(b[:n]) {
-			page = new([pageSize]byte)
-			p.list[off/pageSize] = page
-		}
-		if page != nil {
-			copy(page[at:], b[:n])
+		if i := off / pageSize; p.list[i] != nil || !bytes.Equal(b[:n], zeroPage[:n]) {
+			copy(p.change(i)[at:], b[:n])
 		}
 		b, off = b[n:], off+n
 	}
 }
 
-func allZero(b []byte) bool {
-	for _, x := range b {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
-}
+var zeroPage [pageSize]byte

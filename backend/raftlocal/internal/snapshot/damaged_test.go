@@ -202,4 +202,3 @@ func TestMutantsAreCaught(t *testing.T) {
 		})
 	}
 }
-

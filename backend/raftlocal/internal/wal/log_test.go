@@ -276,3 +276,19 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+func TestTags(t *testing.T) {
+	near := map[uint32]uint64{}
+	for number := range uint64(100_000) {
+		tag := tagOf(number)
+		for rest, i := tag, 0; i < tagSize; rest, i = rest>>8, i+1 {
+			if rest&0xff == 0 {
+				t.Fatalf("%d: %08x has a byte that is zero", number, tag)
+			}
+		}
+		if other, ok := near[tag]; ok {
+			t.Fatalf("%d and %d have the tag %08x", other, number, tag)
+		}
+		near[tag] = number
+	}
+}

@@ -67,7 +67,12 @@ func (f noSyncBeforeName) Sync() error {
 
 type deafSync struct{ bentFile }
 
-func (f deafSync) Sync() error { _ = f.bentFile.Sync(); return nil }
+func (f deafSync) Sync() error {
+	if err := f.bentFile.Sync(); !wal.IsSegment(f.name) {
+		return err
+	}
+	return nil
+}
 
 type noZeros struct{ bentFile }
 

@@ -27,7 +27,7 @@ func tearEachWay(w wrap, seed uint64) (cases int, err error) {
 			}
 		}
 		for _, blocks := range []int{9, 20, 70} {
-			for range 20 {
+			for range 8 {
 				percent := rng.IntN(100)
 				keep := make([]bool, blocks)
 				for i := range keep {
