@@ -38,7 +38,7 @@ func (o Op) ReadOnly() bool { return o == Inspect }
 // until Lowest, in a later command, says that it has arrived, and never again takes one
 // with a lower number. So a late packet does nothing.
 type Command struct {
-	Session uint64 // the number of the session, which is the log index that made it; 0 for Open
+	Session uint64 // the number of the session; 0 for Open
 	Seq     uint64 // from 1 on; 0 for Open
 	Lowest  uint64 // no reply to a command below this is waited for any more
 

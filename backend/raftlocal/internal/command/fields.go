@@ -12,23 +12,24 @@ var ErrMalformed = errors.New("malformed")
 // written in another way than the shortest, all are zero, and Done returns ErrMalformed. So a
 // decoder reads on without looking, and whatever it accepts encodes to the same bytes again.
 type Fields struct {
-	rest []byte
+	data []byte
+	at   int    // where the next field begins; an index, since it costs less to move than a slice
 	text string // a copy of the bytes from the first string on, from which all strings are cut
 	bad  bool
 }
 
 // FieldsOf takes b apart. What it returns points to no part of b.
-func FieldsOf(b []byte) Fields { return Fields{rest: b} }
+func FieldsOf(b []byte) Fields { return Fields{data: b} }
 
 // Fail makes the bytes malformed: a field has a value that it cannot have.
 func (f *Fields) Fail() {
 	f.bad = true
-	f.rest = nil
+	f.at = len(f.data)
 }
 
 // Done returns an error unless all was there, and nothing else.
 func (f *Fields) Done() error {
-	if f.bad || len(f.rest) > 0 {
+	if f.bad || f.at < len(f.data) {
 		return ErrMalformed
 	}
 	return nil
@@ -39,17 +40,16 @@ func (f *Fields) Failed() bool { return f.bad }
 
 // Number returns what binary.AppendUvarint has written.
 func (f *Fields) Number() uint64 {
-	if len(f.rest) > 0 && f.rest[0] < 0x80 {
-		v := f.rest[0]
-		f.rest = f.rest[1:]
-		return uint64(v)
+	if f.at < len(f.data) && f.data[f.at] < 0x80 {
+		f.at++
+		return uint64(f.data[f.at-1])
 	}
-	v, n := binary.Uvarint(f.rest)
-	if n <= 0 || f.rest[n-1] == 0 {
+	v, n := binary.Uvarint(f.data[f.at:])
+	if n <= 0 || f.data[f.at+n-1] == 0 {
 		f.Fail()
 		return 0
 	}
-	f.rest = f.rest[n:]
+	f.at += n
 	return v
 }
 
@@ -57,7 +57,7 @@ func (f *Fields) Number() uint64 {
 // than there can be.
 func (f *Fields) Count(size int) int {
 	n := f.Number()
-	if n > uint64(len(f.rest)/size) {
+	if n > uint64((len(f.data)-f.at)/size) {
 		f.Fail()
 		return 0
 	}
@@ -66,22 +66,21 @@ func (f *Fields) Count(size int) int {
 
 // Octet returns a byte.
 func (f *Fields) Octet() byte {
-	if len(f.rest) == 0 {
+	if f.at == len(f.data) {
 		f.Fail()
 		return 0
 	}
-	v := f.rest[0]
-	f.rest = f.rest[1:]
-	return v
+	f.at++
+	return f.data[f.at-1]
 }
 
 // ID returns the name of a session.
 func (f *Fields) ID() (id SessionID) {
-	if len(f.rest) < len(id) {
+	if len(f.data)-f.at < len(id) {
 		f.Fail()
 		return id
 	}
-	f.rest = f.rest[copy(id[:], f.rest):]
+	f.at += copy(id[:], f.data[f.at:])
 	return id
 }
 
@@ -93,11 +92,11 @@ func (f *Fields) String() string {
 		return ""
 	}
 	if f.text == "" {
-		f.text = string(f.rest)
+		f.text = string(f.data[f.at:])
 	}
-	f.rest = f.rest[n:]
-	end := len(f.text) - len(f.rest)
-	return f.text[end-n : end]
+	at := f.at - (len(f.data) - len(f.text))
+	f.at += n
+	return f.text[at : at+n]
 }
 
 // AppendString appends a string and its length.
