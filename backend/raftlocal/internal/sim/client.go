@@ -19,6 +19,7 @@ type client struct {
 	name   string
 	clock  clock
 	life   int
+	lives  bool
 	paused time.Duration
 
 	session *session.Session
@@ -68,6 +69,7 @@ func (c *client) pause(d time.Duration) {
 // begin is a new process.
 func (c *client) begin() {
 	c.life++
+	c.lives = true
 	c.session = session.New(c.w.newSessionID, c.w.plan.session)
 	c.attempts, c.line, c.dialing = nil, nil, false
 	c.next = c.w.rng.IntN(len(c.w.hosts))
@@ -82,7 +84,7 @@ func (c *client) begin() {
 // die ends the process without a word. Another begins in its place.
 func (c *client) die() {
 	w := c.w
-	if w.calm {
+	if w.calm || !c.lives {
 		return
 	}
 	w.trace.line("%s dies", c)
@@ -93,6 +95,7 @@ func (c *client) die() {
 	c.hangUp()
 	w.working -= w.plan.workers
 	c.life++
+	c.lives = false
 	w.unborn++
 	w.after(w.some(50*time.Millisecond, 2*time.Second), func() {
 		w.unborn--
@@ -134,7 +137,7 @@ func (c *client) flush() {
 
 // connect finds a member that leads.
 func (c *client) connect() {
-	if c.line != nil || c.dialing || c.session.Outstanding() == 0 {
+	if !c.lives || c.line != nil || c.dialing || c.session.Outstanding() == 0 {
 		return
 	}
 	c.dialing = true

@@ -248,33 +248,33 @@ func (w *world) change() {
 // mostHosts is how many machines a world has at most.
 const mostHosts = 8
 
-// operate asks for a change until it is in force.
+// operate asks for a change until it is in force. An operator gives up after a while, but not
+// when all is well again.
 func (w *world) operate(c member.Change, tries int) {
-	again := func() { w.after(w.some(200*time.Millisecond, 600*time.Millisecond), func() { w.operate(c, tries-1) }) }
+	if !w.changing {
+		return
+	}
 	h := w.leader()
-	switch {
-	case tries == 0 && !w.calm:
-		// Given up: whoever was added waits, as a learner or not even that.
+	if tries == 0 && !w.calm {
+		// Whoever was added stays what it is, as a learner or not even that.
 		w.changing = false
 		if h != nil {
 			h.input(h.life, func() { h.member.Abandon() })
 		}
-	case h == nil:
-		again()
-	default:
+		return
+	}
+	if h != nil {
 		h.input(h.life, func() {
 			if done(h.member, c) {
 				w.changing = false
 				w.changes++
 				w.trace.line("operator: done")
-				return
-			}
-			if err := h.member.Change(c); err != nil {
+			} else if err := h.member.Change(c); err != nil {
 				w.trace.line("operator: %v", err)
 			}
-			again()
 		})
 	}
+	w.after(w.some(200*time.Millisecond, 600*time.Millisecond), func() { w.operate(c, max(tries-1, 0)) })
 }
 
 // done reports whether a change is in force.

@@ -111,12 +111,12 @@ func (t *try) granted(token uint64) {
 	w.trace.line("%s has %s by token %d", t.name, t.key, token)
 	w.promises.granted(t.attempt, token, t.promised())
 	life := w.some(0, 3*t.ttl/2)
-	if w.rng.IntN(3) > 0 || t.k.final {
+	if w.rng.IntN(3) > 0 || w.calm {
 		life = w.some(0, 50*time.Millisecond)
 	}
 	c.then(c.clock.real(life), t.leave)
 	t.write()
-	if !t.k.final && w.rng.Float64() < w.plan.pauses {
+	if !w.calm && w.rng.Float64() < w.plan.pauses {
 		c.pause(w.some(0, 2*t.ttl))
 	}
 	first := t.until
