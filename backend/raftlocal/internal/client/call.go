@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
@@ -40,13 +39,14 @@ type Call struct {
 	done    chan struct{} // has an element when the outcome is there
 }
 
-var calls = sync.Pool{New: func() any { return &Call{done: make(chan struct{}, 1)} }}
-
 // Start gives a command to the session, in whose order commands are carried out. It does not
 // block. then may be nil; it is not called if there is an error, which says that the client is
 // closed. A call that nobody waits for need not be waited for.
 func (c *Client) Start(cmd command.Command, then Then) (*Call, error) {
-	k := calls.Get().(*Call)
+	k, _ := c.calls.Get().(*Call)
+	if k == nil {
+		k = &Call{done: make(chan struct{}, 1)}
+	}
 	k.session.Command, k.session.For, k.then = cmd, k, then
 	c.mu.Lock()
 	if c.closed {
@@ -99,7 +99,7 @@ func (c *Client) Do(ctx context.Context, cmd command.Command, then Then) Outcome
 func (c *Client) recycle(k *Call) Outcome {
 	o := k.outcome
 	k.outcome, k.then, k.session = Outcome{}, nil, session.Call{}
-	calls.Put(k)
+	c.calls.Put(k)
 	return o
 }
 

@@ -40,6 +40,7 @@ type Client struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	needed  chan struct{} // has an element when a connection is needed
+	calls   sync.Pool     // of *Call; not shared with other clients, so that each may live in a bubble
 
 	mu        sync.Mutex
 	closed    bool

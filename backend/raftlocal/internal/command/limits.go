@@ -1,8 +1,9 @@
 package command
 
-// The longest a command may carry, in bytes.
+// The longest a command may carry, in bytes. A key is a namespace of 64 at most, a slash, and a
+// key of the driver's.
 const (
-	MostKey   = 1024
+	MostKey   = 64 + 1 + 1024
 	MostOwner = 64
 	MostMeta  = 1024
 )

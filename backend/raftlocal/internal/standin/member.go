@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -19,18 +20,36 @@ type Member struct {
 	Lose func(command.Command) bool
 	// Seen is told of each command that comes in.
 	Seen func(command.Command)
-	// Mute makes it answer pings and nothing else.
-	Mute bool
 
 	mu       sync.Mutex
-	machine  *machine
+	machine  *machine.Machine
 	start    time.Time
 	index    uint64
+	seen     map[uint64]uint64 // of each session the last command
 	timer    *time.Timer
 	conns    map[*conn]struct{}
 	attached map[uint64]*conn
+	mood     Mood
 	closed   bool
 	running  sync.WaitGroup
+}
+
+// Mood is whether a member answers.
+type Mood uint8
+
+// The moods.
+const (
+	Well      Mood = iota
+	Mute           // it answers pings, and nothing else
+	Silent         // it answers nothing, not even a Hello
+	Forgetful      // it pushes nothing
+)
+
+// Be puts it into a mood.
+func (m *Member) Be(mood Mood) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mood = mood
 }
 
 type conn struct {
@@ -43,7 +62,8 @@ func New() *Member {
 	self := wire.Member{ID: 1, Name: "a", Addr: "a"}
 	return &Member{
 		Welcome: wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: self, Members: []wire.Member{self}},
-		machine: newMachine(), start: time.Now(), conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
+		machine: machine.New([]machine.Member{machine.Member(self)}), start: time.Now(), seen: map[uint64]uint64{},
+		conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
 	}
 }
 
@@ -77,14 +97,20 @@ func (m *Member) Resign(to wire.Member) {
 
 // Follow makes m go on with what another has.
 func (m *Member) Follow(other *Member) {
-	m.machine, m.start, m.index = other.machine, other.start, other.index
+	m.machine, m.start, m.index, m.seen = other.machine, other.start, other.index, other.seen
 }
 
 // EndSessions ends all sessions, and leaves the claims.
 func (m *Member) EndSessions() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.machine.sessions)
+	var all []command.Command
+	for number, seq := range m.seen {
+		all = append(all, command.Command{Session: number, Seq: seq + 1, Op: command.Close})
+	}
+	clear(m.seen)
+	m.index++
+	m.machine.Apply(m.index, command.Batch{Stamp: m.now(), Commands: all})
 }
 
 // Push sends a push, such as nobody waits for.
@@ -151,7 +177,9 @@ func (m *Member) serve(c *conn) {
 		case wire.TypePing:
 			n, _ := wire.ParsePing(body)
 			m.mu.Lock()
-			c.tell(wire.AppendPong(nil, n))
+			if m.mood != Silent {
+				c.tell(wire.AppendPong(nil, n))
+			}
 			m.mu.Unlock()
 			continue
 		case wire.TypeCommands:
@@ -173,6 +201,8 @@ func (m *Member) greet(c *conn, h wire.Hello) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
+	case m.mood == Silent:
+		return true
 	case m.Refuse != "":
 		c.tell(wire.AppendRefusal(nil, m.Refuse))
 		return false
@@ -191,7 +221,7 @@ func (m *Member) greet(c *conn, h wire.Hello) bool {
 func (m *Member) submit(c *conn, cmds []command.Command) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c.dead || m.Mute {
+	if c.dead || m.mood == Mute || m.mood == Silent {
 		return
 	}
 	var answers []command.Answer
@@ -203,6 +233,9 @@ func (m *Member) submit(c *conn, cmds []command.Command) {
 		}
 		if cmd.Op != command.Open && m.attached[cmd.Session] != c {
 			continue
+		}
+		if cmd.Session != 0 {
+			m.seen[cmd.Session] = max(m.seen[cmd.Session], cmd.Seq)
 		}
 		lost = lost || m.Lose != nil && m.Lose(cmd)
 		if r, ok := m.read(cmd); ok {
@@ -224,13 +257,10 @@ func (m *Member) submit(c *conn, cmds []command.Command) {
 
 // read answers what needs no log.
 func (m *Member) read(cmd command.Command) (command.Reply, bool) {
-	m.machine.expire(m.now())
 	switch {
-	case m.machine.sessions[cmd.Session] == nil:
-		return command.Reply{}, false
 	case cmd.Op == command.Inspect:
-		return command.Reply{Code: command.OK, Status: m.machine.inspect(cmd.Key)}, true
-	case cmd.Op == command.Acquire && !cmd.Wait && m.machine.busy(cmd.Key, cmd.Owner):
+		return command.Reply{Code: command.OK, Status: m.machine.Inspect(cmd.Key)}, true
+	case cmd.Op == command.Acquire && !cmd.Wait && m.machine.Busy(cmd.Key, cmd.Owner):
 		return command.Reply{Code: command.Held}, true
 	}
 	return command.Reply{}, false
@@ -241,8 +271,8 @@ func (m *Member) now() int64 { return int64(time.Since(m.start)) }
 // apply is the log.
 func (m *Member) apply(c *conn, cmds []command.Command, lost bool) {
 	m.index++
-	answers, pushes := m.machine.apply(m.now(), cmds)
-	for _, a := range answers {
+	out := m.machine.Apply(m.index, command.Batch{Stamp: m.now(), Commands: cmds})
+	for _, a := range out.Answers {
 		if a.Session == 0 && c != nil {
 			m.attached[a.Reply.Number] = c
 			if !lost {
@@ -254,7 +284,7 @@ func (m *Member) apply(c *conn, cmds []command.Command, lost bool) {
 		// Whoever is on this connection hears nothing more.
 		c.dead = true
 	}
-	m.deliver(answers, pushes)
+	m.deliver(out.Answers, out.Pushes)
 	m.setTimer()
 }
 
@@ -269,6 +299,9 @@ func (m *Member) deliver(answers []command.Answer, pushes []command.Push) {
 			c.tell(wire.AppendAnswers(nil, answers[:n], nil))
 		}
 		answers = answers[n:]
+	}
+	if m.mood == Forgetful {
+		return
 	}
 	for i := range pushes {
 		if c := m.attached[pushes[i].Session]; c != nil {
@@ -287,7 +320,7 @@ func (m *Member) stopTimer() {
 // setTimer makes claims end when their time is over.
 func (m *Member) setTimer() {
 	m.stopTimer()
-	at, ok := m.machine.nextDeadline()
+	at, ok := m.machine.NextDeadline()
 	if !ok || m.closed {
 		return
 	}

@@ -1,0 +1,181 @@
+package raftlocal
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// claimID names an attempt to lock.
+type claimID struct{ key, owner string }
+
+// phase is how a claim stands, as far as we know.
+type phase uint8
+
+const (
+	asking phase = iota // the cluster may have it or not
+	queued              // it waits
+	held                // it holds the lock
+	gone                // it has ended, for certain; it never comes back
+)
+
+// claim is what the backend knows of an attempt, from the first request until it is known to
+// have ended. It is Grant.Handle. Its fields below the line are guarded by backend.mu.
+type claim struct {
+	backend *backend
+	id      claimID
+	ttl     time.Duration
+	lost    func(why error)
+
+	phase  phase
+	number [1]uint64 // the cluster's name for it; a slice of it is what a command takes
+	token  uint64
+	// start is from when the TTL counts at the earliest. While it waits: when the last
+	// request was sent whose reply still said so. Zero if that is not known.
+	start time.Time
+	turn  chan struct{} // closed when it waits no longer; nil if nobody waits for that
+
+	calls  int       // of Acquire, under way
+	first  bool      // no request but one was ever made, so that a grant began after that was sent
+	late   bool      // a request may have been carried out, or still be, whose outcome is not known
+	given  bool      // handed out as a grant
+	ending bool      // it is being released
+	tried  bool      // and that may have been carried out
+	until  time.Time // with no call under way: when the cluster has forgotten it by itself
+
+	renewing bool // the keeper's renewal is under way
+	urgent   bool // the next must not wait
+}
+
+// Answered takes in the reply to a request for the claim.
+func (c *claim) Answered(o *client.Outcome) {
+	b := c.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case o.Err != nil: // whoever waits for it knows what to do
+	case c.phase == gone:
+		// News of its end came on the way, by a push or a renewal. That reply is older.
+	case o.Reply.Code == command.Granted:
+		b.know(c, o.Reply.Number)
+		start := o.Sent
+		if !c.first {
+			// It may be the grant that an earlier request has got.
+			start = time.Time{}
+		}
+		b.hold(c, o.Reply.Token, start)
+	case o.Reply.Code == command.Waiting && c.phase != held:
+		// If it is known to hold the lock, the reply is the one to a first copy of the request.
+		b.know(c, o.Reply.Number)
+		b.queue(c, o.Sent, o.Again)
+	}
+}
+
+// know notes the number of a claim. Called with mu held, as all that follow.
+func (b *backend) know(c *claim, number uint64) {
+	if old := c.number[0]; old != number {
+		// The owner had a claim, which has ended, and has another now.
+		if b.numbers[old] == c {
+			delete(b.numbers, old)
+		}
+		// A command with the old number may be on its way, and is encoded when it is sent.
+		c.number = [1]uint64{number}
+		c.token, c.given = 0, false
+		if old != 0 {
+			c.phase = asking
+		}
+	}
+	b.numbers[number] = c
+}
+
+// hold notes that a claim holds the lock, and that the TTL counts from start at the earliest.
+func (b *backend) hold(c *claim, token uint64, start time.Time) {
+	switch c.phase {
+	case gone:
+		return
+	case held:
+	case queued, asking:
+		if c.phase == asking {
+			c.start = start
+		}
+		c.phase, c.token = held, token
+		b.unqueue(c)
+	}
+}
+
+// queue notes that a claim waits, and did when a request sent at start was carried out. If
+// that was long ago, a push may have been missed since.
+func (b *backend) queue(c *claim, start time.Time, longAgo bool) {
+	if c.phase == gone || c.phase == held {
+		return
+	}
+	if c.phase == asking || start.After(c.start) {
+		c.start = start
+	}
+	c.phase = queued
+	c.urgent = longAgo
+	b.queued[c] = struct{}{}
+	b.plan(c.due())
+}
+
+// unqueue notes that a claim waits no longer.
+func (b *backend) unqueue(c *claim) {
+	delete(b.queued, c)
+	if c.turn != nil {
+		close(c.turn)
+		c.turn = nil
+	}
+}
+
+// end notes that a claim has ended. It returns whom to tell, without mu: nobody if it was
+// released, for then the holder has given it up itself.
+func (b *backend) end(c *claim) (lost func(error)) {
+	if c.phase == held && c.given && !c.ending {
+		lost = c.lost
+	}
+	c.phase = gone
+	b.drop(c)
+	b.unqueue(c)
+	return lost
+}
+
+// drop forgets a claim.
+func (b *backend) drop(c *claim) {
+	if b.claims[c.id] == c {
+		delete(b.claims, c.id)
+	}
+	if b.numbers[c.number[0]] == c {
+		delete(b.numbers, c.number[0])
+	}
+}
+
+// find returns the claim of a grant, or nil if this client knows nothing of it.
+func (b *backend) find(g driver.Grant) *claim {
+	id := claimID{g.Key, g.Owner}
+	if c, ok := g.Handle.(*claim); ok && c.backend == b && c.id == id {
+		return c
+	}
+	return b.claims[id]
+}
+
+// pushed takes in news of a claim. One that is not known has ended, or the reply that would
+// name it is not there yet; that reply then is the one to an old copy of the request, and the
+// claim is asked about at once: see [claim.Answered].
+func (b *backend) pushed(p command.Claim) {
+	b.mu.Lock()
+	c := b.numbers[p.Number]
+	var lost func(error)
+	switch {
+	case c == nil:
+	case p.Code == command.Granted:
+		b.hold(c, p.Token, c.start)
+	case p.Code == command.Evicted, p.Code == command.Expired:
+		lost = b.end(c)
+	}
+	b.mu.Unlock()
+	if lost != nil {
+		lost(why(p.Code))
+	}
+}
