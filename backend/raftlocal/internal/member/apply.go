@@ -77,6 +77,7 @@ func (m *Member) applyConfChange(e *raftpb.Entry) error {
 	m.conf = m.node.ApplyConfChange(&change)
 	m.storage.hold = false
 	m.machine.ApplyMembers(e.GetIndex(), bookOf(m.conf, m.machine.Members(), added))
+	m.noteBook()
 	m.growth.force()
 	m.planApplied()
 	return nil

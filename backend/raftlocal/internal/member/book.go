@@ -83,19 +83,19 @@ func sortedBook(members []machine.Member) []machine.Member {
 	return slices.SortedFunc(slices.Values(members), func(a, b machine.Member) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// Members returns the address book of those who are members now, by id.
-func (m *Member) Members() []machine.Member {
-	return slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p machine.Member) bool { return !m.inCluster(p.ID) })
+// Members returns the address book of those who are members now, by id. It must not be changed;
+// another replaces it when the members change.
+func (m *Member) Members() []machine.Member { return m.book }
+
+// noteBook takes the members of now out of the whole book.
+func (m *Member) noteBook() {
+	m.book = slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p machine.Member) bool { return !m.inCluster(p.ID) })
 }
 
 // member returns who has a number, or only the number.
 func (m *Member) member(id uint64) machine.Member {
-	if id == 0 {
-		return machine.Member{}
-	}
-	book := m.machine.Members()
-	if i := slices.IndexFunc(book, hasID(id)); i >= 0 {
-		return book[i]
+	if i := slices.IndexFunc(m.book, hasID(id)); i >= 0 {
+		return m.book[i]
 	}
 	return machine.Member{ID: id}
 }

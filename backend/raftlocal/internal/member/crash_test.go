@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // What was acknowledged is there after a crash, and tokens go on rising.
@@ -273,4 +276,40 @@ func TestCrashWhileFounding(t *testing.T) {
 		}
 		_ = m.Close()
 	}
+}
+
+// A log that begins too late after the snapshot has lost something.
+func TestOpenRefusesGap(t *testing.T) {
+	net := newNetwork(t, 1)
+	m := net.nodes[0].m
+	entry := func(index uint64) *raftpb.Entry { return &raftpb.Entry{Index: new(index), Term: new(uint64(1))} }
+	for _, log := range []wal.Contents{
+		{Entries: []*raftpb.Entry{entry(9), entry(10)}},
+		{Start: 8},
+	} {
+		if _, err := m.continued(log); err == nil || !strings.Contains(err.Error(), "entries 2 to 8 are missing") {
+			t.Errorf("%v", err)
+		}
+	}
+	if got, err := m.continued(wal.Contents{Entries: []*raftpb.Entry{entry(1), entry(2), entry(3)}}); err != nil || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A cluster that begins with a backup has its locks, and tokens above all that may have been
+// granted since.
+func TestBackup(t *testing.T) {
+	net := newNetwork(t, 3)
+	p := net.open(net.leader())
+	p.want(acquire("k", "p", time.Hour), command.Granted)
+	state := net.leader().m.Backup()
+	base := p.want(acquire("later", "p", time.Hour), command.Granted).Token + 1000
+
+	net = newNetwork(t, 3, func(c *Config) { c.State, c.TokenBase = state, base })
+	q := net.open(net.leader())
+	q.want(tryLock("k", "q", time.Hour), command.Held)
+	if got := q.want(acquire("later", "q", time.Hour), command.Granted).Token; got <= base {
+		t.Errorf("token %d, not above %d", got, base)
+	}
+	net.same()
 }

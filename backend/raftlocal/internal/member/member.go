@@ -27,6 +27,7 @@ type Member struct {
 	// What raft said last.
 	hard    *raftpb.HardState
 	conf    *raftpb.ConfState
+	book    []machine.Member // those with a part in conf
 	leader  uint64
 	leading bool
 	ticks   uint64

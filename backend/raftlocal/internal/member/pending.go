@@ -47,7 +47,8 @@ func (m *Member) Busy() bool {
 }
 
 // Submit takes commands of a connection. They are copied, but not what they point to. Those of
-// a session that is not the connection's are dropped: they are old. What a connection that is not
+// a session that is not the connection's are dropped: they are old. One that breaks a limit is
+// refused at once, as the state machine would. What a connection that is not
 // attached sends is ignored.
 func (m *Member) Submit(c Conn, cmds []command.Command) {
 	cl := m.clients.byConn[c]
@@ -59,7 +60,7 @@ func (m *Member) Submit(c Conn, cmds []command.Command) {
 		if cmd.Op != command.Open && !cl.has(cmd.Session) {
 			continue
 		}
-		if cost(cmd) > mostBatch/2 {
+		if !cmd.Valid() || cost(cmd) > mostBatch/2 {
 			m.out.Answer(c, []command.Answer{{Session: cmd.Session, Seq: cmd.Seq, ID: cmd.ID, Reply: command.Reply{Code: command.Invalid}}}, nil)
 			continue
 		}

@@ -58,7 +58,7 @@ func (m *Member) overdue(stamp int64) bool {
 	if deadline <= stamp && m.lastStamp < deadline {
 		return true
 	}
-	return stamp-m.lastStamp >= checkpoint && m.machine.Stats().Claims > 0
+	return stamp-m.lastStamp >= checkpoint && m.machine.Claims() > 0
 }
 
 // sort takes from what waits the commands that the log need not see, and those that are void.

@@ -77,7 +77,7 @@ func TestReadWaitsForOwnProposals(t *testing.T) {
 	q.send(tryLock("k", "q", time.Minute))
 	net.settle()
 	again := net.dial(l, q.session)
-	again.send(command.Command{Op: command.Acquire, Key: "k", Owner: "q", Seq: 1})
+	again.send(command.Command{Op: command.Acquire, Key: "k", Owner: "q", TTL: time.Minute, Seq: 1})
 	net.settle()
 	if len(again.answers) != 0 {
 		t.Fatalf("%+v", again.answers)

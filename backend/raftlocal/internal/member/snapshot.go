@@ -92,6 +92,7 @@ func (m *Member) install(snap *raftpb.Snapshot, state *machine.Machine) {
 	m.machine = state
 	m.conf = snap.GetMetadata().GetConfState()
 	m.applied, m.appliedTerm = snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm()
+	m.noteBook()
 	m.growth.reset(snap)
 }
 
