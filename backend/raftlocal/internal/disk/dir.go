@@ -76,10 +76,12 @@ func (d *dir) Create(name string, size int64) (File, error) {
 	return nil, err
 }
 
+var zeros [256 << 10]byte
+
 func fill(f *os.File, size int64) error {
-	zeros := make([]byte, min(size, 1<<20))
-	for off := int64(0); off < size; off += int64(len(zeros)) {
-		if _, err := f.WriteAt(zeros[:min(size-off, int64(len(zeros)))], off); err != nil {
+	const step = int64(len(zeros))
+	for off := int64(0); off < size; off += step {
+		if _, err := f.WriteAt(zeros[:min(size-off, step)], off); err != nil {
 			return err
 		}
 	}

@@ -56,7 +56,7 @@ func TestBothAreTheSame(t *testing.T) {
 				t.Error(size, err)
 			}
 			got := make([]byte, 10_001)
-			if n, err := f.ReadAt(got, 0); n != 10_000 || err != io.EOF || !bytes.Equal(got[:n], want) {
+			if n, err := f.ReadAt(got, 0); n != 10_000 || !errors.Is(err, io.EOF) || !bytes.Equal(got[:n], want) {
 				t.Error(n, err)
 			}
 			must(t, f.Close())

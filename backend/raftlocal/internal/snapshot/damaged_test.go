@@ -42,7 +42,7 @@ func damageEachByte(wrap func(disk.FS) disk.FS) (cases int, err error) {
 				c.Damage(fileName(7), off, mask)
 			}
 			if s, err := Load(wrap(c), testID); !errors.Is(err, ErrDamaged) {
-				return cases, fmt.Errorf("byte %d, xor %02x: not noticed: %v, %v", off, mask, s, err)
+				return cases, fmt.Errorf("byte %d, xor %02x: not noticed: %v, %w", off, mask, s, err)
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func damageEachByte(wrap func(disk.FS) disk.FS) (cases int, err error) {
 // crashInSave takes the power away before and after each call of Save. Either snapshot is
 // whole then, and the new one if Save has returned.
 func crashInSave(wrap func(disk.FS) disk.FS) (cases int, err error) {
-	errPower := errors.New("the power has gone")
+	type powerGone struct{}
 	old, young := snapshotAt(7, strings.Repeat("old ", 300)), snapshotAt(70, strings.Repeat("young ", 300))
 	for k, saved := 1, false; !saved; k++ {
 		m := disk.NewMemory()
@@ -63,13 +63,13 @@ func crashInSave(wrap func(disk.FS) disk.FS) (cases int, err error) {
 		left := k
 		m.Hook(func(disk.Call) (time.Duration, error) {
 			if left--; left == 0 {
-				panic(errPower)
+				panic(powerGone{})
 			}
 			return 0, nil
 		})
 		err := func() error {
 			defer func() {
-				if r := recover(); r != nil && r != errPower {
+				if r := recover(); r != nil && r != (powerGone{}) {
 					panic(r)
 				}
 			}()

@@ -31,8 +31,8 @@ func crashAtEachCall(w wrap, seed uint64) (cases int, err error) {
 		m := disk.NewMemory()
 		m.Hook(powerAt(0, k))
 		acked, maybe, err := live(w(m), script())
-		if k <= n && err != errPower { //nolint:errorlint // it is never wrapped
-			return cases, fmt.Errorf("call %d: %v", k, err)
+		if k <= n && !errors.Is(err, errPower) {
+			return cases, fmt.Errorf("the power goes before call %d: %w", k, err)
 		}
 		for how := range 8 {
 			cases++
@@ -72,7 +72,7 @@ func failEachCall(w wrap, seed uint64) (cases int, err error) {
 				return fail(c)
 			})
 			acked, maybe, err := live(w(m), script())
-			if err != nil && err != errPower && !errors.Is(err, cause) { //nolint:errorlint // it is never wrapped
+			if err != nil && !errors.Is(err, errPower) && !errors.Is(err, cause) {
 				return cases, fmt.Errorf("call %d has failed: %w", k, err)
 			}
 			for how := range 4 {

@@ -56,13 +56,16 @@ type step struct {
 	then func(*state)
 }
 
+// powerGone is what a hook panics with to take the power away.
+type powerGone struct{}
+
 var errPower = errors.New("the power has gone")
 
 // live takes steps up to the first error or loss of power. It returns what has been
 // acknowledged, and what may be on the disk as well.
 func live(fs disk.FS, steps []step) (acked, maybe state, err error) {
 	defer func() {
-		if r := recover(); r == errPower {
+		if r := recover(); r == (powerGone{}) {
 			err = errPower
 		} else if r != nil {
 			panic(r)

@@ -1,6 +1,7 @@
 package wal_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -16,9 +17,19 @@ type wrap func(disk.FS) disk.FS
 
 func plain(fs disk.FS) disk.FS { return fs }
 
+var seedFlag = flag.Uint64("seed", 0, "what the drawn cases follow from; 0 draws it")
+
+func drawSeed() uint64 {
+	if *seedFlag != 0 {
+		return *seedFlag
+	}
+	return rand.Uint64()
+}
+
 // holds runs a check of the log as it is.
 func holds(t *testing.T, check func(wrap, uint64) (int, error)) {
-	seed := rand.Uint64()
+	t.Helper()
+	seed := drawSeed()
 	cases, err := check(plain, seed)
 	t.Logf("seed %d: %d cases", seed, cases)
 	if err != nil {
@@ -34,7 +45,7 @@ func powerAt(op disk.Op, n int) disk.Hook {
 			return 0, nil
 		}
 		if n--; n == 0 {
-			panic(errPower)
+			panic(powerGone{})
 		}
 		return 0, nil
 	}
@@ -78,7 +89,7 @@ func dieInSync(m *disk.Memory, log *wal.Log, s step) (err error) {
 	}
 	defer func() {
 		m.Hook(nil)
-		if r := recover(); r != nil && r != errPower {
+		if r := recover(); r != nil && r != (powerGone{}) {
 			panic(r)
 		}
 	}()
@@ -88,7 +99,7 @@ func dieInSync(m *disk.Memory, log *wal.Log, s step) (err error) {
 			name = c.Name
 		}
 		if c.Op == disk.OpSync && c.Name == name && wal.IsSegment(name) {
-			panic(errPower)
+			panic(powerGone{})
 		}
 		return 0, nil
 	})

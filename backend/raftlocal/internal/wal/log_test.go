@@ -215,7 +215,7 @@ func TestAnErrorIsFinal(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, again := range []error{l.Append(nil, entries(2, 1, 1, 3)), l.Append(nil, nil), l.Restart(nil, 7), l.Compact(1), l.Prepare(), l.Err()} {
-				if again != err {
+				if !errors.Is(again, err) {
 					t.Fatal(again)
 				}
 			}

@@ -81,7 +81,7 @@ func powerGoesInOpen(w wrap, seed uint64) (cases int, err error) {
 			m.Hook(powerAt(0, k))
 			_, _, err = live(w(m), []step{opens()})
 			m.Hook(nil)
-			if died = err == errPower; !died && err != nil { //nolint:errorlint // it is never wrapped
+			if died = errors.Is(err, errPower); !died && err != nil {
 				return cases, err
 			}
 			m.Crash(rng)
