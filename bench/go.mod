@@ -22,6 +22,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
+	github.com/fencelock/fencelock/backend/raftlocal v0.0.0
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3 // indirect
@@ -42,3 +43,5 @@ replace github.com/fencelock/fencelock/backend/etcd => ../backend/etcd
 replace github.com/fencelock/fencelock/backend/redis => ../backend/redis
 
 replace github.com/fencelock/fencelock/backend/zookeeper => ../backend/zookeeper
+
+replace github.com/fencelock/fencelock/backend/raftlocal => ../backend/raftlocal

@@ -14,6 +14,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
+	github.com/fencelock/fencelock/backend/raftlocal v0.0.0
 	github.com/go-zookeeper/zk v1.0.4 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect
@@ -40,3 +41,5 @@ replace github.com/fencelock/fencelock/backend/redis => ../backend/redis
 replace github.com/fencelock/fencelock/backend/etcd => ../backend/etcd
 
 replace github.com/fencelock/fencelock/backend/zookeeper => ../backend/zookeeper
+
+replace github.com/fencelock/fencelock/backend/raftlocal => ../backend/raftlocal

@@ -16,7 +16,7 @@ require (
 	go.uber.org/zap v1.28.0
 	golang.org/x/net v0.61.0
 	google.golang.org/grpc v1.83.2
-	google.golang.org/protobuf v1.36.11
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -25,6 +25,7 @@ require (
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3 // indirect
+	go.etcd.io/raft/v3 v3.7.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
@@ -49,6 +50,7 @@ require (
 	github.com/ebitengine/purego v0.10.1 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
 	github.com/fencelock/fencelock v0.0.0
+	github.com/fencelock/fencelock/backend/raftlocal v0.0.0
 	github.com/fencelock/fencelock/backend/redis v0.0.0
 	github.com/fencelock/fencelock/backend/zookeeper v0.0.0
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -90,3 +92,5 @@ replace github.com/fencelock/fencelock/backend/redis => ../backend/redis
 replace github.com/fencelock/fencelock/backend/etcd => ../backend/etcd
 
 replace github.com/fencelock/fencelock/backend/zookeeper => ../backend/zookeeper
+
+replace github.com/fencelock/fencelock/backend/raftlocal => ../backend/raftlocal

@@ -124,7 +124,7 @@ func holds(t *testing.T, s *Server, name string) bool {
 func gateway(t *testing.T, s *Server, op, body, key string) []byte {
 	t.Helper()
 	body = fmt.Sprintf(body, base64.StdEncoding.EncodeToString([]byte(key)))
-	answer, err := etcdSend(t.Context(), http.MethodPost, s.addr, "/v3/kv/"+op, body)
+	answer, err := httpSend(t.Context(), http.MethodPost, s.addr, "/v3/kv/"+op, body)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,11 +62,11 @@ func etcdMetrics(ctx context.Context, addr string) (map[string]float64, error) {
 }
 
 func etcdAsk(ctx context.Context, method, addr, path string) ([]byte, error) {
-	return etcdSend(ctx, method, addr, path, "{}")
+	return httpSend(ctx, method, addr, path, "{}")
 }
 
-// etcdSend makes one request, on a connection of its own.
-func etcdSend(ctx context.Context, method, addr, path, body string) ([]byte, error) {
+// httpSend makes one request, on a connection of its own.
+func httpSend(ctx context.Context, method, addr, path, body string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+addr+path, strings.NewReader(body))

@@ -18,7 +18,7 @@ import (
 
 const (
 	memberPackage = "github.com/fencelock/fencelock/integration/member"
-	memberProgram   = "member"
+	memberProgram = "member"
 	memberImages  = "fencelock/member"
 )
 
