@@ -202,17 +202,14 @@ func (c *client) receive(l *line, p packet) {
 
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.plan.patience {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++
 		c.connect()
 	}
-	c.then(200*time.Millisecond, c.watch)
+	c.then(c.w.plan.patience/5, c.watch)
 }
-
-// patience is how long a client waits for an answer on one connection.
-const patience = time.Second
 
 func (c *client) attemptName() string {
 	c.tries++

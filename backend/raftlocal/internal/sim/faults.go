@@ -193,6 +193,13 @@ func (w *world) part(some []*host, how int) {
 		}
 	}
 	w.sever(ways)
+	// Some clients notice at once that they are on the other side.
+	for _, c := range w.clients {
+		if c.line != nil && inside[c.place] != inside[c.line.host.place] && w.rng.IntN(2) == 0 {
+			c.hangUp()
+			c.connect()
+		}
+	}
 }
 
 // ring leaves each host only its neighbours; of three, two do not see each other.

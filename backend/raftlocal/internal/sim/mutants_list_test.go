@@ -31,8 +31,8 @@ var patches = []patch{
 	},
 	{
 		"member/persist.go",
-		"	if rd.MustSync || restored != nil {",
-		"	if rd.MustSync && (len(rd.Entries) > 0 || !wrong(\"votes not persisted\")) || restored != nil {",
+		"rd.MustSync && restored == nil {",
+		"rd.MustSync && restored == nil && !wrong(\"votes not persisted\") {",
 	},
 	{
 		"member/messages.go",
@@ -56,8 +56,8 @@ var patches = []patch{
 	},
 	{
 		"member/flush.go",
-		"	m.leading = leading\n}",
-		"	m.leading = leading\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(0)\n	}\n}",
+		"	m.noteRole(rd)\n",
+		"	m.noteRole(rd)\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(now)\n	}\n",
 	},
 	{
 		"member/reads.go",

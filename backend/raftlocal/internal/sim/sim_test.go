@@ -4,6 +4,7 @@ import (
 	"flag"
 	"io"
 	"os"
+	"runtime/debug"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -15,6 +16,12 @@ var (
 	most  = flag.Int("failures", 10, "after how many seeds that fail to stop")
 	only  = flag.Uint64("seed", 0, "only this seed, with a trace if -v is set")
 )
+
+// TestMain has garbage collected seldom: a world is small, and gone after some milliseconds.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1600)
+	os.Exit(m.Run())
+}
 
 // simulate is one run. raft draws its election timeouts from crypto/rand, so that is seeded too.
 func simulate(t *testing.T, seed uint64, trace io.Writer) *world {

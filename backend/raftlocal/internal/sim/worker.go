@@ -51,7 +51,7 @@ func (k *worker) work() {
 		case x < 0.03:
 			k.evict(key)
 			return
-		case x < 0.06:
+		case x < 0.03+w.plan.looks:
 			k.inspect(key)
 			return
 		}
