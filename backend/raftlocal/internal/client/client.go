@@ -155,6 +155,9 @@ func (c *Client) Close() error {
 
 // neededLocked sees to it that something that has just come is sent. Called with mu held.
 func (c *Client) neededLocked() {
+	if c.timer == nil && c.link != nil {
+		c.link.before, c.link.silent = c.link.heard.Load(), 0
+	}
 	c.tickLocked()
 	if c.link != nil {
 		c.link.wakeLocked()

@@ -28,7 +28,7 @@ func (c *Client) greet(addr string, timeout time.Duration) (*link, wire.Welcome,
 		return nil, w, err
 	}
 	return &link{
-		conn: conn, reader: reader, name: w.Name,
+		conn: conn, reader: reader, addr: addr, name: w.Name,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}, w, nil
 }

@@ -16,6 +16,7 @@ import (
 type link struct {
 	conn   net.Conn
 	reader *wire.Reader
+	addr   string
 	name   string // of the member
 	since  time.Duration
 	wake   chan struct{} // has an element when the writer must look

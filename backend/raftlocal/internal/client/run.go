@@ -26,7 +26,7 @@ func (c *Client) run() {
 		if c.closing.Err() != nil {
 			return
 		}
-		s.hint = leader.Addr
+		s.hint, s.left = leader.Addr, l.addr
 		c.cfg.Logger.Info("the connection to the leader has ended", "member", l.name, "reason", err)
 		if !errors.Is(err, errMoved) || leader.Addr == "" {
 			s.pause() // everybody else has lost it as well
@@ -77,6 +77,7 @@ func (c *Client) serve(l *link) (leader wire.Member, err error) {
 type search struct {
 	client   *Client
 	hint     string   // where it is said to be
+	left     string   // whom we have just left, who is asked last
 	learned  []string // addresses of members, as one of them has told
 	failures int      // rounds without success, one after the other
 }
@@ -145,16 +146,17 @@ func (s *search) round() (found *link, fault error, refused bool) {
 func (s *search) places() []string {
 	configured := slices.Clone(s.client.cfg.Addrs)
 	rand.Shuffle(len(configured), func(i, j int) { configured[i], configured[j] = configured[j], configured[i] })
-	all := append([]string{}, s.hint)
-	all = append(all, configured...)
-	all = append(all, s.learned...)
-	s.hint = ""
+	all := slices.Concat([]string{s.hint}, configured, s.learned)
 	var places []string
 	for _, a := range all {
-		if a != "" && !slices.Contains(places, a) {
+		if a != "" && a != s.left && !slices.Contains(places, a) {
 			places = append(places, a)
 		}
 	}
+	if s.left != "" && slices.Contains(all, s.left) {
+		places = append(places, s.left)
+	}
+	s.hint, s.left = "", ""
 	return places
 }
 

@@ -13,8 +13,6 @@ import (
 // Member serves clients. Its fields may be set before the first has come.
 type Member struct {
 	Welcome wire.Welcome
-	// Refuse is what a Hello is answered with, if it is not empty.
-	Refuse string
 	// Lose tells of each command that is carried out whether its answer is lost, with the
 	// connection.
 	Lose func(command.Command) bool
@@ -22,14 +20,12 @@ type Member struct {
 	Seen func(command.Command)
 
 	mu       sync.Mutex
-	machine  *machine.Machine
-	start    time.Time
-	index    uint64
-	seen     map[uint64]uint64 // of each session the last command
+	state    *state
 	timer    *time.Timer
 	conns    map[*conn]struct{}
 	attached map[uint64]*conn
 	mood     Mood
+	refusal  string
 	closed   bool
 	running  sync.WaitGroup
 }
@@ -62,8 +58,7 @@ func New() *Member {
 	self := wire.Member{ID: 1, Name: "a", Addr: "a"}
 	return &Member{
 		Welcome: wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: self, Members: []wire.Member{self}},
-		machine: machine.New([]machine.Member{machine.Member(self)}), start: time.Now(), seen: map[uint64]uint64{},
-		conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
+		state:   newState(machine.Member(self)), conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
 	}
 }
 
@@ -84,6 +79,13 @@ func (m *Member) Drop() {
 	m.dropAll()
 }
 
+// Refuse makes it refuse whoever comes, with a sentence.
+func (m *Member) Refuse(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refusal = text
+}
+
 // Resign sends all clients to another.
 func (m *Member) Resign(to wire.Member) {
 	m.mu.Lock()
@@ -96,21 +98,13 @@ func (m *Member) Resign(to wire.Member) {
 }
 
 // Follow makes m go on with what another has.
-func (m *Member) Follow(other *Member) {
-	m.machine, m.start, m.index, m.seen = other.machine, other.start, other.index, other.seen
-}
+func (m *Member) Follow(other *Member) { m.state = other.state }
 
 // EndSessions ends all sessions, and leaves the claims.
 func (m *Member) EndSessions() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var all []command.Command
-	for number, seq := range m.seen {
-		all = append(all, command.Command{Session: number, Seq: seq + 1, Op: command.Close})
-	}
-	clear(m.seen)
-	m.index++
-	m.machine.Apply(m.index, command.Batch{Stamp: m.now(), Commands: all})
+	m.state.endSessions()
 }
 
 // Push sends a push, such as nobody waits for.
@@ -203,8 +197,8 @@ func (m *Member) greet(c *conn, h wire.Hello) bool {
 	switch {
 	case m.mood == Silent:
 		return true
-	case m.Refuse != "":
-		c.tell(wire.AppendRefusal(nil, m.Refuse))
+	case m.refusal != "":
+		c.tell(wire.AppendRefusal(nil, m.refusal))
 		return false
 	case m.Welcome.Leader.ID != m.Welcome.Member:
 		c.tell(wire.AppendMoved(wire.AppendWelcome(nil, m.Welcome), m.Welcome.Leader))
@@ -234,11 +228,8 @@ func (m *Member) submit(c *conn, cmds []command.Command) {
 		if cmd.Op != command.Open && m.attached[cmd.Session] != c {
 			continue
 		}
-		if cmd.Session != 0 {
-			m.seen[cmd.Session] = max(m.seen[cmd.Session], cmd.Seq)
-		}
 		lost = lost || m.Lose != nil && m.Lose(cmd)
-		if r, ok := m.read(cmd); ok {
+		if r, ok := m.state.read(cmd); ok {
 			answers = append(answers, command.Answer{Session: cmd.Session, Seq: cmd.Seq, Reply: r})
 			continue
 		}
@@ -255,24 +246,10 @@ func (m *Member) submit(c *conn, cmds []command.Command) {
 	m.deliver(answers, nil)
 }
 
-// read answers what needs no log.
-func (m *Member) read(cmd command.Command) (command.Reply, bool) {
-	switch {
-	case cmd.Op == command.Inspect:
-		return command.Reply{Code: command.OK, Status: m.machine.Inspect(cmd.Key)}, true
-	case cmd.Op == command.Acquire && !cmd.Wait && m.machine.Busy(cmd.Key, cmd.Owner):
-		return command.Reply{Code: command.Held}, true
-	}
-	return command.Reply{}, false
-}
-
-func (m *Member) now() int64 { return int64(time.Since(m.start)) }
-
 // apply is the log.
 func (m *Member) apply(c *conn, cmds []command.Command, lost bool) {
-	m.index++
-	out := m.machine.Apply(m.index, command.Batch{Stamp: m.now(), Commands: cmds})
-	for _, a := range out.Answers {
+	answers, pushes := m.state.apply(cmds)
+	for _, a := range answers {
 		if a.Session == 0 && c != nil {
 			m.attached[a.Reply.Number] = c
 			if !lost {
@@ -284,7 +261,7 @@ func (m *Member) apply(c *conn, cmds []command.Command, lost bool) {
 		// Whoever is on this connection hears nothing more.
 		c.dead = true
 	}
-	m.deliver(out.Answers, out.Pushes)
+	m.deliver(answers, pushes)
 	m.setTimer()
 }
 
@@ -320,12 +297,12 @@ func (m *Member) stopTimer() {
 // setTimer makes claims end when their time is over.
 func (m *Member) setTimer() {
 	m.stopTimer()
-	at, ok := m.machine.NextDeadline()
+	left, ok := m.state.next()
 	if !ok || m.closed {
 		return
 	}
 	m.running.Add(1)
-	m.timer = time.AfterFunc(time.Duration(at-m.now()), func() {
+	m.timer = time.AfterFunc(left, func() {
 		defer m.running.Done()
 		m.mu.Lock()
 		defer m.mu.Unlock()

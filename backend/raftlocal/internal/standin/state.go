@@ -1,0 +1,73 @@
+package standin
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// state is a state machine, which members may share in place of a log.
+type state struct {
+	mu      sync.Mutex
+	machine *machine.Machine
+	start   time.Time
+	index   uint64
+	seen    map[uint64]uint64 // of each session the last command
+}
+
+func newState(self machine.Member) *state {
+	return &state{machine: machine.New([]machine.Member{self}), start: time.Now(), seen: map[uint64]uint64{}}
+}
+
+func (s *state) now() int64 { return int64(time.Since(s.start)) }
+
+// apply carries out commands.
+func (s *state) apply(cmds []command.Command) ([]command.Answer, []command.Push) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range cmds {
+		if n := cmds[i].Session; n != 0 {
+			s.seen[n] = max(s.seen[n], cmds[i].Seq)
+		}
+	}
+	s.index++
+	out := s.machine.Apply(s.index, command.Batch{Stamp: s.now(), Commands: cmds})
+	return slices.Clone(out.Answers), slices.Clone(out.Pushes)
+}
+
+// read answers what needs no log.
+func (s *state) read(cmd command.Command) (command.Reply, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case cmd.Op == command.Inspect:
+		return command.Reply{Code: command.OK, Status: s.machine.Inspect(cmd.Key)}, true
+	case cmd.Op == command.Acquire && !cmd.Wait && s.machine.Busy(cmd.Key, cmd.Owner):
+		return command.Reply{Code: command.Held}, true
+	}
+	return command.Reply{}, false
+}
+
+// next is how long it takes until something ends.
+func (s *state) next() (time.Duration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.machine.NextDeadline()
+	return time.Duration(at - s.now()), ok
+}
+
+// endSessions ends all sessions.
+func (s *state) endSessions() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []command.Command
+	for number, seq := range s.seen {
+		all = append(all, command.Command{Session: number, Seq: seq + 1, Op: command.Close})
+	}
+	clear(s.seen)
+	s.index++
+	s.machine.Apply(s.index, command.Batch{Stamp: s.now(), Commands: all})
+}

@@ -1,0 +1,279 @@
+package raftlocal
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// scene is a holder and a waiter, on a member that is not one, in virtual time.
+type scene struct {
+	*testing.T
+	member *standin.Member
+	a, b   *backend
+	link   *standin.Link // of b
+	held   driver.Grant  // a's
+	wait   chan driver.Grant
+}
+
+// waiting runs a test with b waiting for what a holds.
+func waiting(t *testing.T, ttl time.Duration, f func(t *testing.T, s *scene)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{T: t, member: standin.New(), wait: make(chan driver.Grant, 1)}
+		defer s.member.Close()
+		s.a, _ = on(s.member)
+		defer s.a.Close()
+		s.b, s.link = on(s.member)
+		defer s.b.Close()
+		var err error
+		if s.held, err = s.a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 24 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			g, err := s.b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: ttl, Wait: true})
+			if err != nil && t.Context().Err() == nil {
+				t.Errorf("waiting: %v", err)
+			}
+			s.wait <- g
+		}()
+		synctest.Wait()
+		f(t, s)
+	})
+}
+
+// handOver releases and says how long it takes the waiter to know.
+func (s *scene) handOver() (driver.Grant, time.Duration) {
+	s.Helper()
+	begin := time.Now()
+	if err := s.a.Release(s.Context(), s.held); err != nil {
+		s.Fatal(err)
+	}
+	select {
+	case g := <-s.wait:
+		if d := time.Since(begin); time.Since(g.Start) > g.TTL {
+			s.Errorf("what was granted after %v is over", d)
+		}
+		return g, time.Since(begin)
+	case <-time.After(time.Hour):
+		s.Fatal("the waiter never knew")
+	}
+	return driver.Grant{}, 0
+}
+
+func (s *scene) within(most time.Duration) {
+	s.Helper()
+	if _, d := s.handOver(); d > most {
+		s.Errorf("the waiter knew after %v, want %v", d, most)
+	}
+}
+
+func TestWaiterIsPushed(t *testing.T) {
+	waiting(t, 3*time.Second, func(_ *testing.T, s *scene) { s.within(0) })
+}
+
+// Its own session has long lapsed when a waiter with a long lease gets its turn, unless it is
+// kept alive.
+func TestWaiterWithALongLeaseIsPushed(t *testing.T) {
+	waiting(t, 24*time.Hour, func(_ *testing.T, s *scene) {
+		time.Sleep(time.Hour)
+		s.within(0)
+	})
+}
+
+func TestLostPushIsFound(t *testing.T) {
+	waiting(t, 3*time.Second, func(_ *testing.T, s *scene) {
+		s.member.Be(standin.Forgetful)
+		s.within(time.Second)
+	})
+}
+
+// The lock is granted while the waiter's connection is gone.
+func TestPushWhileDisconnected(t *testing.T) {
+	waiting(t, 10*time.Minute, func(t *testing.T, s *scene) {
+		mend := s.link.Cut()
+		s.link.Break()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		if err := s.a.Release(t.Context(), s.held); err != nil {
+			t.Fatal(err)
+		}
+		mend()
+		<-s.wait
+		if d := time.Since(begin); d > time.Second {
+			t.Errorf("the waiter knew %v after it was back", d)
+		}
+	})
+}
+
+// The waiter's session ends on the cluster, and its claim does not.
+func TestSessionEndsWhileWaiting(t *testing.T) {
+	waiting(t, 10*time.Minute, func(_ *testing.T, s *scene) {
+		s.member.EndSessions()
+		time.Sleep(21 * time.Second) // the keeper has found out
+		s.within(0)
+	})
+}
+
+func TestLeaderDiesWhileWaiting(t *testing.T) {
+	waiting(t, 10*time.Minute, func(_ *testing.T, s *scene) {
+		s.member.Be(standin.Silent)
+		time.Sleep(5 * time.Second)
+		s.member.Be(standin.Well)
+		time.Sleep(5 * time.Second)
+		s.within(0)
+	})
+}
+
+// Start is when the last request was sent that was answered with "waiting": not when the push
+// came, and not when the wait began.
+func TestStartOfAPushedGrant(t *testing.T) {
+	waiting(t, 3*time.Second, func(t *testing.T, s *scene) {
+		begin := time.Now()
+		time.Sleep(10*time.Second + 500*time.Millisecond)
+		pushed := time.Now()
+		g, _ := s.handOver()
+		if g.Start.After(pushed) || pushed.Sub(g.Start) > time.Second || !g.Start.After(begin) {
+			t.Errorf("Start is %v before the push", pushed.Sub(g.Start))
+		}
+	})
+}
+
+// A grant that is asked for again is as old as it is, whatever the second request says.
+func TestRetryDoesNotMakeAGrantYounger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		req := driver.Request{Key: "k", Owner: "a", TTL: 9 * time.Second}
+		first, err := a.Acquire(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		req.Retry = true
+		again, err := a.Acquire(t.Context(), req)
+		if err != nil || again.Token != first.Token || !again.Start.Equal(first.Start) {
+			t.Errorf("asked again: %+v, %v, want Start %v", again, err, first.Start)
+		}
+		time.Sleep(4 * time.Second)
+		if again, err = a.Acquire(t.Context(), req); err != nil || time.Since(again.Start) > 0 {
+			t.Errorf("asked again when it was old: %+v, %v, want it renewed", again, err)
+		}
+	})
+}
+
+func TestEvictedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		b, _ := on(member)
+		defer b.Close()
+		told := make(chan error, 1)
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 24 * time.Hour, Lost: func(why error) { told <- why }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute) // the session is kept, though nothing else is asked
+		if err := b.Evict(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case why := <-told:
+			if !errors.Is(why, errEvicted) {
+				t.Errorf("told %v", why)
+			}
+		default:
+			t.Errorf("the holder is not told")
+		}
+		if err := a.Release(t.Context(), g); !errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Release = %v, want ErrNotHeld", err)
+		}
+	})
+}
+
+// A release whose answer is lost with its caller's patience, and that finds nothing when it is
+// tried again, was carried out, if the lease cannot have run out; if it can, nobody knows.
+func TestReleaseAgain(t *testing.T) {
+	for after, want := range map[time.Duration]error{time.Second: nil, time.Minute: driver.ErrNotHeld} {
+		synctest.Test(t, func(t *testing.T) {
+			member := standin.New()
+			defer member.Close()
+			var link *standin.Link
+			var mend func()
+			member.Seen = func(c command.Command) {
+				if c.Op == command.Release && mend == nil {
+					mend = link.Cut() // it is carried out, and the answer does not arrive
+				}
+			}
+			a, l := on(member)
+			defer a.Close()
+			link = l
+			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 30 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if err := a.Release(ctx, g); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Release without an answer = %v", err)
+			}
+			time.Sleep(after)
+			synctest.Wait()
+			mend()
+			if err := a.Release(t.Context(), g); !errors.Is(err, want) {
+				t.Errorf("%v later, Release again = %v, want %v", after, err, want)
+			}
+			if err := a.Release(t.Context(), g); !errors.Is(err, driver.ErrNotHeld) {
+				t.Errorf("Release when all is known = %v, want ErrNotHeld", err)
+			}
+		})
+	}
+}
+
+// What has ended leaves nothing behind in the client.
+func TestNothingIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		b, _ := on(member)
+		defer b.Close()
+		for range 50 {
+			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: time.Second}); !errors.Is(err, driver.ErrHeld) {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			_, _ = b.Acquire(ctx, driver.Request{Key: "k", Owner: "c", TTL: time.Second, Wait: true}) // and nobody releases it
+			cancel()
+			_ = a.Release(t.Context(), g)
+			time.Sleep(3 * time.Second)
+			b.released = a.released // the names are used again here
+		}
+		if _, err := a.Acquire(t.Context(), driver.Request{Key: "never released", Owner: "a", TTL: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		for name, x := range map[string]*backend{"a": a, "b": b} {
+			x.mu.Lock()
+			if len(x.claims)+len(x.numbers)+len(x.queued) > 0 {
+				t.Errorf("%s still has %d claims, %d numbers, %d places", name, len(x.claims), len(x.numbers), len(x.queued))
+			}
+			x.mu.Unlock()
+		}
+	})
+}
