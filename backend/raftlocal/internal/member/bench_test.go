@@ -34,7 +34,7 @@ func (s *silent) Answer(_ Conn, answers []command.Answer, _ []command.Push) {
 }
 
 func benchmarkTurns(b *testing.B, members, callers int, ops []command.Op) {
-	net := newNetwork(b, members)
+	net := newNetwork(b, members, func(c *Config) { c.SegmentBytes = 16 << 20 })
 	l := net.leader()
 	p := net.open(l)
 	out := &silent{node: l}

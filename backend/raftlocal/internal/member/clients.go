@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 )
 
 // mostSessions is how many sessions a connection has at once: a client has one, and for a moment
@@ -106,83 +105,4 @@ func (cs *clients) stale(cl *client, cmd *command.Command) bool {
 	}
 	has := cs.bySession[cmd.Session]
 	return has != cl && (has != nil || !cl.gone)
-}
-
-// deliver tells answers and pushes to those who have the sessions.
-func (m *Member) deliver(answers []command.Answer, pushes []command.Push) {
-	cs := &m.clients
-	if len(cs.byConn) == 0 && len(cs.opening) == 0 {
-		return
-	}
-	for i := range answers {
-		a := &answers[i]
-		cl := cs.bySession[a.Session]
-		if a.Session == 0 {
-			if cl = cs.opening[a.ID]; cl == nil {
-				continue
-			}
-			delete(cs.opening, a.ID)
-			if a.Reply.Code == command.OK && !cl.gone {
-				cs.give(a.Reply.Number, cl)
-			}
-		}
-		if cl = cs.tell(cl); cl != nil {
-			cl.answers = append(cl.answers, *a)
-		}
-	}
-	for i := range pushes {
-		if cl := cs.tell(cs.bySession[pushes[i].Session]); cl != nil {
-			cl.pushes = append(cl.pushes, pushes[i])
-		}
-	}
-	for i, cl := range cs.told {
-		m.out.Answer(cl.id, cl.answers, cl.pushes)
-		cl.told, cl.answers, cl.pushes = false, cl.answers[:0], cl.pushes[:0]
-		cs.told[i] = nil
-	}
-	cs.told = cs.told[:0]
-}
-
-// tell notes that a connection will be told something.
-func (cs *clients) tell(cl *client) *client {
-	if cl == nil || cl.gone {
-		return nil
-	}
-	if !cl.told {
-		cl.told = true
-		cs.told = append(cs.told, cl)
-	}
-	return cl
-}
-
-// dismiss sends one client away.
-func (m *Member) dismiss(cl *client, to machine.Member) {
-	m.clients.forget(cl)
-	m.out.Dismiss(cl.id, to)
-}
-
-// dismissAll sends all clients away, in the order of their numbers, and forgets what they asked.
-func (m *Member) dismissAll() {
-	all := make([]Conn, 0, len(m.clients.byConn))
-	for c := range m.clients.byConn {
-		all = append(all, c)
-	}
-	slices.Sort(all)
-	leader := m.elsewhere()
-	for _, c := range all {
-		m.dismiss(m.clients.byConn[c], leader)
-	}
-	clear(m.clients.opening)
-	m.pending.drop()
-	m.reads.drop()
-}
-
-// elsewhere returns who leads, or is about to, if it is not this member.
-func (m *Member) elsewhere() machine.Member {
-	switch {
-	case m.leader != 0 && m.leader != m.cfg.ID:
-		return m.member(m.leader)
-	default:
-		return m.member(m.heir)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // Limits of what one member holds in memory for others.
@@ -55,6 +56,9 @@ type Config struct {
 	// 16 MiB, or the size of the last snapshot if that is more, and 100,000 entries, if 0.
 	SnapshotBytes   int
 	SnapshotEntries int
+	// SegmentBytes is how large the files of the log are. wal.SegmentSize if 0. It is for a new
+	// directory; one in use keeps its own.
+	SegmentBytes int64
 	// KeepEntries is how many entries below a snapshot stay in memory, for followers who lag a
 	// little. 10,000 if 0.
 	KeepEntries int
@@ -67,6 +71,7 @@ func (c Config) withDefaults() Config {
 	c.SnapshotBytes = cmp.Or(c.SnapshotBytes, 16<<20)
 	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, 100_000)
 	c.KeepEntries = cmp.Or(c.KeepEntries, 10_000)
+	c.SegmentBytes = cmp.Or(c.SegmentBytes, wal.SegmentSize)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -2,15 +2,11 @@ package member
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // What was acknowledged is there after a crash, and tokens go on rising.
@@ -179,86 +175,13 @@ func TestSyncErrorIsFatal(t *testing.T) {
 	})
 }
 
-func TestOpenRefuses(t *testing.T) {
-	open := func(change func(*Config)) error {
-		n := &node{disk: disk.NewMemory()}
-		c := Config{Name: "a", Cluster: "test", FS: n.disk, Outside: n, Members: founders(3)}
-		change(&c)
-		m, err := Open(c)
-		if m != nil {
-			_ = m.Close()
-		}
-		return err
-	}
-	for want, change := range map[string]func(*Config){
-		"begin with 3 or 5": func(c *Config) { c.Members = founders(4) },
-		"name the members":  func(c *Config) { c.Members = nil },
-		"not in the list":   func(c *Config) { c.Name = "z" },
-		"two members":       func(c *Config) { c.Members[1].Name = "c" },
-		"same address":      func(c *Config) { c.Members[1].Addr = "c:7300" },
-		"same id":           func(c *Config) { c.Members[1].ID = c.Members[2].ID },
-		"has the id":        func(c *Config) { c.ID = 7 },
-		"reserved":          func(c *Config) { c.ID = ^uint64(0) },
-		"no name":           func(c *Config) { c.Members[1].Name = "" },
-	} {
-		if err := open(change); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-	}
-	if err := open(func(*Config) {}); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestOpenRefusesForeignDirectory(t *testing.T) {
-	net := newNetwork(t, 1)
-	n := net.nodes[0]
-	n.kill()
-	for _, change := range []func(*Config){
-		func(c *Config) { c.Cluster = "another"; c.Members[0].ID = ID("another", "a") },
-		func(c *Config) { c.Name = "b" },
-	} {
-		c := n.cfg
-		c.Members = founders(1)
-		change(&c)
-		if _, err := Open(c); err == nil {
-			t.Error("opened the directory of another")
-		}
-	}
-}
-
-// A directory of which a part is gone is refused: the member would have forgotten something.
-func TestOpenRefusesIncompleteDirectory(t *testing.T) {
-	for _, suffix := range []string{".snapshot", ".log"} {
-		net := newNetwork(t, 1)
-		p := net.open(net.leader())
-		p.want(acquire("k", "p", time.Hour), command.Granted)
-		n := net.nodes[0]
-		n.kill()
-		files, err := n.disk.List()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			if strings.HasSuffix(f, suffix) {
-				if err := n.disk.Remove(f); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		if _, err := Open(n.cfg); err == nil || !strings.Contains(err.Error(), cure) {
-			t.Errorf("without %s: %v", suffix, err)
-		}
-	}
-}
-
 // A crash at each call of the disk while a cluster is being founded leaves a directory that can
 // be opened.
 func TestCrashWhileFounding(t *testing.T) {
 	crash := errors.New("crash")
 	for nth := 1; ; nth++ {
 		n := &node{disk: disk.NewMemory()}
-		n.cfg = Config{Name: "a", Cluster: "test", FS: n.disk, Outside: n, Members: founders(1)}
+		n.cfg = Config{Name: "a", Cluster: "test", FS: n.disk, Outside: n, Members: founders(1), SegmentBytes: 1 << 16}
 		n.net = &network{t: t, clients: map[Conn]*peer{}}
 		n.disk.Hook(disk.FailNth(0, nth, crash))
 		m, err := Open(n.cfg)
@@ -275,24 +198,6 @@ func TestCrashWhileFounding(t *testing.T) {
 			t.Fatalf("after a crash at call %d: %v", nth, err)
 		}
 		_ = m.Close()
-	}
-}
-
-// A log that begins too late after the snapshot has lost something.
-func TestOpenRefusesGap(t *testing.T) {
-	net := newNetwork(t, 1)
-	m := net.nodes[0].m
-	entry := func(index uint64) *raftpb.Entry { return &raftpb.Entry{Index: new(index), Term: new(uint64(1))} }
-	for _, log := range []wal.Contents{
-		{Entries: []*raftpb.Entry{entry(9), entry(10)}},
-		{Start: 8},
-	} {
-		if _, err := m.continued(log); err == nil || !strings.Contains(err.Error(), "entries 2 to 8 are missing") {
-			t.Errorf("%v", err)
-		}
-	}
-	if got, err := m.continued(wal.Contents{Entries: []*raftpb.Entry{entry(1), entry(2), entry(3)}}); err != nil || len(got) != 2 {
-		t.Errorf("%v, %v", got, err)
 	}
 }
 

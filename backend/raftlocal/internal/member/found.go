@@ -18,7 +18,7 @@ const firstIndex = 1
 func found(cfg Config) error {
 	id := cfg.identity()
 	if cfg.Join {
-		return wal.Create(cfg.FS, id)
+		return wal.CreateSized(cfg.FS, id, cfg.SegmentBytes)
 	}
 	if len(cfg.Members) == 0 {
 		return errors.New("member: the directory is empty: name the members that begin the cluster, or tell this one to join")
@@ -34,7 +34,7 @@ func found(cfg Config) error {
 	case snap != nil:
 		return errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + cure)
 	}
-	if err := wal.Create(cfg.FS, id); err != nil {
+	if err := wal.CreateSized(cfg.FS, id, cfg.SegmentBytes); err != nil {
 		return err
 	}
 	_, err := begin(cfg)

@@ -83,6 +83,12 @@ func (m *Member) Status() Status {
 	return s
 }
 
+// Leader returns who leads, or the zero Member if that is not known.
+func (m *Member) Leader() machine.Member { return m.member(m.leader) }
+
+// Serving reports whether this member leads and takes commands.
+func (m *Member) Serving() bool { return m.serving }
+
 // Machine returns the state machine, to be looked at.
 func (m *Member) Machine() *machine.Machine { return m.machine }
 

@@ -37,6 +37,9 @@ func (m *Member) Transfer(to uint64) error {
 	return nil
 }
 
+// Transferring reports whether leadership is being handed over.
+func (m *Member) Transferring() bool { return m.heir != 0 }
+
 // furthest returns the living voter that has the most of the log.
 func (m *Member) furthest() (to uint64) {
 	var most uint64
