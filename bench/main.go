@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
+	"github.com/fencelock/fencelock/bench/internal/raftbench"
 	"github.com/fencelock/fencelock/bench/internal/redisbench"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
@@ -33,6 +34,13 @@ type config struct {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == raftbench.Member {
+		if err := raftbench.RunMember(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: member:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	c, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -89,7 +97,7 @@ func parse(args []string) (config, error) {
 }
 
 func systems() []system.System {
-	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System()}
+	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System(), raftbench.System(1), raftbench.System(3)}
 }
 
 func systemNames() []string {

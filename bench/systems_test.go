@@ -14,10 +14,14 @@ func TestContestantsOursFirst(t *testing.T) {
 		"redis":     {"raw", "rueidislock"},
 		"etcd":      {"raw", "concurrency.Mutex"},
 		"zookeeper": {"raw", "zk.Lock"},
+
+		"raftlocal":  {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
+		"raftlocal3": {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
 	}
+	beside := map[string]string{"raftlocal": ";127.0.0.1:2", "raftlocal3": ";127.0.0.1:2"}
 	for _, s := range systems() {
 		t.Run(s.Name, func(t *testing.T) {
-			all := s.Contestants("127.0.0.1:1")
+			all := s.Contestants("127.0.0.1:1" + beside[s.Name])
 			if all[0].Name != ours.Name || !all[0].Token {
 				t.Errorf("first is %+v", all[0])
 			}
@@ -69,6 +73,12 @@ func TestBudgets(t *testing.T) {
 			"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",
 			"queue/1024 waiting clients/per hand-off ≤ 0.5 × zk.Lock",
 		},
+		"raftlocal": {
+			"callers/64 callers/pairs/s ≥ 5 × etcd: raw",
+			"callers/64 callers/pairs/s ≥ 5 × etcd: concurrency.Mutex",
+			"queue/256 waiting clients/entries ≤ 2 per hand-off",
+		},
+		"raftlocal3": {"callers/64 callers/pairs/s ≥ 2 × etcd: raw"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := systems()[slices.Index(systemNames(), name)]

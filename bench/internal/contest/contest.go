@@ -12,6 +12,7 @@ import (
 type Contestant struct {
 	Name   string
 	Bare   bool   // keeps nothing for a held lock: the commands alone, or a library that leaves it all to its session
+	Floor  bool   // excludes nobody: it is the least that a lock can cost, and takes no part where several want one key
 	Token  bool   // each grant carries a fencing token
 	Renews bool   // held locks are renewed without the caller's help
 	Waits  string // how a waiter learns that the lock is free

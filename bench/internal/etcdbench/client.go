@@ -19,7 +19,7 @@ var errGone = errors.New("released a lock that was not held")
 
 // connect opens a client as its documentation does: one connection, which all its goroutines share.
 func connect(addr string, dial contest.Dialer) (*clientv3.Client, error) {
-	conf := clientv3.Config{Endpoints: []string{addr}, DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
+	conf := clientv3.Config{Endpoints: strings.Split(addr, ","), DialTimeout: 5 * time.Second, Logger: zap.NewNop()}
 	if dial != nil {
 		conf.DialOptions = append(conf.DialOptions, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			return dial(ctx, "tcp", strings.TrimPrefix(address, "http://"))

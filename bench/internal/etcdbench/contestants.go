@@ -13,6 +13,9 @@ const (
 	mutexName = "concurrency.Mutex"
 )
 
+// Peers are the names of those that ours must not be slower than.
+func Peers() []string { return []string{rawName, mutexName} }
+
 // Contestants lists ours first. Every client they open has a connection of its own to the server at addr.
 func Contestants(addr string) []contest.Contestant {
 	return []contest.Contestant{fenceLock(addr), raw(addr), mutex(addr)}

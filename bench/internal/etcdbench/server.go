@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/server"
@@ -21,39 +22,62 @@ const programVariable = "FENCELOCK_ETCD_PROGRAM"
 // Start uses the server at addr, or starts one when addr is empty. The latter syncs its log to the disk for each write as
 // any etcd does: it is most of what a lock costs there.
 func Start(ctx context.Context, addr string) (*server.Server, error) {
-	return server.Start(ctx, addr, command, 10*time.Second, func(ctx context.Context, addr string) (string, error) {
-		c, err := connect(addr, nil)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = c.Close() }()
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		status, err := c.Status(ctx, addr)
-		if err != nil {
-			return "", err
-		}
-		if status.Leader == 0 {
-			return "", errors.New("it has no leader yet")
-		}
-		return "etcd " + status.Version, nil
-	})
+	if addr == "" {
+		return StartSeveral(ctx, 1)
+	}
+	return server.Start(ctx, addr, nil, startLimit, probe)
 }
 
-func command(addr, dir string) (*exec.Cmd, error) {
+// StartSeveral starts so many members of a cluster.
+func StartSeveral(ctx context.Context, members int) (*server.Server, error) {
 	path, err := program()
 	if err != nil {
 		return nil, err
 	}
-	peers, err := server.FreeAddr()
+	peers := make([]string, members)
+	for i := range peers {
+		addr, err := server.FreeAddr()
+		if err != nil {
+			return nil, err
+		}
+		peers[i] = addr
+	}
+	return server.StartSeveral(ctx, members, func(i int, addrs []string, dir string) (*exec.Cmd, error) {
+		return command(path, i, addrs[i], peers, dir), nil
+	}, startLimit, probe)
+}
+
+const startLimit = 10 * time.Second
+
+// probe is content with a member that knows a leader.
+func probe(ctx context.Context, addr string) (string, error) {
+	c, err := connect(addr, nil)
 	if err != nil {
-		return nil, err
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	status, err := c.Status(ctx, addr)
+	if err != nil {
+		return "", err
+	}
+	if status.Leader == 0 {
+		return "", errors.New("it has no leader yet")
+	}
+	return "etcd " + status.Version, nil
+}
+
+func command(path string, i int, addr string, peers []string, dir string) *exec.Cmd {
+	all := make([]string, len(peers))
+	for n, peer := range peers {
+		all[n] = fmt.Sprintf("bench%d=http://%s", n+1, peer)
 	}
 	return exec.Command(path,
-		"--name", "bench", "--data-dir", filepath.Join(dir, "data"), "--log-level", "error",
+		"--name", fmt.Sprintf("bench%d", i+1), "--data-dir", filepath.Join(dir, "data"), "--log-level", "error",
 		"--listen-client-urls", "http://"+addr, "--advertise-client-urls", "http://"+addr,
-		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers,
-		"--initial-cluster", "bench=http://"+peers), nil
+		"--listen-peer-urls", "http://"+peers[i], "--initial-advertise-peer-urls", "http://"+peers[i],
+		"--initial-cluster", strings.Join(all, ","))
 }
 
 // program finds etcd: the one that is named, on PATH, or where this project's tests keep the one that they have built.

@@ -2,6 +2,7 @@ package ours
 
 import (
 	"context"
+	"strings"
 
 	"github.com/fencelock/fencelock"
 
@@ -9,7 +10,8 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/wire"
 )
 
-// open opens the URL of the server at addr. A URL carries no dialer, so a client that is counted goes through a relay.
+// open opens the URL of the server at addr. A URL carries no dialer, so a client that is counted goes through a relay, to the
+// first of several servers.
 func open(ctx context.Context, addr string, url func(addr string) string, o contest.Options) (contest.Client, error) {
 	if o.Dial == nil {
 		c, err := fencelock.Open(ctx, url(addr), Options(o))
@@ -18,7 +20,8 @@ func open(ctx context.Context, addr string, url func(addr string) string, o cont
 		}
 		return &Client{Client: c}, nil
 	}
-	relay, err := wire.NewRelay(ctx, addr, o.Dial)
+	first, _, _ := strings.Cut(addr, ",")
+	relay, err := wire.NewRelay(ctx, first, o.Dial)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
@@ -33,6 +34,11 @@ type Sizes struct {
 	Callers []int // goroutines that share one client
 	Queue   []int // waiting clients, each with connections of its own
 	Turns   []int // clients that want one key again and again
+}
+
+// lockers are the contestants that exclude anybody.
+func (e *Env) lockers() []contest.Contestant {
+	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor })
 }
 
 // Scenario is one situation; its cases differ in size.

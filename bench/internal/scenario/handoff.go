@@ -23,7 +23,7 @@ const (
 // thatQueue are the contestants that can be asked to stand in a line of n.
 func (t table) thatQueue(n int) []contest.Contestant {
 	var all []contest.Contestant
-	for _, c := range t.env.Contestants {
+	for _, c := range t.env.lockers() {
 		if c.MaxLine > 0 && n > c.MaxLine {
 			t.note(c.Name, false, "left out: its waiters all wake at each release, so that a line of %d does not end", n)
 		} else {

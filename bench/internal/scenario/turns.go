@@ -27,7 +27,7 @@ func turns(ctx context.Context, e *Env) {
 	for _, n := range e.Sizes.Turns {
 		t := table{e, Turns, TurnsCase(n), 1}
 		// Two are the case that a budget looks at, and the one that varies most.
-		t.rounds(ctx, max(3, 18/n), e.Contestants, func(ctx context.Context, round int, c contest.Contestant) error {
+		t.rounds(ctx, max(3, 18/n), e.lockers(), func(ctx context.Context, round int, c contest.Contestant) error {
 			p, err := takeTurns(ctx, e, c, n, fmt.Sprintf("bench/turns/%s/%d/%d", c.Name, n, round))
 			if err != nil {
 				return err

@@ -19,6 +19,7 @@ type Server struct {
 	Addr    string
 	Version string
 
+	others  []*Server // that are stopped with it
 	process *exec.Cmd
 	dir     string
 	ended   chan struct{} // closed when the process is gone
@@ -52,6 +53,10 @@ func launch(command Command) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return launchAt(addr, command)
+}
+
+func launchAt(addr string, command Command) (*Server, error) {
 	dir, err := os.MkdirTemp("", "fencelock-bench-")
 	if err != nil {
 		return nil, err
@@ -117,8 +122,11 @@ func (s *Server) lastWords() string {
 	return string(log[max(0, len(log)-500):])
 }
 
-// Stop ends the server if Start ran it.
+// Stop ends the server if Start ran it, and those that belong to it.
 func (s *Server) Stop() {
+	for _, other := range s.others {
+		other.Stop()
+	}
 	if s.process == nil {
 		return
 	}
