@@ -230,7 +230,7 @@ func (a *Admin) ask(ctx context.Context, addr, method, path string, q url.Values
 	}
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s%w", from, network.Explain(err))
+		return nil, fmt.Errorf("%s%w", from, err)
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer.Body, nil

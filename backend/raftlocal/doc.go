@@ -1,2 +1,148 @@
-// Package raftlocal keeps locks with no server to install: it is one.
+// Package raftlocal keeps locks with no server to install: it is one, inside the
+// processes that use it. An import, also a blank one, makes its URLs known to
+// fencelock.Open:
+//
+//	import _ "github.com/fencelock/fencelock/backend/raftlocal"
+//
+// [New] does the same without a URL, and [Admin] looks after a cluster.
+//
+// # Three ways
+//
+// Processes of one machine share a directory. One of them serves the others on a socket in
+// it; when it ends, even by kill -9, another takes over from what is on the disk, well
+// within a second:
+//
+//	raft:///var/lib/app/locks[?namespace=billing]
+//
+// Application processes on 3 or 5 machines are members of a cluster, each with a directory of
+// its own. The death of a minority does no harm:
+//
+//	raft:///var/lib/app/locks?id=a&cluster=prod&peers=a=h1:7300,b=h2:7300,c=h3:7300&ca=…&cert=…&key=…
+//
+// Everybody else is a client of such a cluster, which finds the leader and follows it:
+//
+//	raft://h1,h2,h3?cluster=prod&ca=…&cert=…&key=…
+//
+// For tests, whoever opens the same name in one process shares locks in memory, for as long as
+// somebody has it open. Nothing else differs from a directory:
+//
+//	raftmem://name
+//
+// # URLs
+//
+// These are all parameters; another is an error:
+//
+//	namespace=billing      what all keys begin with: 1 to 64 letters, digits and . _ : -;
+//	                       "fencelock" if absent. Programs that are to exclude each other
+//	                       have the same.
+//
+// of a member and of a client:
+//
+//	cluster=prod           the cluster's name, so that two do not get mixed up. A client may
+//	                       leave it out.
+//	ca=/path/ca.pem        the authority of the cluster,
+//	cert=/path/cert.pem    our certificate of it, for serverAuth and clientAuth, with the
+//	                       name by which we are dialled,
+//	key=/path/key.pem      and its key. The files of certificate and key are read again for each
+//	                       connection.
+//	server_name=raft.prod  the name in the others' certificates, if it is not the host's.
+//	insecure=true          instead of these: no TLS. Everybody who reaches a port may do all.
+//
+// of a member only:
+//
+//	id=a                   its name among the peers.
+//	peers=a=h1:7300,…      all members that the cluster begins with, the same on each: an
+//	                       odd number. An address is host:port, or unix:/path.
+//	listen=:7300           where to listen, if it is not this member's address in peers=.
+//	join=true              it is added to a cluster that exists: see [Admin.AddMember]. Then
+//	                       peers= is only where to ask, and has this member, too.
+//
+// The port of a client's hosts is 7300 unless it is given. Members of a new cluster open
+// when a majority of them is there: start all of them.
+//
+// # Recipe
+//
+// All members keep one state machine in step by Raft: claims, the queue of each key, and
+// sessions that number the commands of a client, so that what is sent again is carried out
+// once. The leader writes all commands that come in while the disk is busy as one entry, with
+// one fsync on each member. A release grants to the next in the queue in the same step, and a
+// message tells it: a hand-over is one entry and one push.
+//
+// Time stands in the log, too. The leader stamps each entry with a clock that runs only
+// while it leads, and no faster than its own; an entry ends what has run out by its stamp.
+//
+// The token is the index of the entry that granted, or the last token and 1 where one entry
+// grants twice, above a base that is raised when a cluster is restored from a backup.
+//
+// What is acknowledged was synced by a majority. Any error of a write or a sync ends the
+// member: nobody knows what is on the disk after it. An incomplete write at the end of the log
+// is cut at the next start; damage is refused with a message that says what to do.
+//
+// # What it promises
+//
+// The level is driver.Linearizable: one holder for each grant, and tokens that rise, through
+// kill -9, power failure, the death and the isolation of any minority of the members, and
+// restarts of all of them.
+//
+//   - First come, first served, in the order in which commands stand in the log.
+//   - A lease never ends early. What is left of it survives the change of the leader; it does
+//     not get its full time again.
+//   - The lock of a holder that dies is free after its TTL and a tick of 50 ms, plus the time
+//     without a leader if there was any.
+//   - A holder whose lock was evicted is told at once.
+//   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
+//     then or when it comes back. Another leads within about a second.
+//   - A retry of a command whose answer was lost is answered by what was done the first time.
+//   - A rolling restart of the members, each with Close, loses no lock: leadership is handed
+//     over before a member ends.
+//
+// # What it does not promise
+//
+//   - While less than a majority of the members reach each other, nothing is granted, and
+//     time stands still: no lease ends on the cluster. Holders go by their own clock, so
+//     they lose theirs when they cannot renew.
+//   - A directory is as available as its machine. A process that serves it and is stopped
+//     (SIGSTOP, a debugger) but not dead stops all others, until it goes on or is killed.
+//   - A directory must be on a disk of the machine: on a network file system two machines
+//     would not see each other's socket, and perhaps not even the lock.
+//   - A disk that loses what it has confirmed to be synced loses locks, for a directory; in
+//     a cluster, if that happens to a majority.
+//   - Members trust each other, and whoever has a certificate of the cluster's authority
+//     may take any lock and change the cluster.
+//   - A cluster that is restored from a backup knows nothing of what was granted since. Its
+//     tokens are higher than all of those.
+//
+// # Limits
+//
+// TTLs from 100 ms to 24 h. A claim costs each member some hundred bytes of memory while it is
+// there, and a key without claims nothing. An entry is at most 1 MiB, and the state at most 1
+// GiB, some million claims. The log in a directory is some 50 MB. A member is on Linux, macOS or
+// a BSD; a client is anywhere.
+//
+// # Operating
+//
+// Members answer HTTP on their port, with TLS and a client certificate if they have it:
+//
+//	curl --cacert ca.pem --cert cert.pem --key key.pem https://h1:7300/status
+//
+// GET /status says as JSON who leads, how far each member is, how long the log and the queues
+// are. GET /backup gives what [Restore] takes. [Admin] has these and the rest as methods:
+// members are added, removed and replaced, and leadership is moved, while the cluster
+// works. For a directory, curl --unix-socket /var/lib/app/locks/socket http://x/status.
+//
+//   - A member that was restarted, or cut off, catches up by itself.
+//   - One that has lost its disk, or whose directory is refused as damaged, is replaced: start
+//     a new one with join=true, an empty directory and a name that was never used, and call
+//     [Admin.ReplaceMember].
+//   - If a majority is lost for good, restore a backup into new directories.
+//   - Never copy a member's directory to run it twice, and never put back an old copy of one:
+//     it would vote against what it has promised.
+//
+// # Sources
+//
+// The consensus is go.etcd.io/raft, after Ongaro's thesis ("Consensus: Bridging Theory and
+// Practice", 2014), with PreVote, CheckQuorum and joint consensus; the sessions are of its
+// chapter 6.3, the leader's write beside its followers' of 10.2.1. Time in the log is Burrows'
+// ("The Chubby lock service", OSDI 2006) carried further: docs/decisions, 0020. The token and
+// the check at the resource are also his.
 package raftlocal

@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 )
 
 // Explain adds the cure to an error of TLS, and leaves others as they are.
 func Explain(err error) error {
 	var (
-		alert   tls.AlertError
+		remote  *net.OpError
 		header  tls.RecordHeaderError
 		foreign x509.UnknownAuthorityError
 		name    x509.HostnameError
@@ -27,7 +28,7 @@ func Explain(err error) error {
 		return fmt.Errorf("the other side's certificate has expired or is not valid yet: renew it, and check the clock: %w", err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
 		return fmt.Errorf("the other side's certificate is not for this use: make it for both serverAuth and clientAuth: %w", err)
-	case errors.As(err, &alert):
+	case errors.As(err, &remote) && remote.Op == "remote error": // so crypto/tls marks alerts
 		return fmt.Errorf("the other side does not take our certificate: use cert= and key= of the authority that it trusts, for both serverAuth and clientAuth, and not expired: %w", err)
 	}
 	return err

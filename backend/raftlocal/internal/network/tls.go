@@ -29,9 +29,8 @@ func NewSecure(conf *tls.Config) (*Secure, error) {
 	return &Secure{server: s, client: c}, nil
 }
 
-// Client secures a connection that was dialled to addr. Nothing of the cure can be said for a
-// server that does not like our certificate: it tells so with the first thing that is read, and
-// [Explain] says what it means.
+// Client secures a connection that was dialled to addr. A server that does not take our
+// certificate tells so with the first thing that is read.
 func (s *Secure) Client(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
 	conf := s.client
 	if conf.ServerName == "" {
@@ -46,7 +45,18 @@ func (s *Secure) Client(ctx context.Context, conn net.Conn, addr string) (net.Co
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, Explain(err)
 	}
-	return secured, nil
+	return &explained{secured}, nil
+}
+
+// explained is a connection whose errors have the cure with them.
+type explained struct{ net.Conn }
+
+func (c *explained) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		err = Explain(err) // io.EOF is left as it is
+	}
+	return n, err
 }
 
 // Server secures a connection that was accepted, and verifies the other's certificate.

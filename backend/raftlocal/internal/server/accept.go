@@ -89,8 +89,8 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	}
 	encrypted := first == beginsTLS
 	if encrypted && s.cfg.Secure == nil {
-		// To a TLS client anything else is a sign that there is none here.
-		_, _ = io.WriteString(c, wire.Preface)
+		// Whatever is not TLS tells a TLS client that there is none here.
+		_, _ = c.Write(wire.AppendRefusal(nil, "this member does not use TLS"))
 		return
 	}
 	if encrypted {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -151,12 +150,12 @@ func (p *peer) hello(conn net.Conn, snapshot bool) (*wire.Reader, error) {
 		return nil, err
 	}
 	if _, err := conn.Write(b); err != nil {
-		return nil, network.Explain(err)
+		return nil, err
 	}
 	r := wire.NewReader(conn)
 	t, body, err := r.Next()
 	if err != nil {
-		return nil, network.Explain(err)
+		return nil, err
 	}
 	switch t {
 	case wire.TypeWelcome:

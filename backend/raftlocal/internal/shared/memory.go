@@ -63,7 +63,7 @@ func (m *memory) Lock() (func() error, error) {
 	}, nil
 }
 
-func (m *memory) Files() (disk.FS, error) { return m.files, nil }
+func (m *memory) Files() (disk.FS, error) { return begun(m.files, 256<<10) }
 
 func (m *memory) Listen() (net.Listener, error) { return m.net.Listen(socket) }
 

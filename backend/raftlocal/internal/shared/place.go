@@ -56,7 +56,13 @@ func (d *directory) Lock() (func() error, error) {
 	return l.Release, nil
 }
 
-func (d *directory) Files() (disk.FS, error) { return disk.Dir(d.path) }
+func (d *directory) Files() (disk.FS, error) {
+	files, err := disk.Dir(d.path)
+	if err != nil {
+		return nil, err
+	}
+	return begun(files, 4<<20)
+}
 
 func (d *directory) addr() string { return "unix:" + filepath.Join(d.path, socket) }
 

@@ -19,6 +19,10 @@ const (
 	// lookAgain is how often it is looked for whether the place is free by who has not noticed
 	// that the server is gone: nobody has used a lock here meanwhile.
 	lookAgain = time.Second
+	// eager is for how long it is looked for more often after a connection has ended: the
+	// process that served may have lost the connection a moment before the lock.
+	eager      = 500 * time.Millisecond
+	eagerAgain = 5 * time.Millisecond
 	// dialAgain is the pause between two attempts to connect while another takes over.
 	dialAgain = 5 * time.Millisecond
 	// dialFor is how long a Dial goes on.
@@ -131,11 +135,12 @@ func (s *Share) standing() (srv *server.Server, changed <-chan struct{}, why err
 func (s *Share) run(release func() error) {
 	defer close(s.running)
 	defer s.place.Leave()
+	var until time.Time // eager
 	for {
 		if release != nil {
 			s.keep(release)
-		} else {
-			s.wait()
+		} else if s.wait(until) {
+			until = time.Now().Add(eager)
 		}
 		if s.ctx.Err() != nil {
 			return
@@ -150,15 +155,21 @@ func (s *Share) run(release func() error) {
 	}
 }
 
-// wait waits until the place may be free.
-func (s *Share) wait() {
-	t := time.NewTimer(lookAgain)
+// wait waits until the place may be free, and reports whether there is a sign that it is.
+func (s *Share) wait(eager time.Time) (sign bool) {
+	d := lookAgain
+	if time.Now().Before(eager) {
+		d = eagerAgain
+	}
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-s.look:
+		return true
 	case <-s.ctx.Done():
 	}
+	return false
 }
 
 // keep serves until the server ends, or the share is closed, and then frees the place.

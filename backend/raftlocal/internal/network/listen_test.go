@@ -1,0 +1,93 @@
+package network_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The path of a socket may be longer than an address holds. What a dead process has left is
+// replaced, and nothing is left behind.
+func TestUnix(t *testing.T) {
+	for name, dir := range map[string]string{"short": t.TempDir(), "long": filepath.Join(t.TempDir(), strings.Repeat("x", 200))} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "socket")
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			n := network.System()
+			l, err := n.Listen("unix:" + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go acceptAll(l)
+			if err := dialled(t, n, "unix:"+path); err != nil {
+				t.Error(err)
+			}
+			if found, err := os.Stat(path); err != nil || found.Mode().Perm() != 0o600 {
+				t.Errorf("the socket: %v, %v", found, err)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Error("the socket is still there")
+			}
+			if err := dialled(t, n, "unix:"+path); err == nil {
+				t.Error("somebody answers after Close")
+			}
+		})
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	var memory network.Memory
+	for addr, n := range map[string]network.Network{"127.0.0.1:0": network.System(), "name": &memory} {
+		l, err := n.Listen(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Listen(l.Addr().String()); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("%s: got %v", addr, err)
+		}
+		_ = l.Close()
+		again, err := n.Listen(l.Addr().String())
+		if err != nil {
+			t.Errorf("%s: after Close: %v", addr, err)
+			continue
+		}
+		_ = again.Close()
+	}
+	if _, err := network.System().Listen("192.0.2.1:0"); err == nil || !strings.Contains(err.Error(), "not one of this machine") {
+		t.Errorf("another machine's address: %v", err)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	var n network.Memory
+	if err := dialled(t, &n, "a"); err == nil {
+		t.Error("nobody listens, and somebody answers")
+	}
+	l, err := n.Listen("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go acceptAll(l)
+	if err := dialled(t, &n, "a"); err != nil {
+		t.Error(err)
+	}
+	_ = l.Close()
+	if err := dialled(t, &n, "a"); err == nil {
+		t.Error("somebody answers after Close")
+	}
+}
