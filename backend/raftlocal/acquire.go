@@ -143,8 +143,11 @@ func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
 		number := c.number[0]
 		b.mu.Unlock()
 		o := b.client.Do(ctx, command.Command{Op: command.Renew, Claims: []uint64{number}}, &renewal{claims: []*claim{c}})
-		if o.Err != nil {
+		switch {
+		case o.Err != nil:
 			return driver.Grant{}, o.Err
+		case o.Reply.Code != command.OK:
+			return driver.Grant{}, refused(o.Reply.Code)
 		}
 	}
 }

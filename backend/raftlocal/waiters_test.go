@@ -277,3 +277,63 @@ func TestNothingIsKept(t *testing.T) {
 		}
 	})
 }
+
+// The reply that says "wait" is lost, and the lock is granted before the request is sent again:
+// what is answered then is the first reply, which is old, and the push is gone.
+func TestOldReplyIsNotTrusted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		b, link := on(member)
+		defer b.Close()
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mend func()
+		member.Lose = func(c command.Command) bool {
+			if c.Op != command.Acquire || mend != nil {
+				return false
+			}
+			mend = link.Cut()
+			return true
+		}
+		got := make(chan error, 1)
+		go func() {
+			_, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: 10 * time.Minute, Wait: true})
+			got <- err
+		}()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if err := a.Release(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		mend()
+		begin := time.Now()
+		if err := <-got; err != nil || time.Since(begin) > 5*time.Second {
+			t.Errorf("the waiter knew %v after it was back: %v", time.Since(begin), err)
+		}
+	})
+}
+
+// Whoever asks again cannot tell when the grant that it finds began, and renews it.
+func TestGrantOfUnknownAgeIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		var seen []command.Op
+		member.Seen = func(c command.Command) { seen = append(seen, c.Op) }
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 9 * time.Second, Retry: true})
+		if err != nil || time.Since(g.Start) > 0 {
+			t.Errorf("got %+v, %v", g, err)
+		}
+		synctest.Wait()
+		if len(seen) != 3 || seen[2] != command.Renew {
+			t.Errorf("it sent %v, want a Renew in the end", seen)
+		}
+	})
+}
