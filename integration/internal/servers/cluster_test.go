@@ -9,7 +9,7 @@ import (
 // everyCluster runs a test with the current kinds that form clusters, as this machine
 // starts them.
 func everyCluster(t *testing.T, test func(t *testing.T, k Kind)) {
-	for _, k := range []Kind{Etcd, ZooKeeper} {
+	for _, k := range []Kind{Etcd, ZooKeeper, Raft} {
 		t.Run(k.String(), func(t *testing.T) { test(t, k) })
 	}
 }
@@ -77,8 +77,12 @@ func TestCut(t *testing.T) {
 // listens reports whether a member answers a question that takes no quorum.
 func listens(t *testing.T, s *Server) bool {
 	t.Helper()
-	if s.kind.product == "etcd" {
+	switch s.kind.product {
+	case Etcd.product:
 		_, err := etcdVersion(t.Context(), s.addr)
+		return err == nil
+	case Raft.product:
+		_, err := raftAsk(t.Context(), s.addr)
 		return err == nil
 	}
 	answer, err := zooKeeperAsk(t.Context(), s.addr, "ruok")

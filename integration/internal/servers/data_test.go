@@ -2,20 +2,25 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/backend/raftlocal"
+	"github.com/fencelock/fencelock/driver"
 )
 
-// everyData runs a test with each kind of etcd and ZooKeeper as this machine starts
-// it, and the current ones as plain processes where that is possible. It is for short
+// everyData runs a test with each kind of etcd and ZooKeeper, and a member of ours, as this
+// machine starts it, and the current ones as plain processes where that is possible. It is for short
 // tests: those that take long keep to current ones.
 func everyData(t *testing.T, test func(t *testing.T, k Kind)) {
-	for _, k := range append(Etcds(), ZooKeepers()...) {
+	for _, k := range slices.Concat(Etcds(), ZooKeepers(), []Kind{Raft}) {
 		t.Run(k.String(), func(t *testing.T) { test(t, k) })
 	}
 	asProcesses(t, test)
@@ -23,7 +28,7 @@ func everyData(t *testing.T, test func(t *testing.T, k Kind)) {
 
 // asProcesses runs a test with those of the current kinds that have a program here.
 func asProcesses(t *testing.T, test func(t *testing.T, k Kind)) {
-	for _, k := range []Kind{Etcd, ZooKeeper} {
+	for _, k := range []Kind{Etcd, ZooKeeper, Raft} {
 		if _, err := findProgram(k); err == nil {
 			t.Run(k.String()+" as a process", func(t *testing.T) {
 				t.Setenv("FENCELOCK_SERVERS", "process")
@@ -97,11 +102,17 @@ func TestParseNumbers(t *testing.T) {
 	}
 }
 
-// write makes a server keep something, by etcd's gateway or ZooKeeper's client.
+// write makes a server keep something, by etcd's gateway or a client.
 func write(t *testing.T, s *Server, name string) {
 	t.Helper()
-	if s.kind.product == "etcd" {
+	switch s.kind.product {
+	case Etcd.product:
 		gateway(t, s, "put", `{"key":%q,"value":"eA=="}`, name)
+		return
+	case Raft.product:
+		if _, err := raftClient(t, s).Acquire(t.Context(), driver.Request{Key: name, Owner: "owner", TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
 		return
 	}
 	if _, err := zooKeeperClient(t, s).Create("/"+name, nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
@@ -111,7 +122,14 @@ func write(t *testing.T, s *Server, name string) {
 
 func holds(t *testing.T, s *Server, name string) bool {
 	t.Helper()
-	if s.kind.product == "etcd" {
+	switch s.kind.product {
+	case Raft.product:
+		status, err := raftClient(t, s).Inspect(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Held
+	case Etcd.product:
 		return bytes.Contains(gateway(t, s, "range", `{"key":%q}`, name), []byte(`"count":"1"`))
 	}
 	found, _, err := zooKeeperClient(t, s).Exists("/" + name)
@@ -134,6 +152,18 @@ func gateway(t *testing.T, s *Server, op, body, key string) []byte {
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
+
+func raftClient(t *testing.T, s *Server) driver.Backend {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	b, err := raftlocal.New(ctx, raftlocal.Config{Hosts: []string{s.addr}, Cluster: RaftCluster, Insecure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
 
 func zooKeeperClient(t *testing.T, s *Server) *zk.Conn {
 	t.Helper()

@@ -21,7 +21,7 @@ var Raft = Kind{
 }
 
 // raftSetup makes a member that listens on one port for everybody.
-func raftSetup(l layout, _ options) setup {
+func raftSetup(l layout, o options) setup {
 	me := l.me()
 	var peers []string
 	for _, m := range l.members {
@@ -31,7 +31,7 @@ func raftSetup(l layout, _ options) setup {
 		"id": {me.name}, "listen": {net.JoinHostPort(l.host, strconv.Itoa(l.plain))}, "peers": {strings.Join(peers, ",")},
 		"cluster": {RaftCluster}, "insecure": {"true"},
 	}
-	return setup{args: []string{"-url", fmt.Sprintf("raft://%s/raft?%s", Dir, q.Encode())}}
+	return setup{args: append([]string{"-url", fmt.Sprintf("raft://%s/raft?%s", Dir, q.Encode())}, o.args...)}
 }
 
 // RaftURL is for clients of members at some addresses.

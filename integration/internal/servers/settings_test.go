@@ -13,6 +13,10 @@ import (
 
 func TestTLSOfServersWithData(t *testing.T) {
 	everyData(t, func(t *testing.T, k Kind) {
+		if k.product == Raft.product {
+			fails(t, func(t T) { Start(t, k, TLS()) }, "has one port")
+			return
+		}
 		s := Start(t, k, TLS())
 		if err := helloTLS(t.Context(), s, s.TLSConfig()); err != nil {
 			t.Errorf("with TLS: %v", err)

@@ -41,6 +41,9 @@ func start(k Kind, o options, n int) (*Cluster, error) {
 	if o.socket && !k.sockets {
 		return nil, fmt.Errorf("%s does not listen on a socket: leave UnixSocket out", k.product)
 	}
+	if o.tls != nil && k.ports.tls == 0 {
+		return nil, fmt.Errorf("%s has one port here, which is plain: leave TLS out", k.product)
+	}
 	if os.Getenv(k.env("ADDR")) != "" {
 		return useGiven(k, o, n)
 	}
