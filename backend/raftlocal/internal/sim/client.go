@@ -112,11 +112,6 @@ func (c *client) do(cmd command.Command, done func(r command.Reply, known bool))
 	return k
 }
 
-// forget tells that nobody waits for an answer any more.
-func (c *client) forget(k *call) {
-	c.session.Cancel(&k.Call)
-}
-
 // flush sends what there is to send.
 func (c *client) flush() {
 	if c.line == nil {

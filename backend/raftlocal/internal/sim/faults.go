@@ -71,6 +71,34 @@ var faults = []fault{
 			w.part([]*host{h}, w.rng.IntN(3))
 		}
 	}},
+	{"leader sleeps apart", func(w *world) {
+		// It wakes up with what clients have asked in the meantime, and no word of the others.
+		h := w.leader()
+		if h == nil {
+			return
+		}
+		var ways []way
+		for _, other := range w.hosts {
+			if other != h {
+				ways = append(ways, way{other.place, h.place})
+			}
+		}
+		d := w.some(800*time.Millisecond, 2*time.Second)
+		h.pause(d)
+		w.severFor(ways, d+w.some(0, time.Second))
+	}},
+	{"elections and restarts", func(w *world) {
+		if h := w.leader(); h != nil {
+			h.powerCut(w.some(time.Second, 2*time.Second))
+		}
+		for i := range 12 {
+			w.after(400*time.Millisecond+time.Duration(i)*w.some(20*time.Millisecond, 100*time.Millisecond), func() {
+				if !w.calm {
+					w.somebody().powerCut(0)
+				}
+			})
+		}
+	}},
 	{"one-way", func(w *world) { w.part([]*host{w.somebody()}, 1+w.rng.IntN(2)) }},
 	{"ring", func(w *world) { w.ring() }},
 	{"clients cut off", func(w *world) {
@@ -217,9 +245,11 @@ func (w *world) ring() {
 	w.sever(ways)
 }
 
-func (w *world) sever(ways []way) {
+func (w *world) sever(ways []way) { w.severFor(ways, w.some(200*time.Millisecond, 4*time.Second)) }
+
+func (w *world) severFor(ways []way, d time.Duration) {
 	mend := w.network.sever(ways)
-	w.after(w.some(200*time.Millisecond, 4*time.Second), func() {
+	w.after(d, func() {
 		if !w.calm {
 			mend()
 		}

@@ -97,6 +97,7 @@ func (h *host) restart() {
 func (h *host) end(why string) {
 	h.w.trace.note('d', uint64(h.place))
 	h.w.trace.line("%s is down: %s", h, why)
+	h.w.crashes++
 	h.member = nil
 	h.life++
 	h.inbox = nil

@@ -106,6 +106,9 @@ func (l *line) leave() {
 		// The end overtakes what was sent, or rather: the last packets are lost.
 		l.toHost.queue = l.toHost.queue[:min(len(l.toHost.queue), l.w.rng.IntN(4))]
 	}
+	if l.w.rng.IntN(2) == 0 {
+		l.toHost.stalled = l.w.now + l.w.some(0, time.Second)
+	}
 	l.send(&l.toHost, func() {
 		l.closed = true
 		l.host.input(l.life, func() { l.host.member.Detach(l.conn) })

@@ -21,6 +21,15 @@ var mutants = []mutant{
 	{"reads without a majority", 1000},
 	{"packets of old connections", 2000},
 	{"lease counted from the answer", 500},
+	{"snapshot not synced", 200},
+	{"no memory of replies", 200},
+	{"replies not in the snapshot", 500},
+	{"last token not in the snapshot", 500},
+	{"whole TTL again at restore", 200},
+	{"whole TTL again at election", 200},
+	{"early expiry", 200},
+	{"order of a map", 200},
+	{"renewal revives", 200},
 }
 
 var patches = []patch{
@@ -83,5 +92,55 @@ var patches = []patch{
 		"sim/worker.go",
 		"		for i, o := range all {\n			o.renewed",
 		"		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
+	},
+	{
+		"snapshot/snapshot.go",
+		"		err = f.Sync()\n",
+		"		if !wrong(\"snapshot not synced\") {\n			err = f.Sync()\n		}\n",
+	},
+	{
+		"machine/machine.go",
+		"	if !s.replies.admit(c, r) {\n",
+		"	if !s.replies.admit(c, r) && !wrong(\"no memory of replies\") {\n",
+	},
+	{
+		"machine/snapshot.go",
+		"	return s.replies.append(dst)\n",
+		"	if wrong(\"replies not in the snapshot\") {\n		return (&replies{lowest: 1}).append(dst)\n	}\n	return s.replies.append(dst)\n",
+	},
+	{
+		"machine/snapshot.go",
+		"[]uint64{m.token, m.base, m.number} {\n",
+		"[]uint64{m.token, m.base, m.number} {\n		if wrong(\"last token not in the snapshot\") && v == m.token {\n			v = 0\n		}\n",
+	},
+	{
+		"machine/restore.go",
+		"	return r.m, nil\n",
+		"	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
+	},
+	{
+		"machine/expire.go",
+		"func (m *Machine) expire() {",
+		"func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+	},
+	{
+		"member/flush.go",
+		"	m.serving = true\n",
+		"	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
+	},
+	{
+		"machine/expire.go",
+		"		number, ok := m.overdue.due(m.clock)\n",
+		"		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
+	},
+	{
+		"machine/expire.go",
+		"		c := m.claims[number]\n",
+		"		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+	},
+	{
+		"machine/renew.go",
+		"		if c := m.claims[number]; c != nil {\n",
+		"		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},
 }

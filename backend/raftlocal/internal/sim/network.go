@@ -84,6 +84,7 @@ func (n *network) send(from *host, m *raftpb.Message) {
 				to.input(to.life, func() { to.receive(data) })
 			}
 			if snap {
+				w.snapshots++
 				w.after(n.latency(), func() {
 					from.input(life, func() {
 						if arrived {

@@ -16,6 +16,10 @@ type referee struct {
 	ended func(c *ruling)
 	// evicted hears of each grant that an operator has ended.
 	evicted func(token uint64)
+	// claimed hears of each owner that gets a claim.
+	claimed func(owner string)
+	// stand is called whenever something may have changed.
+	stand func(index uint64)
 
 	clock    int64
 	token    uint64 // the last one
@@ -65,6 +69,7 @@ type sitting struct {
 func (r *referee) apply(index uint64, b command.Batch, answers []command.Answer, pushes []command.Push) {
 	r.clock = max(r.clock, b.Stamp)
 	due := r.expire(index)
+	r.stand(index)
 	if len(answers) != len(b.Commands) {
 		r.fail("index %d: %d commands, %d answers", index, len(b.Commands), len(answers))
 		return
@@ -73,6 +78,7 @@ func (r *referee) apply(index uint64, b command.Batch, answers []command.Answer,
 		cmd, got := &b.Commands[i], &answers[i]
 		want, more := r.command(index, cmd, &got.Reply)
 		due = append(due, more...)
+		r.stand(index)
 		if got.Session != cmd.Session || got.Seq != cmd.Seq || cmd.Op == command.Open && got.ID != cmd.ID || !sameReply(want, got.Reply) {
 			r.fail("index %d: %v %d/%d of %q by %q: answered %+v, must be %+v", index, cmd.Op, cmd.Session, cmd.Seq, cmd.Key, cmd.Owner, *got, want)
 			return
@@ -261,6 +267,7 @@ func (r *referee) acquire(index uint64, by ticket, cmd *command.Command, got *co
 		r.fail("index %d: a claim got the number %d, and %d was given before", index, got.Number, r.number)
 	}
 	r.number = got.Number
+	r.claimed(cmd.Owner)
 	c := &ruling{
 		number: got.Number, session: by.session, key: cmd.Key, owner: cmd.Owner, meta: cmd.Meta,
 		ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL), by: by,

@@ -8,9 +8,9 @@ import (
 // tally is what has happened in a run, or in many: a run in which nothing happened proves
 // nothing.
 type tally struct {
-	entries, deaths, changes, unborn                  int
-	unknown, held, inspections                        int
-	renewals, releases, lapses, gone, pushes, cancels int
+	entries, deaths, changes, unborn, snapshots, crashes int
+	unknown, held, inspections                           int
+	renewals, releases, lapses, gone, pushes, cancels    int
 }
 
 // report is what a run, or many, came to.
@@ -31,6 +31,8 @@ func (r *report) add(w *world) {
 	t, o := &r.tally, &w.tally
 	t.entries += o.entries
 	t.deaths += o.deaths
+	t.snapshots += o.snapshots
+	t.crashes += o.crashes
 	t.changes += o.changes
 	t.unknown += o.unknown
 	t.held += o.held
@@ -51,7 +53,7 @@ func (r *report) lacking() string {
 		had, each int // for ten seeds
 	}{
 		{"grants", r.grants, 300}, {"hand-offs", r.handOffs, 50}, {"expiries", r.expiries, 20},
-		{"elections", r.elections, 20}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
+		{"elections", r.elections, 20}, {"crashes", r.crashes, 10}, {"snapshots", r.snapshots, 2}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
 	} {
 		if 10*x.had < x.each*r.seeds {
 			out = append(out, fmt.Sprintf("%s: %d", x.what, x.had))
@@ -61,9 +63,9 @@ func (r *report) lacking() string {
 }
 
 func (r *report) String() string {
-	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, "+
+	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, %d crashes, %d snapshots sent, "+
 		"%d changes of members, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
 		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
-		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.changes, r.renewals, r.releases,
+		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.renewals, r.releases,
 		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.overlaps, r.deaths)
 }

@@ -62,7 +62,6 @@ func (t *truth) applied(who string, at time.Duration, index, term uint64, b comm
 	}
 	t.stamps = max(t.stamps, b.Stamp)
 	t.referee.apply(index, b, answers, pushes)
-	t.write(index)
 	return true
 }
 
@@ -89,7 +88,8 @@ func (t *truth) state(who string, index, hash uint64) {
 // last is the index of the last entry that was applied anywhere.
 func (t *truth) last() uint64 { return uint64(max(len(t.facts), 1)) - 1 }
 
-// write keeps the chronicles, of all keys: an expiry may have changed any.
+// write keeps the chronicles, of all keys: an expiry may have changed any. Within one entry a
+// key may stand in several ways, one after the other.
 func (t *truth) write(index uint64) {
 	for _, q := range t.referee.queues {
 		c := t.keys[q.key]

@@ -90,6 +90,7 @@ func (t *try) acquire(cmd command.Command) {
 			t.renewLater()
 		case r.Code == command.Held && !cmd.Wait:
 			w.held++
+			w.denied[t.name] = true
 			if !w.truth.possible(t.key, asked, func(v version) bool { return v.owner != "" && (v.owner != t.name || v.waiters > 0) }) {
 				w.fail("%s was told that %s is held, and at no time since it asked was it", t.name, t.key)
 			}
@@ -176,7 +177,7 @@ func (t *try) renewLater() {
 		if t.renewal != nil && !t.renewal.Over() {
 			// The one before is still under way. Its answer would say less than a new one's.
 			if c.w.rng.IntN(2) == 0 {
-				c.forget(t.renewal)
+				c.session.Cancel(&t.renewal.Call)
 			} else {
 				t.renewLater()
 				return
@@ -285,7 +286,9 @@ func (t *try) cancel() {
 	}
 	t.k.c.w.trace.line("%s gives up", t.name)
 	t.k.c.w.cancels++
-	t.k.c.forget(t.waiting)
+	if t.k.c.session.Cancel(&t.waiting.Call) {
+		t.k.c.w.denied[t.name] = true
+	}
 	t.release()
 }
 

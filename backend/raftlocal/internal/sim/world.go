@@ -35,6 +35,9 @@ type world struct {
 	clocks  map[uint64]*counted
 	sends   map[ticket]time.Duration // when a command was first sent
 
+	// denied are the owners that were told that they certainly have no claim, and never will.
+	denied map[string]bool
+
 	calm     bool // no more faults
 	changing bool // the members
 	working  int  // workers that have not had their last lock
@@ -52,7 +55,7 @@ type counted struct {
 
 // newWorld makes a world.
 func newWorld(seed uint64, out io.Writer) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}, denied: map[string]bool{}}
 	w.plan = newPlan(w.rng)
 	w.trace = newTrace(&w.now, out)
 	w.network = &network{w: w, cut: map[way]int{}}
@@ -60,8 +63,9 @@ func newWorld(seed uint64, out io.Writer) *world {
 	w.promises = newPromises(&w.now, w.fail)
 	w.truth = &truth{
 		fail: w.fail, keys: map[string]*chronicle{},
-		referee: &referee{fail: w.fail, ended: w.expired, evicted: w.promises.evict},
+		referee: &referee{fail: w.fail, ended: w.expired, evicted: w.promises.evict, claimed: w.claimed},
 	}
+	w.truth.referee.stand = w.truth.write
 	for i := range w.plan.members {
 		w.founding = append(w.founding, machine.Member{ID: uint64(i + 1), Name: fmt.Sprintf("m%d", i+1), Addr: fmt.Sprintf("m%d:1", i+1)})
 	}
@@ -180,6 +184,13 @@ func (w *world) expired(c *ruling) {
 	}
 	if lived := w.now - sent; lived < time.Duration(float64(c.ttl)/(1+skew)) {
 		w.fail("%s lost %s %v after it was asked for or renewed, its TTL is %v", c.owner, c.key, lived, c.ttl)
+	}
+}
+
+// claimed is when an owner gets a claim.
+func (w *world) claimed(owner string) {
+	if w.denied[owner] {
+		w.fail("%s was told that its attempt is over, and it is carried out now", owner)
 	}
 }
 
