@@ -9,8 +9,8 @@
 //     [Proxy.Drop], [Proxy.Blackhole], [Proxy.Pause], [Proxy.Refuse];
 //   - those that happen once, to one message: [Proxy.LoseReply],
 //     [Proxy.LoseReplyTo], [Proxy.LoseRequest], [Proxy.HoldRequest] and their
-//     kin, which need a [Protocol] to tell messages apart: [RESP], [GRPC] or
-//     [ZooKeeper].
+//     kin, which need a [Protocol] to tell messages apart: [RESP], [GRPC],
+//     [ZooKeeper] or [Raft].
 //
 // [Proxy.Heal] makes it a plain wire again.
 //
