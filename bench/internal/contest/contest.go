@@ -10,9 +10,13 @@ import (
 
 // Contestant is one library, or the bare commands, on one server.
 type Contestant struct {
-	Name   string
-	Bare   bool   // keeps nothing for a held lock: the commands alone, or a library that leaves it all to its session
-	Floor  bool   // excludes nobody: it is the least that a lock can cost, and takes no part where several want one key
+	Name  string
+	Bare  bool // keeps nothing for a held lock: the commands alone, or a library that leaves it all to its session
+	Floor bool // excludes nobody: it is the least that a lock can cost, and takes no part where several want one key
+	// Elsewhere says that it is on another server than ours, of the same run: what passes on its wire, and what its server
+	// writes, is not counted.
+	Elsewhere bool
+
 	Token  bool   // each grant carries a fencing token
 	Renews bool   // held locks are renewed without the caller's help
 	Waits  string // how a waiter learns that the lock is free

@@ -34,7 +34,7 @@ func Contestants(addr string) []contest.Contestant {
 		return all
 	}
 	for _, c := range etcdbench.Contestants(strings.Join(etcd, ",")) {
-		c.Name = onEtcd + c.Name
+		c.Name, c.Elsewhere = onEtcd+c.Name, true
 		all = append(all, c)
 	}
 	return all

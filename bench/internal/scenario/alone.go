@@ -37,6 +37,8 @@ func alone(ctx context.Context, e *Env) {
 			if timed[c.Name], err = openOne(ctx, c, contest.Options{TTL: e.TTL}); err != nil {
 				return err
 			}
+		}
+		if counted[c.Name] == nil && !c.Elsewhere {
 			counters[c.Name] = wire.NewCounter(e.Protocol)
 			counted[c.Name], err = openOne(ctx, c, contest.Options{TTL: e.TTL, Dial: counters[c.Name].Dial})
 			if err != nil {
@@ -44,7 +46,7 @@ func alone(ctx context.Context, e *Env) {
 			}
 		}
 		key := fmt.Sprintf("bench/alone/%s", c.Name)
-		if err := t.latency(ctx, round, c.Name, timed[c.Name], key); err != nil {
+		if err := t.latency(ctx, round, c.Name, timed[c.Name], key); err != nil || c.Elsewhere {
 			return err
 		}
 		return t.cost(ctx, round, c.Name, counted[c.Name], counters[c.Name], key)

@@ -39,7 +39,7 @@ func goroutines(ctx context.Context, e *Env) {
 		if err := many.crowd(ctx, round, c, nil); err != nil {
 			return err
 		}
-		if round%countEvery != 0 {
+		if round%countEvery != 0 || c.Elsewhere {
 			return nil
 		}
 		return many.crowd(ctx, round, c, wire.NewCounter(e.Protocol))

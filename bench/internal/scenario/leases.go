@@ -26,7 +26,7 @@ func leases(ctx context.Context, e *Env) {
 	t := table{e, Leases, LeasesCase(e.Leases), 1}
 	var libraries []contest.Contestant
 	for _, c := range e.Contestants {
-		if !c.Bare {
+		if !c.Bare && !c.Elsewhere {
 			libraries = append(libraries, c)
 		}
 	}

@@ -30,7 +30,7 @@ func queue(ctx context.Context, e *Env) {
 			if err := t.timedQueue(ctx, round, c, n); err != nil {
 				return err
 			}
-			if round%countEvery != 0 {
+			if round%countEvery != 0 || c.Elsewhere {
 				return nil
 			}
 			return t.countedQueue(ctx, round, c, n)
