@@ -102,6 +102,7 @@ func TestRemoveMember(t *testing.T) {
 		if err := l.m.Change(Change{Remove: []uint64{removed.id()}}); err != nil {
 			t.Fatal(err)
 		}
+		net.settle() // with no heartbeat that would tell of it by chance
 		net.until("it stops", func() bool { return removed.m.Err() != nil })
 		if !errors.Is(removed.m.Err(), ErrRemoved) || !errors.Is(removed.m.Flush(net.now), ErrRemoved) {
 			t.Error(removed.m.Err())

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 )
@@ -217,4 +219,44 @@ func TestBackup(t *testing.T) {
 		t.Errorf("token %d, not above %d", got, base)
 	}
 	net.same()
+}
+
+// A vote is on the disk before anybody hears of it.
+func TestVoteIsKept(t *testing.T) {
+	net := newNetwork(t, 3)
+	net.lost = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgApp }
+	var l *node
+	net.until("a leader", func() bool {
+		for _, n := range net.nodes {
+			if n.m.leading {
+				l = n
+			}
+		}
+		return l != nil
+	})
+	for _, n := range net.others(l) {
+		term := n.m.hard.GetTerm()
+		n.restart()
+		if n.m.hard.GetTerm() != term || n.m.hard.GetVote() != l.id() {
+			t.Errorf("%s: term %d, vote %x", n.cfg.Name, n.m.hard.GetTerm(), n.m.hard.GetVote())
+		}
+	}
+}
+
+// A follower that learns at once of entries and that they are committed applies them when they
+// are on its own disk.
+func TestFollowerAppliesWhatItHas(t *testing.T) {
+	net := newNetwork(t, 3)
+	l := net.leader()
+	p := net.open(l)
+	f := net.others(l)[0]
+	f.cut = true
+	p.want(acquire("k", "p", time.Minute), command.Granted)
+	net.pass(2 * tick)
+	f.cut = false
+	f.disk.Hook(disk.FailNth(disk.OpSync, 1, errors.New("broken")))
+	net.until("it ends", func() bool { return f.m.Err() != nil })
+	if s := f.m.machine.Inspect("k"); s.Held {
+		t.Errorf("%+v", s)
+	}
 }

@@ -110,7 +110,14 @@ func (m *Member) continued(log wal.Contents) ([]*raftpb.Entry, error) {
 const cure = "restore the directory, or remove this member from the cluster and add it under another id, with an empty directory"
 
 // start begins the consensus.
-func (m *Member) start() error {
+func (m *Member) start() (err error) {
+	defer func() {
+		// raft panics if the log makes no sense to it.
+		if m.err != nil {
+			err = m.err
+		}
+	}()
+	defer m.guard()
 	last, err := m.storage.LastIndex()
 	if err != nil {
 		return err

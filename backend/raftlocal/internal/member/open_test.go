@@ -98,7 +98,13 @@ func TestOpenRefusesGap(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if got, err := m.continued(wal.Contents{Entries: []*raftpb.Entry{entry(1), entry(2), entry(3)}}); err != nil || len(got) != 2 {
+	all := []*raftpb.Entry{entry(1), entry(2), entry(3)}
+	if got, err := m.continued(wal.Contents{Entries: all}); err != nil || len(got) != 2 {
+		t.Errorf("%v, %v", got, err)
+	}
+	// A log that has another entry where the snapshot was taken does not go on from it.
+	m.applied, m.appliedTerm = 2, 5
+	if got, err := m.continued(wal.Contents{Entries: all}); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
 }

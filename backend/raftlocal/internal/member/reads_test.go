@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
@@ -64,29 +66,55 @@ func TestTryOfLockThatBecomesFree(t *testing.T) {
 }
 
 // A copy of a try that is in the log already is not overtaken by the copy that the client sends
-// on its next connection: that is answered when the first is applied.
+// on its next connection: that is answered when the first is applied. Else the client could be
+// told that another holds the lock, and then be granted it.
 func TestReadWaitsForOwnProposals(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	p, q := net.open(l), net.open(l)
-	// The followers get nothing for now.
-	for _, o := range net.others(l) {
-		o.cut = true
-	}
+	net.pass(2 * tick)
+	// Two entries are under way: p takes the lock; p releases it and q tries, which succeeds.
 	p.send(acquire("k", "p", time.Minute))
+	_ = l.m.Flush(net.now)
+	first := l.m.Status().Last
+	p.send(release("k", "p"))
 	q.send(tryLock("k", "q", time.Minute))
+	_ = l.m.Flush(net.now)
+	// The second does not get through for a while.
+	net.lost = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgApp && m.GetIndex() >= first }
 	net.settle()
+	if s := l.m.machine.Inspect("k"); s.Owner != "p" {
+		t.Fatalf("%+v", s)
+	}
 	again := net.dial(l, q.session)
-	again.send(command.Command{Op: command.Acquire, Key: "k", Owner: "q", TTL: time.Minute, Seq: 1})
+	try := tryLock("k", "q", time.Minute)
+	try.Seq = 1
+	again.send(try)
 	net.settle()
 	if len(again.answers) != 0 {
 		t.Fatalf("%+v", again.answers)
 	}
-	for _, o := range net.others(l) {
-		o.cut = false
-	}
+	net.lost = nil
 	net.pass(4 * tick)
-	if r, ok := again.reply(1); !ok || r.Code != command.Held {
+	if r, ok := again.reply(1); !ok || r.Code != command.Granted {
 		t.Errorf("%+v", again.answers)
 	}
+}
+
+// A read of an old connection is void when its session comes on another.
+func TestReadOfOldConnection(t *testing.T) {
+	net := newNetwork(t, 3)
+	l := net.leader()
+	p, q := net.open(l), net.open(l)
+	p.want(acquire("k", "p", time.Minute), command.Granted)
+	l.cut = true
+	q.send(tryLock("k", "q", time.Minute))
+	net.settle()
+	again := net.dial(l, q.session)
+	l.cut = false
+	net.pass(2 * tick)
+	if len(again.answers) != 0 || len(q.answers) != 1 {
+		t.Errorf("%+v, %+v", q.answers, again.answers)
+	}
+	again.want(tryLock("k", "q", time.Minute), command.Held)
 }
