@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,12 +11,19 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets the test binary be a worker's process, as the program is.
+func TestMain(m *testing.M) {
+	if os.Getenv(nameVariable) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestQuickstart(t *testing.T) {
 	var out bytes.Buffer
 	began := time.Now()
-	err := run(t.Context(), "mem://quickstart-test", &out)
+	err := inDirectory("", func(url string) error { return run(t.Context(), url, &out) })
 	t.Logf("after %v:\n%s", time.Since(began).Round(time.Millisecond), &out)
 	if err != nil {
 		t.Fatal(err)

@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // scene is what the workers share. Only the account would be shared in earnest.
 type scene struct {
 	account  *account
 	referee  referee
-	refusals atomic.Int32
+	ready    chan struct{} // closed when the one that is to be suspended can be
 	patience time.Duration // longer than all of it takes
 	*diary
 }
@@ -24,7 +23,7 @@ type scene struct {
 // verdict tells how it ended, and returns an error if it is not as promised.
 func (s *scene) verdict() error {
 	want := opening + payment*len(names)
-	balance, overlaps, refusals := s.account.read(), s.referee.overlaps(), s.refusals.Load()
+	balance, overlaps, refusals := s.account.read(), s.referee.overlaps(), s.account.refused()
 	s.line("")
 	s.line("late writes refused by the token: %d", refusals)
 	s.line("leases valid at the same time:    %d", overlaps)
@@ -42,21 +41,39 @@ func (s *scene) verdict() error {
 	return errors.Join(errs...)
 }
 
-// referee looks whether a lease is granted while another is valid.
+// referee looks whether a lease is granted while another is valid. All processes are on
+// this machine, so what they tell can be put in order here.
 type referee struct {
 	mu    sync.Mutex
-	last  *fencelock.Lease
+	token fencing.Token // of the last grant
+	until time.Time     // that lease is valid at least so long; zero once it was released
 	found int
 }
 
-// granted is called by a worker as soon as it has the lock.
-func (r *referee) granted(lease *fencelock.Lease) {
+// granted is called as soon as a worker tells that it has the lock.
+func (r *referee) granted(token fencing.Token, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.last != nil && r.last.Err() == nil && lease.Err() == nil {
+	if time.Now().Before(r.until) {
 		r.found++
 	}
-	r.last = lease
+	r.token, r.until = token, until
+}
+
+// released is called when a worker tells that it is going to unlock.
+func (r *referee) released(token fencing.Token) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if token == r.token {
+		r.until = time.Time{}
+	}
+}
+
+// last is the token of the last grant.
+func (r *referee) last() fencing.Token {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.token
 }
 
 func (r *referee) overlaps() int {
@@ -75,7 +92,7 @@ type diary struct {
 func newDiary(out io.Writer) *diary { return &diary{out: out} }
 
 func (d *diary) title(info driver.Info, life time.Duration) {
-	d.line("four workers, one account, one lock on %q (guarantee: %v; features: %v)", info.Name, info.Guarantee, info.Features)
+	d.line("four processes, one account, one lock on %q (guarantee: %v; features: %v)", info.Name, info.Guarantee, info.Features)
 	d.line("a lease that is not renewed ends after %v", life.Round(100*time.Millisecond))
 	for _, w := range info.Warnings {
 		d.line("note: %s", w)

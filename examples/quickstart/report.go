@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// report is what a worker tells the stage.
+type report struct {
+	Who      string
+	Say      string
+	Granted  fencing.Token // 0: it is not about a grant
+	ValidFor time.Duration // of a grant, at least
+	Released fencing.Token
+	Ready    bool // to be suspended
+}
+
+// reporter tells the stage. Whatever a worker does next, it does when the stage has heard:
+// so a release is heard before the next worker can have the lock.
+type reporter struct{ who, url string }
+
+func (r reporter) tell(what report) {
+	what.Who = r.who
+	body, err := json.Marshal(what)
+	if err != nil {
+		panic(err) // there is nothing in a report that could not be written
+	}
+	answer, err := http.Post(r.url, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return // the stage is gone, and this process is about to end
+	}
+	_ = answer.Body.Close()
+}
+
+func (r reporter) say(format string, args ...any) { r.tell(report{Say: fmt.Sprintf(format, args...)}) }
+
+func (r reporter) granted(l *fencelock.Lease) {
+	r.tell(report{Granted: l.Token(), ValidFor: time.Until(l.ValidUntil())})
+}
+
+func (r reporter) released(l *fencelock.Lease) { r.tell(report{Released: l.Token()}) }
+func (r reporter) ready()                      { r.tell(report{Ready: true}) }
+
+// ServeHTTP hears a report.
+func (s *scene) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	var what report
+	if json.NewDecoder(r.Body).Decode(&what) != nil {
+		return // cut off by the end of its process
+	}
+	switch {
+	case what.Granted != 0:
+		s.referee.granted(what.Granted, time.Now().Add(what.ValidFor))
+	case what.Released != 0:
+		s.referee.released(what.Released)
+	case what.Ready:
+		close(s.ready)
+	default:
+		s.say(what.Who, "%s", what.Say)
+	}
+}
