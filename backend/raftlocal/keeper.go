@@ -41,12 +41,15 @@ func (b *backend) keep() {
 	}
 }
 
+// pace is how long a claim that waits is left alone.
+func (c *claim) pace() time.Duration { return min(c.ttl/3, often) }
+
 // due is when a claim that waits must be renewed.
 func (c *claim) due() time.Time {
 	if c.urgent {
 		return time.Time{}
 	}
-	return c.start.Add(min(c.ttl/3, often))
+	return c.start.Add(c.pace())
 }
 
 // plan sees to it that the keeper looks at a time, or earlier. Called with mu held.
@@ -74,7 +77,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 	for c := range b.queued {
 		switch at := c.due(); {
 		case c.calls == 0 || c.renewing || c.ending:
-		case at.After(now.Add(c.ttl / 12)):
+		case at.After(now.Add(c.pace() / 4)):
 			next = earlier(next, at)
 		default:
 			c.renewing, c.urgent = true, false

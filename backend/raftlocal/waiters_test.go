@@ -337,3 +337,43 @@ func TestGrantOfUnknownAgeIsRenewed(t *testing.T) {
 		}
 	})
 }
+
+// A waiter costs one renewal in each third of its TTL, or in 20 s, and none besides.
+func TestWaitersAreRenewedSparingly(t *testing.T) {
+	for ttl, want := range map[time.Duration]int{3 * time.Second: 62, time.Hour: 3} {
+		renewals := 0
+		waiting(t, ttl, func(_ *testing.T, s *scene) {
+			s.member.Watch(func(c command.Command) {
+				if c.Op == command.Renew {
+					renewals++
+				}
+			})
+			time.Sleep(61 * time.Second)
+			s.within(0)
+		})
+		if renewals > want*4/3+1 || renewals < want-2 {
+			t.Errorf("a waiter with a TTL of %v was renewed %d times in a minute, want about %d", ttl, renewals, want)
+		}
+	}
+}
+
+// Release comes between the push and the hand-out: it ends the grant, so nobody may get it.
+func TestReleasedBeforeHandOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		member := standin.New()
+		defer member.Close()
+		a, _ := on(member)
+		defer a.Close()
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		member.Be(standin.Mute) // no answer, so that the claim is on its way out
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_ = a.Release(ctx, g)
+		if _, err := a.grant(t.Context(), g.Handle.(*claim)); !errors.Is(err, errReleased) {
+			t.Errorf("it is handed out: %v", err)
+		}
+	})
+}

@@ -41,6 +41,13 @@ const (
 	Forgetful      // it pushes nothing
 )
 
+// Watch is for setting Seen when somebody has come already.
+func (m *Member) Watch(seen func(command.Command)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.Seen = seen
+}
+
 // Be puts it into a mood.
 func (m *Member) Be(mood Mood) {
 	m.mu.Lock()
@@ -175,7 +182,6 @@ func (m *Member) serve(c *conn) {
 				c.tell(wire.AppendPong(nil, n))
 			}
 			m.mu.Unlock()
-			continue
 		case wire.TypeCommands:
 			if cmds, err = wire.ParseCommands(body, cmds); err != nil {
 				return
