@@ -14,6 +14,7 @@ const mostSessions = 8
 type client struct {
 	id       Conn
 	sessions []uint64 // those it has, the oldest first
+	released uint64   // the highest number of a release by owner that came on it
 	gone     bool     // detached: what it sent is still carried out, but not answered
 
 	// What it is told after the entry that is being applied.

@@ -71,6 +71,9 @@ func (m *Member) Submit(c Conn, cmds []command.Command) {
 		if cmd.Op == command.Open {
 			m.clients.expect(cmd.ID, cl)
 		}
+		if cmd.Op == command.Release && len(cmd.Claims) == 0 {
+			cl.released = max(cl.released, cmd.Seq)
+		}
 		m.pending.add(cmd, cl)
 	}
 }

@@ -91,7 +91,7 @@ func (m *Member) answerReads(now time.Duration) {
 			reply := command.Reply{Code: command.Held}
 			if cmd.Op == command.Inspect {
 				reply = command.Reply{Code: command.OK, Status: m.inspect(cmd.Key, now)}
-			} else if !m.readable(cmd) {
+			} else if !m.readable(cmd) && !m.overtaken(cmd, from) {
 				m.pending.add(cmd, from)
 				continue
 			}
@@ -99,6 +99,14 @@ func (m *Member) answerReads(now time.Duration) {
 		}
 		m.deliver(answers, nil)
 	}
+}
+
+// overtaken reports whether a release may stand in the log already, or be about to, that the
+// client has sent after the command, perhaps of the same owner, whom nobody would ever release
+// again. The lock was held when the command came in, so that it may be answered so. If the owner
+// has a claim, another copy of the command has made it, and a copy more does nothing.
+func (m *Member) overtaken(cmd *command.Command, from *client) bool {
+	return cmd.Op == command.Acquire && from.released > cmd.Seq && !m.machine.Inspect(cmd.Key).Held
 }
 
 // inspect tells who holds a key. The time that has passed since the last entry counts.
