@@ -19,6 +19,7 @@ type Machine struct {
 	sessions map[uint64]*session
 	names    map[command.SessionID]*session
 	lapsing  deadlines // of sessions
+	most     int       // claims, since memory was given back
 
 	index   uint64 // of the entry that is being applied
 	outcome Outcome
@@ -48,8 +49,8 @@ func empty() *Machine {
 }
 
 // Apply takes in the entry of an index, which is above that of all entries before. Of b it
-// keeps nothing. The slices of the outcome are used again by the next call, but not what
-// they point to.
+// keeps nothing. The slices of the outcome are used again by the next call; what they point to
+// is not, and must not be changed.
 func (m *Machine) Apply(index uint64, b command.Batch) Outcome {
 	m.index = index
 	m.clock = max(m.clock, b.Stamp)
@@ -59,6 +60,7 @@ func (m *Machine) Apply(index uint64, b command.Batch) Outcome {
 	for i := range b.Commands {
 		m.command(&b.Commands[i])
 	}
+	m.shrink()
 	return m.outcome
 }
 

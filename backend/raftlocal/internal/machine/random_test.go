@@ -13,7 +13,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed only")
-	seedsFlag = flag.Int("seeds", 400, "how many seeds to run")
+	seedsFlag = flag.Int("seeds", 50, "how many seeds to run")
 )
 
 const entriesOfSeed = 250
