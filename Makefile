@@ -8,6 +8,8 @@ MAKEFLAGS   += --no-print-directory
 
 # What is tested against: make conformance BACKEND=redis
 BACKEND ?= redis
+# Seeds of the simulation: make sim SEEDS=5000
+SEEDS ?= 1000
 # Further flags: make bench ARGS='-only queue,turns -rounds 3', make unit ARGS=-count=1
 ARGS ?=
 
@@ -26,7 +28,7 @@ UNIT = $(addsuffix /...,$(filter-out ./integration,$(MODULES))) ./integration/in
 # connection with watches breaks do without the detector; backend/zookeeper's own, on a fake
 # connection, have it.
 UNRACED = ./integration/zookeeper/... ./integration/process/...
-RACED   = ./integration/etcd/... ./integration/redis/... ./integration/images/... ./integration/internal/...
+RACED   = ./integration/etcd/... ./integration/raftlocal/... ./integration/redis/... ./integration/images/... ./integration/internal/...
 
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
@@ -62,6 +64,10 @@ conformance: race ## the conformance suite on real servers: make conformance BAC
 # A test in progress shows as it ends, and what it logs with its name.
 quieter = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'
 
+.PHONY: sim
+sim: ## the built-in Raft in simulation, with faults of all kinds: make sim SEEDS=5000
+	go test -count=1 -v -timeout 60m -run '^TestSim$$' $(ARGS) ./backend/raftlocal/internal/sim -seeds $(SEEDS) | $(quieter)
+
 .PHONY: race
 race:
 ifeq ($(RACE),)
@@ -75,6 +81,7 @@ quickstart: ## the example to start with
 .PHONY: bench
 bench: ## ours beside others, on one real server: make bench BACKEND=redis
 	go run ./bench -backend $(BACKEND) $(ARGS)
+	$(if $(filter raftlocal,$(BACKEND)),go run ./bench -backend raftlocal3 $(ARGS))
 
 .PHONY: lint
 lint: format-check vet tidy-check golangci vuln ## all static checks
