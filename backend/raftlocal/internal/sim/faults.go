@@ -83,9 +83,27 @@ var faults = []fault{
 				ways = append(ways, way{other.place, h.place})
 			}
 		}
-		d := w.some(800*time.Millisecond, 2*time.Second)
+		d := w.some(time.Second, 2*time.Second)
 		h.pause(d)
 		w.severFor(ways, d+w.some(0, time.Second))
+		// Some clients find the next leader; some think that this one still leads, and come as it
+		// wakes up.
+		for i, c := range w.clients {
+			when, to := d*2/3, h.place+1
+			if i%2 == 0 {
+				when, to = d+w.some(-150*time.Millisecond, 300*time.Millisecond), h.place
+			}
+			w.after(when, func() {
+				if !c.lives || w.calm {
+					return
+				}
+				c.hangUp()
+				c.next = to
+				for _, key := range w.keys {
+					c.inspect(key, func() {})
+				}
+			})
+		}
 	}},
 	{"elections and restarts", func(w *world) {
 		if h := w.leader(); h != nil {
@@ -138,6 +156,24 @@ var faults = []fault{
 			} else {
 				c.line.toClient.stalled = until
 			}
+		}
+	}},
+	{"lines stall and break", func(w *world) {
+		// What was sent arrives long after the client has come back on another line.
+		for _, c := range w.clients {
+			l := c.line
+			if l == nil {
+				continue
+			}
+			l.toHost.stalled = w.now + w.some(100*time.Millisecond, 900*time.Millisecond)
+			(&worker{c: c, once: true}).attempt(w.keys[w.rng.IntN(len(w.keys))], false)
+			w.after(w.some(5*time.Millisecond, 80*time.Millisecond), func() {
+				if c.line == l {
+					l.keeps = true
+					c.hangUp()
+					c.connect()
+				}
+			})
 		}
 	}},
 	{"client dies", func(w *world) { w.clients[w.rng.IntN(len(w.clients))].die() }},

@@ -18,6 +18,7 @@ type line struct {
 	life   int // of the host
 
 	toHost, toClient pipe
+	keeps            bool // all that was sent, although the client leaves
 	left             bool // by the client
 	closed           bool // by the member
 }
@@ -102,12 +103,9 @@ func (l *line) leave() {
 		return
 	}
 	l.left = true
-	if l.w.rng.IntN(2) == 0 {
-		// The end overtakes what was sent, or rather: the last packets are lost.
+	if !l.keeps && l.w.rng.IntN(2) == 0 {
+		// The last packets are lost.
 		l.toHost.queue = l.toHost.queue[:min(len(l.toHost.queue), l.w.rng.IntN(4))]
-	}
-	if l.w.rng.IntN(2) == 0 {
-		l.toHost.stalled = l.w.now + l.w.some(0, time.Second)
 	}
 	l.send(&l.toHost, func() {
 		l.closed = true

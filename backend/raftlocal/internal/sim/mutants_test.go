@@ -21,12 +21,12 @@ func TestMutants(t *testing.T) {
 		t.Skip("it builds a program")
 	}
 	program := buildMutants(t)
-	if out, err := runMutant(t, program, "", 30); err != nil {
+	if out, err := runMutant(t, program, mutant{seeds: 30}); err != nil {
 		t.Fatalf("with no mutant switched on: %v\n%s", err, out)
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
-			out, err := runMutant(t, program, m.name, m.seeds)
+			out, err := runMutant(t, program, m)
 			if err == nil {
 				t.Errorf("not caught in %d seeds\n%s", m.seeds, out)
 				return
@@ -43,10 +43,10 @@ func TestMutants(t *testing.T) {
 
 var firstFailure = regexp.MustCompile(`seed (\d+), (.*)`)
 
-func runMutant(t *testing.T, program, name string, seeds uint64) (string, error) {
+func runMutant(t *testing.T, program string, m mutant) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^TestSim$", "-seeds", fmt.Sprint(seeds), "-failures", "1")
-	cmd.Env = append(os.Environ(), "RAFTLOCAL_MUTANT="+name)
+	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^TestSim$", "-seeds", fmt.Sprint(m.seeds), "-failures", "1", "-fault", m.fault)
+	cmd.Env = append(os.Environ(), "RAFTLOCAL_MUTANT="+m.name)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -13,6 +14,7 @@ import (
 var (
 	seeds = flag.Uint64("seeds", 0, "how many seeds; 100 if 0, and with -short 10")
 	first = flag.Uint64("first", 1, "the first of them")
+	just  = flag.String("fault", "", "let only this go wrong")
 	most  = flag.Int("failures", 10, "after how many seeds that fail to stop")
 	only  = flag.Uint64("seed", 0, "only this seed, with a trace if -v is set")
 )
@@ -27,12 +29,19 @@ func TestMain(m *testing.M) {
 func simulate(t *testing.T, seed uint64, trace io.Writer) *world {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, seed)
-	w := newWorld(seed, trace)
+	w := newWorld(seed, trace, *just)
 	w.run()
 	return w
 }
 
-const replay = "go test ./backend/raftlocal/internal/sim -run 'TestSim$' -seed %d -v"
+// replay is the command that runs one seed again.
+func replay(seed uint64) string {
+	cmd := fmt.Sprintf("go test ./backend/raftlocal/internal/sim -run 'TestSim$' -seed %d -v", seed)
+	if *just != "" {
+		cmd += fmt.Sprintf(" -fault %q", *just)
+	}
+	return cmd
+}
 
 // TestSim runs many seeds. One that fails is replayed with the command that it tells.
 func TestSim(t *testing.T) {
@@ -43,7 +52,7 @@ func TestSim(t *testing.T) {
 		}
 		w := simulate(t, *only, trace)
 		if w.failure != "" {
-			t.Errorf("%s\nreplay with: "+replay, w.failure, *only)
+			t.Errorf("%s\nreplay with: %s", w.failure, replay(*only))
 		}
 		t.Logf("hash %016x, %d events, %v", w.trace.sum, w.trace.events, w.now)
 		return
@@ -63,7 +72,7 @@ func TestSim(t *testing.T) {
 		w := simulate(t, seed, nil)
 		sum.add(w)
 		if w.failure != "" {
-			t.Errorf("seed %d, %s\nreplay with: "+replay, seed, w.failure, seed)
+			t.Errorf("seed %d, %s\nreplay with: %s", seed, w.failure, replay(seed))
 			if failed++; failed == *most {
 				break
 			}

@@ -11,6 +11,7 @@ import (
 type worker struct {
 	c     *client
 	final bool // this is its last attempt, which must succeed
+	once  bool // it has no other attempt
 }
 
 // try is one attempt of a worker, as a driver would make it.
@@ -42,27 +43,38 @@ func (k *worker) work() {
 		k.final = true
 	}
 	key := w.keys[w.rng.IntN(len(w.keys))]
-	name := c.attemptName()
-	t := &try{attempt: w.promises.begin(name, key), k: k, key: key, ttl: w.plan.ttls[w.rng.IntN(len(w.plan.ttls))]}
-	t.sent = c.local()
-	cmd := command.Command{Op: command.Acquire, Key: key, Owner: name, Meta: "m" + name, TTL: t.ttl, Wait: true}
-	if !k.final {
-		switch x := w.rng.Float64(); {
-		case x < 0.03:
-			k.evict(key)
-			return
-		case x < 0.03+w.plan.looks:
-			k.inspect(key)
-			return
+	switch x := w.rng.Float64(); {
+	case k.final:
+		k.attempt(key, true)
+	case x < 0.03:
+		k.evict(key)
+	case x < 0.03+w.plan.looks:
+		c.inspect(key, k.again)
+	default:
+		t := k.attempt(key, w.rng.Float64() >= w.plan.tries)
+		if w.rng.Float64() < w.plan.cancels {
+			c.then(w.some(0, 2*time.Second), t.cancel)
 		}
-		cmd.Wait = w.rng.Float64() >= w.plan.tries
 	}
-	w.trace.line("%s asks for %s, ttl %v, wait %v", name, key, t.ttl, cmd.Wait)
+}
+
+// again begins another attempt, after a while.
+func (k *worker) again() {
+	if !k.once {
+		k.c.then(k.c.w.some(0, k.c.w.plan.think), k.work)
+	}
+}
+
+// attempt asks for a key.
+func (k *worker) attempt(key string, wait bool) *try {
+	c := k.c
+	w := c.w
+	name := c.attemptName()
+	t := &try{attempt: w.promises.begin(name, key), k: k, key: key, ttl: w.plan.ttls[w.rng.IntN(len(w.plan.ttls))], sent: c.local()}
+	w.trace.line("%s asks for %s, ttl %v, wait %v", name, key, t.ttl, wait)
 	c.attempts = append(c.attempts, t)
-	t.acquire(cmd)
-	if cmd.Wait && !k.final && w.rng.Float64() < w.plan.cancels {
-		c.then(w.some(0, 2*time.Second), t.cancel)
-	}
+	t.acquire(command.Command{Op: command.Acquire, Key: key, Owner: name, Meta: "m" + name, TTL: t.ttl, Wait: wait})
+	return t
 }
 
 func (t *try) acquire(cmd command.Command) {
@@ -345,7 +357,7 @@ func (t *try) finish() {
 		t.k.final = false // it has to get it, by another attempt
 	}
 	c.attempts = without(c.attempts, t)
-	c.then(c.w.some(0, c.w.plan.think), t.k.work)
+	t.k.again()
 }
 
 func without(all []*try, t *try) []*try {
@@ -364,15 +376,15 @@ func (k *worker) evict(key string) {
 		if known && r.Code != command.OK && r.Code != command.NotHeld {
 			w.fail("evict of %s was answered %+v", key, r)
 		}
-		k.c.then(w.some(0, w.plan.think), k.work)
+		k.again()
 	})
 }
 
 // inspect asks who holds a key.
-func (k *worker) inspect(key string) {
-	w := k.c.w
+func (c *client) inspect(key string, then func()) {
+	w := c.w
 	asked := w.now
-	k.c.do(command.Command{Op: command.Inspect, Key: key}, func(r command.Reply, known bool) {
+	c.do(command.Command{Op: command.Inspect, Key: key}, func(r command.Reply, known bool) {
 		s := r.Status
 		switch {
 		case !known:
@@ -387,6 +399,6 @@ func (k *worker) inspect(key string) {
 		default:
 			w.inspections++
 		}
-		k.c.then(w.some(0, w.plan.think), k.work)
+		then()
 	})
 }
