@@ -10,6 +10,7 @@ import (
 
 // perCommand reports what one command takes.
 func perCommand(b *testing.B, commands int) {
+	b.Helper()
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(commands), "ns/command")
 }
 

@@ -36,13 +36,12 @@ func (h *deadlines) add(at int64, number uint64, place *int) {
 	h.up(len(*h) - 1)
 }
 
-// move gives another deadline to the one in a place.
+// move gives a later deadline, or the same, to the one in a place. It is never an earlier one,
+// since the clock does not go back and a TTL does not change.
 func (h deadlines) move(place int, at int64) {
-	was := h[place].at
-	if h[place].at = at; at > was {
+	if h[place].at != at {
+		h[place].at = at
 		h.down(place)
-	} else if at < was {
-		h.up(place)
 	}
 }
 

@@ -44,10 +44,10 @@ func (r *restoring) time() int64 {
 	return int64(v)
 }
 
-// deadline returns a time of the clock.
-func (r *restoring) deadline() int64 {
+// deadline returns a time of the clock: what is left of a TTL.
+func (r *restoring) deadline(ttl time.Duration) int64 {
 	left := r.time()
-	if left > math.MaxInt64-r.m.clock {
+	if left > int64(ttl) || left > math.MaxInt64-r.m.clock {
 		r.Fail()
 		return 0
 	}
@@ -89,7 +89,7 @@ func (r *restoring) sessions() {
 	for range r.Count(22) {
 		number = r.next(number)
 		s := &session{number: number, name: r.ID(), ttl: time.Duration(r.time())}
-		deadline := r.deadline()
+		deadline := r.deadline(s.ttl)
 		s.replies = r.replies()
 		if r.m.names[s.name] != nil || s.name == (command.SessionID{}) || s.ttl == 0 {
 			r.Fail()
@@ -129,7 +129,7 @@ func (r *restoring) claims() {
 		q := r.queue(c)
 		c.owner, c.meta = r.String(), r.String()
 		c.session, c.ttl = r.Number(), time.Duration(r.time())
-		deadline := r.deadline()
+		deadline := r.deadline(c.ttl)
 		if q == nil || r.Failed() || !r.possible(c, q) {
 			r.Fail()
 			return
