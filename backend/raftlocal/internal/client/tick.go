@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// tick is how often a connection is looked after while something is outstanding.
-	tick = time.Second
+	// tick is how often a connection is looked after while something is outstanding, or a question
+	// whether the member lives. Another leads a second after a leader has fallen silent, or
+	// sooner: it is to be found while a lease of a few seconds can still be renewed.
+	tick = time.Second / 2
 	// silence is after how many ticks without a word the member is taken for dead. It is
 	// asked after the first.
 	silence = 3
@@ -37,7 +39,9 @@ func (c *Client) tick() {
 		return
 	}
 	c.timer = nil
-	if c.session.Outstanding() > 0 || c.expecting > 0 {
+	// A question is waited for even if nothing else is: whoever gave up because of the silence
+	// comes back, and is not to wait for all of it again.
+	if c.session.Outstanding() > 0 || c.expecting > 0 || c.link != nil && c.link.silent > 0 {
 		c.tickLocked()
 		silent = c.lookAfterLocked()
 	}

@@ -1,0 +1,30 @@
+package client_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
+)
+
+// A member that has fallen silent is left also when everybody gives up before that is certain:
+// those who come next, as a renewal does after a renewal, find the one that leads.
+func TestSilentLeaderIsLeftAlthoughAllGiveUp(t *testing.T) {
+	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
+		c.nop()
+		c.members["a"].Be(standin.Silent)
+		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
+		ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
+		defer cancel()
+		if o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil); o.Err == nil {
+			t.Fatalf("a silent member has answered: %+v", o)
+		}
+		time.Sleep(2 * time.Second)
+		if d := c.nop(); d > time.Second {
+			t.Errorf("the other leader was found %v after the second call began", d)
+		}
+	})
+}
