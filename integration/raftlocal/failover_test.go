@@ -43,6 +43,7 @@ func TestTakeOverTime(t *testing.T) {
 	for range 7 {
 		// The clients may come to serve, and are closed then, so that it is another's turn.
 		t.Run("kill", func(t *testing.T) {
+			d.handOver()
 			holder := share(t, d.path, ns, ttl)
 			held := locktest.Lock(t, holder, "held")
 			p := startPulseOf(t, 4, share(t, d.path, ns, ttl), share(t, d.path, ns, ttl))

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
@@ -109,6 +110,15 @@ func (d *directory) server() (pid int, ours bool) {
 	defer d.mu.Unlock()
 	_, ours = d.sharers[owner.PID]
 	return owner.PID, ours
+}
+
+// handOver waits, but not for long, until one of the processes serves: when the test's own has
+// closed what served, it would else be quick to do so again.
+func (d *directory) handOver() {
+	locktest.Within(2*time.Second, func() (ours bool) {
+		_, ours = d.server()
+		return ours
+	})
 }
 
 // killServer waits until one of the processes serves, not the test's own, and kills it.

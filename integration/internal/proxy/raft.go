@@ -44,11 +44,13 @@ func (s *raft) Sent(frame []byte) (*Request, []*Request, error) {
 		return nil, nil, nil
 	}
 	var all []*Request
+	var before uint64
 	for f := (raftFields{rest: frame[5:]}); len(f.rest) > 0; {
-		command, to := f.command()
+		command, to := f.command(before)
 		if f.bad {
 			return nil, nil, errRaftFrame
 		}
+		before = to.session
 		r := &Request{Bytes: command}
 		s.pending[to] = r
 		all = append(all, r)

@@ -64,56 +64,95 @@ func (f *raftFields) text() { f.take(f.number()) }
 
 const raftIDLen = 16
 
-// command takes one, and who it is answered to.
-func (f *raftFields) command() (all []byte, to raftAddress) {
-	const flagID = 1 << 1
+// command takes one, and who it is answered to. The session is before's unless it says another.
+func (f *raftFields) command(before uint64) (all []byte, to raftAddress) {
+	const (
+		hasID = 1 << iota
+		hasKey
+		hasOwner
+		hasMeta
+		hasTTL
+		hasClaims
+		_
+		isNext
+	)
 	begin := f.rest
 	f.octet()
-	flags := f.octet()
-	to.session, to.seq = f.number(), f.number()
+	has := f.octet()
+	to.session = before
+	if has&isNext == 0 {
+		to.session = f.number()
+	}
+	to.seq = f.number()
 	f.number()
-	if flags&flagID != 0 {
+	if has&hasID != 0 {
 		to.id = string(f.take(raftIDLen))
 	}
-	f.text()
-	f.text()
-	f.text()
-	f.number()
-	f.numbers(f.number())
+	for _, text := range []byte{hasKey, hasOwner, hasMeta} {
+		if has&text != 0 {
+			f.text()
+		}
+	}
+	if has&hasTTL != 0 {
+		f.number()
+	}
+	if has&hasClaims != 0 {
+		f.numbers(f.number())
+	}
 	return begin[:len(begin)-len(f.rest)], to
 }
 
 // answer takes one, or a push.
 func (f *raftFields) answer() (all []byte, push bool, to raftAddress) {
 	const (
-		opened   = 1
-		informed = 2
-		pushed   = 3
+		answered = iota
+		opened
+		pushed
 	)
 	begin := f.rest
-	switch kind := f.octet(); kind {
+	switch f.octet() {
 	case pushed:
 		push = true
 		f.number()
 		f.claim()
-	default:
+	case opened:
+		to.id = string(f.take(raftIDLen))
 		to.session, to.seq = f.number(), f.number()
-		f.octet()
-		f.numbers(2)
+		f.reply()
+	case answered:
+		to.session, to.seq = f.number(), f.number()
+		f.reply()
+	default:
+		f.bad, f.rest = true, nil
+	}
+	return begin[:len(begin)-len(f.rest)], push, to
+}
+
+func (f *raftFields) reply() {
+	const (
+		hasNumber = 1 << iota
+		hasToken
+		hasStanding
+		hasStatus
+	)
+	f.octet()
+	has := f.octet()
+	if has&hasNumber != 0 {
+		f.number()
+	}
+	if has&hasToken != 0 {
+		f.number()
+	}
+	if has&hasStanding != 0 {
 		for n := f.number(); n > 0 && !f.bad; n-- {
 			f.claim()
 		}
-		switch kind {
-		case opened:
-			to.id = string(f.take(raftIDLen))
-		case informed:
-			f.octet()
-			f.text()
-			f.text()
-			f.numbers(3)
-		}
 	}
-	return begin[:len(begin)-len(f.rest)], push, to
+	if has&hasStatus != 0 {
+		f.text()
+		f.text()
+		f.numbers(3)
+	}
 }
 
 func (f *raftFields) claim() {
