@@ -31,13 +31,14 @@ func AppendBatch(dst []byte, b Batch) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(b.Commands)))
 	var session uint64
 	for i := range b.Commands {
-		dst = appendCommand(dst, &b.Commands[i], session)
+		dst = AppendCommand(dst, &b.Commands[i], session)
 		session = b.Commands[i].Session
 	}
 	return dst
 }
 
-func appendCommand(dst []byte, c *Command, before uint64) []byte {
+// AppendCommand appends a command that follows one of a session, or 0.
+func AppendCommand(dst []byte, c *Command, before uint64) []byte {
 	at := len(dst)
 	dst = append(dst, byte(c.Op), 0)
 	var has byte
@@ -101,7 +102,7 @@ func DecodeBatch(data []byte, b *Batch) error {
 	b.Commands = slices.Grow(b.Commands[:0], n)[:n]
 	var session uint64
 	for i := range b.Commands {
-		f.command(&b.Commands[i], session)
+		f.Command(&b.Commands[i], session)
 		session = b.Commands[i].Session
 	}
 	if err := f.Done(); err != nil {
@@ -110,7 +111,8 @@ func DecodeBatch(data []byte, b *Batch) error {
 	return nil
 }
 
-func (f *Fields) command(c *Command, before uint64) {
+// Command decodes a command that follows one of a session, into its memory.
+func (f *Fields) Command(c *Command, before uint64) {
 	claims := c.Claims[:0]
 	*c = Command{Op: Op(f.Octet())}
 	has := f.Octet()

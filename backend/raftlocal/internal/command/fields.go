@@ -18,7 +18,7 @@ type Fields struct {
 	bad  bool
 }
 
-// FieldsOf takes b apart. What it returns points to no part of b.
+// FieldsOf takes b apart. What it returns, but for Bytes, points to no part of b.
 func FieldsOf(b []byte) Fields { return Fields{data: b} }
 
 // Fail makes the bytes malformed: a field has a value that it cannot have.
@@ -82,6 +82,16 @@ func (f *Fields) ID() (id SessionID) {
 	}
 	f.at += copy(id[:], f.data[f.at:])
 	return id
+}
+
+// More reports whether something is left.
+func (f *Fields) More() bool { return f.at < len(f.data) }
+
+// Bytes returns what AppendString has written, as a part of what is taken apart.
+func (f *Fields) Bytes() []byte {
+	n := f.Count(1)
+	f.at += n
+	return f.data[f.at-n : f.at]
 }
 
 // String returns what AppendString has written. All strings share the memory of one copy of

@@ -31,7 +31,7 @@ func AppendReply(dst []byte, r *Reply) []byte {
 		has |= hasStanding
 		dst = binary.AppendUvarint(dst, uint64(len(r.Claims)))
 		for i := range r.Claims {
-			dst = appendClaim(dst, &r.Claims[i])
+			dst = AppendClaim(dst, &r.Claims[i])
 		}
 	}
 	if r.Status != (Status{}) {
@@ -45,7 +45,8 @@ func AppendReply(dst []byte, r *Reply) []byte {
 	return dst
 }
 
-func appendClaim(dst []byte, c *Claim) []byte {
+// AppendClaim appends how a claim stands.
+func AppendClaim(dst []byte, c *Claim) []byte {
 	dst = binary.AppendUvarint(dst, c.Number)
 	return binary.AppendUvarint(append(dst, byte(c.Code)), c.Token)
 }
@@ -78,7 +79,7 @@ func (f *Fields) Reply() Reply {
 		}
 		r.Claims = make([]Claim, n)
 		for i := range r.Claims {
-			r.Claims[i] = Claim{Number: f.Number(), Code: Code(f.Octet()), Token: f.Number()}
+			r.Claims[i] = f.Claim()
 		}
 	}
 	if has&hasStatus != 0 {
@@ -91,6 +92,11 @@ func (f *Fields) Reply() Reply {
 		f.Fail()
 	}
 	return r
+}
+
+// Claim decodes how a claim stands.
+func (f *Fields) Claim() Claim {
+	return Claim{Number: f.Number(), Code: Code(f.Octet()), Token: f.Number()}
 }
 
 // positive returns a number that is not zero: zero takes no room.

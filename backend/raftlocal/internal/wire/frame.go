@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
 // Preface is how a connection begins.
@@ -56,6 +58,9 @@ func end(dst []byte, at int) []byte {
 	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4)) //nolint:gosec // MaxFrame is checked where it may be exceeded
 	return dst
 }
+
+// ErrMalformed is returned for a frame that is not what its type says.
+var ErrMalformed = command.ErrMalformed
 
 // ErrTooLong is returned for a frame of more than MaxFrame.
 var ErrTooLong = errors.New("the frame is too long")

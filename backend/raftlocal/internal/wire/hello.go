@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+)
 
 // Version is of the protocol. One side that does not know the other's refuses it.
 const Version = 1
@@ -13,6 +17,7 @@ const (
 	Client   Role = iota + 1 // to send commands
 	Peer                     // to send messages of raft
 	Operator                 // to look after the cluster
+
 )
 
 // Hello says who has connected.
@@ -33,10 +38,10 @@ type Hello struct {
 func AppendHello(dst []byte, h Hello) []byte {
 	at := len(dst)
 	dst = binary.AppendUvarint(begin(dst, TypeHello), h.Version)
-	dst = append(appendString(dst, h.Cluster), byte(h.Role))
+	dst = append(command.AppendString(dst, h.Cluster), byte(h.Role))
 	dst = binary.AppendUvarint(dst, h.Session)
 	dst = binary.AppendUvarint(dst, h.Member)
-	dst = appendString(dst, h.Name)
+	dst = command.AppendString(dst, h.Name)
 	dst = binary.AppendUvarint(dst, h.To)
 	return end(dst, at)
 }
@@ -44,18 +49,18 @@ func AppendHello(dst []byte, h Hello) []byte {
 // ParseHello takes a Hello apart. Of another version it tells that and nothing else, for
 // what follows may have changed: the error is nil, so that it can be refused by name.
 func ParseHello(body []byte) (Hello, error) {
-	f := fieldsOf(body)
-	h := Hello{Version: f.number()}
-	if h.Version != Version && !f.bad {
+	f := command.FieldsOf(body)
+	h := Hello{Version: f.Number()}
+	if h.Version != Version && !f.Failed() {
 		return h, nil
 	}
-	h.Cluster = f.string()
-	h.Role = Role(f.octet())
-	h.Session = f.number()
-	h.Member = f.number()
-	h.Name = f.string()
-	h.To = f.number()
-	return h, f.done()
+	h.Cluster = f.String()
+	h.Role = Role(f.Octet())
+	h.Session = f.Number()
+	h.Member = f.Number()
+	h.Name = f.String()
+	h.To = f.Number()
+	return h, f.Done()
 }
 
 // Member is one of the cluster.
@@ -79,9 +84,9 @@ type Welcome struct {
 // AppendWelcome appends the frame.
 func AppendWelcome(dst []byte, w Welcome) []byte {
 	at := len(dst)
-	dst = appendString(begin(dst, TypeWelcome), w.Cluster)
+	dst = command.AppendString(begin(dst, TypeWelcome), w.Cluster)
 	dst = binary.AppendUvarint(dst, w.Member)
-	dst = appendString(dst, w.Name)
+	dst = command.AppendString(dst, w.Name)
 	dst = appendMember(dst, w.Leader)
 	dst = binary.AppendUvarint(dst, uint64(len(w.Members)))
 	for _, m := range w.Members {
@@ -92,20 +97,22 @@ func AppendWelcome(dst []byte, w Welcome) []byte {
 
 // ParseWelcome takes a Welcome apart.
 func ParseWelcome(body []byte) (Welcome, error) {
-	f := fieldsOf(body)
-	w := Welcome{Cluster: f.string(), Member: f.number(), Name: f.string(), Leader: f.member()}
-	for range f.count(3) {
-		w.Members = append(w.Members, f.member())
+	f := command.FieldsOf(body)
+	w := Welcome{Cluster: f.String(), Member: f.Number(), Name: f.String(), Leader: takeMember(&f)}
+	for range f.Count(3) {
+		w.Members = append(w.Members, takeMember(&f))
 	}
-	return w, f.done()
+	return w, f.Done()
 }
 
 func appendMember(dst []byte, m Member) []byte {
 	dst = binary.AppendUvarint(dst, m.ID)
-	return appendString(appendString(dst, m.Name), m.Addr)
+	return command.AppendString(command.AppendString(dst, m.Name), m.Addr)
 }
 
-func (f *fields) member() Member { return Member{ID: f.number(), Name: f.string(), Addr: f.string()} }
+func takeMember(f *command.Fields) Member {
+	return Member{ID: f.Number(), Name: f.String(), Addr: f.String()}
+}
 
 // AppendMoved appends the frame that sends a client to the leader, or just away if that is
 // the zero Member.
@@ -116,9 +123,9 @@ func AppendMoved(dst []byte, leader Member) []byte {
 
 // ParseMoved takes it apart.
 func ParseMoved(body []byte) (leader Member, err error) {
-	f := fieldsOf(body)
-	leader = f.member()
-	return leader, f.done()
+	f := command.FieldsOf(body)
+	leader = takeMember(&f)
+	return leader, f.Done()
 }
 
 // mostText is how much of a refusal is told.

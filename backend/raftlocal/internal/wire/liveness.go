@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+)
 
 // AppendPing appends a question whether the other is there, with a number of the asker's.
 func AppendPing(dst []byte, number uint64) []byte {
@@ -16,7 +20,7 @@ func AppendPong(dst []byte, number uint64) []byte {
 
 // ParsePing takes a ping apart, or a pong.
 func ParsePing(body []byte) (number uint64, err error) {
-	f := fieldsOf(body)
-	number = f.number()
-	return number, f.done()
+	f := command.FieldsOf(body)
+	number = f.Number()
+	return number, f.Done()
 }

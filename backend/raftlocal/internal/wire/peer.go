@@ -6,6 +6,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
 // AppendRaft appends a message of raft. One that is too long is not appended, and the error
@@ -53,9 +55,9 @@ func AppendPart(dst []byte, p Part) []byte {
 
 // ParsePart takes a part apart. Its data are in the body.
 func ParsePart(body []byte) (Part, error) {
-	f := fieldsOf(body)
-	p := Part{Transfer: f.number(), Offset: f.number(), Total: f.number(), Data: f.bytes()}
-	if err := f.done(); err != nil {
+	f := command.FieldsOf(body)
+	p := Part{Transfer: f.Number(), Offset: f.Number(), Total: f.Number(), Data: f.Bytes()}
+	if err := f.Done(); err != nil {
 		return Part{}, fmt.Errorf("part of a snapshot: %w", err)
 	}
 	return p, nil
