@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -42,9 +44,13 @@ func (n *node) addr() string {
 	return ""
 }
 
-// freeAddr is an address on which nobody listens.
+// freeAddr is an address on which nobody listens. On Linux all of 127/8 is this machine, so it is
+// one that nobody else will choose meanwhile.
 func freeAddr(t *testing.T) string {
 	t.Helper()
+	if runtime.GOOS == "linux" {
+		return fmt.Sprintf("127.%d.%d.%d:7300", 1+rand.N(250), rand.N(250), 1+rand.N(250))
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -439,7 +445,9 @@ func TestClusterTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Config{TLS: a.Config(cert)}
+		tls := a.Config(cert)
+		tls.ServerName = "localhost"
+		return Config{TLS: tls}
 	}
 	c := newCluster(t, conf(ours, nil), "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")

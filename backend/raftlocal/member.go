@@ -52,7 +52,7 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 		conf.Addrs = append(conf.Addrs, p.Addr)
 	}
 	b := newBackend(conf, c.Namespace, stop)
-	if err := ready(ctx, b, s); err != nil {
+	if err := ready(ctx, b, s, c.Join); err != nil {
 		return nil, nil, errors.Join(err, b.Close())
 	}
 	return b, s, nil
@@ -111,20 +111,27 @@ func serveMember(c Config, files disk.FS) (*server.Server, error) {
 	return s, err
 }
 
-// ready waits until the cluster has a leader, and says why it has none.
-func ready(ctx context.Context, b *backend, s *server.Server) error {
+// ready waits until the cluster has a leader, both for us and for our member, and says why it
+// has none.
+func ready(ctx context.Context, b *backend, s *server.Server, join bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watched := make(chan struct{})
+	led := make(chan error, 1)
 	go func() {
-		defer close(watched)
-		cancel(s.When(ctx, hopeless(s)))
+		err := s.When(ctx, inTouch(s, join))
+		if err != nil {
+			cancel(err)
+		}
+		led <- err
 	}()
 	err := b.client.Ready(ctx)
-	reached := err == nil
-	cancel(nil)
-	<-watched
-	if reached {
+	if err != nil {
+		cancel(err)
+	}
+	if own := <-led; err == nil {
+		err = own
+	}
+	if err == nil {
 		return nil
 	}
 	if gone := s.Err(); gone != nil && !errors.Is(gone, server.ErrStopped) {
@@ -142,11 +149,15 @@ func ready(ctx context.Context, b *backend, s *server.Server) error {
 	return fmt.Errorf("%w; not reached: %s", err, strings.Join(why, "; "))
 }
 
-// hopeless is an error when so many others have refused this member for a while that no majority
-// can come together. Others that are not there yet may still come.
-func hopeless(s *server.Server) func(*member.Member) (bool, error) {
+// inTouch is done when the member knows a leader, or waits to be added. It has an error when so
+// many others have refused the member for a while that no majority can come together. Others
+// that are not there yet may still come.
+func inTouch(s *server.Server, join bool) func(*member.Member) (bool, error) {
 	var since time.Time
-	return func(*member.Member) (bool, error) {
+	return func(m *member.Member) (bool, error) {
+		if m.Leader().ID != 0 || join && len(m.Members()) == 0 {
+			return true, nil
+		}
 		peers, refused := s.Peers(), 0
 		for _, p := range peers {
 			if p.Refused {

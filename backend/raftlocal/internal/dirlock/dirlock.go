@@ -1,18 +1,19 @@
 // Package dirlock lets one process at a time have a directory. The lock is the operating
-// system's (flock), so it ends with the process, however that ends.
+// system's (flock), so it ends with the process, however that ends. It is on the directory
+// itself: a file in it could be removed by somebody who tidies up, and made anew by another
+// process, and then both would have a lock.
 package dirlock
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
 
-// File is what is locked. It stays.
-const File = "lock"
+// File is where the owner says who it is. It stays.
+const File = "owner"
 
 // Owner is what the owner of a directory says of itself.
 type Owner struct {
@@ -36,7 +37,7 @@ func (e *TakenError) Error() string {
 }
 
 // Lock is a directory that is ours.
-type Lock struct{ f *os.File }
+type Lock struct{ dir *os.File }
 
 // Take takes the directory, which must exist, or returns a [*TakenError] at once. Two of one
 // process are like two of different ones.
@@ -44,38 +45,36 @@ func Take(dir string, owner Owner) (*Lock, error) {
 	if err := checkOwner(dir); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, File), os.O_RDWR|os.O_CREATE, 0o600)
+	d, err := os.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("taking the directory %s: %w", dir, err)
+		return nil, fmt.Errorf("taking the directory: %w", err)
 	}
-	if err := lock(f); err != nil {
-		defer f.Close()
+	if err := lock(d); err != nil {
+		_ = d.Close() // it was only read
 		if errors.Is(err, errTaken) {
-			return nil, &TakenError{dir, read(f)}
+			return nil, &TakenError{dir, read(dir)}
 		}
-		return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("locking the directory %s: %w", dir, err)
 	}
 	owner.PID = os.Getpid()
-	write(f, owner)
-	return &Lock{f}, nil
+	write(dir, owner)
+	return &Lock{d}, nil
 }
 
 // Release gives the directory up.
-func (l *Lock) Release() error { return l.f.Close() }
+func (l *Lock) Release() error { return l.dir.Close() }
 
 // read and write are for messages only: if they fail, these say less.
-func read(f *os.File) (owner Owner) {
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, 4<<10))
+func read(dir string) (owner Owner) {
+	b, err := os.ReadFile(filepath.Join(dir, File))
 	if err == nil {
 		_ = json.Unmarshal(b, &owner)
 	}
 	return owner
 }
 
-func write(f *os.File, owner Owner) {
-	b, err := json.Marshal(owner)
-	if err != nil || f.Truncate(0) != nil {
-		return
+func write(dir string, owner Owner) {
+	if b, err := json.Marshal(owner); err == nil {
+		_ = os.WriteFile(filepath.Join(dir, File), b, 0o600)
 	}
-	_, _ = f.WriteAt(b, 0)
 }

@@ -2,9 +2,12 @@ package shared
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -77,8 +80,9 @@ func (d *directory) Leave() {}
 // DialDirectory connects to the process that serves a directory.
 func DialDirectory(ctx context.Context, path string) (net.Conn, error) {
 	d := directory{path}
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
+	conn, err := network.System().Dial(ctx, d.addr())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("nobody serves the directory %s: open it, and it is served: %w", path, err)
 	}
-	return network.System().Dial(ctx, d.addr())
+	return conn, err
 }
