@@ -14,6 +14,7 @@ import (
 
 	"github.com/fencelock/fencelock"
 	_ "github.com/fencelock/fencelock/backend/etcd"
+	_ "github.com/fencelock/fencelock/backend/raftlocal"
 	_ "github.com/fencelock/fencelock/backend/redis"
 	_ "github.com/fencelock/fencelock/backend/zookeeper"
 )

@@ -17,12 +17,7 @@ import (
 // settings that servers have by default, too, where leases cannot be as short as the
 // examples ask for.
 func TestExamples(t *testing.T) {
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", dir, "./...")
-	build.Dir, build.Env = "../../examples", append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the examples: %v\n%s", err, out)
-	}
+	dir := buildExamples(t)
 	defaults := map[string]servers.Option{
 		"etcd":      servers.Args("--heartbeat-interval", "100", "--election-timeout", "1000"),
 		"zookeeper": servers.Args("tickTime=2000"),
@@ -35,15 +30,30 @@ func TestExamples(t *testing.T) {
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
 			c := g.run(t, opts...)
-			for name, want := range map[string]string{
-				"quickstart": `late writes refused by the token: [1-9]`,
-				"trylock":    `the job is done`,
-				"loss":       `the work stops: .*lease lost: the server ended it: .*evicted`,
-			} {
+			for name, want := range exampleSays {
 				runExample(t, filepath.Join(dir, name), c.url(c.addrs, locktest.Namespace()), want)
 			}
 		})
 	}
+}
+
+// exampleSays is what each example says in the end.
+var exampleSays = map[string]string{
+	"quickstart": `late writes refused by the token: [1-9]`,
+	"trylock":    `the job is done`,
+	"loss":       `the work stops: .*lease lost: the server ended it: .*evicted`,
+}
+
+// buildExamples returns the directory of their programs.
+func buildExamples(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	build := exec.Command("go", "build", "-o", dir, "./...")
+	build.Dir, build.Env = "../../examples", append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the examples: %v\n%s", err, out)
+	}
+	return dir
 }
 
 // runExample wants a program to end well, and to say something.

@@ -36,6 +36,8 @@ var targets = []target{
 	{"etcd of three", "etcd", servers.Etcd, 3, etcdFrees, proxy.GRPC, etcdReleases},
 	{"zookeeper", "zookeeper", servers.ZooKeeper, 1, zooKeeperFrees, proxy.ZooKeeper, zooKeeperReleases},
 	{"zookeeper of three", "zookeeper", servers.ZooKeeper, 3, zooKeeperFrees, proxy.ZooKeeper, zooKeeperReleases},
+	{"raft", "raft", servers.Raft, 1, raftFrees, proxy.Raft, proxy.RaftOp("release")},
+	{"raft of three", "raft", servers.Raft, 3, raftFrees, proxy.Raft, proxy.RaftOp("release")},
 }
 
 // redisFrees: the waiter knows when the lease of the holder ends, and asks then.
@@ -50,6 +52,9 @@ func etcdFrees(ttl time.Duration) time.Duration { return wholeSeconds(ttl) + 150
 func zooKeeperFrees(ttl time.Duration) time.Duration {
 	return wholeSeconds(ttl) + time.Second + 2*200*time.Millisecond
 }
+
+// raftFrees: the leader looks at each tick, of 50 ms, whether a lease has ended.
+func raftFrees(ttl time.Duration) time.Duration { return ttl + 50*time.Millisecond }
 
 func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
@@ -97,19 +102,26 @@ func zooKeeperReleases(request []byte) bool {
 type cluster struct {
 	target
 	addrs []string
+	dir   string // that the processes share, in place of servers
 }
 
 // run starts the servers.
 func (g target) run(t *testing.T, opts ...servers.Option) *cluster {
 	t.Helper()
 	if g.members == 1 {
-		return &cluster{g, []string{servers.Start(t, g.kind, opts...).Addr()}}
+		return &cluster{target: g, addrs: []string{servers.Start(t, g.kind, opts...).Addr()}}
 	}
-	return &cluster{g, servers.StartCluster(t, g.kind, g.members, opts...).Addrs()}
+	return &cluster{target: g, addrs: servers.StartCluster(t, g.kind, g.members, opts...).Addrs()}
 }
 
 // url names the servers and a namespace, as the user of a program does.
 func (c *cluster) url(addrs []string, ns string) string {
+	switch {
+	case c.dir != "":
+		return "raft://" + c.dir + "?namespace=" + ns
+	case c.scheme == "raft":
+		return servers.RaftURL(addrs, ns)
+	}
 	return c.scheme + "://" + strings.Join(addrs, ",") + "?namespace=" + ns
 }
 
