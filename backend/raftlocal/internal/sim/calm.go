@@ -65,11 +65,11 @@ func (w *world) quiet() {
 // idle is when there is nothing to do: nothing may be written.
 func (w *world) idle() {
 	// What is on its way arrives.
-	w.after(3*time.Second, func() {
+	w.after(1500*time.Millisecond, func() {
 		last, terms := w.truth.last(), len(w.leaders)
-		w.after(2*time.Second, func() {
+		w.after(1500*time.Millisecond, func() {
 			if w.truth.last() != last && len(w.leaders) == terms {
-				w.fail("an idle cluster has written %d entries in 2s", w.truth.last()-last)
+				w.fail("an idle cluster has written %d entries", w.truth.last()-last)
 			}
 			w.compare()
 			w.over = true

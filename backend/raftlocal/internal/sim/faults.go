@@ -176,6 +176,19 @@ var faults = []fault{
 			})
 		}
 	}},
+	{"tries given up at once", func(w *world) {
+		// Before the try there is a question without an answer, so that Lowest does not pass the try.
+		for _, c := range w.clients {
+			if !c.lives || c.paused > w.now {
+				continue
+			}
+			for _, key := range w.keys {
+				c.inspect(key, func() {})
+				t := (&worker{c: c, once: true}).attempt(key, false)
+				c.then(w.some(0, 10*time.Millisecond), t.cancel)
+			}
+		}
+	}},
 	{"client dies", func(w *world) { w.clients[w.rng.IntN(len(w.clients))].die() }},
 	{"client sleeps", func(w *world) {
 		w.clients[w.rng.IntN(len(w.clients))].pause(w.some(200*time.Millisecond, 5*time.Second))

@@ -23,6 +23,7 @@ var mutants = []mutant{
 	{"serves before its own term", 1000, ""},
 	{"reads without a majority", 500, "leader sleeps apart"},
 	{"packets of old connections", 500, "lines stall and break"},
+	{"a try behind its own release", 500, "tries given up at once"},
 	{"lease counted from the answer", 500, ""},
 	{"snapshot not synced", 200, ""},
 	{"no memory of replies", 200, ""},
@@ -95,6 +96,11 @@ var patches = []patch{
 		"sim/worker.go",
 		"		for i, o := range all {\n			o.renewed",
 		"		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
+	},
+	{
+		"member/reads.go",
+		"!m.overtaken(cmd, from)",
+		"(!m.overtaken(cmd, from) || wrong(\"a try behind its own release\"))",
 	},
 	{
 		"snapshot/snapshot.go",

@@ -46,7 +46,7 @@ func newPlan(r *rand.Rand) plan {
 		keys:            3 + r.IntN(3),
 		pace:            between(r, 400*time.Millisecond, 2500*time.Millisecond),
 		duration:        between(r, 8*time.Second, 14*time.Second),
-		session:         between(r, 2*time.Second, 8*time.Second),
+		session:         between(r, time.Second, 5*time.Second),
 		think:           between(r, 10*time.Millisecond, 500*time.Millisecond),
 		tries:           r.Float64() * 0.5,
 		looks:           r.Float64() * 0.2,

@@ -53,7 +53,7 @@ func (r *report) lacking() string {
 		had, each int // for ten seeds
 	}{
 		{"grants", r.grants, 300}, {"hand-offs", r.handOffs, 50}, {"expiries", r.expiries, 20},
-		{"elections", r.elections, 20}, {"crashes", r.crashes, 10}, {"snapshots", r.snapshots, 2}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
+		{"elections", r.elections, 20}, {"crashes", r.crashes, 10}, {"snapshots", r.snapshots, 1}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
 	} {
 		if 10*x.had < x.each*r.seeds {
 			out = append(out, fmt.Sprintf("%s: %d", x.what, x.had))

@@ -51,9 +51,13 @@ func (k *worker) work() {
 	case x < 0.03+w.plan.looks:
 		c.inspect(key, k.again)
 	default:
-		t := k.attempt(key, w.rng.Float64() >= w.plan.tries)
+		wait, soon := true, 2*time.Second
+		if w.rng.Float64() < w.plan.tries {
+			wait, soon = false, 30*time.Millisecond
+		}
+		t := k.attempt(key, wait)
 		if w.rng.Float64() < w.plan.cancels {
-			c.then(w.some(0, 2*time.Second), t.cancel)
+			c.then(w.some(0, soon), t.cancel)
 		}
 	}
 }
@@ -331,6 +335,8 @@ func (t *try) release() {
 	}
 	t.over = true
 	c.do(cmd, func(r command.Reply, known bool) {
+		// Whatever was asked for was asked before, and waits for no answer any more.
+		w.denied[t.name] = w.denied[t.name] || known
 		switch {
 		case !known:
 			w.unknown++
