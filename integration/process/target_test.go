@@ -11,6 +11,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -128,6 +129,12 @@ func (c *cluster) url(addrs []string, ns string) string {
 // through puts a proxy in front of each member.
 func (c *cluster) through(t *testing.T) (proxies []*proxy.Proxy, addrs []string) {
 	t.Helper()
+	if c.scheme == "raft" {
+		for _, p := range locktest.ThroughMembers(t, c.addrs) {
+			proxies, addrs = append(proxies, p), append(addrs, p.Addr())
+		}
+		return proxies, addrs
+	}
 	for _, addr := range c.addrs {
 		p := proxy.Start(t, addr, c.session)
 		proxies, addrs = append(proxies, p), append(addrs, p.Addr())

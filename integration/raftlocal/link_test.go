@@ -12,21 +12,7 @@ type link struct{ proxies []*proxy.Proxy }
 
 func connect(t locktest.T, c *servers.Cluster) *link {
 	t.Helper()
-	l := &link{}
-	var renamers []*renamer
-	for _, addr := range c.Addrs() {
-		r := startRenamer(t, addr)
-		renamers = append(renamers, r)
-		l.proxies = append(l.proxies, locktest.Through(t, r.addr(), proxy.Raft))
-	}
-	names := map[string]string{}
-	for i, addr := range c.Addrs() {
-		names[addr] = l.proxies[i].Addr()
-	}
-	for _, r := range renamers {
-		r.rename(names)
-	}
-	return l
+	return &link{locktest.ThroughMembers(t, c.Addrs())}
 }
 
 func (l *link) addrs() []string {

@@ -99,10 +99,10 @@ func (d *directory) kill(pid int) error {
 	return err
 }
 
-// server is the process that serves, by the file that it locks.
+// server is the process that serves, by what it has written there.
 func (d *directory) server() (pid int, ours bool) {
 	var owner struct{ PID int }
-	text, err := os.ReadFile(filepath.Join(d.path, "lock"))
+	text, err := os.ReadFile(filepath.Join(d.path, "owner"))
 	if err != nil || json.Unmarshal(text, &owner) != nil {
 		return 0, false
 	}

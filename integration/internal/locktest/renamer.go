@@ -1,4 +1,4 @@
-package raftlocal_test
+package locktest
 
 import (
 	"bufio"
@@ -8,8 +8,26 @@ import (
 	"net"
 	"sync"
 
-	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
 )
+
+// ThroughMembers puts a proxy in front of each member of the built-in Raft, such that a client
+// of the proxies knows of no way beside them.
+func ThroughMembers(t T, addrs []string) (proxies []*proxy.Proxy) {
+	t.Helper()
+	var renamers []*renamer
+	names := map[string]string{}
+	for _, addr := range addrs {
+		r := startRenamer(t, addr)
+		p := Through(t, r.addr(), proxy.Raft)
+		names[addr] = p.Addr()
+		renamers, proxies = append(renamers, r), append(proxies, p)
+	}
+	for _, r := range renamers {
+		r.rename(names)
+	}
+	return proxies
+}
 
 // renamer passes on what a client and a member say to each other, and puts other addresses
 // in the place of the members' where the member tells them. A client goes where it is told
@@ -25,14 +43,14 @@ type renamer struct {
 	conns map[net.Conn]bool // nil when it is closed
 }
 
-func startRenamer(t locktest.T, upstream string) *renamer {
+func startRenamer(t T, upstream string) *renamer {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("renamer: %v", err)
 	}
 	r := &renamer{listener: l, upstream: upstream, conns: map[net.Conn]bool{}}
-	locktest.Unlabelled(func() { r.running.Go(r.accept) })
+	Unlabelled(func() { r.running.Go(r.accept) })
 	t.Cleanup(r.close)
 	return r
 }
