@@ -122,7 +122,7 @@ func (s *search) round() (found *link, fault error, refused bool) {
 		case err != nil:
 			var r *refusal
 			refused = refused && errors.As(err, &r)
-			if fault == errNoLeader {
+			if errors.Is(fault, errNoLeader) {
 				fault = err
 			}
 			continue

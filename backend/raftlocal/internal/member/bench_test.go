@@ -16,6 +16,7 @@ func BenchmarkPairs(b *testing.B) { benchmark(b, command.Acquire, command.Releas
 func BenchmarkNops(b *testing.B) { benchmark(b, command.Nop, command.Nop) }
 
 func benchmark(b *testing.B, ops ...command.Op) {
+	b.Helper()
 	for _, members := range []int{1, 3} {
 		for _, callers := range []int{1, 64, 1024} {
 			b.Run(fmt.Sprintf("members=%d/callers=%d", members, callers), func(b *testing.B) { benchmarkTurns(b, members, callers, ops) })
@@ -34,6 +35,7 @@ func (s *silent) Answer(_ Conn, answers []command.Answer, _ []command.Push) {
 }
 
 func benchmarkTurns(b *testing.B, members, callers int, ops []command.Op) {
+	b.Helper()
 	net := newNetwork(b, members, func(c *Config) { c.SegmentBytes = 16 << 20 })
 	l := net.leader()
 	p := net.open(l)

@@ -51,6 +51,7 @@ func founders(n int) (all []machine.Member) {
 
 // newNetwork opens a new cluster.
 func newNetwork(t testing.TB, n int, change ...func(*Config)) *network {
+	t.Helper()
 	if tt, ok := t.(*testing.T); ok {
 		cryptotest.SetGlobalRandom(tt, 1)
 	}

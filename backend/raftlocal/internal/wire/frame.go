@@ -48,8 +48,6 @@ func (t Type) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-const headLen = 5
-
 // begin appends the head of a frame, with room for its length.
 func begin(dst []byte, t Type) []byte { return append(dst, 0, 0, 0, 0, byte(t)) }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -63,7 +64,7 @@ func (r *Reader) More() bool {
 func (r *Reader) fill(n int) error {
 	for r.end-r.start < n {
 		if err := r.read(n); err != nil {
-			if err == io.EOF && r.end > r.start {
+			if errors.Is(err, io.EOF) && r.end > r.start {
 				err = io.ErrUnexpectedEOF
 			}
 			return err

@@ -51,7 +51,7 @@ func next(t *testing.T, frames []byte, want Type) []byte {
 		t.Fatalf("Next: %v, %v, want %v", kind, err, want)
 	}
 	body = bytes.Clone(body)
-	if _, _, err := r.Next(); err != io.EOF {
+	if _, _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the frame: %v, want io.EOF", err)
 	}
 	return body
@@ -138,7 +138,7 @@ func TestReaderOfPieces(t *testing.T) {
 				}
 				r.src = src
 			}
-			if _, _, err := r.Next(); err != io.EOF || r.More() {
+			if _, _, err := r.Next(); !errors.Is(err, io.EOF) || r.More() {
 				t.Fatalf("at the end: %v, want io.EOF", err)
 			}
 		}
@@ -206,7 +206,7 @@ func TestManyCommandsTakeSeveralFrames(t *testing.T) {
 	frames := 0
 	for {
 		kind, body, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		frames++
