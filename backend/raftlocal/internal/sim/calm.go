@@ -16,7 +16,8 @@ func (w *world) becalm() {
 	w.network.usual()
 	w.network.loss, w.network.late = 0, 0
 	for _, c := range w.clients {
-		c.paused = w.now
+		c.paused, c.waking = w.now, false
+		c.wake()
 	}
 	for _, h := range w.hosts {
 		h.paused = w.now

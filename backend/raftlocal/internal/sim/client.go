@@ -21,6 +21,8 @@ type client struct {
 	life   int
 	lives  bool
 	paused time.Duration
+	asleep []func() // what waits until it wakes up
+	waking bool     // that is planned
 
 	session *session.Session
 	line    *line
@@ -50,12 +52,28 @@ func (c *client) then(d time.Duration, f func()) {
 	c.w.after(d, func() { c.awake(life, f) })
 }
 
+// awake does something at once, or when the client wakes up, after all that waits for that.
 func (c *client) awake(life int, f func()) {
-	switch {
-	case life != c.life:
-	case c.w.now < c.paused:
-		c.w.at(c.paused, func() { c.awake(life, f) })
-	default:
+	c.asleep = append(c.asleep, func() {
+		if life == c.life {
+			f()
+		}
+	})
+	c.wake()
+}
+
+func (c *client) wake() {
+	for !c.waking && len(c.asleep) > 0 {
+		if c.w.now < c.paused {
+			c.waking = true
+			c.w.at(c.paused, func() {
+				c.waking = false
+				c.wake()
+			})
+			return
+		}
+		f := c.asleep[0]
+		c.asleep = c.asleep[1:]
 		f()
 	}
 }

@@ -24,6 +24,16 @@ var faults = []fault{
 			w.after(w.some(0, time.Second), h.start)
 		}
 	}},
+	{"stop", func(w *world) { w.somebody().stop() }},
+	{"rolling restart", func(w *world) {
+		for i, h := range w.hosts {
+			w.after(time.Duration(i)*1200*time.Millisecond, func() {
+				if !w.calm {
+					h.stop()
+				}
+			})
+		}
+	}},
 	{"leader killed", func(w *world) {
 		if h := w.leader(); h != nil {
 			h.powerCut(w.some(0, 2*time.Second))

@@ -12,6 +12,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // host is a machine with a disk on which a member runs, or has crashed. It does what the loop of
@@ -84,7 +85,11 @@ func (h *host) start() {
 	h.free = w.now + h.drive.take()
 	h.lastTurn = h.clock.read(h.free)
 	h.inbox, h.planned, h.ticking = nil, false, false
-	h.input(h.life, func() {})
+	h.input(h.life, func() {
+		if w.rng.IntN(2) == 0 {
+			h.member.Campaign() // if it is alone
+		}
+	})
 	h.tick(h.life)
 }
 
@@ -111,6 +116,26 @@ func (h *host) end(why string) {
 func (h *host) crash(why string) {
 	h.end(why)
 	h.disk.Crash(h.w.rng)
+}
+
+// stop ends the process as an operator does, who lets another lead first.
+func (h *host) stop() {
+	w := h.w
+	life := h.life
+	h.input(life, func() { _ = h.member.Transfer(0) })
+	w.after(w.some(20*time.Millisecond, 600*time.Millisecond), func() {
+		if h.life != life || !h.up() || w.now < max(h.free, h.paused) {
+			return
+		}
+		if !h.running(func() {
+			if err := h.member.Close(); err != nil && !h.drive.faulty() {
+				w.fail("%s does not stop: %v", h, err)
+			}
+		}) {
+			h.kill("stopped")
+		}
+		h.restart()
+	})
 }
 
 // kill ends the process only: the system keeps what was written.
@@ -193,6 +218,12 @@ func (h *host) turn() {
 			f()
 		}
 		err = h.member.Flush(now)
+		if err == nil && w.rng.IntN(64) == 0 {
+			// A server does that beside, with the same effect on what is on the disk.
+			if e := h.member.Prepare(); errors.Is(e, wal.ErrFailed) {
+				err = e
+			}
+		}
 	}) {
 		h.restart()
 		return

@@ -21,7 +21,7 @@ type promises struct {
 	// that case.
 	evicted map[uint64]bool
 
-	grants, overlapsAvoided int
+	grants, fenced int
 }
 
 // promised is what was told about one key.
@@ -125,18 +125,17 @@ func (p *promises) evict(token uint64) {
 func (p *promises) end(a *attempt) { a.ended = true }
 
 // write is when a holder's write arrives at a store that knows tokens.
-func (p *promises) write(a *attempt) (accepted bool) {
+func (p *promises) write(a *attempt) {
 	k := p.of(a.key)
 	if a.token < k.stored {
 		if a.holds(*p.now) {
 			p.fail("a write of %s by token %d, which is promised until %v, came after one of token %d",
 				a.name, a.token, a.until, k.stored)
 		}
-		p.overlapsAvoided++
-		return false
+		p.fenced++
+		return
 	}
 	k.stored = a.token
-	return true
 }
 
 func (a *attempt) holds(now time.Duration) bool { return !a.ended && now < a.until }

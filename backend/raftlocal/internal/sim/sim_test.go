@@ -6,15 +6,16 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 	"time"
 )
 
 var (
-	seeds = flag.Uint64("seeds", 0, "how many seeds; 100 if 0, and with -short 10")
+	seeds = flag.Uint64("seeds", 0, "how many seeds; 100 if 0, 20 with the race detector, and 10 with -short")
 	first = flag.Uint64("first", 1, "the first of them")
-	just  = flag.String("fault", "", "let only this go wrong")
+	just  = flag.String("fault", "", "let only this go wrong, or these, with commas in between")
 	most  = flag.Int("failures", 10, "after how many seeds that fail to stop")
 	only  = flag.Uint64("seed", 0, "only this seed, with a trace if -v is set")
 )
@@ -29,7 +30,14 @@ func TestMain(m *testing.M) {
 func simulate(t *testing.T, seed uint64, trace io.Writer) *world {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, seed)
-	w := newWorld(seed, trace, *just)
+	var only []string
+	if *just != "" {
+		only = strings.Split(*just, ",")
+	}
+	w := newWorld(seed, trace, only...)
+	if len(w.plan.faults) == 0 {
+		t.Fatalf("there is no fault %q", *just)
+	}
 	w.run()
 	return w
 }
@@ -62,6 +70,8 @@ func TestSim(t *testing.T) {
 	case n != 0:
 	case testing.Short():
 		n = 10
+	case raced:
+		n = 20
 	default:
 		n = 100
 	}

@@ -15,8 +15,8 @@ type tally struct {
 
 // report is what a run, or many, came to.
 type report struct {
-	seeds, events                                   int
-	grants, handOffs, expiries, elections, overlaps int
+	seeds, events                                 int
+	grants, handOffs, expiries, elections, fenced int
 	tally
 }
 
@@ -24,7 +24,7 @@ func (r *report) add(w *world) {
 	r.seeds++
 	r.events += w.trace.events
 	r.grants += w.promises.grants
-	r.overlaps += w.promises.overlapsAvoided
+	r.fenced += w.promises.fenced
 	r.handOffs += w.truth.referee.handOffs
 	r.expiries += w.truth.referee.expiries
 	r.elections += len(w.leaders)
@@ -52,8 +52,14 @@ func (r *report) lacking() string {
 		what      string
 		had, each int // for ten seeds
 	}{
-		{"grants", r.grants, 300}, {"hand-offs", r.handOffs, 50}, {"expiries", r.expiries, 20},
-		{"elections", r.elections, 20}, {"crashes", r.crashes, 10}, {"snapshots", r.snapshots, 1}, {"renewals", r.renewals, 50}, {"releases", r.releases, 200},
+		{"grants", r.grants, 300},
+		{"hand-offs", r.handOffs, 50},
+		{"expiries", r.expiries, 20},
+		{"elections", r.elections, 20},
+		{"crashes", r.crashes, 10},
+		{"snapshots", r.snapshots, 1},
+		{"renewals", r.renewals, 50},
+		{"releases", r.releases, 200},
 	} {
 		if 10*x.had < x.each*r.seeds {
 			out = append(out, fmt.Sprintf("%s: %d", x.what, x.had))
@@ -67,5 +73,5 @@ func (r *report) String() string {
 		"%d changes of members, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
 		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
 		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.renewals, r.releases,
-		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.overlaps, r.deaths)
+		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.fenced, r.deaths)
 }

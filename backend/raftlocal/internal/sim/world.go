@@ -54,12 +54,12 @@ type counted struct {
 	awake  time.Duration // of the leader, then
 }
 
-// newWorld makes a world. With a name of a fault, nothing else goes wrong in it.
-func newWorld(seed uint64, out io.Writer, only string) *world {
+// newWorld makes a world. With names of faults, nothing else goes wrong in it.
+func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}, denied: map[string]bool{}}
 	w.plan = newPlan(w.rng)
-	if only != "" {
-		w.plan.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return f.name != only })
+	if len(only) > 0 {
+		w.plan.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })
 	}
 	w.trace = newTrace(&w.now, out)
 	w.network = &network{w: w, cut: map[way]int{}}
