@@ -105,7 +105,7 @@ func (a *Admin) status(ctx context.Context, addr string) (s Status, err error) {
 	if err != nil {
 		return s, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // it was only read
 	if err := json.NewDecoder(body).Decode(&s); err != nil {
 		return s, fmt.Errorf("the status of %s: %w", addr, err)
 	}
@@ -149,7 +149,7 @@ func (a *Admin) Backup(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }() // it was only read
 	_, err = io.Copy(w, body)
 	return err
 }
@@ -235,7 +235,7 @@ func (a *Admin) ask(ctx context.Context, addr, method, path string, q url.Values
 	if answer.StatusCode == http.StatusOK {
 		return answer.Body, nil
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // it was only read
 	t := &troubleError{code: answer.StatusCode, from: from}
 	if err := json.NewDecoder(io.LimitReader(answer.Body, 64<<10)).Decode(&t.trouble); err != nil || t.trouble.Error == "" {
 		t.trouble.Error = "it answers " + answer.Status + ": is it a member of a cluster of fencelock?"

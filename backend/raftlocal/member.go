@@ -26,11 +26,11 @@ const refusedFor = 5 * time.Second
 
 // openMember makes this process a member of a cluster, and a client of it.
 func openMember(ctx context.Context, c Config) (*backend, *server.Server, error) {
-	lock, s, err := startMember(c)
+	lock, s, err := startMember(c) //nolint:contextcheck // ctx is for the opening, and the member outlives it
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := func() error {
+	stop := func() error { //nolint:contextcheck // the same
 		err := s.Stop(context.Background()) // bounded
 		return errors.Join(err, lock.Release())
 	}

@@ -65,7 +65,8 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	share, err := shared.Open(p, func(s *server.Server) http.Handler { return operate(s, "http") }, c.Logger)
+	operators := func(s *server.Server) http.Handler { return operate(s, "http") }
+	share, err := shared.Open(p, operators, c.Logger) //nolint:contextcheck // ctx is for the opening, and the share outlives it
 	if err != nil {
 		return nil, nil, err
 	}

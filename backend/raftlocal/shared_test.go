@@ -14,7 +14,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// shared_ is a user of a place and its part in it.
+// user is a user of a place, and its part in it.
 type user struct {
 	*backend
 	share *shared.Share
@@ -147,7 +147,7 @@ func TestHandOverAtClose(t *testing.T) {
 	both(t, func(t *testing.T, c Config) {
 		keeper := use(t, Config{Dir: c.Dir, Memory: c.Memory})
 		held := take(t, keeper, request("held", "owner", false))
-		var last = held.Token
+		last := held.Token
 		for i := range 5 {
 			next := use(t, c)
 			began := time.Now()

@@ -14,14 +14,14 @@ func Renewing(conf *tls.Config, certFile, keyFile string) error {
 	}
 	var last atomic.Pointer[tls.Certificate]
 	last.Store(&pair)
-	read := func() (*tls.Certificate, error) {
+	read := func() *tls.Certificate {
 		if pair, err := tls.LoadX509KeyPair(certFile, keyFile); err == nil {
 			last.Store(&pair)
 		}
-		return last.Load(), nil
+		return last.Load()
 	}
 	conf.Certificates = nil
-	conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return read() }
-	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return read() }
+	conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return read(), nil }
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return read(), nil }
 	return nil
 }

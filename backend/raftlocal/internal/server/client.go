@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
@@ -120,7 +119,7 @@ func (cl *client) woken() {
 
 // write writes until the last thing is written.
 func (cl *client) write() {
-	defer cl.conn.Close()
+	defer func() { _ = cl.conn.Close() }() // what was to be written was, or cannot be
 	var spare []byte
 	for range cl.wake {
 		cl.mu.Lock()
@@ -142,23 +141,5 @@ func (cl *client) write() {
 		if spare = out; cap(spare) > 1<<20 {
 			spare = nil // a large one is rare
 		}
-	}
-}
-
-// outside is the server as its member sees it.
-type outside Server
-
-// Answer tells a client.
-func (o *outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
-	if cl := o.loop.clients[c]; cl != nil {
-		cl.tell(func(b []byte) []byte { return wire.AppendAnswers(b, answers, pushes) })
-	}
-}
-
-// Dismiss sends a client away.
-func (o *outside) Dismiss(c member.Conn, leader machine.Member) {
-	if cl := o.loop.clients[c]; cl != nil {
-		delete(o.loop.clients, c)
-		cl.end(func(b []byte) []byte { return wire.AppendMoved(b, wire.Member(leader)) })
 	}
 }

@@ -41,7 +41,7 @@ func readFounding(files disk.FS) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it is only read
 	var b [8]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil {
 		return 0, fmt.Errorf("the file %s cannot be read: remove it, and the member goes on without: %w", foundingFile, err)

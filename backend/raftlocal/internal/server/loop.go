@@ -14,7 +14,6 @@ type loop struct {
 	start       time.Time // its monotonic reading is what the member's time begins at
 	clients     map[member.Conn]*client
 	peers       map[uint64]*peer
-	book        []machine.Member // for whom there are peers
 	introduced  []machine.Member // who has come in and is not in the book
 	unreachable []uint64         // to whom messages were dropped
 	watchers    []func(*member.Member) bool

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
@@ -60,34 +58,6 @@ func (s *Server) Peers() []PeerState {
 		all = append(all, *p.state.Load())
 	}
 	return slices.SortedFunc(slices.Values(all), func(a, b PeerState) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// Send puts a message where its writer takes it, or drops it.
-func (o *outside) Send(msg *raftpb.Message) {
-	s := (*Server)(o)
-	p := s.loop.peers[msg.GetTo()]
-	if msg.GetType() == raftpb.MsgSnap {
-		if p == nil || !p.sending.CompareAndSwap(false, true) {
-			s.reportSnapshot(msg.GetTo(), false)
-			return
-		}
-		s.running.Go(func() {
-			arrived := p.snapshot(msg)
-			p.sending.Store(false)
-			s.reportSnapshot(msg.GetTo(), arrived)
-		})
-		return
-	}
-	if p != nil && p.state.Load().Connected {
-		select {
-		case p.queue <- msg:
-			return
-		default: // it does not take so much
-		}
-	}
-	if l := &s.loop; !slices.Contains(l.unreachable, msg.GetTo()) {
-		l.unreachable = append(l.unreachable, msg.GetTo())
-	}
 }
 
 // reportSnapshot tells what became of one, in a later turn.

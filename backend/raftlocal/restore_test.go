@@ -1,0 +1,66 @@
+package raftlocal
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBackupAndRestore(t *testing.T) {
+	c := newCluster(t, Config{}, "a", "b", "c")
+	b := c.client()
+	held := take(t, b, request("held", "owner", false))
+	path := filepath.Join(t.TempDir(), "backup")
+	backup := func() string {
+		t.Helper()
+		var s strings.Builder
+		if err := c.admin().Backup(within(t, 10*time.Second), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.String()
+	}
+	saved := backup()
+	after := takesOne(t, b, "granted after the backup", "o")
+	for _, n := range c.members {
+		n.kill()
+	}
+
+	// A directory that processes share.
+	dir := filepath.Join(t.TempDir(), "restored")
+	if err := Restore(Config{Dir: dir}, strings.NewReader(saved), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	alone := use(t, Config{Dir: dir})
+	if s, err := alone.Inspect(t.Context(), "held"); err != nil || s.Owner != "owner" || s.Token != held.Token {
+		t.Errorf("the lock that was held: %+v, %v", s, err)
+	}
+	if token := takesOne(t, alone, "k", "o"); token <= after || token < uint64(time.Now().Add(-time.Hour).UnixMicro()) {
+		t.Errorf("token %d, and %d was granted after the backup", token, after)
+	}
+	if err := Restore(Config{Dir: dir}, strings.NewReader(saved), time.Now()); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("restoring into a directory that is in use: %v", err)
+	}
+
+	// A cluster of three, restored with one time.
+	at := time.Now()
+	again := &cluster{t: t, base: c.base, members: map[string]*node{}}
+	again.base.Peers = peersNamed(t, "x", "y", "z")
+	for _, p := range again.base.Peers {
+		conf := again.base
+		conf.ID, conf.Dir = p.Name, filepath.Join(t.TempDir(), p.Name)
+		if err := Restore(conf, strings.NewReader(saved), at); err != nil {
+			t.Fatal(err)
+		}
+		again.start(conf)
+	}
+	if token := takesOne(t, again.client(), "k", "o"); token <= after {
+		t.Errorf("token %d, and %d was granted after the backup", token, after)
+	}
+	for what, text := range map[string]string{"cut": saved[:len(saved)-1], "changed": "x" + saved[1:], "none": ""} {
+		if err := Restore(Config{Dir: path + what}, strings.NewReader(text), at); !errors.Is(err, errBackup) {
+			t.Errorf("a backup that is %s: %v", what, err)
+		}
+	}
+}
