@@ -8,11 +8,14 @@ import (
 )
 
 // calls lists the methods of a client that ask the server, each ready to be
-// called on the key of g. Release and Evict come last: they may succeed.
-func calls(b driver.Backend, g driver.Grant) func(yield func(string, func(context.Context) error) bool) {
+// called on the key of g. Release and Evict come last: they may succeed. Attempted is told
+// of each owner that tries to lock, whose claim is to be released if it may be there.
+func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(yield func(string, func(context.Context) error) bool) {
 	acquire := func(wait bool) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, Owner: newOwner(), TTL: g.TTL, Wait: wait})
+			owner := newOwner()
+			attempted(driver.Grant{Key: g.Key, Owner: owner})
+			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, Owner: owner, TTL: g.TTL, Wait: wait})
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ var closeRules = []Rule{{
 		}
 		r.taken(b, key, "its holder's client was closed")
 		r.shows(b, g, r.Name(), 0)
-		for name, call := range calls(a, g) {
+		for name, call := range calls(a, g, func(driver.Grant) {}) {
 			switch err, ok := r.bounded(func() error { return call(r.soon()) }); {
 			case !ok:
 				r.Errorf("%s on a closed client did not return within %v", name, r.slack)

@@ -21,7 +21,8 @@ var outageRules = []Rule{{
 		r.queued(b, busy, 1)
 		heal := r.h.Partition(r.recorder, a)
 		var failed []error
-		for name, call := range calls(a, g) {
+		left := []driver.Grant{g, {Key: busy, Owner: w.req.Owner}}
+		for name, call := range calls(a, g, func(g driver.Grant) { left = append(left, g) }) {
 			ctx, cancel := context.WithTimeout(r.Context(), r.ttl/2)
 			err, ok := r.bounded(func() error { return call(ctx) })
 			cancel()
@@ -43,7 +44,7 @@ var outageRules = []Rule{{
 
 		// What was sent may still arrive, so the grant may be there or not. The
 		// core's clean-up must get through, and then nothing may be left.
-		for _, x := range []driver.Grant{g, {Key: busy, Owner: w.req.Owner}} {
+		for _, x := range left {
 			var err error
 			if !r.until(r.slack, func() bool {
 				err = a.Release(r.soon(), x)

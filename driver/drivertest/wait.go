@@ -90,7 +90,7 @@ var waitRules = []Rule{{
 				r.Errorf("Acquire = %v after its context ended, want the context's error: %v", err, want)
 			}
 		}
-		for name, call := range calls(b, g) {
+		for name, call := range calls(b, g, func(driver.Grant) {}) {
 			dead, cancel := context.WithCancel(r.Context())
 			cancel()
 			if err, ok := r.bounded(func() error { return call(dead) }); !ok {
