@@ -14,7 +14,6 @@ func (w *world) becalm() {
 	w.calm = true
 	clear(w.network.cut)
 	w.network.usual()
-	w.network.loss, w.network.late = 0, 0
 	for _, c := range w.clients {
 		c.paused, c.waking = w.now, false
 		c.wake()
@@ -66,9 +65,9 @@ func (w *world) quiet() {
 // idle is when there is nothing to do: nothing may be written.
 func (w *world) idle() {
 	// What is on its way arrives.
-	w.after(1500*time.Millisecond, func() {
+	w.after(time.Second, func() {
 		last, terms := w.truth.last(), len(w.leaders)
-		w.after(1500*time.Millisecond, func() {
+		w.after(time.Second, func() {
 			if w.truth.last() != last && len(w.leaders) == terms {
 				w.fail("an idle cluster has written %d entries", w.truth.last()-last)
 			}

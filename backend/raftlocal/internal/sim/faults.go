@@ -93,11 +93,11 @@ var faults = []fault{
 				ways = append(ways, way{other.place, h.place})
 			}
 		}
-		d := w.some(time.Second, 2*time.Second)
+		d := w.some(1200*time.Millisecond, 2200*time.Millisecond)
 		h.pause(d)
 		w.severFor(ways, d+w.some(0, time.Second))
-		// Some clients find the next leader; some think that this one still leads, and come as it
-		// wakes up.
+		// Some clients find the next leader, and change what they find; some think that this one
+		// still leads, and come as it wakes up.
 		for i, c := range w.clients {
 			when, to := d*2/3, h.place+1
 			if i%2 == 0 {
@@ -110,22 +110,23 @@ var faults = []fault{
 				c.hangUp()
 				c.next = to
 				for _, key := range w.keys {
-					c.inspect(key, func() {})
+					if i%2 == 0 {
+						c.inspect(key, func() {})
+					} else {
+						(&worker{c: c, once: true}).evict(key)
+					}
 				}
 			})
 		}
 	}},
-	{"elections and restarts", func(w *world) {
+	{"voters forget", func(w *world) {
+		// Whoever has voted loses its power at once, and is back before the next candidate comes.
 		if h := w.leader(); h != nil {
 			h.powerCut(w.some(time.Second, 2*time.Second))
 		}
-		for i := range 12 {
-			w.after(400*time.Millisecond+time.Duration(i)*w.some(20*time.Millisecond, 100*time.Millisecond), func() {
-				if !w.calm {
-					w.somebody().powerCut(0)
-				}
-			})
-		}
+		w.voting = w.now + 2*time.Second
+		w.network.slow = w.some(20*time.Millisecond, 200*time.Millisecond)
+		w.after(2*time.Second, w.network.usual)
 	}},
 	{"one-way", func(w *world) { w.part([]*host{w.somebody()}, 1+w.rng.IntN(2)) }},
 	{"ring", func(w *world) { w.ring() }},

@@ -304,6 +304,10 @@ func (o outside) Send(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		o.h.w.leads(o.h, m.GetTerm())
+	case raftpb.MsgVoteResp:
+		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.calm {
+			defer o.leave(func() { o.h.powerCut(0) })
+		}
 	default:
 	}
 	if o.h.drive.spent == 0 {

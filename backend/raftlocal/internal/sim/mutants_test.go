@@ -25,7 +25,11 @@ func TestMutants(t *testing.T) {
 		t.Fatalf("with no mutant switched on: %v\n%s", err, out)
 	}
 	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) {
+		name := m.name
+		if m.blind {
+			name += " without the referee"
+		}
+		t.Run(name, func(t *testing.T) {
 			out, err := runMutant(t, program, m)
 			if err == nil {
 				t.Errorf("not caught in %d seeds\n%s", m.seeds, out)
@@ -45,7 +49,7 @@ var firstFailure = regexp.MustCompile(`seed (\d+), (.*)`)
 
 func runMutant(t *testing.T, program string, m mutant) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^TestSim$", "-seeds", fmt.Sprint(m.seeds), "-failures", "1", "-fault", m.fault)
+	cmd := exec.CommandContext(t.Context(), program, "-test.run", "^TestSim$", "-seeds", fmt.Sprint(m.seeds), "-failures", "1", "-fault", m.fault, fmt.Sprintf("-blind=%v", m.blind))
 	cmd.Env = append(os.Environ(), "RAFTLOCAL_MUTANT="+m.name)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

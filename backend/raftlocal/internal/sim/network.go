@@ -41,6 +41,9 @@ func (n *network) open(from, to int) bool { return n.cut[way{from, to}] == 0 }
 func (n *network) usual() {
 	p := &n.w.plan
 	n.loss, n.twice, n.late, n.slow = p.loss, p.twice, p.late, p.slow
+	if n.w.calm {
+		n.loss, n.late = 0, 0
+	}
 }
 
 // latency is how long one packet takes.

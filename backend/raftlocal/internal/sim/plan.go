@@ -46,7 +46,7 @@ func newPlan(r *rand.Rand) plan {
 		keys:            3 + r.IntN(3),
 		pace:            between(r, 400*time.Millisecond, 2500*time.Millisecond),
 		duration:        between(r, 8*time.Second, 14*time.Second),
-		session:         between(r, time.Second, 5*time.Second),
+		session:         between(r, time.Second, 3*time.Second),
 		think:           between(r, 10*time.Millisecond, 500*time.Millisecond),
 		tries:           r.Float64() * 0.5,
 		looks:           r.Float64() * 0.2,
@@ -72,7 +72,7 @@ func newPlan(r *rand.Rand) plan {
 	short := between(r, time.Second, 3*time.Second)
 	p.ttls = []time.Duration{short}
 	if r.IntN(3) == 0 {
-		p.ttls = append(p.ttls, 10*time.Second)
+		p.ttls = append(p.ttls, 6*time.Second)
 	}
 	all := slices.Clone(faults)
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

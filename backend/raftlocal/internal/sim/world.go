@@ -39,6 +39,8 @@ type world struct {
 	// denied are the owners that were told that they certainly have no claim, and never will.
 	denied map[string]bool
 
+	voting time.Duration // until when the power fails wherever a vote is given
+
 	calm     bool // no more faults
 	changing bool // the members
 	working  int  // workers that have not had their last lock
