@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // mostCalm is how long the last phase may take: every lease that was forgotten must have
 // ended, and each worker had its turn.
@@ -31,6 +34,11 @@ func (w *world) becalm() {
 // born tells that no client is between two lives.
 func (w *world) born() bool { return w.unborn == 0 }
 
+// responsive tells that no member is still in a write that began when its disk was slow.
+func (w *world) responsive() bool {
+	return !slices.ContainsFunc(w.hosts, func(h *host) bool { return h.up() && h.free > w.now })
+}
+
 // await looks now and then whether something has come true.
 func (w *world) await(until time.Duration, isTrue func() bool, then, never func()) {
 	switch {
@@ -52,7 +60,7 @@ func (w *world) quiet() {
 			return false
 		}
 		s := h.member.Machine().Stats()
-		return s.Claims == 0 && s.Sessions == 0
+		return s.Claims == 0 && s.Sessions == 0 && w.responsive()
 	}, w.idle, func() {
 		if h := w.leader(); h != nil {
 			w.fail("something stays in memory for ever: %+v", h.member.Machine().Stats())

@@ -2,17 +2,11 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
-	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // host is a machine with a disk on which a member runs, or has crashed. It does what the loop of
@@ -159,86 +153,6 @@ func (h *host) running(f func()) (crashed bool) {
 	return false
 }
 
-// input is something for the member of a life to take in.
-func (h *host) input(life int, f func()) {
-	if !h.up() || life != h.life {
-		return
-	}
-	h.inbox = append(h.inbox, f)
-	h.wake()
-}
-
-// wake plans a turn.
-func (h *host) wake() {
-	if h.planned || len(h.inbox) == 0 {
-		return
-	}
-	h.planned = true
-	life := h.life
-	h.w.at(max(h.w.now+20*time.Microsecond, h.free, h.paused), func() {
-		if life == h.life {
-			h.turn()
-		}
-	})
-}
-
-// tick counts time, by the member's own clock, but for the time that the disk or a pause took:
-// a ticker holds one tick back at most.
-func (h *host) tick(life int) {
-	if life != h.life {
-		return
-	}
-	if !h.ticking {
-		h.ticking = true
-		h.input(life, func() {
-			h.ticking = false
-			h.member.Tick()
-		})
-	}
-	h.w.after(h.clock.real(50*time.Millisecond), func() { h.tick(life) })
-}
-
-// turn is one round of the loop.
-func (h *host) turn() {
-	w := h.w
-	h.planned = false
-	if w.now < max(h.free, h.paused) {
-		h.wake()
-		return
-	}
-	now := h.clock.read(w.now)
-	h.awake += min(now-h.lastTurn, mostLook)
-	h.lastTurn = now
-	in := h.inbox
-	h.inbox = nil
-	h.drive.take()
-	var err error
-	if h.running(func() {
-		for _, f := range in {
-			f()
-		}
-		err = h.member.Flush(now)
-		if err == nil && w.rng.IntN(64) == 0 {
-			// A server does that beside, with the same effect on what is on the disk.
-			if e := h.member.Prepare(); errors.Is(e, wal.ErrFailed) {
-				err = e
-			}
-		}
-	}) {
-		h.restart()
-		return
-	}
-	h.free = w.now + h.drive.spent
-	if err != nil {
-		h.stopped(err)
-		return
-	}
-	h.wake()
-}
-
-// mostLook is the most that one look at a leader's clock may count for.
-const mostLook = 100 * time.Millisecond
-
 // stopped is when the member has ended by itself.
 func (h *host) stopped(err error) {
 	switch {
@@ -251,83 +165,5 @@ func (h *host) stopped(err error) {
 		h.restart()
 	default:
 		h.w.fail("%s has ended: %v", h, err)
-	}
-}
-
-func (h *host) receive(data []byte) {
-	var m raftpb.Message
-	if err := proto.Unmarshal(data, &m); err != nil {
-		panic(err)
-	}
-	h.member.Receive(&m)
-}
-
-func (h *host) undelivered(to uint64, snap bool) {
-	if snap {
-		h.member.ReportSnapshot(to, false)
-	} else {
-		h.member.ReportUnreachable(to)
-	}
-}
-
-// applied is told by the member of each entry.
-func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
-	w := h.w
-	if w.truth.applied(h.self.Name, h.at(), index, term, b, o.Answers, o.Pushes) {
-		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
-		w.checkClock(h, index, term, b.Stamp)
-	}
-	if index%16 == 0 {
-		w.truth.state(h.self.Name, index, digest(h.member.Machine().Snapshot()))
-	}
-}
-
-// at is now, for what the member does in this turn.
-func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
-
-// outside is what the member of one life speaks to.
-type outside struct {
-	h    *host
-	life int
-}
-
-// leave lets something happen when what the disk is doing now is done, if the member lives.
-func (o outside) leave(f func()) {
-	o.h.w.at(o.h.at(), func() {
-		if o.h.life == o.life {
-			f()
-		}
-	})
-}
-
-func (o outside) Send(m *raftpb.Message) {
-	switch m.GetType() {
-	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
-		o.h.w.leads(o.h, m.GetTerm())
-	case raftpb.MsgVoteResp:
-		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.calm {
-			defer o.leave(func() { o.h.powerCut(0) })
-		}
-	default:
-	}
-	if o.h.drive.spent == 0 {
-		o.h.w.network.send(o.h, m)
-		return
-	}
-	o.leave(func() { o.h.w.network.send(o.h, m) })
-}
-
-func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
-	l := o.h.w.lines[c]
-	if l == nil {
-		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
-	}
-	packet := encodeAnswers(answers, pushes)
-	o.leave(func() { l.down(packet) })
-}
-
-func (o outside) Dismiss(c member.Conn, leader machine.Member) {
-	if l := o.h.w.lines[c]; l != nil {
-		o.leave(func() { l.dismiss(leader) })
 	}
 }

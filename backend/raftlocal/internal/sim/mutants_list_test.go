@@ -94,12 +94,12 @@ var patches = []patch{
 		"	has := cs.bySession[cmd.Session]\n	if wrong(\"packets of old connections\") {\n		return false\n	}\n	return has != cl",
 	},
 	{
-		"sim/worker.go",
+		"sim/try.go",
 		"		switch {\n		case t.over:\n		case !known:\n			// It may",
 		"		if wrong(\"lease counted from the answer\") {\n			t.sent = c.local()\n		}\n		switch {\n		case t.over:\n		case !known:\n			// It may",
 	},
 	{
-		"sim/worker.go",
+		"sim/renew.go",
 		"		for i, o := range all {\n			o.renewed",
 		"		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
 	},

@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+)
+
+// input is something for the member of a life to take in.
+func (h *host) input(life int, f func()) {
+	if !h.up() || life != h.life {
+		return
+	}
+	h.inbox = append(h.inbox, f)
+	h.wake()
+}
+
+// wake plans a turn.
+func (h *host) wake() {
+	if h.planned || len(h.inbox) == 0 {
+		return
+	}
+	h.planned = true
+	life := h.life
+	h.w.at(max(h.w.now+20*time.Microsecond, h.free, h.paused), func() {
+		if life == h.life {
+			h.turn()
+		}
+	})
+}
+
+// tick counts time, by the member's own clock, but for the time that the disk or a pause took:
+// a ticker holds one tick back at most.
+func (h *host) tick(life int) {
+	if life != h.life {
+		return
+	}
+	if !h.ticking {
+		h.ticking = true
+		h.input(life, func() {
+			h.ticking = false
+			h.member.Tick()
+		})
+	}
+	h.w.after(h.clock.real(50*time.Millisecond), func() { h.tick(life) })
+}
+
+// turn is one round of the loop.
+func (h *host) turn() {
+	w := h.w
+	h.planned = false
+	if w.now < max(h.free, h.paused) {
+		h.wake()
+		return
+	}
+	now := h.clock.read(w.now)
+	h.awake += min(now-h.lastTurn, mostLook)
+	h.lastTurn = now
+	in := h.inbox
+	h.inbox = nil
+	h.drive.take()
+	var err error
+	if h.running(func() {
+		for _, f := range in {
+			f()
+		}
+		err = h.member.Flush(now)
+		if err == nil && w.rng.IntN(64) == 0 {
+			// A server does that beside, with the same effect on what is on the disk.
+			if e := h.member.Prepare(); errors.Is(e, wal.ErrFailed) {
+				err = e
+			}
+		}
+	}) {
+		h.restart()
+		return
+	}
+	h.free = w.now + h.drive.spent
+	if err != nil {
+		h.stopped(err)
+		return
+	}
+	h.wake()
+}
+
+// mostLook is the most that one look at a leader's clock may count for.
+const mostLook = 100 * time.Millisecond
+
+func (h *host) receive(data []byte) {
+	var m raftpb.Message
+	if err := proto.Unmarshal(data, &m); err != nil {
+		panic(err)
+	}
+	h.member.Receive(&m)
+}
+
+func (h *host) undelivered(to uint64, snap bool) {
+	if snap {
+		h.member.ReportSnapshot(to, false)
+	} else {
+		h.member.ReportUnreachable(to)
+	}
+}
+
+// applied is told by the member of each entry.
+func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
+	w := h.w
+	if w.truth.applied(h.self.Name, h.at(), index, term, b, o.Answers, o.Pushes) {
+		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
+		w.checkClock(h, index, term, b.Stamp)
+	}
+	if index%16 == 0 {
+		w.truth.state(h.self.Name, index, digest(h.member.Machine().Snapshot()))
+	}
+}
+
+// at is now, for what the member does in this turn.
+func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
