@@ -14,8 +14,6 @@ type referee struct {
 	fail func(format string, args ...any)
 	// ended hears of each claim that has ended for want of a renewal.
 	ended func(c *ruling)
-	// evicted hears of each grant that an operator has ended.
-	evicted func(token uint64)
 	// claimed hears of each owner that gets a claim.
 	claimed func(owner string)
 	// stand is called whenever something may have changed.

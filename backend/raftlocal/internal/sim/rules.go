@@ -97,7 +97,6 @@ func (r *referee) carryOut(index uint64, s *sitting, cmd *command.Command, got *
 		if len(q.claims) == 0 {
 			return command.Reply{Code: command.NotHeld}, nil
 		}
-		r.evicted(q.claims[0].token)
 		out := []command.Push{push(q.claims[0], command.Evicted)}
 		return command.Reply{Code: command.OK}, append(out, r.remove(index, q.claims[0])...)
 	default:

@@ -25,8 +25,10 @@ func (r *report) add(w *world) {
 	r.events += w.trace.events
 	r.grants += w.promises.grants
 	r.fenced += w.promises.fenced
-	r.handOffs += w.truth.referee.handOffs
-	r.expiries += w.truth.referee.expiries
+	if referee := w.truth.referee; referee != nil {
+		r.handOffs += referee.handOffs
+		r.expiries += referee.expiries
+	}
 	r.elections += len(w.leaders)
 	t, o := &r.tally, &w.tally
 	t.entries += o.entries

@@ -18,7 +18,7 @@ func newTruth(t *testing.T) (*truth, *string) {
 			found = fmt.Sprintf(format, args...)
 		}
 	}
-	r := &referee{fail: fail, ended: func(*ruling) {}, evicted: func(uint64) {}, claimed: func(string) {}}
+	r := &referee{fail: fail, ended: func(*ruling) {}, claimed: func(string) {}}
 	x := &truth{fail: fail, referee: r, keys: map[string]*chronicle{}}
 	r.stand = x.write
 	x.applied("m1", 0, firstEntry, 1, command.Batch{}, nil, nil)

@@ -114,6 +114,11 @@ func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
 	if w.truth.applied(h.self.Name, h.at(), index, term, b, o.Answers, o.Pushes) {
 		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
 		w.checkClock(h, index, term, b.Stamp)
+		for _, p := range o.Pushes {
+			if p.Claim.Code == command.Evicted {
+				w.promises.evict(p.Claim.Token)
+			}
+		}
 	}
 	if index%16 == 0 {
 		w.truth.state(h.self.Name, index, digest(h.member.Machine().Snapshot()))

@@ -62,7 +62,7 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	w.promises = newPromises(&w.now, w.fail)
 	w.truth = &truth{
 		fail: w.fail, keys: map[string]*chronicle{},
-		referee: &referee{fail: w.fail, ended: w.expired, evicted: w.promises.evict, claimed: w.claimed},
+		referee: &referee{fail: w.fail, ended: w.expired, claimed: w.claimed},
 	}
 	w.truth.referee.stand = w.truth.write
 	for i := range w.plan.members {
