@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -52,6 +54,11 @@ func (w *world) operate(c member.Change, tries int) {
 	}
 	if h != nil {
 		h.input(h.life, func() {
+			// It was planned on what an old leader thought.
+			book := h.member.Members()
+			c.Remove = slices.DeleteFunc(c.Remove, func(id uint64) bool {
+				return !slices.ContainsFunc(book, func(m machine.Member) bool { return m.ID == id })
+			})
 			if done(h.member, c) {
 				w.changing = false
 				w.changes++
