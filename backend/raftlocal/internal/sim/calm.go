@@ -17,6 +17,9 @@ func (w *world) becalm() {
 	w.calm = true
 	clear(w.network.cut)
 	w.network.usual()
+	for _, l := range w.lines {
+		l.toHost.stalled, l.toClient.stalled = 0, 0
+	}
 	for _, c := range w.clients {
 		c.paused, c.waking = w.now, false
 		c.wake()

@@ -49,7 +49,7 @@ func (l *line) send(p *pipe, f func()) {
 	p.queue = append(p.queue, f)
 	if !p.flowing {
 		p.flowing = true
-		l.w.at(max(p.stalled, l.w.now+l.w.network.latency()), func() { l.flow(p) })
+		l.w.after(l.w.network.latency(), func() { l.flow(p) })
 	}
 }
 
@@ -61,7 +61,7 @@ func (l *line) flow(p *pipe) {
 	}
 	if !w.network.open(from, to) || p.stalled > w.now {
 		// The system sends it again and again.
-		w.at(max(p.stalled, w.now+30*time.Millisecond), func() { l.flow(p) })
+		w.after(30*time.Millisecond, func() { l.flow(p) })
 		return
 	}
 	if p.flowing = len(p.queue) > 0; !p.flowing {
