@@ -21,7 +21,10 @@ GOVULNCHECK   := .cache/bin/govulncheck-v1.9.0
 MODULES  = $(shell awk '$$1 ~ /^\.(\/|$$)/ { print $$1 }' go.work)
 PACKAGES = $(addsuffix /...,$(MODULES))
 # Those whose tests need no server: all but integration, and of that what tests itself.
-UNIT = $(addsuffix /...,$(filter-out ./integration,$(MODULES))) ./integration/internal/proxy
+UNIT = $(addsuffix /...,$(filter-out ./integration ./backend/raftlocal,$(MODULES))) \
+	./backend/raftlocal/internal/... ./backend/raftlocal/bare ./integration/internal/proxy
+# Members on real disks and sockets: they keep time, and so have the machine for themselves.
+TIMED = ./backend/raftlocal
 
 # go-zookeeper 1.0.4 has a data race of its own: when it connects again, it reads the last
 # zxid (sendSetWatches) while it takes in the first answer (recvLoop). Tests in which a
@@ -42,12 +45,14 @@ help: ## show this
 .PHONY: unit
 unit: race ## tests that need no server; seconds
 	go test $(RACE) $(ARGS) $(UNIT)
+	go test $(RACE) $(ARGS) $(TIMED)
 
 .PHONY: test
 test: export FENCELOCK_STRICT = 1
 test: race ## everything, against real servers; minutes. Needs Docker, or the servers on PATH
 	@echo "== tests that need no server"
 	go test $(RACE) $(ARGS) $(UNIT)
+	go test $(RACE) $(ARGS) $(TIMED)
 	@echo "== tests on real servers; most of them wait, so that eight at a time suit two processors"
 	go test $(RACE) -run '^$$' $(RACED) >/dev/null
 	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(RACED) | $(quieter)

@@ -56,8 +56,8 @@ func TestPeersAreNotThere(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
 	conf := Config{Dir: filepath.Join(t.TempDir(), "a"), ID: "a", Peers: peers, Cluster: "test", Insecure: true}
-	wantWords(t, "alone", refusal(t, conf, 2*time.Second), "the member b at "+peers[1].Addr, "the member c at "+peers[2].Addr, "refused")
-	wantWords(t, "a client", refusal(t, Config{Hosts: []string{peers[0].Addr}, Insecure: true}, time.Second), peers[0].Addr)
+	wantWords(t, "alone", refusal(t, conf, 10*time.Second), "the member b at "+peers[1].Addr, "the member c at "+peers[2].Addr, "refused")
+	wantWords(t, "a client", refusal(t, Config{Hosts: []string{peers[0].Addr}, Insecure: true}, 10*time.Second), peers[0].Addr)
 }
 
 // A second process with a member's id is refused by the others, and gives up.
@@ -91,7 +91,7 @@ func TestPeersDiffer(t *testing.T) {
 	other := one
 	other.Peers = []Peer{peers[0], peers[1], peers[3]}
 	other.ID, other.Dir = "a", filepath.Join(t.TempDir(), "a")
-	wantWords(t, "a", refusal(t, other, 4*time.Second), "the member b at", `"a" were started for the first time with different peers=`, "the member d at")
+	wantWords(t, "a", refusal(t, other, 15*time.Second), "the member b at", `"a" were started for the first time with different peers=`, "the member d at")
 }
 
 // A cluster of another name, and a member in another's place, say who they are.
@@ -106,8 +106,8 @@ func TestAnotherCluster(t *testing.T) {
 	stranger.Cluster = "other"
 	stranger.Peers = []Peer{{"x", freeAddr(t)}, c.base.Peers[0], c.base.Peers[1]}
 	stranger.ID, stranger.Dir = "x", filepath.Join(t.TempDir(), "x")
-	wantWords(t, "a member", refusal(t, stranger, 4*time.Second), `is of the cluster "test", and not of "other"`)
+	wantWords(t, "a member", refusal(t, stranger, 15*time.Second), `is of the cluster "test", and not of "other"`)
 	stranger.Cluster, stranger.Dir = "test", filepath.Join(t.TempDir(), "y")
 	stranger.Peers = []Peer{{"x", freeAddr(t)}, {"a", c.base.Peers[1].Addr}, {"b", c.base.Peers[0].Addr}}
-	wantWords(t, "addresses mixed up", refusal(t, stranger, 4*time.Second), "not the one that you look for")
+	wantWords(t, "addresses mixed up", refusal(t, stranger, 15*time.Second), "not the one that you look for")
 }
