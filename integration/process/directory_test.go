@@ -3,13 +3,13 @@ package process_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
 // directory is a place that processes of this machine share, one of which serves the others.
-// That one lives on: what comes of its end, integration/raftlocal shows. (If it is suspended,
-// all others stand still.)
+// That one lives on. (If it is suspended, all others stand still.)
 func directory(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{
@@ -36,6 +36,23 @@ func TestProcessesOfDirectory(t *testing.T) {
 			test(t, newWorld(t, c))
 		})
 	}
+}
+
+// TestKilledHolderThatServes kills a holder that serves the directory as well: another takes
+// over from the disk, and the lease, whose time stands still meanwhile, ends there.
+func TestKilledHolderThatServes(t *testing.T) {
+	t.Parallel()
+	const takeOver = 2 * time.Second
+	w := &world{ns: locktest.Namespace(), resource: startResource(t), cluster: &cluster{
+		target: target{
+			name: "directory", scheme: "raft",
+			freed: func(ttl time.Duration) time.Duration { return raftFrees(ttl) + takeOver },
+		},
+		dir: filepath.Join(t.TempDir(), "locks"),
+	}}
+	holder := w.client(t, "the holder that serves", ttl)
+	w.watcher = locktest.Open(t, w.url(nil, w.ns), "", patient)
+	killHolders(t, w, holder)
 }
 
 // TestExamplesOnDirectory runs the examples, whose processes share a directory.

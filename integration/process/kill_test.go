@@ -8,8 +8,11 @@ import (
 
 // killedHolder ends holders that have renewed for a while, by kill -9, while others
 // wait: the first of those gets the lock when the lease has ended, and soon after.
-func killedHolder(t *testing.T, w *world) {
-	holder, second, third := w.client(t, "holder", ttl), w.client(t, "second", ttl), w.client(t, "third", patient)
+func killedHolder(t *testing.T, w *world) { killHolders(t, w, w.client(t, "holder", ttl)) }
+
+func killHolders(t *testing.T, w *world, holder *child) {
+	t.Helper()
+	second, third := w.client(t, "second", ttl), w.client(t, "third", patient)
 	held := holder.ask(t, "lock", "granted")
 	second.tell(t, "lock")
 	w.awaitWaiters(t, 1)

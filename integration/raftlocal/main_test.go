@@ -17,8 +17,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(dirVariable); dir != "" {
-		if err := playSharer(dir); err != nil {
+	if u := os.Getenv(urlVariable); u != "" {
+		if err := play(u); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -1,37 +1,14 @@
 package raftlocal_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
-
-// dirVariable makes the test binary a process that shares the directory that it names.
-const dirVariable = "FENCELOCK_TEST_DIRECTORY"
-
-// playSharer is the role: it has the directory open until its standard input ends, and so
-// never outlives the tests.
-func playSharer(dir string) error {
-	b, err := raftlocal.Open(context.Background(), &url.URL{Scheme: "raft", Path: dir})
-	if err != nil {
-		return err
-	}
-	fmt.Println("open")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	return b.Close()
-}
 
 // directory is shared by processes of their own. One of those that have it open serves it;
 // that may be the test's own.
@@ -39,13 +16,13 @@ type directory struct {
 	path string
 
 	mu      sync.Mutex
-	sharers map[int]*exec.Cmd // by process number
+	sharers map[int]*process // by process number
 }
 
 // startDirectory has n processes share a new directory; the first serves.
 func startDirectory(t locktest.T, path string, n int) *directory {
 	t.Helper()
-	d := &directory{path: path, sharers: map[int]*exec.Cmd{}}
+	d := &directory{path: path, sharers: map[int]*process{}}
 	t.Cleanup(func() {
 		for pid := range d.sharers {
 			_ = d.kill(pid)
@@ -60,43 +37,20 @@ func startDirectory(t locktest.T, path string, n int) *directory {
 // hire starts a process more, and returns when it has the directory open.
 func (d *directory) hire(t locktest.T) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), dirVariable+"="+d.path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if _, err = cmd.StdinPipe(); err != nil {
-		t.Fatalf("%v", err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		// Its goroutine, which copies stderr, is not the backend's.
-		locktest.Unlabelled(func() { err = cmd.Start() })
-	}
-	if err != nil {
-		t.Fatalf("starting a process: %v", err)
-	}
+	p := spawn(t, "raft://"+d.path)
 	d.mu.Lock()
-	d.sharers[cmd.Process.Pid] = cmd
+	d.sharers[p.Process.Pid] = p
 	d.mu.Unlock()
-	if _, err := io.ReadFull(out, make([]byte, len("open\n"))); err != nil {
-		t.Fatalf("a process does not open %s: %v: %s", d.path, err, &stderr)
-	}
+	p.awaitOpen(t)
 }
 
 // kill ends a process with SIGKILL.
 func (d *directory) kill(pid int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	cmd := d.sharers[pid]
+	p := d.sharers[pid]
 	delete(d.sharers, pid)
-	err := cmd.Process.Kill()
-	_ = cmd.Wait()
-	return err
+	return p.kill()
 }
 
 // server is the process that serves, by what it has written there.

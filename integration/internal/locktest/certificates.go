@@ -2,18 +2,12 @@ package locktest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // PEMFiles are what a URL names.
@@ -37,33 +31,21 @@ func CertificateFiles(t *testing.T, addr string, conf *tls.Config) PEMFiles {
 	}
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+		t.Helper()
+		return writePEM(t, filepath.Join(dir, name), kind, der)
 	}
 	return PEMFiles{
 		CA:    write("ca.pem", "CERTIFICATE", chain[len(chain)-1].Raw),
-		Other: write("other.pem", "CERTIFICATE", anotherAuthority(t)),
+		Other: write("other.pem", "CERTIFICATE", NewAuthority(t).cert.Raw),
 		Cert:  write("cert.pem", "CERTIFICATE", conf.Certificates[0].Certificate[0]),
 		Key:   write("key.pem", "PRIVATE KEY", key),
 	}
 }
 
-func anotherAuthority(t *testing.T) (der []byte) {
+func writePEM(t T, path, kind string, der []byte) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatalf("%v", err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "another authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	if der, err = x509.CreateCertificate(rand.Reader, template, template, key.Public(), key); err != nil {
-		t.Fatal(err)
-	}
-	return der
+	return path
 }

@@ -50,7 +50,7 @@ type Client struct {
 	expecting int
 	timer     *time.Timer // not nil while it runs
 	fault     error       // why there is no link
-	refused   bool        // by all who could be asked
+	refused   bool        // by most members, and taken by none
 	changed   chan struct{}
 }
 
@@ -99,8 +99,8 @@ func (c *Client) Expect(n int) {
 	}
 }
 
-// Ready waits until the leader is found. When ctx ends first, or everybody who can be asked
-// refuses us, the error says why it was not.
+// Ready waits until the leader is found. When ctx ends first, or most members
+// refuse us, the error says why it was not.
 func (c *Client) Ready(ctx context.Context) error {
 	for {
 		c.mu.Lock()

@@ -178,8 +178,9 @@ func TestContext(t *testing.T) {
 	})
 }
 
+// Most members refuse us: that is told at once, though one cannot be reached.
 func TestRefusal(t *testing.T) {
-	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
+	bubble(t, []string{"a", "b", "not there"}, func(t *testing.T, c *cluster) {
 		for _, m := range c.members {
 			m.Refuse("this is the cluster invoices: correct cluster=")
 		}
@@ -187,6 +188,23 @@ func TestRefusal(t *testing.T) {
 		synctest.Wait()
 		err := c.client.Ready(t.Context())
 		if err == nil || errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "invoices") {
+			t.Errorf("Ready = %v", err)
+		}
+	})
+}
+
+// One member refuses us, and the others cannot be reached: they may be the ones that are right.
+func TestRefusalOfOne(t *testing.T) {
+	bubble(t, []string{"a", "b", "c"}, func(t *testing.T, c *cluster) {
+		c.members["a"].Refuse("this is the cluster invoices: correct cluster=")
+		delete(c.members, "b")
+		delete(c.members, "c")
+		c.link.Break()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := c.client.Ready(ctx)
+		if !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "invoices") {
 			t.Errorf("Ready = %v", err)
 		}
 	})

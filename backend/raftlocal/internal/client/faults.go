@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -24,6 +25,14 @@ var (
 type refusal struct{ addr, text string }
 
 func (r *refusal) Error() string { return fmt.Sprintf("raft: %s refuses: %s", r.addr, r.text) }
+
+// refusing reports whether a member does not take us, or we do not take it, and asking again
+// does not help.
+func refusing(err error) bool {
+	var said *refusal
+	var mismatch *network.Mismatch
+	return errors.As(err, &said) || errors.As(err, &mismatch)
+}
 
 // overdue is for a call that has waited for too long; fault is why there is no connection, or
 // nil if there is one.

@@ -108,11 +108,12 @@ func (s *search) leader() *link {
 // round: when they contradict each other it is time to wait.
 const mostRedirects = 3
 
-// round asks each member once, the one first that is said to lead.
-func (s *search) round() (found *link, fault error, refused bool) {
-	fault, refused = errNoLeader, true
+// round asks each member once, the one first that is said to lead. If most refuse us, and
+// nobody takes us, we are unwanted: those that cannot be reached would not lead without them.
+func (s *search) round() (found *link, fault error, unwanted bool) {
+	fault = errNoLeader
 	places := s.places()
-	asked := 0
+	asked, refusals, taken := 0, 0, false
 	for redirects := 0; len(places) > 0 && s.client.closing.Err() == nil; {
 		addr := places[0]
 		places = places[1:]
@@ -120,10 +121,11 @@ func (s *search) round() (found *link, fault error, refused bool) {
 		asked++
 		switch {
 		case err != nil:
-			var r *refusal
-			refused = refused && errors.As(err, &r)
-			if errors.Is(fault, errNoLeader) {
-				fault = err
+			if refusing(err) {
+				refusals++
+			}
+			if errors.Is(fault, errNoLeader) || refusing(err) && refusals == 1 {
+				fault = err // a refusal says more than that another cannot be reached
 			}
 			continue
 		case l != nil:
@@ -132,14 +134,14 @@ func (s *search) round() (found *link, fault error, refused bool) {
 		}
 		// It is a member, but does not lead.
 		s.learn(w)
-		refused = false
+		taken = true
 		if to := w.Leader.Addr; to != "" && redirects < mostRedirects {
 			redirects++
 			places = slices.DeleteFunc(places, func(a string) bool { return a == to })
 			places = slices.Insert(places, 0, to)
 		}
 	}
-	return nil, fault, refused && asked > 0
+	return nil, fault, !taken && refusals > asked/2
 }
 
 // places are all addresses, in a random order, so that not all clients ask the same first.
