@@ -67,7 +67,7 @@ func (s *Server) checkHello(h wire.Hello) error {
 	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
 		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
 	case h.Role != wire.Client && h.Role != wire.Peer:
-		return errors.New("operators use HTTP on this port: GET /status tells the rest")
+		return errors.New("only clients and members speak this protocol; operators use HTTP on this port: GET /status tells the rest")
 	}
 	return nil
 }

@@ -36,12 +36,12 @@ func appendIntroduction(dst []byte, i introduction) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return wire.AppendAdmin(dst, body)
+	return wire.AppendIntroduction(dst, body)
 }
 
 func readIntroduction(r *wire.Reader) (i introduction, err error) {
 	t, body, err := r.Next()
-	if err != nil || t != wire.TypeAdmin || json.Unmarshal(body, &i) != nil || i.Life == 0 {
+	if err != nil || t != wire.TypeIntroduction || json.Unmarshal(body, &i) != nil || i.Life == 0 {
 		return i, errors.New("a member must introduce itself: run the same release of fencelock on all members")
 	}
 	return i, nil

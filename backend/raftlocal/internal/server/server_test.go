@@ -202,7 +202,7 @@ func TestStrangers(t *testing.T) {
 		"not a hello":      {append([]byte(wire.Preface), wire.AppendPing(nil, 1)...), "does not begin with a hello"},
 		"another version":  {hello(wire.Hello{Version: 99}), "run the same release"},
 		"another cluster":  {hello(wire.Hello{Version: wire.Version, Cluster: "x", Role: wire.Client}), `not of "x"`},
-		"an operator":      {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Operator}), "HTTP"},
+		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 3}), "HTTP"},
 		"a shy member":     {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Peer, Member: 7, Name: "x"}), wire.AppendPing(nil, 1)...), "introduce"},
 		"TLS":              {[]byte{0x16, 3, 1, 0, 1, 0}, "does not use TLS"},
 		"a chatty client":  {append(hello(ok), wire.AppendMoved(nil, wire.Member{})...), "does not say moved"},

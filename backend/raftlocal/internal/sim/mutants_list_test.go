@@ -1,5 +1,7 @@
 package sim
 
+import "github.com/fencelock/fencelock/backend/raftlocal/internal/mutants"
+
 // mutant is a way to be wrong, and within how many seeds that must show: many times as many as
 // it took when it was written. With a fault, only that goes wrong in these runs, because the
 // mutant needs one that is rare among all.
@@ -11,10 +13,7 @@ type mutant struct {
 	blind bool
 }
 
-// patch is where sources are changed for mutants: old stands in file, below internal, once.
-type patch struct{ file, old, put string }
-
-var mutants = []mutant{
+var wrongs = []mutant{
 	{name: "ack before fsync", seeds: 200},
 	{name: "continue after a failed fsync", seeds: 1000},
 	{name: "votes not persisted", seeds: 500, fault: "voters forget"},
@@ -42,126 +41,126 @@ var mutants = []mutant{
 	{name: "renewal revives", seeds: 500, blind: true},
 }
 
-var patches = []patch{
+var patches = []mutants.Patch{
 	{
-		"wal/log.go",
-		"	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	l.number++",
-		"	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.number++",
+		File: "../wal/log.go",
+		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	l.number++",
+		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.number++",
 	},
 	{
-		"member/persist.go",
-		"rd.MustSync && restored == nil {",
-		"rd.MustSync && restored == nil && !wrong(\"votes not persisted\") {",
+		File: "../member/persist.go",
+		Old:  "rd.MustSync && restored == nil {",
+		Put:  "rd.MustSync && restored == nil && !wrong(\"votes not persisted\") {",
 	},
 	{
-		"member/messages.go",
-		"	msgs := m.worthwhile(rd)\n",
-		"	msgs := m.worthwhile(rd)\n	if wrong(\"messages before the sync\") {\n		return msgs, nil\n	}\n",
+		File: "../member/messages.go",
+		Old:  "	msgs := m.worthwhile(rd)\n",
+		Put:  "	msgs := m.worthwhile(rd)\n	if wrong(\"messages before the sync\") {\n		return msgs, nil\n	}\n",
 	},
 	{
-		"wal/replay.go",
-		"		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
-		"		if n := c.Entries[0].GetIndex() + uint64(len(c.Entries)) - first; wrong(\"truncation ignored\") && n > 0 {\n			record.entries = record.entries[min(n, uint64(len(record.entries))):]\n			first += n\n		}\n		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
+		File: "../wal/replay.go",
+		Old:  "		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
+		Put:  "		if n := c.Entries[0].GetIndex() + uint64(len(c.Entries)) - first; wrong(\"truncation ignored\") && n > 0 {\n			record.entries = record.entries[min(n, uint64(len(record.entries))):]\n			first += n\n		}\n		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
 	},
 	{
-		"member/clock.go",
-		"int64(min(d, mostLook))",
-		"int64(min(d, map[bool]time.Duration{false: mostLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
+		File: "../member/clock.go",
+		Old:  "int64(min(d, mostLook))",
+		Put:  "int64(min(d, map[bool]time.Duration{false: mostLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
 	},
 	{
-		"member/flush.go",
-		"	m.clock.start(m.machine.Clock(), now)\n",
-		"	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts anew at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
+		File: "../member/flush.go",
+		Old:  "	m.clock.start(m.machine.Clock(), now)\n",
+		Put:  "	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts anew at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
 	},
 	{
-		"member/flush.go",
-		"	m.noteRole(rd)\n",
-		"	m.noteRole(rd)\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(now)\n	}\n",
+		File: "../member/flush.go",
+		Old:  "	m.noteRole(rd)\n",
+		Put:  "	m.noteRole(rd)\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(now)\n	}\n",
 	},
 	{
-		"member/reads.go",
-		"	r.next = nil\n",
-		"	r.next = nil\n	if wrong(\"reads without a majority\") {\n		r.rounds[len(r.rounds)-1].confirmed = true\n		return\n	}\n",
+		File: "../member/reads.go",
+		Old:  "	r.next = nil\n",
+		Put:  "	r.next = nil\n	if wrong(\"reads without a majority\") {\n		r.rounds[len(r.rounds)-1].confirmed = true\n		return\n	}\n",
 	},
 	{
-		"member/pending.go",
-		"cmd.Op != command.Open && !cl.has(cmd.Session)",
-		"cmd.Op != command.Open && !cl.has(cmd.Session) && !wrong(\"packets of old connections\")",
+		File: "../member/pending.go",
+		Old:  "cmd.Op != command.Open && !cl.has(cmd.Session)",
+		Put:  "cmd.Op != command.Open && !cl.has(cmd.Session) && !wrong(\"packets of old connections\")",
 	},
 	{
-		"member/clients.go",
-		"	has := cs.bySession[cmd.Session]\n	return has != cl",
-		"	has := cs.bySession[cmd.Session]\n	if wrong(\"packets of old connections\") {\n		return false\n	}\n	return has != cl",
+		File: "../member/clients.go",
+		Old:  "	has := cs.bySession[cmd.Session]\n	return has != cl",
+		Put:  "	has := cs.bySession[cmd.Session]\n	if wrong(\"packets of old connections\") {\n		return false\n	}\n	return has != cl",
 	},
 	{
-		"sim/try.go",
-		"		switch {\n		case t.over:\n		case !known:\n			// It may",
-		"		if wrong(\"lease counted from the answer\") {\n			t.sent = c.local()\n		}\n		switch {\n		case t.over:\n		case !known:\n			// It may",
+		File: "../sim/try.go",
+		Old:  "		switch {\n		case t.over:\n		case !known:\n			// It may",
+		Put:  "		if wrong(\"lease counted from the answer\") {\n			t.sent = c.local()\n		}\n		switch {\n		case t.over:\n		case !known:\n			// It may",
 	},
 	{
-		"sim/renew.go",
-		"		for i, o := range all {\n			o.renewed",
-		"		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
+		File: "../sim/renew.go",
+		Old:  "		for i, o := range all {\n			o.renewed",
+		Put:  "		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
 	},
 	{
 		// To wait for the leader's own proposals is to wait for a majority, too.
-		"member/reads.go",
-		" && m.completed >= r.rounds[0].proposed",
-		" && (m.completed >= r.rounds[0].proposed || wrong(\"reads without a majority\"))",
+		File: "../member/reads.go",
+		Old:  " && m.completed >= r.rounds[0].proposed",
+		Put:  " && (m.completed >= r.rounds[0].proposed || wrong(\"reads without a majority\"))",
 	},
 	{
-		"member/reads.go",
-		"!m.overtaken(cmd, from)",
-		"(!m.overtaken(cmd, from) || wrong(\"a try behind its own release\"))",
+		File: "../member/reads.go",
+		Old:  "!m.overtaken(cmd, from)",
+		Put:  "(!m.overtaken(cmd, from) || wrong(\"a try behind its own release\"))",
 	},
 	{
-		"snapshot/snapshot.go",
-		"		err = f.Sync()\n",
-		"		if !wrong(\"snapshot not synced\") {\n			err = f.Sync()\n		}\n",
+		File: "../snapshot/snapshot.go",
+		Old:  "		err = f.Sync()\n",
+		Put:  "		if !wrong(\"snapshot not synced\") {\n			err = f.Sync()\n		}\n",
 	},
 	{
-		"machine/machine.go",
-		"	if !s.replies.admit(c, r) {\n",
-		"	if !s.replies.admit(c, r) && !wrong(\"no memory of replies\") {\n",
+		File: "../machine/machine.go",
+		Old:  "	if !s.replies.admit(c, r) {\n",
+		Put:  "	if !s.replies.admit(c, r) && !wrong(\"no memory of replies\") {\n",
 	},
 	{
-		"machine/snapshot.go",
-		"	return s.replies.append(dst)\n",
-		"	if wrong(\"replies not in the snapshot\") {\n		return (&replies{lowest: 1}).append(dst)\n	}\n	return s.replies.append(dst)\n",
+		File: "../machine/snapshot.go",
+		Old:  "	return s.replies.append(dst)\n",
+		Put:  "	if wrong(\"replies not in the snapshot\") {\n		return (&replies{lowest: 1}).append(dst)\n	}\n	return s.replies.append(dst)\n",
 	},
 	{
-		"machine/snapshot.go",
-		"[]uint64{m.token, m.base, m.number} {\n",
-		"[]uint64{m.token, m.base, m.number} {\n		if wrong(\"last token not in the snapshot\") && v == m.token {\n			v = 0\n		}\n",
+		File: "../machine/snapshot.go",
+		Old:  "[]uint64{m.token, m.base, m.number} {\n",
+		Put:  "[]uint64{m.token, m.base, m.number} {\n		if wrong(\"last token not in the snapshot\") && v == m.token {\n			v = 0\n		}\n",
 	},
 	{
-		"machine/restore.go",
-		"	return r.m, nil\n",
-		"	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
+		File: "../machine/restore.go",
+		Old:  "	return r.m, nil\n",
+		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
 	},
 	{
-		"machine/expire.go",
-		"func (m *Machine) expire() {",
-		"func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+		File: "../machine/expire.go",
+		Old:  "func (m *Machine) expire() {",
+		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
 	},
 	{
-		"member/flush.go",
-		"	m.serving = true\n",
-		"	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
+		File: "../member/flush.go",
+		Old:  "	m.serving = true\n",
+		Put:  "	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
 	},
 	{
-		"machine/expire.go",
-		"		number, ok := m.overdue.due(m.clock)\n",
-		"		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
+		File: "../machine/expire.go",
+		Old:  "		number, ok := m.overdue.due(m.clock)\n",
+		Put:  "		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
 	},
 	{
-		"machine/expire.go",
-		"		c := m.claims[number]\n",
-		"		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+		File: "../machine/expire.go",
+		Old:  "		c := m.claims[number]\n",
+		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
-		"machine/renew.go",
-		"		if c := m.claims[number]; c != nil {\n",
-		"		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
+		File: "../machine/renew.go",
+		Old:  "		if c := m.claims[number]; c != nil {\n",
+		Put:  "		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},
 }

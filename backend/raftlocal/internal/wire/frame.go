@@ -23,24 +23,23 @@ type Type uint8
 
 // The types.
 const (
-	TypeHello      Type = iota + 1 // who speaks; the first frame, after Preface
-	TypeWelcome                    // the answer to Hello
-	TypeRefusal                    // instead of Welcome, or later: why the connection ends
-	TypeCommands                   // of a client's sessions
-	TypeAnswers                    // and pushes, to a client
-	TypeMoved                      // to a client: another member leads; the connection ends
-	TypePing                       // is somebody there?
-	TypePong                       // yes
-	TypeRaft                       // a message of one member's raft to another's
-	TypeSnapshot                   // a part of a raft message that is too long, or of a backup
-	TypeAdmin                      // an operator's request
-	TypeAdminReply                 // and the reply
+	TypeHello        Type = iota + 1 // who speaks; the first frame, after Preface
+	TypeWelcome                      // the answer to Hello
+	TypeRefusal                      // instead of Welcome, or later: why the connection ends
+	TypeCommands                     // of a client's sessions
+	TypeAnswers                      // and pushes, to a client
+	TypeMoved                        // to a client: another member leads; the connection ends
+	TypePing                         // is somebody there?
+	TypePong                         // yes
+	TypeRaft                         // a message of one member's raft to another's
+	TypeSnapshot                     // a part of a raft message that is too long, or of a backup
+	TypeIntroduction                 // what members tell each other of themselves
 )
 
 func (t Type) String() string {
 	names := [...]string{
 		"", "hello", "welcome", "refusal", "commands", "answers", "moved", "ping", "pong", "raft", "snapshot",
-		"admin", "admin reply",
+		"introduction",
 	}
 	if int(t) < len(names) && t > 0 {
 		return names[t]

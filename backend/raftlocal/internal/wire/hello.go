@@ -14,10 +14,8 @@ type Role uint8
 
 // The roles.
 const (
-	Client   Role = iota + 1 // to send commands
-	Peer                     // to send messages of raft
-	Operator                 // to look after the cluster
-
+	Client Role = iota + 1 // to send commands
+	Peer                   // to send messages of raft
 )
 
 // Hello says who has connected.

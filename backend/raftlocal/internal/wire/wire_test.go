@@ -91,10 +91,8 @@ func TestFramesComeBack(t *testing.T) {
 	if err := ParseRaft(next(t, frame, TypeRaft), &back); err != nil || !proto.Equal(m, &back) {
 		t.Errorf("got %v, %v, want %v", &back, err, m)
 	}
-	admin, err := AppendAdmin(nil, []byte("{}"))
-	same(t, string(next(t, admin, TypeAdmin)), err, "{}")
-	admin, err = AppendAdminReply(nil, []byte("{}"))
-	same(t, string(next(t, admin, TypeAdminReply)), err, "{}")
+	intro, err := AppendIntroduction(nil, []byte("{}"))
+	same(t, string(next(t, intro, TypeIntroduction)), err, "{}")
 }
 
 func TestHelloOfAnotherVersion(t *testing.T) {
@@ -117,7 +115,7 @@ func TestReaderOfPieces(t *testing.T) {
 				size = rnd.IntN(usual * 6)
 			}
 			body := strings.Repeat(string(rune('a'+rnd.IntN(26))), size)
-			stream, _ = AppendAdmin(stream, []byte(body))
+			stream, _ = AppendIntroduction(stream, []byte(body))
 			want = append(want, body)
 		}
 		for _, src := range []io.Reader{
@@ -174,7 +172,7 @@ func TestReaderRefuses(t *testing.T) {
 	if _, _, err := r.Next(); !errors.Is(err, ErrTooLong) {
 		t.Errorf("a frame of more than Limit: %v", err)
 	}
-	if _, err := AppendAdmin(nil, make([]byte, MaxFrame)); !errors.Is(err, ErrTooLong) {
+	if _, err := AppendIntroduction(nil, make([]byte, MaxFrame)); !errors.Is(err, ErrTooLong) {
 		t.Errorf("appending a frame that is too long: %v", err)
 	}
 }
