@@ -67,6 +67,9 @@ type LogStatus struct {
 	Applied   uint64 `json:"applied"`
 	Entries   int    `json:"entries"` // since the last snapshot
 	Bytes     int    `json:"bytes"`   // of these
+	// Frames is how many were written for as long as there has been a log: each by one write and
+	// one fsync, with all the entries that came at once.
+	Frames uint64 `json:"frames"`
 }
 
 // SnapshotStatus is the last snapshot of one member.
@@ -79,7 +82,7 @@ type SnapshotStatus struct {
 func statusOf(m member.Status, peers []server.PeerState) Status {
 	s := Status{
 		Cluster: m.Cluster, Member: m.Name, Leader: m.Leader.Name, Serving: m.Serving, Term: m.Term, Change: m.Change,
-		Log:      LogStatus{Last: m.Last, Committed: m.Committed, Applied: m.Applied, Entries: m.LogEntries, Bytes: m.LogBytes},
+		Log:      LogStatus{Last: m.Last, Committed: m.Committed, Applied: m.Applied, Entries: m.LogEntries, Bytes: m.LogBytes, Frames: m.LogFrames},
 		Snapshot: SnapshotStatus{Index: m.SnapshotIndex, Bytes: m.SnapshotBytes},
 		Sessions: m.Machine.Sessions, Clients: m.Clients, Pending: m.Pending,
 		Locks: m.Machine.Keys, Waiters: m.Machine.Waiters, LongestQueue: m.Machine.LongestQueue,

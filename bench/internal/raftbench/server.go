@@ -33,6 +33,7 @@ func starter(members int) func(ctx context.Context, addr string) (*server.Server
 		if err != nil {
 			return nil, err
 		}
+		ours.Addr = leaderFirst(ctx, ours.Addr)
 		theirs, err := etcdbench.StartSeveral(ctx, members)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "without etcd beside it:", err)
@@ -40,6 +41,18 @@ func starter(members int) func(ctx context.Context, addr string) (*server.Server
 		}
 		return ours.With(theirs), nil
 	}
+}
+
+// leaderFirst has the leader's address before the others: it is the one that is counted, and asked.
+func leaderFirst(ctx context.Context, addrs string) string {
+	all := strings.Split(addrs, ",")
+	for i, addr := range all {
+		if s, err := statusOf(ctx, addr); err == nil && s.Serving {
+			all[0], all[i] = all[i], all[0]
+			break
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // Member is the word that makes this program run a member instead: its first argument, before the member's URL.
@@ -59,8 +72,9 @@ func command(i int, addrs []string, dir string) (*exec.Cmd, error) {
 }
 
 type status struct {
-	Leader string
-	Log    struct{ Committed float64 }
+	Leader  string
+	Serving bool // it leads
+	Log     struct{ Committed, Frames float64 }
 }
 
 // ask is content with a member that knows a leader.

@@ -93,8 +93,6 @@ func (t table) cost(ctx context.Context, round int, name string, client contest.
 	t.add(name, "commands", report.Plain, round, float64(used.Commands)/countedPairs)
 	t.add(name, "wire bytes", report.Bytes, round, float64(used.Bytes())/countedPairs)
 	t.add(name, "pushes", report.Plain, round, float64(used.Pushes)/countedPairs)
-	if t.env.Meter != nil {
-		t.add(name, t.env.Meter.Writes, report.Plain, round, (load.Writes-loadBefore.Writes)/countedPairs)
-	}
+	t.addWork(name, round, (load.Writes-loadBefore.Writes)/countedPairs, (load.Syncs-loadBefore.Syncs)/countedPairs)
 	return nil
 }

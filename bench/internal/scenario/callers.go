@@ -34,9 +34,18 @@ func callers(ctx context.Context, e *Env) {
 					return err
 				}
 			}
-			perSecond, err := rate(ctx, clients[c.Name], n, callersFor)
-			if err == nil {
-				t.add(c.Name, CallersRate, report.Rate, round, perSecond)
+			before, err := e.Meter.read(ctx)
+			if err != nil {
+				return err
+			}
+			r, err := rate(ctx, clients[c.Name], n, callersFor)
+			if err != nil {
+				return err
+			}
+			t.add(c.Name, CallersRate, report.Rate, round, r.pairs/r.took.Seconds())
+			after, err := e.Meter.read(ctx)
+			if err == nil && !c.Elsewhere {
+				t.addWork(c.Name, round, (after.Writes-before.Writes)/r.pairs, (after.Syncs-before.Syncs)/r.pairs)
 			}
 			return err
 		})
@@ -46,8 +55,14 @@ func callers(ctx context.Context, e *Env) {
 	}
 }
 
-// rate counts the pairs of n goroutines in a time. It runs until the last pair that was begun is done, and divides by that.
-func rate(ctx context.Context, client contest.Client, n int, d time.Duration) (float64, error) {
+// done is what some goroutines got done.
+type done struct {
+	pairs float64
+	took  time.Duration
+}
+
+// rate counts the pairs of n goroutines in a time. It runs until the last pair that was begun is done.
+func rate(ctx context.Context, client contest.Client, n int, d time.Duration) (done, error) {
 	var (
 		stop  atomic.Bool
 		pairs atomic.Int64
@@ -78,8 +93,8 @@ func rate(ctx context.Context, client contest.Client, n int, d time.Duration) (f
 	took := time.Since(began)
 	select {
 	case err := <-fail:
-		return 0, err
+		return done{}, err
 	default:
-		return float64(pairs.Load()) / took.Seconds(), nil
+		return done{float64(pairs.Load()), took}, nil
 	}
 }

@@ -62,7 +62,7 @@ func (t table) addTraffic(name string, round int, d drained, l line) {
 	t.add(name, idleCommands, report.Plain, round, float64(d.idle.Commands)/of/l.idle.Seconds())
 	if l.meter != nil {
 		// There was one release more than waiters: the holder's.
-		t.add(name, l.meter.Writes, report.Plain, round, d.writes.enter/of+d.writes.leave/(done+1))
+		t.addWork(name, round, d.writes.each(of, done+1), d.syncs.each(of, done+1))
 		t.add(name, serverWatches, report.Plain, round, d.watches/of)
 	}
 }

@@ -27,6 +27,7 @@ type Status struct {
 	SnapshotBytes int
 	LogEntries    int // since the snapshot
 	LogBytes      int
+	LogFrames     uint64 // written, each by one fsync
 
 	Pending int // commands that wait to be proposed or read
 	Clients int
@@ -54,7 +55,7 @@ func (m *Member) Status() Status {
 		ID: m.cfg.ID, Name: m.cfg.Name, Cluster: m.cfg.Cluster,
 		Leader: m.member(m.leader), Leading: m.leading, Serving: m.serving, Term: m.hard.GetTerm(),
 		Committed: m.hard.GetCommit(), Applied: m.applied, Last: last,
-		SnapshotIndex: m.growth.snapshot, SnapshotBytes: m.growth.size, LogEntries: m.growth.entries, LogBytes: m.growth.bytes,
+		SnapshotIndex: m.growth.snapshot, SnapshotBytes: m.growth.size, LogEntries: m.growth.entries, LogBytes: m.growth.bytes, LogFrames: m.log.Frames(),
 		Pending: len(m.pending.commands) + m.reads.waiting, Clients: len(m.clients.byConn),
 		Machine: m.machine.Stats(), Err: m.err,
 	}

@@ -88,6 +88,10 @@ func (l *Log) Restart(hs *raftpb.HardState, index uint64) error {
 	return l.write()
 }
 
+// Frames is how many were written for as long as there has been a log: each by one write and
+// one fsync, with all that came at once.
+func (l *Log) Frames() uint64 { return l.number }
+
 // write makes l.record durable, as the next frame.
 func (l *Log) write() error {
 	r := &l.record
