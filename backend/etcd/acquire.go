@@ -91,7 +91,7 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 			return false, err
 		case own:
 			place, err := b.look(ctx, c, s, answer.Header.Revision)
-			return place.first, err
+			return place.first(), err
 		case alone && others: // nothing was made
 			b.mu.Lock()
 			c.asked = before
@@ -166,61 +166,6 @@ func (b *backend) nameOf(c *claim) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return c.name
-}
-
-// place is where a claim stands.
-type place struct {
-	first    bool
-	before   string // the name of the next older claim
-	revision int64  // of the server's data at that time
-}
-
-// look asks where a claim stands, by data not older than a revision.
-//
-// Any member may answer, without asking the others, and grant the lock by that. For
-// that a claim is first does not change any more: claims are only ever deleted, or
-// made with a higher revision. And the data that has our claim is not older than
-// it, so that no older claim can be missing in it but by having been deleted. What
-// it may not tell is that our own claim has just gone; the time of the lease covers
-// that, as for any holder.
-func (b *backend) look(ctx context.Context, c *claim, s *session, revision int64) (place, error) {
-	p, own, err := b.lookOnce(ctx, c, s, clientv3.WithSerializable())
-	if err == nil && (!own || p.revision < revision) {
-		p, own, err = b.lookOnce(ctx, c, s) // this member is behind, or our claim is gone: ask the quorum
-	}
-	switch {
-	case err != nil:
-		return place{}, err
-	case !own:
-		b.mu.Lock()
-		c.revision, c.granted = 0, false
-		b.mu.Unlock()
-		return place{}, errClaimGone
-	}
-	return p, nil
-}
-
-func (b *backend) lookOnce(ctx context.Context, c *claim, s *session, opts ...clientv3.OpOption) (p place, own bool, err error) {
-	b.mu.Lock()
-	revision := c.revision
-	b.mu.Unlock()
-	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
-		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(2))
-	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return b.client.Get(ctx, b.prefix(c.key), opts...)
-	})
-	if err != nil {
-		return place{}, false, err
-	}
-	p.revision = answer.Header.Revision
-	if revision == 0 || len(answer.Kvs) == 0 || answer.Kvs[0].CreateRevision != revision {
-		return p, false, nil
-	}
-	p.first = len(answer.Kvs) == 1
-	if !p.first {
-		p.before = string(answer.Kvs[1].Key)
-	}
-	return p, true, nil
 }
 
 // requestFault sorts an error of a request that was bounded in time: ctx is the

@@ -147,8 +147,8 @@ func (q *batch) send(parts []*part) {
 		}
 	}
 	for _, p := range parts {
-		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(q.closing), p.timeout)
-		p.answer, p.err = q.ask(ctx, p.conditions, p.then)
+		ctx, cancel := context.WithTimeout(q.closing, p.timeout)
+		p.answer, p.err = q.ask(clientv3.WithRequireLeader(undated{ctx}), p.conditions, p.then)
 		cancel()
 		close(p.done)
 	}
@@ -161,9 +161,9 @@ func (q *batch) sendTogether(parts []*part) error {
 		ops[i] = clientv3.OpTxn(p.conditions, p.then, nil)
 		timeout = max(timeout, p.timeout)
 	}
-	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(q.closing), timeout)
+	ctx, cancel := context.WithTimeout(q.closing, timeout)
 	defer cancel()
-	answer, err := q.ask(ctx, nil, ops)
+	answer, err := q.ask(clientv3.WithRequireLeader(undated{ctx}), nil, ops)
 	if errors.Is(err, rpctypes.ErrTooManyOps) {
 		q.mu.Lock()
 		q.most = max(len(parts)/2, 1)

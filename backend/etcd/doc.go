@@ -41,11 +41,14 @@
 // majority has confirmed that no other leader came in between. With it each claim is
 // looked at, 128 in one request.
 //
-// Who waits watches the next older claim and no other, so that a hand-over wakes one
-// client. It then looks, at any member, whether it is the first; and it looks once in
-// a third of its TTL whatever happens. The watch begins at the present, and is
-// confirmed before the look: one that is told a past revision is served by a loop of
-// the server that runs ten times a second.
+// Who waits watches the two next older claims and no others, so that a hand-over wakes
+// two clients. The one that was second looks, at any member, whether it is next now;
+// if it is, the next deletion that it is told of gives it the lock, without a request
+// in between, unless the look was more than half a second ago (a twelfth of the TTL, if
+// that is less): then it looks again. And it looks once in a third of its TTL whatever
+// happens. The watches begin at the present, and are confirmed before the look: one
+// that is told a past revision is served by a loop of the server that runs ten times a
+// second.
 //
 // Each lease has a key of its own, the fence. Claims are conditional on it, so that
 // writing to it keeps out the late packets of an attempt that was given up. An
@@ -78,7 +81,8 @@
 //     during that very request; then the renewal is believed for one TTL.
 //   - A cluster that is restored from a backup has old revisions, and so old tokens,
 //     unless it is restored with --bump-revision.
-//   - If somebody deletes our keys, exclusion is lost until the holder's next renewal.
+//   - If somebody deletes our keys, exclusion is lost until the holder's next renewal. So
+//     it is if the key was a waiter's, and its turn came within half a second.
 //
 // # Limits
 //
@@ -98,5 +102,6 @@
 // guarded deletion, the claim by attempt and the check of the waiter's own lease are
 // answers to its issues 22082, 9715 and 11456. The token and the check at the resource
 // are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
-// is confirmed are our own: docs/decisions, 0011.
+// is confirmed are our own: docs/decisions, 0011 and 0012. Who is told how it gets the
+// lock without asking: 0017.
 package etcd

@@ -26,11 +26,16 @@ func fault(ctx context.Context, err error) error {
 
 // sorted is fault for a request that was not a caller's.
 func sorted(err error) error {
-	if lasting(err) {
+	switch {
+	case lasting(err):
 		return err
+	case errors.Is(err, context.Canceled):
+		err = errSilent // nobody but we cancels it: see bound
 	}
 	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }
+
+var errSilent = errors.New("etcd: no answer within the time that one request has")
 
 // lasting reports whether the server has refused, and will do so again: no
 // permission, a wrong password, a request that it does not understand. Not so

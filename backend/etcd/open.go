@@ -182,22 +182,3 @@ func (b *backend) goUnlessClosed(f func()) bool {
 	defer b.mu.Unlock()
 	return b.goLocked(f)
 }
-
-// bound returns a context for one request: it ends with ctx, after the timeout, or
-// when the backend is closed. It has no deadline of its own, which would travel with
-// the request, and cost the server a timer for it. A member that is cut off from the
-// others refuses the request, and does not keep it until then: the client, or we, go
-// on to the next.
-func (b *backend) bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
-	late := time.AfterFunc(timeout, cancel)
-	stop := context.AfterFunc(b.closing, cancel)
-	return ctx, func() {
-		late.Stop()
-		stop()
-		cancel()
-	}
-}
-
-// requestTimeout bounds one request about a lease of this TTL.
-func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }

@@ -25,6 +25,11 @@ const (
 	pingTimeout = 3 * time.Second
 	// loginTimeout bounds the request for a token at Open.
 	loginTimeout = 5 * time.Second
+	// window is how much of an answer a server may send ahead of us: more than any answer
+	// of a lock with hundreds of waiters. gRPC looks for a window of its own if it is not
+	// told one, by a ping after each answer, which costs both sides about as much as the
+	// conditions of a transaction do.
+	window = 1 << 20
 )
 
 func parseURL(u *url.URL) (clientv3.Config, Options, error) {
@@ -33,6 +38,10 @@ func parseURL(u *url.URL) (clientv3.Config, Options, error) {
 		DialTimeout:          loginTimeout,
 		DialKeepAliveTime:    pingAfter,
 		DialKeepAliveTimeout: pingTimeout,
+		DialOptions: []grpc.DialOption{
+			grpc.WithStaticStreamWindowSize(window),
+			grpc.WithStaticConnWindowSize(window),
+		},
 	}
 	known := commonParams
 	if u.Scheme == "etcds" {
