@@ -12,10 +12,11 @@ const maxProposals = 2
 // Budgets are what fencelock must reach on etcd. leases is the number in the scenario of that name.
 func Budgets(leases int) []report.Budget {
 	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase}
-	pair, writes := alone, alone
+	pair, guarded, writes := alone, alone, alone
 	pair.Metric, pair.Against, pair.Bound, pair.BoundDetail = scenario.AlonePair, rawName, 1.05, "× raw"
+	guarded.Metric, guarded.Against, guarded.Bound, guarded.BoundDetail = scenario.AlonePair, guardedName, 1.05, "× "+guardedName
 	writes.Metric, writes.Bound, writes.BoundDetail = proposals, maxProposals, "a pair"
-	all := []report.Budget{pair, writes}
+	all := []report.Budget{pair, guarded, writes}
 
 	// The better of the two: both.
 	for _, n := range []int{64, 1024} {

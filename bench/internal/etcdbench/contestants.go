@@ -9,8 +9,9 @@ import (
 
 // Names used by the budgets.
 const (
-	rawName   = "raw"
-	mutexName = "concurrency.Mutex"
+	rawName     = "raw"
+	guardedName = "raw+guard"
+	mutexName   = "concurrency.Mutex"
 )
 
 // Peers are the names of those that ours must not be slower than.
@@ -18,7 +19,7 @@ func Peers() []string { return []string{rawName, mutexName} }
 
 // Contestants lists ours first. Every client they open has a connection of its own to the server at addr.
 func Contestants(addr string) []contest.Contestant {
-	return []contest.Contestant{fenceLock(addr), raw(addr), mutex(addr)}
+	return []contest.Contestant{fenceLock(addr), raw(addr), guarded(addr), mutex(addr)}
 }
 
 func fenceLock(addr string) contest.Contestant {

@@ -34,6 +34,9 @@ func Contestants(addr string) []contest.Contestant {
 		return all
 	}
 	for _, c := range etcdbench.Contestants(strings.Join(etcd, ",")) {
+		if c.Floor {
+			continue // that of another server
+		}
 		c.Name, c.Elsewhere = onEtcd+c.Name, true
 		all = append(all, c)
 	}
