@@ -119,7 +119,7 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 		key: c.key, conditions: conditions, timeout: requestTimeout(s.ttl),
 		then: []clientv3.Op{
 			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpPut(name, c.value, clientv3.WithLease(s.id)),
+			clientv3.OpPut(name, c.value(), clientv3.WithLease(s.id)),
 		},
 	})
 }
@@ -147,7 +147,7 @@ func (b *backend) askWhy(ctx context.Context, c *claim, s *session) (own, others
 	s.sawFence(fence[0].ModRevision)
 	others = answer.Responses[1].GetResponseRange().Count > 0
 	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
-		if string(kv.Value) != c.value {
+		if string(kv.Value) != c.value() {
 			return false, others, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", kv.Key)
 		}
 		b.found(c, kv.CreateRevision)

@@ -16,7 +16,7 @@ import (
 type claim struct {
 	backend    *backend
 	key, owner string
-	value      string // of its key on the server
+	meta       string
 	lost       func(why error)
 
 	session  *session
@@ -30,6 +30,9 @@ type claim struct {
 	orphan   bool // and that has failed, or is the keeper's business
 	until    time.Time
 }
+
+// value is that of its key on the server. It is not kept: a client may hold a hundred thousand.
+func (c *claim) value() string { return claimValue(c.owner, c.meta) }
 
 // errReleased is what Acquire returns for an owner that has been released.
 var errReleased = errors.New("etcd: this attempt has been released")
@@ -51,7 +54,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, *sessi
 	if c == nil {
 		c = &claim{
 			backend: b, key: req.Key, owner: req.Owner, lost: req.Lost,
-			value: claimValue(req.Owner, req.Meta), session: s, name: b.claimName(req.Key, s.id),
+			meta: req.Meta, session: s, name: b.claimName(req.Key, s.id),
 		}
 		b.claims[req.Owner], b.names[c.name] = c, c
 	}

@@ -92,7 +92,7 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 // The value has the owner, so that a late copy of this deletes no other claim.
 func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *session, name string) error {
 	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.Value(name), "=", c.value)).
+		If(clientv3.Compare(clientv3.Value(name), "=", c.value())).
 		Then(append(b.deleting(c.key, name), clientv3.OpPut(s.fence, "", clientv3.WithLease(s.id)))...).
 		Else(clientv3.OpPut(s.fence, "", clientv3.WithLease(s.id))).
 		Commit()
