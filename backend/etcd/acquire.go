@@ -68,6 +68,7 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 	before := c.asked
 	c.asked = true
 	b.mu.Unlock()
+	own := b.before(c)
 	for {
 		epoch := s.currentEpoch()
 		answer, err := b.askToClaim(ctx, c, s, epoch, alone)
@@ -83,13 +84,19 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 		}
 		if answer.Succeeded {
 			b.found(c, answer.Header.Revision)
-			return alone || answer.Responses[0].GetResponseRange().Count == 0, nil
+			switch count := answer.Responses[0].GetResponseRange().Count; {
+			case alone || count == 0:
+				return true, nil
+			case count == 1 && own != nil:
+				return b.follows(ctx, c, own), nil
+			}
+			return false, nil
 		}
-		own, others, err := b.askWhy(ctx, c, s)
+		made, others, err := b.askWhy(ctx, c, s)
 		switch {
 		case err != nil:
 			return false, err
-		case own:
+		case made:
 			place, err := b.look(ctx, c, s, answer.Header.Revision)
 			return place.first(), err
 		case alone && others: // nothing was made

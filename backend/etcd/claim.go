@@ -29,6 +29,11 @@ type claim struct {
 	ending   bool // being released, or over
 	orphan   bool // and that has failed, or is the keeper's business
 	until    time.Time
+
+	// What became of its deletion; see follows.
+	settled bool
+	left    int64         // the revision at which it went, by our own hand; 0 if not known
+	settles chan struct{} // closed when that is settled; nil if nobody waits for it
 }
 
 // value is that of its key on the server. It is not kept: a client may hold a hundred thousand.

@@ -34,16 +34,19 @@ func (b *backend) prefix(key string) string {
 // claimName is a name for a claim of a session that no other claim has. Called with
 // mu held.
 func (b *backend) claimName(key string, lease clientv3.LeaseID) string {
-	name := b.prefix(key) + strconv.FormatInt(int64(lease), 16)
-	if b.names[name] == nil {
-		return name
+	first := b.firstName(key, lease)
+	name := first
+	for n := 1; b.names[name] != nil; n++ {
+		name = nextName(first, n)
 	}
-	for n := 1; ; n++ {
-		if other := name + "." + strconv.Itoa(n); b.names[other] == nil {
-			return other
-		}
-	}
+	return name
 }
+
+func (b *backend) firstName(key string, lease clientv3.LeaseID) string {
+	return b.prefix(key) + strconv.FormatInt(int64(lease), 16)
+}
+
+func nextName(first string, n int) string { return first + "." + strconv.Itoa(n) }
 
 // claimValue has no doubt where the owner ends, since it has no space.
 func claimValue(owner, meta string) string { return owner + " " + meta }

@@ -59,6 +59,8 @@ func (c *claim) unsure() bool { return c.late || c.calls > 0 || c.revision == 0 
 // delete deletes a claim from the server, for good. It returns nil if that ended a
 // grant, and ErrNotHeld if it ended a place in the queue or nothing.
 func (b *backend) delete(ctx context.Context, c *claim) error {
+	var left int64
+	defer func() { b.settle(c, left) }()
 	b.mu.Lock()
 	unsure, granted, revision, s, name := c.unsure(), c.granted, c.revision, c.session, c.name
 	b.mu.Unlock()
@@ -78,6 +80,9 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 	})
 	if err != nil {
 		return b.requestFault(ctx, err)
+	}
+	if answer.Succeeded {
+		left = answer.Header.Revision
 	}
 	b.forget(c, errGone)
 	if !answer.Succeeded || !granted {
