@@ -50,6 +50,9 @@
 // that is told a past revision is served by a loop of the server that runs ten times a
 // second.
 //
+// Of many callers of one client that want a lock, one stands in line. It need not look
+// either, if the answer to the client's own deletion of the claim before it tells enough.
+//
 // Each lease has a key of its own, the fence. Claims are conditional on it, so that
 // writing to it keeps out the late packets of an attempt that was given up. An
 // eviction is told by it, and so is the end of the lease.

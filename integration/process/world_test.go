@@ -3,6 +3,7 @@ package process_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,25 +18,35 @@ const (
 	patient = 30 * time.Second
 )
 
-// TestProcesses kills and suspends processes, on each backend. What goes on at the
-// same time is on other locks, and mostly waits.
+// TestProcesses kills and suspends processes, on each backend, two at a time: what is
+// measured is time. What goes on at the same time is on other locks, and mostly waits.
 func TestProcesses(t *testing.T) {
-	for _, g := range targets {
-		t.Run(g.name, func(t *testing.T) {
-			c := g.run(t)
-			for name, test := range map[string]func(*testing.T, *world){
-				"killed holder":                    killedHolder,
-				"killed waiter":                    killedWaiter,
-				"suspended holder":                 suspendedHolder,
-				"suspended in Unlock, told before": suspendedInUnlock(true),
-				"suspended in Unlock, told after":  suspendedInUnlock(false),
-				"killed and suspended":             killedAndSuspended,
-			} {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					test(t, newWorld(t, c))
-				})
+	t.Parallel()
+	for _, members := range []int{1, 3} {
+		t.Run(fmt.Sprintf("members=%d", members), func(t *testing.T) {
+			t.Parallel()
+			for _, g := range targets {
+				if g.members == members {
+					t.Run(g.name, func(t *testing.T) { onProcesses(t, g.run(t)) })
+				}
 			}
+		})
+	}
+}
+
+func onProcesses(t *testing.T, c *cluster) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, *world){
+		"killed holder":                    killedHolder,
+		"killed waiter":                    killedWaiter,
+		"suspended holder":                 suspendedHolder,
+		"suspended in Unlock, told before": suspendedInUnlock(true),
+		"suspended in Unlock, told after":  suspendedInUnlock(false),
+		"killed and suspended":             killedAndSuspended,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, c))
 		})
 	}
 }
