@@ -80,28 +80,50 @@ func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) 
 // rule of no client at all. An attempt of our own that has no claim has nothing on the
 // server (see claim); if a call of it has not got so far yet, it is kept out already.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
-	s, err := b.adminSession(ctx)
-	if err != nil {
-		return err
+	for tries := 1; ; tries++ {
+		s, err := b.adminSession(ctx)
+		if err != nil {
+			return err
+		}
+		found, err := b.ownedBy(ctx, s, g)
+		if err != nil && !s.alive() && tries < 3 {
+			continue // the session that asked has ended, as others may where the claim's has: another asks
+		}
+		if err != nil {
+			return err
+		}
+		return b.removeAll(ctx, s, found)
 	}
+}
+
+// places are the nodes of one owner in the queue of a lock.
+type places struct {
+	parent string
+	nodes  []name
+	head   name // the first of the queue, of whomever
+}
+
+func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (places, error) {
 	if err := b.catchUp(ctx, s, releaseTimeout); err != nil {
-		return err
+		return places{}, err
 	}
 	parent := b.parentOf(g.Key)
 	children, err := ask(ctx, s, releaseTimeout, func() ([]string, error) { return list(s.conn, parent) })
-	if err != nil {
-		return err
-	}
 	head, _ := first(children)
+	return places{parent, owned(children, g.Owner), head}, err
+}
+
+// removeAll deletes nodes. It returns nil if that ended a grant.
+func (b *backend) removeAll(ctx context.Context, s *session, p places) error {
 	result := driver.ErrNotHeld
-	for _, n := range owned(children, g.Owner) {
-		remove := func() error { return s.conn.Delete(parent+"/"+n.text, -1) }
-		if n == head { // it may be the first in the list only if all before it are gone: see look
-			remove = func() error { return s.handOn(parent + "/" + n.text) }
+	for _, n := range p.nodes {
+		remove := func() error { return s.conn.Delete(p.parent+"/"+n.text, -1) }
+		if n == p.head { // it may be the first in the list only if all before it are gone: see look
+			remove = func() error { return s.handOn(p.parent + "/" + n.text) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
 		switch {
-		case err == nil && n == head:
+		case err == nil && n == p.head:
 			result = nil
 		case err != nil && !errors.Is(err, zk.ErrNoNode):
 			return err
