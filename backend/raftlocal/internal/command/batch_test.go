@@ -100,7 +100,7 @@ func TestUnknownFormatIsRefused(t *testing.T) {
 // A count that the bytes cannot hold costs no memory.
 func TestCountIsBounded(t *testing.T) {
 	data := []byte{batchFormat, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}
-	n := testing.AllocsPerRun(1, func() {
+	n := testing.AllocsPerRun(100, func() { // others allocate as well, now and then
 		if DecodeBatch(data, &Batch{}) == nil {
 			t.Error("taken")
 		}
