@@ -92,6 +92,7 @@ func TestReleaseAloneOfWhatIsNeverAnswered(t *testing.T) {
 			fired(t, "the request is held", h.Fired())
 			h.ReleaseAlone()
 			fired(t, "the request is delivered", h.Delivered())
+			eventually(t, "the server has accepted", func() bool { return s.open() > 0 })
 			c.send("ECHO", "behind")
 			c.close()
 			end(s, p)
