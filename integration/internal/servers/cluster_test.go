@@ -7,15 +7,10 @@ import (
 )
 
 // everyCluster runs a test with the current kinds that form clusters, as this machine
-// starts them, side by side: they wait for elections most of the time.
+// starts them.
 func everyCluster(t *testing.T, test func(t *testing.T, k Kind)) {
-	t.Helper()
-	t.Parallel()
 	for _, k := range []Kind{Etcd, ZooKeeper, Raft} {
-		t.Run(k.String(), func(t *testing.T) {
-			t.Parallel()
-			test(t, k)
-		})
+		t.Run(k.String(), func(t *testing.T) { test(t, k) })
 	}
 }
 
