@@ -1,6 +1,7 @@
 package zookeeper_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -56,7 +57,16 @@ func TestTokenAfterExpiry(t *testing.T) {
 	holder, other := open(t, p.Addr(), ns, ttl), open(t, s.Addr(), ns, 10*time.Second)
 	var book locktest.Ledger
 	for range 2 {
-		held := lock(t, holder, "k")
+		// After the way was blocked it may take a new connection, and longer than one request has.
+		var held *fencelock.Lease
+		locktest.Eventually(t, 2*soon, "the holder is served", func() bool {
+			var err error
+			held, err = holder.Lock(t.Context(), "k")
+			if err != nil && !errors.Is(err, fencelock.ErrUnavailable) {
+				t.Fatalf("Lock: %v", err)
+			}
+			return err == nil
+		})
 		book.Enter(t, held)
 		p.Blackhole()
 		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), soon)
