@@ -42,8 +42,8 @@ func harness(addrs []string, failover func(t drivertest.T), open client) drivert
 			var ls []*link
 			var proxies []*proxy.Proxy
 			for _, addr := range addrs {
-				p := through(t, addr)
-				ls, proxies = append(ls, &link{p, overhear(p)}), append(proxies, p)
+				l := linkTo(t, addr)
+				ls, proxies = append(ls, l), append(proxies, l.proxy)
 			}
 			b := open(t, proxies, ns)
 			links.Store(b, ls)
@@ -70,24 +70,13 @@ func harness(addrs []string, failover func(t drivertest.T), open client) drivert
 		},
 		KillSession: func(t drivertest.T, b driver.Backend) {
 			ls, _ := links.Load(b)
-			killed := 0
-			for i, l := range ls.([]*link) {
-				killed += l.sessions.kill(t, addrs[i])
-			}
-			if killed == 0 {
-				t.Fatalf("no session was overheard")
-			}
+			killSessions(t, ls.([]*link)...)
 		},
 		Failover: failover,
 		Open:     zookeeper.Open,
 		URL:      "zookeeper://" + strings.Join(addrs, ",") + "?namespace=" + ns,
 		BadURLs:  badURLs,
 	}
-}
-
-type link struct {
-	proxy    *proxy.Proxy
-	sessions *sessions
 }
 
 // restart is the fail-over of a server that is alone.

@@ -2,8 +2,9 @@ package zookeeper_test
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
@@ -22,12 +23,13 @@ func TestConformanceWithLostReplies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := servers.Start(t, servers.ZooKeeper)
 			drivertest.Run(t, harness([]string{s.Addr()}, restart(s), func(t drivertest.T, proxies []*proxy.Proxy, ns string) driver.Backend {
-				b, p := &releasing{Backend: plain(t, proxies, ns)}, proxies[0]
+				b, p := &calmReleases{Backend: plain(t, proxies, ns)}, proxies[0]
+				p.LoseReplyTo(b.connects, 1)
 				for _, lost := range []func([]byte) bool{
 					proxy.ZKOp("create"), creates, proxy.ZKOp("getChildren2"), proxy.ZKOp("exists"), proxy.ZKOp("sync"),
 					proxy.ZKOp("createContainer"), proxy.ZKOp("getData"), barriers(ns),
 				} {
-					p.LoseReplyTo(b.outside(lost), n+1)
+					p.LoseReplyTo(b.outside(lost, n+1), 1)
 				}
 				return persistent.New(b)
 			}))
@@ -35,22 +37,79 @@ func TestConformanceWithLostReplies(t *testing.T) {
 	}
 }
 
-// releasing knows when a Release is under way. What it finds to end, if the reply to a
-// look of its own is lost, package persistent cannot tell: that is in client_test.go.
-type releasing struct {
+// calmReleases keeps losses and Releases apart. Whoever loses the answer to a deletion
+// and then finds no node cannot tell whether an eviction came first, and package
+// persistent cannot either: that is in client_test.go. And one reply that is lost takes
+// the connection with it, and so the answers to all that is under way on it: the watch
+// for the loss of a grant is asked for by nobody, 150 ms after the grant.
+type calmReleases struct {
 	driver.Backend
-	underWay atomic.Int32
+
+	mu       sync.Mutex
+	releases int           // under way
+	losses   int           // chosen, and the client has not connected again since
+	calm     chan struct{} // closed when losses is 0 again
 }
 
-func (r *releasing) Release(ctx context.Context, g driver.Grant) error {
-	r.underWay.Add(1)
-	defer r.underWay.Add(-1)
-	return r.Backend.Release(ctx, g)
+func (c *calmReleases) Release(ctx context.Context, g driver.Grant) error {
+	c.mu.Lock()
+	c.releases++ // nothing is chosen from now on
+	calm := c.calm
+	if c.losses == 0 {
+		calm = nil
+	}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.releases--
+	}()
+	if calm != nil {
+		select {
+		case <-calm:
+		case <-ctx.Done():
+		case <-time.After(time.Second): // the rule has cut the client off, or killed its session
+		}
+	}
+	return c.Backend.Release(ctx, g)
 }
 
-// outside matches the same while no Release is under way.
-func (r *releasing) outside(matches func([]byte) bool) func([]byte) bool {
-	return func(request []byte) bool { return matches(request) && r.underWay.Load() == 0 }
+// outside matches the n-th request of a kind that is made while no Release is under way.
+func (c *calmReleases) outside(kind func([]byte) bool, n int) func([]byte) bool {
+	return func(request []byte) bool {
+		if !kind(request) {
+			return false
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.releases > 0 {
+			return false
+		}
+		n--
+		if n != 0 {
+			return false
+		}
+		if c.losses == 0 {
+			c.calm = make(chan struct{})
+		}
+		c.losses++
+		return true
+	}
+}
+
+// connects matches nothing. It takes note of a client that connects again.
+func (c *calmReleases) connects(request []byte) bool {
+	if proxy.ZKOpOf(request) != "connect" {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.losses > 0 {
+		if c.losses--; c.losses == 0 {
+			close(c.calm)
+		}
+	}
+	return false
 }
 
 // barriers matches the transactions that only look at the namespace's node.

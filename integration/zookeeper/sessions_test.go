@@ -45,26 +45,51 @@ func (s *sessions) note(packet []byte) {
 	}
 }
 
-// kill ends every session, as if it had expired: from a connection of
-// our own, which goes on with the session and closes it.
-func (s *sessions) kill(t locktest.T, addr string) (killed int) {
+// link is how a client reaches one server.
+type link struct {
+	proxy    *proxy.Proxy
+	sessions *sessions
+	addr     string // of the server
+}
+
+// linkTo puts a proxy before a server.
+func linkTo(t locktest.T, addr string) *link {
+	p := through(t, addr)
+	return &link{p, overhear(p), addr}
+}
+
+// killSessions ends every session of a client, as if it had expired: from a connection
+// of our own, which goes on with the session and closes it.
+//
+// The client loses its connection to ours, and would take the session back at once. A
+// server that is told to move a session and to close it, both at the same time, may
+// leave a connection open whose session is no more. So the client is not heard meanwhile.
+func killSessions(t locktest.T, links ...*link) {
 	t.Helper()
-	s.mu.Lock()
-	all := maps.Clone(s.passwords)
-	s.mu.Unlock()
-	for id, password := range all {
-		// The client loses its connection to ours, and at once takes the session back.
-		// Who is faster closes it or does not.
-		var err error
-		ended := false
-		for end := time.Now().Add(5 * time.Second); !ended && time.Now().Before(end); {
-			ended, err = closeSession(addr, id, password)
-		}
-		if !ended {
-			t.Errorf("closing session %#x: %v", id, err)
+	for _, l := range links {
+		l.proxy.Pause(proxy.ToServer)
+		defer l.proxy.Resume(proxy.ToServer)
+	}
+	killed := 0
+	for _, l := range links {
+		l.sessions.mu.Lock()
+		all := maps.Clone(l.sessions.passwords)
+		l.sessions.mu.Unlock()
+		for id, password := range all {
+			var err error // at first, if the client was just taking it back
+			ended := false
+			for end := time.Now().Add(5 * time.Second); !ended && time.Now().Before(end); {
+				ended, err = closeSession(l.addr, id, password)
+			}
+			if !ended {
+				t.Errorf("closing session %#x: %v", id, err)
+			}
+			killed++
 		}
 	}
-	return len(all)
+	if killed == 0 {
+		t.Errorf("no session was overheard")
+	}
 }
 
 // closeSession asks to go on with a session and to close it, in one go, and reports

@@ -20,16 +20,16 @@ import (
 func TestHolderIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	type world struct {
-		server   *zk.Conn
-		sessions *sessions
-		other    *fencelock.Client
-		ns, addr string
+		server *zk.Conn
+		link   *link
+		other  *fencelock.Client
+		ns     string
 	}
 	for name, test := range map[string]struct {
 		end  func(*testing.T, world)
 		also bool // another lease of the client is lost too
 	}{
-		"session killed": {func(t *testing.T, w world) { w.sessions.kill(t, w.addr) }, true},
+		"session killed": {func(t *testing.T, w world) { killSessions(t, w.link) }, true},
 		"evicted": {func(t *testing.T, w world) {
 			if err := w.other.Evict(t.Context(), "k"); err != nil {
 				t.Fatalf("Evict: %v", err)
@@ -46,10 +46,9 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 				t.Parallel()
 				const ttl, atOnce = 50 * time.Second, 5 * time.Second
 				s, ns := servers.Shared(t, kind), locktest.Namespace()
-				p := through(t, s.Addr())
-				w := world{raw(t, s.Addr()), overhear(p), open(t, s.Addr(), ns, ttl), ns, s.Addr()}
-				c := open(t, p.Addr(), ns, ttl)
-				watched := watchBelow(p, parentOf(ns, "k"))
+				w := world{raw(t, s.Addr()), linkTo(t, s.Addr()), open(t, s.Addr(), ns, ttl), ns}
+				c := open(t, w.link.proxy.Addr(), ns, ttl)
+				watched := watchBelow(w.link.proxy, parentOf(ns, "k"))
 				var book locktest.Ledger
 				held, second := lock(t, c, "k"), lock(t, c, "another")
 				book.Enter(t, held)

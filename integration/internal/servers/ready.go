@@ -16,8 +16,7 @@ var errEnded = errors.New("it has ended")
 func (s *Server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
+	began := time.Now()
 	for n := 1; ; n++ {
 		err := s.answers(ctx)
 		if err == nil {
@@ -27,8 +26,10 @@ func (s *Server) await(ctx context.Context) error {
 		if n%20 == 0 && !s.machine.running(ctx) {
 			err = errEnded
 		} else {
+			// A tenth of what it took until now: who asks a starting JVM all the time
+			// keeps it from its start.
 			select {
-			case <-again.C:
+			case <-time.After(min(max(time.Since(began)/10, 5*time.Millisecond), 100*time.Millisecond)):
 				continue
 			case <-ctx.Done():
 			}

@@ -54,7 +54,7 @@ type machine interface {
 // Bounds for what a server is asked to do. They are only reached when something is
 // wrong.
 const (
-	startLimit = 30 * time.Second
+	startLimit = time.Minute
 	faultLimit = 20 * time.Second
 )
 

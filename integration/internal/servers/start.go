@@ -36,8 +36,16 @@ func startFor(t T, k Kind, o options, n int) *Cluster {
 	return c
 }
 
+// assembling is held while a cluster starts. Several that start at the same time take as
+// long as one after the other, and meanwhile the members of each give each other up.
+var assembling sync.Mutex
+
 // start tries the ways there are, in the order of the README.
 func start(k Kind, o options, n int) (*Cluster, error) {
+	if n > 1 {
+		assembling.Lock()
+		defer assembling.Unlock()
+	}
 	if o.socket && !k.sockets {
 		return nil, fmt.Errorf("%s does not listen on a socket: leave UnixSocket out", k.product)
 	}
