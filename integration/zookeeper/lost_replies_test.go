@@ -47,69 +47,66 @@ type calmReleases struct {
 
 	mu       sync.Mutex
 	releases int           // under way
-	losses   int           // chosen, and the client has not connected again since
-	calm     chan struct{} // closed when losses is 0 again
+	loss     chan struct{} // of the reply that was chosen; closed when the client connects again
 }
 
 func (c *calmReleases) Release(ctx context.Context, g driver.Grant) error {
 	c.mu.Lock()
 	c.releases++ // nothing is chosen from now on
-	calm := c.calm
-	if c.losses == 0 {
-		calm = nil
-	}
+	loss := c.loss
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.releases--
 	}()
-	if calm != nil {
+	if loss != nil {
 		select {
-		case <-calm:
+		case <-loss:
 		case <-ctx.Done():
 		case <-time.After(time.Second): // the rule has cut the client off, or killed its session
+			c.over(loss)
 		}
 	}
 	return c.Backend.Release(ctx, g)
 }
 
-// outside matches the n-th request of a kind that is made while no Release is under way.
+// outside matches the n-th request of a kind, or the next one if a Release or another loss
+// is under way then.
 func (c *calmReleases) outside(kind func([]byte) bool, n int) func([]byte) bool {
 	return func(request []byte) bool {
 		if !kind(request) {
 			return false
 		}
+		n--
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.releases > 0 {
+		if n > 0 || c.releases > 0 || c.loss != nil {
 			return false
 		}
-		n--
-		if n != 0 {
-			return false
-		}
-		if c.losses == 0 {
-			c.calm = make(chan struct{})
-		}
-		c.losses++
+		c.loss = make(chan struct{})
 		return true
 	}
 }
 
 // connects matches nothing. It takes note of a client that connects again.
 func (c *calmReleases) connects(request []byte) bool {
-	if proxy.ZKOpOf(request) != "connect" {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.losses > 0 {
-		if c.losses--; c.losses == 0 {
-			close(c.calm)
-		}
+	if proxy.ZKOpOf(request) == "connect" {
+		c.mu.Lock()
+		loss := c.loss
+		c.mu.Unlock()
+		c.over(loss)
 	}
 	return false
+}
+
+func (c *calmReleases) over(loss chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if loss != nil && c.loss == loss {
+		close(loss)
+		c.loss = nil
+	}
 }
 
 // barriers matches the transactions that only look at the namespace's node.
