@@ -10,8 +10,8 @@ import (
 )
 
 // greet connects to a member and says who we are. The link is nil if it does not lead.
-func (c *Client) greet(addr string, timeout time.Duration) (*link, wire.Welcome, error) {
-	ctx, cancel := context.WithTimeoutCause(c.closing, timeout, errSilent)
+func (c *Client) greet(ctx context.Context, addr string, timeout time.Duration) (*link, wire.Welcome, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilent)
 	defer cancel()
 	conn, err := c.cfg.Dial(ctx, addr)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c *Client) greet(addr string, timeout time.Duration) (*link, wire.Welcome,
 
 func (c *Client) hello(conn net.Conn, addr string) (*wire.Reader, wire.Welcome, error) {
 	c.mu.Lock()
-	h := c.session.Connected()
+	h := c.session.Hello()
 	c.mu.Unlock()
 	h.Cluster = c.cfg.Cluster
 	if _, err := conn.Write(wire.AppendHello([]byte(wire.Preface), h)); err != nil {

@@ -91,16 +91,24 @@ func (s *Session) Oldest() Ticket {
 	return oldest
 }
 
-// Connected tells of a new connection. It returns the beginning of the hello: which session
-// goes on there. What has no answer will be sent again.
-func (s *Session) Connected() wire.Hello {
-	s.connected, s.asked = true, false
+// Hello is the beginning of a connection: which session goes on there. It stays the same as
+// long as there is none.
+func (s *Session) Hello() wire.Hello {
 	h := wire.Hello{Version: wire.Version, Role: wire.Client}
 	if s.line != nil {
 		h.Session = s.line.number
-		s.line.cursor = s.line.lowest
 	}
 	return h
+}
+
+// Connected tells of a new connection, and returns its beginning. What has no answer will be
+// sent again.
+func (s *Session) Connected() wire.Hello {
+	s.connected, s.asked = true, false
+	if s.line != nil {
+		s.line.cursor = s.line.lowest
+	}
+	return s.Hello()
 }
 
 // Disconnected tells that the connection is gone. The events are for what was sent to a

@@ -15,12 +15,13 @@ type Link struct {
 	moved *sync.Cond // something has changed
 	down  bool
 	to    func(addr string) *Member // nil: connection refused
+	lost  map[string]bool           // addresses where nobody answers, not even that nobody is there
 	loose map[*end]struct{}
 }
 
 // NewLink returns a network on which addresses lead to members; to a nil one, nobody.
 func NewLink(to func(addr string) *Member) *Link {
-	l := &Link{to: to, loose: map[*end]struct{}{}}
+	l := &Link{to: to, lost: map[string]bool{}, loose: map[*end]struct{}{}}
 	l.moved = sync.NewCond(&l.mu)
 	return l
 }
@@ -31,6 +32,18 @@ func (l *Link) Cut() (mend func()) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.down = down
+		l.moved.Broadcast()
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+// Lose makes connecting to an address take for ever, until it is found again.
+func (l *Link) Lose(addr string) (find func()) {
+	set := func(lost bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.lost[addr] = lost
 		l.moved.Broadcast()
 	}
 	set(true)
@@ -50,7 +63,7 @@ func (l *Link) Break() {
 
 // Dial connects. It is what a client is given.
 func (l *Link) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	if err := l.arrive(ctx); err != nil {
+	if err := l.arrive(ctx, addr); err != nil {
 		return nil, err
 	}
 	m := l.to(addr)
@@ -65,8 +78,8 @@ func (l *Link) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return ours, nil
 }
 
-// arrive waits until the network works.
-func (l *Link) arrive(ctx context.Context) error {
+// arrive waits until the network works, and leads to the address.
+func (l *Link) arrive(ctx context.Context, addr string) error {
 	stop := context.AfterFunc(ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -75,7 +88,7 @@ func (l *Link) arrive(ctx context.Context) error {
 	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.down && ctx.Err() == nil {
+	for (l.down || l.lost[addr]) && ctx.Err() == nil {
 		l.moved.Wait()
 	}
 	return context.Cause(ctx)
