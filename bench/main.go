@@ -15,11 +15,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
 	"github.com/fencelock/fencelock/bench/internal/raftbench"
 	"github.com/fencelock/fencelock/bench/internal/redisbench"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
+	"github.com/fencelock/fencelock/bench/internal/server"
 	"github.com/fencelock/fencelock/bench/internal/system"
 	"github.com/fencelock/fencelock/bench/internal/zkbench"
 )
@@ -117,27 +119,28 @@ func names() []string {
 }
 
 func run(ctx context.Context, c config) error {
-	server, err := c.system.Start(ctx, c.addr)
+	s, err := c.system.Start(ctx, c.addr)
 	if err != nil {
 		return err
 	}
-	defer server.Stop()
+	defer s.Stop()
 
 	started := time.Now()
-	result := &report.Run{Environment: environment(server.Version, c.system.Libraries, started)}
+	result := &report.Run{Environment: environment(s.Version, c.system.Libraries, started)}
 	e := &scenario.Env{
-		Contestants: c.system.Contestants(server.Addr),
+		Contestants: c.system.Contestants(s.Addr),
 		TTL:         c.ttl, Rounds: c.rounds, Limit: c.limit, Leases: c.leases,
 		Sizes: c.system.Sizes, Protocol: c.system.Protocol,
 		Progress: os.Stderr, Run: result,
 	}
-	e.Meter = meter(ctx, c.system, server.Addr)
+	e.Meter = meter(ctx, c.system, s.Addr)
+	e.Failure = failure(c, s)
 	for _, k := range e.Contestants {
 		result.Contestants = append(result.Contestants, report.Contestant{Name: k.Name, Token: k.Token, Renews: k.Renews, Waits: k.Waits})
 	}
-	for _, s := range scenario.All() {
-		if len(c.only) == 0 || slices.Contains(c.only, s.Name) {
-			s.Run(ctx, e)
+	for _, one := range scenario.All() {
+		if len(c.only) == 0 || slices.Contains(c.only, one.Name) {
+			one.Run(ctx, e)
 		}
 	}
 	result.Environment.Seconds = time.Since(started).Seconds()
@@ -164,6 +167,20 @@ func meter(ctx context.Context, s system.System, addr string) *scenario.Meter {
 		return nil
 	}
 	return m
+}
+
+// failure is nil where a server is not to be killed: it is not ours, or does not go on where it was.
+func failure(c config, s *server.Server) *scenario.Failure {
+	if c.system.Leader == nil || c.addr != "" {
+		return nil
+	}
+	return &scenario.Failure{Members: c.system.Members, Kill: func(ctx context.Context, k contest.Contestant) (func(context.Context) error, error) {
+		leader, err := c.system.Leader(ctx, s.Addr, k.Elsewhere)
+		if err != nil {
+			return nil, err
+		}
+		return s.Kill(leader)
+	}}
 }
 
 func write(c config, result *report.Run) error {

@@ -68,6 +68,23 @@ func probe(ctx context.Context, addr string) (string, error) {
 	return "etcd " + status.Version, nil
 }
 
+// Leader is the address of the one of several that leads.
+func Leader(ctx context.Context, addrs []string) (string, error) {
+	c, err := connect(strings.Join(addrs, ","), nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, addr := range addrs {
+		if s, err := c.Status(ctx, addr); err == nil && s.Leader == s.Header.MemberId {
+			return addr, nil
+		}
+	}
+	return "", errors.New("no etcd of the cluster leads")
+}
+
 func command(path string, i int, addr string, peers []string, dir string) *exec.Cmd {
 	all := make([]string, len(peers))
 	for n, peer := range peers {

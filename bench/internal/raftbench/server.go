@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,14 +46,25 @@ func starter(members int) func(ctx context.Context, addr string) (*server.Server
 
 // leaderFirst has the leader's address before the others: it is the one that is counted, and asked.
 func leaderFirst(ctx context.Context, addrs string) string {
-	all := strings.Split(addrs, ",")
-	for i, addr := range all {
+	first, err := leader(ctx, addrs, false)
+	if err != nil {
+		return addrs
+	}
+	others := slices.DeleteFunc(strings.Split(addrs, ","), func(addr string) bool { return addr == first })
+	return strings.Join(append([]string{first}, others...), ",")
+}
+
+func leader(ctx context.Context, addr string, elsewhere bool) (string, error) {
+	ours, theirs := split(addr)
+	if elsewhere {
+		return etcdbench.Leader(ctx, theirs)
+	}
+	for _, addr := range ours {
 		if s, err := statusOf(ctx, addr); err == nil && s.Serving {
-			all[0], all[i] = all[i], all[0]
-			break
+			return addr, nil
 		}
 	}
-	return strings.Join(all, ",")
+	return "", errors.New("no member leads")
 }
 
 // Member is the word that makes this program run a member instead: its first argument, before the member's URL.

@@ -33,6 +33,8 @@ func System(members int) system.System {
 		Leases:       100_000,
 		Protocol:     wire.Raft,
 		Meter:        meter,
+		Members:      members,
+		Leader:       leader,
 		Budgets:      func(leases int) []report.Budget { return Budgets(members, leases) },
 		Plots:        system.Plots(name, title, sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client messages"}),
 	}

@@ -25,6 +25,7 @@ type Env struct {
 	Sizes       Sizes
 	Protocol    wire.Protocol // of the connections that are counted
 	Meter       *Meter        // nil: the server is not asked
+	Failure     *Failure      // nil: the server is not made to fail
 	Progress    io.Writer
 	Run         *report.Run
 }
@@ -56,6 +57,7 @@ func All() []Scenario {
 		{Turns, turns},
 		{Goroutines, goroutines},
 		{Leases, leases},
+		{Failover, failover},
 	}
 }
 
@@ -67,6 +69,7 @@ const (
 	Turns      = "turns"
 	Goroutines = "goroutines"
 	Leases     = "leases"
+	Failover   = "failover"
 )
 
 // table is one case while it is being measured.

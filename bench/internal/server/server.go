@@ -20,6 +20,9 @@ type Server struct {
 	Version string
 
 	others  []*Server // that are stopped with it
+	command Command   // what runs it, if it is run here
+	limit   time.Duration
+	probe   Probe
 	process *exec.Cmd
 	dir     string
 	ended   chan struct{} // closed when the process is gone
@@ -61,16 +64,16 @@ func launchAt(addr string, command Command) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: addr, dir: dir, ended: make(chan struct{})}
-	if err := s.run(command); err != nil {
+	s := &Server{Addr: addr, dir: dir, command: command}
+	if err := s.run(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Server) run(command Command) error {
-	cmd, err := command(s.Addr, s.dir)
+func (s *Server) run() error {
+	cmd, err := s.command(s.Addr, s.dir)
 	if err != nil {
 		return err
 	}
@@ -83,10 +86,11 @@ func (s *Server) run(command Command) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	s.process = cmd
+	ended := make(chan struct{})
+	s.process, s.ended = cmd, ended
 	go func() {
 		_ = cmd.Wait()
-		close(s.ended)
+		close(ended)
 	}()
 	return nil
 }
@@ -95,6 +99,7 @@ func (s *Server) logFile() string { return filepath.Join(s.dir, "server.log") }
 
 // await returns once the server answers, and notes its version.
 func (s *Server) await(ctx context.Context, limit time.Duration, probe Probe) error {
+	s.limit, s.probe = limit, probe
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {

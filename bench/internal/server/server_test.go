@@ -68,6 +68,28 @@ func TestStopEndsWhatStartRan(t *testing.T) {
 	}
 }
 
+func TestKillAndRestart(t *testing.T) {
+	var dir string
+	s, err := Start(t.Context(), "", play(t, "stays", &dir), time.Minute, func(context.Context, string) (string, error) { return "Test 1.0", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.With(&Server{Addr: "of somebody else"})
+	defer all.Stop()
+	if _, err := all.Kill("of somebody else"); err == nil {
+		t.Error("a server that was not started here could be killed")
+	}
+	before := s.process
+	restart, err := all.Kill(s.Addr)
+	if err != nil || before.ProcessState == nil {
+		t.Fatalf("Kill = %v, and the process has the state %v", err, before.ProcessState)
+	}
+	kept := dir
+	if err := restart(t.Context()); err != nil || dir != kept || s.process == before {
+		t.Errorf("restart = %v, in %s after %s", err, dir, kept)
+	}
+}
+
 func TestStartTellsWhyTheServerEnded(t *testing.T) {
 	var dir string
 	_, err := Start(t.Context(), "", play(t, "fails", &dir), time.Minute, refused)

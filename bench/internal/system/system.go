@@ -28,6 +28,11 @@ type System struct {
 	Protocol wire.Protocol
 	Meter    func(addr string) *scenario.Meter // nil: the server's own counters say nothing that is needed
 
+	// Members of the cluster, and Leader, the address of the one that leads: of ours, or of the one elsewhere. nil: nobody is
+	// made to fail.
+	Members int
+	Leader  func(ctx context.Context, addr string, elsewhere bool) (string, error)
+
 	// Budgets are what fencelock must reach; leases is the number in the scenario of that name.
 	Budgets func(leases int) []report.Budget
 	// Plots show how cost grows with size.
