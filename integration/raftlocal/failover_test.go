@@ -17,17 +17,19 @@ func TestFailOverTime(t *testing.T) {
 	t.Parallel()
 	c, ns := servers.StartCluster(t, servers.Raft, 3), locktest.Namespace()
 	p := startPulse(t, c.Addrs(), ns, 8)
-	var took []time.Duration
+	var took, elected []time.Duration
 	for range 5 {
 		old := c.Leader(t)
 		p.await(t, time.Now())
 		began := time.Now()
 		old.Kill(t)
 		c.LeaderAfter(t, old)
+		elected = append(elected, time.Since(began))
 		took = append(took, p.longest(t, began))
 		old.Restart(t)
 	}
 	p.stop(t)
+	t.Logf("another leads after %v", elected)
 	report(t, "fail-over", took, 5*time.Second)
 	expectNothingLeft(t, member(c.Addrs(), ns))
 }

@@ -44,7 +44,9 @@ func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 				m.Follow(c.members["a"])
 			}
 		}
-		c.link = standin.NewLink(func(addr string) *standin.Member { return c.members[addr] })
+		c.link = standin.NewLink(func(addr string) *standin.Member {
+			return c.members[strings.TrimPrefix(addr, "also ")]
+		})
 		c.client = client.New(client.Config{Addrs: addrs, Dial: c.link.Dial})
 		defer c.client.Close()
 		f(t, c)

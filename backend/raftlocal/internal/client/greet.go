@@ -34,10 +34,7 @@ func (c *Client) greet(ctx context.Context, addr string, timeout time.Duration) 
 }
 
 func (c *Client) hello(conn net.Conn, addr string) (*wire.Reader, wire.Welcome, error) {
-	c.mu.Lock()
-	h := c.session.Hello()
-	c.mu.Unlock()
-	h.Cluster = c.cfg.Cluster
+	h := wire.Hello{Version: wire.Version, Cluster: c.cfg.Cluster, Role: wire.Client}
 	if _, err := conn.Write(wire.AppendHello([]byte(wire.Preface), h)); err != nil {
 		return nil, wire.Welcome{}, fmt.Errorf("greeting %s: %w", addr, err)
 	}

@@ -27,8 +27,9 @@ type link struct {
 	why     error // of the first close
 
 	// Guarded by Client.mu.
-	busy   bool // the writer will look before it sleeps
-	ping   bool // one is to be sent
+	busy   bool   // the writer will look before it sleeps
+	resume uint64 // the session to go on with, until that is said
+	ping   bool   // one is to be sent
 	before uint64
 	silent int
 }
@@ -85,6 +86,10 @@ func (c *Client) write(l *link) {
 // a command is answered, what it points to is its caller's again; and it may be answered before it
 // is sent, if an earlier connection has carried it to the end.
 func (c *Client) outgoingLocked(l *link, buf []byte) []byte {
+	if l.resume != 0 {
+		buf = wire.AppendResume(buf, l.resume)
+		l.resume = 0
+	}
 	now := c.now()
 	if cmds := c.session.Outgoing(now); len(cmds) > 0 {
 		c.sent = now

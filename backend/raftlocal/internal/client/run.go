@@ -40,9 +40,9 @@ func (c *Client) serve(l *link) (leader wire.Member, err error) {
 		return leader, errClosed
 	}
 	l.since = c.now()
-	c.session.Connected()
+	l.resume = c.session.Connected()
 	c.link, c.fault, c.refused = l, nil, false
-	if c.session.Outstanding() > 0 {
+	if l.resume != 0 || c.session.Outstanding() > 0 {
 		l.wakeLocked()
 	}
 	c.changedLocked()

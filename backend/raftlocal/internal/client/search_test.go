@@ -57,3 +57,23 @@ func TestLeaderThatIsSlow(t *testing.T) {
 		})
 	}
 }
+
+// The leader is found under two addresses at the same time. The session goes on on the
+// connection that is chosen, whichever that is, and whichever the member has heard of last.
+func TestLeaderWithTwoNames(t *testing.T) {
+	for range 100 {
+		bubble(t, []string{"a", "also a"}, func(t *testing.T, c *cluster) {
+			c.nop()
+			back := []func(){c.link.Lose("a"), c.link.Lose("also a")}
+			c.link.Break()
+			time.AfterFunc(500*time.Millisecond, func() {
+				for _, find := range back {
+					find()
+				}
+			})
+			if d := c.nop(); d > 700*time.Millisecond {
+				t.Fatalf("a command was answered after %v", d)
+			}
+		})
+	}
+}

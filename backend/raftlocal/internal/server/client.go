@@ -26,7 +26,7 @@ type client struct {
 }
 
 // serveClient reads commands until the connection ends.
-func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn, session uint64) {
+func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn) {
 	cl := &client{conn: c, wake: make(chan struct{}, 1)}
 	s.linger(raw)
 	_ = c.SetDeadline(time.Time{}) // an error shows at the next call
@@ -38,7 +38,7 @@ func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn
 	cl.tell(func(b []byte) []byte { return append(b, s.greeting()...) })
 	s.inbox.fromClient(1, func(m *member.Member) {
 		s.loop.clients[number] = cl
-		m.Attach(number, session)
+		m.Attach(number, 0)
 	})
 	s.readClient(cl, r, number)
 	s.inbox.fromClient(0, func(m *member.Member) {
@@ -65,6 +65,12 @@ func (s *Server) readClient(cl *client, r *wire.Reader, number member.Conn) {
 				return
 			}
 			weight += len(body)
+		case wire.TypeResume:
+			session, err := wire.ParseResume(body)
+			if err != nil {
+				return
+			}
+			s.inbox.fromClient(1, func(m *member.Member) { m.Attach(number, session) })
 		case wire.TypePing:
 			n, err := wire.ParsePing(body)
 			if err != nil {

@@ -39,7 +39,7 @@ func (s *Server) greet(c, raw net.Conn, number uint64, stranger bool) {
 		s.serveMember(c, r, hello, intro)
 		return
 	}
-	s.serveClient(c, raw, r, member.Conn(number), hello.Session)
+	s.serveClient(c, raw, r, member.Conn(number))
 }
 
 // readHello reads the first frame. An error is for the other side to read.

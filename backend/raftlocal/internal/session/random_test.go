@@ -155,7 +155,7 @@ func random(t *testing.T, seed uint64, tally map[string]int) {
 				stale, up, down = up, nil, nil
 				events(s.Disconnected())
 			} else if !connected {
-				// Until the member has the hello, what is in the old connection may come.
+				// Until the member hears of it, what is in the old connection may come.
 				for ; len(stale) > 0 && r.IntN(3) > 0; stale = stale[1:] {
 					c.apply(stale[0])
 				}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 // Session is a client's. It is one for the client although, over time, it may be several for
@@ -91,24 +90,15 @@ func (s *Session) Oldest() Ticket {
 	return oldest
 }
 
-// Hello is the beginning of a connection: which session goes on there. It stays the same as
-// long as there is none.
-func (s *Session) Hello() wire.Hello {
-	h := wire.Hello{Version: wire.Version, Role: wire.Client}
-	if s.line != nil {
-		h.Session = s.line.number
-	}
-	return h
-}
-
-// Connected tells of a new connection, and returns its beginning. What has no answer will be
-// sent again.
-func (s *Session) Connected() wire.Hello {
+// Connected tells of a new connection, and returns the number of the session that goes on
+// there, or 0. What has no answer will be sent again.
+func (s *Session) Connected() (number uint64) {
 	s.connected, s.asked = true, false
-	if s.line != nil {
-		s.line.cursor = s.line.lowest
+	if s.line == nil {
+		return 0
 	}
-	return s.Hello()
+	s.line.cursor = s.line.lowest
+	return s.line.number
 }
 
 // Disconnected tells that the connection is gone. The events are for what was sent to a

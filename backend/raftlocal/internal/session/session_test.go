@@ -52,8 +52,8 @@ func openSession(t *testing.T, s *Session, n uint64) {
 
 func TestOneSessionForAll(t *testing.T) {
 	s := newTest()
-	if h := s.Connected(); h.Session != 0 {
-		t.Errorf("the hello names the session %d, and there is none", h.Session)
+	if n := s.Connected(); n != 0 {
+		t.Errorf("the session %d goes on, and there is none", n)
 	}
 	expect(t, s) // nothing to do needs no session
 	a := s.Do(key("a"))
@@ -108,8 +108,8 @@ func TestEachConnectionGetsAllOnce(t *testing.T) {
 	s.Do(key("c"))
 	s.Disconnected()
 	expect(t, s)
-	if h := s.Connected(); h.Session != 7 {
-		t.Errorf("the hello names the session %d, want 7", h.Session)
+	if n := s.Connected(); n != 7 {
+		t.Errorf("the session %d goes on, want 7", n)
 	}
 	second := expect(t, s, "evictb", "evictc")
 	if second[0].Seq != first[1].Seq || second[0].Lowest != 2 || b.Times != 2 || a.Times != 1 {
@@ -183,7 +183,7 @@ func TestSentTwiceAndGoneIsUnknown(t *testing.T) {
 	if e := s.Disconnected(); len(e) != 1 || e[0].Kind != Unknown || e[0].Ticket != b {
 		t.Errorf("events %+v, want Unknown for b", e)
 	}
-	if h := s.Connected(); h.Session != 0 || s.Outstanding() != 0 {
+	if n := s.Connected(); n != 0 || s.Outstanding() != 0 {
 		t.Errorf("the session that has ended is named, or something outstanding")
 	}
 }

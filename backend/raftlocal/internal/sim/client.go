@@ -164,7 +164,7 @@ func (c *client) connect() {
 			return
 		}
 		c.line, c.since = l, c.w.now
-		number := c.session.Connected().Session
+		number := c.session.Connected()
 		l.up(func(m *member.Member) { m.Attach(l.conn, number) })
 		c.flush()
 	})

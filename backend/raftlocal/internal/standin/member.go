@@ -164,8 +164,7 @@ func (m *Member) serve(c *conn) {
 	if err != nil || t != wire.TypeHello {
 		return
 	}
-	hello, err := wire.ParseHello(body)
-	if err != nil || !m.greet(c, hello) {
+	if _, err := wire.ParseHello(body); err != nil || !m.greet(c) {
 		return
 	}
 	var cmds []command.Command
@@ -175,6 +174,13 @@ func (m *Member) serve(c *conn) {
 			return
 		}
 		switch t {
+		case wire.TypeResume:
+			session, _ := wire.ParseResume(body)
+			m.mu.Lock()
+			if !c.dead {
+				m.attached[session] = c
+			}
+			m.mu.Unlock()
 		case wire.TypePing:
 			n, _ := wire.ParsePing(body)
 			m.mu.Lock()
@@ -197,7 +203,7 @@ func (m *Member) serve(c *conn) {
 	}
 }
 
-func (m *Member) greet(c *conn, h wire.Hello) bool {
+func (m *Member) greet(c *conn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -209,9 +215,6 @@ func (m *Member) greet(c *conn, h wire.Hello) bool {
 	case m.Welcome.Leader.ID != m.Welcome.Member:
 		c.tell(wire.AppendMoved(wire.AppendWelcome(nil, m.Welcome), m.Welcome.Leader))
 		return false
-	}
-	if h.Session != 0 {
-		m.attached[h.Session] = c
 	}
 	c.tell(wire.AppendWelcome(nil, m.Welcome))
 	return true

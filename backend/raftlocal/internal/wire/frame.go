@@ -34,12 +34,13 @@ const (
 	TypeRaft                         // a message of one member's raft to another's
 	TypeSnapshot                     // a part of a raft message that is too long, or of a backup
 	TypeIntroduction                 // what members tell each other of themselves
+	TypeResume                       // a client's session goes on on this connection
 )
 
 func (t Type) String() string {
 	names := [...]string{
 		"", "hello", "welcome", "refusal", "commands", "answers", "moved", "ping", "pong", "raft", "snapshot",
-		"introduction",
+		"introduction", "resume",
 	}
 	if int(t) < len(names) && t > 0 {
 		return names[t]

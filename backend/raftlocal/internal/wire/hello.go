@@ -23,9 +23,6 @@ type Hello struct {
 	Version uint64
 	Cluster string // its name; a client may leave it empty, to take any
 	Role    Role
-	// Session is the one that a client wants to go on with; 0 if it has none. From here on
-	// its commands are taken from this connection and no other.
-	Session uint64
 	// Member and Name are the peer's own, To is whom it thinks that it speaks to.
 	Member uint64
 	Name   string
@@ -37,7 +34,6 @@ func AppendHello(dst []byte, h Hello) []byte {
 	at := len(dst)
 	dst = binary.AppendUvarint(begin(dst, TypeHello), h.Version)
 	dst = append(command.AppendString(dst, h.Cluster), byte(h.Role))
-	dst = binary.AppendUvarint(dst, h.Session)
 	dst = binary.AppendUvarint(dst, h.Member)
 	dst = command.AppendString(dst, h.Name)
 	dst = binary.AppendUvarint(dst, h.To)
@@ -54,7 +50,6 @@ func ParseHello(body []byte) (Hello, error) {
 	}
 	h.Cluster = f.String()
 	h.Role = Role(f.Octet())
-	h.Session = f.Number()
 	h.Member = f.Number()
 	h.Name = f.String()
 	h.To = f.Number()

@@ -17,7 +17,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-var someHello = Hello{Version: Version, Cluster: "orders", Role: Peer, Session: 1 << 40, Member: 3, Name: "c", To: 1}
+var someHello = Hello{Version: Version, Cluster: "orders", Role: Peer, Member: 3, Name: "c", To: 1}
 
 var someWelcome = Welcome{
 	Cluster: "orders", Member: 2, Name: "b", Leader: Member{1, "a", "10.0.0.1:7300"},
@@ -72,6 +72,8 @@ func TestFramesComeBack(t *testing.T) {
 	leader, err := ParseMoved(next(t, AppendMoved(nil, someWelcome.Leader), TypeMoved))
 	same(t, leader, err, someWelcome.Leader)
 	same(t, ParseRefusal(next(t, AppendRefusal(nil, "no"), TypeRefusal)), nil, "no")
+	session, err := ParseResume(next(t, AppendResume(nil, 1<<40), TypeResume))
+	same(t, session, err, 1<<40)
 	number, err := ParsePing(next(t, AppendPing(nil, 77), TypePing))
 	same(t, number, err, 77)
 	number, err = ParsePing(next(t, AppendPong(nil, 1<<63), TypePong))
@@ -271,6 +273,7 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseWelcome(body)
 		_, _ = ParseMoved(body)
 		_, _ = ParsePing(body)
+		_, _ = ParseResume(body)
 		_ = ParseRefusal(body)
 		_, _ = ParsePart(body)
 		_ = ParseRaft(body, new(raftpb.Message))
