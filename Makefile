@@ -45,14 +45,14 @@ help: ## show this
 .PHONY: unit
 unit: race ## tests that need no server; seconds
 	go test $(RACE) $(ARGS) $(UNIT)
-	go test $(RACE) $(ARGS) $(TIMED)
+	go test $(RACE) -parallel 8 $(ARGS) $(TIMED)
 
 .PHONY: test
 test: export FENCELOCK_STRICT = 1
 test: race ## everything, against real servers; minutes. Needs Docker, or the servers on PATH
 	@echo "== tests that need no server"
 	go test $(RACE) $(ARGS) $(UNIT)
-	go test $(RACE) $(ARGS) $(TIMED)
+	go test $(RACE) -parallel 8 $(ARGS) $(TIMED)
 	@echo "== tests on real servers; most of them wait, so that eight at a time suit two processors"
 	go test $(RACE) -run '^$$' $(RACED) >/dev/null
 	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(RACED) | $(quieter)

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -44,6 +43,7 @@ type search struct {
 	answers chan answer
 	asking  map[string]bool  // who has not answered yet
 	said    map[string]error // the last that each has said; nil if it takes us
+	fault   error            // why nobody was found, since that was told last; nil if nobody has said anything
 }
 
 // answer is what came of asking one member.
@@ -64,13 +64,15 @@ func (s *search) leader() *link {
 	ctx, cancel := context.WithCancel(s.client.closing)
 	defer cancel()
 	s.ctx, s.began, s.answers = ctx, time.Now(), make(chan answer)
-	s.asking, s.said = map[string]bool{}, map[string]error{}
+	s.asking, s.said, s.fault = map[string]bool{}, map[string]error{}, nil
 	for {
-		l, fault := s.round()
-		if l != nil || ctx.Err() != nil {
+		if l := s.round(); l != nil || ctx.Err() != nil {
 			return l
 		}
-		s.client.lost(fault, s.unwanted())
+		if s.fault != nil {
+			s.client.lost(s.fault, s.unwanted())
+			s.fault = nil
+		}
 		if l := s.pause(); l != nil || ctx.Err() != nil {
 			return l
 		}
@@ -79,9 +81,8 @@ func (s *search) leader() *link {
 
 // round asks each member that is not being asked, the one first that is said to lead. It is
 // over when nobody is left, and those who have not answered are slow.
-func (s *search) round() (found *link, fault error) {
-	places, redirects, heard := s.places(), 0, 0
-	fault = errNoLeader
+func (s *search) round() (found *link) {
+	places, redirects := s.places(), 0
 	for len(places)+len(s.asking) > 0 {
 		if len(places) > 0 {
 			s.ask(places[0])
@@ -89,29 +90,22 @@ func (s *search) round() (found *link, fault error) {
 		}
 		a, ok := s.hear(headStart)
 		switch {
+		case a.link != nil:
+			return a.link
 		case s.ctx.Err() != nil:
-			return nil, nil
+			return nil
 		case !ok && len(places) > 0:
 			continue
-		case !ok && heard == 0:
-			return nil, fmt.Errorf("connecting to %s: %w", slices.Min(s.unheard()), errSilent)
 		case !ok:
-			return nil, fault
-		case a.link != nil:
-			return a.link, nil
-		case a.err != nil:
-			if errors.Is(fault, errNoLeader) || refusing(a.err) && !refusing(fault) {
-				fault = a.err // a refusal says more than that another cannot be reached
-			}
+			return nil
 		}
-		heard++
 		if to := a.welcome.Leader.Addr; to != "" && !s.asking[to] && redirects < mostRedirects {
 			redirects++
 			places = slices.DeleteFunc(places, func(addr string) bool { return addr == to })
 			places = slices.Insert(places, 0, to)
 		}
 	}
-	return nil, fault
+	return nil
 }
 
 // ask begins to ask a member.
@@ -144,8 +138,14 @@ func (s *search) hear(wait time.Duration) (a answer, ok bool) {
 	}
 	delete(s.asking, a.addr)
 	s.said[a.addr] = a.err
-	if a.err == nil {
+	switch {
+	case a.err == nil:
 		s.learn(a.welcome)
+		if s.fault == nil {
+			s.fault = errNoLeader
+		}
+	case s.fault == nil || errors.Is(s.fault, errNoLeader) || refusing(a.err) && !refusing(s.fault):
+		s.fault = a.err // a refusal says more than that another cannot be reached
 	}
 	return a, true
 }
@@ -197,13 +197,6 @@ func (s *search) learn(w wire.Welcome) {
 	for _, m := range w.Members {
 		s.learned = append(s.learned, m.Addr)
 	}
-}
-
-func (s *search) unheard() (addrs []string) {
-	for addr := range s.asking {
-		addrs = append(addrs, addr)
-	}
-	return addrs
 }
 
 // unwanted reports whether most members refuse us, and nobody takes us: those that cannot be
