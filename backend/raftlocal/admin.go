@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/shared"
@@ -20,9 +21,9 @@ import (
 // Admin looks after a cluster, or after a directory that processes share. It keeps no
 // connection, so it need not be closed. It is safe for concurrent use.
 //
-// Methods ask one member after another until one answers, and follow it to the leader. They
-// return when ctx is done; then it is not known whether what was asked for is done, and Status
-// tells.
+// Methods ask one member after another until one answers, and follow it to the leader. While
+// an election is under way they ask again, for some seconds. They return when ctx is done; then
+// it is not known whether what was asked for is done, and Status tells.
 type Admin struct {
 	network network.Network
 	addrs   []string // empty for a directory
@@ -120,8 +121,8 @@ func (a *Admin) AddMember(ctx context.Context, p Peer) error {
 }
 
 // RemoveMember removes a member, dead or alive, and returns when the others do without it. It is
-// refused if those who are alive then are no majority. A member that is removed ends; its
-// directory is of no more use.
+// refused if those who are alive then are no majority. A leader hands over first. A member that is
+// removed ends; its directory is of no more use.
 func (a *Admin) RemoveMember(ctx context.Context, name string) error {
 	return a.order(ctx, "/members", url.Values{"remove": {name}})
 }
@@ -170,29 +171,56 @@ func (a *Admin) targets() []string {
 	return slices.Clone(a.addrs)
 }
 
-// lead asks the leader.
+const (
+	// patience is how long an operator waits for a leader: for several elections.
+	patience = 5 * time.Second
+	// askingAgain is the pause meanwhile.
+	askingAgain = 100 * time.Millisecond
+)
+
+// lead asks the leader. If there is none, it asks again: nothing was begun.
 func (a *Admin) lead(ctx context.Context, method, path string, q url.Values) (io.ReadCloser, error) {
 	if method != http.MethodGet && a.cluster == "" {
 		return nil, address.Invalid("cluster= is missing: what changes a cluster needs its name")
 	}
+	for end := time.Now().Add(patience); ; {
+		body, electing, err := a.leadOnce(ctx, method, path, q)
+		if !electing || time.Now().After(end) {
+			return body, err
+		}
+		select {
+		case <-time.After(askingAgain):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// leadOnce asks each once. electing says that nobody leads, as far as those know who were
+// reached, and nobody has begun what was asked for.
+func (a *Admin) leadOnce(ctx context.Context, method, path string, q url.Values) (body io.ReadCloser, electing bool, err error) {
 	var errs []error
-	targets := a.targets()
+	targets, unsure := a.targets(), false
 	for i := 0; i < len(targets); i++ {
 		body, err := a.ask(ctx, targets[i], method, path, q)
 		if err == nil {
-			return body, nil
+			return body, false, nil
 		}
 		errs = append(errs, err)
 		var t *troubleError
+		var dial *net.OpError
+		said := errors.As(err, &t)
+		electing = electing || said && t.NotBegun
+		unsure = unsure || said && !t.NotBegun || !said && !(errors.As(err, &dial) && dial.Op == "dial")
 		switch {
-		case !errors.As(err, &t): // it was not reached
+		case !said: // it was not reached
 		case t.Leader != nil && !slices.Contains(targets[:i+1], t.Leader.Addr):
 			targets = slices.Insert(targets, i+1, t.Leader.Addr)
 		case t.code != http.StatusServiceUnavailable && t.Leader == nil:
-			return nil, err // it is the leader who says no
+			return nil, false, err // it is the leader who says no
 		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, electing && !unsure, errors.Join(errs...)
 }
 
 // troubleError is what a member has said instead of doing what it was asked.

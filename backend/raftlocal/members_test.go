@@ -34,13 +34,20 @@ func TestChangeMembers(t *testing.T) {
 	}
 	c.caughtUp(4)
 	next("after adding d")
-	// c has lost its disk.
+	// c has lost its disk. It led, so that there is nobody to ask at first.
+	if err := c.admin().TransferLeadership(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
 	c.members["c"].kill()
 	e, ePeer := join("e")
 	if err := c.admin().ReplaceMember(ctx, "c", ePeer); err != nil {
 		t.Fatal(err)
 	}
 	next("after replacing c by e")
+	// d leads when it is removed.
+	if err := c.admin().TransferLeadership(ctx, "d"); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.admin().RemoveMember(ctx, "d"); err != nil {
 		t.Fatal(err)
 	}

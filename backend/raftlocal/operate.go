@@ -94,12 +94,15 @@ func (o *operator) admit(w http.ResponseWriter, r *http.Request) bool {
 type trouble struct {
 	Error  string `json:"error"`
 	Leader *Peer  `json:"leader,omitempty"`
+	// NotBegun says that nothing was done since another is to be asked, or an election is under way.
+	NotBegun bool `json:"not_begun,omitempty"`
 }
 
 func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
 	t, code := trouble{Error: err.Error()}, http.StatusConflict
 	switch {
 	case errors.Is(err, member.ErrNotLeader):
+		t.NotBegun = true
 		code = http.StatusServiceUnavailable
 		if l := o.s.Leader(); l.Addr != "" && l.ID != o.s.ID() {
 			t.Leader = &Peer{l.Name, l.Addr}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
@@ -22,6 +23,9 @@ func (o *operator) members(w http.ResponseWriter, r *http.Request) {
 		c, err := changeOf(m.Status(), q)
 		if err != nil {
 			return err
+		}
+		if m.Serving() && slices.Contains(c.Remove, o.s.ID()) && m.Transfer(0) == nil {
+			return errHandsOver
 		}
 		err = m.Change(c)
 		begun = err == nil
@@ -44,6 +48,10 @@ func (o *operator) members(w http.ResponseWriter, r *http.Request) {
 	}
 	o.done(w)
 }
+
+// errHandsOver is why a leader does not remove itself: it ends with that, and could not tell
+// anybody that it is done.
+var errHandsOver = fmt.Errorf("%w: this one is to be removed, and hands over to another: ask again", member.ErrNotLeader)
 
 // changeOf reads add=name=addr and remove=name.
 func changeOf(s member.Status, q url.Values) (c member.Change, err error) {
