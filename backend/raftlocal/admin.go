@@ -200,7 +200,7 @@ func (a *Admin) lead(ctx context.Context, method, path string, q url.Values) (io
 // reached, and nobody has begun what was asked for.
 func (a *Admin) leadOnce(ctx context.Context, method, path string, q url.Values) (body io.ReadCloser, electing bool, err error) {
 	var errs []error
-	targets, unsure := a.targets(), false
+	targets, certain := a.targets(), true
 	for i := 0; i < len(targets); i++ {
 		body, err := a.ask(ctx, targets[i], method, path, q)
 		if err == nil {
@@ -208,10 +208,9 @@ func (a *Admin) leadOnce(ctx context.Context, method, path string, q url.Values)
 		}
 		errs = append(errs, err)
 		var t *troubleError
-		var dial *net.OpError
 		said := errors.As(err, &t)
 		electing = electing || said && t.NotBegun
-		unsure = unsure || said && !t.NotBegun || !said && !(errors.As(err, &dial) && dial.Op == "dial")
+		certain = certain && notBegun(err)
 		switch {
 		case !said: // it was not reached
 		case t.Leader != nil && !slices.Contains(targets[:i+1], t.Leader.Addr):
@@ -220,7 +219,14 @@ func (a *Admin) leadOnce(ctx context.Context, method, path string, q url.Values)
 			return nil, false, err // it is the leader who says no
 		}
 	}
-	return nil, electing && !unsure, errors.Join(errs...)
+	return nil, electing && certain, errors.Join(errs...)
+}
+
+// notBegun reports whether it is certain that a member has not begun what it was asked for.
+func notBegun(err error) bool {
+	var said *troubleError
+	var dial *net.OpError
+	return errors.As(err, &said) && said.NotBegun || errors.As(err, &dial) && dial.Op == "dial"
 }
 
 // troubleError is what a member has said instead of doing what it was asked.
