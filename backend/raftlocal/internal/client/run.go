@@ -8,7 +8,7 @@ import (
 
 // run looks for the leader whenever a connection is needed, and reads what it says.
 func (c *Client) run() {
-	s := newSearch(c)
+	s := &search{client: c}
 	for {
 		select {
 		case <-c.needed:

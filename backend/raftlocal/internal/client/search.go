@@ -54,8 +54,6 @@ type answer struct {
 	err     error
 }
 
-func newSearch(c *Client) *search { return &search{client: c} }
-
 // leader asks everybody until one of them leads. It returns nil when the client is closed.
 //
 // One that is found against others that are still being asked: those are cut off, and what

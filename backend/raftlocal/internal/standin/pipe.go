@@ -28,26 +28,24 @@ func NewLink(to func(addr string) *Member) *Link {
 
 // Cut makes the network silent, until it is mended: what was sent arrives then.
 func (l *Link) Cut() (mend func()) {
-	set := func(down bool) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.down = down
-		l.moved.Broadcast()
-	}
-	set(true)
-	return func() { set(false) }
+	return l.fault(func(on bool) { l.down = on })
 }
 
 // Lose makes connecting to an address take for ever, until it is found again.
 func (l *Link) Lose(addr string) (find func()) {
-	set := func(lost bool) {
+	return l.fault(func(on bool) { l.lost[addr] = on })
+}
+
+// fault begins one that lasts, and returns what ends it.
+func (l *Link) fault(set func(on bool)) (end func()) {
+	change := func(on bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.lost[addr] = lost
+		set(on)
 		l.moved.Broadcast()
 	}
-	set(true)
-	return func() { set(false) }
+	change(true)
+	return func() { change(false) }
 }
 
 // Break ends all connections at once, from the network's side: both ends see it.
