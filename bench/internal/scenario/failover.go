@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,10 +13,9 @@ import (
 
 const (
 	failoverCallers = 8
-	failoverTTL     = 15 * time.Second
 
-	// grantsBefore is how many there are there are before the failure, and grantsAfter how many until all is well again: each caller may
-	// have had one on its way.
+	// grantsBefore is how many there are before the failure, and grantsAfter how many until all is well again: each caller
+	// may have had one on its way.
 	grantsBefore = 50 * failoverCallers
 	grantsAfter  = 2 * failoverCallers
 
@@ -57,7 +57,7 @@ func failover(ctx context.Context, e *Env) {
 }
 
 func failOver(ctx context.Context, e *Env, c contest.Contestant, keys string) (time.Duration, error) {
-	client, err := openOne(ctx, c, contest.Options{TTL: failoverTTL})
+	client, err := openOne(ctx, c, contest.Options{TTL: e.TTL})
 	if err != nil {
 		return 0, err
 	}
@@ -79,14 +79,13 @@ func failOver(ctx context.Context, e *Env, c contest.Contestant, keys string) (t
 	}
 	o.failed()
 	if e.Failure.Members == 1 {
-		err = restart(ctx)
-		restart = func(context.Context) error { return nil }
+		if err := restart(ctx); err != nil {
+			return 0, err
+		}
 	}
-	if err == nil {
-		err = await(ctx, o.well)
-	}
-	if again := restart(ctx); err == nil {
-		err = again
+	err = await(ctx, o.well)
+	if e.Failure.Members > 1 { // which did without it
+		err = errors.Join(err, restart(ctx))
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -119,7 +118,7 @@ func (o *outage) call(ctx context.Context, c contest.Client, key string) {
 	for i := 0; ctx.Err() == nil; i++ {
 		held, err := c.Lock(ctx, fmt.Sprintf("%s/%d", key, i))
 		if err != nil {
-			_ = await(ctx, tick(time.Millisecond)) // it asks again at once, but not all the time
+			wait(ctx, time.Millisecond) // it asks again at once, but not all the time
 			continue
 		}
 		o.granted()
@@ -127,12 +126,6 @@ func (o *outage) call(ctx context.Context, c contest.Client, key string) {
 		_ = held.Release(release)
 		cancel()
 	}
-}
-
-func tick(d time.Duration) <-chan struct{} {
-	c := make(chan struct{})
-	time.AfterFunc(d, func() { close(c) })
-	return c
 }
 
 func (o *outage) granted() {

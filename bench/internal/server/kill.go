@@ -20,7 +20,7 @@ func (s *Server) Kill(addr string) (restart func(context.Context) error, err err
 		if err := one.run(); err != nil {
 			return err
 		}
-		return one.await(ctx, one.limit, one.probe)
+		return one.await(ctx)
 	}, nil
 }
 

@@ -19,9 +19,9 @@ type Server struct {
 	Addr    string
 	Version string
 
-	others  []*Server // that are stopped with it
-	command Command   // what runs it, if it is run here
-	limit   time.Duration
+	others  []*Server     // that are stopped with it
+	command Command       // what runs it, if it is run here
+	limit   time.Duration // for it to answer
 	probe   Probe
 	process *exec.Cmd
 	dir     string
@@ -44,7 +44,8 @@ func Start(ctx context.Context, addr string, command Command, limit time.Duratio
 			return nil, err
 		}
 	}
-	if err := s.await(ctx, limit, probe); err != nil {
+	s.limit, s.probe = limit, probe
+	if err := s.await(ctx); err != nil {
 		s.Stop()
 		return nil, err
 	}
@@ -98,12 +99,11 @@ func (s *Server) run() error {
 func (s *Server) logFile() string { return filepath.Join(s.dir, "server.log") }
 
 // await returns once the server answers, and notes its version.
-func (s *Server) await(ctx context.Context, limit time.Duration, probe Probe) error {
-	s.limit, s.probe = limit, probe
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (s *Server) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.limit)
 	defer cancel()
 	for {
-		v, err := probe(ctx, s.Addr)
+		v, err := s.probe(ctx, s.Addr)
 		if err == nil {
 			s.Version = v
 			return nil

@@ -27,10 +27,11 @@ func StartSeveral(ctx context.Context, n int, command MemberCommand, limit time.
 			all.Stop()
 			return nil, err
 		}
+		one.limit, one.probe = limit, probe
 		all.others = append(all.others, one)
 	}
 	for _, one := range all.others {
-		if err := one.await(ctx, limit, probe); err != nil {
+		if err := one.await(ctx); err != nil {
 			all.Stop()
 			return nil, err
 		}
