@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/internal/suspend"
 )
 
 // Client takes locks on one backend. Make it with [Open] or [New], share it, and
@@ -23,6 +24,8 @@ type Client struct {
 	identity string
 	log      *slog.Logger
 	observer Observer
+	clock    *suspend.Clock // nil where the server sleeps when we do
+	unwatch  func()         // of clock
 
 	turns   turns
 	renewal renewal
@@ -40,6 +43,10 @@ var _ Locker = (*Client)(nil)
 // New makes a client of a backend that the application has opened itself. The
 // client owns it from now on, and closes it. opts may be nil.
 func New(b driver.Backend, opts *Options) (*Client, error) {
+	return newClient(b, opts, suspend.Process)
+}
+
+func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*Client, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -83,6 +90,10 @@ func New(b driver.Backend, opts *Options) (*Client, error) {
 	}
 	c.renewal.client = c
 	c.janitor.client = c
+	if !info.InProcess {
+		c.clock = clock()
+	}
+	c.unwatch = c.clock.Watch(c.woken)
 	for _, w := range info.Warnings {
 		c.log.Warn("fencelock: " + w)
 	}
