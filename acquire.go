@@ -94,7 +94,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error
 			if time.Now().Before(c.trustedUntil(grant)) {
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
-				lease.hold(grant)
+				lease.hold(grant) //nolint:contextcheck // its renewal outlives the call
 				return lease, nil
 			}
 			// It came so late (a paused process, a slow network, a suspended machine)

@@ -12,6 +12,7 @@ import (
 // What the core itself costs: over a server that costs nothing, and over mem, which does
 // not look for suspends.
 func benchmark(b *testing.B, run func(b *testing.B, c *fencelock.Client)) {
+	b.Helper()
 	for name, backend := range map[string]driver.Backend{"stub": &stub{}, "mem": mem.New(nil)} {
 		b.Run(name, func(b *testing.B) {
 			c, err := fencelock.New(backend, &fencelock.Options{Logger: quiet()})
@@ -27,6 +28,7 @@ func benchmark(b *testing.B, run func(b *testing.B, c *fencelock.Client)) {
 
 func BenchmarkLockUnlock(b *testing.B) {
 	benchmark(b, func(b *testing.B, c *fencelock.Client) {
+		b.Helper()
 		for b.Loop() {
 			l, err := c.Lock(context.Background(), "k")
 			if err == nil {
@@ -41,6 +43,7 @@ func BenchmarkLockUnlock(b *testing.B) {
 
 func BenchmarkErr(b *testing.B) {
 	benchmark(b, func(b *testing.B, c *fencelock.Client) {
+		b.Helper()
 		l, _ := c.Lock(context.Background(), "k")
 		for b.Loop() {
 			_ = l.Err()
@@ -50,6 +53,7 @@ func BenchmarkErr(b *testing.B) {
 
 func BenchmarkContext(b *testing.B) {
 	benchmark(b, func(b *testing.B, c *fencelock.Client) {
+		b.Helper()
 		l, _ := c.Lock(context.Background(), "k")
 		for b.Loop() {
 			ctx, cancel := context.WithCancel(context.Background())
@@ -61,6 +65,7 @@ func BenchmarkContext(b *testing.B) {
 
 func BenchmarkContextErr(b *testing.B) {
 	benchmark(b, func(b *testing.B, c *fencelock.Client) {
+		b.Helper()
 		l, _ := c.Lock(context.Background(), "k")
 		ctx := l.Context(context.Background())
 		for b.Loop() {

@@ -24,8 +24,9 @@ type Client struct {
 	identity string
 	log      *slog.Logger
 	observer Observer
-	clock    *suspend.Clock // nil where the server sleeps when we do
-	unwatch  func()         // of clock
+	detached context.Context // of a loss: who notices it is not who it happens to
+	clock    *suspend.Clock  // nil where the server sleeps when we do
+	unwatch  func()          // of clock
 
 	turns   turns
 	renewal renewal
@@ -85,6 +86,7 @@ func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*C
 		identity: identity,
 		log:      o.Logger.With("backend", info.Name),
 		observer: o.Observer,
+		detached: context.Background(),
 		calls:    make(map[*call]struct{}),
 		leases:   make(map[*Lease]struct{}),
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
+type ctxKey struct{}
+
 // What is derived from a lease's context is entered in it, as in one of package context: it
 // costs no goroutine, ends with the lease, and tells the cause.
 func TestDerivedContexts(t *testing.T) {
@@ -28,7 +30,7 @@ func TestDerivedContexts(t *testing.T) {
 		for range 1000 {
 			child, cancel := context.WithCancel(ctx)
 			defer cancel()
-			timed, cancel := context.WithTimeout(context.WithValue(child, struct{}{}, 0), time.Hour)
+			timed, cancel := context.WithTimeout(context.WithValue(child, ctxKey{}, 0), time.Hour)
 			defer cancel()
 			derived = append(derived, child, timed, l.Context(child))
 		}

@@ -70,9 +70,9 @@
 // A process that is paused (SIGSTOP, a virtual machine that is moved, a long garbage
 // collection) can wake up after its lease has ended and write before it looks, or
 // right after it has looked. No lock with a lease can prevent that. [Lease.Token] can:
-// the tokens of a key rise
-// from grant to grant, for ever. Send it with each write, and have the resource
-// refuse a token lower than the highest it has seen, in the same step as the write.
+// the tokens of a key rise from grant to grant, for ever. Send it with each write, and
+// have the resource refuse a token lower than the highest it has seen, in the same step
+// as the write.
 // Package fencing has such a check, and the rule for your own.
 //
 // # Choosing a backend

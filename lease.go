@@ -92,8 +92,8 @@ func (l *Lease) Err() error {
 	err, overdue := l.err, l.overdueLocked()
 	l.mu.Unlock()
 	if err == nil && overdue {
-		if report := l.expire(); report != nil {
-			go report()
+		if loss := l.expire(); loss != nil {
+			go l.tell(loss)
 		}
 		l.mu.Lock()
 		err = l.err

@@ -1,7 +1,6 @@
 package fencelock
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,7 +29,7 @@ func (l *Lease) onLost(why error) {
 		l.lostEarly = why
 		return
 	}
-	go l.lose(fmt.Errorf("the server ended it: %w", why)) // must not block the backend
+	go func() { l.tell(l.lose(fmt.Errorf("the server ended it: %w", why))) }() // must not block the backend
 }
 
 // onDeadline runs when the deadline timer fires. It may be early, when a renewal
@@ -43,20 +42,18 @@ func (l *Lease) onDeadline() {
 	}
 	l.mu.Unlock()
 	if left <= 0 {
-		if report := l.expire(); report != nil {
-			report()
-		}
+		l.tell(l.expire())
 	}
 }
 
-// expire ends the lease, if it has not ended, because its deadline has passed, and
-// returns what reports that: to the log and the observer, which may take their time.
+// expire ends the lease because its deadline has passed. It returns what is to be told,
+// or nil if the lease had ended before.
 //
 // A renewal may be confirmed between the look at the clock and this. It comes
 // too late: the lease was not trusted any more when it was looked at, and a lease
 // that is lost stays lost. In the other order the deadline had moved when the
 // clock was looked at.
-func (l *Lease) expire() (report func()) {
+func (l *Lease) expire() (loss *Error) {
 	l.mu.Lock()
 	why, asleep := l.renewErr, l.client.clock.Lost(l.grant.Start)
 	l.mu.Unlock()
@@ -65,32 +62,32 @@ func (l *Lease) expire() (report func()) {
 		text += fmt.Sprintf(", of which a suspend of the machine took %v, rounded up", asleep.Round(time.Millisecond))
 	}
 	if why != nil {
-		return l.losing(fmt.Errorf("%s: %w", text, why))
+		return l.lose(fmt.Errorf("%s: %w", text, why))
 	}
-	return l.losing(errors.New(text))
+	return l.lose(errors.New(text))
 }
 
-// lose ends the lease because it has gone, and reports that.
-func (l *Lease) lose(why error) {
-	if report := l.losing(why); report != nil {
-		report()
-	}
-}
-
-// losing ends the lease because it has gone, and returns what reports it; nil if it had
-// ended before. What may still be on the server is left to expire, or for Unlock to
-// release: only then has the holder's work really stopped.
-func (l *Lease) losing(why error) (report func()) {
-	err := &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrLost, Err: why}
-	if !l.end(err) {
+// lose ends the lease because it has gone. What may still be on the server is left to
+// expire, or for Unlock to release: only then has the holder's work really stopped. It
+// returns what is to be told, or nil if the lease had ended before.
+func (l *Lease) lose(why error) (loss *Error) {
+	loss = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrLost, Err: why}
+	if !l.end(loss) {
 		return nil
 	}
-	return func() {
-		l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", why)
-		l.client.observe(context.Background(), Event{
-			Kind: EventLost, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: err,
-		})
+	return loss
+}
+
+// tell reports a loss, if it is one, to the log and the observer, which may take their
+// time.
+func (l *Lease) tell(loss *Error) {
+	if loss == nil {
+		return
 	}
+	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", loss.Err)
+	l.client.observe(l.client.detached, Event{
+		Kind: EventLost, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: loss,
+	})
 }
 
 // end brings the lease to its final state. The first call wins, and only it

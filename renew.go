@@ -227,14 +227,11 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 // lease; silence leaves that to the deadline.
 func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
-		l.lose(r.Err)
+		l.tell(l.lose(r.Err))
 		return
 	}
-	if l.extended(r) {
-		return
-	}
-	if report := l.expire(); report != nil {
-		report()
+	if !l.extended(r) {
+		l.tell(l.expire())
 	}
 }
 

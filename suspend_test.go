@@ -91,8 +91,14 @@ func TestSuspendIsSeenAtTheFirstLook(t *testing.T) {
 		"Cause":   func(_ *fencelock.Lease, ctx context.Context) error { return context.Cause(ctx) },
 		"Ensure":  func(l *fencelock.Lease, ctx context.Context) error { return l.Ensure(context.WithoutCancel(ctx), 0) },
 		"Unlock":  func(l *fencelock.Lease, _ context.Context) error { return l.Unlock(context.Background()) },
-		"newContext": func(l *fencelock.Lease, _ context.Context) error {
-			return context.Cause(l.Context(context.Background()))
+		"a new context": func(l *fencelock.Lease, _ context.Context) error {
+			ctx := l.Context(context.Background())
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			default:
+				return errors.New("it is not done")
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,6 +163,18 @@ func TestSmallGrowthIsNoSuspend(t *testing.T) {
 		l := lock(t, c, "k", fencelock.WithTTL(second))
 		m.Sleep(9 * time.Millisecond)
 		left(t, l, 900*time.Millisecond)
+		unlock(t, l)
+	})
+}
+
+// ValidUntil tells what is left after a suspend, before any alarm has run.
+func TestValidUntilAfterSuspend(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		m, c := sleepy(t, far{newFaulty(mem.NewSpace())})
+		l := lock(t, c, "k")
+		time.Sleep(time.Millisecond)
+		m.Sleep(3 * second)
+		left(t, l, 8500*time.Millisecond)
 		unlock(t, l)
 	})
 }
