@@ -54,8 +54,10 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
 		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
 	}
-	grant, _ := l.current()
-	if lost := l.Err(); errors.Is(lost, ErrLost) {
+	l.mu.Lock()
+	grant, lost := l.grant, l.err
+	l.mu.Unlock()
+	if errors.Is(lost, ErrLost) {
 		// The server may still have it, for the last tenth of the TTL or because a
 		// renewal arrived late: free it for those who wait, without waiting here.
 		l.client.janitor.release(grant)
