@@ -25,7 +25,7 @@ type Client struct {
 	log      *slog.Logger
 	observer Observer
 	detached context.Context // of a loss: who notices it is not who it happens to
-	clock    *suspend.Clock  // nil where the server sleeps when we do
+	clock    *suspend.Clock  // nil where Info.SameClock
 	unwatch  func()          // of clock
 
 	turns   turns
@@ -92,7 +92,7 @@ func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*C
 	}
 	c.renewal.client = c
 	c.janitor.client = c
-	if !info.InProcess {
+	if !info.SameClock {
 		c.clock = clock()
 	}
 	c.unwatch = c.clock.Watch(c.woken)

@@ -26,7 +26,7 @@ func (f far) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal 
 
 func (f far) Info() driver.Info {
 	i := f.Backend.Info()
-	i.InProcess = false
+	i.SameClock = false
 	return i
 }
 
@@ -455,8 +455,8 @@ func TestUnlockAfterSuspend(t *testing.T) {
 	})
 }
 
-// The server of mem sleeps when its clients do.
-func TestNoServerNoSuspend(t *testing.T) {
+// What counts the TTLs of mem stands still, too.
+func TestSameClockNoSuspend(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m, c := sleepy(t, mem.New(mem.NewSpace()))
 		l := lock(t, c, "k")

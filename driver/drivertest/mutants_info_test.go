@@ -28,12 +28,12 @@ var infoMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "Info says that the server sleeps when we do",
+	name:  "Info says that another clock counts",
 	rules: []string{"Info"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, info: func() driver.Info {
 			i := b.Info()
-			i.InProcess = !i.InProcess
+			i.SameClock = !i.SameClock
 			return i
 		}}
 	}),
