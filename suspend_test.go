@@ -342,7 +342,7 @@ func TestWakeUpRenews(t *testing.T) {
 				if got := f.renewed.Load(); got != int64(len(leases)) {
 					t.Errorf("%d leases were renewed, want %d", got, len(leases))
 				}
-				if got := f.renews.Load(); got > n/256+2 {
+				if got := f.renews.Load(); got > n/256+5 {
 					t.Errorf("in %d requests", got)
 				}
 				for _, l := range leases[:n] {
@@ -492,10 +492,10 @@ func TestManyLeasesWakeUp(t *testing.T) {
 		for i := range 3 {
 			s.renews.Store(0)
 			wake(m, second)
-			if r := s.renews.Load(); r < n/256 || r > n/256+2 {
+			if r := s.renews.Load(); r < n/256 || r > n/256+5 {
 				t.Errorf("wake-up %d: %d Renew calls, want about %d", i, r, n/256)
 			}
-			if more := runtime.NumGoroutine() - goroutines; more > 4 {
+			if more := runtime.NumGoroutine() - goroutines; more > 10 {
 				t.Errorf("wake-up %d: %d goroutines for %d leases", i, more, n)
 			}
 		}
