@@ -123,11 +123,11 @@ func (f observerFunc) Observe(_ context.Context, e fencelock.Event) { f(e) }
 // the lease. Whoever has seen the end sees it for good.
 func TestContextRaces(t *testing.T) {
 	c := open(t, mem.New(mem.NewSpace()), nil)
-	for range 200 {
+	for range 30 {
 		l := lock(t, c, "k")
 		ctx := l.Context(context.Background())
 		var all sync.WaitGroup
-		for range 4 {
+		for range 3 {
 			all.Go(func() {
 				for ctx.Err() == nil {
 					own, cancel := context.WithCancel(l.Context(ctx))

@@ -472,7 +472,7 @@ func TestSameClockNoSuspend(t *testing.T) {
 // Suspends cost no memory and no goroutine for each lease.
 func TestManyLeasesWakeUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const n = 20_000
+		const n = 10_000
 		s := &stub{}
 		m, c := sleepy(t, far{s})
 		goroutines := runtime.NumGoroutine()
