@@ -85,22 +85,25 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error
 	lease := c.newLease(req.Key)
 	req.Owner, req.Lost = newOwner(), lease.onLost
 	var silent silence
+	patient := req.Wait
 	for {
 		sent := time.Now()
 		grant, err := c.backend.Acquire(ctx, req)
 		if err == nil {
-			if time.Now().Before(trustedUntil(grant)) {
+			c.clock.Look() // the machine may have been suspended since grant.Start
+			if time.Now().Before(c.trustedUntil(grant)) {
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
-				lease.hold(grant)
+				lease.hold(grant) //nolint:contextcheck // its renewal outlives the call
 				return lease, nil
 			}
-			// It came so late (a paused process, a slow network) that nothing of
-			// it can be trusted. Give it back, and begin again under a new name:
+			// It came so late (a paused process, a slow network, a suspended machine)
+			// that nothing of it can be trusted. Give it back, and begin again under a new name:
 			// the old one must never be granted to again.
 			c.janitor.release(grant)
 			lease = c.newLease(req.Key)
 			req.Owner, req.Lost, req.Retry = newOwner(), lease.onLost, false
+			patient = patient || c.clock.Woke(grant.Start)
 			err = fmt.Errorf("%w: the grant arrived after its lease had ended", driver.ErrUnavailable)
 		} else if !errors.Is(err, driver.ErrHeld) {
 			req.Retry = true
@@ -126,7 +129,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error
 			}
 		case errors.Is(err, driver.ErrUnavailable):
 			var goOn bool
-			if pause, goOn = silent.next(sent, req); !goOn {
+			if pause, goOn = silent.next(sent, req.TTL, patient); !goOn {
 				c.abandon(req)
 				return nil, err
 			}
@@ -154,19 +157,21 @@ type silence struct {
 
 // next takes in that the request sent at the given time failed. It says whether
 // to ask again, and after which pause: Lock asks for as long as a TTL (by then
-// its place in the queue is gone anyway), TryLock once more.
-func (s *silence) next(sent time.Time, req driver.Request) (pause time.Duration, goOn bool) {
+// its place in the queue is gone anyway), TryLock once more. TryLock is as patient as
+// Lock right after the machine woke up, when a backend may go by what the server
+// confirmed before.
+func (s *silence) next(sent time.Time, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {
 	now := time.Now()
-	if s.count == 0 || now.Sub(sent) > req.TTL {
+	if s.count == 0 || now.Sub(sent) > ttl {
 		// A call that lasted longer than a TTL was waiting in the server's queue,
 		// with answers until shortly before.
 		*s = silence{since: now}
 	}
 	s.count++
-	if req.Wait && now.Sub(s.since) >= req.TTL || !req.Wait && s.count > 1 {
+	if patient && now.Sub(s.since) >= ttl || !patient && s.count > 1 {
 		return 0, false
 	}
-	return backoff(s.count, req.TTL), true
+	return backoff(s.count, ttl), true
 }
 
 // backoff is the pause before try n+1: from 1 ms, doubling, up to a sixteenth of

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/internal/suspend"
 )
 
 // Client takes locks on one backend. Make it with [Open] or [New], share it, and
@@ -23,6 +24,9 @@ type Client struct {
 	identity string
 	log      *slog.Logger
 	observer Observer
+	detached context.Context // of a loss: who notices it is not who it happens to
+	clock    *suspend.Clock  // nil where Info.SameClock
+	unwatch  func()          // of clock
 
 	turns   turns
 	renewal renewal
@@ -40,6 +44,10 @@ var _ Locker = (*Client)(nil)
 // New makes a client of a backend that the application has opened itself. The
 // client owns it from now on, and closes it. opts may be nil.
 func New(b driver.Backend, opts *Options) (*Client, error) {
+	return newClient(b, opts, suspend.Process)
+}
+
+func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*Client, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -78,11 +86,16 @@ func New(b driver.Backend, opts *Options) (*Client, error) {
 		identity: identity,
 		log:      o.Logger.With("backend", info.Name),
 		observer: o.Observer,
+		detached: context.Background(),
 		calls:    make(map[*call]struct{}),
 		leases:   make(map[*Lease]struct{}),
 	}
 	c.renewal.client = c
 	c.janitor.client = c
+	if !info.SameClock {
+		c.clock = clock()
+	}
+	c.unwatch = c.clock.Watch(c.woken)
 	for _, w := range info.Warnings {
 		c.log.Warn("fencelock: " + w)
 	}

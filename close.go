@@ -39,6 +39,7 @@ func (c *Client) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	failed := c.unlockAll(ctx)
+	c.unwatch()
 	c.renewal.stop()
 	c.janitor.stop(ctx)
 	err := c.backend.Close()

@@ -41,13 +41,38 @@
 //
 // The context that was given to Lock bounds the wait, and nothing after it.
 //
+// # Pauses
+//
+// After a wait ask Err, the lease's or its context's, and not Done. They look at the
+// clock, and so are right at the first look after a pause (SIGSTOP, a frozen container,
+// a machine that is too busy). Done is closed by a timer, and when a process goes on, the
+// runtime may let a goroutine whose data has come run before timers that were due long
+// ago. A context that package context derives from a lease's is as late as Done.
+//
+// Go's monotonic clock stands still on Linux while the machine is suspended, to RAM or
+// to disk. That time is taken off every lease, by a clock of the kernel's that counts it,
+// and 2 s more, since the kernel counts whole seconds. A lease that has nothing left is
+// lost; the others are renewed at once. So a lease with a TTL of two seconds survives no
+// suspend. Leases on backend/mem do: their server sleeps, too. A suspend of less than a
+// second that the kernel counts as less than 10 ms costs nothing, and all is renewed at
+// once.
+//
+// On Windows the clock goes on, and Err is right by itself. On macOS it stands still, as
+// on Linux, and nothing is taken off; of other systems we do not know. There a lease does
+// not survive a suspend on the server, and nobody here is told before the next renewal.
+//
+// No clock that a program may read shows that a hypervisor has stopped its virtual
+// machine, moved it to another host, or gone back to a snapshot of it. There only the
+// token helps.
+//
 // # Fencing
 //
 // A process that is paused (SIGSTOP, a virtual machine that is moved, a long garbage
-// collection) can wake up after its lease has ended and write before it looks. No
-// lock with a lease can prevent that. [Lease.Token] can: the tokens of a key rise
-// from grant to grant, for ever. Send it with each write, and have the resource
-// refuse a token lower than the highest it has seen, in the same step as the write.
+// collection) can wake up after its lease has ended and write before it looks, or
+// right after it has looked. No lock with a lease can prevent that. [Lease.Token] can:
+// the tokens of a key rise from grant to grant, for ever. Send it with each write, and
+// have the resource refuse a token lower than the highest it has seen, in the same step
+// as the write.
 // Package fencing has such a check, and the rule for your own.
 //
 // # Choosing a backend
@@ -75,7 +100,9 @@
 // # What is not promised
 //
 //   - That work stops when its lease ends. The context says so; the work must look.
-//   - That a write of a paused holder is refused where nobody checks the token.
+//   - That a write of a paused holder is refused where nobody checks the token. That a
+//     holder notices a pause of its virtual machine, or, but for Linux and Windows, of
+//     its machine.
 //   - That something is done exactly once. A lock keeps two from doing it at the same
 //     time; whether it has been done is for the resource to say.
 //   - That waiters are served in order, or that a fail-over keeps a lock, beyond what

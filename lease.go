@@ -17,8 +17,11 @@ import (
 // tenths of the TTL. Nothing can delay that, not a request that hangs either.
 // When it ends, Done is closed and the contexts made by Context are cancelled.
 //
-// A process that is paused cannot notice that its lease ends. Send Token along
-// with each write, and check it at the resource (package fencing).
+// A process that is paused cannot notice that its lease ends. When it goes on, ask
+// Err, or the Err of a context made by Context, before the next step: they look at the
+// clock themselves, while Done may be closed a moment later. And send Token along
+// with each write, and check it at the resource (package fencing): between the look
+// and the write the process may be paused again.
 //
 // A Lease is safe for concurrent use.
 type Lease struct {
@@ -42,27 +45,11 @@ type Lease struct {
 	renewalEntry // guarded by the renewal's mutex
 }
 
-// trustedUntil is the moment at which a grant is given up, a tenth of the TTL
-// before the server can let another in: for clocks that run at slightly different
-// rates, and for the holder to notice.
-func trustedUntil(g driver.Grant) time.Time { return g.Start.Add(g.TTL - g.TTL/10) }
-
 // newLease makes a lease that is not held yet: an attempt's.
 func (c *Client) newLease(key string) *Lease {
 	l := &Lease{client: c, key: key, done: make(chan struct{})}
 	l.index = -1
 	return l
-}
-
-// onLost is Request.Lost of the attempt.
-func (l *Lease) onLost(why error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.deadline == nil {
-		l.lostEarly = why
-		return
-	}
-	go l.lose(fmt.Errorf("the server ended it: %w", why)) // must not block the backend
 }
 
 // hold gives the lease its grant, and starts its deadline and renewal.
@@ -74,13 +61,13 @@ func (l *Lease) hold(g driver.Grant) {
 
 	l.mu.Lock() // the timer may fire, and the server call, before all is set
 	l.token, l.since, l.grant = g.Token, time.Now(), g
-	l.deadline = time.AfterFunc(time.Until(trustedUntil(g)), l.onDeadline)
+	l.deadline = time.AfterFunc(time.Until(c.trustedUntil(g)), l.onDeadline)
 	early := l.lostEarly
 	l.mu.Unlock()
 	if early != nil {
 		l.onLost(early)
 	}
-	c.renewal.add(l, g.Start.Add(renewEvery(g.TTL)), g.TTL)
+	c.renewal.add(l)
 }
 
 // Key is the key that was locked.
@@ -90,18 +77,24 @@ func (l *Lease) Key() string { return l.key }
 // grant of the key. It never changes.
 func (l *Lease) Token() fencing.Token { return l.token }
 
-// Done is closed when the lease has ended, by Unlock or by loss.
+// Done is closed when the lease has ended, by Unlock or by loss. After a wait, ask Err
+// instead: when a process goes on that was paused, a goroutine whose data has come
+// meanwhile may run before the timer that closes Done.
 func (l *Lease) Done() <-chan struct{} { return l.done }
 
 // Err is nil while the lease is held; after that an error that matches
 // ErrUnlocked or ErrLost. It looks at the clock itself, so that a process that
-// was paused learns of the loss from it before anything else has run.
+// was paused, or whose machine was suspended, learns of the loss from it before
+// anything else has run. It does not block, and calls neither logger nor observer.
 func (l *Lease) Err() error {
+	l.client.clock.Look()
 	l.mu.Lock()
-	err, overdue := l.err, !time.Now().Before(trustedUntil(l.grant))
+	err, overdue := l.err, l.overdueLocked()
 	l.mu.Unlock()
 	if err == nil && overdue {
-		l.expire()
+		if loss := l.expire(); loss != nil {
+			go l.tell(loss)
+		}
 		l.mu.Lock()
 		err = l.err
 		l.mu.Unlock()
@@ -111,107 +104,13 @@ func (l *Lease) Err() error {
 
 // ValidUntil is when the lease ends unless it is renewed before. It moves with
 // each renewal. It reads the monotonic clock of this process; use it with
-// time.Until.
+// time.Until. It is earlier by the time for which the machine was suspended, and by
+// 2 s more, from when that is over until the next renewal.
 func (l *Lease) ValidUntil() time.Time {
+	l.client.clock.Look()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return trustedUntil(l.grant)
-}
-
-// Context returns a context that ends with the lease, or with parent. After the
-// lease has ended, context.Cause gives the lease's Err. It needs no cancel
-// function of its own: Unlock is that.
-func (l *Lease) Context(parent context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(parent)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		cancel(l.err)
-		return ctx
-	}
-	if l.contexts == nil {
-		l.contexts = make(map[*context.CancelCauseFunc]struct{})
-	}
-	l.contexts[&cancel] = struct{}{}
-	// A parent that ends first takes its entry away, or a long lease with many
-	// short-lived contexts would grow.
-	context.AfterFunc(ctx, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.contexts, &cancel)
-	})
-	return ctx
-}
-
-// onDeadline runs when the deadline timer fires. It may be early, when a renewal
-// was confirmed at the same moment.
-func (l *Lease) onDeadline() {
-	l.mu.Lock()
-	left := time.Until(trustedUntil(l.grant))
-	if left > 0 && l.err == nil {
-		l.deadline.Reset(left)
-	}
-	l.mu.Unlock()
-	if left <= 0 {
-		l.expire()
-	}
-}
-
-// expire ends the lease, if it has not ended, because its deadline has passed.
-//
-// A renewal may be confirmed between the look at the clock and this. It comes
-// too late: the lease was not trusted any more when it was looked at, and a lease
-// that is lost stays lost. In the other order the deadline had moved when the
-// clock was looked at.
-func (l *Lease) expire() {
-	l.mu.Lock()
-	why := l.renewErr
-	l.mu.Unlock()
-	if why != nil {
-		l.lose(fmt.Errorf("no renewal was confirmed in time: %w", why))
-	} else {
-		l.lose(errors.New("no renewal was confirmed in time"))
-	}
-}
-
-// lose ends the lease because it has gone. What may still be on the server is
-// left to expire, or for Unlock to release: only then has the holder's work
-// really stopped.
-func (l *Lease) lose(why error) {
-	err := &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrLost, Err: why}
-	if !l.end(err) {
-		return
-	}
-	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", why)
-	l.client.observe(context.Background(), Event{
-		Kind: EventLost, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: err,
-	})
-}
-
-// end brings the lease to its final state. The first call wins, and only it
-// returns true: a loss that comes after Unlock has begun is no loss, an Unlock
-// that comes after the loss reports it. All contexts are cancelled before end
-// returns, and so before Unlock sends the release.
-func (l *Lease) end(err error) bool {
-	l.mu.Lock()
-	if l.err != nil {
-		l.mu.Unlock()
-		return false
-	}
-	l.err = err
-	l.deadline.Stop()
-	for cancel := range l.contexts {
-		(*cancel)(err)
-	}
-	l.contexts = nil
-	close(l.done)
-	l.mu.Unlock()
-
-	l.client.renewal.remove(l)
-	l.client.mu.Lock()
-	delete(l.client.leases, l)
-	l.client.mu.Unlock()
-	return true
+	return l.client.trustedUntil(l.grant)
 }
 
 // Ensure returns nil if the lease is held and has at least d left, after
@@ -232,7 +131,9 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	if time.Until(l.ValidUntil()) >= d {
+	// A wake-up that cost no time may have been a short one that the kernel did not
+	// count: ask.
+	if time.Until(l.ValidUntil()) >= d && !l.client.clock.Woke(grant.Start) {
 		return nil
 	}
 	l.client.renewOnce(ctx, []*Lease{l})

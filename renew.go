@@ -52,11 +52,14 @@ type renewalEntry struct {
 
 func classOf(ttl time.Duration) int { return bits.Len64(uint64(ttl / time.Millisecond)) }
 
-// add enters a lease to be renewed at due.
-func (r *renewal) add(l *Lease, due time.Time, ttl time.Duration) {
+// add enters a lease, unless it has ended, to be renewed when it is due. It asks when
+// that is under the mutex that hasten takes: a wake-up is either seen here, or hasten
+// comes later and finds the lease.
+func (r *renewal) add(l *Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.stopped {
+	due, ttl, held := l.nextRenewal()
+	if r.stopped || !held {
 		return
 	}
 	id := classOf(ttl)
@@ -86,6 +89,21 @@ func (r *renewal) arm(c *renewalClass, at time.Time) {
 	c.timer.Reset(time.Until(at))
 }
 
+// hasten makes everything due now.
+func (r *renewal) hasten() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, c := range r.classes {
+		for _, l := range c.queue {
+			l.due = now // all the same, which is a heap
+		}
+		if c.queue.Len() > 0 && !c.passing && !r.stopped {
+			r.arm(c, now)
+		}
+	}
+}
+
 // remove takes a lease that has ended out of the queue. The timer stays: for a
 // lease that is locked and unlocked in turn it would be set and stopped all the
 // time, while once in a third of a TTL it costs nothing.
@@ -97,10 +115,15 @@ func (r *renewal) remove(l *Lease) {
 	}
 }
 
-// pass renews, batch after batch, what is due.
+// pass renews, batch after batch, what is due. If another pass is under way, because the
+// timer was set anew just when it had fired, that one does it.
 func (r *renewal) pass(c *renewalClass) {
-	for {
+	for first := true; ; first = false {
 		r.mu.Lock()
+		if first && c.passing {
+			r.mu.Unlock()
+			return
+		}
 		batch := c.takeDue(time.Now())
 		if r.stopped || len(batch) == 0 {
 			c.passing = false
@@ -120,9 +143,7 @@ func (r *renewal) pass(c *renewalClass) {
 		r.client.renewOnce(ctx, batch)
 		cancel()
 		for _, l := range batch {
-			if due, held := l.nextRenewal(); held {
-				r.add(l, due, l.ttl())
-			}
+			r.add(l)
 		}
 		r.passes.Done()
 	}
@@ -175,7 +196,9 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 	}
 	var confirmed, unanswered int
 	var failure error
-	for i, r := range c.backend.Renew(ctx, grants) {
+	renewals := c.backend.Renew(ctx, grants)
+	c.clock.Look() // once for all
+	for i, r := range renewals {
 		switch {
 		case r.Err == nil:
 			confirmed++
@@ -204,11 +227,31 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 // lease; silence leaves that to the deadline.
 func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
-		l.lose(r.Err)
+		l.tell(l.lose(r.Err))
 		return
 	}
+	if !l.extended(r) {
+		l.tell(l.expire())
+	}
+}
+
+// extended takes in a renewal, or that it failed, unless it comes too late: then it
+// returns false.
+//
+// An answer may have waited while the process was paused, past the deadline of the lease.
+// The server would still let nobody else in: it extends only what was not over. But
+// ValidUntil has told when the lease ends unless it is renewed before, and somebody may
+// have acted on that; nor may it depend on who runs first when the process goes on, this
+// or the timer of the deadline, whether a lease is lost. So the deadline decides, whoever
+// looks. A renewal that comes in time may move it to a moment that has passed: its own
+// Start may be long ago. Then the timer, which is set to that, or the next who looks, ends
+// the lease.
+func (l *Lease) extended(r driver.Renewal) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.err == nil && l.overdueLocked() {
+		return false
+	}
 	l.renewErr = r.Err
 	// Ensure and the renewal may overlap: the later Start counts, in whichever
 	// order the answers come. If the lease has ended meanwhile this changes
@@ -217,9 +260,10 @@ func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err == nil && r.Start.After(l.grant.Start) {
 		l.grant.Start, l.grant.TTL = r.Start, r.TTL
 		if l.err == nil {
-			l.deadline.Reset(time.Until(trustedUntil(l.grant)))
+			l.deadline.Reset(time.Until(l.client.trustedUntil(l.grant)))
 		}
 	}
+	return true
 }
 
 // current returns the grant, and whether the lease is held.
@@ -235,14 +279,16 @@ func (l *Lease) ttl() time.Duration {
 }
 
 // nextRenewal says when to renew: a third of the TTL after the last success,
-// soon after a failure.
-func (l *Lease) nextRenewal() (due time.Time, held bool) {
+// soon after a failure. A success from before the machine woke up counts as a failure:
+// the request was under way then, or the backend has confirmed many leases at once.
+func (l *Lease) nextRenewal() (due time.Time, ttl time.Duration, held bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.renewErr != nil {
-		return time.Now().Add(jitter(renewEvery(l.grant.TTL) / 8)), l.err == nil
+	g := l.grant
+	if l.renewErr != nil || l.client.clock.Woke(g.Start) {
+		return time.Now().Add(jitter(renewEvery(g.TTL) / 8)), g.TTL, l.err == nil
 	}
-	return l.grant.Start.Add(renewEvery(l.grant.TTL)), l.err == nil
+	return g.Start.Add(renewEvery(g.TTL)), g.TTL, l.err == nil
 }
 
 // leaseHeap is a heap of leases, the first to be renewed on top.

@@ -25,6 +25,10 @@ type outcome struct{ err error }
 // renewal has stopped all the same, the lock is released in the background or
 // ends with its TTL, and Unlock may be called again.
 func (l *Lease) Unlock(ctx context.Context) error {
+	// The clock first: a lease whose time was over, only that nobody had looked, is lost.
+	// Below, a release that finds nothing may be taken for the second of two, since
+	// the lease was held when the work stopped.
+	_ = l.Err()
 	ended := l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked})
 
 	// One at a time sends the release; the others get its result.
@@ -50,8 +54,10 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
 		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
 	}
-	grant, _ := l.current()
-	if lost := l.Err(); errors.Is(lost, ErrLost) {
+	l.mu.Lock()
+	grant, lost := l.grant, l.err
+	l.mu.Unlock()
+	if errors.Is(lost, ErrLost) {
 		// The server may still have it, for the last tenth of the TTL or because a
 		// renewal arrived late: free it for those who wait, without waiting here.
 		l.client.janitor.release(grant)

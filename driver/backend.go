@@ -28,7 +28,9 @@ import (
 //     and never interpreted: "a/b", "..", " " and a prefix of another key are
 //     keys like any other [Keys].
 //   - Trust only the local monotonic clock, read before a request is sent. The
-//     wall clock of a client decides nothing.
+//     wall clock of a client decides nothing. Where that clock stands still while the
+//     machine is suspended, the core takes the time off a lease that began before, see
+//     [Grant].Start; so Start is always a reading, never one that was moved.
 //   - An error that cannot say whether the request was carried out wraps
 //     [ErrUnavailable]. Definitive answers have errors of their own, [ErrHeld] and
 //     [ErrNotHeld], which are never used for a guess [UnavailableIsNotDefinitive].
@@ -154,6 +156,11 @@ type Grant struct {
 	// granted or last renewed. For a grant that was pushed to a waiter it is the
 	// send time of the last request whose reply still said "waiting", so that a
 	// push can be trusted without asking again [StartIsBeforeRequest].
+	//
+	// The core charges a grant for a suspend of the machine if Start was read before
+	// it. Requests that were sent before, and have confirmed several grants, may go on
+	// being the Start of some: those are refused if too little is left, and asked for
+	// again, until the backend has heard from the server anew.
 	Start time.Time
 
 	// TTL is what the server granted: Request.TTL, or more. Counted from Start, it

@@ -14,6 +14,11 @@ type Info struct {
 	// MinTTL and MaxTTL bound Request.TTL.
 	MinTTL, MaxTTL time.Duration
 
+	// SameClock says that TTLs are counted on the monotonic clock of this machine, which
+	// stands still while it is suspended: in this process, say. Otherwise the core takes
+	// the time for which the machine was suspended off each lease.
+	SameClock bool
+
 	// Warnings tell, one sentence each, what in the server's settings weakens the
 	// promise. The core logs them once.
 	Warnings []string

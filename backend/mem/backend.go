@@ -39,6 +39,7 @@ func (b *backend) Info() driver.Info {
 		Features:  driver.Fair | driver.Push,
 		MinTTL:    time.Millisecond,
 		MaxTTL:    24 * time.Hour,
+		SameClock: true,
 	}
 }
 

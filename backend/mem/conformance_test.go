@@ -13,7 +13,7 @@ import (
 
 var info = driver.Info{
 	Name: "mem", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
-	MinTTL: time.Millisecond, MaxTTL: 24 * time.Hour,
+	MinTTL: time.Millisecond, MaxTTL: 24 * time.Hour, SameClock: true,
 }
 
 // lacks are the hooks that mean nothing inside one process.

@@ -28,6 +28,16 @@ var infoMutants = []mutant{{
 		}}
 	}),
 }, {
+	name:  "Info says that another clock counts",
+	rules: []string{"Info"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, info: func() driver.Info {
+			i := b.Info()
+			i.SameClock = !i.SameClock
+			return i
+		}}
+	}),
+}, {
 	name:  "Info changes",
 	rules: []string{"Info"},
 	mutate: hook(func(b driver.Backend) hooked {

@@ -51,14 +51,14 @@ func run(ctx context.Context, url string, out io.Writer) error {
 		if err := locker.Evict(ctx, key); err != nil {
 			return err
 		}
-		for {
+		for work.Err() == nil { // before each page: Err looks at the clock, Done cannot
 			select {
 			case <-time.After(20 * time.Millisecond): // a page is written
 			case <-work.Done():
-				fmt.Fprintln(out, "the work stops:", context.Cause(work))
-				return context.Cause(work)
 			}
 		}
+		fmt.Fprintln(out, "the work stops:", context.Cause(work))
+		return context.Cause(work)
 	})
 	if !errors.Is(err, fencelock.ErrLost) {
 		return fmt.Errorf("%w, want one that matches ErrLost", err)

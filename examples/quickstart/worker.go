@@ -81,6 +81,9 @@ func (w *worker) payUnderLock(ctx context.Context, lease *fencelock.Lease) error
 		select {
 		case <-time.After(thinking):
 		case <-ctx.Done(): // the lease has ended
+		}
+		// After a wait ask Err, which looks at the clock: Done may be late.
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 	}
