@@ -24,7 +24,14 @@ func (w warned) Info() driver.Info {
 	return i
 }
 
+// openedHosts is the URL that was last opened with the scheme "hosts".
+var openedHosts url.URL
+
 func init() {
+	fencelock.Register("hosts", func(_ context.Context, u *url.URL) (driver.Backend, error) {
+		openedHosts = *u
+		return mem.New(mem.NewSpace()), nil
+	})
 	fencelock.Register("warned", func(_ context.Context, u *url.URL) (driver.Backend, error) {
 		if ns := u.Query().Get("namespace"); ns != "ours" {
 			return nil, errors.New("namespace=" + ns)
@@ -115,11 +122,7 @@ func TestRegisterPanics(t *testing.T) {
 // TestOpenSeveralHosts passes on a list of hosts as it is written, where url.Parse
 // refuses one.
 func TestOpenSeveralHosts(t *testing.T) {
-	var got *url.URL
-	fencelock.Register("hosts", func(_ context.Context, u *url.URL) (driver.Backend, error) {
-		got = u
-		return mem.New(mem.NewSpace()), nil
-	})
+	got := &openedHosts
 	for hosts, raw := range map[string]string{
 		"h1,h2:2":           "hosts://h1,h2:2/ns?namespace=x",
 		"h1:1,h2":           "hosts://h1:1,h2/ns?namespace=x",
