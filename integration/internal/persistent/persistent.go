@@ -88,11 +88,23 @@ func (p *Backend) Evict(ctx context.Context, key string) error {
 		if err := p.Backend.Evict(ctx, key); !p.goesOn(ctx, err) {
 			return err
 		}
-		if now, err := p.Inspect(ctx, key); err != nil || before.Held && now.Token != before.Token {
-			return err
+		// The request may still be on its way to be carried out. If it is not within the
+		// settled time, it was lost.
+		for began := time.Now(); time.Since(began) < settled; time.Sleep(settled / 100) {
+			now, err := p.Inspect(ctx, key)
+			if err != nil || before.Held && now.Token != before.Token {
+				return err
+			}
+			if !before.Held {
+				break
+			}
 		}
 	}
 }
+
+// settled is how long after the end of a connection a server may still carry out what
+// came on it.
+const settled = time.Second
 
 // Inspect asks until there is an answer.
 func (p *Backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
