@@ -1,0 +1,166 @@
+package zookeeper_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// orderly is where the numbers end by which backend/zookeeper orders claims.
+const orderly = 1<<31 - 1<<20
+
+// TestCounterEnds: a server counts at its end as the unit tests' server does: it stays at
+// the last number for creates that come alone, and goes over it only while they overlap.
+func TestCounterEnds(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.ZooKeepers() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			ns := locktest.Namespace()
+			c := raw(t, servers.Start(t, kind, aged(ns, "k", math.MaxInt32-1, true)).Addr())
+			parent := parentOf(ns, "k")
+			for i, want := range []int32{math.MaxInt32 - 1, math.MaxInt32, math.MaxInt32, math.MaxInt32} {
+				prefix := fmt.Sprintf("%s/%d#", parent, i)
+				got, err := c.Create(prefix, nil, zk.FlagEphemeralSequential, zk.WorldACL(zk.PermAll))
+				if name := fmt.Sprintf("%s%010d", prefix, want); err != nil || got != name {
+					t.Errorf("a create that comes alone: %q, %v; want %q", got, err, name)
+				}
+			}
+			if _, err := c.Create(parent+"/3#", nil, zk.FlagEphemeralSequential, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrNodeExists) {
+				t.Errorf("a name once more: %v, want ErrNodeExists", err)
+			}
+			// In one transaction creates overlap for certain.
+			var ops []any
+			for i := range 3 {
+				ops = append(ops, &zk.CreateRequest{Path: fmt.Sprintf("%s/together%d#", parent, i), Flags: zk.FlagEphemeralSequential, Acl: zk.WorldACL(zk.PermAll)})
+			}
+			answers, err := c.Multi(ops...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, want := range []int32{math.MaxInt32, math.MinInt32, math.MinInt32 + 1} {
+				if name := fmt.Sprintf("%s/together%d#%010d", parent, i, want); answers[i].String != name {
+					t.Errorf("creates that overlap: %q, want %q", answers[i].String, name)
+				}
+			}
+		})
+	}
+}
+
+// TestChurnOverTheEnd: where the counter of a lock's node ends, as in its middle, one
+// holds the lock at a time, tokens rise, and nobody waits in vain.
+func TestChurnOverTheEnd(t *testing.T) {
+	t.Parallel()
+	const clients, workers, hold, lasts = 8, 2, 3 * time.Millisecond, 4 * time.Second
+	for what, start := range map[string]int32{"the end of the range": orderly - 50, "the end of the counter": math.MaxInt32 - 50} {
+		for _, kind := range servers.ZooKeepers() {
+			for _, stays := range []bool{true, false} { // if it is emptied once, its numbers begin anew
+				t.Run(fmt.Sprintf("%s, %v, stays: %v", what, kind, stays), func(t *testing.T) {
+					t.Parallel()
+					ns := locktest.Namespace()
+					s := servers.Start(t, kind, aged(ns, "k", start, stays))
+					var book locktest.Ledger
+					var holders atomic.Int32
+					var grants [clients * workers]int
+					ctx, cancel := context.WithTimeout(t.Context(), lasts)
+					defer cancel()
+					var running sync.WaitGroup
+					for i := range clients {
+						c := open(t, s.Addr(), ns, 10*time.Second)
+						for w := range workers {
+							running.Go(func() {
+								for ctx.Err() == nil {
+									// It has long to wait, but not for ever.
+									l, err := lockWithin(t, c, "k", 2*soon)
+									if err != nil {
+										t.Errorf("Lock: %v", err)
+										return
+									}
+									if n := holders.Add(1); n != 1 {
+										t.Errorf("%d hold the lock", n)
+									}
+									book.Enter(t, l)
+									time.Sleep(hold)
+									holders.Add(-1)
+									locktest.Unlock(t, l)
+									grants[i*workers+w]++
+								}
+							})
+						}
+					}
+					running.Wait()
+					t.Logf("grants: %v", grants)
+				})
+			}
+		}
+	}
+}
+
+func lockWithin(t *testing.T, c *fencelock.Client, key string, d time.Duration) (*fencelock.Lease, error) {
+	ctx, cancel := contextFor(t, d)
+	defer cancel()
+	return c.Lock(ctx, key)
+}
+
+// TestQueueOverTheEnd: a queue whose numbers go over an end is served in order, and
+// Inspect and Evict find its holder.
+func TestQueueOverTheEnd(t *testing.T) {
+	t.Parallel()
+	const waiters = 8
+	for what, start := range map[string]int32{"the end of the range": orderly - 4, "the end of the counter": math.MaxInt32 - 4} {
+		for _, kind := range servers.ZooKeepers() {
+			t.Run(fmt.Sprintf("%s, %v", what, kind), func(t *testing.T) {
+				t.Parallel()
+				ns := locktest.Namespace()
+				s := servers.Start(t, kind, aged(ns, "k", start, false))
+				clients := []*fencelock.Client{open(t, s.Addr(), ns, 20*time.Second), open(t, s.Addr(), ns, 20*time.Second)}
+				var book locktest.Ledger
+				held := lock(t, clients[0], "k")
+				book.Enter(t, held)
+				var waiting []<-chan locktest.Attempt
+				for i := range waiters {
+					waiting = append(waiting, locktest.StartLock(t.Context(), clients[i%2], "k"))
+					awaitWaiters(t, clients[0], "k", i+1)
+				}
+				for i, w := range waiting {
+					st, err := clients[1].Inspect(t.Context(), "k")
+					if err != nil || !st.Held || st.Token != held.Token() || st.Waiters != waiters-i {
+						t.Errorf("Inspect = %+v, %v; want %v and %d waiters", st, err, held.Token(), waiters-i)
+					}
+					if i == waiters/2 {
+						if err := clients[1].Evict(t.Context(), "k"); err != nil {
+							t.Errorf("Evict: %v", err)
+						}
+						locktest.ExpectLost(t, held, soon)
+					} else {
+						locktest.Unlock(t, held)
+					}
+					held = locktest.ExpectLock(t, w, soon)
+					book.Enter(t, held)
+					for _, later := range waiting[i+1:] {
+						if len(later) > 0 {
+							t.Fatal("two hold the lock")
+						}
+					}
+				}
+				locktest.Unlock(t, held)
+				server := raw(t, s.Addr())
+				if exists, _, err := server.Exists(parentOf(ns, "k")); err != nil || exists {
+					t.Errorf("the lock's node is there when all have left (%v): its numbers do not begin anew", err)
+				}
+				locktest.Unlock(t, lock(t, clients[0], "k"))
+			})
+		}
+	}
+}
