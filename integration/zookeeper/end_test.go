@@ -62,7 +62,6 @@ func TestCounterEnds(t *testing.T) {
 // holds the lock at a time, tokens rise, and nobody waits in vain.
 func TestChurnOverTheEnd(t *testing.T) {
 	t.Parallel()
-	const clients, workers, hold, lasts = 8, 2, 3 * time.Millisecond, 4 * time.Second
 	for what, start := range map[string]int32{"the end of the range": orderly - 50, "the end of the counter": math.MaxInt32 - 50} {
 		for _, kind := range servers.ZooKeepers() {
 			for _, stays := range []bool{true, false} { // if it is emptied once, its numbers begin anew
@@ -70,41 +69,70 @@ func TestChurnOverTheEnd(t *testing.T) {
 					t.Parallel()
 					ns := locktest.Namespace()
 					s := servers.Start(t, kind, aged(ns, "k", start, stays))
-					var book locktest.Ledger
-					var holders atomic.Int32
-					var grants [clients * workers]int
-					ctx, cancel := context.WithTimeout(t.Context(), lasts)
-					defer cancel()
-					var running sync.WaitGroup
-					for i := range clients {
-						c := open(t, s.Addr(), ns, 10*time.Second)
-						for w := range workers {
-							running.Go(func() {
-								for ctx.Err() == nil {
-									// It has long to wait, but not for ever.
-									l, err := lockWithin(t, c, "k", 2*soon)
-									if err != nil {
-										t.Errorf("Lock: %v", err)
-										return
-									}
-									if n := holders.Add(1); n != 1 {
-										t.Errorf("%d hold the lock", n)
-									}
-									book.Enter(t, l)
-									time.Sleep(hold)
-									holders.Add(-1)
-									locktest.Unlock(t, l)
-									grants[i*workers+w]++
-								}
-							})
-						}
+					churn(t, ns, s.Addr())
+					if stays {
+						wantEnd(t, raw(t, s.Addr()), ns)
 					}
-					running.Wait()
-					t.Logf("grants: %v", grants)
 				})
 			}
 		}
 	}
+}
+
+// TestChurnOverTheEndOfEnsemble: clients of several servers, which show them the queue
+// sooner and later.
+func TestChurnOverTheEndOfEnsemble(t *testing.T) {
+	t.Parallel()
+	ns := locktest.Namespace()
+	c := servers.StartCluster(t, servers.ZooKeeper, 3, aged(ns, "k", math.MaxInt32-50, true))
+	churn(t, ns, c.Addrs()...)
+	wantEnd(t, raw(t, c.Addrs()...), ns)
+}
+
+// wantEnd wants the numbers of a lock to have been at their end: else nothing was tested.
+func wantEnd(t *testing.T, server *zk.Conn, ns string) {
+	t.Helper()
+	guard := fmt.Sprintf("%s/~guard#%d", parentOf(ns, "k"), orderly)
+	if exists, _, err := server.Exists(guard); err != nil || !exists {
+		t.Errorf("there is no %s (%v): the end was not reached", guard, err)
+	}
+}
+
+// churn has clients of several servers lock and unlock for some seconds.
+func churn(t *testing.T, ns string, addrs ...string) {
+	t.Helper()
+	const clients, workers, hold, lasts = 8, 2, 3 * time.Millisecond, 4 * time.Second
+	var book locktest.Ledger
+	var holders atomic.Int32
+	var grants [clients * workers]int
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	var running sync.WaitGroup
+	for i := range clients {
+		c := open(t, addrs[i%len(addrs)], ns, 10*time.Second)
+		for w := range workers {
+			running.Go(func() {
+				for ctx.Err() == nil {
+					// It has long to wait, but not for ever.
+					l, err := lockWithin(t, c, "k", 2*soon)
+					if err != nil {
+						t.Errorf("Lock: %v", err)
+						return
+					}
+					if n := holders.Add(1); n != 1 {
+						t.Errorf("%d hold the lock", n)
+					}
+					book.Enter(t, l)
+					time.Sleep(hold)
+					holders.Add(-1)
+					locktest.Unlock(t, l)
+					grants[i*workers+w]++
+				}
+			})
+		}
+	}
+	running.Wait()
+	t.Logf("grants: %v", grants)
 }
 
 func lockWithin(t *testing.T, c *fencelock.Client, key string, d time.Duration) (*fencelock.Lease, error) {
@@ -124,13 +152,16 @@ func TestQueueOverTheEnd(t *testing.T) {
 				t.Parallel()
 				ns := locktest.Namespace()
 				s := servers.Start(t, kind, aged(ns, "k", start, false))
-				clients := []*fencelock.Client{open(t, s.Addr(), ns, 20*time.Second), open(t, s.Addr(), ns, 20*time.Second)}
+				var clients []*fencelock.Client
+				for range 1 + waiters { // of one client only one stands in the queue
+					clients = append(clients, open(t, s.Addr(), ns, 20*time.Second))
+				}
 				var book locktest.Ledger
 				held := lock(t, clients[0], "k")
 				book.Enter(t, held)
 				var waiting []<-chan locktest.Attempt
 				for i := range waiters {
-					waiting = append(waiting, locktest.StartLock(t.Context(), clients[i%2], "k"))
+					waiting = append(waiting, locktest.StartLock(t.Context(), clients[1+i], "k"))
 					awaitWaiters(t, clients[0], "k", i+1)
 				}
 				for i, w := range waiting {
@@ -157,7 +188,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 				locktest.Unlock(t, held)
 				server := raw(t, s.Addr())
 				if exists, _, err := server.Exists(parentOf(ns, "k")); err != nil || exists {
-					t.Errorf("the lock's node is there when all have left (%v): its numbers do not begin anew", err)
+					t.Errorf("the lock's node is there with %q when all have left (%v): its numbers do not begin anew", claims(t, server, parentOf(ns, "k")), err)
 				}
 				locktest.Unlock(t, lock(t, clients[0], "k"))
 			})

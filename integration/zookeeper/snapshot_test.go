@@ -3,7 +3,6 @@ package zookeeper_test
 import (
 	"encoding/binary"
 	"hash/adler32"
-	"math"
 	"strings"
 
 	"github.com/fencelock/fencelock/integration/internal/servers"
@@ -11,12 +10,12 @@ import (
 
 // aged has a server begin with the node of a lock, below which so many claims were made
 // already; and with a node in it that is none, if it is to stay. To make them would take
-// weeks.
+// weeks. It is a plain node, which the server would not sweep before it is used.
 func aged(ns, key string, claims int32, stays bool) servers.Option {
 	const zxid = "1000" // the last transaction, which a snapshot's name tells
 	nodes := []snapshotNode{
 		{path: ""}, {path: "/zookeeper"}, {path: "/zookeeper/config"}, {path: "/zookeeper/quota"},
-		{path: "/" + ns}, {path: parentOf(ns, key), children: claims, container: true},
+		{path: "/" + ns}, {path: parentOf(ns, key), children: claims},
 	}
 	if stays {
 		nodes = append(nodes, snapshotNode{path: parentOf(ns, key) + "/stays"})
@@ -25,9 +24,8 @@ func aged(ns, key string, claims int32, stays bool) servers.Option {
 }
 
 type snapshotNode struct {
-	path      string // "" is the root
-	children  int32  // that were made in it
-	container bool   // that the server deletes if it is empty
+	path     string // "" is the root
+	children int32  // that were made in it
 }
 
 // snapshot is a file of a server's data: as FileSnap, DataTree.serialize and StatPersisted
@@ -60,12 +58,8 @@ func snapshot(nodes []snapshotNode) []byte {
 		number(0) // version
 		number(max(n.children, int32(countBelow(nodes, n.path))))
 		number(0) // version of its rights
-		owner := int64(0)
-		if n.container {
-			owner = math.MinInt64
-		}
-		long(owner)
-		long(0) // pzxid
+		long(0)   // the session that it goes with
+		long(0)   // pzxid
 	}
 	text("/") // the end
 	long(int64(adler32.Checksum(b)))
