@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,10 +83,10 @@ func TestQueueOverTheEnd(t *testing.T) {
 			f := atTheEnd(t, from)
 			stays(t, f)
 			backends := []*backend{on(t, f), on(t, f.another())}
-			g := acquire(t, backends[0], "holder")
+			g := acquire(t, backends[0], "z")
 			var waiters []<-chan driver.Grant
-			for i := range 8 {
-				waiters = append(waiters, queue(t, backends[i%2], fmt.Sprint("w", i), i+1))
+			for i := range 8 { // whose names are not in their order either
+				waiters = append(waiters, queue(t, backends[i%2], fmt.Sprint("w", 9-i), i+1))
 			}
 			for i, w := range waiters {
 				for _, b := range backends {
@@ -323,10 +324,70 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 	if err := early.Delete(behind, -1); err != nil {
 		t.Fatal(err)
 	}
-	g = acquire(t, b, "b")
-	enter("later") // looks at the queue, and finds the guard
-	release(t, b, g)
-	if !guard() {
-		t.Error("the guard is gone, and an earlier build waits")
+	release(t, b, acquire(t, b, "b")) // which deletes the node
+	if exists, _, _ := f.Exists("/ns/k"); exists {
+		t.Error("the node is there when all have left")
+	}
+	// What comes later looks at the queue and finds the guard; and is not told by the one
+	// ahead, whoever ends that, that it is the first.
+	f.mu.Lock()
+	f.from = math.MaxInt32
+	f.mu.Unlock()
+	for _, evicted := range []bool{true, false} {
+		g = acquire(t, b, fmt.Sprint("c", evicted))
+		f.mu.Lock()
+		node := f.nodeOf(g.Owner)
+		f.mu.Unlock()
+		later := enter("later")
+		_, _, told, err := early.GetW(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if evicted {
+			err = b.Evict(soon(t), "k")
+		} else {
+			err = b.Release(soon(t), g)
+		}
+		if event := <-told; err != nil || event.Type != zk.EventNodeDeleted {
+			t.Errorf("evicted: %v: %v, and an earlier build is told %v", evicted, err, event.Type)
+		}
+		if !guard() {
+			t.Error("the guard is gone, and an earlier build waits")
+		}
+		if err := early.Delete(later, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestGoneMeanwhile: a claim of the list that is gone when it is read is left out.
+func TestGoneMeanwhile(t *testing.T) {
+	f := newFake()
+	f.from = math.MaxInt32
+	stays(t, f)
+	for _, owner := range []string{"b", "a"} {
+		f.mu.Lock()
+		f.zxid++
+		_, err := f.create("/ns/k/"+owner+"#+", nil, zk.FlagEphemeralSequential)
+		f.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	queue := parseAll([]string{nodeName("a", math.MaxInt32), nodeName("b", math.MaxInt32), nodeName("gone", math.MinInt32), nodeName("c", 1)})
+	got, err := born(f, "/ns/k", queue, name{})
+	if err != nil || len(got) != 3 {
+		t.Fatalf("born = %+v, %v; want three", got, err)
+	}
+	for _, want := range []string{"c", "b", "a"} {
+		head := first(got)
+		if head.owner != want {
+			t.Errorf("%q is before %q", head.owner, want)
+		}
+		got = slices.DeleteFunc(got, func(n name) bool { return n == head })
+	}
+	f.unanswered["exists"] = 1
+	if _, err := born(f, "/ns/k", queue, name{}); !errors.Is(err, zk.ErrConnectionClosed) {
+		t.Errorf("born without an answer: %v; what could not be asked is not gone", err)
 	}
 }

@@ -321,6 +321,16 @@ func (f *fake) State() zk.State              { return zk.StateHasSession }
 func (f *fake) AddAuth(string, []byte) error { return nil }
 func (f *fake) Close()                       {}
 
+// nodeOf returns the node of an owner's claim. Call with mu held.
+func (f *fake) nodeOf(owner string) string {
+	for p := range f.nodes {
+		if strings.HasPrefix(path.Base(p), owner+"#") {
+			return p
+		}
+	}
+	return ""
+}
+
 // under returns the names of all nodes below a path.
 func (f *fake) under(p string) (names []string) {
 	f.mu.Lock()
