@@ -57,8 +57,13 @@ func TestCounterEnds(t *testing.T) {
 		overlap bool
 		want    int32
 	}{
-		{false, math.MaxInt32 - 1}, {false, math.MaxInt32}, {false, math.MaxInt32},
-		{true, math.MinInt32}, {true, math.MinInt32 + 1}, {false, math.MaxInt32}, {true, math.MinInt32},
+		{false, math.MaxInt32 - 1},
+		{false, math.MaxInt32},
+		{false, math.MaxInt32},
+		{true, math.MinInt32},
+		{true, math.MinInt32 + 1},
+		{false, math.MaxInt32},
+		{true, math.MinInt32},
 	} {
 		overlap = step.overlap
 		prefix := fmt.Sprintf("/k/%d#+", i)

@@ -74,9 +74,15 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 // numbers are then.
 func TestOrder(t *testing.T) {
 	inOrder := []name{
-		{owner: "a", seq: 0}, {owner: "z", seq: 1}, {owner: "b", seq: orderly - 1},
-		{owner: "z", seq: math.MaxInt32, czxid: 5}, {owner: "y", seq: math.MinInt32, czxid: 6}, {owner: "x", seq: math.MinInt32 + 1, czxid: 7},
-		{owner: "a", seq: math.MaxInt32, czxid: 8}, {owner: "b", seq: math.MaxInt32, czxid: 9}, {owner: "a", seq: math.MinInt32, czxid: 10},
+		{owner: "a", seq: 0},
+		{owner: "z", seq: 1},
+		{owner: "b", seq: orderly - 1},
+		{owner: "z", seq: math.MaxInt32, czxid: 5},
+		{owner: "y", seq: math.MinInt32, czxid: 6},
+		{owner: "x", seq: math.MinInt32 + 1, czxid: 7},
+		{owner: "a", seq: math.MaxInt32, czxid: 8},
+		{owner: "b", seq: math.MaxInt32, czxid: 9},
+		{owner: "a", seq: math.MinInt32, czxid: 10},
 		{owner: "c", seq: orderly, czxid: 11},
 	}
 	var queue []name

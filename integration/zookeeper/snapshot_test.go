@@ -14,8 +14,12 @@ import (
 func aged(ns, key string, claims int32, stays bool) servers.Option {
 	const zxid = "1000" // the last transaction, which a snapshot's name tells
 	nodes := []snapshotNode{
-		{path: ""}, {path: "/zookeeper"}, {path: "/zookeeper/config"}, {path: "/zookeeper/quota"},
-		{path: "/" + ns}, {path: parentOf(ns, key), children: claims},
+		{path: ""},
+		{path: "/zookeeper"},
+		{path: "/zookeeper/config"},
+		{path: "/zookeeper/quota"},
+		{path: "/" + ns},
+		{path: parentOf(ns, key), children: claims},
 	}
 	if stays {
 		nodes = append(nodes, snapshotNode{path: parentOf(ns, key) + "/stays"})

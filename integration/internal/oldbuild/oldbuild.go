@@ -18,8 +18,9 @@ const revision = "eb034276f12cc58761d542aa51e700c41beb7b4a"
 
 var checkout struct {
 	sync.Mutex
-	dir   string
-	users int
+	dir      string
+	users    int
+	programs int // that were built
 }
 
 // Source returns a directory with the source of the earlier build, which its users leave
@@ -55,7 +56,11 @@ func Source(t testing.TB) string {
 func Build(t testing.TB, module string, source []byte) (program string) {
 	t.Helper()
 	root := Source(t)
-	where, err := os.MkdirTemp(filepath.Join(root, module), "program")
+	checkout.Lock()
+	checkout.programs++
+	where := filepath.Join(root, module, fmt.Sprint("program", checkout.programs))
+	checkout.Unlock()
+	err := os.Mkdir(where, 0o700)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(where, "main.go"), source, 0o600)
 	}
