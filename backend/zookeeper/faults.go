@@ -18,7 +18,7 @@ var (
 	errNoAnswer = unavailable("the server has not answered in time")
 	errNoPlace  = unavailable("the place in the queue is gone")
 
-	// errEarlier is what a claim is told that is the first and may not hold the lock: see
+	// errEarlier is what a claim is told that nobody else keeps from the lock: see
 	// guardName.
 	errEarlier = unavailable("the numbers of the lock's node are used up, and an earlier build of fencelock has a claim in it: " +
 		"the lock is granted when that is gone")

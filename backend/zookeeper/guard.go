@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/go-zookeeper/zk"
@@ -18,7 +17,7 @@ import (
 //
 // So one of ours whose number is beyond holds the lock only if it has seen, in one list,
 // that it is the first, that the guard is there, and that there is no claim of an earlier
-// build. Then none of these holds the lock beside it:
+// build: see lookBeyond. Then none of these holds the lock beside it:
 //
 //   - not by a look, since the list of one that comes later has the guard in it, which is
 //     not deleted while there are claims;
@@ -53,19 +52,6 @@ func (b *backend) makeGuard(s *session, parent string) error {
 		return nil
 	}
 	return err
-}
-
-// mayHold reports whether a claim beyond the range that is the first of a list may hold
-// the lock. If not, the list is to be looked at again, or err says why not.
-func (b *backend) mayHold(s *session, parent string, children []string) (ok bool, err error) {
-	switch {
-	case !slices.Contains(children, guardName):
-		return false, b.makeGuard(s, parent)
-	case slices.ContainsFunc(parseAll(children), func(n name) bool { return n.early }):
-		return false, errEarlier
-	default:
-		return true, nil
-	}
 }
 
 // renewParent deletes the node of a lock if there is no claim in it, so that the next

@@ -118,16 +118,17 @@ func TestBesideEarlierBuild(t *testing.T) {
 	t.Parallel()
 	program := oldbuild.Build(t, "backend/zookeeper", earlierSource)
 	for what, start := range map[string]int32{
-		"in the range": orderly / 2, "over the end of the range": orderly - 30, "over the end of the counter": math.MaxInt32 - 30,
+		"in the range": orderly / 2, "over the end of the range": orderly - 12, "over the end of the counter": math.MaxInt32 - 12,
 	} {
 		for _, kind := range servers.ZooKeepers() {
 			t.Run(fmt.Sprintf("%s, %v", what, kind), func(t *testing.T) {
 				t.Parallel()
-				const each, hold, lasts = 3, 3 * time.Millisecond, 3 * time.Second
+				const each, hold, enough = 3, 3 * time.Millisecond, 20
 				ns := locktest.Namespace()
 				s := servers.Start(t, kind, aged(ns, "k", start, true))
 				book := &builds{inOrder: start < orderly-1<<20}
-				ctx, cancel := context.WithTimeout(t.Context(), lasts)
+				server := raw(t, s.Addr())
+				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var ours, theirs sync.WaitGroup
 				var processes []*earlier
@@ -142,7 +143,15 @@ func TestBesideEarlierBuild(t *testing.T) {
 					clients = append(clients, c)
 					ours.Go(func() { lockAsOurs(t, ctx, c, book, hold) })
 				}
-				<-ctx.Done()
+				if book.inOrder {
+					locktest.Eventually(t, 4*soon, "both builds are granted the lock, in turns", func() bool {
+						return book.grants[0].Load() >= enough && book.grants[1].Load() >= enough
+					})
+				} else {
+					locktest.Eventually(t, 4*soon, "the end of the numbers is reached", func() bool { return hasGuard(t, server, ns) })
+					<-time.After(2 * time.Second) // in which nobody does what he should not
+				}
+				cancel()
 				for _, e := range processes {
 					e.kill()
 				}
@@ -158,15 +167,51 @@ func TestBesideEarlierBuild(t *testing.T) {
 						return err == nil
 					})
 				}
-				if book.inOrder {
-					if book.grants[0].Load() == 0 || book.grants[1].Load() == 0 {
-						t.Error("one of the builds was never granted the lock")
-					}
-				} else {
-					wantEnd(t, raw(t, s.Addr()), ns)
-				}
 			})
 		}
+	}
+}
+
+// TestEarlierBuildIsKeptOut: a process of the earlier build comes to a lock whose numbers
+// are at their end. While it waits, neither it nor we are granted the lock.
+func TestEarlierBuildIsKeptOut(t *testing.T) {
+	t.Parallel()
+	program := oldbuild.Build(t, "backend/zookeeper", earlierSource)
+	for _, kind := range servers.ZooKeepers() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			ns := locktest.Namespace()
+			s := servers.Start(t, kind, aged(ns, "k", math.MaxInt32, false))
+			c := open(t, s.Addr(), ns, mixedTTL)
+			held := lock(t, c, "k")
+			e := startEarlier(t, program, s.Addr(), ns)
+			granted := make(chan string, 1)
+			go func() {
+				answer, err := e.do("lock")
+				granted <- fmt.Sprint(answer, err)
+			}()
+			awaitWaiters(t, c, "k", 1)
+			locktest.Unlock(t, held)
+			if l, err := lockWithin(t, c, "k", soon); !errors.Is(err, fencelock.ErrUnavailable) || !strings.Contains(fmt.Sprint(err), "earlier build") {
+				t.Errorf("Lock = %v, %v; want ErrUnavailable and why", l, err)
+			}
+			select {
+			case got := <-granted:
+				t.Errorf("the earlier build is told %q", got)
+			default:
+			}
+			e.kill()
+			locktest.Eventually(t, 2*soon, "its session has ended, and we are granted the lock", func() bool {
+				l, err := lockWithin(t, c, "k", soon)
+				if err == nil {
+					locktest.Unlock(t, l)
+				}
+				return err == nil
+			})
+			if exists, _, err := raw(t, s.Addr()).Exists(parentOf(ns, "k")); err != nil || exists {
+				t.Errorf("the lock's node is there when all have left: %v", err)
+			}
+		})
 	}
 }
 
