@@ -147,7 +147,15 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 
 // TestLostAnswers: each request may be carried out without an answer, at any time,
 // and nothing is left of the attempt that was told so.
-func TestLostAnswers(t *testing.T) {
+func TestLostAnswers(t *testing.T) { loseAnswers(t, newFake) }
+
+func TestLostAnswersAtTheEnd(t *testing.T) {
+	for what, from := range ends {
+		t.Run(what, func(t *testing.T) { loseAnswers(t, func() *fake { return atTheEnd(t, from) }) })
+	}
+}
+
+func loseAnswers(t *testing.T, newFake func() *fake) {
 	for _, op := range []string{"create", "createContainer", "children", "exists", "watch", "get", "multi", "sync", "delete"} {
 		for n := 1; n <= 3; n++ {
 			f := newFake()
@@ -169,8 +177,8 @@ func TestLostAnswers(t *testing.T) {
 			release(t, b, g)
 			f.mu.Lock()
 			f.unanswered[op] = 0
-			if left := f.children("/ns/k"); len(left) > 0 {
-				t.Errorf("%d × %s: left behind: %q", n, op, left)
+			if left := parseAll(f.children("/ns/k")); len(left) > 0 {
+				t.Errorf("%d × %s: left behind: %+v", n, op, left)
 			}
 			f.mu.Unlock()
 			_ = b.Close()

@@ -84,40 +84,43 @@ func TestCounterEnds(t *testing.T) {
 // with tokens that rise, and Inspect tells who holds the lock.
 func TestQueueOverTheEnd(t *testing.T) {
 	for what, from := range ends {
-		t.Run(what, func(t *testing.T) {
-			f := atTheEnd(t, from)
-			stays(t, f)
-			backends := []*backend{on(t, f), on(t, f.another())}
-			g := acquire(t, backends[0], "z")
-			var waiters []<-chan driver.Grant
-			for i := range 8 { // whose names are not in their order either
-				waiters = append(waiters, queue(t, backends[i%2], fmt.Sprint("w", 9-i), i+1))
-			}
-			for i, w := range waiters {
-				for _, b := range backends {
-					if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != g.Owner || st.Token != g.Token || st.Waiters != len(waiters)-i {
-						t.Errorf("Inspect = %+v, %v; want the holder %s with %v and %d behind it", st, err, g.Owner, g.Token, len(waiters)-i)
+		for _, unwritable := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, unwritable: %v", what, unwritable), func(t *testing.T) {
+				f := atTheEnd(t, from)
+				f.unwritable = unwritable
+				stays(t, f)
+				backends := []*backend{on(t, f), on(t, f.another())}
+				g := acquire(t, backends[0], "z")
+				var waiters []<-chan driver.Grant
+				for i := range 8 { // whose names are not in their order either
+					waiters = append(waiters, queue(t, backends[i%2], fmt.Sprint("w", 9-i), i+1))
+				}
+				for i, w := range waiters {
+					for _, b := range backends {
+						if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != g.Owner || st.Token != g.Token || st.Waiters != len(waiters)-i {
+							t.Errorf("Inspect = %+v, %v; want the holder %s with %v and %d behind it", st, err, g.Owner, g.Token, len(waiters)-i)
+						}
 					}
-				}
-				if i == 4 { // as an operator does, by another client
-					if err := backends[1].Evict(soon(t), "k"); err != nil {
-						t.Errorf("Evict: %v", err)
+					if i == 4 { // as an operator does, by another client
+						if err := backends[1].Evict(soon(t), "k"); err != nil {
+							t.Errorf("Evict: %v", err)
+						}
+					} else {
+						release(t, backends[(i+1)%2], g)
 					}
-				} else {
-					release(t, backends[(i+1)%2], g)
-				}
-				next := get(t, w)
-				if next.Token <= g.Token {
-					t.Errorf("token %v was granted after %v", next.Token, g.Token)
-				}
-				for _, later := range waiters[i+1:] {
-					if len(later) > 0 {
-						t.Fatalf("two hold the lock: %s and %s", next.Owner, (<-later).Owner)
+					next := get(t, w)
+					if next.Token <= g.Token {
+						t.Errorf("token %v was granted after %v", next.Token, g.Token)
 					}
+					for _, later := range waiters[i+1:] {
+						if len(later) > 0 {
+							t.Fatalf("two hold the lock: %s and %s", next.Owner, (<-later).Owner)
+						}
+					}
+					g = next
 				}
-				g = next
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -247,5 +247,8 @@ func (s *session) handOn(parent string, head name) error {
 		ops = ops[1:]
 	}
 	_, err := s.conn.Multi(ops...)
+	if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+		_, err = s.conn.Multi(ops[len(ops)-1])
+	}
 	return err
 }
