@@ -3,7 +3,6 @@ package zookeeper
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -141,37 +140,6 @@ func (b *backend) lookNow(c *claim, node string) (line, error) {
 		return b.lookBeyond(c, me, children)
 	}
 	return found(lineUp(parseAll(children), me))
-}
-
-// lookBeyond looks at a list for a claim whose number does not tell its place: it is
-// behind all whose number does, and among the others has the place of its czxid. If it is
-// the first it needs the guard, too, and a list in which that is.
-func (b *backend) lookBeyond(c *claim, me name, children []string) (line, error) {
-	s := c.session
-	b.mu.Lock()
-	me.czxid = c.czxid
-	b.mu.Unlock()
-	for range looks {
-		guarded, queue := slices.Contains(children, guardName), parseAll(children)
-		if guarded && slices.ContainsFunc(queue, func(n name) bool { return n.early }) {
-			return line{}, errEarlier
-		}
-		queue, err := born(s.conn, c.parent, queue, me)
-		if err != nil {
-			return line{}, err
-		}
-		l, err := found(lineUp(queue, me))
-		if err != nil || l.ahead.text != "" || guarded {
-			return l, err
-		}
-		if err := b.makeGuard(s, c.parent); err != nil {
-			return line{}, err
-		}
-		if children, err = list(s.conn, c.parent); err != nil {
-			return line{}, err
-		}
-	}
-	return line{}, errNoAnswer
 }
 
 func found(l line) (line, error) {

@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/go-zookeeper/zk"
@@ -64,6 +65,37 @@ func born(c conn, parent string, queue []name, me name) ([]name, error) {
 	}
 	reading.Wait()
 	return all, failed
+}
+
+// lookBeyond looks at a list for a claim whose number does not tell its place: it is
+// behind all whose number does, and among the others has the place of its czxid. If it is
+// the first it needs the guard, too, and a list in which that is.
+func (b *backend) lookBeyond(c *claim, me name, children []string) (line, error) {
+	s := c.session
+	b.mu.Lock()
+	me.czxid = c.czxid
+	b.mu.Unlock()
+	for range looks {
+		guarded, queue := slices.Contains(children, guardName), parseAll(children)
+		if guarded && slices.ContainsFunc(queue, func(n name) bool { return n.early }) {
+			return line{}, errEarlier
+		}
+		queue, err := born(s.conn, c.parent, queue, me)
+		if err != nil {
+			return line{}, err
+		}
+		l, err := found(lineUp(queue, me))
+		if err != nil || l.ahead.text != "" || guarded {
+			return l, err
+		}
+		if err := b.makeGuard(s, c.parent); err != nil {
+			return line{}, err
+		}
+		if children, err = list(s.conn, c.parent); err != nil {
+			return line{}, err
+		}
+	}
+	return line{}, errNoAnswer
 }
 
 // front is the first claim of a lock, and how many there are.
