@@ -88,7 +88,7 @@ func heldOr(err error) error {
 func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
 	for fresh := false; ; fresh = true {
 		children, err := ask(ctx, c.session, requestTimeout(c.ttl), func() ([]string, error) { return list(c.session.conn, c.parent) })
-		if _, n := first(children); err != nil || n == 0 || fresh {
+		if n := len(parseAll(children)); err != nil || n == 0 || fresh {
 			return n > 0, err
 		}
 		if err := b.catchUp(ctx, c.session, requestTimeout(c.ttl)); err != nil {
@@ -101,8 +101,8 @@ func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
 // session.
 //
 // Is a look at a server that lags good enough? The list has our own node in it, so it is
-// at least as new as our create, and has every claim that came before, since the server
-// numbers them in the order of their creation, unless it is gone for good. What it may
+// at least as new as our create, and has every claim that came before, since they are in
+// the order of their creation, unless it is gone for good. What it may
 // miss is later: claims behind us, and deletions before us. So who is the first in it is
 // the first; who is not may wait for a node that is gone, and then finds it gone when it
 // watches it.
@@ -132,11 +132,18 @@ func (b *backend) lookNow(c *claim, node string) (line, error) {
 			err = proof.err
 		}
 	}
-	l := lineUp(children, node)
-	switch {
-	case err != nil:
+	if err != nil {
 		return line{}, err
-	case !l.there:
+	}
+	me, _ := parseName(node)
+	if me.beyond() {
+		return b.lookBeyond(c, me, children)
+	}
+	return found(lineUp(parseAll(children), me))
+}
+
+func found(l line) (line, error) {
+	if !l.there {
 		return line{}, zk.ErrNoNode
 	}
 	return l, nil

@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"errors"
-	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -73,36 +72,6 @@ func get(t *testing.T, c <-chan driver.Grant) driver.Grant {
 	}
 }
 
-// TestQueueOverTheWrap: claims whose numbers go over the end of 31 bits are granted in
-// the order in which they came.
-func TestQueueOverTheWrap(t *testing.T) {
-	f := newFake()
-	f.from = math.MaxInt32 - 1
-	b := on(t, f)
-	g := acquire(t, b, "a")
-	var waiters []<-chan driver.Grant
-	for i, owner := range []string{"b", "c", "d", "e"} {
-		waiters = append(waiters, queue(t, b, owner, i+1))
-	}
-	if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != "a" {
-		t.Errorf("Inspect = %+v, %v; want the holder a", st, err)
-	}
-	for i, w := range waiters {
-		for _, later := range waiters[i:] {
-			if len(later) > 0 {
-				t.Fatalf("two hold the lock: %s and %s", g.Owner, (<-later).Owner)
-			}
-		}
-		release(t, b, g)
-		next := get(t, w)
-		if next.Token <= g.Token {
-			t.Errorf("token %v was granted after %v", next.Token, g.Token)
-		}
-		g = next
-	}
-	release(t, b, g)
-}
-
 // TestWithoutContainers: on an old server a lock leaves no node behind either.
 func TestWithoutContainers(t *testing.T) {
 	f := newFake()
@@ -162,7 +131,7 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 	if err := b.Release(soon(t), driver.Grant{Key: "k", Owner: "w0"}); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
 	}
-	if err := f.Delete("/ns/k/w2#0000000003", -1); err != nil {
+	if err := f.Delete("/ns/k/w2#+0000000003", -1); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "those behind them have listed the queue", func() bool { return f.count("children") >= lists+2 })
@@ -178,7 +147,15 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 
 // TestLostAnswers: each request may be carried out without an answer, at any time,
 // and nothing is left of the attempt that was told so.
-func TestLostAnswers(t *testing.T) {
+func TestLostAnswers(t *testing.T) { loseAnswers(t, newFake) }
+
+func TestLostAnswersAtTheEnd(t *testing.T) {
+	for what, from := range ends {
+		t.Run(what, func(t *testing.T) { loseAnswers(t, func() *fake { return atTheEnd(t, from) }) })
+	}
+}
+
+func loseAnswers(t *testing.T, newFake func() *fake) {
 	for _, op := range []string{"create", "createContainer", "children", "exists", "watch", "get", "multi", "sync", "delete"} {
 		for n := 1; n <= 3; n++ {
 			f := newFake()
@@ -200,8 +177,8 @@ func TestLostAnswers(t *testing.T) {
 			release(t, b, g)
 			f.mu.Lock()
 			f.unanswered[op] = 0
-			if left := f.children("/ns/k"); len(left) > 0 {
-				t.Errorf("%d × %s: left behind: %q", n, op, left)
+			if left := parseAll(f.children("/ns/k")); len(left) > 0 {
+				t.Errorf("%d × %s: left behind: %+v", n, op, left)
 			}
 			f.mu.Unlock()
 			_ = b.Close()
@@ -220,7 +197,7 @@ func TestNodeOfAnotherSession(t *testing.T) {
 	if _, err := f.create("/ns/k", nil, zk.FlagContainer); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.create("/ns/k/a#", nil, zk.FlagEphemeralSequential); err != nil {
+	if _, err := f.create("/ns/k/a#+", nil, zk.FlagEphemeralSequential); err != nil {
 		t.Fatal(err)
 	}
 	f.session--
@@ -231,7 +208,7 @@ func TestNodeOfAnotherSession(t *testing.T) {
 		t.Fatalf("Acquire = %v, want ErrUnavailable", err)
 	}
 	f.mu.Lock()
-	own := f.nodes["/ns/k/a#0000000001"]
+	own := f.nodes["/ns/k/a#+0000000001"]
 	f.mu.Unlock()
 	req.Retry = true
 	granted := make(chan driver.Grant, 1)
@@ -243,9 +220,9 @@ func TestNodeOfAnotherSession(t *testing.T) {
 	eventually(t, "the node of the other session is waited for", func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return len(f.watches["/ns/k/a#0000000000"]) > 0
+		return len(f.watches["/ns/k/a#+0000000000"]) > 0
 	})
-	if err := f.Delete("/ns/k/a#0000000000", -1); err != nil {
+	if err := f.Delete("/ns/k/a#+0000000000", -1); err != nil {
 		t.Fatal(err)
 	}
 	if g := get(t, granted); int64(g.Token) != own.czxid {

@@ -12,9 +12,13 @@ import (
 // TestConformance runs the published suite on a server that is not one, in virtual time
 // and under the race detector. On real servers that is not there, since it finds fault
 // with go-zookeeper when it connects again.
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { conform(t, newFake()) }
+
+// TestConformanceAtTheEnd: all rules hold where the numbers of each lock's node end.
+func TestConformanceAtTheEnd(t *testing.T) { conform(t, atTheEnd(t, ends["the counter's end"])) }
+
+func conform(t *testing.T, server *fake) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newFake()
 		h := drivertest.Harness{
 			New: func(t drivertest.T) driver.Backend { return on(t, server.another()) },
 			Want: driver.Info{

@@ -50,18 +50,7 @@ func list(c conn, path string) ([]string, error) {
 	return children, err
 }
 
-// owned returns the names of an owner's nodes, in order.
-func owned(children []string, owner string) (names []name) {
-	for _, child := range children {
-		if n, ok := parseName(child); ok && n.owner == owner {
-			names = append(names, n)
-		}
-	}
-	slices.SortFunc(names, func(a, b name) int {
-		if a.before(b) {
-			return -1
-		}
-		return 1
-	})
-	return names
+// owned returns the names of an owner's nodes, in no order.
+func owned(children []string, owner string) []name {
+	return slices.DeleteFunc(parseAll(children), func(n name) bool { return n.owner != owner })
 }

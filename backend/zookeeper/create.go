@@ -15,7 +15,8 @@ import (
 // transactions: its mzxid is the transaction's number, which is the new node's czxid, the
 // token; and if it has one child, that is ours. Then all claims that came before are
 // gone for good, and others will come behind: we are the first, which a list could not
-// prove better. The node is of our session, since its answer came to it: one that had
+// prove better, whatever our number is; but where that does not tell the order, there is
+// more to look at, see guardName. The node is of our session, since its answer came to it: one that had
 // ended would have been refused. An application's connection may have gone on with
 // another session, and sent it there; then its session's number has changed since, which
 // createNode looks at.
@@ -24,7 +25,7 @@ import (
 func (b *backend) create(c *claim) (node string, seen *line, err error) {
 	p := &part{lock: c.parent, apart: !b.parents.has(c.parent), ops: []any{
 		&zk.CreateRequest{
-			Path: c.parent + "/" + c.owner + "#", Data: record(c.lease(), c.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+			Path: c.parent + "/" + c.owner + "#+", Data: record(c.lease(), c.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
 		},
 		&zk.SetDataRequest{Path: c.parent, Version: -1},
 	}}
@@ -53,7 +54,7 @@ func (b *backend) create(c *claim) (node string, seen *line, err error) {
 	b.mu.Lock()
 	c.czxid = parent.Mzxid
 	b.mu.Unlock()
-	if parent.NumChildren == 1 {
+	if parent.NumChildren == 1 && !beyond(node) {
 		seen = &line{there: true}
 	}
 	return node, seen, nil

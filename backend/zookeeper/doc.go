@@ -41,9 +41,10 @@
 // # Recipe
 //
 // A lock is a node /chroot/namespace/key, with the key percent-encoded. Each attempt
-// makes an ephemeral sequential node in it, owner#number. The first in the order of the
-// numbers has the lock; the others each watch the one before them. The numbers have 32
-// bits and wrap, which the comparison allows for.
+// makes an ephemeral sequential node in it, owner#+number. The first of them has the lock;
+// the others each watch the one before them. The order is that in which the server made
+// the nodes. The numbers tell it up to 2^31-2^20; what comes then is ordered by the
+// czxids of the nodes: see "The end of the numbers".
 //
 // A token is the czxid of the holder's node: the number of the transaction that made
 // it. It rises in the order of the queue, also when the lock's node is deleted and made
@@ -109,6 +110,22 @@
 // the server sweeps it, within a minute, and costs some 300 bytes and the key. A list of
 // 10,000 waiters does not fit into a server's default jute.maxbuffer of 1 MB.
 //
+// # The end of the numbers
+//
+// A server counts the claims of a lock's node with 32 bits, and the count begins anew with
+// the node. It does not wrap: after 2^31 claims it gives the last number to all that come
+// alone, and others to those that overlap. From 2^30 on, whoever empties the node deletes
+// it, which costs a look at it with each Unlock. Only a lock that is never free, not for a
+// moment, comes to the end, after 25 days at 1,000 claims a second.
+//
+// There it goes on, first come first served and with tokens that rise, but slower: a claim
+// reads the nodes of those that wait there, and each hand-off is a list and as many reads. A
+// node that keeps builds of before 2026-11-28 out, ~guard#2146435072, is in the lock's node
+// until that is deleted. Those order claims by numbers that wrap, so while one of them waits
+// there neither it nor ours are granted the lock; Lock fails after a TTL, and says why.
+// Elsewhere builds of both kinds have one queue. Who goes back to a build of then deletes
+// that node, with the one in it, if there is one.
+//
 // # Permissions
 //
 // With an ACL that the administrator keeps: read in the node above the namespace's (or
@@ -121,8 +138,8 @@
 //
 // The queue of ephemeral sequential nodes is the lock of the ZooKeeper documentation
 // ("ZooKeeper Recipes and Solutions"). Orphans by lost answers: samuel/go-zookeeper#229;
-// the session in the check for them: CURATOR-498 and CURATOR-604; numbers that wrap:
+// the session in the check for them: CURATOR-498 and CURATOR-604; numbers that do not rise:
 // go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-over by
-// an event, czxid as the token and how it is read are our own: docs/decisions, 0013,
-// 0014 and 0016.
+// an event, czxid as the token and how it is read, and the order at the end of the numbers
+// are our own: docs/decisions, 0013, 0014, 0016 and 0025.
 package zookeeper

@@ -30,7 +30,8 @@ type fakeServer struct {
 	nodes      map[string]*fakeNode
 	watches    map[string][]chan zk.Event
 	containers bool
-	from       int32 // where the numbers of a new parent begin
+	from       int32       // where the numbers of a new parent begin
+	overlap    func() bool // whether a create comes before the last one is carried out; nil: none does
 	unanswered map[string]int
 	calls      map[string]int
 	unwritable bool        // by us
@@ -43,7 +44,12 @@ type fakeNode struct {
 	czxid int64
 	mzxid int64
 	owner int64
-	next  int32
+
+	// counter is of the children that were made, and the number of the next, as the
+	// server keeps it: it only ever rises, so at its end it stands still. What is under way
+	// counts from the last that is, and wraps.
+	counter int32
+	latest  int32
 }
 
 const fakeSession = 0x5e55
@@ -96,15 +102,20 @@ func (f *fake) create(p string, data []byte, flags int32) (string, error) {
 	if parent == nil {
 		return "", zk.ErrNoNode
 	}
-	n := &fakeNode{data: data, next: f.from}
+	n := &fakeNode{data: data, counter: f.from, latest: f.from}
+	number := parent.counter
+	if f.overlap != nil && f.overlap() {
+		number = parent.latest
+	}
 	if flags == zk.FlagEphemeralSequential {
-		p = fmt.Sprintf("%s%010d", p, parent.next)
-		parent.next++
+		p = fmt.Sprintf("%s%010d", p, number)
 		n.owner = f.session
 	}
 	if f.nodes[p] != nil {
 		return "", zk.ErrNodeExists
 	}
+	parent.latest = number + 1
+	parent.counter = max(parent.counter, parent.latest)
 	n.czxid, n.mzxid = f.zxid, f.zxid
 	f.nodes[p] = n
 	return p, nil
@@ -139,6 +150,14 @@ func (f *fake) children(p string) (names []string) {
 }
 
 func (f *fake) delete(p string) error {
+	err := f.remove(p)
+	if err == nil {
+		f.tell(p, zk.EventNodeDeleted)
+	}
+	return err
+}
+
+func (f *fake) remove(p string) error {
 	switch {
 	case f.nodes[p] == nil:
 		return zk.ErrNoNode
@@ -146,7 +165,6 @@ func (f *fake) delete(p string) error {
 		return zk.ErrNotEmpty
 	}
 	delete(f.nodes, p)
-	f.tell(p, zk.EventNodeDeleted)
 	return nil
 }
 
@@ -208,7 +226,8 @@ func (f *fake) GetW(p string) ([]byte, *zk.Stat, <-chan zk.Event, error) {
 	return nil, st, w, f.answer("watch", nil)
 }
 
-// Multi carries out all or nothing. What begins with a create is called one here.
+// Multi carries out all or nothing. What begins with a create is called one here, and
+// what follows in it finds what came before done.
 func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -222,54 +241,52 @@ func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 		hook(ops)
 		f.mu.Lock()
 	}
+	before := make(map[string]*fakeNode, len(f.nodes))
+	for p, n := range f.nodes {
+		was := *n
+		before[p] = &was
+	}
+	f.zxid++
 	answers := make([]zk.MultiResponse, len(ops))
+	var tell []zk.Event
 	for i, op := range ops {
-		if err := f.refuses(op); err != nil {
+		var err error
+		switch op := op.(type) {
+		case *zk.CreateRequest:
+			answers[i].String, err = f.create(op.Path, op.Data, op.Flags)
+		case *zk.DeleteRequest:
+			if err = f.remove(op.Path); err == nil {
+				tell = append(tell, zk.Event{Type: zk.EventNodeDeleted, Path: op.Path})
+			}
+		case *zk.SetDataRequest:
+			if answers[i].Stat, err = f.set(op.Path, op.Data); err == nil {
+				tell = append(tell, zk.Event{Type: zk.EventNodeDataChanged, Path: op.Path})
+			}
+		case *zk.CheckVersionRequest:
+			_, err = f.stat(op.Path)
+		}
+		if err != nil {
+			f.nodes = before
 			answers[i].Error = err
 			return answers, f.answer(name, err)
 		}
 	}
-	f.zxid++
-	for i, op := range ops {
-		switch op := op.(type) {
-		case *zk.CreateRequest:
-			answers[i].String, _ = f.create(op.Path, op.Data, op.Flags)
-		case *zk.DeleteRequest:
-			_ = f.delete(op.Path)
-		case *zk.SetDataRequest:
-			n := f.nodes[op.Path]
-			n.data, n.mzxid = op.Data, f.zxid
-			answers[i].Stat, _ = f.stat(op.Path)
-			f.tell(op.Path, zk.EventNodeDataChanged)
-		}
+	for _, event := range tell {
+		f.tell(event.Path, event.Type)
 	}
 	return answers, f.answer(name, nil)
 }
 
-// refuses tells whether an operation of a multi would fail. None of ours fails by what
-// those before it in the same multi do.
-func (f *fake) refuses(op any) error {
-	var p string
-	switch op := op.(type) {
-	case *zk.CreateRequest:
-		p = path.Dir(op.Path)
-	case *zk.DeleteRequest:
-		p = op.Path
-		if len(f.children(p)) > 0 {
-			return zk.ErrNotEmpty
-		}
-	case *zk.SetDataRequest:
-		p = op.Path
-		if f.unwritable {
-			return zk.ErrNoAuth
-		}
-	case *zk.CheckVersionRequest:
-		p = op.Path
+func (f *fake) set(p string, data []byte) (*zk.Stat, error) {
+	n := f.nodes[p]
+	switch {
+	case n == nil:
+		return nil, zk.ErrNoNode
+	case f.unwritable:
+		return nil, zk.ErrNoAuth
 	}
-	if f.nodes[p] == nil {
-		return zk.ErrNoNode
-	}
-	return nil
+	n.data, n.mzxid = data, f.zxid
+	return f.stat(p)
 }
 
 func (f *fake) Sync(p string) (string, error) {
@@ -303,6 +320,16 @@ func (f *fake) count(op string) int {
 func (f *fake) State() zk.State              { return zk.StateHasSession }
 func (f *fake) AddAuth(string, []byte) error { return nil }
 func (f *fake) Close()                       {}
+
+// nodeOf returns the node of an owner's claim. Call with mu held.
+func (f *fake) nodeOf(owner string) string {
+	for p := range f.nodes {
+		if strings.HasPrefix(path.Base(p), owner+"#") {
+			return p
+		}
+	}
+	return ""
+}
 
 // under returns the names of all nodes below a path.
 func (f *fake) under(p string) (names []string) {

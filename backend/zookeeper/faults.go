@@ -13,10 +13,15 @@ import (
 )
 
 var (
-	errClosed   = fmt.Errorf("%w: the backend is closed", driver.ErrUnavailable)
-	errExpired  = fmt.Errorf("%w: the session with the server has expired", driver.ErrUnavailable)
-	errNoAnswer = fmt.Errorf("%w: the server has not answered in time", driver.ErrUnavailable)
-	errNoPlace  = fmt.Errorf("%w: the place in the queue is gone", driver.ErrUnavailable)
+	errClosed   = unavailable("the backend is closed")
+	errExpired  = unavailable("the session with the server has expired")
+	errNoAnswer = unavailable("the server has not answered in time")
+	errNoPlace  = unavailable("the place in the queue is gone")
+
+	// errEarlier is what a claim is told that nobody else keeps from the lock: see
+	// guardName.
+	errEarlier = unavailable("the numbers of the lock's node are used up, and an earlier build of fencelock has a claim in it: " +
+		"the lock is granted when that is gone")
 
 	// errReleased is what Acquire returns for an owner that has been released.
 	errReleased = errors.New("zookeeper: this attempt has been released")
@@ -24,6 +29,8 @@ var (
 	errSessionEnded = errors.New("the session with the server has expired")
 	errNodeGone     = errors.New("its node was deleted: evicted by an operator")
 )
+
+func unavailable(why string) error { return fmt.Errorf("%w: %s", driver.ErrUnavailable, why) }
 
 // lasting are the answers that asking again would not change.
 var lasting = []error{

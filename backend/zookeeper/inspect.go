@@ -33,19 +33,21 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	}
 	parent := b.parentOf(key)
 	for range looks {
-		children, err := ask(ctx, s, adminTimeout, func() ([]string, error) { return list(s.conn, parent) })
+		f, err := b.front(ctx, s, parent)
 		if err != nil {
 			return driver.Status{}, fault(ctx, err)
 		}
-		head, count := first(children)
-		if count == 0 {
+		if f.count == 0 {
 			return driver.Status{}, nil
 		}
-		st, err := ask(ctx, s, adminTimeout, func() (driver.Status, error) { return describe(s.conn, parent, head) })
+		if f.head.text == "" {
+			continue
+		}
+		st, err := ask(ctx, s, adminTimeout, func() (driver.Status, error) { return describe(s.conn, parent, f.head) })
 		if errors.Is(err, zk.ErrNoNode) {
 			continue
 		}
-		st.Waiters = count - 1
+		st.Waiters = f.count - 1
 		return st, fault(ctx, err)
 	}
 	return driver.Status{}, errNoAnswer
@@ -75,20 +77,22 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 	}
 	parent := b.parentOf(key)
 	for range looks {
-		children, err := ask(ctx, s, adminTimeout, func() ([]string, error) { return list(s.conn, parent) })
+		f, err := b.front(ctx, s, parent)
 		if err != nil {
 			return fault(ctx, err)
 		}
-		head, count := first(children)
-		if count == 0 {
+		if f.count == 0 {
 			return driver.ErrNotHeld
 		}
-		err = s.await(ctx, b.start(func() error { return s.handOn(parent + "/" + head.text) }), adminTimeout)
+		if f.head.text == "" {
+			continue
+		}
+		err = s.await(ctx, b.start(func() error { return s.handOn(parent, f.head) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}
 		if err == nil {
-			b.start(func() error { b.tidy(s, parent); return nil })
+			b.start(func() error { b.tidy(s, parent, f.head); return nil })
 		}
 		return fault(ctx, err)
 	}

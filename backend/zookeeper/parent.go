@@ -41,11 +41,16 @@ func (b *backend) makeKeyNode(s *session, path string) error {
 	return err
 }
 
-// tidy deletes the parent if it has no children and the server will not. If another
-// claim comes at the same time, one of two is first: then the parent is not empty and
-// stays, or the create finds no parent and makes it again.
-func (b *backend) tidy(s *session, parent string) {
-	if b.plain.Load() {
+// tidy deletes the parent, after one of its claims has left, if it has no children and
+// the server will not; or if its counter is past the half, so that the end of the
+// numbers is not reached. If another claim comes at the same time, one of two is first:
+// then the parent is not empty and stays, or the create finds no parent and makes it
+// again.
+func (b *backend) tidy(s *session, parent string, left name) {
+	switch {
+	case left.seq >= halfway || left.beyond():
+		b.renewParent(s, parent)
+	case b.plain.Load():
 		_ = s.conn.Delete(parent, -1) // an empty node is no harm
 	}
 }

@@ -108,9 +108,14 @@ func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (plac
 		return places{}, err
 	}
 	parent := b.parentOf(g.Key)
-	children, err := ask(ctx, s, releaseTimeout, func() ([]string, error) { return list(s.conn, parent) })
-	head, _ := first(children)
-	return places{parent, owned(children, g.Owner), head}, err
+	return ask(ctx, s, releaseTimeout, func() (places, error) {
+		children, err := list(s.conn, parent)
+		if err != nil {
+			return places{}, err
+		}
+		f, err := frontOf(s.conn, parent, parseAll(children))
+		return places{parent, owned(children, g.Owner), f.head}, err
+	})
 }
 
 // removeAll deletes nodes. It returns nil if that ended a grant.
@@ -118,14 +123,18 @@ func (b *backend) removeAll(ctx context.Context, s *session, p places) error {
 	result := driver.ErrNotHeld
 	for _, n := range p.nodes {
 		remove := func() error { return s.conn.Delete(p.parent+"/"+n.text, -1) }
-		if n == p.head { // it may be the first in the list only if all before it are gone: see look
-			remove = func() error { return s.handOn(p.parent + "/" + n.text) }
+		isHead := n.text == p.head.text
+		if isHead { // it may be the first in the list only if all before it are gone: see look
+			remove = func() error { return s.handOn(p.parent, n) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
 		switch {
-		case err == nil && n == p.head:
-			result = nil
-		case err != nil && !errors.Is(err, zk.ErrNoNode):
+		case err == nil:
+			b.start(func() error { b.tidy(s, p.parent, n); return nil })
+			if isHead {
+				result = nil
+			}
+		case !errors.Is(err, zk.ErrNoNode):
 			return err
 		}
 	}
@@ -200,6 +209,8 @@ func (b *backend) deleteNode(c *claim) error {
 			return zk.ErrNoNode
 		}
 	}
+	me, _ := parseName(node)
+	handOver = handOver && !me.beyond()
 	ops := handOn(c.parent + "/" + node)
 	if !handOver {
 		ops = ops[1:]
@@ -210,7 +221,7 @@ func (b *backend) deleteNode(c *claim) error {
 	}
 	switch {
 	case err == nil:
-		b.tidy(s, c.parent)
+		b.tidy(s, c.parent, me)
 	case !answered(err):
 		b.mu.Lock()
 		c.deleting = true
@@ -228,7 +239,16 @@ func handOn(path string) (ops []any) {
 	}
 }
 
-func (s *session) handOn(path string) error {
-	_, err := s.conn.Multi(handOn(path)...)
+// handOn does so for the first of a queue. Beyond the range nobody is told that he is
+// the first, see waitBehind.
+func (s *session) handOn(parent string, head name) error {
+	ops := handOn(parent + "/" + head.text)
+	if head.beyond() {
+		ops = ops[1:]
+	}
+	_, err := s.conn.Multi(ops...)
+	if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+		_, err = s.conn.Multi(ops[len(ops)-1])
+	}
 	return err
 }

@@ -24,6 +24,7 @@ type watch struct {
 	// Guarded by backend.mu.
 	owner  *claim // its holder wants to know of the loss
 	proven int    // the connection, by number, on which the server has set it
+	czxid  int64  // of the node, when it was set
 }
 
 // hasFired reports whether the watch is used up.
@@ -68,7 +69,7 @@ func (s *session) watch(ctx context.Context, path string, owner *claim, timeout 
 // its own goroutine. It finds the watch in the map, where it was before it was asked
 // for, and closes fired; whoever gets the answer later sees that.
 func (s *session) setWatch(path string, w *watch, connection int) error {
-	_, _, events, err := s.conn.GetW(path)
+	_, st, events, err := s.conn.GetW(path)
 	if err == nil && s.link == nil {
 		s.forward(events)
 	}
@@ -77,7 +78,7 @@ func (s *session) setWatch(path string, w *watch, connection int) error {
 	switch {
 	case err == nil:
 		// It was sent on this connection or a later one; then it is asked for once more.
-		w.proven = max(w.proven, connection)
+		w.proven, w.czxid = max(w.proven, connection), st.Czxid
 	case s.watches[path] == w:
 		delete(s.watches, path)
 		close(w.fired) // who has waited since an earlier connection looks again

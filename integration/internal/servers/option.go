@@ -25,8 +25,8 @@ func Args(args ...string) Option {
 	return func(o *options) { o.args = append(o.args, args...) }
 }
 
-// File puts a file into the server's directory, for an argument to name:
-// Args("--aclfile", Dir+"/users.acl").
+// File puts a file into the server's directory, or one below it, for an argument to name:
+// Args("--aclfile", Dir+"/users.acl"). So may data be that the server is to begin with.
 func File(name string, content []byte) Option {
 	return func(o *options) { o.files[name] = content }
 }

@@ -26,7 +26,11 @@ type process struct {
 // prepare writes the files and sets the watchdog on the directory.
 func (m *process) prepare(files map[string][]byte) (err error) {
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(m.dir, name), content, 0o600); err != nil {
+		path := filepath.Join(m.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return err
 		}
 	}
