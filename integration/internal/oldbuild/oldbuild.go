@@ -1,116 +1,128 @@
-// Package oldbuild checks out an earlier build of fencelock, for tests in which it runs
-// beside this one, as both do while a new version is rolled out.
+// Package oldbuild has the sources of an earlier state of this repository, for tests in which
+// processes of two builds work side by side, as during a deployment.
 package oldbuild
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// revision is the last commit before raftlocal's members had incarnations and ZooKeeper's
-// claims the order of their czxids.
-const revision = "eb034276f12cc58761d542aa51e700c41beb7b4a"
+// Commit is the state: the last one before members had ids of their own, and queues of ZooKeeper
+// another order.
+const Commit = "eb034276f12cc58761d542aa51e700c41beb7b4a"
 
-var checkout struct {
-	sync.Mutex
-	dir      string
-	users    int
-	programs int // that were built
-}
+// limit bounds a checkout, and a build.
+const limit = 5 * time.Minute
 
-// Source returns a directory with the source of the earlier build, which its users leave
-// as it is but for what they add. It is made once for all tests of a process that need it
-// at the same time, and removed at the end of the last of them.
+// Source returns the directory of the sources as they were, with their go.work. It must not be
+// changed: it is kept for other runs.
 func Source(t testing.TB) string {
 	t.Helper()
-	checkout.Lock()
-	defer checkout.Unlock()
-	if checkout.users == 0 {
-		dir, err := export()
-		if err != nil {
-			t.Fatalf("oldbuild: the earlier build, %.7s, cannot be had: %v", revision, err)
-		}
-		checkout.dir = dir
+	dir, err := checkout()
+	if err != nil {
+		t.Fatalf("the sources of %.7s: %v", Commit, err)
 	}
-	checkout.users++
-	t.Cleanup(func() {
-		checkout.Lock()
-		defer checkout.Unlock()
-		checkout.users--
-		if checkout.users == 0 {
-			if err := os.RemoveAll(checkout.dir); err != nil {
-				t.Errorf("oldbuild: %v", err)
-			}
-		}
-	})
-	return checkout.dir
+	return dir
 }
 
-// Build builds a program of the earlier build, from the source of its main package, with
-// what one of its modules ("backend/zookeeper") may import, and returns its path.
-func Build(t testing.TB, module string, source []byte) (program string) {
+var checkout = sync.OnceValues(func() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	final := filepath.Join(cache, "fencelock", "source", Commit)
+	if _, err := os.Stat(filepath.Join(final, "go.work")); err == nil {
+		return final, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return "", err
+	}
+	draft, err := os.MkdirTemp(filepath.Dir(final), "draft-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(draft)
+	top, err := run(".", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return "", err
+	}
+	root := strings.TrimSpace(top)
+	if _, err := run(root, "git", "cat-file", "-e", Commit+"^{commit}"); err != nil {
+		return "", errors.New("the history does not go so far back: run git fetch --unshallow")
+	}
+	archive := filepath.Join(draft, "archive.tar")
+	if _, err := run(root, "git", "archive", "--output", archive, Commit); err != nil {
+		return "", err
+	}
+	if _, err := run(draft, "tar", "-xf", archive); err != nil {
+		return "", err
+	}
+	if err := os.Remove(archive); err != nil {
+		return "", err
+	}
+	// Another process may have been faster, with the same.
+	if err := os.Rename(draft, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return final, nil
+})
+
+// Program builds a program of those sources, by its package's folder.
+func Program(t testing.TB, folder string) string {
 	t.Helper()
-	root := Source(t)
-	checkout.Lock()
-	checkout.programs++
-	where := filepath.Join(root, module, fmt.Sprint("program", checkout.programs))
-	checkout.Unlock()
-	err := os.Mkdir(where, 0o700)
-	if err == nil {
-		err = os.WriteFile(filepath.Join(where, "main.go"), source, 0o600)
-	}
-	if err != nil {
-		t.Fatalf("oldbuild: %v", err)
-	}
-	program = filepath.Join(t.TempDir(), "earlier")
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Dir = where
-	build.Env = append(os.Environ(), "GOWORK="+filepath.Join(root, "go.work"))
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("oldbuild: go build: %v: %s", err, out)
-	}
-	return program
+	return build(t, folder)
 }
 
-func export() (dir string, err error) {
-	top, err := git("rev-parse", "--show-toplevel")
+// Build builds a program from the source of its main package, with what one of the modules of then
+// ("backend/zookeeper") may import.
+func Build(t testing.TB, module string, source []byte) string {
+	t.Helper()
+	folder := filepath.Join(module, "program")
+	file := filepath.Join(t.TempDir(), "main.go")
+	overlay := filepath.Join(filepath.Dir(file), "overlay.json")
+	text, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(Source(t), folder, "main.go"): file},
+	})
+	err = errors.Join(err, os.WriteFile(file, source, 0o600), os.WriteFile(overlay, text, 0o600))
 	if err != nil {
-		return "", fmt.Errorf("this is no checkout of a git repository: %w", err)
+		t.Fatal(err)
 	}
-	if _, err := git("-C", top, "cat-file", "-e", revision+"^{commit}"); err != nil {
-		return "", fmt.Errorf("this checkout has not its history: run git fetch --unshallow (%w)", err)
-	}
-	dir, err = os.MkdirTemp("", "fencelock-earlier-")
-	if err != nil {
-		return "", err
-	}
-	archive := filepath.Join(dir, "source.tar")
-	if _, err = git("-C", top, "archive", "-o", archive, revision); err == nil {
-		var out []byte
-		if out, err = exec.Command("tar", "-x", "-f", archive, "-C", dir).CombinedOutput(); err != nil {
-			err = fmt.Errorf("tar: %w: %s", err, out)
-		}
-	}
-	if err == nil {
-		err = os.Remove(archive)
-	}
-	if err != nil {
-		_ = os.RemoveAll(dir)
-		return "", err
-	}
-	return dir, nil
+	return build(t, folder, "-overlay", overlay)
 }
 
-func git(args ...string) (string, error) {
-	out, err := exec.Command("git", args...).CombinedOutput()
-	text := strings.TrimSpace(string(out))
-	if err != nil {
-		return "", fmt.Errorf("git: %w: %s", err, text)
+func build(t testing.TB, folder string, flags ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), filepath.Base(folder))
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-o", out}, flags, []string{"./" + folder})
+	if _, err := run(Source(t), "go", args...); err != nil {
+		t.Fatalf("building %s as it was: %v", folder, err)
 	}
-	return text, nil
+	return out
+}
+
+func run(dir, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, &stderr)
+	}
+	return string(out), nil
 }
