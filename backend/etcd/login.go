@@ -23,8 +23,9 @@ const (
 	// has just given out; loginRest the same after a login that failed.
 	loginPause = 250 * time.Millisecond
 	loginRest  = time.Second
-	// askAnother is how long one member has before another is asked as well.
-	askAnother = time.Second
+	// askAnother is how long one member has before another is asked as well: for more logins than
+	// one. They make work for each other.
+	askAnother = 3 * time.Second
 )
 
 // login keeps the token by which the servers know a client that has a password. The client of etcd
@@ -34,15 +35,16 @@ const (
 // requests have, and are given up, and begun again, until all leases have ended.
 //
 // Here one login is under way at a time, for all that need it. It belongs to no request: one that
-// gives up leaves it to the others, and to the next.
+// gives up leaves it to the others, and to the next. Until it has come to its end the old token is
+// used: as a rule it is one member that has forgotten it, by a restart, and the others know it.
 type login struct {
 	name, password string
 	members        int
 
 	mu       sync.Mutex
-	token    string // "" if the server asks nobody who he is
-	known    bool   // there is a token, and nobody has refused it
-	renewAt  time.Time // from here on the next is asked for while this one will do; or zero
+	token    string    // "" if the server asks nobody who he is
+	any      bool      // there has been a login
+	renewAt  time.Time // from here on the next token is asked for, while this one will do; or zero
 	trying   *tryingLogin
 	next     time.Time // no login begins before
 	stopped  bool
@@ -81,18 +83,31 @@ func (l *login) options() []grpc.DialOption {
 // current returns the token, and waits for the first one.
 func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, error) {
 	l.mu.Lock()
-	if l.known {
+	if l.any {
 		defer l.mu.Unlock()
 		if !l.renewAt.IsZero() && time.Now().After(l.renewAt) {
-			l.beginLocked(conn) // the old one will do until then
+			l.beginLocked(conn)
 		}
 		return l.token, nil
 	}
 	t := l.beginLocked(conn)
 	l.mu.Unlock()
-	if t == nil {
-		return "", errClosed
+	return t.wait(ctx)
+}
+
+// refused notes that a member does not take a token, and returns the login that is under way for
+// the next one; nil if there is another token already.
+func (l *login) refused(token string, conn *grpc.ClientConn) *tryingLogin {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token != token {
+		return nil
 	}
+	return l.beginLocked(conn)
+}
+
+// wait returns what a login has brought, or the error of ctx.
+func (t *tryingLogin) wait(ctx context.Context) (string, error) {
 	select {
 	case <-t.done:
 		return t.token, t.err
@@ -101,23 +116,17 @@ func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, err
 	}
 }
 
-// refused notes that a server does not take a token. It may be that only this one does not: a
-// member forgets the tokens that it knows in a restart. If another has taken its place meanwhile
-// this says nothing.
-func (l *login) refused(token string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.token == token {
-		l.known = false
-	}
-}
-
-// beginLocked begins a login, or returns the one that is under way; nil once it is closed.
+// beginLocked begins a login, or returns the one that is under way.
 func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
-	if l.trying != nil || l.stopped {
+	if l.trying != nil {
 		return l.trying
 	}
 	t := &tryingLogin{done: make(chan struct{})}
+	if l.stopped {
+		t.err = errClosed
+		close(t.done)
+		return t
+	}
 	l.trying = t
 	pause := time.Until(l.next)
 	l.running.Go(func() {
@@ -130,7 +139,7 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 		l.mu.Lock()
 		l.trying, l.next = nil, time.Now().Add(loginPause)
 		if t.err == nil {
-			l.token, l.known, l.renewAt = t.token, true, time.Time{}
+			l.token, l.any, l.renewAt = t.token, true, time.Time{}
 			if lifetime := lifetimeOf(t.token, time.Now()); lifetime > 0 {
 				l.renewAt = time.Now().Add(max(lifetime*3/4, time.Second))
 			}

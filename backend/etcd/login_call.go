@@ -10,10 +10,10 @@ import (
 )
 
 // refusals is how many tokens one request takes to the servers.
-const refusals = 3
+const refusals = 2
 
-// unary sends a request with the token. One that is refused because of it was not carried out: it
-// is sent again, with the next.
+// unary sends a request with the token. One that is refused because of it was not carried out. It
+// is sent again: to other members, and then with the next token.
 func (l *login) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if method == pb.Auth_Authenticate_FullMethodName {
 		return invoke(ctx, method, request, reply, conn, opts...)
@@ -27,15 +27,21 @@ func (l *login) unary(ctx context.Context, method string, request, reply any, co
 		if !refusesToken(err) {
 			return err
 		}
-		l.refused(token)
-		if n == refusals {
+		next := l.refused(token, conn)
+		switch {
+		case n == l.members+refusals:
 			return err
+		case n < l.members || next == nil:
+		default:
+			if _, err := next.wait(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }
 
 // stream opens a stream with the token. Servers look at it whenever the stream asks for something;
-// who uses the stream opens another if it is refused.
+// who uses the stream opens another, at another member, if it is refused.
 func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	token, err := l.current(ctx, conn)
 	if err != nil {
@@ -45,7 +51,7 @@ func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.Cl
 	if err != nil {
 		return nil, err
 	}
-	return &knownStream{ClientStream: s, login: l, token: token}, nil
+	return &knownStream{ClientStream: s, refused: func() { l.refused(token, conn) }}, nil
 }
 
 func withToken(ctx context.Context, token string) context.Context {
@@ -58,15 +64,14 @@ func withToken(ctx context.Context, token string) context.Context {
 // knownStream notices that the server refuses the token of a stream.
 type knownStream struct {
 	grpc.ClientStream
-	login *login
-	token string
+	refused func()
 }
 
 // RecvMsg receives a message.
 func (s *knownStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
 	if w, ok := m.(*pb.WatchResponse); refusesToken(err) || err == nil && ok && w.Canceled && refusesWatch(w.CancelReason) {
-		s.login.refused(s.token)
+		s.refused()
 	}
 	return err
 }
