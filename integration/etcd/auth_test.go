@@ -99,7 +99,7 @@ func TestTokensEnd(t *testing.T) {
 	t.Parallel()
 	for _, kind := range servers.Etcds() {
 		for name, end := range map[string]func(*testing.T, *servers.Server){
-			"by age":     func(*testing.T, *servers.Server) { <-time.After(4 * time.Second) },
+			"by age": func(*testing.T, *servers.Server) { <-time.After(4 * time.Second) },
 			// After a kill it may find the logins in its log, and know the tokens again.
 			"by restart": func(t *testing.T, s *servers.Server) { s.Kill(t); s.Restart(t); s.Restart(t) },
 		} {

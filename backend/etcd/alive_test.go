@@ -1,0 +1,128 @@
+package etcd
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// unkept makes a session that nobody keeps alive but the test.
+func unkept(t *testing.T, f *fake, ttl time.Duration) *session {
+	t.Helper()
+	b, err := f.open(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.newSession(ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestOneStream: a session is kept alive on one stream.
+func TestOneStream(t *testing.T) {
+	f := serve(t)
+	s := unkept(t, f, 2*time.Second)
+	for range 5 {
+		if _, err := s.keepAlive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.counted("streams"); n != 1 {
+		t.Errorf("%d streams for one session", n)
+	}
+}
+
+// TestProxy: one that keeps leases alive in its own time, and shows it by an answer that no etcd
+// gives, or by the order of its answers, is asked on a stream of its own each time.
+func TestProxy(t *testing.T) {
+	for _, how := range []string{"in turn", "out of turn"} {
+		t.Run(how, func(t *testing.T) {
+			f := serve(t)
+			f.proxy = how
+			s := unkept(t, f, 2*time.Second)
+			const times = 4
+			for range times {
+				if _, err := s.keepAlive(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := f.counted("streams"); n != times {
+				t.Errorf("%d streams for %d keep-alives", n, times)
+			}
+			if n := f.counted("LeaseKeepAlive"); n != times+1 {
+				t.Errorf("%d requests for %d keep-alives; want one more, by which the proxy is known", n, times)
+			}
+		})
+	}
+}
+
+// TestLateAnswer: the answer to a keep-alive that was given up does not count for the next, which
+// was sent later: the lease would be trusted for longer than it lives.
+func TestLateAnswer(t *testing.T) {
+	f := serve(t)
+	s := unkept(t, f, 3*time.Second)
+	if _, err := s.keepAlive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	var asked atomic.Int64
+	f.set(func() {
+		f.alive = func() int64 {
+			if asked.Add(1) == 1 {
+				<-release
+				return 30 // not what the next one gets
+			}
+			return 60
+		}
+	})
+	if _, _, err := s.askToKeepAlive(t.Context()); err == nil {
+		t.Fatal("an answer that does not come in time was taken")
+	}
+	close(release)
+	sent := time.Now()
+	start, answer, err := s.askToKeepAlive(t.Context())
+	if err != nil || start.Before(sent) || answer.TTL != 60 {
+		t.Errorf("the next: %v, %v, counted from before it was sent: %v", answer, err, start.Before(sent))
+	}
+	if n := f.counted("streams"); n != 2 {
+		t.Errorf("%d streams, want another after the late answer", n)
+	}
+}
+
+// TestNotExtended: an answer that tells what is left of a lease, and not all of its TTL, extends
+// nothing.
+func TestNotExtended(t *testing.T) {
+	f := serve(t)
+	s := unkept(t, f, 20*time.Second)
+	f.set(func() { f.alive = func() int64 { return 19 } })
+	if _, err := s.keepAlive(t.Context()); !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, errSessionGone) {
+		t.Errorf("keepAlive = %v, want that it was not extended", err)
+	}
+}
+
+// TestKeptAliveAfterRevoke: etcd 3.7 may still extend a lease whose end is decided and not yet
+// carried out. What is decided is seen by the majority that is asked afterwards: the lease is not
+// trusted any more.
+func TestKeptAliveAfterRevoke(t *testing.T) {
+	f := serve(t)
+	b, g, lost := f.lock(t, 2*time.Second)
+	f.set(func() { f.revoked = true }) // nobody tells, and keep-alives succeed
+	revoked := time.Now()
+	eventually(t, "Renew says that it is not held", func() bool {
+		r := b.Renew(t.Context(), []driver.Grant{g})[0]
+		if r.Err == nil && r.Start.After(revoked) {
+			t.Fatalf("Renew counts from %v after the end of the lease", r.Start.Sub(revoked))
+		}
+		return errors.Is(r.Err, driver.ErrNotHeld)
+	})
+	select {
+	case <-lost:
+	case <-time.After(10 * time.Second):
+		t.Error("the holder is not told")
+	}
+}
