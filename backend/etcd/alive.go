@@ -17,84 +17,79 @@ import (
 // with it. So an answer is never taken for that of a later request, whose Start it would get.
 type aliveStream struct {
 	pb.Lease_LeaseKeepAliveClient
-	end   context.CancelFunc
-	lasts bool // a member of the cluster has answered on it
+	end context.CancelFunc
 }
 
-// noLease is a lease that never is: servers give a new one another id.
-const noLease = 0
+// openAlive opens a stream, within ctx, that lives for as long as another context.
+func (b *backend) openAlive(ctx, living context.Context) (*aliveStream, error) {
+	living, end := context.WithCancel(clientv3.WithRequireLeader(living))
+	defer context.AfterFunc(ctx, end)() // if it has ended, so has the stream, and the first use fails
+	s, err := pb.NewLeaseClient(b.client.ActiveConnection()).LeaseKeepAlive(living)
+	if err != nil {
+		end()
+		return nil, rpctypes.Error(err)
+	}
+	return &aliveStream{s, end}, nil
+}
 
-// unknownMember is how long the first answer on a stream may take: a proxy's own client asks twice
-// a second.
-const unknownMember = 700 * time.Millisecond
+// ask sends a keep-alive and returns its answer. If it fails, or ctx ends, the stream is over.
+func (a *aliveStream) ask(ctx context.Context, id clientv3.LeaseID) (*pb.LeaseKeepAliveResponse, error) {
+	stop := context.AfterFunc(ctx, a.end)
+	_ = a.Send(&pb.LeaseKeepAliveRequest{ID: int64(id)}) // if it fails, Recv tells why
+	answer, err := a.Recv()
+	// If ctx has ended after the answer, that counts all the same; the next request fails.
+	stop()
+	if err != nil {
+		a.end()
+	}
+	return answer, rpctypes.Error(err)
+}
 
 // askToKeepAlive sends one keep-alive and returns its answer, and the time just before it was sent.
 // Called by one goroutine at a time.
-//
-// A stream may lead to a proxy (etcd grpc-proxy), which answers when its own client, that keeps the
-// lease alive in its own time, has had an answer: all that was asked until then, by one answer. A
-// request on a stream that is open already waits for a third of the TTL there, and one on a new
-// stream for half a second at most. So a stream to a proxy is used once. It is known by how it
-// answers for a lease that never was: a member says 0, and in its turn; a proxy says −1.
 func (s *session) askToKeepAlive(ctx context.Context) (start time.Time, answer *pb.LeaseKeepAliveResponse, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.backend.oneMember(s.ttl))
+	defer cancel()
 	a := s.alive
 	s.alive = nil
-	limit := s.backend.oneMember(s.ttl)
 	if a == nil {
-		limit = min(max(limit, unknownMember), requestTimeout(s.ttl))
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if a == nil {
-		a = &aliveStream{}
-		var living context.Context
-		living, a.end = context.WithCancel(clientv3.WithRequireLeader(s.listening))
-		stop := context.AfterFunc(ctx, a.end)
-		a.Lease_LeaseKeepAliveClient, err = pb.NewLeaseClient(s.backend.client.ActiveConnection()).LeaseKeepAlive(living)
-		stop() // if ctx has ended the stream has, too, and the next use of it fails
-		if err != nil {
-			a.end()
-			return start, nil, rpctypes.Error(err)
+		if a, err = s.backend.openAlive(ctx, s.listening); err != nil {
+			return start, nil, err
 		}
 	}
 	start = time.Now()
-	stop := context.AfterFunc(ctx, a.end)
-	answer, err = s.ask(a)
-	// If ctx has ended after the answer, the answer counts all the same, but the stream is over.
-	if !stop() || err != nil || !a.lasts {
+	answer, err = a.ask(ctx, s.id)
+	switch {
+	case err != nil:
+	case s.backend.proxied:
 		a.end()
-		return start, answer, rpctypes.Error(err)
+	default:
+		s.alive = a
 	}
-	s.alive = a
-	return start, answer, nil
+	return start, answer, err
 }
 
-// ask sends a keep-alive on a stream. On a new one it asks first for noLease, and does not wait
-// for the answer.
-func (s *session) ask(a *aliveStream) (*pb.LeaseKeepAliveResponse, error) {
-	if !a.lasts && !s.proxied {
-		if err := a.Send(&pb.LeaseKeepAliveRequest{ID: noLease}); err != nil {
-			return nil, a.why(err)
-		}
-	}
-	if err := a.Send(&pb.LeaseKeepAliveRequest{ID: int64(s.id)}); err != nil {
-		return nil, a.why(err)
-	}
-	answer, err := a.Recv()
-	if err == nil && answer.ID == noLease {
-		a.lasts = answer.TTL == 0
-		answer, err = a.Recv()
-	}
-	if err == nil && !a.lasts {
-		s.proxied = true
-	}
-	return answer, err
-}
+const (
+	// noLease is a lease that never is: servers give a new one another id.
+	noLease = 0
+	// proxiedTTL is the shortest lease behind a proxy.
+	proxiedTTL = 3 * time.Second
+)
 
-// why is the reason for which nothing could be sent: gRPC tells it to who receives.
-func (a *aliveStream) why(err error) error {
-	if _, told := a.Recv(); told != nil {
-		return told
+// behindProxy finds out whether there is a proxy (etcd grpc-proxy) between us and the servers. It
+// keeps leases alive in its own time, by a client of its own that asks twice a second, or once in
+// a third of a TTL, and answers all that was asked of it until then by one answer. A request on a
+// stream that is open already waits for a third of the TTL there, one on a new stream for half a
+// second at most. So behind a proxy each keep-alive has a stream of its own, and short leases,
+// whose renewals have less time, are made longer.
+//
+// A proxy is known by what it says of a lease that never was: etcd says 0, and a proxy −1.
+func (b *backend) behindProxy(ctx context.Context) (bool, error) {
+	a, err := b.openAlive(ctx, ctx)
+	if err != nil {
+		return false, err
 	}
-	return err
+	defer a.end()
+	answer, err := a.ask(ctx, noLease)
+	return err == nil && answer.TTL < 0, err
 }

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,32 +33,32 @@ func TestOneStream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := f.counted("streams"); n != 1 {
+	if n := f.counted("streams"); n != 1+1 { // Open has had one
 		t.Errorf("%d streams for one session", n)
 	}
 }
 
 // TestProxy: one that keeps leases alive in its own time, and shows it by an answer that no etcd
-// gives, or by the order of its answers, is asked on a stream of its own each time.
+// gives, is asked on a stream of its own each time, and for no short leases. Open tells.
 func TestProxy(t *testing.T) {
-	for _, how := range []string{"in turn", "out of turn"} {
-		t.Run(how, func(t *testing.T) {
-			f := serve(t)
-			f.proxy = how
-			s := unkept(t, f, 2*time.Second)
-			const times = 4
-			for range times {
-				if _, err := s.keepAlive(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if n := f.counted("streams"); n != times {
-				t.Errorf("%d streams for %d keep-alives", n, times)
-			}
-			if n := f.counted("LeaseKeepAlive"); n != times+1 {
-				t.Errorf("%d requests for %d keep-alives; want one more, by which the proxy is known", n, times)
-			}
-		})
+	f := serve(t)
+	f.proxy = true
+	s := unkept(t, f, time.Second)
+	if s.ttl != proxiedTTL {
+		t.Errorf("a lease of %v behind a proxy", s.ttl)
+	}
+	if w := s.backend.Info().Warnings; len(w) != 1 || !strings.Contains(w[0], "proxy") {
+		t.Errorf("the warnings are %q", w)
+	}
+	before := f.counted("streams")
+	const times = 4
+	for range times {
+		if _, err := s.keepAlive(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.counted("streams") - before; n != times {
+		t.Errorf("%d streams for %d keep-alives", n, times)
 	}
 }
 
@@ -89,7 +90,7 @@ func TestLateAnswer(t *testing.T) {
 	if err != nil || start.Before(sent) || answer.TTL != 60 {
 		t.Errorf("the next: %v, %v, counted from before it was sent: %v", answer, err, start.Before(sent))
 	}
-	if n := f.counted("streams"); n != 2 {
+	if n := f.counted("streams"); n != 1+2 {
 		t.Errorf("%d streams, want another after the late answer", n)
 	}
 }

@@ -32,7 +32,7 @@ type fake struct {
 	count   map[string]int                                        // of requests, by method, and of "streams" for keep-alives
 	meet    func(ctx context.Context, method string, r any) error // what happens to a request before it is answered; or nil
 	alive   func() (ttl int64)                                    // the answer to a keep-alive; or nil
-	proxy   string                                                // it answers for leases that never were as a proxy does: "in turn", or "out of turn"
+	proxy   bool                                                  // it answers for leases that never were as a proxy does
 	revoked bool                                                  // the lease, and the fence with it
 	login   func() (token string)
 	members []string
@@ -192,10 +192,8 @@ func (f *fake) LeaseKeepAlive(s pb.Lease_LeaseKeepAliveServer) error {
 			ttl = alive()
 		case r.ID != noLease:
 			ttl = 60
-		case proxy == "in turn":
+		case proxy:
 			ttl = -1
-		case proxy == "out of turn":
-			continue // its answer would come last
 		}
 		if err := s.Send(&pb.LeaseKeepAliveResponse{Header: f.header(), ID: r.ID, TTL: ttl}); err != nil {
 			return err

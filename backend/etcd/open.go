@@ -79,6 +79,7 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 type backend struct {
 	client     *clientv3.Client
 	disconnect func() error // nil if the client is the application's
+	proxied    bool         // it leads to a proxy: see behindProxy
 	patient    bool         // a member has all the time that there is: see oneMember
 	namespace  string
 	info       driver.Info
@@ -134,6 +135,10 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 	if err := b.checkServer(ctx); err != nil {
 		b.beginStop()
 		return nil, err
+	}
+	if b.proxied {
+		b.patient = true
+		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and a holder may trust one for as long as an answer took from etcd to the proxy; connect to the members", proxiedTTL))
 	}
 	return b, nil
 }

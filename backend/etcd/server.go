@@ -20,27 +20,51 @@ import (
 // enough for an election.
 const answerTimeout = 5 * time.Second
 
-// checkServer asks whether a quorum answers, whether we may read and write the namespace, and
-// whether it takes the transactions of a lock: some that speak etcd's protocol do not.
+// checkServer asks whether a quorum answers, whether we may read and write the namespace, whether
+// it takes the transactions of a lock, which some that speak etcd's protocol do not, and whether
+// there is a proxy.
 func (b *backend) checkServer(ctx context.Context) error {
-	if err := checkAnswers(ctx, b.client, b.namespace); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := b.checkAnswers(bounded); err != nil {
 		return err
 	}
-	bounded, cancel := b.bound(ctx, answerTimeout)
-	defer cancel()
+	err := b.persist(bounded, "writing "+b.namespace, b.tryTransaction)
+	switch {
+	case err == nil:
+	case errors.Is(err, driver.ErrUnavailable), code(err) == codes.PermissionDenied, errors.Is(err, rpctypes.ErrAuthFailed):
+		return err
+	default:
+		return fmt.Errorf("etcd: %s refuses the transactions that a lock is made of: this is not etcd, or not all of it (kine, for one, takes only those of Kubernetes): %w", b.whatServer(bounded), err)
+	}
+	return b.persist(bounded, "keeping a lease alive", func(ctx context.Context) (err error) {
+		b.proxied, err = b.behindProxy(ctx)
+		return err
+	})
+}
+
+// persist asks until there is an answer, as long as ctx allows: one member after the other, unless
+// there is one only, or it may have to log in the application's client.
+func (b *backend) persist(ctx context.Context, what string, ask func(context.Context) error) error {
+	why, limit := errors.New("no answer"), answerTimeout
+	if !b.patient {
+		limit /= 4
+	}
 	for pause := 5 * time.Millisecond; ; pause *= 2 {
-		err := b.tryTransaction(bounded)
+		once, cancel := context.WithTimeout(ctx, limit)
+		err := ask(clientv3.WithRequireLeader(once))
+		cancel()
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case code(err) == codes.PermissionDenied || errors.Is(err, rpctypes.ErrAuthFailed):
-			return fmt.Errorf("writing %s: %w", b.namespace, err)
 		case lasting(err):
-			return fmt.Errorf("etcd: %s refuses the transactions that a lock is made of: this is not etcd, or not all of it (kine, for one, takes only those of Kubernetes): %w", b.whatServer(bounded), err)
-		case !sleep(bounded, min(pause, answerTimeout/20)):
-			return fmt.Errorf("writing %s: %w: %w", b.namespace, driver.ErrUnavailable, err)
+			return fmt.Errorf("%s: %w", what, err)
+		default:
+			why = err
+		}
+		if !sleep(ctx, min(pause, answerTimeout/20)) {
+			return fmt.Errorf("%s: %w: %w: %w", what, driver.ErrUnavailable, context.Cause(ctx), why)
 		}
 	}
 }
@@ -82,26 +106,11 @@ func (b *backend) whatServer(ctx context.Context) string {
 // checkAnswers asks whether a quorum answers, and whether we may read the namespace.
 // The request goes around the client's own way to try again, which takes minutes for
 // it, and does not tell what is wrong: a certificate, say.
-func checkAnswers(ctx context.Context, client *clientv3.Client, namespace string) error {
-	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	locks := namespace + "/locks/"
+func (b *backend) checkAnswers(ctx context.Context) error {
+	locks := b.namespace + "/locks/"
 	request := &pb.RangeRequest{Key: []byte(locks), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(locks)), CountOnly: true}
-	why := errors.New("no answer")
-	for pause := 5 * time.Millisecond; ; pause *= 2 {
-		_, err := pb.NewKVClient(client.ActiveConnection()).Range(clientv3.WithRequireLeader(bounded), request)
-		err = rpctypes.Error(err)
-		switch {
-		case err == nil:
-			return nil
-		case bounded.Err() != nil:
-		case lasting(err):
-			return fmt.Errorf("reading %s: %w", locks, err)
-		default:
-			why = err
-		}
-		if !sleep(bounded, min(pause, answerTimeout/20)) {
-			return fmt.Errorf("reading %s: %w: %w: %w", locks, driver.ErrUnavailable, context.Cause(bounded), why)
-		}
-	}
+	return b.persist(ctx, "reading "+locks, func(ctx context.Context) error {
+		_, err := pb.NewKVClient(b.client.ActiveConnection()).Range(ctx, request)
+		return rpctypes.Error(err)
+	})
 }

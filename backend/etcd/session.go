@@ -42,8 +42,7 @@ type session struct {
 	die        sync.Once
 
 	// Of the keep-alive that is under way, which is one at a time.
-	alive   *aliveStream // nil: none is open
-	proxied bool         // a stream has led to a proxy
+	alive *aliveStream // nil: none is open
 }
 
 // opening is a session that is being made, or was.
@@ -107,6 +106,9 @@ func (b *backend) openSession(o *opening, class time.Duration) {
 func (b *backend) newSession(class time.Duration) (*session, error) {
 	ctx, cancel := b.bound(context.Background(), requestTimeout(class))
 	defer cancel()
+	if b.proxied {
+		class = max(class, proxiedTTL)
+	}
 	start := time.Now()
 	lease, err := b.client.Grant(ctx, int64(class/time.Second))
 	if err != nil {
