@@ -45,43 +45,79 @@ func (a *aliveStream) ask(ctx context.Context, id clientv3.LeaseID) (*pb.LeaseKe
 	return answer, rpctypes.Error(err)
 }
 
-// askToKeepAlive sends one keep-alive and returns its answer, and the time just before it was sent.
-// Called by one goroutine at a time.
-func (s *session) askToKeepAlive(ctx context.Context) (start time.Time, answer *pb.LeaseKeepAliveResponse, err error) {
+// extension is what a server has said of a lease: from a moment before it was asked, the lease
+// lives for so long at least, if the server led the cluster in that term; gone if that is negative.
+type extension struct {
+	start time.Time
+	left  time.Duration
+	term  uint64
+}
+
+const gone = -1
+
+// extend sends one keep-alive. Called by one goroutine at a time.
+func (s *session) extend(ctx context.Context) (e extension, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.backend.oneMember(s.ttl))
 	defer cancel()
 	a := s.alive
 	s.alive = nil
 	if a == nil {
 		if a, err = s.backend.openAlive(ctx, s.listening); err != nil {
-			return start, nil, err
+			return e, err
 		}
 	}
-	start = time.Now()
-	answer, err = a.ask(ctx, s.id)
-	switch {
-	case err != nil:
-	case s.backend.proxied:
+	e.start = time.Now()
+	answer, err := a.ask(ctx, s.id)
+	if err != nil {
+		return e, err
+	}
+	if s.backend.proxied {
 		a.end()
-	default:
+	} else {
 		s.alive = a
 	}
-	return start, answer, err
+	switch {
+	case answer.TTL <= 0:
+		e.left = gone
+	case s.backend.proxied:
+		return s.askWhatIsLeft(ctx)
+	default:
+		e.term, e.left = answer.Header.RaftTerm, time.Duration(answer.TTL)*time.Second
+	}
+	return e, nil
+}
+
+// askWhatIsLeft asks how long the lease still lives. That passes through a proxy, while what the
+// proxy answers to a keep-alive may have been said before it was asked. It is told in whole
+// seconds, cut; a leader that has just been elected tells more than there is in any lease.
+func (s *session) askWhatIsLeft(ctx context.Context) (e extension, err error) {
+	e.start = time.Now()
+	answer, err := s.backend.client.TimeToLive(ctx, s.id)
+	if err != nil {
+		return e, err
+	}
+	e.term, e.left = answer.RaftTerm, time.Duration(min(answer.TTL, int64(s.ttl/time.Second)))*time.Second
+	if answer.TTL < 0 {
+		e.left = gone
+	}
+	return e, nil
 }
 
 const (
 	// noLease is a lease that never is: servers give a new one another id.
 	noLease = 0
-	// proxiedTTL is the shortest lease behind a proxy.
-	proxiedTTL = 3 * time.Second
+	// proxiedTTL is the shortest lease behind a proxy: a second of it is lost by rounding, and
+	// half a second by waiting.
+	proxiedTTL = 5 * time.Second
 )
 
 // behindProxy finds out whether there is a proxy (etcd grpc-proxy) between us and the servers. It
 // keeps leases alive in its own time, by a client of its own that asks twice a second, or once in
 // a third of a TTL, and answers all that was asked of it until then by one answer. A request on a
 // stream that is open already waits for a third of the TTL there, one on a new stream for half a
-// second at most. So behind a proxy each keep-alive has a stream of its own, and short leases,
-// whose renewals have less time, are made longer.
+// second at most. And the answer may be to what its client had asked before, and longer ago than
+// we asked. So behind a proxy each keep-alive has a stream of its own, after which we ask what is
+// left; and short leases, whose renewals have less time, are made longer.
 //
 // A proxy is known by what it says of a lease that never was: etcd says 0, and a proxy −1.
 func (b *backend) behindProxy(ctx context.Context) (bool, error) {

@@ -81,28 +81,51 @@ func TestLateAnswer(t *testing.T) {
 			return 60
 		}
 	})
-	if _, _, err := s.askToKeepAlive(t.Context()); err == nil {
+	if _, err := s.extend(t.Context()); err == nil {
 		t.Fatal("an answer that does not come in time was taken")
 	}
 	close(release)
 	sent := time.Now()
-	start, answer, err := s.askToKeepAlive(t.Context())
-	if err != nil || start.Before(sent) || answer.TTL != 60 {
-		t.Errorf("the next: %v, %v, counted from before it was sent: %v", answer, err, start.Before(sent))
+	e, err := s.extend(t.Context())
+	if err != nil || e.start.Before(sent) || e.left != time.Minute {
+		t.Errorf("the next: %+v, %v, counted from before it was sent: %v", e, err, e.start.Before(sent))
 	}
 	if n := f.counted("streams"); n != 1+2 {
 		t.Errorf("%d streams, want another after the late answer", n)
 	}
 }
 
-// TestNotExtended: an answer that tells what is left of a lease, and not all of its TTL, extends
-// nothing.
-func TestNotExtended(t *testing.T) {
+// TestPartOfATTL: an answer that tells what is left of a lease, and not all of its TTL, counts from
+// so much earlier.
+func TestPartOfATTL(t *testing.T) {
+	for name, proxy := range map[string]bool{"etcd": false, "proxy": true} {
+		t.Run(name, func(t *testing.T) {
+			f := serve(t)
+			f.proxy = proxy
+			const ttl, left = 20 * time.Second, 17 * time.Second
+			s := unkept(t, f, ttl)
+			f.set(func() {
+				f.left = int64(left / time.Second)
+				if !proxy { // its own answers, to which nobody listens there, tell all of it
+					f.alive = func() int64 { return f.left }
+				}
+			})
+			before := time.Now()
+			start, err := s.keepAlive(t.Context())
+			if early := left - ttl; err != nil || start.Before(before.Add(early)) || start.After(time.Now().Add(early)) {
+				t.Errorf("keepAlive = %v from now, %v; want about %v", time.Until(start), err, early)
+			}
+		})
+	}
+}
+
+// TestGone: a server that says that a lease is gone is believed.
+func TestGone(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, 20*time.Second)
-	f.set(func() { f.alive = func() int64 { return 19 } })
-	if _, err := s.keepAlive(t.Context()); !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, errSessionGone) {
-		t.Errorf("keepAlive = %v, want that it was not extended", err)
+	s := unkept(t, f, 2*time.Second)
+	f.set(func() { f.alive = func() int64 { return 0 } })
+	if _, err := s.keepAlive(t.Context()); !errors.Is(err, errSessionGone) {
+		t.Errorf("keepAlive = %v, want that it is gone", err)
 	}
 }
 

@@ -34,6 +34,7 @@ type fake struct {
 	alive   func() (ttl int64)                                    // the answer to a keep-alive; or nil
 	proxy   bool                                                  // it answers for leases that never were as a proxy does
 	revoked bool                                                  // the lease, and the fence with it
+	left    int64                                                 // of the lease, for who asks for that
 	login   func() (token string)
 	members []string
 }
@@ -167,6 +168,12 @@ func (f *fake) Txn(_ context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 
 func (f *fake) LeaseGrant(_ context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
 	return &pb.LeaseGrantResponse{Header: f.header(), ID: fakeLease, TTL: r.TTL}, nil
+}
+
+func (f *fake) LeaseTimeToLive(_ context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &pb.LeaseTimeToLiveResponse{Header: f.header(), ID: r.ID, TTL: f.left}, nil
 }
 
 func (f *fake) LeaseRevoke(context.Context, *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {

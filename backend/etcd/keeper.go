@@ -116,29 +116,27 @@ func (s *session) run(r *refreshing) {
 // only if the fence is still there, in the same term: then there was no later leader
 // when the lease was extended, and no earlier end of the lease.
 func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
-	start, answer, err := s.askToKeepAlive(ctx)
+	e, err := s.extend(ctx)
 	if err != nil {
-		return start, s.backend.detachedFault(err)
+		return e.start, s.backend.detachedFault(err)
 	}
-	if answer.TTL <= 0 {
-		return start, errSessionGone
-	}
-	if time.Duration(answer.TTL)*time.Second < s.ttl {
-		return start, fmt.Errorf("%w: etcd: the lease was not extended, and has %d s left", driver.ErrUnavailable, answer.TTL)
+	if e.left < 0 {
+		return e.start, errSessionGone
 	}
 	fence, err := read(ctx, s.backend, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.backend.client.Get(ctx, s.fence)
 	})
 	switch {
 	case err != nil:
-		return start, err
+		return e.start, err
 	case len(fence.Kvs) == 0:
-		return start, errSessionGone
-	case fence.Header.RaftTerm != answer.Header.RaftTerm:
-		return start, fmt.Errorf("%w: etcd: the leader changed while the lease was renewed", driver.ErrUnavailable)
+		return e.start, errSessionGone
+	case fence.Header.RaftTerm != e.term:
+		return e.start, fmt.Errorf("%w: etcd: the leader changed while the lease was renewed", driver.ErrUnavailable)
 	}
 	s.sawFence(fence.Kvs[0].ModRevision)
-	return start, nil
+	// What is left may be less than the TTL: then it counts from so much earlier.
+	return e.start.Add(min(e.left-s.ttl, 0)), nil
 }
 
 // sleep waits for d; it returns false if ctx ends first.

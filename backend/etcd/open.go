@@ -138,7 +138,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 	}
 	if b.proxied {
 		b.patient = true
-		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and a holder may trust one for as long as an answer took from etcd to the proxy; connect to the members", proxiedTTL))
+		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and the first lock of a TTL may take half a second; connect to the members", proxiedTTL))
 	}
 	return b, nil
 }

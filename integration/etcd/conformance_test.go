@@ -131,7 +131,7 @@ func TestConformanceBehindAProxy(t *testing.T) {
 	c := servers.StartCluster(t, servers.EtcdProxied, 2)
 	member, behind := c.Members()[0], c.Members()[1]
 	h := harnessAt(c, []string{behind.Addr()}, []string{member.Addr()}, plain)
-	h.TTL = 3 * time.Second // the shortest there is behind a proxy
+	h.TTL = 5 * time.Second // the shortest there is behind a proxy
 	h.Failover = func(t drivertest.T) {
 		member.Kill(t)
 		member.Restart(t)
