@@ -86,11 +86,11 @@ func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, err
 	if l.any {
 		defer l.mu.Unlock()
 		if !l.renewAt.IsZero() && time.Now().After(l.renewAt) {
-			l.beginLocked(conn)
+			l.beginLocked(conn) //nolint:contextcheck // detached, as it says
 		}
 		return l.token, nil
 	}
-	t := l.beginLocked(conn)
+	t := l.beginLocked(conn) //nolint:contextcheck // detached, as it says
 	l.mu.Unlock()
 	return t.wait(ctx)
 }

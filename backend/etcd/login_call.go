@@ -27,7 +27,7 @@ func (l *login) unary(ctx context.Context, method string, request, reply any, co
 		if !refusesToken(err) {
 			return err
 		}
-		next := l.refused(token, conn)
+		next := l.refused(token, conn) //nolint:contextcheck // a login is no request's
 		switch {
 		case n == l.members+refusals:
 			return err
@@ -51,7 +51,7 @@ func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.Cl
 	if err != nil {
 		return nil, err
 	}
-	return &knownStream{ClientStream: s, refused: func() { l.refused(token, conn) }}, nil
+	return &knownStream{ClientStream: s, refused: func() { l.refused(token, conn) }}, nil //nolint:contextcheck // a login is no request's
 }
 
 func withToken(ctx context.Context, token string) context.Context {

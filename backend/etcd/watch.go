@@ -60,7 +60,7 @@ func (all *watches) end() {
 // time. All watches of a client share one stream, as a rule: their context is the
 // backend's.
 func (b *backend) watch(ctx context.Context, name string, timeout time.Duration) watch {
-	watching, on := b.watchStream(b.closing) //nolint:contextcheck // the backend's, as it says
+	watching, on := b.watchStream(b.closing)
 	watching, cancel := context.WithCancel(watching)
 	stop := context.AfterFunc(ctx, cancel)
 	late := time.AfterFunc(timeout, cancel)

@@ -124,21 +124,6 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceBehindAProxy runs the suite through etcd grpc-proxy. What the suite does to the
-// server by itself, it does without the proxy.
-func TestConformanceBehindAProxy(t *testing.T) {
-	t.Parallel()
-	c := servers.StartCluster(t, servers.EtcdProxied, 2)
-	member, behind := c.Members()[0], c.Members()[1]
-	h := harnessAt(c, []string{behind.Addr()}, []string{member.Addr()}, plain)
-	h.TTL = 5 * time.Second // the shortest there is behind a proxy
-	h.Failover = func(t drivertest.T) {
-		member.Kill(t)
-		member.Restart(t)
-	}
-	drivertest.Run(t, h)
-}
-
 // TestConformanceWithLostReplies runs the suite while each client loses the reply
 // to its n-th request of each kind that Acquire and Renew make: it was carried out,
 // and nobody is told. The core asks again, as package persistent does here.
