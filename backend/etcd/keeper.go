@@ -127,6 +127,8 @@ func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
 		return s.backend.client.Get(ctx, s.fence)
 	})
 	switch {
+	case err != nil && ctx.Err() != nil: // which is ours
+		return e.start, s.backend.detachedFault(err)
 	case err != nil:
 		return e.start, err
 	case len(fence.Kvs) == 0:
