@@ -61,7 +61,7 @@
 //   - leases are not shorter than 5 s: the lock of a holder that dies is free after that,
 //   - the first lock of a TTL may take half a second longer, and a renewal is three requests and not
 //     two, since the time that is left has to be asked for, in whole seconds,
-//   - users and passwords do not work: the proxy keeps leases alive without a token.
+//   - Open fails where users have passwords: the proxy keeps leases alive without a token.
 //
 // All promises hold. If some addresses are proxies and others are members, which is which is not
 // noticed.

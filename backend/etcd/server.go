@@ -37,10 +37,14 @@ func (b *backend) checkServer(ctx context.Context) error {
 	default:
 		return fmt.Errorf("etcd: %s refuses the transactions that a lock is made of: this is not etcd, or not all of it (kine, for one, takes only those of Kubernetes): %w", b.whatServer(bounded), err)
 	}
-	return b.persist(bounded, "keeping a lease alive", func(ctx context.Context) (err error) {
+	err = b.persist(bounded, "keeping a lease alive", func(ctx context.Context) (err error) {
 		b.proxied, err = b.behindProxy(ctx)
 		return err
 	})
+	if errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil {
+		err = fmt.Errorf("%w (etcd grpc-proxy keeps none alive where users have passwords)", err)
+	}
+	return err
 }
 
 // persist asks until there is an answer, as long as ctx allows: one member after the other, unless
