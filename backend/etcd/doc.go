@@ -47,7 +47,7 @@
 //	                               by a URL             New, with the application's client
 //	logins of one that holds       1                    3: its own, and one for each of two streams
 //	a member restarts              1                    1 for each request that it refuses, and stream
-//	tokens of 5 s (JWT)            1 in 4 s, early      1 in 5 s for each stream, and for requests
+//	tokens of 5 s (JWT)            1 in 3 s, early      1 in 5 s for each stream, and for requests
 //	a login is slow                old tokens go on     requests fail, and leases shorter than about
 //	                               at other members     ten logins may be lost
 //

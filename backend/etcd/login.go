@@ -141,7 +141,8 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 		if t.err == nil {
 			l.token, l.any, l.renewAt = t.token, true, time.Time{}
 			if lifetime := lifetimeOf(t.token, time.Now()); lifetime > 0 {
-				l.renewAt = time.Now().Add(max(lifetime*3/4, time.Second))
+				// A quarter before its end, and where that is little, as much as a login takes.
+				l.renewAt = time.Now().Add(max(lifetime-max(lifetime/4, min(lifetime/2, 2*time.Second)), time.Second))
 			}
 		} else {
 			l.next = time.Now().Add(loginRest)
