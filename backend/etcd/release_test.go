@@ -79,3 +79,30 @@ func TestRefusedForGood(t *testing.T) {
 	default:
 	}
 }
+
+// TestRenewalMeetsRelease: a renewal that comes while the claim is being deleted has not failed:
+// nobody holds the lock any more, and so there is nothing to report.
+func TestRenewalMeetsRelease(t *testing.T) {
+	f := serve(t)
+	b, g, _ := f.lock(t, 20*time.Second)
+	deleting, finish := make(chan struct{}), make(chan struct{})
+	f.set(func() {
+		f.meet = func(_ context.Context, _ string, r any) error {
+			if deletes(r) {
+				close(deleting)
+				<-finish
+			}
+			return nil
+		}
+	})
+	released := make(chan error, 1)
+	go func() { released <- b.Release(t.Context(), g) }()
+	<-deleting
+	if r := b.Renew(t.Context(), []driver.Grant{g})[0]; !errors.Is(r.Err, driver.ErrNotHeld) {
+		t.Errorf("Renew = %+v, want ErrNotHeld", r)
+	}
+	close(finish)
+	if err := <-released; err != nil {
+		t.Errorf("Release = %v", err)
+	}
+}
