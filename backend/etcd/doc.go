@@ -45,7 +45,8 @@
 // once, and again when a token has ended, for all requests together, however long it takes. So
 //
 //	                               by a URL             New, with the application's client
-//	logins of one that holds       1                    3: its own, and one for each of two streams
+//	logins of one that holds       1                    4: its own, and one for each of three
+//	                                                    streams, of which two stay open
 //	a member restarts              1                    1 for each request that it refuses, and stream
 //	tokens of 5 s (JWT)            1 in 3 s, early      1 in 5 s for each stream, and for requests
 //	a login is slow                old tokens go on     requests fail, and leases shorter than about
