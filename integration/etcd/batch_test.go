@@ -62,7 +62,7 @@ func TestCrowd(t *testing.T) {
 // of a client that has many.
 func TestFewOperationsTogether(t *testing.T) {
 	t.Parallel()
-	const ttl = 3 * time.Second
+	const ttl = 6 * time.Second
 	s, ns := servers.Start(t, servers.Etcd, servers.Args("--max-txn-ops=6")), locktest.Namespace()
 	c := open(t, s.Addr(), ns, ttl)
 	var held []*fencelock.Lease
