@@ -97,7 +97,7 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 		case err != nil:
 			return false, err
 		case made:
-			place, err := b.look(ctx, c, s, answer.Header.Revision)
+			place, err := b.look(ctx, c, s, answer.Header.Revision, false)
 			return place.first(), err
 		case alone && others: // nothing was made
 			b.mu.Lock()

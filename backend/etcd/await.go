@@ -21,21 +21,23 @@ import (
 // would not need the look, but is served, once that revision is past, by a loop of the
 // server that runs ten times a second.
 //
-// A look once in a third of the TTL is the net under it all: a member that hangs,
-// or is cut off from the others, tells nothing.
+// A look once in a third of the TTL, which a majority answers, is the net under it all:
+// a member that hangs, or is cut off from the others, tells nothing.
 func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 	var w watches
 	defer func() { w.end() }()
 	var seen int64 // revision of the server's data that we know of
 	next := time.NewTimer(0)
 	defer next.Stop()
+	sure := false // the next look is the net
 	for failures := 0; ; {
-		p, err := b.look(ctx, c, s, seen)
+		p, err := b.look(ctx, c, s, seen, sure)
 		if err != nil || p.first() {
 			return err
 		}
 		w = b.follow(ctx, w, p.claims, s.ttl/3)
 		seen = max(seen, p.revision)
+		sure = false
 		next.Reset(s.ttl/3 - rand.N(s.ttl/24+1))
 		for news := false; !news; {
 			var r clientv3.WatchResponse
@@ -47,7 +49,7 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 			case r, open = <-w[1].events:
 				from = &w[1]
 			case <-next.C:
-				news = true
+				news, sure = true, true
 				continue
 			case <-s.dead:
 				return errSessionGone
@@ -61,6 +63,7 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 			switch {
 			case !open || r.Err() != nil:
 				// Compacted, cancelled, without a leader: another one, soon.
+				b.watchRefused(from.on, r.Err())
 				from.end()
 				*from = watch{}
 				failures++

@@ -24,10 +24,48 @@
 //	cert=/path/cert.pem    a client certificate,
 //	key=/path/key.pem      and its key; both or none.
 //	server_name=etcd.prod  the name in the servers' certificates, if it is not the host's.
+//	proxy=env              go through the proxy that HTTPS_PROXY and NO_PROXY name, as a browser
+//	                       does. Without it the environment decides nothing: hosts are connected
+//	                       to directly.
+//
+// A connection that breaks is made again at once, and then once a second, however long the
+// servers have been away.
 //
 // # Servers
 //
-// etcd 3.5 or later, one member or, so that it survives the loss of one, three.
+// etcd 3.5 or later, one member or, so that it survives the loss of one, three. Open sends one
+// transaction of the kind that locks are made of, which changes nothing. What speaks etcd's protocol
+// and refuses it, as kine does, is refused by Open.
+//
+// # Users and passwords
+//
+// To compare a password costs a server about a tenth of a second of its processor, and the client
+// of etcd has it compared for each stream that it opens, and for each request that is refused since
+// a token has ended, in the time of that request. A backend that is opened by a URL logs in by itself:
+// once, and again when a token has ended, for all requests together, however long it takes. So
+//
+//	                               by a URL             New, with the application's client
+//	logins of one that holds       1                    4: its own, and one for each of three
+//	                                                    streams, of which two stay open
+//	a member restarts              1                    1 for each request that it refuses, and stream
+//	tokens of 5 s (JWT)            1 in 3 s, early      1 in 5 s for each stream, and for requests
+//	a login is slow                old tokens go on     requests fail, and leases shorter than about
+//	                               at other members     ten logins may be lost
+//
+// A client of the application that has a password gives a warning in Info.
+//
+// # Proxies
+//
+// The addresses are those of members. They may all be those of etcd's own proxy (etcd grpc-proxy),
+// which Open notices, and warns of. It keeps leases alive in its own time. So behind one
+//
+//   - leases are not shorter than 5 s: the lock of a holder that dies is free after that,
+//   - the first lock of a TTL may take half a second longer, and a renewal is three requests and not
+//     two, since the time that is left has to be asked for, in whole seconds,
+//   - Open fails where users have passwords: the proxy keeps leases alive without a token.
+//
+// All promises hold. If some addresses are proxies and others are members, which is which is not
+// noticed.
 //
 // # Recipe
 //
@@ -37,9 +75,10 @@
 // TryLock reads first, so that it writes nothing where it loses.
 //
 // All claims of a client with about the same TTL share one lease, which is kept
-// alive once for all of them, and not by Raft. Before each renewal counts, a
-// majority has confirmed that no other leader came in between. With it each claim is
-// looked at, 128 in one request.
+// alive once for all of them, on one stream, and not by Raft. Before each renewal
+// counts, a majority has confirmed that no other leader came in between, and that the
+// lease has not been ended. With it each claim is looked at, 128 in one request, or as
+// many as the server takes.
 //
 // Who waits watches the two next older claims and no others, so that a hand-over wakes
 // two clients. The one that was second looks, at any member, whether it is next now;
@@ -99,12 +138,15 @@
 //
 //	etcdctl role grant-permission locks --prefix=true readwrite fencelock/
 //
+// If they are taken away while locks are held, leases are not renewed any more, and end. A claim that
+// the server then refuses to have deleted goes with its lease.
+//
 // # Sources
 //
 // The queue by creation revision is the recipe of etcd's own concurrency package; the
 // guarded deletion, the claim by attempt and the check of the waiter's own lease are
 // answers to its issues 22082, 9715 and 11456. The token and the check at the resource
 // are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
-// is confirmed are our own: docs/decisions, 0011 and 0012. Who is told how it gets the
-// lock without asking: 0017.
+// is confirmed are our own: docs/decisions, 0011, 0012 and 0027. Who is told how it gets the
+// lock without asking: 0017. How a client logs in: 0028.
 package etcd

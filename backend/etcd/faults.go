@@ -12,19 +12,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// fault sorts an error of the client: the caller's own if its context ended,
-// driver.ErrUnavailable where asking again may help, the server's otherwise.
-func fault(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return sorted(err)
-}
-
-// sorted is fault for a request that was not a caller's.
+// sorted sorts an error of the client: driver.ErrUnavailable where asking again may help, the
+// server's own otherwise. Whether a caller's context has ended is for others to see.
 func sorted(err error) error {
 	switch {
 	case lasting(err):

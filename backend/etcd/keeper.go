@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
@@ -34,8 +33,14 @@ func (s *session) keep() {
 			cancel()
 		}
 		s.sweep()
+		if s.over() {
+			s.end(errRetired) // for the server with its TTL
+			return
+		}
 	}
 }
+
+var errRetired = errors.New("etcd: the session has ended, since the server refuses to have its claims deleted")
 
 // refreshing is a keep-alive under way.
 type refreshing struct {
@@ -80,8 +85,8 @@ func (s *session) refresh(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// run asks one member after the other, since the client takes them in turn, for as
-// long as a third of the TTL.
+// run asks one member after the other, if one does not answer, for as long as a third
+// of the TTL.
 func (s *session) run(r *refreshing) {
 	ctx, cancel := s.backend.bound(context.Background(), s.ttl/3)
 	defer cancel()
@@ -104,46 +109,36 @@ func (s *session) run(r *refreshing) {
 }
 
 // keepAlive extends the lease. The answer to a keep-alive does not go through
-// Raft, and a member that was the leader, and does not know yet that it is not any
-// more, answers it, too (etcd#15247); the true leader then ends the lease all the
-// same. So we read the fence afterwards, which a majority has to confirm, and take
-// the answer only if it came in the same term: then there was no later leader when
-// the lease was extended.
+// Raft. A member that was the leader, and does not know yet that it is not any
+// more, answers it, too (etcd#15247), and the true leader ends the lease all the
+// same; and etcd 3.7 answers for a lease whose end it has not carried out yet. So we
+// read the fence afterwards, which a majority has to confirm, and take the answer
+// only if the fence is still there, in the same term: then there was no later leader
+// when the lease was extended, and no earlier end of the lease.
 func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.backend.oneMember(s.ttl))
-	defer cancel()
-	start := time.Now()
-	answer, err := s.askToKeepAlive(ctx)
+	e, err := s.extend(ctx)
 	if err != nil {
-		return start, s.backend.detachedFault(err)
+		return e.start, s.backend.detachedFault(err)
 	}
-	if answer.TTL <= 0 {
-		return start, errSessionGone
+	if e.left < 0 {
+		return e.start, errSessionGone
 	}
-	fence, err := s.backend.client.Get(ctx, s.fence)
+	fence, err := read(ctx, s.backend, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return s.backend.client.Get(ctx, s.fence)
+	})
 	switch {
+	case err != nil && ctx.Err() != nil: // which is ours
+		return e.start, s.backend.detachedFault(err)
 	case err != nil:
-		return start, s.backend.detachedFault(err)
+		return e.start, err
 	case len(fence.Kvs) == 0:
-		return start, errSessionGone
-	case fence.Header.RaftTerm != answer.Header.RaftTerm:
-		return start, fmt.Errorf("%w: etcd: the leader changed while the lease was renewed", driver.ErrUnavailable)
+		return e.start, errSessionGone
+	case fence.Header.RaftTerm != e.term:
+		return e.start, fmt.Errorf("%w: etcd: the leader changed while the lease was renewed", driver.ErrUnavailable)
 	}
 	s.sawFence(fence.Kvs[0].ModRevision)
-	return start, nil
-}
-
-// askToKeepAlive sends one keep-alive, to one member. The client's own
-// KeepAliveOnce tries again without a pause.
-func (s *session) askToKeepAlive(ctx context.Context) (*pb.LeaseKeepAliveResponse, error) {
-	stream, err := pb.NewLeaseClient(s.backend.client.ActiveConnection()).LeaseKeepAlive(clientv3.WithRequireLeader(ctx))
-	if err != nil {
-		return nil, err
-	}
-	if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(s.id)}); err != nil {
-		return nil, err
-	}
-	return stream.Recv()
+	// What is left may be less than the TTL: then it counts from so much earlier.
+	return e.start.Add(min(e.left-s.ttl, 0)), nil
 }
 
 // sleep waits for d; it returns false if ctx ends first.

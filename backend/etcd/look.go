@@ -23,10 +23,16 @@ func (p *place) first() bool { return len(p.claims) == 0 && !p.more }
 // it, so that no older claim can be missing in it but by having been deleted. What
 // it may not tell is that our own claim has just gone; the time of the lease covers
 // that, as for any holder.
-func (b *backend) look(ctx context.Context, c *claim, s *session, revision int64) (place, error) {
-	p, own, err := b.lookOnce(ctx, c, s, clientv3.WithSerializable())
-	if err == nil && (!own || p.revision < revision) {
-		p, own, err = b.lookOnce(ctx, c, s) // this member is behind, or our claim is gone: ask the quorum
+//
+// With sure set a majority answers: a member that is cut off from the others, or a proxy,
+// which keeps such answers, would say the same again and again.
+func (b *backend) look(ctx context.Context, c *claim, s *session, revision int64, sure bool) (p place, err error) {
+	var own bool
+	if !sure {
+		p, own, err = b.lookOnce(ctx, c, s, clientv3.WithSerializable())
+	}
+	if sure || err == nil && (!own || p.revision < revision) { // this member is behind, or our claim is gone
+		p, own, err = b.lookOnce(ctx, c, s)
 	}
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -33,49 +34,32 @@ type Options struct {
 // Open connects to the cluster that u names; see the package comment for the form
 // of the URL. It is what fencelock.Open calls.
 func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
-	conf, opts, err := parseURL(u)
+	t, err := parseURL(u)
 	if err != nil {
 		return nil, err
 	}
-	client, err := connect(ctx, conf)
-	if err != nil {
-		return nil, err
+	disconnect := func() {}
+	if t.name != "" {
+		// The client itself is told of no user: it would log in by itself.
+		login := newLogin(t.name, t.password, len(t.conf.Endpoints))
+		t.conf.DialOptions = append(t.conf.DialOptions, login.options()...)
+		disconnect = login.close
 	}
-	b, err := open(ctx, client, opts)
+	client, err := clientv3.New(t.conf)
 	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	b, err := open(ctx, client, t.opts)
+	if err != nil {
+		disconnect()
 		_ = client.Close() // says nothing that matters after err
 		return nil, err
 	}
-	b.ownsClient = true
+	b.disconnect = func() error {
+		disconnect()
+		return client.Close()
+	}
 	return b, nil
-}
-
-// connect makes a client. That takes a request if there is a password, which the
-// client bounds by a timeout and not by a context.
-func connect(ctx context.Context, conf clientv3.Config) (*clientv3.Client, error) {
-	type result struct {
-		client *clientv3.Client
-		err    error
-	}
-	made := make(chan result, 1)
-	go func() {
-		client, err := clientv3.New(conf)
-		made <- result{client, err}
-	}()
-	select {
-	case r := <-made:
-		if r.err != nil {
-			return nil, fmt.Errorf("connecting: %w", fault(ctx, r.err))
-		}
-		return r.client, nil
-	case <-ctx.Done():
-		go func() {
-			if r := <-made; r.err == nil {
-				_ = r.client.Close()
-			}
-		}()
-		return nil, context.Cause(ctx)
-	}
 }
 
 // New makes a backend of a client that the application has. Close leaves the
@@ -94,11 +78,14 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 // backend implements driver.Backend for one etcd cluster.
 type backend struct {
 	client     *clientv3.Client
-	ownsClient bool // it came from Open
-	single     bool // the client knows one member only
+	disconnect func() error // nil if the client is the application's
+	proxied    bool         // it leads to a proxy: see behindProxy
+	patient    bool         // a member has all the time that there is: see oneMember
 	namespace  string
 	info       driver.Info
 	batch      batch
+	watchesOn  atomic.Int64 // the stream for new watches; see watchStream
+	checkMost  atomic.Int64 // how many claims one request asks about
 
 	mu       sync.Mutex
 	sessions map[time.Duration]*opening // by TTL class
@@ -124,12 +111,9 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 	if why := checkNamespace(opts.Namespace); why != "" {
 		return nil, fmt.Errorf("%w: namespace %q: %s", fencelock.ErrInvalid, opts.Namespace, why)
 	}
-	if err := checkServer(ctx, client, opts.Namespace); err != nil {
-		return nil, err
-	}
 	b := &backend{
 		client:    client,
-		single:    len(client.Endpoints()) == 1,
+		patient:   len(client.Endpoints()) == 1 || client.Username != "",
 		namespace: opts.Namespace,
 		info: driver.Info{
 			Name:      "etcd",
@@ -142,8 +126,20 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 		claims:   make(map[string]*claim),
 		names:    make(map[string]*claim),
 	}
+	if client.Username != "" {
+		b.info.Warnings = append(b.info.Warnings, "the client was made with a password and logs in by itself, inside the time of single requests: leases of a few seconds may be lost when a member restarts; open the backend by a URL")
+	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
+	b.checkMost.Store(checkTogether)
 	b.batch = batch{client: client, closing: b.closing, most: togetherMost}
+	if err := b.checkServer(ctx); err != nil {
+		b.beginStop()
+		return nil, err
+	}
+	if b.proxied {
+		b.patient = true
+		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and the first lock of a TTL may take half a second; connect to the members", proxiedTTL))
+	}
 	return b, nil
 }
 
@@ -160,8 +156,8 @@ func (b *backend) Close() error {
 		b.running.Wait()
 		b.batch.wait()
 		b.endIdleSessions()
-		if b.ownsClient {
-			b.closeErr = b.client.Close()
+		if b.disconnect != nil {
+			b.closeErr = b.disconnect()
 		}
 	})
 	return b.closeErr

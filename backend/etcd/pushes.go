@@ -14,11 +14,12 @@ var errEvicted = errors.New("evicted by an operator")
 // the lease, until the session is dead or the backend closed.
 func (s *session) listen() {
 	b := s.backend
-	ctx := clientv3.WithRequireLeader(s.listening)
 	for failures := 0; ; failures++ {
+		ctx, on := b.watchStream(s.listening)
 		events := b.client.Watch(ctx, s.fence, clientv3.WithCreatedNotify())
 		for r := range events {
-			if r.Err() != nil {
+			if err := r.Err(); err != nil {
+				b.watchRefused(on, err)
 				break
 			}
 			if r.Created {

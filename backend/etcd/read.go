@@ -9,9 +9,11 @@ import (
 )
 
 // oneMember is how long one member has to answer where others are asked after it. If
-// there are no others it has all the time that there is.
+// there are no others it has all the time that there is; and where the application's
+// own client has a password, since the answer may be that it has to log in first, which
+// it does inside that time; and behind a proxy, which answers in its own time.
 func (b *backend) oneMember(ttl time.Duration) time.Duration {
-	if b.single {
+	if b.patient {
 		return requestTimeout(ttl)
 	}
 	return max(ttl/12, 200*time.Millisecond)

@@ -193,8 +193,16 @@ func (s *session) sweep() {
 	}
 	b.mu.Unlock()
 	for _, c := range over {
-		if err := b.delete(b.closing, c); err != nil && !errors.Is(err, driver.ErrNotHeld) {
+		err := b.delete(b.closing, c)
+		switch {
+		case err == nil || errors.Is(err, driver.ErrNotHeld):
+		case errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil:
 			return // the server is out of reach: at the next tick
+		default:
+			// It has refused, and will again. The key ends with the lease, and so the lease
+			// must end.
+			s.retire()
+			b.forget(c, err)
 		}
 	}
 }

@@ -3,16 +3,17 @@ package etcd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
 )
 
 // checkTogether is how many claims one request asks about: as many operations as
-// the server allows in a transaction, by default.
+// the server allows in a transaction, by default. From one that allows fewer that is
+// learned: see check.
 const checkTogether = 128
 
 var errForeign = errors.New("etcd: the grant is another backend's")
@@ -75,7 +76,7 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 			case !there[i]:
 				r.out.Err = driver.ErrNotHeld
 			case !b.extend(r.claim, start.Add(s.ttl)):
-				r.out.Err = fmt.Errorf("%w: etcd: the claim is about to be deleted", driver.ErrUnavailable)
+				r.out.Err = driver.ErrNotHeld // this client is deleting it: nobody holds it any more
 			default:
 				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
 			}
@@ -94,7 +95,26 @@ func claimsOf(renewals []renewal) []*claim {
 // check asks whether claims are still there, checkTogether at most. It forgets those
 // that are not, and tells their holders: who watches for a loss need not wait for the
 // next renewal.
-func (b *backend) check(ctx context.Context, s *session, claims []*claim) ([]bool, error) {
+//
+// A server that finds them too many for one transaction has been asked nothing: they are asked
+// about in halves, and from then on so many at a time.
+func (b *backend) check(ctx context.Context, s *session, claims []*claim) (there []bool, err error) {
+	for len(claims) > 0 {
+		some := claims[:min(len(claims), int(b.checkMost.Load()))]
+		part, err := b.checkSome(ctx, s, some)
+		if errors.Is(err, rpctypes.ErrTooManyOps) && len(some) > 1 {
+			b.checkMost.Store(int64(len(some) / 2))
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		there, claims = append(there, part...), claims[len(some):]
+	}
+	return there, nil
+}
+
+func (b *backend) checkSome(ctx context.Context, s *session, claims []*claim) ([]bool, error) {
 	ops := make([]clientv3.Op, len(claims))
 	revisions := make([]int64, len(claims))
 	b.mu.Lock()

@@ -38,7 +38,11 @@ type session struct {
 	epoch      int64     // revision of the fence
 	start      time.Time // the lease lives, at the least, for ttl from here
 	refreshing *refreshing
+	retired    bool // no new claims: see retire
 	die        sync.Once
+
+	// Of the keep-alive that is under way, which is one at a time.
+	alive *aliveStream // nil: none is open
 }
 
 // opening is a session that is being made, or was.
@@ -78,7 +82,7 @@ func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, err
 func (o *opening) failed() bool {
 	select {
 	case <-o.done:
-		return o.err != nil || o.session.isDead()
+		return o.err != nil || o.session.isDead() || o.session.isRetired()
 	default:
 		return false
 	}
@@ -102,6 +106,9 @@ func (b *backend) openSession(o *opening, class time.Duration) {
 func (b *backend) newSession(class time.Duration) (*session, error) {
 	ctx, cancel := b.bound(context.Background(), requestTimeout(class))
 	defer cancel()
+	if b.proxied {
+		class = max(class, proxiedTTL)
+	}
 	start := time.Now()
 	lease, err := b.client.Grant(ctx, int64(class/time.Second))
 	if err != nil {
@@ -140,6 +147,37 @@ func (s *session) isDead() bool {
 	default:
 		return false
 	}
+}
+
+// retire has the session end with its last claim. It has a key on the server that cannot be
+// deleted, since the server refuses that for good (somebody took the permission away, say): only
+// the end of the lease ends it.
+func (s *session) retire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.retired = true
+}
+
+func (s *session) isRetired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retired
+}
+
+// over reports whether the session is retired, and has no claim left.
+func (s *session) over() bool {
+	if !s.isRetired() {
+		return false
+	}
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.claims {
+		if c.session == s {
+			return false
+		}
+	}
+	return true
 }
 
 // end notes that the server has said that the lease is gone, and with it every claim.

@@ -8,13 +8,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/fencelock/fencelock/driver/address"
 )
 
 // The query parameters that a URL may have.
 var (
-	commonParams = []string{"namespace"}
+	commonParams = []string{"namespace", "proxy"}
 	tlsParams    = append(address.TLSParams(), commonParams...)
 )
 
@@ -23,8 +24,11 @@ const (
 	// server takes more frequent questions for an attack, by default.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
-	// loginTimeout bounds the request for a token at Open.
-	loginTimeout = 5 * time.Second
+	// reconnectPause is the longest time, but for a fifth, between two attempts to connect, and
+	// connectTimeout what each of them has. gRPC's own are two minutes and 20 seconds: a client
+	// would come back long after its servers have.
+	reconnectPause = 800 * time.Millisecond
+	connectTimeout = 2 * time.Second
 	// window is how much of an answer a server may send ahead of us: more than any answer
 	// of a lock with hundreds of waiters. gRPC looks for a window of its own if it is not
 	// told one, by a ping after each answer, which costs both sides about as much as the
@@ -32,15 +36,25 @@ const (
 	window = 1 << 20
 )
 
-func parseURL(u *url.URL) (clientv3.Config, Options, error) {
-	conf := clientv3.Config{
+// target is what a URL names.
+type target struct {
+	conf           clientv3.Config
+	name, password string // or "": there is no user
+	opts           Options
+}
+
+func parseURL(u *url.URL) (t target, err error) {
+	t.conf = clientv3.Config{
 		Logger:               zap.NewNop(), // what matters is in the errors
-		DialTimeout:          loginTimeout,
 		DialKeepAliveTime:    pingAfter,
 		DialKeepAliveTimeout: pingTimeout,
 		DialOptions: []grpc.DialOption{
 			grpc.WithStaticStreamWindowSize(window),
 			grpc.WithStaticConnWindowSize(window),
+			grpc.WithConnectParams(grpc.ConnectParams{
+				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectPause},
+				MinConnectTimeout: connectTimeout,
+			}),
 		},
 	}
 	known := commonParams
@@ -49,29 +63,37 @@ func parseURL(u *url.URL) (clientv3.Config, Options, error) {
 	}
 	q, err := address.Params(u, known...)
 	if err != nil {
-		return conf, Options{}, err
+		return t, err
 	}
 	if u.User != nil {
-		conf.Username = u.User.Username()
-		conf.Password, _ = u.User.Password()
-		if conf.Username == "" || conf.Password == "" {
-			return conf, Options{}, address.Invalid("a user needs a password, and the other way round: write %s://user:password@host", u.Scheme)
+		t.name = u.User.Username()
+		t.password, _ = u.User.Password()
+		if t.name == "" || t.password == "" {
+			return t, address.Invalid("a user needs a password, and the other way round: write %s://user:password@host", u.Scheme)
 		}
 	}
+	switch by := q.Get("proxy"); {
+	case !q.Has("proxy"):
+		// gRPC takes the proxy of the environment unless it is told not to. One for the web
+		// seldom lets a client through to etcd, and its operators would see who holds which lock.
+		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithNoProxy())
+	case by != "env":
+		return t, address.Invalid("proxy=%s: it can be env, which is the proxy that HTTPS_PROXY names", by)
+	}
 	if u.Scheme == "etcds" {
-		if conf.TLS, err = address.TLS(q); err != nil {
-			return conf, Options{}, err
+		if t.conf.TLS, err = address.TLS(q); err != nil {
+			return t, err
 		}
 		if name := q.Get("server_name"); name != "" {
 			// The client puts each host's own name into the TLS configuration.
-			conf.DialOptions = append(conf.DialOptions, grpc.WithAuthority(name))
+			t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithAuthority(name))
 		}
 	}
-	if conf.Endpoints, err = endpoints(u); err != nil {
-		return conf, Options{}, err
+	if t.conf.Endpoints, err = endpoints(u); err != nil {
+		return t, err
 	}
-	opts, err := parseNamespace(u, q)
-	return conf, opts, err
+	t.opts, err = parseNamespace(u, q)
+	return t, err
 }
 
 // parseNamespace takes it from the path or from namespace=.

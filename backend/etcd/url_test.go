@@ -19,16 +19,16 @@ func TestURL(t *testing.T) {
 		{"h", "/x", "namespace=x", []string{"http://h:2379"}, "x"},
 	} {
 		u := &url.URL{Scheme: "etcd", User: url.UserPassword("u", "p/@"), Host: test.host, Path: test.path, RawQuery: test.query}
-		conf, opts, err := parseURL(u)
-		if err != nil || !slices.Equal(conf.Endpoints, test.endpoints) || opts.Namespace != test.namespace {
-			t.Errorf("%v: %v, %q, %v", u.Redacted(), conf.Endpoints, opts.Namespace, err)
+		to, err := parseURL(u)
+		if err != nil || !slices.Equal(to.conf.Endpoints, test.endpoints) || to.opts.Namespace != test.namespace {
+			t.Errorf("%v: %v, %q, %v", u.Redacted(), to.conf.Endpoints, to.opts.Namespace, err)
 		}
-		if conf.Username != "u" || conf.Password != "p/@" {
-			t.Errorf("%v: user %q and password %q", u.Redacted(), conf.Username, conf.Password)
+		if to.name != "u" || to.password != "p/@" {
+			t.Errorf("%v: user %q and password %q", u.Redacted(), to.name, to.password)
 		}
 	}
-	if conf, _, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}); err != nil || conf.TLS == nil || conf.Endpoints[0] != "https://h:2379" {
-		t.Errorf("etcds: %+v, %v", conf.Endpoints, err)
+	if to, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}); err != nil || to.conf.TLS == nil || to.conf.Endpoints[0] != "https://h:2379" {
+		t.Errorf("etcds: %+v, %v", to.conf.Endpoints, err)
 	}
 }
 

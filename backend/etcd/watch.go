@@ -2,15 +2,18 @@ package etcd
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
 )
 
 // watch tells of the deletion of one claim.
 type watch struct {
 	name      string
 	events    clientv3.WatchChan // nil: none
+	on        int64              // the stream that it was begun on; see watchStream
 	confirmed bool
 	stop      func()
 }
@@ -54,15 +57,16 @@ func (all *watches) end() {
 }
 
 // watch begins to watch a claim, and gives up if the server does not confirm it in
-// time. All watches of a client share one stream: their context is the backend's,
-// as the client makes a stream for each kind of context.
+// time. All watches of a client share one stream, as a rule: their context is the
+// backend's.
 func (b *backend) watch(ctx context.Context, name string, timeout time.Duration) watch {
-	watching, cancel := context.WithCancel(clientv3.WithRequireLeader(b.closing))
+	watching, on := b.watchStream(b.closing)
+	watching, cancel := context.WithCancel(watching)
 	stop := context.AfterFunc(ctx, cancel)
 	late := time.AfterFunc(timeout, cancel)
 	defer late.Stop()
 	return watch{
-		name:   name,
+		name: name, on: on,
 		events: b.client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()), //nolint:contextcheck // the backend's, as it says
 		stop: func() {
 			stop()
@@ -74,5 +78,25 @@ func (b *backend) watch(ctx context.Context, name string, timeout time.Duration)
 func (w watch) end() {
 	if w.stop != nil {
 		w.stop()
+	}
+}
+
+// watchStream returns the context for a new watch, and the number of its stream. The client makes
+// a stream for each kind of context, and a stream is known to the server by the token that it
+// began with. When that has ended, the watches that there are go on, and new ones are refused,
+// for as long as there are any: so what comes then goes on another stream.
+func (b *backend) watchStream(ctx context.Context) (context.Context, int64) {
+	ctx = clientv3.WithRequireLeader(ctx)
+	on := b.watchesOn.Load()
+	if on > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "fencelock-watches", strconv.FormatInt(on, 10))
+	}
+	return ctx, on
+}
+
+// watchRefused takes in why a watch has ended, or was not begun.
+func (b *backend) watchRefused(on int64, why error) {
+	if why != nil && refusesWatch(why.Error()) {
+		b.watchesOn.CompareAndSwap(on, on+1) // of many on one stream, the first
 	}
 }

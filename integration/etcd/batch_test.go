@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
@@ -54,6 +55,26 @@ func TestCrowd(t *testing.T) {
 			crowd.Wait()
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
+	}
+}
+
+// TestFewOperationsTogether: a server that takes few operations in a transaction renews the leases
+// of a client that has many.
+func TestFewOperationsTogether(t *testing.T) {
+	t.Parallel()
+	const ttl = 6 * time.Second
+	s, ns := servers.Start(t, servers.Etcd, servers.Args("--max-txn-ops=6")), locktest.Namespace()
+	c := open(t, s.Addr(), ns, ttl)
+	var held []*fencelock.Lease
+	for n := range 40 {
+		held = append(held, locktest.Lock(t, c, fmt.Sprint(n)))
+	}
+	now := time.Now()
+	for _, l := range held {
+		locktest.AwaitRenewal(t, l, ttl, now)
+	}
+	for _, l := range held {
+		locktest.Unlock(t, l)
 	}
 }
 

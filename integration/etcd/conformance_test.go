@@ -28,20 +28,25 @@ var want = driver.Info{
 // harness is how the suite reaches a cluster: each client through proxies of its
 // own, one to each member.
 func harness(c *servers.Cluster, client func(t drivertest.T, l *link, ns string) driver.Backend) drivertest.Harness {
+	return harnessAt(c, c.Addrs(), c.Addrs(), client)
+}
+
+// harnessAt has the clients know some of a cluster's servers only, and who meddles others.
+func harnessAt(c *servers.Cluster, at, direct []string, client func(t drivertest.T, l *link, ns string) driver.Backend) drivertest.Harness {
 	var links sync.Map // driver.Backend to *link
 	ns := locktest.Namespace()
-	addrs := strings.Join(c.Addrs(), ",")
+	addrs := strings.Join(at, ",")
 	return drivertest.Harness{
 		Want: want,
 		TTL:  time.Second,
 		New: func(t drivertest.T) driver.Backend {
-			l := connect(t, c, ns)
+			l := connect(t, at, ns)
 			b := client(t, l, ns)
 			links.Store(b, l)
 			return b
 		},
 		Evict: func(t drivertest.T, key string) {
-			if _, err := raw(t, c.Addrs()...).Delete(t.Context(), lockPrefix(ns, key), clientv3.WithPrefix()); err != nil {
+			if _, err := raw(t, direct...).Delete(t.Context(), lockPrefix(ns, key), clientv3.WithPrefix()); err != nil {
 				t.Fatalf("deleting: %v", err)
 			}
 		},
@@ -52,7 +57,7 @@ func harness(c *servers.Cluster, client func(t drivertest.T, l *link, ns string)
 		},
 		KillSession: func(t drivertest.T, b driver.Backend) {
 			l, _ := links.Load(b)
-			admin := raw(t, c.Addrs()...)
+			admin := raw(t, direct...)
 			for _, lease := range l.(*link).leases() {
 				// One that has ended already is no longer there.
 				if _, err := admin.Revoke(t.Context(), lease); err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
-	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 // link is the way of one client to the members of a cluster: a proxy to each.
@@ -24,10 +23,10 @@ type link struct {
 }
 
 // connect makes a link. It notes the leases of the sessions that the client has.
-func connect(t locktest.T, c *servers.Cluster, ns string) *link {
+func connect(t locktest.T, addrs []string, ns string) *link {
 	t.Helper()
 	l := &link{seen: make(map[clientv3.LeaseID]bool)}
-	for _, addr := range c.Addrs() {
+	for _, addr := range addrs {
 		p := through(t, addr)
 		p.LoseReplyTo(l.overhear(ns), 1)
 		l.proxies = append(l.proxies, p)

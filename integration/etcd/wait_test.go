@@ -157,7 +157,7 @@ func TestMemberThatServesTheWatchDies(t *testing.T) {
 	t.Parallel()
 	c, ns := servers.StartCluster(t, servers.Etcd, 3), locktest.Namespace()
 	addrs := strings.Join(c.Addrs(), ",")
-	l := connect(t, c, ns)
+	l := connect(t, c.Addrs(), ns)
 	holder, waiter := open(t, addrs, ns, time.Minute), open(t, l.addrs(), ns, time.Hour)
 	held := locktest.Lock(t, holder, "k")
 	var watching []*atomic.Int64

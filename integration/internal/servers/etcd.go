@@ -2,6 +2,8 @@ package servers
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +26,26 @@ var (
 	// Etcd is the current etcd.
 	Etcd = etcd("etcd", "ETCD", "gcr.io/etcd-development/etcd:v3.7.3", "3.7.3")
 )
+
+// EtcdProxied is a cluster of two, of which the first is etcd, and the second etcd's own proxy before
+// it, which holds no data: etcd grpc-proxy.
+var EtcdProxied = func() Kind {
+	k := Etcd
+	k.name, k.setup = "etcd behind a proxy", etcdProxiedSetup
+	return k
+}()
+
+func etcdProxiedSetup(l layout, o options) setup {
+	first := l.members[0]
+	if l.self == 0 {
+		l.members = l.members[:1]
+		return etcdSetup(l, o)
+	}
+	return setup{args: []string{
+		"grpc-proxy", "start", "--endpoints", endpoint("http", first.host, first.plain),
+		"--listen-addr", net.JoinHostPort(l.host, strconv.Itoa(l.plain)), "--data-dir", Dir + "/proxy",
+	}}
+}
 
 // Etcds are the servers that backend/etcd supports.
 func Etcds() []Kind { return []Kind{Etcd35, Etcd} }

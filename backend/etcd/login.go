@@ -1,0 +1,249 @@
+package etcd
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+)
+
+const (
+	// loginTimeout bounds one login. It is long, since the server goes on to compare the password
+	// for a client that has given up: a second of processor time for ten of them.
+	loginTimeout = 10 * time.Second
+	// loginPause is the least time from one login to the next, should the server refuse what it
+	// has just given out; loginRest the same after a login that failed.
+	loginPause = 250 * time.Millisecond
+	loginRest  = time.Second
+	// askAnother is how long one member has before another is asked as well: for more logins than
+	// one. They make work for each other.
+	askAnother = 3 * time.Second
+)
+
+// login keeps the token by which the servers know a client that has a password. The client of etcd
+// logs in for each stream that it opens, and once for each request that is refused, inside the
+// request's own time. Comparing a password costs the server about a tenth of a second of its
+// processor; so the logins of a few clients, after a restart, are slower than the time that their
+// requests have, and are given up, and begun again, until all leases have ended.
+//
+// Here one login is under way at a time, for all that need it. It belongs to no request: one that
+// gives up leaves it to the others, and to the next. Until it has come to its end the old token is
+// used: as a rule it is one member that has forgotten it, by a restart, and the others know it.
+type login struct {
+	name, password string
+	members        int
+
+	mu       sync.Mutex
+	token    string    // "" if the server asks nobody who he is
+	any      bool      // there has been a login
+	renewAt  time.Time // from here on the next token is asked for, while this one will do; or zero
+	trying   *tryingLogin
+	next     time.Time // no login begins before
+	stopped  bool
+	running  sync.WaitGroup
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// tryingLogin is a login under way.
+type tryingLogin struct {
+	done  chan struct{}
+	token string
+	err   error
+}
+
+func newLogin(name, password string, members int) *login {
+	l := &login{name: name, password: password, members: members}
+	l.stopping, l.stop = context.WithCancel(context.Background())
+	return l
+}
+
+// close ends what is under way, and waits for it.
+func (l *login) close() {
+	l.mu.Lock() // from here on begin starts nothing
+	l.stopped = true
+	l.mu.Unlock()
+	l.stop()
+	l.running.Wait()
+}
+
+// options have every call of a connection carry the token.
+func (l *login) options() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(l.unary), grpc.WithChainStreamInterceptor(l.stream)}
+}
+
+// current returns the token, and waits for the first one.
+func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, error) {
+	l.mu.Lock()
+	if l.any {
+		defer l.mu.Unlock()
+		if !l.renewAt.IsZero() && time.Now().After(l.renewAt) {
+			l.beginLocked(conn) //nolint:contextcheck // detached, as it says
+		}
+		return l.token, nil
+	}
+	t := l.beginLocked(conn) //nolint:contextcheck // detached, as it says
+	l.mu.Unlock()
+	return t.wait(ctx)
+}
+
+// refused notes that a member does not take a token, and returns the login that is under way for
+// the next one; nil if there is another token already.
+func (l *login) refused(token string, conn *grpc.ClientConn) *tryingLogin {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token != token {
+		return nil
+	}
+	return l.beginLocked(conn)
+}
+
+// wait returns what a login has brought, or the error of ctx.
+func (t *tryingLogin) wait(ctx context.Context) (string, error) {
+	select {
+	case <-t.done:
+		return t.token, t.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// beginLocked begins a login, or returns the one that is under way.
+func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
+	if l.trying != nil {
+		return l.trying
+	}
+	t := &tryingLogin{done: make(chan struct{})}
+	if l.stopped {
+		t.err = errClosed
+		close(t.done)
+		return t
+	}
+	l.trying = t
+	pause := time.Until(l.next)
+	l.running.Go(func() {
+		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(undated{l.stopping}), loginTimeout)
+		defer cancel()
+		t.err = errClosed
+		if pause <= 0 || sleep(ctx, pause) {
+			t.token, t.err = l.ask(ctx, conn)
+		}
+		l.mu.Lock()
+		l.trying, l.next = nil, time.Now().Add(loginPause)
+		if t.err == nil {
+			l.token, l.any, l.renewAt = t.token, true, time.Time{}
+			if lifetime := lifetimeOf(t.token, time.Now()); lifetime > 0 {
+				// A quarter before its end, and where that is little, as much as a login takes.
+				l.renewAt = time.Now().Add(max(lifetime-max(lifetime/4, min(lifetime/2, 2*time.Second)), time.Second))
+			}
+		} else {
+			l.next = time.Now().Add(loginRest)
+		}
+		l.mu.Unlock()
+		close(t.done)
+	})
+	return t
+}
+
+// ask logs in: at one member and, if it takes its time, at others as well, since the first may be
+// silent or may be busy with the logins of others.
+func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer cancel()
+	type answer struct {
+		token string
+		err   error
+	}
+	answers, asked := make(chan answer, l.members), 0
+	another := func() {
+		if asked < l.members {
+			asked++
+			asking.Go(func() {
+				token, err := l.askMember(ctx, conn)
+				answers <- answer{token, err}
+			})
+		}
+	}
+	another()
+	more := time.NewTicker(askAnother)
+	defer more.Stop()
+	for {
+		select {
+		case a := <-answers:
+			if a.err == nil || lasting(a.err) || ctx.Err() != nil {
+				return a.token, a.err
+			}
+			err = a.err
+			asked--
+			if !sleep(ctx, 20*time.Millisecond) {
+				return "", err
+			}
+			another()
+		case <-more.C:
+			another()
+		case <-ctx.Done():
+			return "", errors.Join(errSilent, err)
+		}
+	}
+}
+
+func (l *login) askMember(ctx context.Context, conn *grpc.ClientConn) (string, error) {
+	answer, err := pb.NewAuthClient(conn).Authenticate(ctx, &pb.AuthenticateRequest{Name: l.name, Password: l.password})
+	err = rpctypes.Error(err)
+	switch {
+	case errors.Is(err, rpctypes.ErrAuthNotEnabled):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return answer.Token, nil
+}
+
+// lifetimeOf tells how long a token of the kind JWT lives by its own word, or 0 if it says nothing
+// of that. It compares the server's clock with ours, which decides nothing about a lease: if they
+// differ, a login comes too early, or a request is refused, and asks for the next token then.
+func lifetimeOf(token string, now time.Time) time.Duration {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return 0 // a simple token, which lives for as long as it is used
+	}
+	var says struct {
+		End int64 `json:"exp"`
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(text, &says) != nil || says.End == 0 {
+		return 0
+	}
+	return max(time.Unix(says.End, 0).Sub(now), 0)
+}
+
+// refusesToken reports whether a server does not know who asks, though he has said so. It has not
+// carried out what it was asked for. A user that is empty is one whose server asked nobody, until
+// somebody switched that on.
+func refusesToken(err error) bool {
+	if err == nil {
+		return false
+	}
+	err = rpctypes.Error(err)
+	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrUserEmpty)
+}
+
+// refusesWatch is refusesToken for the end of a watch, whose reason is a text.
+func refusesWatch(reason string) bool {
+	for _, err := range []error{rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrUserEmpty} {
+		if strings.Contains(reason, err.Error()) {
+			return true
+		}
+	}
+	return false
+}

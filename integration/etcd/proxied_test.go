@@ -1,0 +1,42 @@
+package etcd_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// TestConformanceBehindAProxy runs the suite through etcd grpc-proxy. What the suite does to the
+// server by itself, it does without the proxy.
+func TestConformanceBehindAProxy(t *testing.T) {
+	t.Parallel()
+	c := servers.StartCluster(t, servers.EtcdProxied, 2)
+	member, behind := c.Members()[0], c.Members()[1]
+	h := harnessAt(c, []string{behind.Addr()}, []string{member.Addr()}, plain)
+	h.TTL = 5 * time.Second // the shortest there is behind a proxy
+	h.Failover = func(t drivertest.T) {
+		member.Kill(t)
+		member.Restart(t)
+	}
+	drivertest.Run(t, h)
+}
+
+// TestShortLeasesBehindAProxy: they are made longer, and none is lost without a fault. Open says so.
+func TestShortLeasesBehindAProxy(t *testing.T) {
+	t.Parallel()
+	behind, ns := servers.StartCluster(t, servers.EtcdProxied, 2).Members()[1], locktest.Namespace()
+	if w := dial(t, behind.Addr(), ns).Info().Warnings; len(w) != 1 || !strings.Contains(w[0], "proxy") {
+		t.Errorf("the warnings are %q", w)
+	}
+	var held []*fencelock.Lease
+	for _, ttl := range []time.Duration{time.Second, 2 * time.Second} {
+		held = append(held, holders(t, 3, "etcd://"+behind.Addr(), ns+"/"+ttl.String(), ttl)...)
+	}
+	<-time.After(10 * time.Second)
+	expectKept(t, held, 5*time.Second)
+}
