@@ -39,8 +39,11 @@ type Config struct {
 	// same. It says nothing once the directory is in use.
 	Members []machine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,
-	// which must be the same for all members. Tokens of the new cluster are above TokenBase.
-	State     []byte
+	// which must be the same for all members.
+	State []byte
+	// TokenBase, with Members, is what tokens of the new cluster are above, and the numbers of
+	// its claims and sessions, too: so that nobody is taken for somebody of a cluster that was
+	// in its place. It must be the same for all members.
 	TokenBase uint64
 
 	Outside Outside

@@ -53,9 +53,9 @@ func begin(cfg Config) (*raftpb.Snapshot, error) {
 		if state, err = machine.Restore(cfg.State); err != nil {
 			return nil, err
 		}
-		state.RaiseTokens(cfg.TokenBase)
 		state.ApplyMembers(index, founders)
 	}
+	state.RaiseTokens(cfg.TokenBase)
 	conf := &raftpb.ConfState{}
 	for _, f := range founders {
 		conf.Voters = append(conf.Voters, f.ID)
