@@ -24,6 +24,10 @@ func (s *Server) greet(c, raw net.Conn, number uint64, stranger bool) {
 	if why == nil {
 		why = s.checkHello(hello)
 	}
+	if why == nil && (hello.Role == wire.Founder || !s.begun.Load()) {
+		s.serveEarly(c, r, hello)
+		return
+	}
 	var intro introduction
 	if why == nil && hello.Role == wire.Peer {
 		if intro, why = readIntroduction(r); why == nil {
@@ -66,7 +70,7 @@ func (s *Server) checkHello(h wire.Hello) error {
 		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
 	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
 		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
-	case h.Role != wire.Client && h.Role != wire.Peer:
+	case h.Role != wire.Client && h.Role != wire.Peer && h.Role != wire.Founder:
 		return errors.New("only clients and members speak this protocol; operators use HTTP on this port: GET /status tells the rest")
 	}
 	return nil
