@@ -82,6 +82,9 @@ func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, er
 	}); err != nil {
 		return nil, err
 	}
+	if own := o.s.Self(); own.Addr == addr {
+		return &own, nil // which cannot be asked by itself, and is refused
+	}
 	ctx, cancel := context.WithTimeout(ctx, joinsWithin)
 	defer cancel()
 	for {

@@ -152,7 +152,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 	}
 	b := wire.AppendHello([]byte(wire.Preface), h)
 	if role == wire.Founder {
-		if b, err = appendStanding(b, s.standing()); err != nil {
+		if b, err = appendAnswer(b, answer{Standing: s.standing()}); err != nil {
 			return theirs, err
 		}
 	}
@@ -169,7 +169,11 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 	case t == wire.TypeRefusal:
 		return theirs, fmt.Errorf("it %w: %s", errRefused, wire.ParseRefusal(body))
 	case t == wire.TypeIntroduction:
-		return parseStanding(body)
+		a, err := parseAnswer(body)
+		if err == nil && a.Says != "" {
+			err = fmt.Errorf("it says: %s", a.Says)
+		}
+		return a.Standing, err
 	case t == wire.TypeWelcome:
 		w, err := wire.ParseWelcome(body)
 		return founding.Standing{ID: w.Member, Name: w.Name, Begun: len(w.Members) > 0, Joins: len(w.Members) == 0}, err
@@ -177,19 +181,26 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 	return theirs, fmt.Errorf("%s is no member of a cluster: correct the addresses in peers=", addr)
 }
 
-func appendStanding(dst []byte, st founding.Standing) ([]byte, error) {
-	body, err := json.Marshal(st)
+// answer is what is asked and answered. Says is a sentence, why the other cannot be in a cluster with
+// whoever answers.
+type answer struct {
+	founding.Standing
+	Says string `json:"says,omitempty"`
+}
+
+func appendAnswer(dst []byte, a answer) ([]byte, error) {
+	body, err := json.Marshal(a)
 	if err != nil {
 		return dst, err
 	}
 	return wire.AppendIntroduction(dst, body)
 }
 
-func parseStanding(body []byte) (st founding.Standing, err error) {
-	if json.Unmarshal(body, &st) != nil || st.ID == 0 || st.Name == "" {
-		return st, errors.New("a member must say how it stands: run the same release of fencelock on all members")
+func parseAnswer(body []byte) (a answer, err error) {
+	if json.Unmarshal(body, &a) != nil || a.ID == 0 || a.Name == "" {
+		return a, errors.New("a member must say how it stands: run the same release of fencelock on all members")
 	}
-	return st, nil
+	return a, nil
 }
 
 // serveEarly answers those who come in before this member is in a cluster, or before they are.
@@ -200,24 +211,22 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 		_, _ = c.Write(s.greeting()) // who does not read it is gone
 	case wire.Founder:
 		t, body, err := r.Next()
-		var theirs founding.Standing
 		if err == nil && t != wire.TypeIntroduction {
 			err = errors.New("a member must say how it stands")
 		}
+		var theirs answer
 		if err == nil {
-			theirs, err = parseStanding(body)
-		}
-		if err == nil {
-			err = s.excludes(theirs)
+			theirs, err = parseAnswer(body)
 		}
 		if err != nil {
 			s.refuse(c, err)
 			return
 		}
-		if !s.begun.Load() {
-			s.hear(theirs)
+		why := s.excludes(theirs.Standing)
+		if why == "" && !s.begun.Load() {
+			s.hear(theirs.Standing)
 		}
-		if b, err := appendStanding(nil, s.standing()); err == nil {
+		if b, err := appendAnswer(nil, answer{s.standing(), why}); err == nil {
 			_, _ = c.Write(b) // who does not read it is gone
 		}
 	default:
@@ -227,19 +236,19 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 
 // excludes says why whoever stands so cannot be in a cluster with this member, as it is. What a
 // founder has to know it finds out by what it is answered.
-func (s *Server) excludes(theirs founding.Standing) error {
+func (s *Server) excludes(theirs founding.Standing) string {
 	own := s.cfg.Member.Name
 	switch {
 	case theirs.Name == own && theirs.ID == s.id:
-		return fmt.Errorf("the member %q has asked itself: correct the addresses in peers=", own)
+		return fmt.Sprintf("the member %q has asked itself: correct the addresses in peers=", own)
 	case theirs.Name == own && !s.begun.Load():
-		return fmt.Errorf("this is the member %q, as you say that you are, with another directory: end one of the two", own)
+		return fmt.Sprintf("this is the member %q, as you say that you are, with another directory: end one of the two", own)
 	case theirs.Joins:
 		for _, m := range s.role.Load().members {
 			if m.Name == theirs.Name && m.ID != theirs.ID {
-				return fmt.Errorf("the cluster has a member %q with another directory: if that is lost, call Admin.ReplaceMember(ctx, %q, its name and address)", m.Name, m.Name)
+				return fmt.Sprintf("the cluster has a member %q with another directory: if that is lost, call Admin.ReplaceMember(ctx, %q, its name and address)", m.Name, m.Name)
 			}
 		}
 	}
-	return nil
+	return ""
 }
