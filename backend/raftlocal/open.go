@@ -66,7 +66,7 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 		return nil, nil, err
 	}
 	operators := func(s *server.Server) http.Handler { return operate(s, "http") }
-	share, err := shared.Open(p, operators, c.Logger) //nolint:contextcheck // ctx is for the opening, and the share outlives it
+	share, err := shared.Open(ctx, p, operators, c.Logger)
 	if err != nil {
 		return nil, nil, err
 	}

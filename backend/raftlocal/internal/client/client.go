@@ -28,6 +28,9 @@ type Config struct {
 	// Anew is called when there is a new connection, or session: pushes may have been lost. It
 	// must not block.
 	Anew func()
+	// Void is told that all that was granted is void, and why, in order with the answers. It must
+	// not block.
+	Void func(why string)
 	// Logger is told of connections found and lost; nil for nobody.
 	Logger *slog.Logger
 }
@@ -61,6 +64,9 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Anew == nil {
 		cfg.Anew = func() {}
+	}
+	if cfg.Void == nil {
+		cfg.Void = func(string) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

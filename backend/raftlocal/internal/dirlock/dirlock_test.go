@@ -9,13 +9,22 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 )
 
-func TestOneAtATime(t *testing.T) {
-	dir := t.TempDir()
-	first, err := dirlock.Take(dir, dirlock.Owner{Cluster: "c", Member: "a"})
+func take(t *testing.T, dir string, owner dirlock.Owner) (*dirlock.Lock, error) {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = dirlock.Take(dir, dirlock.Owner{Cluster: "c", Member: "b"})
+	return dirlock.Take(root, owner)
+}
+
+func TestOneAtATime(t *testing.T) {
+	dir := t.TempDir()
+	first, err := take(t, dir, dirlock.Owner{Cluster: "c", Member: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = take(t, dir, dirlock.Owner{Cluster: "c", Member: "b"})
 	var taken *dirlock.TakenError
 	if !errors.As(err, &taken) || taken.Owner != (dirlock.Owner{PID: os.Getpid(), Cluster: "c", Member: "a"}) {
 		t.Fatalf("got %v, want a TakenError that names its owner", err)
@@ -26,7 +35,7 @@ func TestOneAtATime(t *testing.T) {
 	if err := first.Release(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := dirlock.Take(dir, dirlock.Owner{Cluster: "c", Member: "long name of b"})
+	second, err := take(t, dir, dirlock.Owner{Cluster: "c", Member: "long name of b"})
 	if err != nil {
 		t.Fatalf("after the release: %v", err)
 	}
@@ -41,13 +50,13 @@ func TestAnothersDirectory(t *testing.T) {
 		if err := os.Chown(dir, 12345, -1); err != nil {
 			t.Skip("this root cannot give a directory away: ", err)
 		}
-		_, err := dirlock.Take(dir, dirlock.Owner{})
+		_, err := take(t, dir, dirlock.Owner{})
 		if err == nil || !strings.Contains(err.Error(), "chown") {
 			t.Errorf("got %v, want the cure", err)
 		}
 		return
 	}
-	_, err := dirlock.Take("/", dirlock.Owner{})
+	_, err := take(t, "/", dirlock.Owner{})
 	if err == nil || !strings.Contains(err.Error(), "belongs to the user 0") {
 		t.Errorf("got %v, want whose it is", err)
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // syncNames makes the names in a directory durable.
-func syncNames(path string) error {
-	d, err := os.Open(path)
+func syncNames(root *os.Root) error {
+	d, err := root.Open(".")
 	if err != nil {
 		return err
 	}

@@ -18,14 +18,16 @@ func directories(b *testing.B, run func(b *testing.B, fs disk.FS)) {
 		if _, err := os.Stat("/dev/shm"); err != nil {
 			b.Skip(err)
 		}
-		fs, err := disk.Dir(b.TempDir())
+		root, err := disk.Open(b.TempDir())
 		must(b, err)
-		run(b, fs)
+		defer root.Close()
+		run(b, disk.Dir(root))
 	})
 	b.Run("temp", func(b *testing.B) {
-		fs, err := disk.Dir(b.TempDir())
+		root, err := disk.Open(b.TempDir())
 		must(b, err)
-		run(b, fs)
+		defer root.Close()
+		run(b, disk.Dir(root))
 	})
 }
 
