@@ -51,7 +51,7 @@ type Config struct {
 	// of: a [disk.ErrScarce]. It returns true when it is to be tried again. Nobody waits, and the
 	// member ends, if it is nil.
 	Wait   func(why error) bool
-	Logger  *slog.Logger // nil for none
+	Logger *slog.Logger // nil for none
 	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
 	// what members have applied can so be compared. The memory is used again after the call.
 	Applied func(index, term uint64, b command.Batch, o machine.Outcome)
