@@ -34,8 +34,8 @@ type Server struct {
 	role atomic.Pointer[role]
 
 	mu      sync.Mutex
-	conns   map[net.Conn]bool // whether it lingers: see finish.go
-	closed  bool              // no more connections
+	conns   conns
+	closed  bool // no more connections
 	lives   map[uint64]*visitor
 	known   map[uint64]*peer // by member; written by the loop
 	clients map[*client]struct{}
@@ -58,9 +58,10 @@ type role struct {
 func Start(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, logger: Logger(cfg.Logger), life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
-		conns: map[net.Conn]bool{}, lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
+		lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
 		clients: map[*client]struct{}{}, done: make(chan struct{}),
 	}
+	s.conns.begin(openFiles())
 	s.ctx, s.quit = context.WithCancel(context.Background())
 	s.cfg.Member.Outside, s.cfg.Member.Logger = (*outside)(s), s.logger
 	s.cfg.Member.FS, s.cfg.Member.Wait = &watched{cfg.Member.FS, s}, s.wait
