@@ -40,10 +40,14 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 	}
 	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })].Addr
 	conf := client.Config{
-		Cluster: c.Cluster, Logger: c.Logger,
+		Cluster: c.Cluster, Logger: c.Logger, Trouble: s.Trouble,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			if addr == own {
-				return s.Dial(ctx)
+				conn, err := s.Dial(ctx)
+				if why := s.Err(); err != nil && why != nil {
+					err = why
+				}
+				return conn, err
 			}
 			return members.Dial(ctx, addr)
 		},

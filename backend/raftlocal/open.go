@@ -71,7 +71,7 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 		return nil, nil, err
 	}
 	b := newBackend(client.Config{
-		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Logger: c.Logger,
+		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
 	}, c.Namespace, func() error { share.Close(); return nil })
 	if err := b.client.Ready(ctx); err != nil {
 		_ = b.Close() // says nothing that matters after err

@@ -9,7 +9,7 @@ import (
 // ErrScarce means that a file could not be made or opened for want of means that may come back.
 // Nothing has changed, so it may be tried again. An error of a write or a sync of what was
 // there before is none: nobody knows what is on the disk then.
-var ErrScarce = errors.New("there is none left")
+var ErrScarce = errors.New("a file cannot be made now")
 
 // Scarce makes an error of making or opening a file an [ErrScarce], with the cure, if it is one.
 // The file must not have come into use, and be removed.

@@ -196,6 +196,15 @@ func (s *Share) keep(release func() error) {
 	}
 }
 
+// Trouble is why this share's server has ended, or cannot go on, or why there cannot be one; or nil.
+func (s *Share) Trouble() error {
+	srv, _, why := s.standing()
+	if srv != nil {
+		return srv.Trouble()
+	}
+	return why
+}
+
 // Server is the server, if this share runs it, or nil.
 func (s *Share) Server() *server.Server {
 	srv, _, _ := s.standing()
