@@ -75,7 +75,7 @@ func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.S
 		err = lock.Settle(ctx)
 	}
 	if err == nil {
-		s, err = serveMember(c, disk.Dir(root)) //nolint:contextcheck // see above
+		s, err = serveMember(c, lock.Files()) //nolint:contextcheck // see above
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Release())

@@ -55,7 +55,7 @@ func Restore(c Config, backup io.Reader, at time.Time) error {
 		return err
 	}
 	err = server.Found(member.Config{
-		Name: c.ID, Cluster: c.Cluster, FS: disk.Dir(root), Members: founders(c),
+		Name: c.ID, Cluster: c.Cluster, FS: lock.Files(), Members: founders(c),
 		State: state, TokenBase: tokenBase(was.Stats().LastToken, at),
 	})
 	return errors.Join(err, lock.Release())

@@ -111,7 +111,7 @@ func (l *Lock) take() (err error) {
 		return fmt.Errorf("locking the directory %s: %w", l.root.Name(), err)
 	}
 	// It may have been replaced before it was locked.
-	if err := disk.Dir(l.root).Check(); err != nil {
+	if err := disk.Check(l.root); err != nil {
 		return err
 	}
 	if l.inode, err = inodeOf(l.dir); err != nil {
@@ -137,7 +137,7 @@ func (l *Lock) Settle(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := disk.Dir(l.root).Check(); err != nil {
+	if err := disk.Check(l.root); err != nil {
 		return err
 	}
 	// Not before: if this process were killed meanwhile, the next would not wait.
@@ -149,11 +149,14 @@ func (l *Lock) Settle(ctx context.Context) error {
 // Release gives the directory up. One that has been moved to another path is not to be taken for
 // known when it comes back: another was served in its place meanwhile.
 func (l *Lock) Release() error {
-	if errors.Is(disk.Dir(l.root).Check(), disk.ErrLost) {
+	if errors.Is(disk.Check(l.root), disk.ErrLost) {
 		_ = l.root.Remove(File) // it may have been removed with the rest
 	}
 	return l.close()
 }
+
+// Files are those in the directory.
+func (l *Lock) Files() disk.FS { return disk.Dir(l.root, l.dir) }
 
 func (l *Lock) close() (err error) {
 	if l.dir != nil {

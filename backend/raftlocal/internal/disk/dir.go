@@ -13,6 +13,7 @@ import (
 // there: were it moved, nothing would be written into what has come to its path.
 type dir struct {
 	root *os.Root
+	self *os.File // the same
 	path string
 
 	mu   sync.Mutex
@@ -49,10 +50,14 @@ func Open(path string) (*os.Root, error) {
 	return root, nil
 }
 
-// Dir returns the directory that Open has opened. The root may be closed when its files are.
-func Dir(root *os.Root) FS {
-	return &dir{root: root, path: root.Name(), open: map[string]*os.File{}}
+// Dir returns a directory that is open: root is what Open has returned, and self the same directory,
+// opened in it. Both may be closed when its files are.
+func Dir(root *os.Root, self *os.File) FS {
+	return &dir{root: root, self: self, path: root.Name(), open: map[string]*os.File{}}
 }
+
+// Check reports whether the directory that is open as root is still at its path: see [FS].
+func Check(root *os.Root) error { return Dir(root, nil).Check() }
 
 // makeDir makes a directory, and each above it that is missing, so that its name lasts.
 func makeDir(path string) error {
@@ -71,12 +76,11 @@ func makeDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making the directory: %w", err)
 	}
-	root, err := os.OpenRoot(above)
+	d, err := os.Open(above)
 	if err != nil {
 		return err
 	}
-	err = syncNames(root)
-	return errors.Join(err, root.Close())
+	return errors.Join(syncNames(d), d.Close())
 }
 
 // Create writes the zeros, instead of making a hole: so that the space is there when it is
@@ -170,7 +174,8 @@ func (d *dir) List() ([]string, error) {
 	return names, nil
 }
 
-func (d *dir) SyncDir() error { return syncNames(d.root) }
+// SyncDir needs no descriptor that may be missing: what it is to make durable is done already.
+func (d *dir) SyncDir() error { return syncNames(d.self) }
 
 func size(f *os.File) (int64, error) {
 	found, err := f.Stat()

@@ -9,6 +9,6 @@ import (
 
 // syncNames does nothing: where directories cannot be synced, the file system's journal
 // keeps names in order.
-func syncNames(*os.Root) error { return nil }
+func syncNames(*os.File) error { return nil }
 
 func checkPermissions(string, fs.FileMode) error { return nil }

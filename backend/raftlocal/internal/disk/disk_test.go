@@ -28,8 +28,10 @@ func opened(t testing.TB, path string) (FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { _ = root.Close() })
-	return Dir(root), nil
+	self, err := root.Open(".")
+	must(t, err)
+	t.Cleanup(func() { _, _ = root.Close(), self.Close() })
+	return Dir(root, self), nil
 }
 
 // TestBothAreTheSame holds the directory of the system and the one in memory to the same.

@@ -9,6 +9,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // persist writes what a Ready says must be on the disk. A hard state that differs only in what
@@ -51,7 +52,7 @@ func (m *Member) persist(rd *raft.Ready) error {
 func (m *Member) patiently(try func() error) error {
 	for {
 		err := try()
-		if !errors.Is(err, disk.ErrScarce) || m.cfg.Wait == nil || !m.cfg.Wait(err) {
+		if !errors.Is(err, disk.ErrScarce) || errors.Is(err, wal.ErrFailed) || m.cfg.Wait == nil || !m.cfg.Wait(err) {
 			return err
 		}
 	}

@@ -62,7 +62,7 @@ func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	files := disk.Dir(root)
+	files := l.Files()
 	err = l.Settle(ctx)
 	if err == nil {
 		err = begin(files, 4<<20)

@@ -18,16 +18,10 @@ func directories(b *testing.B, run func(b *testing.B, fs disk.FS)) {
 		if _, err := os.Stat("/dev/shm"); err != nil {
 			b.Skip(err)
 		}
-		root, err := disk.Open(b.TempDir())
-		must(b, err)
-		defer root.Close()
-		run(b, disk.Dir(root))
+		run(b, opened(b, b.TempDir()))
 	})
 	b.Run("temp", func(b *testing.B) {
-		root, err := disk.Open(b.TempDir())
-		must(b, err)
-		defer root.Close()
-		run(b, disk.Dir(root))
+		run(b, opened(b, b.TempDir()))
 	})
 }
 

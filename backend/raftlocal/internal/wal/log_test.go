@@ -88,14 +88,22 @@ func reopen(t testing.TB, fs disk.FS, l *Log) (*Log, Contents) {
 	return open(t, fs)
 }
 
+// opened is a directory of the system.
+func opened(t testing.TB, path string) disk.FS {
+	t.Helper()
+	root, err := disk.Open(path)
+	must(t, err)
+	self, err := root.Open(".")
+	must(t, err)
+	t.Cleanup(func() { _, _ = root.Close(), self.Close() })
+	return disk.Dir(root, self)
+}
+
 func TestAppendedIsThereAfterOpen(t *testing.T) {
 	for name, fs := range map[string]func() disk.FS{
 		"memory": func() disk.FS { return disk.NewMemory() },
 		"dir": func() disk.FS {
-			root, err := disk.Open(t.TempDir() + "/log")
-			must(t, err)
-			t.Cleanup(func() { _ = root.Close() })
-			return disk.Dir(root)
+			return opened(t, t.TempDir()+"/log")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,21 +283,19 @@ func TestNoDescriptors(t *testing.T) {
 
 // Nothing is said to be written into a directory that is another's.
 func TestLostDirectory(t *testing.T) {
-	root, err := disk.Open(t.TempDir() + "/log")
-	must(t, err)
-	t.Cleanup(func() { _ = root.Close() })
-	fs := disk.Dir(root)
+	path := t.TempDir() + "/log"
+	fs := opened(t, path)
 	l := create(t, fs, 4096)
 	must(t, l.Append(nil, entries(1, 1, 1, 10)))
-	must(t, os.Rename(root.Name(), root.Name()+".old"))
-	must(t, os.Mkdir(root.Name(), 0o700))
+	must(t, os.Rename(path, path+".old"))
+	must(t, os.Mkdir(path, 0o700))
 	if err := l.Append(nil, entries(2, 1, 1, 10)); !errors.Is(err, disk.ErrLost) || errors.Is(err, ErrFailed) {
 		t.Fatal(err)
 	}
 	if err := l.Prepare(); !errors.Is(err, disk.ErrLost) {
 		t.Fatal(err)
 	}
-	found, err := os.ReadDir(root.Name())
+	found, err := os.ReadDir(path)
 	if err != nil || len(found) > 0 {
 		t.Errorf("in the other directory: %v, %v", found, err)
 	}
