@@ -16,7 +16,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -30,8 +30,12 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	var said error         // why it is not opened
 	stop := func() error { //nolint:contextcheck // the same
 		err := s.Stop(context.Background()) // bounded
+		if errors.Is(said, err) {
+			err = nil
+		}
 		return errors.Join(err, lock.Release())
 	}
 	members, err := networkOf(c)
@@ -56,8 +60,8 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 		conf.Addrs = append(conf.Addrs, p.Addr)
 	}
 	b := newBackend(conf, c.Namespace, stop)
-	if err := ready(ctx, b, s, c.Join); err != nil {
-		return nil, nil, errors.Join(err, b.Close())
+	if said = ready(ctx, b, s, c.Join); said != nil {
+		return nil, nil, errors.Join(said, b.Close())
 	}
 	return b, s, nil
 }
@@ -84,7 +88,7 @@ func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.S
 }
 
 func serveMember(c Config, files disk.FS) (*server.Server, error) {
-	used, err := wal.Exists(files)
+	used, err := snapshot.Exists(files)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +97,10 @@ func serveMember(c Config, files disk.FS) (*server.Server, error) {
 			return nil, err
 		}
 	}
-	all := founders(c)
-	own := all[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })]
+	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })]
 	conf := server.Config{
-		Member:  member.Config{Name: c.ID, Cluster: c.Cluster, FS: files, Join: c.Join, Members: all},
-		Network: network.System(), Addr: own.Addr, Peers: all, Logger: c.Logger,
+		Member:  member.Config{Name: c.ID, Cluster: c.Cluster, FS: files, Join: c.Join},
+		Network: network.System(), Addr: own.Addr, Peers: named(c), Logger: c.Logger,
 	}
 	scheme := "http"
 	if !c.Insecure {
@@ -144,8 +147,11 @@ func ready(ctx context.Context, b *backend, s *server.Server, join bool) error {
 	if err == nil {
 		return nil
 	}
-	if gone := s.Err(); gone != nil && !errors.Is(gone, server.ErrStopped) {
-		err = gone
+	if errors.Is(err, server.ErrStopped) {
+		<-s.Done() // soon: and then it is known why
+		if gone := s.Err(); !errors.Is(gone, server.ErrStopped) {
+			return gone // whatever has not been reached is not why
+		}
 	}
 	var why []string
 	for _, p := range s.Peers() {

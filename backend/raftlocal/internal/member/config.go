@@ -26,8 +26,8 @@ const (
 
 // Config is what a member is opened with.
 type Config struct {
-	// ID is the member's number in the consensus; 0 stands for ID(Cluster, Name). A number is
-	// used once in the life of a cluster: a member that lost its disk comes back under another.
+	// ID is the member's number in the consensus: that of its directory, which Draw tells. 0 stands
+	// for ID(Cluster, Name), for one that is alone.
 	ID      uint64
 	Name    string
 	Cluster string
@@ -35,8 +35,9 @@ type Config struct {
 	// Join opens an empty directory to wait for what a leader sends, after the cluster was
 	// told to add this member. It says nothing once the directory has a snapshot.
 	Join bool
-	// Members begins a cluster, if the directory is empty. All members must be opened with the
-	// same. It says nothing once the directory is in use.
+	// Members begins a cluster, if the directory has not begun. All members must be opened with
+	// the same, on which package founding has them agree. It says nothing once the directory is in
+	// use.
 	Members []machine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,
 	// which must be the same for all members.

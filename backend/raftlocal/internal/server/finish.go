@@ -68,8 +68,10 @@ func (s *Server) finish(why error) {
 	for _, p := range s.loop.peers {
 		p.retire()
 	}
-	if err := s.loop.member.Close(); err != nil && errors.Is(why, ErrStopped) {
-		why = err // of the files; nothing was lost by it
+	if m := s.loop.member; m != nil {
+		if err := m.Close(); err != nil && errors.Is(why, ErrStopped) {
+			why = err // of the files; nothing was lost by it
+		}
 	}
 	s.inbox.close()
 	s.operators.end()

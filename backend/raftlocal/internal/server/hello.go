@@ -21,6 +21,13 @@ func (s *Server) greet(c *begun, raw net.Conn, number uint64) {
 	if why == nil {
 		why = s.checkHello(hello)
 	}
+	if why == nil && hello.Role == wire.Founder {
+		why = s.checkCertificate(c, hello, introduction{})
+	}
+	if why == nil && (hello.Role == wire.Founder || !s.begun.Load()) {
+		s.serveEarly(c, r, hello)
+		return
+	}
 	var intro introduction
 	if why == nil && hello.Role == wire.Peer {
 		if intro, why = readIntroduction(r); why == nil {
@@ -69,7 +76,7 @@ func (s *Server) checkHello(h wire.Hello) error {
 		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
 	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
 		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
-	case h.Role != wire.Client && h.Role != wire.Peer:
+	case h.Role != wire.Client && h.Role != wire.Peer && h.Role != wire.Founder:
 		return errors.New("only clients and members speak this protocol; operators use HTTP on this port: GET /status tells the rest")
 	}
 	return nil
@@ -82,6 +89,9 @@ func (s *Server) checkCertificate(c *begun, h wire.Hello, i introduction) error 
 		return nil
 	}
 	addr := s.addrOf(h, i)
+	if addr == "" && h.Role == wire.Founder {
+		return nil // it asks to join, and is told how; nobody takes it for a founder that we know
+	}
 	if err := s.cfg.Secure.Verify(c.Conn, addr); err != nil {
 		return fmt.Errorf("the member %q is at %s, and your certificate is for another host: use a certificate with that name, or give all members one name with server_name=: %w", h.Name, addr, err)
 	}

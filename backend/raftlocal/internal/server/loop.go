@@ -27,14 +27,18 @@ type loop struct {
 // watchTicks is how many ticks there are between two looks at the directory.
 const watchTicks = uint64(dirlock.Watch / tick)
 
-func (l *loop) begin(m *member.Member) {
-	l.member, l.start = m, time.Now()
+func (l *loop) begin() {
+	l.start = time.Now()
 	l.clients, l.peers = map[member.Conn]*client{}, map[uint64]*peer{}
 	l.spare = make(chan struct{}, 1)
 }
 
 // run is the loop. It ends when the member fails, or the server is told to quit.
 func (s *Server) run() {
+	if err := s.found(); err != nil {
+		s.finish(err)
+		return
+	}
 	l := &s.loop
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -116,6 +120,6 @@ func (s *Server) look() {
 	if was := s.role.Load(); was != nil && was.leader == leader && slices.Equal(was.members, members) {
 		return
 	}
-	s.role.Store(&role{leader, slices.Clone(members)})
+	s.role.Store(&role{leader, slices.Clone(members), l.member.Removed()})
 	s.keepPeers()
 }

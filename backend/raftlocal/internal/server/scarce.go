@@ -4,7 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 const (
@@ -23,10 +25,26 @@ type want struct {
 }
 
 // wait is where a member waits that cannot go on until it can make a file. It is called in the
-// loop, which hangs meanwhile, as with a disk that hangs: the others elect another leader.
+// loop, which hangs meanwhile, as with a disk that hangs: the others elect another leader. It is
+// for the clients to find that one: they would be told here that somebody is alive.
 func (s *Server) wait(why error) bool {
 	s.lacks(why)
+	if role := s.role.Load(); len(role.members) > 1 {
+		aside := *role
+		aside.leader = machine.Member{}
+		s.role.Store(&aside) // the loop notes who leads when it goes on
+		s.sendAway()
+	}
 	return s.pause(scarcePause)
+}
+
+// sendAway sends all clients to look for the leader.
+func (s *Server) sendAway() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cl := range s.clients {
+		cl.end(func(b []byte) []byte { return wire.AppendMoved(b, wire.Member{}) })
+	}
 }
 
 // lacks notes what is missing, and tells it.

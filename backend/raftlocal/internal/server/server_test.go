@@ -66,7 +66,7 @@ func (w *world) start(name string) *server.Server {
 		Listener: l, Network: &w.net, Addr: name,
 	}
 	for n := range w.disks {
-		cfg.Member.Members = append(cfg.Member.Members, machine.Member{ID: member.ID("test", n), Name: n, Addr: n})
+		cfg.Peers = append(cfg.Peers, machine.Member{Name: n, Addr: n})
 	}
 	if w.change != nil {
 		w.change(&cfg)
@@ -211,7 +211,7 @@ func TestStrangers(t *testing.T) {
 		"not a hello":      {append([]byte(wire.Preface), wire.AppendPing(nil, 1)...), "does not begin with a hello"},
 		"another version":  {hello(wire.Hello{Version: 99}), "run the same release"},
 		"another cluster":  {hello(wire.Hello{Version: wire.Version, Cluster: "x", Role: wire.Client}), `not of "x"`},
-		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 3}), "HTTP"},
+		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 9}), "HTTP"},
 		"a shy member":     {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Peer, Member: 7, Name: "x"}), wire.AppendPing(nil, 1)...), "introduce"},
 		"TLS":              {[]byte{0x16, 3, 1, 0, 1, 0}, "does not use TLS"},
 		"a chatty client":  {append(hello(ok), wire.AppendMoved(nil, wire.Member{})...), "does not say moved"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,15 @@ func isSnapshot(name string) bool {
 	}
 	index, err := strconv.ParseUint(digits, 16, 64)
 	return err == nil && Name(index) == name
+}
+
+// Exists reports whether there is a snapshot in a directory, whole or not.
+func Exists(fs disk.FS) (bool, error) {
+	names, err := fs.List()
+	if err != nil {
+		return false, fmt.Errorf("looking for a snapshot: %w", err)
+	}
+	return slices.ContainsFunc(names, isSnapshot), nil
 }
 
 // Save makes a snapshot durable, and then removes those before it. It must have an index.

@@ -14,8 +14,9 @@ type Role uint8
 
 // The roles.
 const (
-	Client Role = iota + 1 // to send commands
-	Peer                   // to send messages of raft
+	Client  Role = iota + 1 // to send commands
+	Peer                    // to send messages of raft
+	Founder                 // to tell how it stands, and be told: see package founding
 )
 
 // Hello says who has connected.
