@@ -26,7 +26,7 @@ const refusedFor = 5 * time.Second
 
 // openMember makes this process a member of a cluster, and a client of it.
 func openMember(ctx context.Context, c Config) (*backend, *server.Server, error) {
-	lock, s, err := startMember(c) //nolint:contextcheck // ctx is for the opening, and the member outlives it
+	lock, s, err := startMember(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -44,10 +44,14 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 	}
 	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })].Addr
 	conf := client.Config{
-		Cluster: c.Cluster, Logger: c.Logger,
+		Cluster: c.Cluster, Logger: c.Logger, Trouble: s.Trouble,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			if addr == own {
-				return s.Dial(ctx)
+				conn, err := s.Dial(ctx)
+				if why := s.Err(); err != nil && why != nil {
+					err = why
+				}
+				return conn, err
 			}
 			return members.Dial(ctx, addr)
 		},
@@ -62,16 +66,22 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 	return b, s, nil
 }
 
-// startMember runs the member.
-func startMember(c Config) (lock *dirlock.Lock, s *server.Server, err error) {
-	files, err := disk.Dir(c.Dir)
+// startMember runs the member. ctx is for the opening, and the member outlives it.
+func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.Server, err error) {
+	root, err := disk.Open(c.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	if lock, err = dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID}); err != nil {
+	if lock, err = dirlock.Take(root, dirlock.Owner{Cluster: c.Cluster, Member: c.ID}); err != nil {
 		return nil, nil, err
 	}
-	if s, err = serveMember(c, files); err != nil {
+	if len(c.Peers) == 1 {
+		err = lock.Settle(ctx)
+	}
+	if err == nil {
+		s, err = serveMember(c, lock.Files()) //nolint:contextcheck // see above
+	}
+	if err != nil {
 		return nil, nil, errors.Join(err, lock.Release())
 	}
 	return lock, s, nil

@@ -66,12 +66,12 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 		return nil, nil, err
 	}
 	operators := func(s *server.Server) http.Handler { return operate(s, "http") }
-	share, err := shared.Open(p, operators, c.Logger) //nolint:contextcheck // ctx is for the opening, and the share outlives it
+	share, err := shared.Open(ctx, p, operators, c.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
 	b := newBackend(client.Config{
-		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Logger: c.Logger,
+		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
 	}, c.Namespace, func() error { share.Close(); return nil })
 	if err := b.client.Ready(ctx); err != nil {
 		_ = b.Close() // says nothing that matters after err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -45,18 +46,18 @@ func Restore(c Config, backup io.Reader, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("the backup: %w", err)
 	}
-	files, err := disk.Dir(c.Dir)
+	root, err := disk.Open(c.Dir)
 	if err != nil {
 		return err
 	}
-	if err := checkEmpty(c.Dir); err != nil {
-		return err
+	if err := checkEmpty(root); err != nil {
+		return errors.Join(err, root.Close())
 	}
-	lock, err := dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID})
+	lock, err := dirlock.Take(root, dirlock.Owner{Cluster: c.Cluster, Member: c.ID})
 	if err != nil {
 		return err
 	}
-	err = restoreTo(files, c, alone, state, tokenBase(was.Stats().LastToken, at))
+	err = restoreTo(lock.Files(), c, alone, state, tokenBase(was.Stats().LastToken, at))
 	return errors.Join(err, lock.Release())
 }
 
@@ -102,14 +103,14 @@ func (c Config) checkRestore() (Config, error) {
 }
 
 // checkEmpty refuses a directory that has something in it, but for the lock.
-func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
+func checkEmpty(dir *os.Root) error {
+	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if e.Name() != dirlock.File {
-			return address.Invalid("%s is not empty: it has %s: name a new directory to restore to, so that nothing is lost by mistake", dir, e.Name())
+			return address.Invalid("%s is not empty: it has %s: name a new directory to restore to, so that nothing is lost by mistake", dir.Name(), e.Name())
 		}
 	}
 	return nil

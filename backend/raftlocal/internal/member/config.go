@@ -48,7 +48,11 @@ type Config struct {
 	TokenBase uint64
 
 	Outside Outside
-	Logger  *slog.Logger // nil for none
+	// Wait is called within a Flush that cannot go on since there is nothing left to make a file
+	// of: a [disk.ErrScarce]. It returns true when it is to be tried again. Nobody waits, and the
+	// member ends, if it is nil.
+	Wait   func(why error) bool
+	Logger *slog.Logger // nil for none
 	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
 	// what members have applied can so be compared. The memory is used again after the call.
 	Applied func(index, term uint64, b command.Batch, o machine.Outcome)

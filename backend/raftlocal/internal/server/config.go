@@ -23,8 +23,6 @@ const (
 	// handover bounds the time in which leadership is handed over when a member stops.
 	handover = 2 * time.Second
 
-	// mostConns is the most connections at once, of whatever kind.
-	mostConns = 20_000
 	// mostInbox is how many bytes each lane of the inbox takes before readers wait.
 	mostInbox = 16 << 20
 	// mostUnread is how much is kept for a client that does not read.

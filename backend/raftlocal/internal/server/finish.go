@@ -42,8 +42,8 @@ func (s *Server) cutOff(all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for c, lingers := range s.conns {
-		if all || !lingers {
+	for c, h := range s.conns.all {
+		if all || !h.lingers {
 			_ = c.Close() // whoever uses it sees that
 		}
 	}
@@ -53,8 +53,8 @@ func (s *Server) cutOff(all bool) {
 func (s *Server) linger(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, held := s.conns[conn]; held {
-		s.conns[conn] = true
+	if h := s.conns.all[conn]; h != nil {
+		h.lingers = true
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
@@ -143,6 +144,9 @@ func (s *Server) found() error {
 		select {
 		case <-s.heard:
 		case <-look.C:
+			if err := s.cfg.Member.FS.Check(); errors.Is(err, disk.ErrLost) {
+				return err
+			}
 		case <-s.ctx.Done():
 			return ErrStopped
 		}

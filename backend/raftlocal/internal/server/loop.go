@@ -1,9 +1,12 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
@@ -18,7 +21,11 @@ type loop struct {
 	unreachable []uint64         // to whom messages were dropped
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing
+	ticks       uint64
 }
+
+// watchTicks is how many ticks there are between two looks at the directory.
+const watchTicks = uint64(dirlock.Watch / tick)
 
 func (l *loop) begin() {
 	l.start = time.Now()
@@ -59,6 +66,11 @@ func (s *Server) run() {
 		if ticked {
 			l.member.Tick()
 			l.wantSpare()
+			if l.ticks++; l.ticks%watchTicks == 0 {
+				if err = l.member.Watch(); err != nil {
+					continue
+				}
+			}
 		}
 		began := time.Now()
 		for again := true; again && err == nil; {
@@ -72,6 +84,9 @@ func (s *Server) run() {
 			// nobody had spoken to it.
 			ticker.Reset(tick)
 		}
+	}
+	if errors.Is(err, disk.ErrScarce) && s.ctx.Err() != nil {
+		err = ErrStopped // while it waited, and nothing has failed
 	}
 	s.finish(err)
 }

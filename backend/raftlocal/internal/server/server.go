@@ -37,11 +37,14 @@ type Server struct {
 	role atomic.Pointer[role]
 
 	mu      sync.Mutex
-	conns   map[net.Conn]bool // whether it lingers: see finish.go
-	closed  bool              // no more connections
+	conns   conns
+	closed  bool // no more connections
 	lives   map[uint64]*visitor
 	known   map[uint64]*peer // by member; written by the loop
-	err     error            // why it has ended
+	clients map[*client]struct{}
+	voided  error // why nothing counts any more that was granted: see watch.go
+	want    want  // what is missing to make a file: see scarce.go
+	err     error // why it has ended
 	running sync.WaitGroup
 
 	operators operators
@@ -60,14 +63,14 @@ type role struct {
 // is closed.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, logger: cfg.Logger, life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
-		conns: map[net.Conn]bool{}, lives: map[uint64]*visitor{}, known: map[uint64]*peer{}, done: make(chan struct{}),
+		cfg: cfg, logger: Logger(cfg.Logger), life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
+		lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
+		clients: map[*client]struct{}{}, done: make(chan struct{}),
 	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
-	}
+	s.conns.begin(openFiles())
 	s.ctx, s.quit = context.WithCancel(context.Background())
 	s.cfg.Member.Outside, s.cfg.Member.Logger = (*outside)(s), s.logger
+	s.cfg.Member.FS, s.cfg.Member.Wait = &watched{cfg.Member.FS, s}, s.wait
 	s.loop.begin()
 	s.role.Store(&role{})
 	if err := s.begin(); err != nil {
@@ -78,6 +81,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.operators.begin(s)
+	s.running.Go(s.watch)
 	s.running.Go(func() { s.accept(s.pipes, true) })
 	if cfg.Listener != nil {
 		s.running.Go(func() { s.accept(cfg.Listener, false) })

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +26,13 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(memberVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, play(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // world is a cluster on a network and disks in memory.
 type world struct {
@@ -244,6 +253,9 @@ func TestDiskFails(t *testing.T) {
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
 		t.Errorf("it has ended with %v", err)
 	}
+	if err := s.Trouble(); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
+		t.Errorf("what is wrong: %v", err)
+	}
 	if err := s.Do(t.Context(), func(*member.Member) error { return nil }); !errors.Is(err, server.ErrStopped) {
 		t.Errorf("Do afterwards: %v", err)
 	}
@@ -251,6 +263,84 @@ func TestDiskFails(t *testing.T) {
 	w.start("a")
 	if o := c.Wait(within(t, 20*time.Second), k); o.Err != nil || o.Reply.Code != command.OK {
 		t.Errorf("the command that was under way: %+v", o)
+	}
+}
+
+// A leader that can make no files hands over, says what is missing, and goes on as a follower. It
+// leads again if it must.
+func TestNothingToMakeFilesOf(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.Member.SegmentBytes = 64 << 10 }, "a", "b", "c")
+	c := w.client()
+	do(t, c, nop())
+	var leader *server.Server
+	var name string
+	for n, s := range w.servers {
+		if s.Leader().ID == s.ID() {
+			leader, name = s, n
+		}
+	}
+	w.disks[name].Hook(func(c disk.Call) (time.Duration, error) {
+		if c.Op == disk.OpCreate {
+			return 0, disk.Scarce(syscall.EMFILE)
+		}
+		return 0, nil
+	})
+	meta := strings.Repeat("x", 1000)
+	for i := 0; leader.Leader().ID == leader.ID(); i++ {
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: meta, TTL: time.Hour})
+	}
+	for i := range 200 {
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint("more", i), Owner: "o", Meta: meta, TTL: time.Hour})
+	}
+	if err := leader.Err(); err != nil {
+		t.Fatalf("it has ended: %v", err)
+	}
+	if why := leader.Trouble(); why == nil || !strings.Contains(why.Error(), "raise its limit") {
+		t.Errorf("what is wrong: %v", why)
+	}
+	w.disks[name].Hook(nil)
+	if err := leader.When(within(t, 20*time.Second), func(m *member.Member) (bool, error) {
+		return m.Status().Machine.Claims >= 200 && leader.Trouble() == nil, nil
+	}); err != nil {
+		t.Errorf("it does not catch up: %v", err)
+	}
+}
+
+// A member that can make no files can be stopped.
+func TestStopWithoutFiles(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.Member.SegmentBytes = 4096 }, "a")
+	c := w.client()
+	do(t, c, nop())
+	w.disks["a"].Limit(1)
+	for i := range 10 {
+		if _, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := w.servers["a"]
+	for s.Trouble() == nil {
+		<-time.After(time.Millisecond)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has named no logger hears of what must not go unheard, and of nothing else.
+func TestLogger(t *testing.T) {
+	var heard strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&heard, nil)))
+	defer slog.SetDefault(before)
+	l := server.Logger(nil)
+	l.Warn("this")
+	l.Error("that", "why", "because")
+	if s := heard.String(); strings.Contains(s, "this") || !strings.Contains(s, "that") || !strings.Contains(s, "why=because") {
+		t.Errorf("heard %q", s)
+	}
+	named := slog.New(slog.DiscardHandler)
+	if server.Logger(named) != named {
+		t.Error("it is not the one that was named")
 	}
 }
 

@@ -84,7 +84,7 @@ func decode(b []byte, name string, id wal.Identity) (*raftpb.Snapshot, error) {
 		return nil, damage(name, "%v", err)
 	}
 	index := le.Uint64(b[atIndex:])
-	if uint64(len(rest)) != le.Uint64(b[atLength:]) || s.GetMetadata().GetIndex() != index || fileName(index) != name {
+	if uint64(len(rest)) != le.Uint64(b[atLength:]) || s.GetMetadata().GetIndex() != index || Name(index) != name {
 		return nil, damage(name, "it is of the index %d", index)
 	}
 	return s, nil
