@@ -56,6 +56,9 @@ func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(founding.S
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil && theirs.Joins && s.cfg.Member.Join {
+			err = errors.New("it waits to be added to a cluster, too: start the first members of a new cluster without join=true")
+		}
 		if s.note(a, err) {
 			pause = dialAgain
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type beginnings struct {
 	asks    map[string]*asking // those whom it asks, by name
 }
 
+var errRestored = errors.New("the directory was restored from a backup, and founds a cluster with others: start it without join=true")
+
 // begin opens the member, unless it has to agree with others first on what to begin with.
 func (s *Server) begin() error {
 	own := &s.cfg.Member
@@ -39,9 +42,15 @@ func (s *Server) begin() error {
 			return err
 		}
 		own.ID = id
-		if !begun && !own.Join {
+		switch {
+		case begun:
+		case !own.Join:
 			if s.founder, err = newFounder(s.cfg); err != nil {
 				return err
+			}
+		default:
+			if state, err := founding.LoadState(own.FS); err != nil || state != nil {
+				return cmp.Or(err, errRestored)
 			}
 		}
 	}
@@ -240,6 +249,9 @@ func (e *UnbegunError) Error() string {
 	var names []string
 	for _, p := range e.Waits {
 		names = append(names, p.Name)
+	}
+	if len(names) == 0 {
+		return "the cluster is about to begin"
 	}
 	slices.Sort(names)
 	return "the cluster has not begun: it waits until all its members have been there once: start " + strings.Join(names, ", ")
