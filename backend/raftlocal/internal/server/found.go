@@ -80,6 +80,9 @@ func newFounder(c Config) (*founding.Founder, error) {
 	if err != nil {
 		return nil, err
 	}
+	if saved == nil && state != nil {
+		return nil, errors.New("the directory was not restored to the end: restore into an empty one")
+	}
 	if saved == nil {
 		// The wall clock, so that tokens rise even if this cluster is in the place of one of which
 		// everything is lost. A directory that was restored has one.
