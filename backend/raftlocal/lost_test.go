@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -76,17 +77,18 @@ func TestOwnMemberEnds(t *testing.T) {
 	}
 	type member struct {
 		*backend
-		dir string
+		server *server.Server
+		dir    string
 	}
 	var all []member
 	opened := make(chan member)
 	for _, n := range c.members {
 		go func() {
-			b, _, err := openMember(within(t, 30*time.Second), n.Config)
+			b, s, err := openMember(within(t, 30*time.Second), n.Config)
 			if err != nil {
 				t.Errorf("opening %s: %v", n.ID, err)
 			}
-			opened <- member{b, n.Dir}
+			opened <- member{b, s, n.Dir}
 		}()
 	}
 	for range c.members {
@@ -102,7 +104,7 @@ func TestOwnMemberEnds(t *testing.T) {
 	if err := os.RemoveAll(own.dir); err != nil {
 		t.Fatal(err)
 	}
-	for began := time.Now(); own.client.Trouble() == nil; {
+	for began := time.Now(); own.server.Trouble() == nil; {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("its member goes on")
 		}

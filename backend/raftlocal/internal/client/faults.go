@@ -55,9 +55,6 @@ func unreachable(ended, fault error) error {
 	return fmt.Errorf("%w: raft: %w (%w)", driver.ErrUnavailable, fault, ended)
 }
 
-// Trouble is what is wrong with the member of our own process, or nil.
-func (c *Client) Trouble() error { return c.cfg.Trouble() }
-
 // explained adds to an error what is wrong with the member of our own process.
 func (c *Client) explained(err error) error {
 	if why := c.cfg.Trouble(); why != nil {
