@@ -24,6 +24,7 @@ func must(t testing.TB, err error) {
 }
 
 func opened(t testing.TB, path string) (FS, error) {
+	t.Helper()
 	root, err := Open(path)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,7 @@ func (s *Server) watch() {
 			s.logger.Warn("the socket was removed, and is there again", "member", s.cfg.Member.Name, "address", s.cfg.Listener.Addr().String())
 		case err == nil:
 			told = ""
+		case errors.Is(err, disk.ErrLost): // the loop ends with it, and tells
 		case told != err.Error():
 			told = err.Error()
 			s.logger.Error("what this member is reached by or writes to cannot be looked after", "member", s.cfg.Member.Name, "error", err)

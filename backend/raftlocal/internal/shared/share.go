@@ -63,7 +63,7 @@ func Open(ctx context.Context, place Place, operate func(*server.Server) http.Ha
 		place.Leave()
 		return nil, err
 	}
-	go s.run(release)
+	go s.run(release) //nolint:contextcheck // ctx is for the opening, and the share outlives it
 	return s, nil
 }
 
@@ -80,7 +80,7 @@ func (s *Share) try(ctx context.Context) (release func() error, err error) {
 	case err != nil:
 		return nil, err
 	}
-	srv, err := s.serve(files)
+	srv, err := s.serve(files) //nolint:contextcheck // the same
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
