@@ -221,6 +221,9 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 		if err == nil {
 			theirs, err = parseAnswer(body)
 		}
+		if err == nil && (theirs.ID != h.Member || theirs.Name != h.Name) {
+			err = errors.New("the hello is of one member, and what follows of another")
+		}
 		if err != nil {
 			s.refuse(c, err)
 			return
