@@ -234,12 +234,28 @@ func (s *Server) open(cfg member.Config) error {
 	}
 	s.loop.member = m
 	s.look()
+	s.warnOfPeers()
 	s.running.Go(s.prepare)
 	s.begun.Store(true)
 	s.early.Lock()
 	s.founder = nil // it may hold a large state
 	s.early.Unlock()
 	return nil
+}
+
+// warnOfPeers tells of members that are not in peers=. A member with an empty directory can ask only
+// those that are: one that began alone, and is to begin alone again, would ask nobody.
+func (s *Server) warnOfPeers() {
+	var lacks []string
+	for _, m := range s.role.Load().members {
+		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p machine.Member) bool { return p.Name == m.Name }) {
+			lacks = append(lacks, m.Name)
+		}
+	}
+	if len(lacks) > 0 {
+		s.logger.Warn("peers= lacks members of the cluster: list them, since they are whom this member asks if it loses its directory",
+			"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "lacks", strings.Join(lacks, ", "))
+	}
 }
 
 // UnbegunError says that the cluster has not begun.
