@@ -52,13 +52,19 @@
 //
 //	id=a                   its name among the peers.
 //	peers=a=h1:7300,…      all members that the cluster begins with, the same on each: an
-//	                       odd number. An address is host:port, or unix:/path.
+//	                       odd number. An address is host:port, or unix:/path. A member with
+//	                       an empty directory asks them whether there is a cluster: where one
+//	                       that began alone has grown, list the others, too.
 //	listen=:7300           where to listen, if it is not this member's address in peers=.
-//	join=true              it is added to a cluster that exists: see [Admin.AddMember]. Then
-//	                       peers= is only where to ask, and has this member, too.
+//	join=true              with an empty directory, it waits to be added to a cluster that
+//	                       exists: see [Admin.AddMember]. Then peers= is only where to ask, and
+//	                       has this member, too. It says nothing once the directory is in use.
 //
-// The port of a client's hosts is 7300 unless it is given. Members of a new cluster open
-// when a majority of them is there: start all of them.
+// The port of a client's hosts is 7300 unless it is given.
+//
+// A new cluster begins when all members in peers= are there: start them side by side. Whoever
+// waits says for whom, in the log, in GET /status, and in the error of New when its context
+// ends. Once it has begun, a majority of them is enough, always.
 //
 // # Recipe
 //
@@ -75,6 +81,11 @@
 // grants twice, above a base: for a new directory, or a cluster that begins, it is the number of
 // microseconds since 1970, so that tokens rise also where a directory was removed; it is raised
 // when a cluster is restored from a backup.
+//
+// A directory has an id that was drawn for it, and the id is what votes. So a member that has lost
+// its directory is another one, whatever its name, and its vote is not taken for that of the one
+// before. Before the first vote of all, founders tell each other their ids, and bind themselves to the
+// list of them: docs/decisions, 0029 and 0030.
 //
 // What is acknowledged was synced by a majority. Any error of a write or a sync ends the
 // member: nobody knows what is on the disk after it. An incomplete write at the end of the log
@@ -161,10 +172,17 @@
 // works. For a directory, curl --unix-socket /var/lib/app/locks/socket http://x/status.
 //
 //   - A member that was restarted, or cut off, catches up by itself.
-//   - One that has lost its disk, or whose directory is refused as damaged, is replaced: start
-//     a new one with join=true, an empty directory and a name that was never used, and call
+//   - One that has lost its disk, or whose directory is refused as damaged, does not vote: started
+//     again as it was with an empty directory, it ends with an error that says so. Start it with
+//     join=true and an empty directory, under its name and at its address or others, and call
 //     [Admin.ReplaceMember].
-//   - If a majority is lost for good, restore a backup into new directories.
+//   - In a StatefulSet, set podManagementPolicy: Parallel, since the first start needs all pods, and
+//     publishNotReadyAddresses: true on its headless Service, since a pod is not ready before the
+//     others have reached it. When the cluster has begun, set join=true for all pods: it says
+//     nothing to those whose volume is in use, and a pod that has lost its volume then waits to be
+//     replaced by itself.
+//   - If a majority is lost for good, restore a backup into new directories. Or begin again with
+//     empty directories on all members, when the longest TTL has passed: tokens rise all the same.
 //   - Do not tidy a directory that is served, by age or otherwise. If only some of its files were
 //     removed, it is refused, since what is missing may have held locks: remove the rest when no
 //     process has it open, and wait until the longest TTL has passed.

@@ -233,6 +233,9 @@ func TestRestoredDiffer(t *testing.T) {
 		if err := Restore(conf, strings.NewReader(from), time.Now()); err != nil {
 			t.Fatal(err)
 		}
+		joins := conf
+		joins.Join = true
+		wantWords(t, "restored, and to join", refusal(t, joins, 20*time.Second), "without join=true")
 		last = c.start(conf)
 	}
 	for ctx := within(t, 20*time.Second); ; <-time.After(10 * time.Millisecond) {

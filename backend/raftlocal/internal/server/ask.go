@@ -56,6 +56,9 @@ func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(founding.S
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil && theirs.Joins && s.cfg.Member.Join {
+			err = errors.New("it waits to be added to a cluster, too: start the first members of a new cluster without join=true")
+		}
 		if s.note(a, err) {
 			pause = dialAgain
 		}
@@ -217,6 +220,9 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 		var theirs answer
 		if err == nil {
 			theirs, err = parseAnswer(body)
+		}
+		if err == nil && (theirs.ID != h.Member || theirs.Name != h.Name) {
+			err = errors.New("the hello is of one member, and what follows of another")
 		}
 		if err != nil {
 			s.refuse(c, err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type beginnings struct {
 	asks    map[string]*asking // those whom it asks, by name
 }
 
+var errRestored = errors.New("the directory was restored from a backup, and founds a cluster with others: start it without join=true")
+
 // begin opens the member, unless it has to agree with others first on what to begin with.
 func (s *Server) begin() error {
 	own := &s.cfg.Member
@@ -39,9 +42,15 @@ func (s *Server) begin() error {
 			return err
 		}
 		own.ID = id
-		if !begun && !own.Join {
+		switch {
+		case begun:
+		case !own.Join:
 			if s.founder, err = newFounder(s.cfg); err != nil {
 				return err
+			}
+		default:
+			if state, err := founding.LoadState(own.FS); err != nil || state != nil {
+				return cmp.Or(err, errRestored)
 			}
 		}
 	}
@@ -70,6 +79,9 @@ func newFounder(c Config) (*founding.Founder, error) {
 	saved, err := founding.Load(own.FS)
 	if err != nil {
 		return nil, err
+	}
+	if saved == nil && state != nil {
+		return nil, errors.New("the directory was not restored to the end: restore into an empty one")
 	}
 	if saved == nil {
 		// The wall clock, so that tokens rise even if this cluster is in the place of one of which
@@ -222,12 +234,28 @@ func (s *Server) open(cfg member.Config) error {
 	}
 	s.loop.member = m
 	s.look()
+	s.warnOfPeers()
 	s.running.Go(s.prepare)
 	s.begun.Store(true)
 	s.early.Lock()
 	s.founder = nil // it may hold a large state
 	s.early.Unlock()
 	return nil
+}
+
+// warnOfPeers tells of members that are not in peers=. A member with an empty directory can ask only
+// those that are: one that began alone, and is to begin alone again, would ask nobody.
+func (s *Server) warnOfPeers() {
+	var lacks []string
+	for _, m := range s.role.Load().members {
+		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p machine.Member) bool { return p.Name == m.Name }) {
+			lacks = append(lacks, m.Name)
+		}
+	}
+	if len(lacks) > 0 {
+		s.logger.Warn("peers= lacks members of the cluster: list them, since they are whom this member asks if it loses its directory",
+			"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "lacks", strings.Join(lacks, ", "))
+	}
 }
 
 // UnbegunError says that the cluster has not begun.
@@ -240,6 +268,9 @@ func (e *UnbegunError) Error() string {
 	var names []string
 	for _, p := range e.Waits {
 		names = append(names, p.Name)
+	}
+	if len(names) == 0 {
+		return "the cluster is about to begin"
 	}
 	slices.Sort(names)
 	return "the cluster has not begun: it waits until all its members have been there once: start " + strings.Join(names, ", ")

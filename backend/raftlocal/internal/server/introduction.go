@@ -66,7 +66,7 @@ func (s *Server) checkPeer(h wire.Hello, i introduction) error {
 	case h.Member == 0 || h.Name == "":
 		return errors.New("a member must have a name")
 	case h.To != s.id:
-		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=", s.cfg.Member.Name)
+		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=; or, if it has lost its directory, call Admin.ReplaceMember", s.cfg.Member.Name)
 	case h.Member == s.id && i.Life == s.life:
 		return fmt.Errorf("the member %q has dialled itself: correct the addresses in peers=", h.Name)
 	case h.Member == s.id:

@@ -210,7 +210,7 @@ var faults = []fault{
 	}},
 	{"members change", func(w *world) { w.change() }},
 	{"directory lost", func(w *world) { w.somebody().lose(w.some(0, time.Second), w.rng.IntN(2) == 0) }},
-	{"one lags, the leader dies, another is lost", func(w *world) { w.loseBeside() }},
+	{"directory lost beside a laggard", func(w *world) { w.loseBeside() }},
 	{"first start", func(w *world) { w.roughStart(1) }},
 }
 

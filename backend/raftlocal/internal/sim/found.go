@@ -2,6 +2,7 @@ package sim
 
 import (
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
@@ -43,6 +44,7 @@ func (h *host) begin() error {
 	if r, ready := f.Record(); ready {
 		return h.open(r)
 	}
+	delete(h.w.records, id) // it was about to begin, and has not
 	h.founder, h.stuck = f, 0
 	return nil
 }
@@ -94,14 +96,19 @@ func (h *host) newFounder() (*founding.Founder, error) {
 	if err != nil {
 		return nil, err
 	}
+	// An operator keeps peers= as the members are.
+	peers := h.w.founders
+	for _, o := range h.w.hosts[len(peers):] {
+		peers = append(slices.Clip(peers), machine.Member{Name: o.self.Name, Addr: o.self.Addr})
+	}
 	var others []machine.Member
-	for _, f := range h.w.founders {
-		if f.Name != h.self.Name {
-			others = append(others, f)
+	for _, p := range peers {
+		if p.Name != h.self.Name {
+			others = append(others, p)
 		}
 	}
 	return founding.New(founding.Config{
-		Self: h.self, Others: others, Terms: founding.Terms("sim", h.w.founders, nil), Base: saved.Base, Bound: saved.Bound,
+		Self: h.self, Others: others, Terms: founding.Terms("sim", peers, nil), Base: saved.Base, Bound: saved.Bound,
 		Bind: func(r founding.Record) error {
 			return founding.Save(h.disk, founding.Saved{Base: saved.Base, Bound: &r})
 		},

@@ -28,6 +28,7 @@ type host struct {
 	member  *member.Member    // nil: down, or it founds
 	founder *founding.Founder // nil: down, or it has begun
 	stuck   time.Duration     // since when it seems that it can never begin
+	asked   int               // how often its operator has asked for it to replace another
 	life    int               // rises with each start and each end
 	retired bool              // removed from the cluster, or another is in its place
 

@@ -1,0 +1,103 @@
+// Package oldbuild has the sources of an earlier state of this repository, for tests in which
+// processes of two builds work side by side, as during a deployment.
+package oldbuild
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Commit is the state: the last one before members had ids of their own, and queues of ZooKeeper
+// another order.
+const Commit = "eb034276f12cc58761d542aa51e700c41beb7b4a"
+
+// limit bounds a checkout, and a build.
+const limit = 5 * time.Minute
+
+// Source returns the directory of the sources as they were, with their go.work. It must not be
+// changed: it is kept for other runs.
+func Source(t testing.TB) string {
+	t.Helper()
+	dir, err := checkout()
+	if err != nil {
+		t.Fatalf("the sources of %.7s: %v", Commit, err)
+	}
+	return dir
+}
+
+var checkout = sync.OnceValues(func() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	final := filepath.Join(cache, "fencelock", "source", Commit)
+	if _, err := os.Stat(filepath.Join(final, "go.work")); err == nil {
+		return final, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return "", err
+	}
+	draft, err := os.MkdirTemp(filepath.Dir(final), "draft-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(draft)
+	top, err := run(".", "git", "rev-parse", "--show-toplevel")
+	if err != nil {
+		return "", err
+	}
+	root := strings.TrimSpace(top)
+	if _, err := run(root, "git", "cat-file", "-e", Commit+"^{commit}"); err != nil {
+		return "", errors.New("the history does not go so far back: run git fetch --unshallow")
+	}
+	archive := filepath.Join(draft, "archive.tar")
+	if _, err := run(root, "git", "archive", "--output", archive, Commit); err != nil {
+		return "", err
+	}
+	if _, err := run(draft, "tar", "-xf", archive); err != nil {
+		return "", err
+	}
+	if err := os.Remove(archive); err != nil {
+		return "", err
+	}
+	// Another process may have been faster, with the same.
+	if err := os.Rename(draft, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return final, nil
+})
+
+// Program builds a program of those sources, by its package's folder.
+func Program(t testing.TB, folder string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), filepath.Base(folder))
+	if _, err := run(Source(t), "go", "build", "-buildvcs=false", "-o", out, "./"+folder); err != nil {
+		t.Fatalf("building %s as it was: %v", folder, err)
+	}
+	return out
+}
+
+func run(dir, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, &stderr)
+	}
+	return string(out), nil
+}
