@@ -93,8 +93,8 @@
 // room, or no file descriptor, for a new file of the log, nothing is lost: the member waits, and
 // another leads meanwhile.
 //
-// A process that serves a directory looks before each grant, and ten times a second, whether it
-// is still the one at its path, with its files in it. If not, it tells all holders, at once, and
+// A process that serves a directory looks ten times a second, and before a grant if the last look
+// is older than 10 ms, whether it is still the one at its path, with its files in it. If not, it tells all holders, at once, and
 // ends; it, or another, begins anew in what is there. Whoever takes a directory that the process
 // before did not have, such as a new one, waits half a second first.
 //

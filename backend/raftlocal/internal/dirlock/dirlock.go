@@ -7,20 +7,21 @@
 //
 // The directory itself may be removed, or moved, too, and another come to its path: then its
 // lock and that of the old one are two. Both are had, and neither process hears of the other. So
-// who has a directory looks every [Watch] whether it is still at its path, and before it says
-// that anything was granted; if not, it tells its holders and ends. And who takes a directory that
+// who has a directory looks every [Watch] whether it is still at its path, and does not say that
+// anything was granted unless it has looked in the last 10 ms (wal); if not, it tells its holders and ends. And who takes a directory that
 // may be such another waits for [Settling] before it does anything with it.
 //
 // Both orders, of the moment M in which the new directory comes to the path, and a grant of the
 // old process:
 //
-//   - M first: the look before the grant finds another inode, and nothing is granted.
-//   - The grant first: its holder is told within a Watch of M, and what it takes to tell. The new
-//     process took its directory after M and grants nothing within a Settling of that, which
-//     is five times as long.
+//   - M first, by more than 10 ms: the look on which the grant would rest came after M, and finds
+//     another inode. Nothing is granted.
+//   - The grant first, or not so long after: its holder is told within a Watch of M, and what it
+//     takes to tell. The new process took its directory after M and grants nothing within a
+//     Settling of that, which is five times as long.
 //
-// There is no third: the look comes when the write is on the disk, as the last thing before the
-// answer is sent. A process that is stopped (SIGSTOP) right there, or whose holders are, says it
+// How old the look is is asked when the write is on the disk, as the last thing before the answer is
+// sent. A process that is stopped (SIGSTOP) right there, or whose holders are, says it
 // later than all of that; then what is left is the fence: tokens of a new directory begin at the
 // wall clock, so they are higher.
 package dirlock

@@ -15,9 +15,10 @@ type dir struct {
 	root *os.Root
 	self *os.File // the same
 	path string
+	own  own
 
 	mu   sync.Mutex
-	open map[string]*os.File
+	open map[string]*openFile
 }
 
 // Open opens the directory of a path, made if it does not exist, for its owner only. One that
@@ -53,7 +54,7 @@ func Open(path string) (*os.Root, error) {
 // Dir returns a directory that is open: root is what Open has returned, and self the same directory,
 // opened in it. Both may be closed when its files are.
 func Dir(root *os.Root, self *os.File) FS {
-	return &dir{root: root, self: self, path: root.Name(), open: map[string]*os.File{}}
+	return &dir{root: root, self: self, path: root.Name(), open: map[string]*openFile{}}
 }
 
 // Check reports whether the directory that is open as root is still at its path: see [FS].
@@ -135,8 +136,9 @@ func (d *dir) file(name string, opened *os.File) (File, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open[name] = opened
-	return &openFile{f, d, name, opened}, nil
+	o := &openFile{File: f, dir: d, name: name, opened: opened}
+	d.open[name] = o
+	return o, nil
 }
 
 type openFile struct {
@@ -144,11 +146,12 @@ type openFile struct {
 	dir    *dir
 	name   string
 	opened *os.File
+	own    own
 }
 
 func (f *openFile) Close() error {
 	f.dir.mu.Lock()
-	if f.dir.open[f.name] == f.opened {
+	if f.dir.open[f.name] == f {
 		delete(f.dir.open, f.name)
 	}
 	f.dir.mu.Unlock()

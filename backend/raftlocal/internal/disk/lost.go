@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -18,23 +19,24 @@ func lost(format string, what ...any) error {
 	return fmt.Errorf("%s, so nothing that was granted from it counts any more: %w", fmt.Sprintf(format, what...), ErrLost)
 }
 
-// Check compares inodes as they are now: that of the directory which is open with what is at its
-// path, and those of files which are open with what is at their names. All of these are open, so
-// that no inode can have been given to another file meanwhile. It compares no number that was
-// read earlier: some file systems, such as one of layers, may give another when they copy a file
-// or a directory up. Of a file that is not open it wants the name only.
+// Check compares inodes: that of the directory which is open with what is at its path, and those of
+// files which are open with what is at their names. As they are open, no inode can have been given to
+// another meanwhile. A number that was read earlier says that all is well, and never that it is
+// not: some file systems, such as one of layers, may give another when they copy a file or a
+// directory up. So most looks cost one call of the system for each. Of a file that is not open it
+// wants the name only.
 func (d *dir) Check(names ...string) error {
-	own, err := d.root.Stat(".")
-	if err != nil {
-		return fmt.Errorf("looking at the directory %s: %w", d.path, err)
-	}
 	found, err := os.Stat(d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return lost("the directory %s was removed while this process had it", d.path)
 	case err != nil:
 		return fmt.Errorf("looking at the directory %s: %w", d.path, err)
-	case !os.SameFile(own, found):
+	}
+	switch same, err := d.own.is(found, func() (fs.FileInfo, error) { return d.root.Stat(".") }); {
+	case err != nil:
+		return fmt.Errorf("looking at the directory %s: %w", d.path, err)
+	case !same:
 		return lost("the directory %s was replaced by another while this process had it", d.path)
 	}
 	for _, name := range names {
@@ -59,12 +61,29 @@ func (d *dir) checkFile(name string) error {
 	if f == nil {
 		return nil
 	}
-	own, err := f.Stat()
-	switch {
+	switch same, err := f.own.is(found, f.opened.Stat); {
+	case errors.Is(err, os.ErrClosed):
+		return nil // just now
 	case err != nil:
 		return fmt.Errorf("looking at the directory %s: %w", d.path, err)
-	case !os.SameFile(own, found):
+	case !same:
 		return lost("the file %s in the directory %s was replaced by another while this process had it", name, d.path)
 	}
 	return nil
+}
+
+// own is the inode of something that is open.
+type own struct{ last atomic.Pointer[fs.FileInfo] }
+
+// is reports whether that is what was found. now reads it.
+func (o *own) is(found fs.FileInfo, now func() (fs.FileInfo, error)) (bool, error) {
+	if last := o.last.Load(); last != nil && os.SameFile(*last, found) {
+		return true, nil
+	}
+	info, err := now()
+	if err != nil {
+		return false, err
+	}
+	o.last.Store(&info)
+	return os.SameFile(info, found), nil
 }

@@ -90,8 +90,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../wal/log.go",
-		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	if err := l.fs.Check(s.name)",
-		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	if err := l.fs.Check(s.name)",
+		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	if err := l.look(s)",
+		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	if err := l.look(s)",
 	},
 	{
 		File: "../member/persist.go",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -24,6 +25,7 @@ type Log struct {
 	anywhere bool   // nothing was ever in the log, so it may start at any index
 	frame    frame
 	record   record
+	looked   time.Time // when the last look at the directory began
 
 	failed atomic.Pointer[error] // why it takes nothing any more
 
@@ -47,8 +49,9 @@ var ErrFailed = errors.New("the log cannot be written, so this member stops; men
 // nothing left to make a segment of: nothing has changed, and the same may be tried again.
 // Nor if the error says that the arguments make no sense.
 //
-// The last thing is a look whether the directory is still ours, and the file: so whoever tells
-// somebody of what was written tells what the next process finds. If not, it is a [disk.ErrLost].
+// The last thing is a look whether the directory is still ours, and the file, unless the last look
+// is recent: so whoever tells somebody of what was written tells what the next process finds. If
+// not, it is a [disk.ErrLost].
 func (l *Log) Append(hs *raftpb.HardState, entries []*raftpb.Entry) error {
 	if err := l.Err(); err != nil {
 		return err
@@ -133,12 +136,31 @@ func (l *Log) write() error {
 	if err := s.file.Sync(); err != nil {
 		return l.fail(err)
 	}
-	if err := l.fs.Check(s.name); err != nil {
+	if err := l.look(s); err != nil {
 		return l.fail(err)
 	}
 	l.number++
 	s.end += int64(len(blocks))
 	l.take(s, r)
+	return nil
+}
+
+// recent is how old a look at the directory may be that an acknowledgement rests on. It is little
+// beside the time for which whoever comes to another directory waits (dirlock.Settling); and to
+// look after each fsync would make a lone caller slower by some tenths of a millisecond where the
+// processors are busy.
+const recent = 10 * time.Millisecond
+
+// look looks whether the directory is still ours, unless it was found so just now.
+func (l *Log) look(s *segment) error {
+	began := time.Now() // before the look: so old is what it says
+	if began.Sub(l.looked) < recent {
+		return nil
+	}
+	if err := l.fs.Check(s.name); err != nil {
+		return err
+	}
+	l.looked = began
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -289,6 +290,7 @@ func TestLostDirectory(t *testing.T) {
 	must(t, l.Append(nil, entries(1, 1, 1, 10)))
 	must(t, os.Rename(path, path+".old"))
 	must(t, os.Mkdir(path, 0o700))
+	time.Sleep(recent)
 	if err := l.Append(nil, entries(2, 1, 1, 10)); !errors.Is(err, disk.ErrLost) || errors.Is(err, ErrFailed) {
 		t.Fatal(err)
 	}
