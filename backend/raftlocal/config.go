@@ -50,7 +50,8 @@ type Config struct {
 	// Namespace is what all keys begin with: 1 to 64 letters, digits and . _ : - characters;
 	// "fencelock" if empty. Clients that are to exclude each other have the same.
 	Namespace string
-	// Logger is told what an operator should know. Nothing is logged if it is nil.
+	// Logger is told what an operator should know. If it is nil, errors go to slog.Default, such as
+	// that this member has ended, and nothing else is logged.
 	Logger *slog.Logger
 }
 
