@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -250,4 +252,39 @@ func TestRestoredDiffer(t *testing.T) {
 			t.Fatalf("%q", problems)
 		}
 	}
+}
+
+// A member that began alone is told to list those who came later: if it lost its directory, it
+// would ask nobody else, and begin alone again.
+func TestPeersLackMembers(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, Config{}, "a")
+	takesOne(t, c.client(), "k", "0")
+	later := Peer{"b", freeAddr(t)}
+	conf := c.base
+	conf.Peers = append(slices.Clone(conf.Peers), later)
+	conf.ID, conf.Dir, conf.Join = "b", filepath.Join(t.TempDir(), "b"), true
+	c.start(conf)
+	if err := c.admin().AddMember(within(t, 20*time.Second), later); err != nil {
+		t.Fatal(err)
+	}
+	a := c.members["a"]
+	c.stop(a)
+	for _, listed := range []bool{false, true} {
+		var log strings.Builder
+		again := a.Config
+		again.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		if listed {
+			again.Peers = conf.Peers
+		}
+		n := c.start(again)
+		c.stop(n) // so that nothing is logged any more
+		if warns := strings.Contains(log.String(), "lacks=b"); warns == listed {
+			t.Errorf("b is listed: %v; logged: %s", listed, &log)
+		}
+	}
+	// An empty directory of a then has whom to ask.
+	again := c.wipe("a")
+	again.Peers = append(slices.Clone(conf.Peers), Peer{"c", freeAddr(t)})
+	wantWords(t, "an empty directory", c.start(again).said(t), "has begun", "join=true")
 }

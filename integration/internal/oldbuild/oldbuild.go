@@ -5,12 +5,14 @@ package oldbuild
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,8 +82,31 @@ var checkout = sync.OnceValues(func() (string, error) {
 // Program builds a program of those sources, by its package's folder.
 func Program(t testing.TB, folder string) string {
 	t.Helper()
+	return build(t, folder)
+}
+
+// Build builds a program from the source of its main package, with what one of the modules of then
+// ("backend/zookeeper") may import.
+func Build(t testing.TB, module string, source []byte) string {
+	t.Helper()
+	folder := filepath.Join(module, "program")
+	file := filepath.Join(t.TempDir(), "main.go")
+	overlay := filepath.Join(filepath.Dir(file), "overlay.json")
+	text, err := json.Marshal(map[string]map[string]string{
+		"Replace": {filepath.Join(Source(t), folder, "main.go"): file},
+	})
+	err = errors.Join(err, os.WriteFile(file, source, 0o600), os.WriteFile(overlay, text, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return build(t, folder, "-overlay", overlay)
+}
+
+func build(t testing.TB, folder string, flags ...string) string {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), filepath.Base(folder))
-	if _, err := run(Source(t), "go", "build", "-buildvcs=false", "-o", out, "./"+folder); err != nil {
+	args := slices.Concat([]string{"build", "-buildvcs=false", "-o", out}, flags, []string{"./" + folder})
+	if _, err := run(Source(t), "go", args...); err != nil {
 		t.Fatalf("building %s as it was: %v", folder, err)
 	}
 	return out

@@ -128,6 +128,11 @@ func newFounder(c Config) (*founding.Founder, error) {
 
 // found returns when the member is open, or never will be. A member that is to join is open at
 // once, and asks to be added.
+//
+// The time to begin may come as the server is stopped. If it is seen first, the member is opened, and
+// the loop ends at once with what has begun on the disk; if not, the directory stays bound, and begins
+// at its next start. A refusal that comes after the time to begin is not heard: over is set, and
+// it could only be of a cluster that cannot be, by the argument in package founding.
 func (s *Server) found() error {
 	if s.begun.Load() {
 		if s.cfg.Member.Join && len(s.role.Load().members) == 0 {
