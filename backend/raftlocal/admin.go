@@ -113,9 +113,10 @@ func (a *Admin) status(ctx context.Context, addr string) (s Status, err error) {
 	return s, nil
 }
 
-// AddMember adds a member, and returns when it has a vote. It must have been started with
-// Join, or be about to. Its name is one that no member of the cluster ever had. If ctx ends
-// before the member has read up, it is given up, and may be tried again.
+// AddMember adds a member, and returns when it has a vote. It must have been started with Join and
+// an empty directory: it is asked for the id that it has drawn, for 10 s at most. Its name is
+// one that no member has now. If ctx ends before the member has read up, it is given up, and may
+// be tried again.
 func (a *Admin) AddMember(ctx context.Context, p Peer) error {
 	return a.order(ctx, "/members", url.Values{"add": {p.Name + "=" + p.Addr}})
 }
@@ -128,7 +129,8 @@ func (a *Admin) RemoveMember(ctx context.Context, name string) error {
 }
 
 // ReplaceMember removes a member and adds another at once, so that the cluster has as many all
-// the time: as for one that has lost its disk.
+// the time: as for one that has lost its disk. The other may have the same name and address, with a new
+// directory.
 func (a *Admin) ReplaceMember(ctx context.Context, old string, p Peer) error {
 	return a.order(ctx, "/members", url.Values{"add": {p.Name + "=" + p.Addr}, "remove": {old}})
 }

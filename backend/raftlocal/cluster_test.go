@@ -85,7 +85,7 @@ func (c *cluster) start(conf Config) *node {
 		c.t.Fatal(err)
 	}
 	n := &node{Config: conf}
-	if n.lock, n.server, err = startMember(conf); err != nil {
+	if n.lock, n.server, err = startMember(c.t.Context(), conf); err != nil {
 		c.t.Fatalf("starting %s: %v", conf.ID, err)
 	}
 	c.members[conf.ID] = n

@@ -26,12 +26,14 @@ type Config struct {
 	// ID is the name of the member of a cluster that this process shall be.
 	ID string
 	// Peers are all members, this one too. They are what a new cluster begins with: an odd
-	// number, and the same for each of them. With Join they are only where to ask. When the
-	// directory is in use, the log knows the members, and this says nothing.
+	// number, the same for each of them, and all must be there once. With Join, and where the
+	// cluster has begun, they are only where to ask. When the directory is in use, the log knows the
+	// members, and this says nothing.
 	Peers []Peer
 	// Listen is where this member listens: its own address among the peers if empty.
 	Listen string
-	// Join makes a new member wait until it is added to a cluster: see [Admin.AddMember].
+	// Join makes a member with an empty directory wait until it is added to a cluster: see
+	// [Admin.AddMember].
 	Join bool
 
 	// Cluster is the name of the cluster, which keeps two of them apart that reach each
@@ -48,7 +50,8 @@ type Config struct {
 	// Namespace is what all keys begin with: 1 to 64 letters, digits and . _ : - characters;
 	// "fencelock" if empty. Clients that are to exclude each other have the same.
 	Namespace string
-	// Logger is told what an operator should know. Nothing is logged if it is nil.
+	// Logger is told what an operator should know. If it is nil, errors go to slog.Default, such as
+	// that this member has ended, and nothing else is logged.
 	Logger *slog.Logger
 }
 

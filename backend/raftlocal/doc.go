@@ -52,13 +52,19 @@
 //
 //	id=a                   its name among the peers.
 //	peers=a=h1:7300,…      all members that the cluster begins with, the same on each: an
-//	                       odd number. An address is host:port, or unix:/path.
+//	                       odd number. An address is host:port, or unix:/path. A member with
+//	                       an empty directory asks them whether there is a cluster: where one
+//	                       that began alone has grown, list the others, too.
 //	listen=:7300           where to listen, if it is not this member's address in peers=.
-//	join=true              it is added to a cluster that exists: see [Admin.AddMember]. Then
-//	                       peers= is only where to ask, and has this member, too.
+//	join=true              with an empty directory, it waits to be added to a cluster that
+//	                       exists: see [Admin.AddMember]. Then peers= is only where to ask, and
+//	                       has this member, too. It says nothing once the directory is in use.
 //
-// The port of a client's hosts is 7300 unless it is given. Members of a new cluster open
-// when a majority of them is there: start all of them.
+// The port of a client's hosts is 7300 unless it is given.
+//
+// A new cluster begins when all members in peers= are there: start them side by side. Whoever
+// waits says for whom, in the log, in GET /status, and in the error of New when its context
+// ends. Once it has begun, a majority of them is enough, always.
 //
 // # Recipe
 //
@@ -72,11 +78,25 @@
 // while it leads, and no faster than its own; an entry ends what has run out by its stamp.
 //
 // The token is the index of the entry that granted, or the last token and 1 where one entry
-// grants twice, above a base that is raised when a cluster is restored from a backup.
+// grants twice, above a base: for a new directory, or a cluster that begins, it is the number of
+// microseconds since 1970, so that tokens rise also where a directory was removed; it is raised
+// when a cluster is restored from a backup.
+//
+// A directory has an id that was drawn for it, and the id is what votes. So a member that has lost
+// its directory is another one, whatever its name, and its vote is not taken for that of the one
+// before. Before the first vote of all, founders tell each other their ids, and bind themselves to the
+// list of them: docs/decisions, 0029 and 0030.
 //
 // What is acknowledged was synced by a majority. Any error of a write or a sync ends the
 // member: nobody knows what is on the disk after it. An incomplete write at the end of the log
-// is cut at the next start; damage is refused with a message that says what to do.
+// is cut at the next start; damage is refused with a message that says what to do. Where there is no
+// room, or no file descriptor, for a new file of the log, nothing is lost: the member waits, and
+// another leads meanwhile.
+//
+// A process that serves a directory looks ten times a second, and before a grant if the last look
+// is older than 10 ms, whether it is still the one at its path, with its files in it. If not, it tells all holders, at once, and
+// ends; it, or another, begins anew in what is there. Whoever takes a directory that the process
+// before did not have, such as a new one, waits half a second first.
 //
 // # What it promises
 //
@@ -93,6 +113,16 @@
 //   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
 //     then or when it comes back. Another leads within about a second.
 //   - A retry of a command whose answer was lost is answered by what was done the first time.
+//   - A directory that is removed, emptied, moved or replaced while it is served: whoever holds is
+//     told before another gets the lock, and tokens rise. A socket that is removed comes back
+//     within a tenth of a second, and no lock is lost.
+//   - Whoever reaches a member's port without a certificate cannot end it, keep it from writing, or
+//     keep members and clients out: strangers get an eighth of the file descriptors, and the
+//     newest of them are kept. What somebody with a certificate sends who is no member changes
+//     nothing in a cluster that has a leader.
+//   - A member that has ended, or that waits for room on the disk, says so at level Error: to the
+//     Logger or, without one, to slog.Default. The process goes on as a client of the other
+//     members, and its errors name what is wrong with its own.
 //   - A rolling restart of the members, each with Close, loses no lock: leadership is handed
 //     over before a member ends.
 //
@@ -103,12 +133,22 @@
 //     they lose theirs when they cannot renew.
 //   - A directory is as available as its machine. A process that serves it and is stopped
 //     (SIGSTOP, a debugger) but not dead stops all others, until it goes on or is killed.
+//   - If the process that serves a directory is stopped while that is removed, or a holder is when
+//     it should be told, only the token protects what the lock is for: it is higher in the new
+//     directory, as long as the machine's clock was not set back. A directory that is swapped
+//     beneath a mount, so that each process still sees the one it had, is noticed by nobody.
 //   - A directory must be on a disk of the machine: on a network file system two machines
-//     would not see each other's socket, and perhaps not even the lock.
+//     would not see each other's socket, and perhaps not even the lock. Layered file systems, as
+//     containers have them, do.
 //   - A disk that loses what it has confirmed to be synced loses locks, for a directory; in
 //     a cluster, if that happens to a majority.
 //   - Members trust each other, and whoever has a certificate of the cluster's authority
-//     may take any lock and change the cluster.
+//     may take any lock, evict its holder, and change the cluster over HTTP, as an operator may.
+//     It does not make its owner a member: a member shows the certificate with which it is
+//     dialled, for the host of its address among the members, be that a name, a wildcard or
+//     an IP address, or for server_name=. Where that name is in all certificates, or without
+//     TLS, anybody may be any member. A member that is cut off from the others, or that waits
+//     to be added, has to believe whoever has a certificate.
 //   - A cluster that is restored from a backup knows nothing of what was granted since. Its
 //     tokens are higher than all of those.
 //
@@ -116,8 +156,9 @@
 //
 // TTLs from 100 ms to 24 h. A claim costs each member some hundred bytes of memory while it is
 // there, and a key without claims nothing. An entry is at most 1 MiB, and the state at most 1
-// GiB, some million claims. The log in a directory is some 50 MB. A member is on Linux, macOS or
-// a BSD; a client is anywhere.
+// GiB, some million claims. The log in a directory is some 50 MB. A member has as many clients and
+// operators at once as half the files that its process may have open, 20,000 at most. A member is
+// on Linux, macOS or a BSD; a client is anywhere.
 //
 // # Operating
 //
@@ -131,10 +172,21 @@
 // works. For a directory, curl --unix-socket /var/lib/app/locks/socket http://x/status.
 //
 //   - A member that was restarted, or cut off, catches up by itself.
-//   - One that has lost its disk, or whose directory is refused as damaged, is replaced: start
-//     a new one with join=true, an empty directory and a name that was never used, and call
+//   - One that has lost its disk, or whose directory is refused as damaged, does not vote: started
+//     again as it was with an empty directory, it ends with an error that says so. Start it with
+//     join=true and an empty directory, under its name and at its address or others, and call
 //     [Admin.ReplaceMember].
-//   - If a majority is lost for good, restore a backup into new directories.
+//   - In a StatefulSet, set podManagementPolicy: Parallel, since the first start needs all pods, and
+//     publishNotReadyAddresses: true on its headless Service, since a pod is not ready before the
+//     others have reached it. When the cluster has begun, set join=true for all pods: it says
+//     nothing to those whose volume is in use, and a pod that has lost its volume then waits to be
+//     replaced by itself.
+//   - If a majority is lost for good, restore a backup into new directories. Or begin again with
+//     empty directories on all members, when the longest TTL has passed: tokens rise all the same.
+//   - Do not tidy a directory that is served, by age or otherwise. If only some of its files were
+//     removed, it is refused, since what is missing may have held locks: remove the rest when no
+//     process has it open, and wait until the longest TTL has passed.
+//   - When the disk is full, make room: the member goes on within a second.
 //   - Never copy a member's directory to run it twice, and never put back an old copy of one:
 //     it would vote against what it has promised.
 //

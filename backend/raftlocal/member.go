@@ -16,7 +16,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -26,12 +26,16 @@ const refusedFor = 5 * time.Second
 
 // openMember makes this process a member of a cluster, and a client of it.
 func openMember(ctx context.Context, c Config) (*backend, *server.Server, error) {
-	lock, s, err := startMember(c) //nolint:contextcheck // ctx is for the opening, and the member outlives it
+	lock, s, err := startMember(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
+	var said error         // why it is not opened
 	stop := func() error { //nolint:contextcheck // the same
 		err := s.Stop(context.Background()) // bounded
+		if errors.Is(said, err) {
+			err = nil
+		}
 		return errors.Join(err, lock.Release())
 	}
 	members, err := networkOf(c)
@@ -40,10 +44,14 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 	}
 	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })].Addr
 	conf := client.Config{
-		Cluster: c.Cluster, Logger: c.Logger,
+		Cluster: c.Cluster, Logger: c.Logger, Trouble: s.Trouble,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			if addr == own {
-				return s.Dial(ctx)
+				conn, err := s.Dial(ctx)
+				if why := s.Err(); err != nil && why != nil {
+					err = why
+				}
+				return conn, err
 			}
 			return members.Dial(ctx, addr)
 		},
@@ -52,29 +60,35 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 		conf.Addrs = append(conf.Addrs, p.Addr)
 	}
 	b := newBackend(conf, c.Namespace, stop)
-	if err := ready(ctx, b, s, c.Join); err != nil {
-		return nil, nil, errors.Join(err, b.Close())
+	if said = ready(ctx, b, s, c.Join); said != nil {
+		return nil, nil, errors.Join(said, b.Close())
 	}
 	return b, s, nil
 }
 
-// startMember runs the member.
-func startMember(c Config) (lock *dirlock.Lock, s *server.Server, err error) {
-	files, err := disk.Dir(c.Dir)
+// startMember runs the member. ctx is for the opening, and the member outlives it.
+func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.Server, err error) {
+	root, err := disk.Open(c.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	if lock, err = dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID}); err != nil {
+	if lock, err = dirlock.Take(root, dirlock.Owner{Cluster: c.Cluster, Member: c.ID}); err != nil {
 		return nil, nil, err
 	}
-	if s, err = serveMember(c, files); err != nil {
+	if len(c.Peers) == 1 {
+		err = lock.Settle(ctx)
+	}
+	if err == nil {
+		s, err = serveMember(c, lock.Files()) //nolint:contextcheck // see above
+	}
+	if err != nil {
 		return nil, nil, errors.Join(err, lock.Release())
 	}
 	return lock, s, nil
 }
 
 func serveMember(c Config, files disk.FS) (*server.Server, error) {
-	used, err := wal.Exists(files)
+	used, err := snapshot.Exists(files)
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +97,10 @@ func serveMember(c Config, files disk.FS) (*server.Server, error) {
 			return nil, err
 		}
 	}
-	all := founders(c)
-	own := all[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })]
+	own := c.Peers[slices.IndexFunc(c.Peers, func(p Peer) bool { return p.Name == c.ID })]
 	conf := server.Config{
-		Member:  member.Config{Name: c.ID, Cluster: c.Cluster, FS: files, Join: c.Join, Members: all},
-		Network: network.System(), Addr: own.Addr, Peers: all, Logger: c.Logger,
+		Member:  member.Config{Name: c.ID, Cluster: c.Cluster, FS: files, Join: c.Join},
+		Network: network.System(), Addr: own.Addr, Peers: named(c), Logger: c.Logger,
 	}
 	scheme := "http"
 	if !c.Insecure {
@@ -134,8 +147,11 @@ func ready(ctx context.Context, b *backend, s *server.Server, join bool) error {
 	if err == nil {
 		return nil
 	}
-	if gone := s.Err(); gone != nil && !errors.Is(gone, server.ErrStopped) {
-		err = gone
+	if errors.Is(err, server.ErrStopped) {
+		<-s.Done() // soon: and then it is known why
+		if gone := s.Err(); !errors.Is(gone, server.ErrStopped) {
+			return gone // whatever has not been reached is not why
+		}
 	}
 	var why []string
 	for _, p := range s.Peers() {

@@ -29,8 +29,9 @@ func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
 }
 
 // New makes a backend of a Config, without a URL. It returns when there is a leader that takes
-// commands: the first members of a new cluster wait for each other. When ctx ends first, the
-// error says who was not reached, and why.
+// commands: the members of a new cluster wait until all of them have been there. When ctx ends
+// first, the error says who was not reached, and why. A member that can never be of the cluster, as
+// one that has lost its directory, is an error at once.
 //
 // Where this process serves a directory, or is a member, it does so until Close, which hands
 // over to others first: within a second or two. A process that ends without Close loses nothing
@@ -66,12 +67,12 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 		return nil, nil, err
 	}
 	operators := func(s *server.Server) http.Handler { return operate(s, "http") }
-	share, err := shared.Open(p, operators, c.Logger) //nolint:contextcheck // ctx is for the opening, and the share outlives it
+	share, err := shared.Open(ctx, p, operators, c.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
 	b := newBackend(client.Config{
-		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Logger: c.Logger,
+		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
 	}, c.Namespace, func() error { share.Close(); return nil })
 	if err := b.client.Ready(ctx); err != nil {
 		_ = b.Close() // says nothing that matters after err

@@ -48,7 +48,18 @@ Each POST needs the header `+clusterHeader+`: NAME-OF-THE-CLUSTER. Follow redire
 
 func (o *operator) status(w http.ResponseWriter, r *http.Request) {
 	var s member.Status
-	if err := o.s.Do(r.Context(), func(m *member.Member) error { s = m.Status(); return nil }); err != nil {
+	err := o.s.Do(r.Context(), func(m *member.Member) error { s = m.Status(); return nil })
+	var unbegun *server.UnbegunError
+	if errors.As(err, &unbegun) {
+		own := o.s.Self()
+		s = member.Status{ID: own.ID, Name: own.Name, Cluster: o.s.Cluster(), Change: err.Error()}
+		s.Members = append(s.Members, member.MemberStatus{Member: own, Alive: true})
+		for _, p := range o.s.Peers() {
+			s.Members = append(s.Members, member.MemberStatus{Member: p.Member, Alive: p.Connected})
+		}
+		err = nil
+	}
+	if err != nil {
 		o.fail(w, r, err)
 		return
 	}
@@ -78,9 +89,8 @@ func (o *operator) backup(w http.ResponseWriter, r *http.Request) {
 
 // admit reports whether a request may change something here.
 func (o *operator) admit(w http.ResponseWriter, r *http.Request) bool {
-	var cluster string
-	err := o.s.Do(r.Context(), func(m *member.Member) error { cluster = m.Status().Cluster; return nil })
-	if err == nil && r.Header.Get(clusterHeader) != cluster {
+	err := o.s.Do(r.Context(), func(*member.Member) error { return nil })
+	if err == nil && r.Header.Get(clusterHeader) != o.s.Cluster() {
 		err = errors.New("the header " + clusterHeader + " must have the name of the cluster, which GET /status tells")
 	}
 	if err != nil {
@@ -100,7 +110,11 @@ type trouble struct {
 
 func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
 	t, code := trouble{Error: err.Error()}, http.StatusConflict
+	var unbegun *server.UnbegunError
 	switch {
+	case errors.As(err, &unbegun):
+		t.NotBegun = true
+		code = http.StatusServiceUnavailable
 	case errors.Is(err, member.ErrNotLeader):
 		t.NotBegun = true
 		code = http.StatusServiceUnavailable

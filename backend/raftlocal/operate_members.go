@@ -1,12 +1,14 @@
 package raftlocal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
@@ -19,8 +21,13 @@ func (o *operator) members(w http.ResponseWriter, r *http.Request) {
 	}
 	q := r.URL.Query()
 	begun := false
-	err := o.s.Do(r.Context(), func(m *member.Member) error {
-		c, err := changeOf(m.Status(), q)
+	added, err := o.added(r.Context(), q)
+	if err != nil {
+		o.fail(w, r, err)
+		return
+	}
+	err = o.s.Do(r.Context(), func(m *member.Member) error {
+		c, err := changeOf(m.Status(), added, q.Get("remove"))
 		if err != nil {
 			return err
 		}
@@ -53,34 +60,86 @@ func (o *operator) members(w http.ResponseWriter, r *http.Request) {
 // anybody that it is done.
 var errHandsOver = fmt.Errorf("%w: this one is to be removed, and hands over to another: ask again", member.ErrNotLeader)
 
-// changeOf reads add=name=addr and remove=name.
-func changeOf(s member.Status, q url.Values) (c member.Change, err error) {
-	if text := q.Get("add"); text != "" {
-		name, addr, _ := strings.Cut(text, "=")
-		peers := []Peer{{name, addr}}
-		if err := checkPeers(peers); err != nil {
-			return c, err
-		}
-		c.Add = []machine.Member{{ID: member.ID(s.Cluster, name), Name: name, Addr: addr}}
+// joinsWithin is how long a member is waited for that is to be added.
+const joinsWithin = 10 * time.Second
+
+// added asks the member that is to be added, of add=name=addr, for its id: it has drawn that, and
+// nobody else can know it. The result is nil if there is none.
+func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, error) {
+	text := q.Get("add")
+	if text == "" {
+		return nil, nil
 	}
-	if name := q.Get("remove"); name != "" {
-		id, err := idOf(s, name)
-		if err != nil {
-			return c, err
-		}
-		c.Remove = []uint64{id}
+	name, addr, _ := strings.Cut(text, "=")
+	if err := checkPeers([]Peer{{name, addr}}); err != nil {
+		return nil, err
 	}
-	return c, nil
+	if err := o.s.Do(ctx, func(m *member.Member) error {
+		if !m.Serving() {
+			return member.ErrNotLeader // who adds it must reach it
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if own := o.s.Self(); own.Addr == addr {
+		return &own, nil // which cannot be asked by itself, and is refused
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinsWithin)
+	defer cancel()
+	for {
+		s, err := o.s.Ask(ctx, addr)
+		switch {
+		case err != nil:
+		case s.Name != name:
+			return nil, fmt.Errorf("at %s is the member %q, and not %q: correct the name or the address", addr, s.Name, name)
+		case s.Joins || s.Begun: // a learner that an earlier try left behind has a log
+			return &machine.Member{ID: s.ID, Name: name, Addr: addr}, nil
+		default:
+			err = errors.New("it waits to found a cluster")
+		}
+		select {
+		case <-time.After(askingAgain):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the member %q at %s cannot be added: %w: start it with join=true and an empty directory, and try again", name, addr, err)
+		}
+	}
 }
 
-// idOf finds a member by name.
-func idOf(s member.Status, name string) (uint64, error) {
+// changeOf makes a change of who is to be added, if anybody is, and the name of who is to be
+// removed, if any. One that is replaced by itself has its name twice, once for each directory.
+func changeOf(s member.Status, added *machine.Member, removed string) (c member.Change, err error) {
+	if added != nil {
+		c.Add = []machine.Member{*added}
+	}
+	if removed == "" {
+		return c, nil
+	}
+	for _, p := range s.Members {
+		if p.Name == removed && (added == nil || p.ID != added.ID) {
+			c.Remove = append(c.Remove, p.ID)
+		}
+	}
+	if len(c.Remove) == 0 {
+		_, err = idOf(s, removed)
+		if err == nil {
+			err = fmt.Errorf("the member %q is in the cluster with the directory that it has: nothing to replace", removed)
+		}
+	}
+	return c, err
+}
+
+// idOf finds a member by name: the one that votes, if there is another that is to replace it.
+func idOf(s member.Status, name string) (id uint64, err error) {
 	var names []string
 	for _, p := range s.Members {
-		if p.Name == name {
-			return p.ID, nil
+		if p.Name == name && (id == 0 || p.Voter) {
+			id = p.ID
 		}
 		names = append(names, p.Name)
+	}
+	if id != 0 {
+		return id, nil
 	}
 	return 0, fmt.Errorf("there is no member %q: there are %s", name, strings.Join(names, ", "))
 }

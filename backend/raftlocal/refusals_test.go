@@ -1,6 +1,7 @@
 package raftlocal
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,13 +61,16 @@ func TestPeersAreNotThere(t *testing.T) {
 	wantWords(t, "a client", refusal(t, Config{Hosts: []string{peers[0].Addr}, Insecure: true}, 10*time.Second), peers[0].Addr)
 }
 
-// A second process with a member's id is refused by the others, and gives up.
+// A second process with a copy of a member's directory is refused by the others, and gives up.
 func TestTwoOfOneID(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, Config{}, "a", "b", "c")
 	last := takesOne(t, c.client(), "k", "o")
 	conf := c.base
 	conf.ID, conf.Dir, conf.Listen = "a", filepath.Join(t.TempDir(), "copy"), freeAddr(t)
+	if err := os.CopyFS(conf.Dir, os.DirFS(c.members["a"].Dir)); err != nil {
+		t.Fatal(err)
+	}
 	wantWords(t, "a second a", refusal(t, conf, 30*time.Second), "no majority", `the member "a" is connected from`, "two run with one id", "end one of them")
 	if token := takesOne(t, c.client(), "k", "o2"); token <= last {
 		t.Errorf("token %d after %d", token, last)
@@ -91,7 +95,7 @@ func TestPeersDiffer(t *testing.T) {
 	other := one
 	other.Peers = []Peer{peers[0], peers[1], peers[3]}
 	other.ID, other.Dir = "a", filepath.Join(t.TempDir(), "a")
-	wantWords(t, "a", refusal(t, other, 15*time.Second), "the member b at", `"a" were started for the first time with different peers=`, "the member d at")
+	wantWords(t, "a", refusal(t, other, 15*time.Second), "the member b at", `the members "a" and "b" were started for the first time with different peers=`, "the member d at")
 }
 
 // A cluster of another name, and a member in another's place, say who they are.

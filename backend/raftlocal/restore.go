@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
@@ -18,18 +20,20 @@ import (
 
 // Restore makes a new directory of a backup: for processes that share it if c has no ID, and
 // otherwise for that member of a new cluster, whose members are c.Peers. All members of the
-// new cluster must be restored from the same backup with the same time, so at is an argument:
-// for one member it is time.Now(), for several a time that they agree on, not far from
-// that. They refuse each other if they differ. Of c it takes Dir, ID, Cluster and Peers.
+// new cluster must be restored from the same backup, and refuse each other if they are not. They
+// begin with it when all of them have been started, as those of any new cluster do. Of c it takes
+// Dir, ID, Cluster and Peers; at is time.Now().
 //
 // Tokens of the restored cluster are higher than any that was granted before or after the backup
-// was taken: by 2^32 at least, and as high as the number of microseconds since 1970. So what
+// was taken: by 2^32 at least, and as high as the number of microseconds since 1970 was at that time, the
+// latest of all members. So what
 // protects a resource by tokens keeps out holders from before. The members that the backup was
 // taken from must not run any more: their locks and those of the new cluster exclude
 // nobody from the other.
 //
 // A directory with anything in it is refused. After an error it is empty, or must be removed.
 func Restore(c Config, backup io.Reader, at time.Time) error {
+	alone := c.ID == ""
 	c, err := c.checkRestore()
 	if err != nil {
 		return err
@@ -42,22 +46,39 @@ func Restore(c Config, backup io.Reader, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("the backup: %w", err)
 	}
-	files, err := disk.Dir(c.Dir)
+	root, err := disk.Open(c.Dir)
 	if err != nil {
 		return err
 	}
-	if err := checkEmpty(c.Dir); err != nil {
-		return err
+	if err := checkEmpty(root); err != nil {
+		return errors.Join(err, root.Close())
 	}
-	lock, err := dirlock.Take(c.Dir, dirlock.Owner{Cluster: c.Cluster, Member: c.ID})
+	lock, err := dirlock.Take(root, dirlock.Owner{Cluster: c.Cluster, Member: c.ID})
 	if err != nil {
 		return err
 	}
-	err = server.Found(member.Config{
-		Name: c.ID, Cluster: c.Cluster, FS: files, Members: founders(c),
-		State: state, TokenBase: tokenBase(was.Stats().LastToken, at),
-	})
+	err = restoreTo(lock.Files(), c, alone, state, tokenBase(was.Stats().LastToken, at))
 	return errors.Join(err, lock.Release())
+}
+
+// restoreTo puts a state where a member begins with it: one that is alone at once, the others
+// when they have all been started and have agreed.
+func restoreTo(files disk.FS, c Config, alone bool, state []byte, base uint64) error {
+	if alone {
+		return server.Found(member.Config{
+			Name: c.ID, Cluster: c.Cluster, FS: files, State: state, TokenBase: base,
+			Members: []machine.Member{{ID: member.ID(c.Cluster, c.ID), Name: c.ID}},
+		})
+	}
+	// The log, which makes a member of the directory, comes last.
+	if err := founding.SaveState(files, state); err != nil {
+		return err
+	}
+	if err := founding.Save(files, founding.Saved{Base: base}); err != nil {
+		return err
+	}
+	_, _, err := member.Draw(member.Config{Name: c.ID, Cluster: c.Cluster, FS: files})
+	return err
 }
 
 // tokenBase is above all tokens that the old cluster can have granted.
@@ -82,24 +103,24 @@ func (c Config) checkRestore() (Config, error) {
 }
 
 // checkEmpty refuses a directory that has something in it, but for the lock.
-func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
+func checkEmpty(dir *os.Root) error {
+	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if e.Name() != dirlock.File {
-			return address.Invalid("%s is not empty: it has %s: name a new directory to restore to, so that nothing is lost by mistake", dir, e.Name())
+			return address.Invalid("%s is not empty: it has %s: name a new directory to restore to, so that nothing is lost by mistake", dir.Name(), e.Name())
 		}
 	}
 	return nil
 }
 
-// founders are the members that a cluster begins with.
-func founders(c Config) []machine.Member {
+// named are the members of peers=, by name and address. Their ids are drawn.
+func named(c Config) []machine.Member {
 	var all []machine.Member
 	for _, p := range c.Peers {
-		all = append(all, machine.Member{ID: member.ID(c.Cluster, p.Name), Name: p.Name, Addr: p.Addr})
+		all = append(all, machine.Member{Name: p.Name, Addr: p.Addr})
 	}
 	return all
 }

@@ -18,7 +18,7 @@ type Status struct {
 	Term    uint64 `json:"term"`
 
 	// Change is how far a change of the members is that this leader carries out; empty if
-	// there is none.
+	// there is none. While the cluster has not begun, it says for whom this member waits.
 	Change  string         `json:"change,omitempty"`
 	Members []MemberStatus `json:"members"`
 
@@ -94,7 +94,7 @@ func statusOf(m member.Status, peers []server.PeerState) Status {
 			Match: p.Match, Progress: p.Progress, Connected: p.ID == m.ID,
 		}
 		for _, to := range peers {
-			if to.ID == p.ID {
+			if to.ID == p.ID && to.Name == p.Name { // without an id as long as the cluster has not begun
 				one.Connected, one.Problem = to.Connected, to.Err
 			}
 		}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
@@ -77,6 +78,7 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 	c.mu.Lock()
 	over := k.session.Over()
 	never := c.session.Cancel(&k.session)
+	fault := c.fault
 	c.mu.Unlock()
 	if over {
 		// The outcome came first, and is on its way from the goroutine that reads, which does
@@ -84,7 +86,11 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 		<-k.done
 		return c.recycle(k)
 	}
-	return Outcome{Err: context.Cause(ctx), Never: never}
+	err := context.Cause(ctx)
+	if fault != nil {
+		err = fmt.Errorf("%w: raft: %w", err, fault)
+	}
+	return Outcome{Err: c.explained(err), Never: never}
 }
 
 // Do is Start and Wait.

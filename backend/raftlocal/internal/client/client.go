@@ -28,6 +28,12 @@ type Config struct {
 	// Anew is called when there is a new connection, or session: pushes may have been lost. It
 	// must not block.
 	Anew func()
+	// Void is told that all that was granted is void, and why, in order with the answers. It must
+	// not block.
+	Void func(why string)
+	// Trouble is why the member of our own process has ended or cannot go on, or nil; errors name it.
+	// The others may do well without it, so nothing fails because of it.
+	Trouble func() error
 	// Logger is told of connections found and lost; nil for nobody.
 	Logger *slog.Logger
 }
@@ -61,6 +67,12 @@ func New(cfg Config) *Client {
 	}
 	if cfg.Anew == nil {
 		cfg.Anew = func() {}
+	}
+	if cfg.Trouble == nil {
+		cfg.Trouble = func() error { return nil }
+	}
+	if cfg.Void == nil {
+		cfg.Void = func(string) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -120,7 +132,7 @@ func (c *Client) Ready(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return unreachable(context.Cause(ctx), fault)
+			return c.explained(unreachable(context.Cause(ctx), fault))
 		case <-c.closing.Done():
 		}
 	}

@@ -55,6 +55,14 @@ func unreachable(ended, fault error) error {
 	return fmt.Errorf("%w: raft: %w (%w)", driver.ErrUnavailable, fault, ended)
 }
 
+// explained adds to an error what is wrong with the member of our own process.
+func (c *Client) explained(err error) error {
+	if why := c.cfg.Trouble(); why != nil {
+		return fmt.Errorf("%w; the member in this process: %w", err, why)
+	}
+	return err
+}
+
 func newID() (id command.SessionID) {
 	_, _ = rand.Read(id[:]) // never fails
 	return id

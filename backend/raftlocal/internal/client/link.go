@@ -127,6 +127,11 @@ func (c *Client) read(l *link) (leader wire.Member, err error) {
 		case wire.TypeRefusal:
 			c.receive(answers, pushes)
 			return wire.Member{}, &refusal{l.name, wire.ParseRefusal(body)}
+		case wire.TypeVoid:
+			c.receive(answers, pushes)
+			clear(answers)
+			answers, pushes = answers[:0], pushes[:0]
+			c.cfg.Void(wire.ParseRefusal(body))
 		default: // a pong: that it came is all
 		}
 		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MostOutstanding {

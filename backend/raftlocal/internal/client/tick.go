@@ -61,7 +61,7 @@ func (c *Client) tick() {
 		silent.close(errSilent)
 	}
 	for i, x := range late {
-		c.finish(x, nil, overdue(never[i], fault), never[i])
+		c.finish(x, nil, c.explained(overdue(never[i], fault)), never[i])
 	}
 }
 

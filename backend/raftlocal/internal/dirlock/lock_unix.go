@@ -26,15 +26,33 @@ func lock(f *os.File) error {
 
 // checkOwner refuses the directory of another user: the files that we would make there would be
 // of no use to that user's processes.
-func checkOwner(dir string) error {
-	found, err := os.Stat(dir)
+func checkOwner(root *os.Root) error {
+	found, err := root.Stat(".")
 	if err != nil {
 		return err
 	}
 	s, ok := found.Sys().(*syscall.Stat_t)
 	if uid := os.Geteuid(); ok && int(s.Uid) != uid {
 		return fmt.Errorf("the directory %s belongs to the user %d, and this process runs as %d: run all processes that share it as one user, or give it away with chown -R %d",
-			dir, s.Uid, uid, uid)
+			root.Name(), s.Uid, uid, uid)
 	}
 	return nil
+}
+
+// inode names a directory on this machine, for as long as it exists.
+type inode struct {
+	Device uint64 `json:"device"`
+	Number uint64 `json:"number"`
+}
+
+func inodeOf(f *os.File) (inode, error) {
+	found, err := f.Stat()
+	if err != nil {
+		return inode{}, err
+	}
+	s, ok := found.Sys().(*syscall.Stat_t)
+	if !ok {
+		return inode{}, errors.New("this file system has no inodes")
+	}
+	return inode{uint64(s.Dev), s.Ino}, nil //nolint:gosec,unconvert // its type is another on each system
 }

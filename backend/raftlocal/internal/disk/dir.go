@@ -6,15 +6,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sync"
 )
 
-// dir is a directory of the operating system.
-type dir struct{ path string }
+// dir is a directory of the operating system. It is open, and names in it are looked up from
+// there: were it moved, nothing would be written into what has come to its path.
+type dir struct {
+	root *os.Root
+	self *os.File // the same
+	path string
+	own  own
 
-// Dir returns the directory of a path, made if it does not exist, for its owner only. One
-// that others may write to is refused: whoever can change the log can hand out any lock.
-func Dir(path string) (FS, error) {
+	mu   sync.Mutex
+	open map[string]*openFile
+}
+
+// Open opens the directory of a path, made if it does not exist, for its owner only. One that
+// others may write to is refused: whoever can change the log can hand out any lock.
+func Open(path string) (*os.Root, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("the directory %s: %w", path, err)
@@ -29,11 +38,27 @@ func Dir(path string) (FS, error) {
 	if !found.IsDir() {
 		return nil, fmt.Errorf("%s is a file: name a directory for the log", path)
 	}
-	if err := checkPermissions(path, found.Mode()); err != nil {
-		return nil, err
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("the directory: %w", err)
 	}
-	return &dir{path}, nil
+	if found, err = root.Stat("."); err == nil {
+		err = checkPermissions(path, found.Mode())
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
 }
+
+// Dir returns a directory that is open: root is what Open has returned, and self the same directory,
+// opened in it. Both may be closed when its files are.
+func Dir(root *os.Root, self *os.File) FS {
+	return &dir{root: root, self: self, path: root.Name(), open: map[string]*openFile{}}
+}
+
+// Check reports whether the directory that is open as root is still at its path: see [FS].
+func Check(root *os.Root) error { return Dir(root, nil).Check() }
 
 // makeDir makes a directory, and each above it that is missing, so that its name lasts.
 func makeDir(path string) error {
@@ -52,28 +77,30 @@ func makeDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making the directory: %w", err)
 	}
-	return syncNames(above)
+	d, err := os.Open(above)
+	if err != nil {
+		return err
+	}
+	return errors.Join(syncNames(d), d.Close())
 }
-
-func (d *dir) in(name string) string { return filepath.Join(d.path, name) }
 
 // Create writes the zeros, instead of making a hole: so that the space is there when it is
 // needed, and that a later sync changes no metadata.
 func (d *dir) Create(name string, size int64) (File, error) {
-	opened, err := os.OpenFile(d.in(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	opened, err := d.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, Scarce(err)
 	}
 	err = fill(opened, size)
 	if err == nil {
 		var f File
-		if f, err = newDirFile(opened); err == nil {
+		if f, err = d.file(name, opened); err == nil {
 			return f, nil
 		}
 	}
 	_ = opened.Close()
-	_ = os.Remove(d.in(name))
-	return nil, err
+	_ = d.root.Remove(name)
+	return nil, Scarce(err)
 }
 
 var zeros [256 << 10]byte
@@ -89,11 +116,11 @@ func fill(f *os.File, size int64) error {
 }
 
 func (d *dir) Open(name string) (File, error) {
-	opened, err := os.OpenFile(d.in(name), os.O_RDWR, 0)
+	opened, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
-		return nil, err
+		return nil, Scarce(err)
 	}
-	f, err := newDirFile(opened)
+	f, err := d.file(name, opened)
 	if err != nil {
 		_ = opened.Close()
 		return nil, err
@@ -101,26 +128,57 @@ func (d *dir) Open(name string) (File, error) {
 	return f, nil
 }
 
-func (d *dir) Rename(from, to string) error { return os.Rename(d.in(from), d.in(to)) }
-
-func (d *dir) Remove(name string) error { return os.Remove(d.in(name)) }
-
-func (d *dir) List() ([]string, error) {
-	entries, err := os.ReadDir(d.path)
+// file is a file that is open, and known to be until it is closed.
+func (d *dir) file(name string, opened *os.File) (File, error) {
+	f, err := newDirFile(opened)
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := &openFile{File: f, dir: d, name: name, opened: opened}
+	d.open[name] = o
+	return o, nil
+}
+
+type openFile struct {
+	File
+	dir    *dir
+	name   string
+	opened *os.File
+	own    own
+}
+
+func (f *openFile) Close() error {
+	f.dir.mu.Lock()
+	if f.dir.open[f.name] == f {
+		delete(f.dir.open, f.name)
+	}
+	f.dir.mu.Unlock()
+	return f.File.Close()
+}
+
+// Rename is only used for files that are closed.
+func (d *dir) Rename(from, to string) error { return d.root.Rename(from, to) }
+
+func (d *dir) Remove(name string) error { return d.root.Remove(name) }
+
+func (d *dir) List() ([]string, error) {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return nil, Scarce(err)
+	}
 	var names []string
-	for _, e := range entries {
+	for _, e := range entries { // sorted
 		if e.Type().IsRegular() {
 			names = append(names, e.Name())
 		}
 	}
-	slices.Sort(names)
 	return names, nil
 }
 
-func (d *dir) SyncDir() error { return syncNames(d.path) }
+// SyncDir needs no descriptor that may be missing: what it is to make durable is done already.
+func (d *dir) SyncDir() error { return syncNames(d.self) }
 
 func size(f *os.File) (int64, error) {
 	found, err := f.Stat()

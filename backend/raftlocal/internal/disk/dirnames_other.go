@@ -2,10 +2,13 @@
 
 package disk
 
-import "io/fs"
+import (
+	"io/fs"
+	"os"
+)
 
 // syncNames does nothing: where directories cannot be synced, the file system's journal
 // keeps names in order.
-func syncNames(string) error { return nil }
+func syncNames(*os.File) error { return nil }
 
 func checkPermissions(string, fs.FileMode) error { return nil }

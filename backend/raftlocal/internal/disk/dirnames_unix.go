@@ -8,18 +8,8 @@ import (
 	"os"
 )
 
-// syncNames makes the names in a directory durable.
-func syncNames(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closing := d.Close(); err == nil {
-		err = closing
-	}
-	return err
-}
+// syncNames makes the names in a directory that is open durable.
+func syncNames(d *os.File) error { return d.Sync() }
 
 func checkPermissions(path string, mode fs.FileMode) error {
 	if mode.Perm()&0o022 == 0 {

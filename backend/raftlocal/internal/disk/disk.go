@@ -17,6 +17,10 @@ type FS interface {
 	List() ([]string, error)
 	// SyncDir makes the names durable.
 	SyncDir() error
+	// Check returns nil if the directory is still ours, and files are in it that must be: those
+	// that are open are the very ones. If it is not, the error is an [ErrLost]; another
+	// means that this could not be found out. It may be called at any time, from any goroutine.
+	Check(names ...string) error
 }
 
 // File is a file of a fixed size. After an error of Sync it is not known what is on the

@@ -23,10 +23,22 @@ func must(t testing.TB, err error) {
 	}
 }
 
+func opened(t testing.TB, path string) (FS, error) {
+	t.Helper()
+	root, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	self, err := root.Open(".")
+	must(t, err)
+	t.Cleanup(func() { _, _ = root.Close(), self.Close() })
+	return Dir(root, self), nil
+}
+
 // TestBothAreTheSame holds the directory of the system and the one in memory to the same.
 func TestBothAreTheSame(t *testing.T) {
 	for name, d := range map[string]func() (FS, error){
-		"dir":    func() (FS, error) { return Dir(filepath.Join(t.TempDir(), "a", "b")) },
+		"dir":    func() (FS, error) { return opened(t, filepath.Join(t.TempDir(), "a", "b")) },
 		"memory": func() (FS, error) { return NewMemory(), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +93,7 @@ func TestOnlyTheOwnerMayWrite(t *testing.T) {
 		t.Skip("permissions are no bits there")
 	}
 	path := filepath.Join(t.TempDir(), "d")
-	d, err := Dir(path)
+	d, err := opened(t, path)
 	must(t, err)
 	f, err := d.Create("f", 5)
 	must(t, err)
@@ -92,10 +104,10 @@ func TestOnlyTheOwnerMayWrite(t *testing.T) {
 		}
 	}
 	must(t, os.Chmod(path, 0o777))
-	if _, err := Dir(path); err == nil {
+	if _, err := opened(t, path); err == nil {
 		t.Error("others may write")
 	}
-	if _, err := Dir(filepath.Join(path, "f")); err == nil {
+	if _, err := opened(t, filepath.Join(path, "f")); err == nil {
 		t.Error("a file is no directory")
 	}
 }

@@ -21,6 +21,7 @@ type Memory struct {
 	hook     Hook
 	spent    time.Duration
 	capacity int64
+	lost     error
 }
 
 // change is a change of names that is not durable.
@@ -49,6 +50,25 @@ func (m *Memory) Limit(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.capacity = bytes
+}
+
+// Lose makes Check return an error.
+func (m *Memory) Lose(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lost = err
+}
+
+// Check says what Lose was told, and otherwise wants the names.
+func (m *Memory) Check(names ...string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range names {
+		if m.names[name] == nil && m.lost == nil {
+			return lost("the file %s was removed", name)
+		}
+	}
+	return m.lost
 }
 
 // Spent returns how long the calls since it was last asked have taken, as the hook says.
@@ -84,7 +104,7 @@ func (m *Memory) Create(name string, size int64) (File, error) {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
 	if m.capacity > 0 && m.used()+size > m.capacity {
-		return nil, &fs.PathError{Op: "create", Path: name, Err: syscall.ENOSPC}
+		return nil, Scarce(&fs.PathError{Op: "create", Path: name, Err: syscall.ENOSPC})
 	}
 	n := &inode{seen: newPages(size), durable: newPages(size)}
 	m.names[name] = n

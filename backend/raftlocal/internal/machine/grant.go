@@ -7,9 +7,9 @@ func (m *Machine) grant(c *claim) {
 }
 
 // RaiseTokens is for a state that a new cluster begins with, whose log begins anew: tokens
-// will be above base. So will the numbers of claims and sessions: the old cluster may have
-// given numbers after the backup was taken, and whoever has one must not be taken for
-// somebody else.
+// will be above base. So will the numbers of claims and sessions: a cluster that was in this
+// one's place may have given numbers, also after a backup was taken of it, and whoever has one must
+// not be taken for somebody else.
 func (m *Machine) RaiseTokens(base uint64) {
 	m.base = max(m.base, base)
 	m.number = max(m.number+1<<32, base)

@@ -87,6 +87,16 @@ func sortedBook(members []machine.Member) []machine.Member {
 // another replaces it when the members change.
 func (m *Member) Members() []machine.Member { return m.book }
 
+// Removed returns the ids of those who were members and are none any more.
+func (m *Member) Removed() (ids []uint64) {
+	for _, p := range m.machine.Members() {
+		if !m.inCluster(p.ID) {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
 // noteBook takes the members of now out of the whole book.
 func (m *Member) noteBook() {
 	m.book = slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p machine.Member) bool { return !m.inCluster(p.ID) })

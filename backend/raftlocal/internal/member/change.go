@@ -9,7 +9,8 @@ import (
 
 // Change is a change of the members: to replace one, remove it and add another at once. Those
 // that are added must have been opened with Join, or be about to, each under an id that no
-// member ever had.
+// member ever had, as Draw gives them. A name may come back: a member is replaced by itself when
+// its directory is lost.
 type Change struct {
 	Add    []machine.Member
 	Remove []uint64
@@ -52,10 +53,10 @@ func (m *Member) checkChange(c Change) error {
 	left := slices.DeleteFunc(slices.Clone(book), func(b machine.Member) bool { return slices.Contains(c.Remove, b.ID) })
 	for _, a := range c.Add {
 		if slices.Contains(m.conf.GetVoters(), a.ID) {
-			return fmt.Errorf("member: %q is a member already: give a new one its own id", a.Name)
+			return fmt.Errorf("member: %q is a member already: to add another, start it with an empty directory", a.Name)
 		}
 		if slices.Contains(c.Remove, a.ID) || !m.inCluster(a.ID) && slices.ContainsFunc(m.machine.Members(), hasID(a.ID)) {
-			return fmt.Errorf("member: %q cannot come back under the id %x: give it another", a.Name, a.ID)
+			return fmt.Errorf("member: %q was removed with the directory that it has, and cannot come back with it: start it with an empty one", a.Name)
 		}
 		// A learner that an earlier try left behind.
 		left = slices.DeleteFunc(left, func(b machine.Member) bool { return b == a })

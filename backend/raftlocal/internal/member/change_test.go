@@ -164,7 +164,7 @@ func TestChangeIsRefused(t *testing.T) {
 	if n := len(l.m.Members()); n != 3 {
 		t.Errorf("%d members", n)
 	}
-	refused("give it another", Change{Add: []machine.Member{joiner("d")}})
+	refused("cannot come back", Change{Add: []machine.Member{joiner("d")}})
 }
 
 // A change that a leader could not finish can be asked of the next.

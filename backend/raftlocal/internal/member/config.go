@@ -26,8 +26,8 @@ const (
 
 // Config is what a member is opened with.
 type Config struct {
-	// ID is the member's number in the consensus; 0 stands for ID(Cluster, Name). A number is
-	// used once in the life of a cluster: a member that lost its disk comes back under another.
+	// ID is the member's number in the consensus: that of its directory, which Draw tells. 0 stands
+	// for ID(Cluster, Name), for one that is alone.
 	ID      uint64
 	Name    string
 	Cluster string
@@ -35,16 +35,24 @@ type Config struct {
 	// Join opens an empty directory to wait for what a leader sends, after the cluster was
 	// told to add this member. It says nothing once the directory has a snapshot.
 	Join bool
-	// Members begins a cluster, if the directory is empty. All members must be opened with the
-	// same. It says nothing once the directory is in use.
+	// Members begins a cluster, if the directory has not begun. All members must be opened with
+	// the same, on which package founding has them agree. It says nothing once the directory is in
+	// use.
 	Members []machine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,
-	// which must be the same for all members. Tokens of the new cluster are above TokenBase.
-	State     []byte
+	// which must be the same for all members.
+	State []byte
+	// TokenBase, with Members, is what tokens of the new cluster are above, and the numbers of
+	// its claims and sessions, too: so that nobody is taken for somebody of a cluster that was
+	// in its place. It must be the same for all members.
 	TokenBase uint64
 
 	Outside Outside
-	Logger  *slog.Logger // nil for none
+	// Wait is called within a Flush that cannot go on since there is nothing left to make a file
+	// of: a [disk.ErrScarce]. It returns true when it is to be tried again. Nobody waits, and the
+	// member ends, if it is nil.
+	Wait   func(why error) bool
+	Logger *slog.Logger // nil for none
 	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
 	// what members have applied can so be compared. The memory is used again after the call.
 	Applied func(index, term uint64, b command.Batch, o machine.Outcome)

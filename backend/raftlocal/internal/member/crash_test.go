@@ -221,6 +221,18 @@ func TestBackup(t *testing.T) {
 	net.same()
 }
 
+// A cluster that begins with nothing may be in the place of another: its tokens, and the numbers of
+// its claims, are above what that one can have given.
+func TestTokenBase(t *testing.T) {
+	const base = 1 << 40
+	net := newNetwork(t, 3, func(c *Config) { c.TokenBase = base })
+	p := net.open(net.leader())
+	if got := p.want(acquire("k", "p", time.Hour), command.Granted); got.Token <= base || got.Number <= base {
+		t.Errorf("token %d, number %d, not above %d", got.Token, got.Number, uint64(base))
+	}
+	net.same()
+}
+
 // A vote is on the disk before anybody hears of it.
 func TestVoteIsKept(t *testing.T) {
 	net := newNetwork(t, 3)

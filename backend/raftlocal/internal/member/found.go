@@ -46,23 +46,33 @@ func begin(cfg Config) (*raftpb.Snapshot, error) {
 	if err := checkFounders(cfg); err != nil {
 		return nil, err
 	}
+	state, err := Beginning(cfg)
+	if err != nil {
+		return nil, err
+	}
+	conf, index := &raftpb.ConfState{}, uint64(firstIndex)
+	for _, f := range sortedBook(cfg.Members) {
+		conf.Voters = append(conf.Voters, f.ID)
+	}
+	snap := &raftpb.Snapshot{
+		Data:     state,
+		Metadata: &raftpb.SnapshotMetadata{ConfState: conf, Index: &index, Term: new(uint64(1))},
+	}
+	return snap, snapshot.Save(cfg.FS, cfg.identity(), snap)
+}
+
+// Beginning returns the state of the machine with which a cluster begins, which is the same at
+// every founder.
+func Beginning(cfg Config) ([]byte, error) {
 	founders := sortedBook(cfg.Members)
-	state, index := machine.New(founders), uint64(firstIndex)
+	state := machine.New(founders)
 	if cfg.State != nil {
 		var err error
 		if state, err = machine.Restore(cfg.State); err != nil {
 			return nil, err
 		}
-		state.RaiseTokens(cfg.TokenBase)
-		state.ApplyMembers(index, founders)
+		state.ApplyMembers(firstIndex, founders)
 	}
-	conf := &raftpb.ConfState{}
-	for _, f := range founders {
-		conf.Voters = append(conf.Voters, f.ID)
-	}
-	snap := &raftpb.Snapshot{
-		Data:     state.Snapshot(),
-		Metadata: &raftpb.SnapshotMetadata{ConfState: conf, Index: new(index), Term: new(uint64(1))},
-	}
-	return snap, snapshot.Save(cfg.FS, cfg.identity(), snap)
+	state.RaiseTokens(cfg.TokenBase)
+	return state.Snapshot(), nil
 }

@@ -1,19 +1,22 @@
 package member
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
-// ID is the number of a member that a cluster begins with: it needs no agreement, because
-// everybody can compute it. Two names of one cluster have different numbers but for a chance of
-// 2^-64, and Open refuses that one.
+// ID is the number that everybody can compute for a name. It is for a member that is alone, which
+// nobody needs to know; and members had it whose directories were made by the first release. A
+// member of several draws one: see Draw.
 func ID(cluster, name string) uint64 {
 	h := sha256.New()
 	// The length keeps ("a", "bc") and ("ab", "c") apart.
@@ -27,6 +30,71 @@ func ID(cluster, name string) uint64 {
 		return 1
 	}
 	return id
+}
+
+// Draw returns the id of the member whose directory it is, and whether that has begun: whether it
+// may have voted, or takes part in a cluster. An empty directory gets an id, at random, that is on
+// the disk when Draw returns. So a member that has lost its directory is another one to all others,
+// whatever its name, and nobody counts its vote for that of the one before.
+func Draw(cfg Config) (id uint64, begun bool, err error) {
+	cfg = cfg.withDefaults()
+	there, err := wal.Exists(cfg.FS)
+	if err != nil {
+		return 0, false, err
+	}
+	kept, err := snapshot.Exists(cfg.FS)
+	if err != nil {
+		return 0, false, err
+	}
+	if !there && kept {
+		return 0, false, errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + cure)
+	}
+	if there {
+		owner, err := cfg.owner()
+		if err != nil || kept {
+			return owner, true, err
+		}
+		log, contents, err := wal.Open(cfg.FS, wal.Identity{Cluster: cfg.Cluster, Member: owner, Name: cfg.Name})
+		if err != nil {
+			return 0, false, err
+		}
+		if err := log.Close(); err != nil {
+			return 0, false, err
+		}
+		if !untouched(contents) || owner != ID(cfg.Cluster, cfg.Name) {
+			return owner, !untouched(contents), nil
+		}
+		// The first release has made it and got no further. Its id may be that of a directory that
+		// was lost, and has voted.
+		if err := wal.Discard(cfg.FS); err != nil {
+			return 0, false, err
+		}
+	}
+	for !legalID(id) || id == ID(cfg.Cluster, cfg.Name) {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		id = binary.BigEndian.Uint64(b[:])
+	}
+	return id, false, wal.CreateSized(cfg.FS, wal.Identity{Cluster: cfg.Cluster, Member: id, Name: cfg.Name}, cfg.SegmentBytes)
+}
+
+// untouched reports whether nothing was ever written to a log.
+func untouched(c wal.Contents) bool { return len(c.Entries) == 0 && c.Hard.GetTerm() == 0 }
+
+// owner returns the id in the directory, if that is this member's.
+func (c Config) owner() (uint64, error) {
+	owner, err := wal.Owner(c.FS)
+	if err != nil {
+		return 0, err
+	}
+	own := wal.Identity{Cluster: c.Cluster, Member: owner.Member, Name: c.Name}
+	if err := own.Admit(owner, "the directory"); err != nil {
+		return 0, err
+	}
+	if owner.Name != c.Name {
+		return 0, fmt.Errorf("%w: it is of the member %q, and this is %q: give each member a directory of its own", wal.ErrForeign, owner.Name, c.Name)
+	}
+	return owner.Member, nil
 }
 
 // identity says whose the files are.
@@ -45,14 +113,14 @@ func checkBook(members []machine.Member) error {
 			return fmt.Errorf("member: %q is no name of a member: use letters, digits and dashes", m.Name)
 		}
 		if names[m.Name] {
-			return fmt.Errorf("member: two members are named %q: give each its own name", m.Name)
+			return fmt.Errorf("member: two members are named %q: give each its own name, or let one replace the other", m.Name)
 		}
 		names[m.Name] = true
 		if !legalID(m.ID) {
 			return fmt.Errorf("member: member %q has the id %d, which is reserved", m.Name, m.ID)
 		}
 		if other, ok := ids[m.ID]; ok {
-			return fmt.Errorf("member: members %q and %q have the same id %x: rename one of them", other, m.Name, m.ID)
+			return fmt.Errorf("member: members %q and %q have the same id %x: give each a directory of its own", other, m.Name, m.ID)
 		}
 		ids[m.ID] = m.Name
 		if m.Addr == "" {

@@ -15,7 +15,7 @@ type raftPanic struct{ what string }
 
 func (p raftPanic) Error() string {
 	return "member: the consensus has found a contradiction, as when a disk has lost what it had synced: " + p.what +
-		": remove this member and add it again under another id, with an empty directory"
+		": restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember"
 }
 
 func (l raftLogger) say(level slog.Level, v []any) {

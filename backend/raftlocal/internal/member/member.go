@@ -33,6 +33,7 @@ type Member struct {
 	ticks   uint64
 	heard   map[uint64]uint64 // the tick of the last message of a peer
 	beaten  map[uint64]bool   // peers whose heartbeat was answered since the last Ready
+	ignored uint64            // the tick at which it was told last that a message was ignored
 
 	// What is applied.
 	applied     uint64
@@ -73,16 +74,20 @@ func (m *Member) Receive(msg *raftpb.Message) {
 	}
 	switch msg.GetType() {
 	case raftpb.MsgApp, raftpb.MsgAppResp, raftpb.MsgVote, raftpb.MsgVoteResp, raftpb.MsgPreVote, raftpb.MsgPreVoteResp,
-		raftpb.MsgSnap, raftpb.MsgHeartbeat, raftpb.MsgTimeoutNow:
-	case raftpb.MsgHeartbeatResp:
-		m.beaten[msg.GetFrom()] = true
+		raftpb.MsgSnap, raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp, raftpb.MsgTimeoutNow:
 	default:
 		// Above all no proposals: only a leader's own have a stamp of its clock.
+		return
+	}
+	if !m.hears(msg) {
 		return
 	}
 	defer m.guard()
 	if m.inCluster(msg.GetFrom()) {
 		m.heard[msg.GetFrom()] = m.ticks
+		if msg.GetType() == raftpb.MsgHeartbeatResp {
+			m.beaten[msg.GetFrom()] = true
+		}
 	}
 	// An answer of somebody who is no member any more is an error that means nothing.
 	_ = m.node.Step(msg)

@@ -1,10 +1,73 @@
 package member
 
 import (
+	"math"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 )
+
+// mostTermsAhead is how far the term of a message may be above ours. A term rises by 1 in an
+// election, and an election takes half a second at least: a member that was away while the others
+// did nothing else for 68 years is that far behind. Whoever wants to bring terms to their end, where
+// raft counts no further and every member stops, needs as many messages as this.
+const mostTermsAhead = 1 << 32
+
+// hears reports whether a message is one to listen to. Its sender is who it says it is.
+//
+// What a member of the cluster has to say is heard, if its term is one that can have come about. Of
+// somebody whom we do not know these are heard, for they may have become a member while we
+// were away, and we may hear of that from nobody else:
+//
+//   - MsgApp, MsgHeartbeat and MsgSnap: a leader that we do not know has what we lack, that it is
+//     one above all;
+//   - MsgVote and MsgPreVote: its cluster may need our vote to have a leader again. To give it is
+//     safe, since it depends on what is in its log and not on who it is.
+//
+// All others are not. Answers are to what we have sent, and we send to members only; one with a
+// higher term would end a leader. MsgTimeoutNow is for who is as far as the leader, and knows it.
+//
+// And nobody whom we do not know is heard as long as we hear a leader that we know, or are one: so in a
+// cluster that works, strangers can do nothing. Whoever should be heard is, one election timeout
+// later: a leader of yesterday has no majority, and ends by that.
+func (m *Member) hears(msg *raftpb.Message) bool {
+	term, own := msg.GetTerm(), m.hard.GetTerm()
+	switch {
+	case term > math.MaxInt64, term > own && term-own > mostTermsAhead:
+		return m.ignore(msg, "its term is far above ours, and cannot have come about")
+	case m.inCluster(msg.GetFrom()):
+		return true
+	case m.leader != 0 && m.alive(m.leader):
+		return m.ignore(msg, "it is no member, as far as our leader has told us")
+	}
+	switch msg.GetType() {
+	case raftpb.MsgApp, raftpb.MsgSnap, raftpb.MsgVote, raftpb.MsgPreVote:
+		return true
+	case raftpb.MsgHeartbeat:
+		// A leader tells us of no more than it knows that we have. From a member this shows that
+		// our disk has lost something; see raftPanic.
+		if last, err := m.storage.LastIndex(); err != nil || msg.GetCommit() > last {
+			return m.ignore(msg, "it is no member, and says that we have what we do not have")
+		}
+		return true
+	default:
+		return m.ignore(msg, "it is no member, and has nothing to answer")
+	}
+}
+
+// ignoredAgain is after how many ticks it is told again that messages are ignored: a minute.
+const ignoredAgain = 1200
+
+// ignore tells why a message is not heard.
+func (m *Member) ignore(msg *raftpb.Message, why string) bool {
+	if m.ignored == 0 || m.ticks-m.ignored >= ignoredAgain {
+		m.ignored = m.ticks + 1
+		m.logger.Warn("a message is ignored", "cluster", m.cfg.Cluster, "member", m.cfg.Name, "from", m.member(msg.GetFrom()).Name,
+			"id", msg.GetFrom(), "type", msg.GetType().String(), "term", msg.GetTerm(), "reason", why)
+	}
+	return false
+}
 
 // outgoing sorts the messages of a Ready into those that go out before the sync, and those that
 // wait for it.

@@ -45,8 +45,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	untouched := len(contents.Entries) == 0 && contents.Hard.GetTerm() == 0
-	if snap == nil && untouched && !cfg.Join {
+	if snap == nil && untouched(contents) && !cfg.Join {
 		// The crash came after the log was made and before the first snapshot was.
 		if snap, err = begin(cfg); err != nil {
 			return nil, err
@@ -107,7 +106,7 @@ func (m *Member) continued(log wal.Contents) ([]*raftpb.Entry, error) {
 
 // cure is for a directory of which a part is missing: to go on without would be to forget
 // votes, or what was acknowledged.
-const cure = "restore the directory, or remove this member from the cluster and add it under another id, with an empty directory"
+const cure = "restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember"
 
 // start begins the consensus.
 func (m *Member) start() (err error) {

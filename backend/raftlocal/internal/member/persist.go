@@ -1,12 +1,15 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // persist writes what a Ready says must be on the disk. A hard state that differs only in what
@@ -22,15 +25,15 @@ func (m *Member) persist(rd *raft.Ready) error {
 		}
 		// A crash after this and before the log is written finds a snapshot and a log that
 		// ends before it, or that another has written on: Open takes the snapshot then.
-		if err := snapshot.Save(m.cfg.FS, m.cfg.identity(), rd.Snapshot); err != nil {
+		if err := m.patiently(func() error { return snapshot.Save(m.cfg.FS, m.cfg.identity(), rd.Snapshot) }); err != nil {
 			return fmt.Errorf("member: keep the leader's snapshot: %w", err)
 		}
-		if err := m.log.Restart(m.hard, rd.Snapshot.GetMetadata().GetIndex()); err != nil {
+		if err := m.patiently(func() error { return m.log.Restart(m.hard, rd.Snapshot.GetMetadata().GetIndex()) }); err != nil {
 			return fmt.Errorf("member: begin the log at the snapshot: %w", err)
 		}
 	}
 	if len(rd.Entries) > 0 || rd.MustSync && restored == nil {
-		if err := m.log.Append(m.hard, rd.Entries); err != nil {
+		if err := m.patiently(func() error { return m.log.Append(m.hard, rd.Entries) }); err != nil {
 			return fmt.Errorf("member: write the log: %w", err)
 		}
 	}
@@ -41,4 +44,16 @@ func (m *Member) persist(rd *raft.Ready) error {
 		}
 	}
 	return m.storage.Append(rd.Entries)
+}
+
+// patiently tries again for as long as there is nothing left to make a file of. It is as if the
+// disk hung: nothing is acknowledged meanwhile, and the others go on without this member. What
+// is tried again has changed nothing: the file was new.
+func (m *Member) patiently(try func() error) error {
+	for {
+		err := try()
+		if !errors.Is(err, disk.ErrScarce) || errors.Is(err, wal.ErrFailed) || m.cfg.Wait == nil || !m.cfg.Wait(err) {
+			return err
+		}
+	}
 }

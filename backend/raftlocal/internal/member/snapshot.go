@@ -1,12 +1,15 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 )
@@ -17,7 +20,11 @@ type growth struct {
 	due            bool
 	snapshot       uint64 // index of the last snapshot
 	size           int    // of the last snapshot
+	postponed      uint64 // the tick before which none is tried
 }
+
+// postponed is how many ticks a snapshot waits for which there was no room: a second.
+const postponed = 20
 
 // entryCost is about what an entry takes beside its data.
 const entryCost = 48
@@ -42,15 +49,24 @@ func (m *Member) compact() error {
 	if !g.due && g.entries < m.cfg.SnapshotEntries && g.bytes < max(m.cfg.SnapshotBytes, g.size) {
 		return nil
 	}
-	if m.applied <= g.snapshot {
+	if m.applied <= g.snapshot || m.ticks < g.postponed {
 		return nil
 	}
 	snap, err := m.storage.CreateSnapshot(m.applied, m.conf, m.machine.Snapshot())
+	if errors.Is(err, raft.ErrSnapOutOfDate) {
+		// It was taken before, and there was no room for it.
+		snap, err = m.storage.MemoryStorage.Snapshot()
+	}
 	if err != nil {
 		return err
 	}
 	// The snapshot is durable before the first entry that it stands for is dropped.
-	if err := snapshot.Save(m.cfg.FS, m.cfg.identity(), snap); err != nil {
+	switch err := snapshot.Save(m.cfg.FS, m.cfg.identity(), snap); {
+	case errors.Is(err, disk.ErrScarce) && m.cfg.Wait != nil:
+		// The log has room, or Prepare tells that it has not. So there is nothing to wait for.
+		g.postponed = m.ticks + postponed
+		return nil
+	case err != nil:
 		return fmt.Errorf("member: save a snapshot: %w", err)
 	}
 	g.reset(snap)

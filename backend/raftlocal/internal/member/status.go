@@ -1,12 +1,16 @@
 package member
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 )
 
 // Status is how a member stands.
@@ -92,6 +96,23 @@ func (m *Member) Serving() bool { return m.serving }
 
 // Machine returns the state machine, to be looked at.
 func (m *Member) Machine() *machine.Machine { return m.machine }
+
+// Watch looks whether the directory and the files in it are still the member's. If not, the
+// member ends with a [disk.ErrLost]. That it could not be found out is no error here: before
+// anything is granted it is.
+func (m *Member) Watch() error {
+	if m.err != nil {
+		return m.err
+	}
+	names := m.log.Names()
+	if m.growth.snapshot > 0 {
+		names = append(names, snapshot.Name(m.growth.snapshot))
+	}
+	if err := m.cfg.FS.Check(names...); errors.Is(err, disk.ErrLost) {
+		return m.fail(fmt.Errorf("member: %w", err))
+	}
+	return nil
+}
 
 // Prepare makes room for the log to go on, so that no Flush has to. It may be called from any
 // goroutine, every second or so. It says what the disk says: an error that ends the member ends

@@ -1,6 +1,8 @@
 package network_test
 
 import (
+	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +49,74 @@ func TestUnix(t *testing.T) {
 				t.Error("somebody answers after Close")
 			}
 		})
+	}
+}
+
+// A socket that is removed is made anew, and connections that were there go on. What has come in its
+// place when it is closed stays.
+func TestSocketIsMended(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	n := network.System()
+	l, err := n.Listen("unix:" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mend := l.(interface{ Mend() (bool, error) }).Mend
+	accepted := make(chan net.Conn)
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	before, err := n.Dial(t.Context(), "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	served := <-accepted
+	defer served.Close()
+	if did, err := mend(); did || err != nil {
+		t.Errorf("nothing is wrong: %v, %v", did, err)
+	}
+	for _, spoil := range []func() error{
+		func() error { return os.Remove(path) },
+		func() error { return errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if err := dialled(t, n, "unix:"+path); err == nil {
+			t.Fatal("it can be dialled")
+		}
+		if did, err := mend(); !did || err != nil {
+			t.Fatalf("%v, %v", did, err)
+		}
+		after, err := n.Dial(t.Context(), "unix:"+path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = (<-accepted).Close(), after.Close()
+	}
+	if _, err := served.Write([]byte("x")); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(os.Remove(path), os.WriteFile(path, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	<-accepted
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("what another has put there: %v", err)
+	}
+	if did, err := mend(); did || err != nil {
+		t.Errorf("after Close: %v, %v", did, err)
 	}
 }
 

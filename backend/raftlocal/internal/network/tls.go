@@ -68,6 +68,26 @@ func (s *Secure) Server(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	return secured, nil
 }
 
+// Verify returns nil if who is at the other end of a connection that Server has secured shows a
+// certificate for addr: what Client wants of who is dialled there. So only who can be dialled there
+// can come from there.
+func (s *Secure) Verify(conn net.Conn, addr string) error {
+	c, ok := conn.(*tls.Conn)
+	if !ok {
+		return errors.New("the connection is without a certificate")
+	}
+	name := s.client.ServerName
+	if name == "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return fmt.Errorf("the address %q has no host whose name the certificate could have", addr)
+		}
+		name = host
+	}
+	shown := c.ConnectionState().PeerCertificates // verified, so there is one
+	return shown[0].VerifyHostname(name)
+}
+
 // secured is a network over whose connections TLS is spoken by who dials.
 type secured struct {
 	Network

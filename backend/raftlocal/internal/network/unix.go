@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // longestPath is the longest path that the address of a socket can hold, on Linux; elsewhere
@@ -17,36 +18,104 @@ const longestPath = 107
 // listenUnix makes a socket that only its owner can connect to. One that a dead process has
 // left is replaced: whoever listens must have made sure that nobody else does.
 func listenUnix(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the socket of a process that has ended cannot be removed: %w", err)
+	l := &unixListener{path: path}
+	return l, l.make()
+}
+
+// unixListener is a socket that may be made anew.
+type unixListener struct {
+	path string
+
+	mu     sync.Mutex
+	closed bool
+	socket *net.UnixListener // the one in use
+	found  fs.FileInfo       // of it: its inode is not given to another while it is in use
+}
+
+// make makes the socket and uses it from now on. mu is held, or nobody has the listener yet.
+func (l *unixListener) make() error {
+	if err := os.Remove(l.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the socket of a process that has ended cannot be removed: %w", err)
 	}
-	short, done, err := shorten(path)
+	short, done, err := shorten(l.path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer done()
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return fmt.Errorf("listening on %s: %w", l.path, err)
 	}
 	// The short name may be somebody else's by the time that it is closed.
-	l.SetUnlinkOnClose(false)
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
+	socket.SetUnlinkOnClose(false)
+	err = os.Chmod(l.path, 0o600)
+	if err == nil {
+		l.found, err = os.Lstat(l.path)
 	}
-	return &unixListener{l, path}, nil
+	if err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	if l.socket != nil {
+		_ = l.socket.Close() // Accept goes on with the new one
+	}
+	l.socket = socket
+	return nil
 }
 
-type unixListener struct {
-	*net.UnixListener
-	path string
+// Mend makes the socket anew if it was removed, or replaced, and reports that. Connections that
+// were accepted go on. It is for whoever is sure that the place of the socket is his.
+func (l *unixListener) Mend() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.there() {
+		return false, nil
+	}
+	if err := l.make(); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
-// Close removes the socket first: by its path, another process may listen there afterwards.
+// there reports whether the socket is at its path, as far as can be seen.
+func (l *unixListener) there() bool {
+	found, err := os.Lstat(l.path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return os.SameFile(l.found, found)
+}
+
+func (l *unixListener) Accept() (net.Conn, error) {
+	for {
+		l.mu.Lock()
+		socket := l.socket
+		l.mu.Unlock()
+		conn, err := socket.Accept()
+		if err == nil || !errors.Is(err, net.ErrClosed) {
+			return conn, err
+		}
+		l.mu.Lock()
+		again := l.socket != socket && !l.closed
+		l.mu.Unlock()
+		if !again {
+			return nil, err
+		}
+	}
+}
+
+// Close removes the socket first, unless it is another's: by its path, another process may listen
+// there afterwards.
 func (l *unixListener) Close() error {
-	_ = os.Remove(l.path) // twice, if it is closed twice
-	return l.UnixListener.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.there() {
+		_ = os.Remove(l.path)
+	}
+	l.closed = true
+	return l.socket.Close()
 }
+
+func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net: "unix"} }
 
 func (s *system) dialUnix(ctx context.Context, path string) (net.Conn, error) {
 	short, done, err := shorten(path)

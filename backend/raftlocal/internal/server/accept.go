@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -15,13 +16,17 @@ const acceptPause = 50 * time.Millisecond
 
 // accept takes connections until the listener is closed.
 func (s *Server) accept(l net.Listener, own bool) {
+	var told time.Time
 	for {
 		conn, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			s.logger.Warn("no connection can be accepted", "member", s.cfg.Member.Name, "error", err)
+			if time.Since(told) > tellAgain {
+				told = time.Now()
+				s.logger.Error("no connection can be accepted", "member", s.cfg.Member.Name, "error", disk.Scarce(err))
+			}
 			if !s.pause(acceptPause) {
 				return
 			}
@@ -43,9 +48,13 @@ func (s *Server) pause(d time.Duration) bool {
 	}
 }
 
-// welcome serves a connection, unless there are too many.
+// welcome serves a connection.
 func (s *Server) welcome(conn net.Conn, own bool) {
-	if !s.hold(conn) {
+	hold := s.holdStranger
+	if own {
+		hold = s.hold
+	}
+	if !hold(conn) {
 		_ = conn.Close()
 		return
 	}
@@ -55,25 +64,6 @@ func (s *Server) welcome(conn net.Conn, own bool) {
 		defer s.drop(conn)
 		s.serve(conn, number, own)
 	})
-}
-
-// hold notes a connection, so that it is closed when the server ends.
-func (s *Server) hold(conn net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= mostConns {
-		return false
-	}
-	s.conns[conn] = false
-	return true
-}
-
-// drop closes a connection.
-func (s *Server) drop(conn net.Conn) {
-	s.mu.Lock()
-	delete(s.conns, conn)
-	s.mu.Unlock()
-	_ = conn.Close() // what was to be written was, or cannot be
 }
 
 // beginsTLS is the first byte of a TLS handshake.
@@ -88,12 +78,15 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 		return
 	}
 	encrypted := first == beginsTLS
-	if encrypted && s.cfg.Secure == nil {
+	switch {
+	case encrypted && s.cfg.Secure == nil:
 		// Whatever is not TLS tells a TLS client that there is none here.
 		_, _ = c.Write(wire.AppendRefusal(nil, "this member does not use TLS"))
 		return
-	}
-	if encrypted {
+	case !encrypted && s.cfg.Secure != nil && !own:
+		s.refusePlain(conn, first)
+		return
+	case encrypted:
 		ctx, cancel := context.WithTimeout(s.ctx, helloTimeout)
 		inner, err := s.cfg.Secure.Server(ctx, c)
 		cancel()
@@ -106,15 +99,36 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 			return
 		}
 	}
-	stranger := s.cfg.Secure != nil && !encrypted && !own
-	switch {
-	case first == wire.Preface[0]:
-		s.greet(c, conn, number, stranger)
-	case stranger:
-		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"+
+	if first == wire.Preface[0] {
+		s.greet(c, conn, number)
+		return
+	}
+	if err := s.seat(conn, wire.Client); err != nil {
+		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"+err.Error()+"\n")
+		return
+	}
+	s.operators.serve(c)
+}
+
+// mostIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
+// connection that is closed with something unread tells the other side so before it has read.
+const mostIgnored = 4 << 10
+
+// refusePlain tells one who does not use TLS to do so. It has sent one byte, and nothing that follows
+// is looked at.
+func (s *Server) refusePlain(conn net.Conn, first byte) {
+	const why = "this member takes TLS only: give ca=, cert= and key= of the cluster's authority"
+	s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", conn.RemoteAddr().String(), "error", why)
+	_ = conn.SetDeadline(time.Now().Add(farewell))
+	answer := wire.AppendRefusal(nil, why)
+	if first != wire.Preface[0] {
+		answer = []byte("HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" +
 			"This member takes TLS only: use https, with a certificate of the cluster's authority.\n")
-	default:
-		s.operators.serve(c)
+	}
+	_, _ = conn.Write(answer)
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+		_, _ = io.CopyN(io.Discard, conn, mostIgnored)
 	}
 }
 

@@ -36,6 +36,8 @@ func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn
 		cl.write()
 	}()
 	cl.tell(func(b []byte) []byte { return append(b, s.greeting()...) })
+	s.admit(cl)
+	defer s.dismissed(cl)
 	s.inbox.fromClient(1, func(m *member.Member) {
 		s.loop.clients[number] = cl
 		m.Attach(number, 0)

@@ -23,8 +23,6 @@ const (
 	// handover bounds the time in which leadership is handed over when a member stops.
 	handover = 2 * time.Second
 
-	// mostConns is the most connections at once, of whatever kind.
-	mostConns = 20_000
 	// mostInbox is how many bytes each lane of the inbox takes before readers wait.
 	mostInbox = 16 << 20
 	// mostUnread is how much is kept for a client that does not read.
@@ -35,7 +33,8 @@ const (
 
 // Config is what a server is started with.
 type Config struct {
-	// Member says what to run. Outside and Logger are the server's.
+	// Member says what to run. Outside and Logger are the server's, and so are ID, Members, State
+	// and TokenBase of a member of several: its directory tells them, or the founders agree on them.
 	Member member.Config
 	// Listener is where all others come in; nil for a member that only its own process reaches.
 	// It is closed by the server.
@@ -46,8 +45,9 @@ type Config struct {
 	Secure *network.Secure
 	// Addr is where the others reach this member.
 	Addr string
-	// Peers are dialled from the beginning, even if the log does not know them yet: those whom
-	// a member knows that is to join.
+	// Peers are the members that a new cluster begins with, this one too, or those whom one asks
+	// that is to join. They have no ids: these are drawn, see member.Draw. It says nothing once the
+	// directory is in use.
 	Peers []machine.Member
 	// Operate answers operators; nil for nobody.
 	Operate http.Handler

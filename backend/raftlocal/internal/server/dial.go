@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -44,7 +46,10 @@ func (p *peer) hello(conn net.Conn, snapshot bool) (*wire.Reader, error) {
 	}
 	r := wire.NewReader(conn)
 	t, body, err := r.Next()
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("it takes no members: it may be about to begin, or to end")
+	case err != nil:
 		return nil, err
 	}
 	switch t {

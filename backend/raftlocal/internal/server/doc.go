@@ -17,6 +17,12 @@
 // that go one way, so each has two of every other; a snapshot goes on one of its own, so that
 // no heartbeat waits behind it.
 //
+// # Before there is a member
+//
+// A directory that is to begin a cluster with others has an id and no member yet. Until it has
+// (found.go, ask.go), the server asks the others how they stand, answers the same, tells clients that
+// nobody leads, and takes no messages of raft. Package founding says when it is time.
+//
 // # Limits
 //
 // All that is kept for others is bounded. A client that sends more than can be worked off is read

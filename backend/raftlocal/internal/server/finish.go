@@ -42,8 +42,8 @@ func (s *Server) cutOff(all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for c, lingers := range s.conns {
-		if all || !lingers {
+	for c, h := range s.conns.all {
+		if all || !h.lingers {
 			_ = c.Close() // whoever uses it sees that
 		}
 	}
@@ -53,8 +53,8 @@ func (s *Server) cutOff(all bool) {
 func (s *Server) linger(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, held := s.conns[conn]; held {
-		s.conns[conn] = true
+	if h := s.conns.all[conn]; h != nil {
+		h.lingers = true
 	}
 }
 
@@ -68,8 +68,10 @@ func (s *Server) finish(why error) {
 	for _, p := range s.loop.peers {
 		p.retire()
 	}
-	if err := s.loop.member.Close(); err != nil && errors.Is(why, ErrStopped) {
-		why = err // of the files; nothing was lost by it
+	if m := s.loop.member; m != nil {
+		if err := m.Close(); err != nil && errors.Is(why, ErrStopped) {
+			why = err // of the files; nothing was lost by it
+		}
 	}
 	s.inbox.close()
 	s.operators.end()

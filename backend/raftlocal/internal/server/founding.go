@@ -8,7 +8,11 @@ import (
 	"io/fs"
 	"slices"
 
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -17,9 +21,9 @@ import (
 // founders, which would make two clusters of them, find out.
 const foundingFile = "founding"
 
-// founding returns the hash, or 0 for a member that joined later. A member that has done
+// foundingOf returns the hash, or 0 for a member that joined later. A member that has done
 // nothing yet computes it.
-func founding(cfg member.Config, m *member.Member) (uint64, error) {
+func foundingOf(cfg member.Config, m *member.Member) (uint64, error) {
 	names, err := cfg.FS.List()
 	if err != nil {
 		return 0, err
@@ -31,9 +35,15 @@ func founding(cfg member.Config, m *member.Member) (uint64, error) {
 	if len(status.Members) == 0 || status.Term > 1 || status.Last != status.SnapshotIndex {
 		return 0, nil
 	}
-	state := sha256.Sum256(m.Backup())
-	hash := binary.BigEndian.Uint64(state[:])
+	hash := hashOf(m.Backup())
 	return hash, writeFounding(cfg.FS, hash)
+}
+
+// hashOf is of the state that a cluster begins with: its members with their ids, the base of its
+// tokens, and what was restored.
+func hashOf(state []byte) uint64 {
+	sum := sha256.Sum256(state)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 func readFounding(files disk.FS) (uint64, error) {
@@ -68,3 +78,21 @@ func writeFounding(files disk.FS, hash uint64) error {
 	}
 	return files.SyncDir()
 }
+
+// Found makes the files of a member that is alone, in an empty directory, and runs nothing.
+func Found(cfg member.Config) error {
+	cfg.Outside = nobody{}
+	m, err := member.Open(cfg)
+	if err != nil {
+		return err
+	}
+	_, err = foundingOf(cfg, m)
+	return errors.Join(err, m.Close())
+}
+
+// nobody is the outside of a member that does not run.
+type nobody struct{}
+
+func (nobody) Send(*raftpb.Message)                                 {}
+func (nobody) Answer(member.Conn, []command.Answer, []command.Push) {}
+func (nobody) Dismiss(member.Conn, machine.Member)                  {}

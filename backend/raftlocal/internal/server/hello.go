@@ -16,19 +16,29 @@ const mostHello = 64 << 10
 
 // greet reads who has connected, and serves them or says why not. raw is the connection that c
 // goes over.
-func (s *Server) greet(c, raw net.Conn, number uint64, stranger bool) {
+func (s *Server) greet(c *begun, raw net.Conn, number uint64) {
 	r, hello, why := s.readHello(c)
-	if why == nil && stranger {
-		why = errors.New("this member takes TLS only: give ca=, cert= and key= of the cluster's authority")
-	}
 	if why == nil {
 		why = s.checkHello(hello)
+	}
+	if why == nil && hello.Role == wire.Founder {
+		why = s.checkCertificate(c, hello, introduction{})
+	}
+	if why == nil && (hello.Role == wire.Founder || !s.begun.Load()) {
+		s.serveEarly(c, r, hello)
+		return
 	}
 	var intro introduction
 	if why == nil && hello.Role == wire.Peer {
 		if intro, why = readIntroduction(r); why == nil {
 			why = s.checkPeer(hello, intro)
 		}
+		if why == nil {
+			why = s.checkCertificate(c, hello, intro)
+		}
+	}
+	if why == nil {
+		why = s.seat(raw, hello.Role)
 	}
 	if why != nil {
 		s.refuse(c, why)
@@ -66,10 +76,42 @@ func (s *Server) checkHello(h wire.Hello) error {
 		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
 	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
 		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
-	case h.Role != wire.Client && h.Role != wire.Peer:
+	case h.Role != wire.Client && h.Role != wire.Peer && h.Role != wire.Founder:
 		return errors.New("only clients and members speak this protocol; operators use HTTP on this port: GET /status tells the rest")
 	}
 	return nil
+}
+
+// checkCertificate says why somebody is not the member that they say they are. What is not TLS has no
+// certificates: there everybody may be everybody.
+func (s *Server) checkCertificate(c *begun, h wire.Hello, i introduction) error {
+	if s.cfg.Secure == nil {
+		return nil
+	}
+	addr := s.addrOf(h, i)
+	if addr == "" && h.Role == wire.Founder {
+		return nil // it asks to join, and is told how; nobody takes it for a founder that we know
+	}
+	if err := s.cfg.Secure.Verify(c.Conn, addr); err != nil {
+		return fmt.Errorf("the member %q is at %s, and your certificate is for another host: use a certificate with that name, or give all members one name with server_name=: %w", h.Name, addr, err)
+	}
+	return nil
+}
+
+// addrOf is where a member is dialled: by the book, by peers= as long as there is none, or, if nobody
+// has told us of it yet, by what it says itself.
+func (s *Server) addrOf(h wire.Hello, i introduction) string {
+	for _, m := range s.role.Load().members {
+		if m.ID == h.Member {
+			return m.Addr
+		}
+	}
+	for _, m := range s.cfg.Peers {
+		if m.Name == h.Name {
+			return m.Addr
+		}
+	}
+	return i.Addr
 }
 
 // refuse tells why the connection ends.

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
@@ -18,16 +21,24 @@ type loop struct {
 	unreachable []uint64         // to whom messages were dropped
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing
+	ticks       uint64
 }
 
-func (l *loop) begin(m *member.Member) {
-	l.member, l.start = m, time.Now()
+// watchTicks is how many ticks there are between two looks at the directory.
+const watchTicks = uint64(dirlock.Watch / tick)
+
+func (l *loop) begin() {
+	l.start = time.Now()
 	l.clients, l.peers = map[member.Conn]*client{}, map[uint64]*peer{}
 	l.spare = make(chan struct{}, 1)
 }
 
 // run is the loop. It ends when the member fails, or the server is told to quit.
 func (s *Server) run() {
+	if err := s.found(); err != nil {
+		s.finish(err)
+		return
+	}
 	l := &s.loop
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -55,6 +66,11 @@ func (s *Server) run() {
 		if ticked {
 			l.member.Tick()
 			l.wantSpare()
+			if l.ticks++; l.ticks%watchTicks == 0 {
+				if err = l.member.Watch(); err != nil {
+					continue
+				}
+			}
 		}
 		began := time.Now()
 		for again := true; again && err == nil; {
@@ -68,6 +84,9 @@ func (s *Server) run() {
 			// nobody had spoken to it.
 			ticker.Reset(tick)
 		}
+	}
+	if errors.Is(err, disk.ErrScarce) && s.ctx.Err() != nil {
+		err = ErrStopped // while it waited, and nothing has failed
 	}
 	s.finish(err)
 }
@@ -101,6 +120,6 @@ func (s *Server) look() {
 	if was := s.role.Load(); was != nil && was.leader == leader && slices.Equal(was.members, members) {
 		return
 	}
-	s.role.Store(&role{leader, slices.Clone(members)})
+	s.role.Store(&role{leader, slices.Clone(members), l.member.Removed()})
 	s.keepPeers()
 }

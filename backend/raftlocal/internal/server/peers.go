@@ -11,11 +11,7 @@ import (
 // keepPeers keeps a connection to each other member. It is called in the loop.
 func (s *Server) keepPeers() {
 	l := &s.loop
-	book := l.member.Members()
-	want := slices.Clone(book)
-	if len(book) == 0 {
-		want = slices.Clone(s.cfg.Peers)
-	}
+	want := slices.Clone(l.member.Members())
 	for _, m := range l.introduced {
 		if !slices.ContainsFunc(want, func(w machine.Member) bool { return w.ID == m.ID }) {
 			want = append(want, m)
@@ -49,11 +45,12 @@ type PeerState struct {
 	Refused bool
 }
 
-// Peers tells how this member reaches the others, by name.
+// Peers tells how this member reaches the others, by name. While it is in no cluster, they are
+// those whom it asks.
 func (s *Server) Peers() []PeerState {
+	all := s.asked()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []PeerState
 	for _, p := range s.known {
 		all = append(all, *p.state.Load())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -15,7 +16,8 @@ func (l *loop) wantSpare() {
 	}
 }
 
-// prepare makes segments of the log before they are needed, beside the loop.
+// prepare makes segments of the log before they are needed, beside the loop. It is the first to
+// see that there is nothing left to make them of, while the segment in use has room.
 func (s *Server) prepare() {
 	var told time.Time
 	for {
@@ -24,8 +26,13 @@ func (s *Server) prepare() {
 			return
 		case <-s.loop.spare:
 		}
-		err := s.loop.member.Prepare()
-		if err != nil && !errors.Is(err, wal.ErrClosed) && time.Since(told) > time.Minute {
+		switch err := s.loop.member.Prepare(); {
+		case err == nil:
+			s.lacksNothing()
+		case errors.Is(err, disk.ErrScarce):
+			s.lacks(err)
+			s.pause(spareAgain)
+		case !errors.Is(err, wal.ErrClosed) && time.Since(told) > tellAgain:
 			told = time.Now()
 			s.logger.Warn("the log cannot grow", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "error", err)
 		}

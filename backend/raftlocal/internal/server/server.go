@@ -18,11 +18,14 @@ var ErrStopped = errors.New("this member has stopped")
 
 // Server runs a member. It is safe for concurrent use.
 type Server struct {
-	cfg      Config
-	logger   *slog.Logger
-	id       uint64
-	life     uint64 // of this process's run: see hello.go
-	founding uint64
+	cfg    Config
+	logger *slog.Logger
+	id     uint64
+	life   uint64 // of this process's run: see hello.go
+
+	begun    atomic.Bool // the member is open
+	founding uint64      // what its cluster began with, hashed; read once it has begun
+	beginnings
 
 	inbox *inbox
 	loop  loop
@@ -34,11 +37,14 @@ type Server struct {
 	role atomic.Pointer[role]
 
 	mu      sync.Mutex
-	conns   map[net.Conn]bool // whether it lingers: see finish.go
-	closed  bool              // no more connections
+	conns   conns
+	closed  bool // no more connections
 	lives   map[uint64]*visitor
 	known   map[uint64]*peer // by member; written by the loop
-	err     error            // why it has ended
+	clients map[*client]struct{}
+	voided  error // why nothing counts any more that was granted: see watch.go
+	want    want  // what is missing to make a file: see scarce.go
+	err     error // why it has ended
 	running sync.WaitGroup
 
 	operators operators
@@ -49,37 +55,33 @@ type Server struct {
 type role struct {
 	leader  machine.Member
 	members []machine.Member
+	removed []uint64 // those who were members
 }
 
-// Start opens the member and serves. After an error nothing runs, and the listener is closed.
+// Start opens the member and serves. One of several whose cluster has not begun waits for the
+// others to begin with, after Start has returned. After an error nothing runs, and the listener
+// is closed.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, logger: cfg.Logger, life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
-		conns: map[net.Conn]bool{}, lives: map[uint64]*visitor{}, known: map[uint64]*peer{}, done: make(chan struct{}),
+		cfg: cfg, logger: Logger(cfg.Logger), life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
+		lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
+		clients: map[*client]struct{}{}, done: make(chan struct{}),
 	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
-	}
+	s.conns.begin(openFiles())
 	s.ctx, s.quit = context.WithCancel(context.Background())
 	s.cfg.Member.Outside, s.cfg.Member.Logger = (*outside)(s), s.logger
-	m, err := member.Open(s.cfg.Member)
-	if err == nil {
-		s.id = m.Status().ID
-		if s.founding, err = founding(cfg.Member, m); err != nil {
-			err = errors.Join(err, m.Close())
-		}
-	}
-	if err != nil {
+	s.cfg.Member.FS, s.cfg.Member.Wait = &watched{cfg.Member.FS, s}, s.wait
+	s.loop.begin()
+	s.role.Store(&role{})
+	if err := s.begin(); err != nil {
 		s.quit()
 		if cfg.Listener != nil {
 			_ = cfg.Listener.Close() // says nothing that matters after err
 		}
 		return nil, err
 	}
-	s.loop.begin(m)
-	s.look()
 	s.operators.begin(s)
-	s.running.Go(s.prepare)
+	s.running.Go(s.watch)
 	s.running.Go(func() { s.accept(s.pipes, true) })
 	if cfg.Listener != nil {
 		s.running.Go(func() { s.accept(cfg.Listener, false) })
@@ -90,6 +92,14 @@ func Start(cfg Config) (*Server, error) {
 
 // ID is the member's number.
 func (s *Server) ID() uint64 { return s.id }
+
+// Self is the member that it runs.
+func (s *Server) Self() machine.Member {
+	return machine.Member{ID: s.id, Name: s.cfg.Member.Name, Addr: s.cfg.Addr}
+}
+
+// Cluster is the name of the cluster that this is a member of, or is to be.
+func (s *Server) Cluster() string { return s.cfg.Member.Cluster }
 
 // Dial connects to the server from within the process, without TLS.
 func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return s.pipes.Dial(ctx) }
@@ -106,8 +116,12 @@ func (s *Server) Err() error {
 }
 
 // Do calls f with the member, in the loop, and returns what it does. f must not block or keep
-// the member. If ctx ends first, f may be called later, or not.
+// the member. If ctx ends first, f may be called later, or not. While the cluster has not begun
+// there is no member, and the error is an [*UnbegunError].
 func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
+	if !s.begun.Load() {
+		return s.unbegun()
+	}
 	said := make(chan error, 1)
 	if !s.inbox.ask(func(m *member.Member) { said <- f(m) }) {
 		return ErrStopped
@@ -123,7 +137,7 @@ func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
 }
 
 // When calls f with the member, now and after each turn of the loop, until it says that it is
-// done or has an error. f must not block or keep the member.
+// done or has an error; while the cluster has not begun, as soon as it has. f must not block or keep the member.
 func (s *Server) When(ctx context.Context, f func(*member.Member) (done bool, err error)) error {
 	said := make(chan error, 1)
 	w := func(m *member.Member) bool {

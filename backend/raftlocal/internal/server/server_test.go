@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +26,13 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(memberVariable); dir != "" {
+		fmt.Fprintln(os.Stderr, play(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // world is a cluster on a network and disks in memory.
 type world struct {
@@ -57,7 +66,7 @@ func (w *world) start(name string) *server.Server {
 		Listener: l, Network: &w.net, Addr: name,
 	}
 	for n := range w.disks {
-		cfg.Member.Members = append(cfg.Member.Members, machine.Member{ID: member.ID("test", n), Name: n, Addr: n})
+		cfg.Peers = append(cfg.Peers, machine.Member{Name: n, Addr: n})
 	}
 	if w.change != nil {
 		w.change(&cfg)
@@ -193,6 +202,13 @@ func TestClientThatDoesNotRead(t *testing.T) {
 func TestStrangers(t *testing.T) {
 	w := newWorld(t, func(c *server.Config) { c.Operate = http.NotFoundHandler() }, "a")
 	hello := func(h wire.Hello) []byte { return wire.AppendHello([]byte(wire.Preface), h) }
+	standing := func(json string) []byte {
+		b, err := wire.AppendIntroduction(nil, []byte(json))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
 	ok := wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Client}
 	for name, is := range map[string]struct {
 		sent []byte
@@ -202,8 +218,11 @@ func TestStrangers(t *testing.T) {
 		"not a hello":      {append([]byte(wire.Preface), wire.AppendPing(nil, 1)...), "does not begin with a hello"},
 		"another version":  {hello(wire.Hello{Version: 99}), "run the same release"},
 		"another cluster":  {hello(wire.Hello{Version: wire.Version, Cluster: "x", Role: wire.Client}), `not of "x"`},
-		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 3}), "HTTP"},
+		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 9}), "HTTP"},
 		"a shy member":     {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Peer, Member: 7, Name: "x"}), wire.AppendPing(nil, 1)...), "introduce"},
+		"a founder of two": {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{"id":8,"name":"x"}`)...), "of another"},
+		"a mute founder":   {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{}`)...), "how it stands"},
+		"a founder":        {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{"id":7,"name":"x"}`)...), `"begun":true`},
 		"TLS":              {[]byte{0x16, 3, 1, 0, 1, 0}, "does not use TLS"},
 		"a chatty client":  {append(hello(ok), wire.AppendMoved(nil, wire.Member{})...), "does not say moved"},
 		"bad commands":     {append(hello(ok), 0, 0, 0, 2, byte(wire.TypeCommands), 1), "commands"},
@@ -244,6 +263,9 @@ func TestDiskFails(t *testing.T) {
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
 		t.Errorf("it has ended with %v", err)
 	}
+	if err := s.Trouble(); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
+		t.Errorf("what is wrong: %v", err)
+	}
 	if err := s.Do(t.Context(), func(*member.Member) error { return nil }); !errors.Is(err, server.ErrStopped) {
 		t.Errorf("Do afterwards: %v", err)
 	}
@@ -251,6 +273,84 @@ func TestDiskFails(t *testing.T) {
 	w.start("a")
 	if o := c.Wait(within(t, 20*time.Second), k); o.Err != nil || o.Reply.Code != command.OK {
 		t.Errorf("the command that was under way: %+v", o)
+	}
+}
+
+// A leader that can make no files hands over, says what is missing, and goes on as a follower. It
+// leads again if it must.
+func TestNothingToMakeFilesOf(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.Member.SegmentBytes = 64 << 10 }, "a", "b", "c")
+	c := w.client()
+	do(t, c, nop())
+	var leader *server.Server
+	var name string
+	for n, s := range w.servers {
+		if s.Leader().ID == s.ID() {
+			leader, name = s, n
+		}
+	}
+	w.disks[name].Hook(func(c disk.Call) (time.Duration, error) {
+		if c.Op == disk.OpCreate {
+			return 0, disk.Scarce(syscall.EMFILE)
+		}
+		return 0, nil
+	})
+	meta := strings.Repeat("x", 1000)
+	for i := 0; leader.Leader().ID == leader.ID(); i++ {
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: meta, TTL: time.Hour})
+	}
+	for i := range 200 {
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint("more", i), Owner: "o", Meta: meta, TTL: time.Hour})
+	}
+	if err := leader.Err(); err != nil {
+		t.Fatalf("it has ended: %v", err)
+	}
+	if why := leader.Trouble(); why == nil || !strings.Contains(why.Error(), "raise its limit") {
+		t.Errorf("what is wrong: %v", why)
+	}
+	w.disks[name].Hook(nil)
+	if err := leader.When(within(t, 20*time.Second), func(m *member.Member) (bool, error) {
+		return m.Status().Machine.Claims >= 200 && leader.Trouble() == nil, nil
+	}); err != nil {
+		t.Errorf("it does not catch up: %v", err)
+	}
+}
+
+// A member that can make no files can be stopped.
+func TestStopWithoutFiles(t *testing.T) {
+	w := newWorld(t, func(c *server.Config) { c.Member.SegmentBytes = 4096 }, "a")
+	c := w.client()
+	do(t, c, nop())
+	w.disks["a"].Limit(1)
+	for i := range 10 {
+		if _, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := w.servers["a"]
+	for s.Trouble() == nil {
+		<-time.After(time.Millisecond)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has named no logger hears of what must not go unheard, and of nothing else.
+func TestLogger(t *testing.T) {
+	var heard strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&heard, nil)))
+	defer slog.SetDefault(before)
+	l := server.Logger(nil)
+	l.Warn("this")
+	l.Error("that", "why", "because")
+	if s := heard.String(); strings.Contains(s, "this") || !strings.Contains(s, "that") || !strings.Contains(s, "why=because") {
+		t.Errorf("heard %q", s)
+	}
+	named := slog.New(slog.DiscardHandler)
+	if server.Logger(named) != named {
+		t.Error("it is not the one that was named")
 	}
 }
 

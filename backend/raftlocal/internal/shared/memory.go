@@ -48,22 +48,23 @@ func (m *memory) Leave() {
 	}
 }
 
-func (m *memory) Lock() (func() error, error) {
+func (m *memory) Lock(context.Context) (disk.FS, func() error, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.locked {
-		return nil, &dirlock.TakenError{Dir: m.name}
+		return nil, nil, &dirlock.TakenError{Dir: m.name}
+	}
+	if err := begin(m.files, 256<<10); err != nil {
+		return nil, nil, err
 	}
 	m.locked = true
-	return func() error {
+	return m.files, func() error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.locked = false
 		return nil
 	}, nil
 }
-
-func (m *memory) Files() (disk.FS, error) { return begun(m.files, 256<<10) }
 
 func (m *memory) Listen() (net.Listener, error) { return m.net.Listen(socket) }
 

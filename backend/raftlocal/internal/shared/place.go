@@ -22,10 +22,10 @@ const (
 
 // Place is where processes meet. The methods are safe for concurrent use.
 type Place interface {
-	// Lock makes the place ours, or returns a [*dirlock.TakenError] at once.
-	Lock() (release func() error, err error)
-	// Files is where the member's files are. Only who has the lock may use them, and Listen.
-	Files() (disk.FS, error)
+	// Lock makes the place ours, and tells where the member's files are, or returns a
+	// [*dirlock.TakenError] at once.
+	Lock(ctx context.Context) (files disk.FS, release func() error, err error)
+	// Listen is for who has the lock.
 	Listen() (net.Listener, error)
 	// Dial connects to who serves.
 	Dial(ctx context.Context) (net.Conn, error)
@@ -45,26 +45,32 @@ func Directory(path string) (Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := disk.Dir(path); err != nil {
-		return nil, err
-	}
-	return &directory{path}, nil
-}
-
-func (d *directory) Lock() (func() error, error) {
-	l, err := dirlock.Take(d.path, dirlock.Owner{Cluster: Cluster, Member: Member})
+	root, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return l.Release, nil
+	return &directory{path}, root.Close()
 }
 
-func (d *directory) Files() (disk.FS, error) {
-	files, err := disk.Dir(d.path)
+// Lock makes the directory anew if it was removed: whoever needs locks goes on then, with a new one.
+func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
+	root, err := disk.Open(d.path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return begun(files, 4<<20)
+	l, err := dirlock.Take(root, dirlock.Owner{Cluster: Cluster, Member: Member})
+	if err != nil {
+		return nil, nil, err
+	}
+	files := l.Files()
+	err = l.Settle(ctx)
+	if err == nil {
+		err = begin(files, 4<<20)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Release())
+	}
+	return files, l.Release, nil
 }
 
 func (d *directory) addr() string { return "unix:" + filepath.Join(d.path, socket) }

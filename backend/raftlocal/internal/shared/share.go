@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
@@ -49,27 +50,27 @@ type Share struct {
 
 // Open takes part in a place, and serves it if nobody does. operate makes the handler of
 // operators' requests to a server. The share leaves the place when it is closed, and also
-// if it cannot be opened.
-func Open(place Place, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
+// if it cannot be opened. ctx is for the opening.
+func Open(ctx context.Context, place Place, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
 	s := &Share{
-		place: place, operate: operate, logger: logger,
+		place: place, operate: operate, logger: server.Logger(logger),
 		look: make(chan struct{}, 1), running: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.ctx, s.quit = context.WithCancel(context.Background())
-	release, err := s.try()
+	release, err := s.try(ctx)
 	if err != nil {
 		s.quit()
 		place.Leave()
 		return nil, err
 	}
-	go s.run(release)
+	go s.run(release) //nolint:contextcheck // ctx is for the opening, and the share outlives it
 	return s, nil
 }
 
 // try takes the place and serves. If another does that already, release is nil, as is the
 // error.
-func (s *Share) try() (release func() error, err error) {
-	release, err = s.place.Lock()
+func (s *Share) try(ctx context.Context) (release func() error, err error) {
+	files, release, err := s.place.Lock(ctx)
 	var taken *dirlock.TakenError
 	switch {
 	case errors.As(err, &taken) && taken.Owner.Cluster != "" && taken.Owner.Cluster != Cluster:
@@ -79,7 +80,7 @@ func (s *Share) try() (release func() error, err error) {
 	case err != nil:
 		return nil, err
 	}
-	srv, err := s.serve()
+	srv, err := s.serve(files) //nolint:contextcheck // the same
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
@@ -87,12 +88,9 @@ func (s *Share) try() (release func() error, err error) {
 	return release, nil
 }
 
-// serve starts the server.
-func (s *Share) serve() (*server.Server, error) {
-	files, err := s.place.Files()
-	if err != nil {
-		return nil, err
-	}
+// serve starts the server. In an empty place its tokens begin at the wall clock: it may be a place
+// in which others were granted that was removed.
+func (s *Share) serve(files disk.FS) (*server.Server, error) {
 	l, err := s.place.Listen()
 	if err != nil {
 		return nil, err
@@ -100,7 +98,8 @@ func (s *Share) serve() (*server.Server, error) {
 	cfg := server.Config{
 		Member: member.Config{
 			Name: Member, Cluster: Cluster, FS: files,
-			Members: []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+			Members:   []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+			TokenBase: uint64(max(time.Now().UnixMicro(), 0)),
 		},
 		Listener: l, Logger: s.logger,
 	}
@@ -146,7 +145,7 @@ func (s *Share) run(release func() error) {
 			return
 		}
 		var err error
-		if release, err = s.try(); err != nil {
+		if release, err = s.try(s.ctx); err != nil && s.ctx.Err() == nil {
 			if _, _, why := s.standing(); why == nil || why.Error() != err.Error() {
 				s.logger.Error("the locks cannot be served by this process", "error", err)
 			}
@@ -195,6 +194,15 @@ func (s *Share) keep(release func() error) {
 	if err := release(); err != nil {
 		s.logger.Error("the lock of the directory", "error", err)
 	}
+}
+
+// Trouble is why this share's server has ended, or cannot go on, or why there cannot be one; or nil.
+func (s *Share) Trouble() error {
+	srv, _, why := s.standing()
+	if srv != nil {
+		return srv.Trouble()
+	}
+	return why
 }
 
 // Server is the server, if this share runs it, or nil.

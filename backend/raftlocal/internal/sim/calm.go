@@ -29,8 +29,8 @@ func (w *world) becalm() {
 		*h.drive = drive{w: w, spent: h.drive.spent, erred: h.drive.erred}
 		h.start()
 	}
-	w.await(w.now+mostCalm, func() bool { return w.working == 0 && !w.changing && w.born() }, w.quiet, func() {
-		w.fail("%d workers still want a lock after %v of calm (changing members: %v)", w.working, mostCalm, w.changing)
+	w.await(w.now+mostCalm, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
+		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, mostCalm, w.changing, w.lost)
 	})
 }
 
@@ -106,7 +106,7 @@ func (w *world) compare() {
 		if s.Applied != last {
 			w.fail("%s has applied %d entries at the end, and there are %d", h, s.Applied, last)
 		}
-		w.truth.state(h.self.Name, s.Applied, digest(h.member.Machine().Snapshot()))
+		w.truth.state(h.String(), s.Applied, digest(h.member.Machine().Snapshot()))
 		if s.Machine.Keys != 0 {
 			w.fail("%s remembers %d keys that nobody uses", h, s.Machine.Keys)
 		}

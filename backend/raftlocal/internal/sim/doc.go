@@ -11,7 +11,9 @@
 // # A world
 //
 // 1, 3 or 5 members, each with a disk that loses what was not synced (disk.Memory) and a clock
-// of its own rate; up to 5 join later. 4 to 6 clients, whose workers take locks, renew, release,
+// of its own rate; up to 5 join later. They found the cluster by package founding, and one disk at a
+// time may be lost, before, while and after that: then its member comes with an empty one, and is
+// replaced (found.go, lost.go). 4 to 6 clients, whose workers take locks, renew, release,
 // cancel, forget, oversleep and die, over connections that are late, stall and break. plan.go
 // says what a seed may choose, faults.go what may happen. In the end all is mended, and then
 // everybody who wants a lock must get one, and nothing may stay in memory.
@@ -32,6 +34,8 @@
 //   - world.go: one leader in a term; the clock of the cluster never goes further than its
 //     leader was awake, and no claim ends earlier than its TTL after it was asked for, by the
 //     fastest of clocks; what was certainly refused or released is never granted.
+//   - found.go: no two records are begun with; a directory keeps its id; only one that was lost
+//     is told that the cluster has begun without it.
 //   - calm.go: every worker is served, sessions and claims end, members are equal, and an idle
 //     cluster writes nothing.
 //

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 )
 
@@ -17,7 +18,7 @@ var faults = []fault{
 	{"instant restart", func(w *world) { w.somebody().powerCut(0) }},
 	{"kill", func(w *world) {
 		h := w.somebody()
-		if h.up() {
+		if h.lives() {
 			h.kill("killed")
 			w.after(w.some(0, time.Second), h.start)
 		}
@@ -208,6 +209,9 @@ var faults = []fault{
 		}
 	}},
 	{"members change", func(w *world) { w.change() }},
+	{"directory lost", func(w *world) { w.somebody().lose(w.some(0, time.Second), w.rng.IntN(2) == 0) }},
+	{"directory lost beside a laggard", func(w *world) { w.loseBeside() }},
+	{"first start", func(w *world) { w.roughStart(1) }},
 }
 
 // somebody is any host that has a part in the cluster; often its leader.
@@ -220,6 +224,20 @@ func (w *world) somebody() *host {
 			return h
 		}
 	}
+}
+
+// another is any host that is none of these, or nil.
+func (w *world) another(not ...*host) *host {
+	var all []*host
+	for _, h := range w.hosts {
+		if !h.retired && !slices.Contains(not, h) {
+			all = append(all, h)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[w.rng.IntN(len(all))]
 }
 
 // leader is who leads in the latest term, or nil.
@@ -237,7 +255,7 @@ func (w *world) leader() (leader *host) {
 }
 
 func (h *host) powerCut(off time.Duration) {
-	if !h.up() {
+	if !h.lives() {
 		return
 	}
 	h.crash("the power failed")

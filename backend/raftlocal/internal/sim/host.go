@@ -2,9 +2,11 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
@@ -16,15 +18,19 @@ import (
 type host struct {
 	w     *world
 	place int // in the network
+	made  int // how many machines were in its place before
 	self  machine.Member
 	join  bool
 	clock clock
 	disk  *disk.Memory
 	drive *drive
 
-	member  *member.Member // nil: down
-	life    int            // rises with each start and each end
-	retired bool           // removed from the cluster
+	member  *member.Member    // nil: down, or it founds
+	founder *founding.Founder // nil: down, or it has begun
+	stuck   time.Duration     // since when it seems that it can never begin
+	asked   int               // how often its operator has asked for it to replace another
+	life    int               // rises with each start and each end
+	retired bool              // removed from the cluster, or another is in its place
 
 	inbox   []func()
 	planned bool          // a turn
@@ -39,27 +45,34 @@ type host struct {
 	lines []*line // that are open
 }
 
-func (h *host) String() string { return h.self.Name }
+func (h *host) String() string {
+	if h.made == 0 {
+		return h.self.Name
+	}
+	return fmt.Sprintf("%s(%d)", h.self.Name, h.made)
+}
 
+// up tells that a member runs.
 func (h *host) up() bool { return h.member != nil }
+
+// lives tells that a process runs, which is a member or is to found a cluster.
+func (h *host) lives() bool { return h.member != nil || h.founder != nil }
 
 // start begins a life on what the disk holds.
 func (h *host) start() {
-	w := h.w
-	if h.up() || h.retired {
+	if h.lives() || h.retired {
 		return
 	}
 	h.life++
 	h.drive.spent, h.drive.erred = 0, false
 	var err error
-	crashed := h.running(func() {
-		h.member, err = member.Open(member.Config{
-			ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, Members: w.founders(h),
-			Outside: outside{h, h.life}, ElectionTicks: w.plan.electionTicks,
-			SnapshotEntries: w.plan.snapshotEntries, KeepEntries: w.plan.keepEntries,
-			Applied: h.applied,
-		})
-	})
+	crashed := h.running(func() { err = h.begin() })
+	h.started(crashed, err)
+}
+
+// started goes on after the code that opens a member, or is to found a cluster.
+func (h *host) started(crashed bool, err error) {
+	w := h.w
 	switch {
 	case crashed:
 		h.end("crashed as it started")
@@ -72,6 +85,11 @@ func (h *host) start() {
 	case err != nil:
 		h.member = nil
 		w.fail("%s does not open its directory: %v", h, err)
+		return
+	case h.founder != nil:
+		w.trace.line("%s founds, as %x", h, h.self.ID)
+		h.drive.take()
+		h.ask(h.life)
 		return
 	}
 	w.trace.note('u', uint64(h.place))
@@ -97,7 +115,7 @@ func (h *host) end(why string) {
 	h.w.trace.note('d', uint64(h.place))
 	h.w.trace.line("%s is down: %s", h, why)
 	h.w.crashes++
-	h.member = nil
+	h.member, h.founder = nil, nil
 	h.life++
 	h.inbox = nil
 	for _, l := range h.lines {

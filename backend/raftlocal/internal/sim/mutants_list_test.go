@@ -39,13 +39,59 @@ var wrongs = []mutant{
 	{name: "order of a map", seeds: 200},
 	{name: "renewal revives", seeds: 200},
 	{name: "renewal revives", seeds: 500, blind: true},
+	{name: "founding by a majority", seeds: 1000, fault: "first start"},
+	{name: "begins as soon as all ids are known", seeds: 1000, fault: "first start"},
+	{name: "begun without it is not refused", seeds: 200, fault: "directory lost"},
+	{name: "id not drawn", seeds: 500, fault: "directory lost beside a laggard"},
+	{name: "id handed out before it is durable", seeds: 500, fault: "first start"},
+	{name: "stale id is added", seeds: 1000, fault: "members change,directory lost"},
 }
 
 var patches = []mutants.Patch{
 	{
+		File: "../founding/founder.go",
+		Old:  "(s.Bound != f.hash || s.ID != o.ID) {\n			return r, false\n",
+		Put:  "(s.Bound != f.hash && !wrong(\"begins as soon as all ids are known\") || s.ID != o.ID) {\n			if wrong(\"founding by a majority\") && f.most() {\n				return *f.bound, true\n			}\n			return r, false\n",
+	},
+	{
+		File: "../founding/founder.go",
+		Old:  "// Waits tells",
+		Put:  "func (f *Founder) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
+	},
+	{
+		File: "../founding/founder.go",
+		Old:  "		f.refused = f.excluded(s)\n",
+		Put:  "		if wrong(\"begun without it is not refused\") {\n			return nil\n		}\n		f.refused = f.excluded(s)\n",
+	},
+	{
+		File: "../member/identity.go",
+		Old:  "	for !legalID(id) || id == ID(cfg.Cluster, cfg.Name) {\n",
+		Put:  "	if wrong(\"id not drawn\") {\n		id = ID(cfg.Cluster, cfg.Name)\n	}\n	for !legalID(id) || id == ID(cfg.Cluster, cfg.Name) && !wrong(\"id not drawn\") {\n",
+	},
+	{
+		File: "../member/identity.go",
+		Old:  "owner != ID(cfg.Cluster, cfg.Name) {\n",
+		Put:  "owner != ID(cfg.Cluster, cfg.Name) || wrong(\"id not drawn\") {\n",
+	},
+	{
+		File: "../member/identity.go",
+		Old:  "	return id, false, wal.CreateSized(cfg.FS,",
+		Put:  "	if wrong(\"id handed out before it is durable\") {\n		return id, false, nil\n	}\n	return id, false, wal.CreateSized(cfg.FS,",
+	},
+	{
+		File: "../sim/operator.go",
+		Old:  "		do.Add = append(do.Add, w.hosts[place].self)\n",
+		Put:  "		add := w.hosts[place].self\n		if wrong(\"stale id is added\") {\n			if w.told == nil {\n				w.told = map[int]uint64{}\n			}\n			if w.told[place] == 0 {\n				w.told[place] = add.ID\n			}\n			add.ID = w.told[place]\n		}\n		do.Add = append(do.Add, add)\n",
+	},
+	{
+		File: "../sim/lost.go",
+		Old:  "	gaveUp  bool              // a change",
+		Put:  "	told    map[int]uint64\n	gaveUp  bool              // a change",
+	},
+	{
 		File: "../wal/log.go",
-		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	l.number++",
-		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.number++",
+		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	if err := l.look(s)",
+		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	if err := l.look(s)",
 	},
 	{
 		File: "../member/persist.go",

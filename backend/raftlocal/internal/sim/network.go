@@ -57,7 +57,7 @@ func (n *network) send(from *host, m *raftpb.Message) {
 	to := w.host(m.GetTo())
 	snap := m.GetType() == raftpb.MsgSnap
 	fate := w.rng.Float64()
-	if to == nil || !n.open(from.place, to.place) || fate < n.loss {
+	if to == nil || to.retired || !n.open(from.place, to.place) || fate < n.loss {
 		// A sender learns of a broken connection, now and then.
 		if snap || w.rng.IntN(4) == 0 {
 			life := from.life
@@ -81,6 +81,7 @@ func (n *network) send(from *host, m *raftpb.Message) {
 		}
 		life := from.life
 		w.after(d, func() {
+			// Whoever has lost its directory is another one at the same place.
 			arrived := to.up() && n.open(from.place, to.place)
 			if arrived {
 				w.trace.note('m', uint64(from.place), uint64(to.place), uint64(m.GetType()), digest(data))

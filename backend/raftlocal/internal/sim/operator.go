@@ -12,26 +12,48 @@ import (
 // becomes clear that it will not be.
 func (w *world) change() {
 	h := w.leader()
-	if h == nil || w.changing {
+	if h == nil || w.changing || w.lost != nil {
 		return
 	}
 	book := h.member.Members()
-	var c member.Change
+	var c wish
 	kind := w.rng.IntN(3)
-	if kind != 0 && len(book) > 2 {
-		c.Remove = []uint64{book[w.rng.IntN(len(book))].ID}
+	if kind != 0 && len(book) > 2 && w.lost == nil {
+		c.remove = []uint64{book[w.rng.IntN(len(book))].ID}
 	}
-	if (kind != 1 || len(c.Remove) == 0) && len(w.hosts) < mostHosts {
+	if (kind != 1 || len(c.remove) == 0) && len(w.hosts) < mostHosts {
 		n := w.newHost(true)
-		c.Add = append(c.Add, n.self)
 		n.start()
+		c.add = append(c.add, n.place)
 	}
-	if len(c.Add)+len(c.Remove) == 0 {
+	if len(c.add)+len(c.remove) == 0 {
 		return
 	}
 	w.changing = true
-	w.trace.line("operator: add %v, remove %v", c.Add, c.Remove)
+	w.trace.line("operator: add %v, remove %v", c.add, c.remove)
 	w.operate(c, 20)
+}
+
+// wish is what an operator wants. Who is to be added is asked for its id each time, since it may
+// have another directory by then.
+type wish struct {
+	add    []int // places
+	remove []uint64
+}
+
+// change is what a leader is asked to do for a wish, as it stands.
+func (w *world) changeFor(c wish, book []machine.Member) (do member.Change) {
+	for _, place := range c.add {
+		do.Add = append(do.Add, w.hosts[place].self)
+	}
+	for _, p := range book {
+		// Under the name of one that is added there may be the directory that it had before.
+		again := slices.ContainsFunc(do.Add, func(a machine.Member) bool { return a.Name == p.Name && a.ID != p.ID })
+		if again || slices.Contains(c.remove, p.ID) {
+			do.Remove = append(do.Remove, p.ID)
+		}
+	}
+	return do
 }
 
 // mostHosts is how many machines a world has at most.
@@ -39,14 +61,14 @@ const mostHosts = 8
 
 // operate asks for a change until it is in force. An operator gives up after a while, but not
 // when all is well again.
-func (w *world) operate(c member.Change, tries int) {
+func (w *world) operate(c wish, tries int) {
 	if !w.changing {
 		return
 	}
 	h := w.leader()
 	if tries == 0 && !w.calm {
 		// Whoever was added stays what it is, as a learner or not even that.
-		w.changing = false
+		w.changing, w.gaveUp = false, true
 		if h != nil {
 			h.input(h.life, func() { h.member.Abandon() })
 		}
@@ -54,42 +76,15 @@ func (w *world) operate(c member.Change, tries int) {
 	}
 	if h != nil {
 		h.input(h.life, func() {
-			// It was planned on what an old leader thought.
-			book := h.member.Members()
-			c.Remove = slices.DeleteFunc(c.Remove, func(id uint64) bool {
-				return !slices.ContainsFunc(book, func(m machine.Member) bool { return m.ID == id })
-			})
-			if done(h.member, c) {
+			do := w.changeFor(c, h.member.Members())
+			if done(h.member, do) {
 				w.changing = false
 				w.changes++
 				w.trace.line("operator: done")
-			} else if err := h.member.Change(c); err != nil {
+			} else if err := h.member.Change(do); err != nil {
 				w.trace.line("operator: %v", err)
 			}
 		})
 	}
 	w.after(w.some(200*time.Millisecond, 600*time.Millisecond), func() { w.operate(c, max(tries-1, 0)) })
-}
-
-// done reports whether a change is in force.
-func done(m *member.Member, c member.Change) bool {
-	s := m.Status()
-	if !s.Serving || s.Change != "" {
-		return false
-	}
-	voters := map[uint64]bool{}
-	for _, p := range s.Members {
-		voters[p.ID] = p.Voter
-	}
-	for _, a := range c.Add {
-		if !voters[a.ID] {
-			return false
-		}
-	}
-	for _, id := range c.Remove {
-		if voters[id] {
-			return false
-		}
-	}
-	return true
 }

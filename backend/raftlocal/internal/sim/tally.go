@@ -8,9 +8,9 @@ import (
 // tally is what has happened in a run, or in many: a run in which nothing happened proves
 // nothing.
 type tally struct {
-	entries, deaths, changes, unborn, snapshots, crashes int
-	unknown, held, inspections                           int
-	renewals, releases, lapses, gone, pushes, cancels    int
+	entries, deaths, changes, unborn, snapshots, crashes, lostDirectories int
+	unknown, held, inspections                                            int
+	renewals, releases, lapses, gone, pushes, cancels                     int
 }
 
 // report is what a run, or many, came to.
@@ -36,6 +36,7 @@ func (r *report) add(w *world) {
 	t.snapshots += o.snapshots
 	t.crashes += o.crashes
 	t.changes += o.changes
+	t.lostDirectories += o.lostDirectories
 	t.unknown += o.unknown
 	t.held += o.held
 	t.inspections += o.inspections
@@ -60,6 +61,7 @@ func (r *report) lacking() string {
 		{"elections", r.elections, 20},
 		{"crashes", r.crashes, 10},
 		{"snapshots", r.snapshots, 1},
+		{"lost directories", r.lostDirectories, 1},
 		{"renewals", r.renewals, 50},
 		{"releases", r.releases, 200},
 	} {
@@ -72,8 +74,8 @@ func (r *report) lacking() string {
 
 func (r *report) String() string {
 	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, %d crashes, %d snapshots sent, "+
-		"%d changes of members, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
+		"%d changes of members, %d directories lost, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
 		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
-		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.renewals, r.releases,
+		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.lostDirectories, r.renewals, r.releases,
 		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.fenced, r.deaths)
 }

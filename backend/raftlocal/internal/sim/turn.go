@@ -111,7 +111,7 @@ func (h *host) undelivered(to uint64, snap bool) {
 // applied is told by the member of each entry.
 func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
 	w := h.w
-	if w.truth.applied(h.self.Name, h.at(), index, term, b, o.Answers, o.Pushes) {
+	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
 		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
 		w.checkClock(h, index, term, b.Stamp)
 		for _, p := range o.Pushes {
@@ -120,8 +120,11 @@ func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
 			}
 		}
 	}
+	if len(b.Commands) == 0 {
+		w.noteVoters(h, index)
+	}
 	if index%16 == 0 {
-		w.truth.state(h.self.Name, index, digest(h.member.Machine().Snapshot()))
+		w.truth.state(h.String(), index, digest(h.member.Machine().Snapshot()))
 	}
 }
 

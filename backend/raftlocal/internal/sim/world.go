@@ -11,7 +11,6 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // world is one run: members, clients, and what is between them.
@@ -24,8 +23,10 @@ type world struct {
 	truth    *truth
 	promises *promises
 
-	hosts    []*host
-	founding []machine.Member
+	hosts    []*host          // by place: the one that is there now
+	byID     map[uint64]*host // all that ever were
+	founders []machine.Member // by name and address
+	losses
 	clients  []*client
 	keys     []string
 	places   int
@@ -51,7 +52,7 @@ type world struct {
 
 // newWorld makes a world. With names of faults, nothing else goes wrong in it.
 func newWorld(seed uint64, out io.Writer, only ...string) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}, denied: map[string]bool{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}, denied: map[string]bool{}}
 	w.plan = newPlan(w.rng)
 	if len(only) > 0 {
 		w.plan.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })
@@ -66,11 +67,13 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	}
 	w.truth.referee.stand = w.truth.write
 	for i := range w.plan.members {
-		w.founding = append(w.founding, machine.Member{ID: uint64(i + 1), Name: fmt.Sprintf("m%d", i+1), Addr: fmt.Sprintf("m%d:1", i+1)})
+		name := hostName(i)
+		w.founders = append(w.founders, machine.Member{Name: name, Addr: name + ":1"})
 	}
 	for range w.plan.members {
 		w.newHost(false)
 	}
+	w.voters = w.plan.members
 	for i := range w.plan.keys {
 		w.keys = append(w.keys, fmt.Sprintf("k%d", i+1))
 	}
@@ -85,36 +88,31 @@ func (w *world) newClock() clock {
 	return clock{rate: 1 - skew + 2*skew*w.rng.Float64(), start: w.some(0, time.Hour)}
 }
 
-// newHost makes a machine with an empty disk.
+func hostName(place int) string { return fmt.Sprintf("m%d", place+1) }
+
+// newHost makes a machine with an empty disk, at a new place.
 func (w *world) newHost(join bool) *host {
-	n := len(w.hosts) + 1
+	w.hosts = append(w.hosts, nil)
+	return w.newHostAt(len(w.hosts)-1, join)
+}
+
+// newHostAt makes a machine with an empty disk in the place of another, under its name.
+func (w *world) newHostAt(place int, join bool) *host {
+	name := hostName(place)
 	h := &host{
-		w: w, place: n - 1, join: join, clock: w.newClock(), disk: disk.NewMemory(), drive: &drive{w: w},
-		self: machine.Member{ID: uint64(n), Name: fmt.Sprintf("m%d", n), Addr: fmt.Sprintf("m%d:1", n)},
+		w: w, place: place, join: join, clock: w.newClock(), disk: disk.NewMemory(), drive: &drive{w: w},
+		self: machine.Member{Name: name, Addr: name + ":1"},
 	}
-	w.hosts = append(w.hosts, h)
-	// Small segments, so that there are many. The rest is left to the member.
-	if err := wal.CreateSized(h.disk, wal.Identity{Cluster: "sim", Member: h.self.ID, Name: h.self.Name}, w.plan.segment); err != nil {
-		w.fail("a log cannot be made: %v", err)
+	if was := w.hosts[place]; was != nil {
+		h.made = was.made + 1
 	}
+	w.hosts[place] = h
 	h.disk.Hook(h.drive.hook)
 	return h
 }
 
-// founders are the members that a host is told of.
-func (w *world) founders(h *host) []machine.Member {
-	if h.join {
-		return nil
-	}
-	return w.founding
-}
-
-func (w *world) host(id uint64) *host {
-	if id == 0 || id > uint64(len(w.hosts)) {
-		return nil
-	}
-	return w.hosts[id-1]
-}
+// host is who has, or had, an id.
+func (w *world) host(id uint64) *host { return w.byID[id] }
 
 // some chooses a time.
 func (w *world) some(low, high time.Duration) time.Duration { return between(w.rng, low, high) }
@@ -136,9 +134,7 @@ func (w *world) fail(format string, args ...any) {
 
 // run lets it all happen.
 func (w *world) run() {
-	for _, h := range w.hosts {
-		w.after(w.some(0, 300*time.Millisecond), h.start)
-	}
+	w.firstStart()
 	for _, c := range w.clients {
 		w.after(w.some(0, time.Second), c.begin)
 	}

@@ -20,7 +20,7 @@ func damageEachByte(wrap func(disk.FS) disk.FS) (cases int, err error) {
 	if err := Save(m, testID, snapshotAt(7, strings.Repeat("state ", 200))); err != nil {
 		return 0, err
 	}
-	f, err := m.Open(fileName(7))
+	f, err := m.Open(Name(7))
 	if err != nil {
 		return 0, err
 	}
@@ -37,9 +37,9 @@ func damageEachByte(wrap func(disk.FS) disk.FS) (cases int, err error) {
 			cases++
 			c := m.Clone()
 			if mask == 0 {
-				c.Truncate(fileName(7), off)
+				c.Truncate(Name(7), off)
 			} else {
-				c.Damage(fileName(7), off, mask)
+				c.Damage(Name(7), off, mask)
 			}
 			if s, err := Load(wrap(c), testID); !errors.Is(err, ErrDamaged) {
 				return cases, fmt.Errorf("byte %d, xor %02x: not noticed: %v, %w", off, mask, s, err)

@@ -84,13 +84,13 @@ func decode(b []byte, name string, id wal.Identity) (*raftpb.Snapshot, error) {
 		return nil, damage(name, "%v", err)
 	}
 	index := le.Uint64(b[atIndex:])
-	if uint64(len(rest)) != le.Uint64(b[atLength:]) || s.GetMetadata().GetIndex() != index || fileName(index) != name {
+	if uint64(len(rest)) != le.Uint64(b[atLength:]) || s.GetMetadata().GetIndex() != index || Name(index) != name {
 		return nil, damage(name, "it is of the index %d", index)
 	}
 	return s, nil
 }
 
 func damage(name, format string, what ...any) error {
-	return fmt.Errorf("the snapshot %s is %w: %s: restore the directory from a backup, or remove this member from the cluster and add it under a new id with an empty directory",
+	return fmt.Errorf("the snapshot %s is %w: %s: restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember",
 		name, ErrDamaged, fmt.Sprintf(format, what...))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ const (
 	fresh  = ".new" // follows the name of a file that is not complete
 )
 
-func fileName(index uint64) string { return fmt.Sprintf("%016x%s", index, suffix) }
+// Name is the name of the file of a snapshot.
+func Name(index uint64) string { return fmt.Sprintf("%016x%s", index, suffix) }
 
 // isSnapshot reports whether a name is that of a snapshot.
 func isSnapshot(name string) bool {
@@ -27,12 +29,22 @@ func isSnapshot(name string) bool {
 		return false
 	}
 	index, err := strconv.ParseUint(digits, 16, 64)
-	return err == nil && fileName(index) == name
+	return err == nil && Name(index) == name
+}
+
+// Exists reports whether there is a snapshot in a directory, whole or not.
+func Exists(fs disk.FS) (bool, error) {
+	names, err := fs.List()
+	if err != nil {
+		return false, fmt.Errorf("looking for a snapshot: %w", err)
+	}
+	return slices.ContainsFunc(names, isSnapshot), nil
 }
 
 // Save makes a snapshot durable, and then removes those before it. It must have an index.
 // After an error it is not known whether Load will find it, or the one before, and the
-// member must stop: trying again may seem to succeed and leave nothing on the disk.
+// member must stop: trying again may seem to succeed and leave nothing on the disk. Not so after a
+// [disk.ErrScarce]: there was nothing left to make a file of, and the same may be tried again.
 func Save(fs disk.FS, id wal.Identity, s *raftpb.Snapshot) error {
 	index := s.GetMetadata().GetIndex()
 	if index == 0 {
@@ -42,7 +54,7 @@ func Save(fs disk.FS, id wal.Identity, s *raftpb.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	name := fileName(index)
+	name := Name(index)
 	if err := write(fs, name, b); err != nil {
 		return fmt.Errorf("writing the snapshot %s: %w", name, err)
 	}
@@ -74,7 +86,7 @@ func write(fs disk.FS, name string, b []byte) (err error) {
 		err = closing
 	}
 	if err != nil {
-		return errors.Join(err, fs.Remove(name+fresh))
+		return errors.Join(disk.Scarce(err), fs.Remove(name+fresh))
 	}
 	if err := fs.Rename(name+fresh, name); err != nil {
 		return err

@@ -18,14 +18,10 @@ func directories(b *testing.B, run func(b *testing.B, fs disk.FS)) {
 		if _, err := os.Stat("/dev/shm"); err != nil {
 			b.Skip(err)
 		}
-		fs, err := disk.Dir(b.TempDir())
-		must(b, err)
-		run(b, fs)
+		run(b, opened(b, b.TempDir()))
 	})
 	b.Run("temp", func(b *testing.B) {
-		fs, err := disk.Dir(b.TempDir())
-		must(b, err)
-		run(b, fs)
+		run(b, opened(b, b.TempDir()))
 	})
 }
 

@@ -3,13 +3,16 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 )
 
 // Identity says whose a directory is. It stands in each file.
 type Identity struct {
 	Cluster string
 	Member  uint64
-	Name    string // for messages; a member may get another
+	Name    string
 }
 
 // ErrForeign means that the directory belongs to another cluster or member.
@@ -40,4 +43,43 @@ func (id Identity) Admit(owner Identity, file string) error {
 		return fmt.Errorf("%w: %s is of the member %q with id %d, and this is %q with id %d: give each member a directory of its own", ErrForeign, file, owner.Name, owner.Member, id.Name, id.Member)
 	}
 	return nil
+}
+
+// Owner reads whose log it is. It does not look at the rest.
+func Owner(fs disk.FS) (Identity, error) {
+	names, err := fs.List()
+	if err != nil {
+		return Identity{}, fmt.Errorf("looking for the log: %w", err)
+	}
+	for _, name := range names { // sorted, and so by their numbers
+		number, ok := segmentNumber(name)
+		if !ok {
+			continue
+		}
+		l := &Log{fs: fs}
+		s := &segment{name: name, number: number}
+		_, owner, err := l.prelude(s, false)
+		if s.file != nil {
+			err = errors.Join(err, s.file.Close())
+		}
+		return owner, err
+	}
+	return Identity{}, errNoLog
+}
+
+// Discard removes a log in which nothing was ever written. What a crash leaves of it is such a
+// log, or none.
+func Discard(fs disk.FS) error {
+	names, err := fs.List()
+	if err != nil {
+		return fmt.Errorf("looking for the log: %w", err)
+	}
+	for _, name := range slices.Backward(names) {
+		if _, ok := segmentNumber(name); ok || incomplete(name) {
+			if err := fs.Remove(name); err != nil {
+				return fmt.Errorf("removing the log: %w", err)
+			}
+		}
+	}
+	return fs.SyncDir()
 }

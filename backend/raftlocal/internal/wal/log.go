@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -24,6 +25,7 @@ type Log struct {
 	anywhere bool   // nothing was ever in the log, so it may start at any index
 	frame    frame
 	record   record
+	looked   time.Time // when the last look at the directory began
 
 	failed atomic.Pointer[error] // why it takes nothing any more
 
@@ -43,8 +45,13 @@ var ErrFailed = errors.New("the log cannot be written, so this member stops; men
 // first may replace an entry, and with it all that follow.
 //
 // After an error from the disk it is not known if they will be there at the next Open, and
-// all calls return the error from now on. An error that is not an [ErrFailed] says that
-// the arguments make no sense; then nothing has changed.
+// all calls return the error from now on. Not so after a [disk.ErrScarce], when there was
+// nothing left to make a segment of: nothing has changed, and the same may be tried again.
+// Nor if the error says that the arguments make no sense.
+//
+// The last thing is a look whether the directory is still ours, and the file, unless the last look
+// is recent: so whoever tells somebody of what was written tells what the next process finds. If
+// not, it is a [disk.ErrLost].
 func (l *Log) Append(hs *raftpb.HardState, entries []*raftpb.Entry) error {
 	if err := l.Err(); err != nil {
 		return err
@@ -92,6 +99,15 @@ func (l *Log) Restart(hs *raftpb.HardState, index uint64) error {
 // one fsync, with all that came at once.
 func (l *Log) Frames() uint64 { return l.number }
 
+// Names are the files that must be there, but for those that are prepared.
+func (l *Log) Names() []string {
+	var names []string
+	for _, s := range l.closed {
+		names = append(names, s.name)
+	}
+	return append(names, l.segment.name)
+}
+
 // write makes l.record durable, as the next frame.
 func (l *Log) write() error {
 	r := &l.record
@@ -105,7 +121,10 @@ func (l *Log) write() error {
 	}
 	blocks := l.frame.finish(l.number+1, content)
 	if l.segment.end+int64(len(blocks)) > l.segment.size {
-		if err := l.roll(int64(len(blocks))); err != nil {
+		switch err := l.roll(int64(len(blocks))); {
+		case errors.Is(err, disk.ErrScarce):
+			return err
+		case err != nil:
 			return l.fail(err)
 		}
 	}
@@ -117,9 +136,31 @@ func (l *Log) write() error {
 	if err := s.file.Sync(); err != nil {
 		return l.fail(err)
 	}
+	if err := l.look(s); err != nil {
+		return l.fail(err)
+	}
 	l.number++
 	s.end += int64(len(blocks))
 	l.take(s, r)
+	return nil
+}
+
+// recent is how old a look at the directory may be that an acknowledgement rests on. It is little
+// beside the time for which whoever comes to another directory waits (dirlock.Settling); and to
+// look after each fsync would make a lone caller slower by some tenths of a millisecond where the
+// processors are busy.
+const recent = 10 * time.Millisecond
+
+// look looks whether the directory is still ours, unless it was found so just now.
+func (l *Log) look(s *segment) error {
+	began := time.Now() // before the look: so old is what it says
+	if began.Sub(l.looked) < recent {
+		return nil
+	}
+	if err := l.fs.Check(s.name); err != nil {
+		return err
+	}
+	l.looked = began
 	return nil
 }
 
@@ -150,7 +191,9 @@ func (l *Log) Err() error {
 
 // fail ends the log. The first error stays.
 func (l *Log) fail(err error) error {
-	err = fmt.Errorf("%w: %w", ErrFailed, err)
+	if !errors.Is(err, disk.ErrLost) {
+		err = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
 	l.failed.CompareAndSwap(nil, &err)
 	return l.Err()
 }

@@ -3,9 +3,11 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -87,13 +89,22 @@ func reopen(t testing.TB, fs disk.FS, l *Log) (*Log, Contents) {
 	return open(t, fs)
 }
 
+// opened is a directory of the system.
+func opened(t testing.TB, path string) disk.FS {
+	t.Helper()
+	root, err := disk.Open(path)
+	must(t, err)
+	self, err := root.Open(".")
+	must(t, err)
+	t.Cleanup(func() { _, _ = root.Close(), self.Close() })
+	return disk.Dir(root, self)
+}
+
 func TestAppendedIsThereAfterOpen(t *testing.T) {
 	for name, fs := range map[string]func() disk.FS{
 		"memory": func() disk.FS { return disk.NewMemory() },
 		"dir": func() disk.FS {
-			fs, err := disk.Dir(t.TempDir() + "/log")
-			must(t, err)
-			return fs
+			return opened(t, t.TempDir()+"/log")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,23 +234,73 @@ func TestAnErrorIsFinal(t *testing.T) {
 	}
 }
 
+// When there is no room for another segment nothing has changed, and the same is tried again.
 func TestFullDisk(t *testing.T) {
 	fs := disk.NewMemory()
 	l := create(t, fs, 1024)
 	must(t, l.Append(nil, entries(1, 1, 1, 10)))
 	fs.Limit(1500)
-	if err := l.Prepare(); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrFailed) {
+	if err := l.Prepare(); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, disk.ErrScarce) {
 		t.Fatal(err)
 	}
-	must(t, l.Err())
-	err := l.Append(nil, entries(2, 1, 1, 10))
-	if !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, ErrFailed) {
-		t.Fatal(err)
+	for range 3 {
+		err := l.Append(nil, entries(2, 1, 1, 10))
+		if !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, disk.ErrScarce) || !strings.Contains(err.Error(), "make room") {
+			t.Fatal(err)
+		}
+		must(t, l.Err())
 	}
 	fs.Limit(0)
-	l, c := reopen(t, fs, l)
-	wants(t, c, nil, entries(1, 1, 1, 10))
 	must(t, l.Append(nil, entries(2, 1, 1, 10)))
+	_, c := reopen(t, fs, l)
+	wants(t, c, nil, append(entries(1, 1, 1, 10), entries(2, 1, 1, 10)...))
+}
+
+// So it is for want of file descriptors, wherever one is needed: for the new file, or for the same
+// under its name.
+func TestNoDescriptors(t *testing.T) {
+	for _, op := range []disk.Op{disk.OpList, disk.OpCreate, disk.OpOpen} {
+		fs := disk.NewMemory()
+		l := create(t, fs, 1024)
+		must(t, l.Append(nil, entries(1, 1, 1, 300)))
+		fs.Hook(disk.FailNth(op, 1, disk.Scarce(syscall.EMFILE)))
+		if err := l.Append(nil, entries(2, 1, 1, 300)); !errors.Is(err, disk.ErrScarce) {
+			t.Fatalf("%v: %v", op, err)
+		}
+		must(t, l.Append(nil, entries(2, 1, 1, 300)))
+		_, c := reopen(t, fs, l)
+		wants(t, c, nil, append(entries(1, 1, 1, 300), entries(2, 1, 1, 300)...))
+	}
+	// What was there before is another matter.
+	for _, op := range []disk.Op{disk.OpWrite, disk.OpSync} {
+		fs := disk.NewMemory()
+		l := create(t, fs, 4096)
+		fs.Hook(disk.FailNth(op, 1, syscall.ENOSPC))
+		if err := l.Append(nil, entries(1, 1, 1, 300)); !errors.Is(err, ErrFailed) || errors.Is(err, disk.ErrScarce) {
+			t.Fatalf("%v: %v", op, err)
+		}
+	}
+}
+
+// Nothing is said to be written into a directory that is another's.
+func TestLostDirectory(t *testing.T) {
+	path := t.TempDir() + "/log"
+	fs := opened(t, path)
+	l := create(t, fs, 4096)
+	must(t, l.Append(nil, entries(1, 1, 1, 10)))
+	must(t, os.Rename(path, path+".old"))
+	must(t, os.Mkdir(path, 0o700))
+	time.Sleep(recent)
+	if err := l.Append(nil, entries(2, 1, 1, 10)); !errors.Is(err, disk.ErrLost) || errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+	if err := l.Prepare(); !errors.Is(err, disk.ErrLost) {
+		t.Fatal(err)
+	}
+	found, err := os.ReadDir(path)
+	if err != nil || len(found) > 0 {
+		t.Errorf("in the other directory: %v, %v", found, err)
+	}
 }
 
 func TestRefusals(t *testing.T) {

@@ -82,7 +82,7 @@ func (l *Log) find() ([]*segment, error) {
 		segments = append(segments, &segment{name: name, number: number})
 	}
 	if len(segments) == 0 {
-		return nil, errors.New("there is no log in the directory: name the right one, or create a member in it")
+		return nil, errNoLog
 	}
 	for _, name := range names {
 		if incomplete(name) {
@@ -98,25 +98,37 @@ func (l *Log) find() ([]*segment, error) {
 	return segments, nil
 }
 
+var errNoLog = errors.New("there is no log in the directory: name the right one, or create a member in it")
+
 // load opens the file of a segment, reads it and checks its prelude.
 func (l *Log) load(s *segment) (data []byte, err error) {
-	if s.file, err = l.fs.Open(s.name); err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	if s.size, err = s.file.Size(); err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	if s.size < blockSize {
-		return nil, damage(s.name, s.size, "the file ends")
-	}
-	data = make([]byte, s.size)
-	if n, err := s.file.ReadAt(data, 0); err != nil && (err != io.EOF || n < len(data)) { //nolint:errorlint // ReaderAt returns a bare EOF
-		return nil, fmt.Errorf("reading the log: %w", err)
-	}
-	owner, err := s.parsePrelude(data)
+	data, owner, err := l.prelude(s, true)
 	if err != nil {
 		return nil, err
 	}
 	s.end = blockSize
 	return data, l.id.Admit(owner, s.name)
+}
+
+// prelude opens the file of a segment, reads the whole or only what it begins with, and tells
+// whose it is.
+func (l *Log) prelude(s *segment, whole bool) (data []byte, owner Identity, err error) {
+	if s.file, err = l.fs.Open(s.name); err != nil {
+		return nil, owner, fmt.Errorf("opening the log: %w", err)
+	}
+	if s.size, err = s.file.Size(); err != nil {
+		return nil, owner, fmt.Errorf("opening the log: %w", err)
+	}
+	if s.size < blockSize {
+		return nil, owner, damage(s.name, s.size, "the file ends")
+	}
+	data = make([]byte, blockSize)
+	if whole {
+		data = make([]byte, s.size)
+	}
+	if n, err := s.file.ReadAt(data, 0); err != nil && (err != io.EOF || n < len(data)) { //nolint:errorlint // ReaderAt returns a bare EOF
+		return nil, owner, fmt.Errorf("reading the log: %w", err)
+	}
+	owner, err = s.parsePrelude(data)
+	return data, owner, err
 }

@@ -1,6 +1,10 @@
 package wal
 
-import "github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+import (
+	"errors"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+)
 
 // SegmentSize is the usual size of a segment.
 const SegmentSize = 16 << 20
@@ -26,8 +30,12 @@ func (l *Log) addSpare(number uint64, size int64) error {
 	if err := s.create(l.fs, l.id); err != nil {
 		return err
 	}
-	// A name that may or may not be on the disk cannot be made sure of by trying again.
-	if err := s.publish(l.fs); err != nil {
+	// A name that may or may not be on the disk cannot be made sure of by trying again. One that is
+	// there, and cannot be opened, is that of a segment which is made anew the next time.
+	switch err := s.publish(l.fs); {
+	case errors.Is(err, disk.ErrScarce):
+		return err
+	case err != nil:
 		return l.fail(err)
 	}
 	l.spares = append(l.spares, s)

@@ -123,7 +123,7 @@ func (s *segment) create(fs disk.FS, id Identity) (err error) {
 	}
 	if err != nil {
 		_ = fs.Remove(s.name + fresh)
-		return fmt.Errorf("making the segment %s: %w", s.name, err)
+		return fmt.Errorf("making the segment %s: %w", s.name, disk.Scarce(err))
 	}
 	return nil
 }

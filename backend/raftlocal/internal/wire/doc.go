@@ -9,6 +9,9 @@
 //	       ◄──Welcome or Refusal──        ◄──Answers, Moved──       ◄──Pong──
 //	member ──Preface, Hello──►            ──Raft, Snapshot──►       (one way; there is another
 //	       ◄──Welcome or Refusal──                                   connection for the other)
+//	whoever has not begun
+//	       ──Preface, Hello, Introduction──►
+//	       ◄──Introduction or Refusal──     (that is all)
 //
 // The Append functions append one or more whole frames to a buffer, so that many go out in
 // one write. A [Reader] gives one frame after another out of a buffer that it reuses; the

@@ -35,12 +35,13 @@ const (
 	TypeSnapshot                     // a part of a raft message that is too long, or of a backup
 	TypeIntroduction                 // what members tell each other of themselves
 	TypeResume                       // a client's session goes on on this connection
+	TypeVoid                         // to a client: all that was granted is void, and why
 )
 
 func (t Type) String() string {
 	names := [...]string{
 		"", "hello", "welcome", "refusal", "commands", "answers", "moved", "ping", "pong", "raft", "snapshot",
-		"introduction", "resume",
+		"introduction", "resume", "void",
 	}
 	if int(t) < len(names) && t > 0 {
 		return names[t]

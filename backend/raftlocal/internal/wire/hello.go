@@ -14,8 +14,9 @@ type Role uint8
 
 // The roles.
 const (
-	Client Role = iota + 1 // to send commands
-	Peer                   // to send messages of raft
+	Client  Role = iota + 1 // to send commands
+	Peer                    // to send messages of raft
+	Founder                 // to tell how it stands, and be told: see package founding
 )
 
 // Hello says who has connected.
@@ -125,9 +126,16 @@ func ParseMoved(body []byte) (leader Member, err error) {
 const mostText = 4 << 10
 
 // AppendRefusal appends the frame that tells, in a sentence, why the connection ends.
-func AppendRefusal(dst []byte, text string) []byte {
+func AppendRefusal(dst []byte, text string) []byte { return appendText(dst, TypeRefusal, text) }
+
+// AppendVoid appends the frame that tells a client, in a sentence, why nothing that it was granted
+// counts any more. ParseRefusal takes it apart. A client of an earlier release ignores it, and
+// finds out when it renews.
+func AppendVoid(dst []byte, text string) []byte { return appendText(dst, TypeVoid, text) }
+
+func appendText(dst []byte, t Type, text string) []byte {
 	at := len(dst)
-	return end(append(begin(dst, TypeRefusal), text[:min(len(text), mostText)]...), at)
+	return end(append(begin(dst, t), text[:min(len(text), mostText)]...), at)
 }
 
 // ParseRefusal takes it apart.

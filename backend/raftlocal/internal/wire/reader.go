@@ -18,8 +18,13 @@ type Reader struct {
 	start, end int // what has been read and not been returned
 }
 
-// usual is how large the buffer is when it need not be larger.
-const usual = 64 << 10
+const (
+	// usual is how large the buffer is when it need not be larger.
+	usual = 64 << 10
+	// little is how large it is at first as long as the Limit is lower: whoever connects and says
+	// nothing is to cost as little here as there.
+	little = 512
+)
 
 // NewReader returns a reader of frames from src, which is behind its Preface.
 func NewReader(src io.Reader) *Reader { return &Reader{Limit: MaxFrame, src: src} }
@@ -78,11 +83,13 @@ func (r *Reader) fill(n int) error {
 func (r *Reader) read(n int) error {
 	if r.start == r.end {
 		r.start, r.end = 0, 0
-		if len(r.buf) > 4*usual {
-			r.buf = nil // a long frame is rare
+		if len(r.buf) > 4*usual || len(r.buf) < usual && r.Limit == MaxFrame {
+			r.buf = nil // a long frame is rare; a little one was for a hello
 		}
 	}
 	switch size := len(r.buf); {
+	case size == 0 && r.Limit < MaxFrame:
+		r.buf = make([]byte, little)
 	case size == 0:
 		r.buf = make([]byte, usual)
 	case r.start > 0 && (r.end == size || r.start+n > size):

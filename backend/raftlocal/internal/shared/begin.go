@@ -9,14 +9,14 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
-// begun makes an empty log where there is nothing, in files that are shorter than those of a
+// begin makes an empty log where there is nothing, in files that are shorter than those of a
 // cluster's member: they are read whole at each take-over, for which somebody waits. Where there
 // is something the member sees to it that it is all there.
-func begun(files disk.FS, segment int64) (disk.FS, error) {
+func begin(files disk.FS, segment int64) error {
 	names, err := files.List()
 	if err != nil || slices.ContainsFunc(names, func(name string) bool { return name != dirlock.File }) {
-		return files, err
+		return err
 	}
 	id := wal.Identity{Cluster: Cluster, Member: member.ID(Cluster, Member), Name: Member}
-	return files, wal.CreateSized(files, id, segment)
+	return wal.CreateSized(files, id, segment)
 }

@@ -1,0 +1,222 @@
+package founding
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// Record is what a cluster begins with, beside the state of a backup.
+type Record struct {
+	Members   []machine.Member `json:"members"` // by name
+	TokenBase uint64           `json:"token_base"`
+}
+
+// Standing is what a member says of itself, to whom it asks and to whoever asks it. All but Joins
+// is durable when it is said.
+type Standing struct {
+	ID   uint64 `json:"id"`
+	Name string `json:"name"`
+	// Terms is the hash of what must be the same at all founders before they know each other.
+	Terms uint64 `json:"terms,omitempty"`
+	// Base is what its tokens shall be above.
+	Base uint64 `json:"base,omitempty"`
+	// Bound is the hash of the record that it has bound itself to; 0 for none.
+	Bound uint64 `json:"bound,omitempty"`
+	// Begun says that it is a member of a cluster, and Founding is the hash of the record that this
+	// began with; 0 if it joined later, and does not know.
+	Begun    bool   `json:"begun,omitempty"`
+	Founding uint64 `json:"founding,omitempty"`
+	// Joins says that it waits to be added to a cluster, and founds none.
+	Joins bool `json:"joins,omitempty"`
+}
+
+// Config is what a founder is made of.
+type Config struct {
+	Self   machine.Member
+	Others []machine.Member // the other founders, by name and address; they have no ids
+	Terms  uint64           // see Terms
+	Base   uint64           // durable, so that it is the same in each life of the directory
+	Bound  *Record          // what an earlier life has bound this directory to
+	// Bind makes a record durable, as what this directory is bound to.
+	Bind func(Record) error
+	// Hash tells records apart, with all that the cluster begins with.
+	Hash func(Record) uint64
+}
+
+// Founder is a directory that is to begin with others. It is not safe for concurrent use.
+type Founder struct {
+	cfg     Config
+	heard   map[string]Standing // the last of each other founder
+	bound   *Record
+	hash    uint64 // of bound
+	begun   bool   // another has begun with bound
+	refused error
+}
+
+// New returns a founder. One that has nobody to wait for can begin at once.
+func New(cfg Config) (*Founder, error) {
+	f := &Founder{cfg: cfg, heard: map[string]Standing{}}
+	if cfg.Bound != nil {
+		f.note(*cfg.Bound)
+	}
+	return f, f.bind()
+}
+
+func (f *Founder) note(r Record) { f.bound, f.hash = &r, f.cfg.Hash(r) }
+
+// Standing is what it says of itself.
+func (f *Founder) Standing() Standing {
+	return Standing{
+		ID: f.cfg.Self.ID, Name: f.cfg.Self.Name,
+		Terms: f.cfg.Terms, Base: f.cfg.Base, Bound: f.hash,
+	}
+}
+
+// Others are whom to ask, and where. Whoever is bound goes by the record that it is bound to.
+func (f *Founder) Others() []machine.Member {
+	if f.bound == nil {
+		return f.cfg.Others
+	}
+	return slices.DeleteFunc(slices.Clone(f.bound.Members), func(m machine.Member) bool { return m.Name == f.cfg.Self.Name })
+}
+
+// Hear takes in what another says of itself. An error is for good: this directory cannot begin, or
+// its disk has failed.
+func (f *Founder) Hear(s Standing) error {
+	if f.refused != nil {
+		return f.refused
+	}
+	if !slices.ContainsFunc(f.Others(), func(m machine.Member) bool { return m.Name == s.Name }) {
+		return nil
+	}
+	if s.Begun {
+		switch {
+		case f.bound != nil && s.Founding == f.hash:
+			f.begun = true
+			return nil
+		case f.bound != nil && s.Founding == 0:
+			// It joined a cluster later: ours, or another. Somebody else knows.
+			f.heard[s.Name] = s
+			return nil
+		}
+		f.refused = f.excluded(s)
+		return f.refused
+	}
+	f.heard[s.Name] = s
+	return f.bind()
+}
+
+// Missed notes that a founder could not be asked. It may have lost its directory since, so what it
+// has said is worth nothing as long as nothing is bound.
+func (f *Founder) Missed(name string) {
+	if f.bound == nil || f.heard[name].Bound != f.hash {
+		delete(f.heard, name)
+	}
+}
+
+// bind binds the directory, if all are there.
+func (f *Founder) bind() error {
+	if f.bound != nil {
+		return nil
+	}
+	r := Record{TokenBase: f.cfg.Base, Members: []machine.Member{f.cfg.Self}}
+	for _, o := range f.cfg.Others {
+		s, ok := f.heard[o.Name]
+		if !ok || !f.agrees(s) {
+			return nil
+		}
+		r.Members = append(r.Members, machine.Member{ID: s.ID, Name: o.Name, Addr: o.Addr})
+		r.TokenBase = max(r.TokenBase, s.Base)
+	}
+	slices.SortFunc(r.Members, func(a, b machine.Member) int { return cmp.Compare(a.Name, b.Name) })
+	if err := f.cfg.Bind(r); err != nil {
+		f.refused = err // nobody knows what is on the disk
+		return err
+	}
+	f.note(r)
+	return nil
+}
+
+func (f *Founder) agrees(s Standing) bool { return !s.Begun && !s.Joins && s.Terms == f.cfg.Terms }
+
+// Record is what to begin with, and whether it is time to.
+func (f *Founder) Record() (r Record, ready bool) {
+	if f.bound == nil || f.refused != nil {
+		return r, false
+	}
+	for _, o := range f.Others() {
+		s := f.heard[o.Name]
+		if !f.begun && (s.Bound != f.hash || s.ID != o.ID) {
+			return r, false
+		}
+	}
+	return *f.bound, true
+}
+
+// Waits tells why it waits for another founder; "" if it does not.
+func (f *Founder) Waits(name string) string {
+	s, ok := f.heard[name]
+	switch {
+	case !ok:
+		return "it has not answered"
+	case f.conflicts(s):
+		return f.conflict(s).Error()
+	case s.Begun:
+		return "it has joined a cluster, and does not know how that has begun"
+	case s.Joins:
+		return "it was started with join=true, and waits to be added: start the first members of a cluster without that"
+	case s.Terms != f.cfg.Terms && (f.bound == nil || s.Bound != f.hash):
+		return fmt.Sprintf("the members %q and %q were started for the first time with different peers=, or restored from different backups: give all the same", f.cfg.Self.Name, name)
+	case f.bound != nil && s.Bound != f.hash:
+		return "it waits for others, too"
+	}
+	return ""
+}
+
+// conflicts reports whether another cannot begin with the record that this one is bound to.
+func (f *Founder) conflicts(s Standing) bool {
+	if f.bound == nil || s.Begun {
+		return false
+	}
+	return s.ID != f.id(s.Name) || s.Bound != 0 && s.Bound != f.hash
+}
+
+// id is whom the record has under a name.
+func (f *Founder) id(name string) uint64 {
+	for _, m := range f.bound.Members {
+		if m.Name == name {
+			return m.ID
+		}
+	}
+	return 0
+}
+
+// Stuck says why the record that this directory is bound to will hardly be begun with by anybody:
+// all have answered, and one cannot. Only if somebody has begun who was not heard since may it go
+// on yet.
+func (f *Founder) Stuck() error {
+	var why error
+	for _, o := range f.Others() {
+		s, ok := f.heard[o.Name]
+		if !ok || f.begun {
+			return nil
+		}
+		if f.conflicts(s) {
+			why = f.conflict(s)
+		}
+	}
+	return why
+}
+
+func (f *Founder) conflict(s Standing) error {
+	return fmt.Errorf("two directories have said that they are the member %q, while the cluster was to begin: nothing was granted yet: begin again with empty directories on all members", s.Name)
+}
+
+// excluded is what whoever has begun means for a directory that it does not know.
+func (f *Founder) excluded(s Standing) error {
+	return fmt.Errorf("the cluster has begun, as its member %q says, with another directory of the member %q than this one: if that is lost, start this one with join=true, and call Admin.ReplaceMember(ctx, %q, its name and address); for a name that the cluster does not have, call Admin.AddMember",
+		s.Name, f.cfg.Self.Name, f.cfg.Self.Name)
+}

@@ -1,0 +1,127 @@
+package server
+
+import (
+	"container/list"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
+)
+
+const (
+	// mostClients is the most clients and operators at once.
+	mostClients = 20_000
+	// mostStrangers is the most connections of those who have not said who they are.
+	mostStrangers = 1024
+	// leastStrangers is for a process that may have very few files open: fewer connections than
+	// a handful of members and clients make at once would keep these out.
+	leastStrangers = 16
+)
+
+// conns are the connections that are held. A process may have so many files and connections
+// open, and whoever reaches the port can make some: so of these, strangers get an eighth and
+// clients a half. The rest is for the log, for members, and for the application.
+type conns struct {
+	clients, strangers int // the most of each
+	served             int // clients
+	all                map[net.Conn]*held
+	unknown            list.List // strangers, the oldest first
+	told               time.Time // when it was told that strangers are many
+}
+
+// held is what is known of a connection.
+type held struct {
+	lingers  bool          // see finish.go
+	client   bool          // it is served as one
+	stranger *list.Element // its place among them, or nil
+}
+
+func (c *conns) begin(files uint64) {
+	c.all = map[net.Conn]*held{}
+	c.clients = int(min(mostClients, files/2))                          //nolint:gosec // small
+	c.strangers = max(int(min(mostStrangers, files/8)), leastStrangers) //nolint:gosec // small
+}
+
+// hold notes a connection, so that it is closed when the server ends.
+func (s *Server) hold(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holdLocked(conn) != nil
+}
+
+func (s *Server) holdLocked(conn net.Conn) *held {
+	if s.closed {
+		return nil
+	}
+	h := &held{}
+	s.conns.all[conn] = h
+	return h
+}
+
+// holdStranger notes a connection of somebody who has not said who it is. If there are too many, the
+// one that has had most time for it is closed: who has something to say does so at once, and
+// finds a place whatever the others do.
+func (s *Server) holdStranger(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holdLocked(conn)
+	if h == nil {
+		return false
+	}
+	c := &s.conns
+	h.stranger = c.unknown.PushBack(conn)
+	if c.unknown.Len() <= c.strangers {
+		return true
+	}
+	oldest := c.unknown.Front()
+	s.acquainted(c.all[oldest.Value.(net.Conn)])
+	_ = oldest.Value.(net.Conn).Close() // who serves it sees that, and drops it
+	if time.Since(c.told) > tellAgain {
+		c.told = time.Now()
+		s.running.Go(func() {
+			s.logger.Warn("many connections do not say who they are: the oldest are closed", "member", s.cfg.Member.Name, "most", c.strangers, "from", conn.RemoteAddr().String())
+		})
+	}
+	return true
+}
+
+// acquainted takes a connection out of the strangers.
+func (s *Server) acquainted(h *held) {
+	if h.stranger != nil {
+		s.conns.unknown.Remove(h.stranger)
+		h.stranger = nil
+	}
+}
+
+// seat notes that somebody has said who they are. There is always room for a member.
+func (s *Server) seat(conn net.Conn, role wire.Role) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.conns.all[conn]
+	switch {
+	case h == nil || s.closed:
+		return ErrStopped
+	case role == wire.Client && s.conns.served >= s.conns.clients:
+		return fmt.Errorf("this member has %d clients, as many as it may: let the callers of a process share one, or raise the member's limit of open files (ulimit -n, LimitNOFILE=)", s.conns.served)
+	case role == wire.Client:
+		h.client = true
+		s.conns.served++
+	}
+	s.acquainted(h)
+	return nil
+}
+
+// drop closes a connection.
+func (s *Server) drop(conn net.Conn) {
+	s.mu.Lock()
+	if h := s.conns.all[conn]; h != nil {
+		s.acquainted(h)
+		if h.client {
+			s.conns.served--
+		}
+		delete(s.conns.all, conn)
+	}
+	s.mu.Unlock()
+	_ = conn.Close() // what was to be written was, or cannot be
+}
