@@ -105,7 +105,14 @@ func (p *process) lock(t *testing.T, key, owner string) command.Reply {
 
 // spoils are what somebody may do to a directory that is served.
 var spoils = map[string]func(dir string) error{
-	"removed": os.RemoveAll,
+	"removed": func(dir string) (err error) {
+		for range 100 { // a file may be made in it meanwhile
+			if err = os.RemoveAll(dir); err == nil {
+				break
+			}
+		}
+		return err
+	},
 	"emptied": func(dir string) error {
 		names, err := filepath.Glob(filepath.Join(dir, "*"))
 		for _, name := range names {
