@@ -1,13 +1,16 @@
 package servers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -31,6 +34,7 @@ func run(m interface{ Run() int }) int {
 		code = max(code, 1)
 	}
 	if code == 0 {
+		awaitResolver()
 		if err := goleak.Find(reaperConnection); err != nil {
 			fmt.Fprintf(os.Stderr, "servers: %v\n", err)
 			code = 1
@@ -42,6 +46,21 @@ func run(m interface{ Run() int }) int {
 // reaperConnection is held open until the process ends: that is how the reaper
 // knows.
 var reaperConnection = goleak.IgnoreAnyFunction("github.com/testcontainers/testcontainers-go.(*Reaper).connect.func1")
+
+// resolving is how long package net may go on to ask for an address after whoever wanted it has
+// given up: until its servers have had their time. Members are told by names that only their own
+// network knows, so clients ask for these now and then.
+const resolving = 30 * time.Second
+
+// awaitResolver waits for that. What does not end all the same is a leak.
+func awaitResolver() {
+	stacks := make([]byte, 4<<20)
+	for began := time.Now(); time.Since(began) < resolving; time.Sleep(100 * time.Millisecond) {
+		if !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("net.(*Resolver).")) {
+			return
+		}
+	}
+}
 
 // removeAll removes what still runs and lets go of the engine.
 func removeAll() error {
