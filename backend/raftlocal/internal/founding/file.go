@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"slices"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -20,7 +18,6 @@ const (
 	founderFile = "founder"
 	// stateFile has the state that a cluster begins with which is restored from a backup.
 	stateFile = "restored"
-	fresh     = ".new" // follows the name of a file that is not complete
 )
 
 // Saved is what a directory remembers while it is to begin.
@@ -36,7 +33,7 @@ func Load(files disk.FS) (*Saved, error) {
 	if err := files.SyncDir(); err != nil {
 		return nil, err
 	}
-	b, err := read(files, founderFile)
+	b, err := disk.ReadFile(files, founderFile)
 	if b == nil || err != nil {
 		return nil, err
 	}
@@ -53,12 +50,12 @@ func Save(files disk.FS, s Saved) error {
 	if err != nil {
 		return err
 	}
-	return write(files, founderFile, b)
+	return disk.Replace(files, founderFile, b)
 }
 
 // LoadState returns the state to begin with, or nil for none.
 func LoadState(files disk.FS) ([]byte, error) {
-	b, err := read(files, stateFile)
+	b, err := disk.ReadFile(files, stateFile)
 	if b == nil || err != nil {
 		return nil, err
 	}
@@ -75,7 +72,7 @@ func LoadState(files disk.FS) ([]byte, error) {
 // SaveState makes it durable.
 func SaveState(files disk.FS, state []byte) error {
 	sum := sha256.Sum256(state)
-	return write(files, stateFile, slices.Concat(sum[:], state))
+	return disk.Replace(files, stateFile, slices.Concat(sum[:], state))
 }
 
 // Forget removes all that is of no use once the directory has begun.
@@ -85,7 +82,7 @@ func Forget(files disk.FS) error {
 		return err
 	}
 	gone := false
-	for _, name := range []string{founderFile, stateFile, founderFile + fresh, stateFile + fresh} {
+	for _, name := range []string{founderFile, stateFile, founderFile + disk.Fresh, stateFile + disk.Fresh} {
 		if slices.Contains(names, name) {
 			err, gone = errors.Join(err, files.Remove(name)), true
 		}
@@ -111,50 +108,6 @@ func Terms(cluster string, members []machine.Member, state []byte) uint64 {
 	sum := sha256.Sum256(state)
 	sum = sha256.Sum256(append(list, sum[:]...))
 	return binary.BigEndian.Uint64(sum[:])
-}
-
-// read returns nil if there is no such file.
-func read(files disk.FS, name string) ([]byte, error) {
-	names, err := files.List()
-	if err != nil || !slices.Contains(names, name) {
-		return nil, err
-	}
-	f, err := files.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it is only read
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); err != nil && (!errors.Is(err, io.EOF) || n < len(b)) {
-		return nil, fmt.Errorf("reading the file %s: %w", name, err)
-	}
-	return b, nil
-}
-
-// write replaces a file at once.
-func write(files disk.FS, name string, b []byte) error {
-	if err := files.Remove(name + fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := files.Create(name+fresh, int64(len(b)))
-	if err != nil {
-		return fmt.Errorf("making the file %s: %w", name, err)
-	}
-	_, err = f.WriteAt(b, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing the file %s: %w", name, err)
-	}
-	if err := files.Rename(name+fresh, name); err != nil {
-		return fmt.Errorf("naming the file %s: %w", name, err)
-	}
-	return files.SyncDir()
 }
 
 func damaged(name string) error {

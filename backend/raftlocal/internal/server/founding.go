@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -47,36 +47,21 @@ func hashOf(state []byte) uint64 {
 }
 
 func readFounding(files disk.FS) (uint64, error) {
-	f, err := files.Open(foundingFile)
-	if err != nil {
-		return 0, err
+	b, err := disk.ReadFile(files, foundingFile)
+	if err == nil && len(b) < 8 {
+		err = io.ErrUnexpectedEOF
 	}
-	defer func() { _ = f.Close() }() // it is only read
-	var b [8]byte
-	if _, err := f.ReadAt(b[:], 0); err != nil {
+	switch {
+	case errors.Is(err, disk.ErrScarce):
+		return 0, err
+	case err != nil:
 		return 0, fmt.Errorf("the file %s cannot be read: remove it, and the member goes on without: %w", foundingFile, err)
 	}
-	return binary.BigEndian.Uint64(b[:]), nil
+	return binary.BigEndian.Uint64(b), nil
 }
 
 func writeFounding(files disk.FS, hash uint64) error {
-	const fresh = foundingFile + ".new"
-	if err := files.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := files.Create(fresh, 8)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(binary.BigEndian.AppendUint64(nil, hash), 0)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := files.Rename(fresh, foundingFile); err != nil {
-		return err
-	}
-	return files.SyncDir()
+	return disk.Replace(files, foundingFile, binary.BigEndian.AppendUint64(nil, hash))
 }
 
 // Found makes the files of a member that is alone, in an empty directory, and runs nothing.
