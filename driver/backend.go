@@ -31,10 +31,13 @@ import (
 //     wall clock of a client decides nothing. Where that clock stands still while the
 //     machine is suspended, the core takes the time off a lease that began before, see
 //     [Grant].Start; so Start is always a reading, never one that was moved.
-//   - An error that cannot say whether the request was carried out wraps
-//     [ErrUnavailable]. Definitive answers have errors of their own, [ErrHeld] and
-//     [ErrNotHeld], which are never used for a guess [UnavailableIsNotDefinitive].
-//     Any other error means that asking again would not help (no permission, say).
+//   - An error after which asking again may help wraps [ErrUnavailable]; any other
+//     means that it would not (no permission, say). An error of an answer that says that
+//     nothing was done wraps [ErrRefused], with ErrUnavailable or without; one without
+//     ErrRefused leaves open whether the request was carried out. (No rule: it takes a
+//     server that refuses. Try each of its errors by hand.) Definitive answers have
+//     errors of their own, [ErrHeld] and [ErrNotHeld], which are never used for a guess
+//     [UnavailableIsNotDefinitive].
 type Backend interface {
 	// Acquire takes the lock for req.Owner, or waits for it.
 	//
@@ -137,6 +140,14 @@ type Request struct {
 	// is a function, and not a channel, so that the core can watch any number of
 	// grants without a goroutine, and without memory, for each.
 	Lost func(why error)
+
+	// Waiting, if it is not nil, is called each time that the server has confirmed that
+	// the owner waits: at once with the first answer that says so, and from then on, while
+	// the server answers, at least once in half a TTL [WaitingIsTold]; never for a guess,
+	// as while it is silent [SilenceIsNotWaiting]. A *HeldError says the same. From it the
+	// core knows an outage from a holder who takes long. It may be called from anywhere,
+	// and does not block.
+	Waiting func()
 
 	// Retry says that an earlier request of this Owner ended without an answer,
 	// and may still be under way. Without it, and once its own requests have been

@@ -11,16 +11,26 @@
 //
 //  2. Make a package with the files of backend/redis: doc.go (URL, recipe,
 //     guarantees, limits), open.go, url.go, acquire.go, renew.go, release.go,
-//     inspect.go. A networked backend is a Go module of its own, so that nobody
+//     inspect.go, example_test.go. A networked backend is a Go module of its own, so that nobody
 //     downloads a client that they do not use.
 //
 //  3. Write Acquire for a free lock, Release and Renew, each in one round trip,
 //     each naming the owner. Read the clock before sending.
 //
+//     Make a table of the server's errors: which say that nothing was done
+//     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). Only what
+//     leaves it open wraps neither or ErrUnavailable alone. A time-out of your own says
+//     what it is ("no answer within 3s"), and wraps no context's error. Call
+//     Request.Waiting for each answer that says that the owner waits, and for nothing else.
+//
 //  4. Register the URL scheme with fencelock.Register in an init function. Refuse
 //     unknown query parameters by name. Never put the URL in an error: it has a
-//     password. Package driver/address has what all URLs need, and package
-//     driver/claims what most backends need to keep account of their claims.
+//     password. On a server that is away Open fails within 5 s, whatever its context,
+//     with the reason: wrap address.NewWatch around it. What is wrong in the URL is [ErrInvalid], a
+//     server that does not suffice [ErrUnsupported]. What an operator should know and
+//     no call returns goes to the logger of [OpenOptions], once for each change. Package
+//     driver/address has what all URLs need, and package driver/claims what most backends
+//     need to keep account of their claims.
 //
 //  5. Run the suite, which is most of the work and all of the proof:
 //

@@ -1,6 +1,8 @@
 package driver
 
 import (
+	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,9 +21,29 @@ type Info struct {
 	// the time for which the machine was suspended off each lease.
 	SameClock bool
 
+	// Tokenless says that grants have no fencing token, since whoever opened the backend has switched
+	// them off: Grant.Token is zero.
+	Tokenless bool
+
 	// Warnings tell, one sentence each, what in the server's settings weakens the
 	// promise. The core logs them once.
 	Warnings []string
+}
+
+// OpenOptions is what a backend that is opened by a URL gets besides it. Fields may be added.
+type OpenOptions struct {
+	// Logger takes what an operator should know and no call returns: a leader lost, a
+	// certificate that cannot be read, a full disk. It never blocks. Nil means slog.Default,
+	// which may.
+	Logger *slog.Logger
+}
+
+// Log returns a logger for the backend of this name. It is never nil.
+func (o OpenOptions) Log(backend string) *slog.Logger {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o.Logger.With("backend", backend)
 }
 
 // Guarantee is how much a backend promises about exclusion and about the order
@@ -48,8 +70,10 @@ func (g Guarantee) String() string {
 		return "fenced order"
 	case Linearizable:
 		return "linearizable"
+	case 0:
+		return "none"
 	}
-	return "none"
+	return "Guarantee(" + strconv.Itoa(int(g)) + ")"
 }
 
 // Features is a set of things that some backends do.
@@ -75,6 +99,9 @@ func (f Features) String() string {
 		if f.Has(n.f) {
 			names = append(names, n.name)
 		}
+	}
+	if rest := f &^ (Fair | Push); rest != 0 {
+		names = append(names, "Features(0x"+strconv.FormatUint(uint64(rest), 16)+")")
 	}
 	if len(names) == 0 {
 		return "none"

@@ -3,8 +3,6 @@ package address_test
 import (
 	"errors"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +36,7 @@ func TestParams(t *testing.T) {
 	if err != nil || q.Get("a") != "1" || !q.Has("b") || q.Has("c") {
 		t.Errorf("got %v, %v", q, err)
 	}
-	for query, word := range map[string]string{"d=1": `"d"`, "a=1&a=1": "twice", "a=%zz": "query"} {
+	for query, word := range map[string]string{"d=1": `"d": known are a, token_base`, "tokenbase=1": "for token_base= perhaps", "token_base=1": "fencelock.Open", "a=1&a=1": "twice", "a=%zz": "query"} {
 		_, err := address.Params(&url.URL{RawQuery: query, User: url.UserPassword("u", "secret")}, "a")
 		refused(t, query, word, err)
 	}
@@ -55,24 +53,6 @@ func TestNamespace(t *testing.T) {
 	}
 	if why := address.Namespace("a/b", "._:-/"); why != "" {
 		t.Errorf("a/b: %q", why)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	noPEM := filepath.Join(t.TempDir(), "no.pem")
-	if err := os.WriteFile(noPEM, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for query, word := range map[string]string{
-		"ca=/does/not/exist": "ca=", "ca=" + noPEM: "PEM", "cert=/x": "key=", "key=/x": "cert=", "cert=/x&key=/x": "cert=",
-	} {
-		q, _ := url.ParseQuery(query)
-		_, err := address.TLS(q)
-		refused(t, query, word, err)
-	}
-	c, err := address.TLS(url.Values{"server_name": {"n"}})
-	if err != nil || c.ServerName != "n" || c.InsecureSkipVerify {
-		t.Errorf("got %+v, %v", c, err)
 	}
 }
 

@@ -23,6 +23,9 @@ func (r *rig) acquire(ctx context.Context, b driver.Backend, req driver.Request)
 		if !errors.As(err, &held) || !req.Wait {
 			return g, err
 		}
+		if req.Waiting != nil {
+			req.Waiting() // it is the same answer
+		}
 		again := held.RetryAfter
 		if again <= 0 {
 			again = 10 * time.Millisecond
@@ -39,7 +42,12 @@ func (r *rig) examine(g driver.Grant, req driver.Request) {
 	if g.Key != req.Key || g.Owner != req.Owner {
 		r.Errorf("asked for %s as %s, got a grant of %s for %s", short(req.Key), req.Owner, short(g.Key), g.Owner)
 	}
-	if g.Token == 0 || g.Token > math.MaxInt64 {
+	switch {
+	case r.h.Want.Tokenless:
+		if g.Token != 0 {
+			r.Errorf("token %d, and Want says that there are none", uint64(g.Token))
+		}
+	case g.Token == 0 || g.Token > math.MaxInt64:
 		r.Errorf("token %d is not from 1 to 1<<63-1", uint64(g.Token))
 	}
 	if g.TTL < req.TTL {

@@ -2,8 +2,12 @@ package drivertest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log"
+	"time"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/mem"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
@@ -32,4 +36,28 @@ func ExampleCheck() {
 	// Output:
 	// ReleaseOnlyOwn
 	// Release ends the claim of its owner on its key, and no other's.
+}
+
+// A server that is away, for a test of code that uses locks.
+func ExampleLink() {
+	network := drivertest.NewLink(mem.New(nil), 0)
+	locker, err := fencelock.New(network, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer locker.Close()
+
+	ask := func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_, err := locker.Inspect(ctx, "invoices/42")
+		return err
+	}
+	mend := network.Cut()
+	fmt.Println("unavailable:", errors.Is(ask(50*time.Millisecond), fencelock.ErrUnavailable))
+	mend()
+	fmt.Println("unavailable:", errors.Is(ask(time.Minute), fencelock.ErrUnavailable))
+	// Output:
+	// unavailable: true
+	// unavailable: false
 }

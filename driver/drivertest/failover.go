@@ -14,6 +14,7 @@ var failoverRules = []Rule{{
 	Name:      "TokensRiseThroughFailover",
 	Sentence:  "Tokens of a key strictly increase through a fail-over of the server.",
 	guarantee: driver.FencedOrder,
+	tokens:    true,
 	hook:      "Failover",
 	serial:    true,
 	check: func(r *rig) {

@@ -21,7 +21,8 @@ type Harness struct {
 	Want driver.Info
 
 	// TTL is a short lease: many rules wait for one or more to run out. One second
-	// if zero, or Want.MinTTL if that is longer.
+	// if zero, or Want.MinTTL if that is longer. On a machine whose processors others use
+	// when a rule begins, TTL and Slack are up to four times as long.
 	TTL time.Duration
 
 	// Slack is how late a correct server on a loaded machine may do a thing, such
@@ -48,9 +49,13 @@ type Harness struct {
 	// Open is the function registered for the URL scheme, URL an address that
 	// works with it, and BadURLs addresses that it must refuse, each with a word
 	// that the error must contain.
-	Open    func(ctx context.Context, u *url.URL) (driver.Backend, error)
+	Open    func(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error)
 	URL     string
 	BadURLs map[string]string
+
+	// Away has addresses at which no server can be used (nobody listens, say), each with a word
+	// that the error of Open must contain: the reason.
+	Away map[string]string
 
 	// Skip leaves out rules: name to reason. It is for faults to be mended, and
 	// fails in CI.
@@ -72,5 +77,6 @@ func (h *Harness) hooks() map[string]bool {
 		"Failover":    h.Failover != nil,
 		"KillSession": h.KillSession != nil,
 		"Open":        h.Open != nil,
+		"Away":        len(h.Away) > 0,
 	}
 }

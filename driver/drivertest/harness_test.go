@@ -45,6 +45,7 @@ func TestVerdicts(t *testing.T) {
 	h.Want.Guarantee = driver.Advisory
 	h.Partition = nil
 	h.KillSession = nil
+	h.Want.Tokenless = true
 	h.Lacks = map[string]string{"KillSession": "there are none"}
 	h.Skip = map[string]string{"Keys": "issue 7"}
 	for name, want := range map[string]verdict{
@@ -52,6 +53,7 @@ func TestVerdicts(t *testing.T) {
 		"PushIsPrompt":               run,
 		"FirstComeFirstServed":       doesNotApply, // not claimed
 		"TokensRiseThroughFailover":  doesNotApply, // not promised
+		"TokensRiseThroughExpiry":    doesNotApply, // there are none
 		"DeadSessionIsTold":          doesNotApply, // no such thing
 		"UnavailableIsNotDefinitive": skip,         // hook missing
 		"Keys":                       skip,         // by name

@@ -11,7 +11,7 @@ var infoRules = []Rule{{
 			for _, c := range []driver.Backend{a, b} {
 				got, want := c.Info(), r.h.Want
 				if got.Name != want.Name || got.Guarantee != want.Guarantee || got.Features != want.Features ||
-					got.MinTTL != want.MinTTL || got.MaxTTL != want.MaxTTL || got.SameClock != want.SameClock {
+					got.MinTTL != want.MinTTL || got.MaxTTL != want.MaxTTL || got.SameClock != want.SameClock || got.Tokenless != want.Tokenless {
 					r.Errorf("Info is %+v, want %+v", got, want)
 				}
 			}

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,10 @@ var keyRules = []Rule{{
 }}
 
 // shortest takes a lock with the shortest TTL. An answer that was lost, or came to a machine that was
-// busy, may find that the lease has ended: then that is no fault, and another attempt is made.
+// busy, may find that the lease has ended: then that is no fault, and another attempt is made, as many as
+// it takes to see that it cannot be done.
 func (r *rig) shortest(a driver.Backend) (req driver.Request, start time.Time) {
+	began := time.Now()
 	for tries := 1; ; tries++ {
 		req = r.request(r.key())
 		req.TTL = r.h.Want.MinTTL
@@ -76,10 +79,12 @@ func (r *rig) shortest(a driver.Backend) (req driver.Request, start time.Time) {
 		if err == nil {
 			return req, start
 		}
-		if tries == 5 || time.Since(start) < req.TTL/2 {
-			r.Errorf("Acquire with the shortest TTL %v, for the %d. time: %v", req.TTL, tries, err)
-			return req, start
+		silent := errors.Is(err, driver.ErrUnavailable)
+		if tries >= 20 && time.Since(began) > r.slack || !silent && time.Since(start) < req.TTL/2 {
+			r.Fatalf("Acquire with the shortest TTL %v, for the %d. time: %v", req.TTL, tries, err)
 		}
+		// A backend may know that there is no answer to be had for a moment.
+		_ = pause(r.Context(), min(req.TTL/4, 25*time.Millisecond))
 	}
 }
 

@@ -65,6 +65,18 @@ func (l *Link) travel(ctx context.Context) error {
 	}
 }
 
+// works reports whether the link is not cut.
+func (l *Link) works() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.up:
+		return true
+	default:
+		return false
+	}
+}
+
 // over carries a request to the server and its reply back. A request that was
 // not sent, and one whose reply is lost, look the same to the caller.
 func (l *Link) over(ctx context.Context, call func() error) error {
@@ -78,8 +90,23 @@ func (l *Link) over(ctx context.Context, call func() error) error {
 	return err
 }
 
-// Acquire is driver.Backend's, over the link.
+// Acquire is driver.Backend's, over the link. What the server says of its own accord while the
+// link is cut does not arrive, as on a connection that has to be made anew.
 func (l *Link) Acquire(ctx context.Context, req driver.Request) (g driver.Grant, err error) {
+	if told := req.Waiting; told != nil {
+		req.Waiting = func() {
+			if l.works() {
+				told()
+			}
+		}
+	}
+	if lost := req.Lost; lost != nil {
+		req.Lost = func(why error) {
+			if l.works() {
+				lost(why)
+			}
+		}
+	}
 	err = l.over(ctx, func() (err error) {
 		g, err = l.Backend.Acquire(ctx, req)
 		return err

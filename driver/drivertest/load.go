@@ -37,7 +37,7 @@ var loadRules = []Rule{{
 					if n := inside.Add(1); n > 1 {
 						r.Errorf("%d hold the lock at once", n)
 					}
-					if before := last.Swap(uint64(g.Token)); before >= uint64(g.Token) {
+					if before := last.Swap(uint64(g.Token)); r.fell(before, uint64(g.Token)) {
 						r.Errorf("token %v was granted after %v", g.Token, before)
 					}
 					n := counter.Load()

@@ -24,7 +24,7 @@ type mutant struct {
 
 func mutants() []mutant {
 	return slices.Concat(
-		infoMutants, acquireMutants, waitMutants, deadMutants, queueMutants, retryMutants, tokenMutants,
+		infoMutants, acquireMutants, waitMutants, waitingMutants, deadMutants, queueMutants, retryMutants, tokenMutants,
 		renewMutants, releaseMutants, timeMutants, inspectMutants, closeMutants, keyMutants, openMutants, failoverMutants,
 	)
 }

@@ -1,10 +1,14 @@
 package drivertest
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fencelock/fencelock/driver"
 )
@@ -66,14 +70,56 @@ var openRules = []Rule{{
 			}
 		}
 	},
+}, {
+	Name: "OpenSaysWhy",
+	Sentence: "Open does not wait for a server that is away: within 5 s it returns an error that wraps ErrUnavailable or " +
+		"ErrRefused and tells the reason, also where its context never ends.",
+	hook: "Away",
+	check: func(r *rig) {
+		const most = 5 * time.Second
+		for _, raw := range slices.Sorted(maps.Keys(r.h.Away)) {
+			endless, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+			opened := make(chan error, 1)
+			began := time.Now()
+			go func() {
+				b, err := r.openIn(endless, raw)
+				if err == nil {
+					_ = b.Close()
+				}
+				opened <- err
+			}()
+			var err error
+			select {
+			case err = <-opened:
+			case <-time.After(most + r.slack):
+				r.Errorf("Open(%s) has not returned after %v", raw, time.Since(began))
+				cancel()
+				if <-opened == nil {
+					r.Logf("Open(%s) worked in the end", raw)
+				}
+				continue
+			}
+			cancel()
+			switch word := r.h.Away[raw]; {
+			case err == nil:
+				r.Errorf("Open(%s) worked, want an error that mentions %q", raw, word)
+			case !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, driver.ErrRefused):
+				r.Errorf("Open(%s) = %v, want an error that wraps ErrUnavailable or ErrRefused", raw, err)
+			case !strings.Contains(err.Error(), word):
+				r.Errorf("Open(%s) = %v, want an error that mentions %q", raw, err, word)
+			}
+		}
+	},
 }}
 
-func (r *rig) open(raw string) (driver.Backend, error) {
+func (r *rig) open(raw string) (driver.Backend, error) { return r.openIn(r.soon(), raw) }
+
+func (r *rig) openIn(ctx context.Context, raw string) (driver.Backend, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		r.Fatalf("harness: %v", err)
 	}
-	return r.h.Open(r.soon(), u)
+	return r.h.Open(ctx, u, driver.OpenOptions{Logger: slog.New(slog.DiscardHandler)})
 }
 
 // with adds a query parameter to a URL.

@@ -15,6 +15,7 @@ type Rule struct {
 	features  driver.Features  // applies if Want has these
 	guarantee driver.Guarantee // applies if Want promises at least this
 	hook      string           // needs this hook of the Harness
+	tokens    bool             // applies unless Want says that there are none
 	serial    bool             // disturbs every client of the server
 	check     func(r *rig)
 }
@@ -22,7 +23,7 @@ type Rule struct {
 // Rules returns all rules, in the order in which they are run.
 func Rules() []Rule {
 	return slices.Concat(
-		infoRules, exclusionRules, tryRules, waitRules, queueRules, cancelRules, retryRules,
+		infoRules, exclusionRules, tryRules, waitRules, waitingRules, queueRules, cancelRules, retryRules,
 		startRules, renewRules, expiryRules, releaseRules, staleRules, tokenRules,
 		inspectRules, evictRules, closeRules, keyRules, loadRules, stormRules, goroutineRules,
 		openRules, outageRules, sessionRules, failoverRules,
@@ -48,6 +49,9 @@ func (rule Rule) verdict(h *Harness) (verdict, string) {
 	}
 	if h.Want.Guarantee < rule.guarantee {
 		return doesNotApply, fmt.Sprintf("Want.Guarantee is less than %v", rule.guarantee)
+	}
+	if rule.tokens && h.Want.Tokenless {
+		return doesNotApply, "Want says that there are no tokens"
 	}
 	if why, ok := h.Skip[rule.Name]; ok {
 		return skip, "Harness.Skip: " + why

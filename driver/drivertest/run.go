@@ -1,6 +1,10 @@
 package drivertest
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/fencelock/fencelock/internal/busy"
+)
 
 // Run runs every rule that applies as a subtest of t. Rules that disturb the
 // whole server run first, one by one; the others in parallel.
@@ -39,8 +43,24 @@ func runOne(t *testing.T, h *Harness, rule Rule) {
 		if !rule.serial {
 			t.Parallel()
 		}
+		h := paced(h)
 		rec := newRecorder(t.Context(), t.Name())
 		rec.log, rec.fail = t.Logf, func(msg string) { t.Error(msg) }
 		watch(rec, h, rule)
+		if t.Failed() {
+			t.Logf("leases were %v, and the machine is %.1f times as slow as its processors", h.TTL, busy.Slowness())
+		}
 	})
+}
+
+// paced returns the harness with the times that a rule has on a machine on which others use
+// the processors, too: a lease of a second would run out there while whoever renews it, and
+// the server, wait for their turn.
+func paced(h *Harness) *Harness {
+	times, slow := busy.Times(), *h
+	slow.Slack *= times
+	if ttl := h.TTL * times; ttl <= h.Want.MaxTTL {
+		slow.TTL = ttl
+	}
+	return &slow
 }

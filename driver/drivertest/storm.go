@@ -52,7 +52,7 @@ func (r *rig) storm() {
 				if holders[k].Add(1) > 1 {
 					r.Errorf("two hold the same key")
 				}
-				if before := last[k].Swap(uint64(g.Token)); before >= uint64(g.Token) {
+				if before := last[k].Swap(uint64(g.Token)); r.fell(before, uint64(g.Token)) {
 					r.Errorf("token %v was granted after %v", g.Token, before)
 				}
 				if rnd.IntN(2) == 0 {

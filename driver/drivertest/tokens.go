@@ -11,6 +11,7 @@ import (
 var tokenRules = []Rule{{
 	Name:     "TokensRiseThroughRelease",
 	Sentence: "Tokens of a key strictly increase from grant to grant, through release.",
+	tokens:   true,
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
@@ -33,6 +34,7 @@ var tokenRules = []Rule{{
 }, {
 	Name:     "TokensRiseThroughExpiry",
 	Sentence: "Tokens of a key strictly increase from grant to grant, through expiry.",
+	tokens:   true,
 	check: func(r *rig) {
 		b := r.client()
 		key := r.key()
@@ -49,6 +51,7 @@ var tokenRules = []Rule{{
 }, {
 	Name:     "TokensRiseThroughEviction",
 	Sentence: "Tokens of a key strictly increase from grant to grant, through eviction.",
+	tokens:   true,
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
@@ -68,6 +71,7 @@ var tokenRules = []Rule{{
 }, {
 	Name:     "TokensRiseBehindTheBack",
 	Sentence: "Tokens of a key strictly increase, and loss is told, when somebody destroys the grant on the server.",
+	tokens:   true,
 	hook:     "Evict",
 	check: func(r *rig) {
 		a, b := r.clients()
@@ -93,11 +97,14 @@ var tokenRules = []Rule{{
 type rising struct{ last fencing.Token }
 
 func (s *rising) add(r *rig, g driver.Grant) {
-	if g.Token <= s.last {
+	if r.fell(uint64(s.last), uint64(g.Token)) {
 		r.Errorf("token %v was granted after %v", g.Token, s.last)
 	}
 	s.last = max(s.last, g.Token)
 }
+
+// fell reports whether a token is no greater than the one before, where there are tokens.
+func (r *rig) fell(before, now uint64) bool { return !r.h.Want.Tokenless && now <= before }
 
 // renewUntil renews until the answer is definite: nil or ErrNotHeld.
 func (r *rig) renewUntil(b driver.Backend, g driver.Grant, d time.Duration) error {

@@ -54,6 +54,9 @@ func (h *Harness) complete() (faults []string) {
 	if h.Open != nil && h.URL == "" {
 		fault("Harness.Open is set, but URL is empty")
 	}
+	if len(h.Away) > 0 && h.Open == nil {
+		fault("Harness.Away is set, but Open is nil")
+	}
 	return faults
 }
 

@@ -78,9 +78,12 @@ func (w *world) harness(seed uint64) Harness {
 				w.failed()
 			}
 		},
-		Open:    w.open,
+		Open: func(ctx context.Context, u *url.URL, _ driver.OpenOptions) (driver.Backend, error) {
+			return w.open(ctx, u)
+		},
 		URL:     "world://here",
 		BadURLs: map[string]string{"world://there": "there"},
+		Away:    map[string]string{"world://away": "no route"},
 	}
 }
 
@@ -107,7 +110,7 @@ type handle struct{ driver.Backend }
 // server is a client that never dies.
 func (w *world) server() driver.Backend { return mem.New(w.space) }
 
-// opener knows world://here and no parameters. A mutant says more than it should
+// opener knows world://here and no parameters; at world://away is no server. A mutant says more than it should
 // about what it is given.
 func opener(blab func(*url.URL) string) func(context.Context, *url.URL) (driver.Backend, error) {
 	return func(_ context.Context, u *url.URL) (driver.Backend, error) {
@@ -117,6 +120,9 @@ func opener(blab func(*url.URL) string) func(context.Context, *url.URL) (driver.
 		}
 		for name := range u.Query() {
 			return nil, fmt.Errorf("unknown parameter %q%s", name, said)
+		}
+		if u.Host == "away" {
+			return nil, fmt.Errorf("%w: no route%s", driver.ErrUnavailable, said)
 		}
 		if u.Host != "here" {
 			return nil, errors.New("unknown host " + u.Host + said)
