@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -16,12 +16,14 @@ import (
 // wait only. Locks are not reentrant: a goroutine that locks a key twice waits
 // for itself.
 //
-// While it waits, an outage of the server of up to one TTL is ridden out. The
-// error is ctx's (errors.Is with context.Canceled and so on), or of kind
-// ErrUnavailable, ErrClosed or ErrInvalid, or the server's own where asking
-// again would not help. After an error nothing is held: what the attempt may
-// have left on the server is released in the background, and ends by itself
-// after the TTL at the latest.
+// While it waits, an outage of the server of up to one TTL is ridden out. If ctx ends
+// first, the error matches ctx's (errors.Is with context.Canceled and so on) and, besides,
+// ErrHeld if the server had lately said that another has the lock, or ErrUnavailable if
+// it was last silent: so a short wait on a dead server does not look like a busy lock.
+// Otherwise the error is of kind ErrUnavailable, ErrClosed or ErrInvalid; of kind
+// ErrRefused where the server said no; or the server's own where asking again would not
+// help. After an error nothing is held: what the attempt may have left on the server is
+// released in the background, and ends by itself after the TTL at the latest.
 func (c *Client) Lock(ctx context.Context, key string, opts ...LockOption) (*Lease, error) {
 	return c.lock(ctx, "lock", key, true, opts)
 }
@@ -35,6 +37,9 @@ func (c *Client) TryLock(ctx context.Context, key string, opts ...LockOption) (*
 }
 
 func (c *Client) lock(ctx context.Context, op, key string, wait bool, opts []LockOption) (*Lease, error) {
+	if err := c.made(op, key); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	lease, err := c.tryToLock(ctx, op, key, wait, opts)
 	if err != nil {
@@ -48,7 +53,9 @@ func (c *Client) lock(ctx context.Context, op, key string, wait bool, opts []Loc
 func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts []LockOption) (*Lease, error) {
 	cfg := lockConfig{ttl: c.ttl}
 	for _, o := range opts {
-		o.apply(&cfg)
+		if o != nil { // nil changes nothing
+			o.apply(&cfg)
+		}
 	}
 	ttl, err := checkTTL("WithTTL", cfg.ttl, c.info)
 	if err != nil {
@@ -59,17 +66,27 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 		return nil, err
 	}
 	defer done()
+	req := driver.Request{Key: key, Meta: c.identity, TTL: ttl, Wait: wait}
+	var word *heard
 	if wait {
-		if err := c.turns.take(ctx, key); err != nil {
-			return nil, c.fault(ctx, op, key, err)
+		if word, err = c.turns.take(ctx, key); err != nil {
+			return nil, c.ended(ctx, op, key, nil, word)
 		}
 		defer c.turns.pass(key)
+	} else {
+		word = &heard{}
 	}
-	lease, err := c.acquire(ctx, driver.Request{Key: key, Meta: c.identity, TTL: ttl, Wait: wait})
-	if err != nil {
-		return nil, c.fault(ctx, op, key, err)
+	lease, err := c.acquire(ctx, req, word)
+	switch {
+	case err == nil:
+		return lease, nil
+	case ctx.Err() != nil:
+		if kind, why := word.verdict(); kind == ErrUnavailable { //nolint:errorlint // one of ours
+			word.failed(why) // for those behind us, who have not asked
+		}
+		return nil, c.ended(ctx, op, key, err, word)
 	}
-	return lease, nil
+	return nil, c.fault(op, key, err)
 }
 
 // acquire asks the backend until it gets a grant with time left, or must give
@@ -81,20 +98,44 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 // just then; the janitor releases by owner, and an owner that has been released
 // gets no grant from a packet that arrives later. Either way one of the two
 // holds: the caller has the lease, or nobody of this process has.
-func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error) {
+func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (*Lease, error) {
 	lease := c.newLease(req.Key)
 	req.Owner, req.Lost = newOwner(), lease.onLost
+	var placed atomic.Bool // in the server's queue
+	if req.Wait {
+		req.Waiting = func() {
+			placed.Store(true)
+			word.held(req.TTL)
+		}
+	}
+	// abandon has the janitor remove whatever the attempt may have left. That should be
+	// nothing where all that was sent was refused.
+	abandon := func() {
+		c.janitor.sweepUp(driver.Grant{Key: req.Key, Owner: req.Owner, TTL: req.TTL}, !req.Retry && !placed.Load())
+	}
 	var silent silence
 	patient := req.Wait
 	for {
 		sent := time.Now()
+		word.asked(req.TTL)
 		grant, err := c.backend.Acquire(ctx, req)
 		if err == nil {
+			if err := c.checkGranted(grant); err != nil {
+				c.janitor.release(grant)
+				return nil, err
+			}
 			c.clock.Look() // the machine may have been suspended since grant.Start
+			// A grant that was pushed may be older than its request; one that was asked
+			// for came by a round trip.
+			took := min(time.Since(sent), time.Since(grant.Start))
 			if time.Now().Before(c.trustedUntil(grant)) {
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
-				lease.hold(grant) //nolint:contextcheck // its renewal outlives the call
+				word.held(req.TTL)
+				if placed.Load() {
+					took = 0 // it may have been pushed: the wait tells nothing of the network
+				}
+				lease.hold(grant, took) //nolint:contextcheck // its renewal outlives the call
 				return lease, nil
 			}
 			// It came so late (a paused process, a slow network, a suspended machine)
@@ -103,23 +144,37 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error
 			c.janitor.release(grant)
 			lease = c.newLease(req.Key)
 			req.Owner, req.Lost, req.Retry = newOwner(), lease.onLost, false
-			patient = patient || c.clock.Woke(grant.Start)
-			err = fmt.Errorf("%w: the grant arrived after its lease had ended", driver.ErrUnavailable)
-		} else if !errors.Is(err, driver.ErrHeld) {
+			placed.Store(false)
+			woke := c.clock.Woke(grant.Start)
+			patient = patient || woke
+			err = fmt.Errorf("%w: the grant arrived when its lease had ended", driver.ErrUnavailable)
+			if !woke {
+				err = fmt.Errorf("%w%s", err, tooSlow(took, req.TTL))
+			}
+		} else if errors.Is(err, driver.ErrHeld) {
+			placed.Store(req.Wait)
+		} else if !errors.Is(err, driver.ErrRefused) {
 			req.Retry = true
+		}
+		switch {
+		case errors.Is(err, driver.ErrHeld):
+			word.held(req.TTL)
+		case !endedBy(ctx, err): // which would tell nothing of the server
+			word.failed(own(err))
 		}
 
 		var pause time.Duration
 		switch {
-		case ctx.Err() != nil:
-			c.abandon(req)
-			return nil, context.Cause(ctx)
 		case errors.Is(err, driver.ErrHeld) && !req.Wait:
 			// A definite no leaves nothing behind; but an earlier request without
-			// an answer may still be on its way.
+			// an answer may still be on its way. If ctx has ended, too, the no came
+			// all the same.
 			if req.Retry {
-				c.abandon(req)
+				abandon()
 			}
+			return nil, err
+		case ctx.Err() != nil:
+			abandon()
 			return nil, err
 		case errors.Is(err, driver.ErrHeld):
 			silent = silence{}
@@ -129,74 +184,18 @@ func (c *Client) acquire(ctx context.Context, req driver.Request) (*Lease, error
 			}
 		case errors.Is(err, driver.ErrUnavailable):
 			var goOn bool
-			if pause, goOn = silent.next(sent, req.TTL, patient); !goOn {
-				c.abandon(req)
+			if pause, goOn = silent.next(word.since(silent.began), time.Since(sent), req.TTL, patient); !goOn {
+				abandon()
 				return nil, err
 			}
 		default:
-			c.abandon(req)
+			abandon()
 			return nil, err
 		}
 		if !sleep(ctx, pause) {
-			c.abandon(req)
+			abandon()
 			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-// abandon has the janitor remove whatever the attempt left, granted or waiting.
-func (c *Client) abandon(req driver.Request) {
-	c.janitor.release(driver.Grant{Key: req.Key, Owner: req.Owner, TTL: req.TTL})
-}
-
-// silence counts requests in a row that got no answer.
-type silence struct {
-	since time.Time // the first of them failed
-	count int
-}
-
-// next takes in that the request sent at the given time failed. It says whether
-// to ask again, and after which pause: Lock asks for as long as a TTL (by then
-// its place in the queue is gone anyway), TryLock once more. TryLock is as patient as
-// Lock right after the machine woke up, when a backend may go by what the server
-// confirmed before.
-func (s *silence) next(sent time.Time, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {
-	now := time.Now()
-	if s.count == 0 || now.Sub(sent) > ttl {
-		// A call that lasted longer than a TTL was waiting in the server's queue,
-		// with answers until shortly before.
-		*s = silence{since: now}
-	}
-	s.count++
-	if patient && now.Sub(s.since) >= ttl || !patient && s.count > 1 {
-		return 0, false
-	}
-	return backoff(s.count, ttl), true
-}
-
-// backoff is the pause before try n+1: from 1 ms, doubling, up to a sixteenth of
-// the TTL; with jitter.
-func backoff(n int, ttl time.Duration) time.Duration {
-	return jitter(min(time.Millisecond<<min(n, 20), max(ttl/16, time.Millisecond)))
-}
-
-// jitter returns a random duration between half of d and d.
-func jitter(d time.Duration) time.Duration {
-	if d <= 1 {
-		return d
-	}
-	return d/2 + mathrand.N(d/2)
-}
-
-// sleep waits for d; it returns false if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
 	"github.com/fencelock/fencelock/internal/suspend"
 )
 
@@ -16,17 +19,20 @@ import (
 // Close it at the end. It is safe for concurrent use.
 //
 // Whatever the number of leases held and of goroutines that wait, a client has a
-// constant number of goroutines and connections of its own.
+// constant number of goroutines and connections of its own. The methods of one that is nil, or
+// zero, return ErrInvalid.
 type Client struct {
 	backend  driver.Backend
 	info     driver.Info
 	ttl      time.Duration
 	identity string
-	log      *slog.Logger
-	observer Observer
-	detached context.Context // of a loss: who notices it is not who it happens to
-	clock    *suspend.Clock  // nil where Info.SameClock
-	unwatch  func()          // of clock
+	base     fencing.Token     // of all tokens that leave the client
+	log      *slog.Logger      // never blocks
+	lines    *outbox[record]   // of log
+	events   *outbox[observed] // nil without an observer
+	detached context.Context   // of a loss: who notices it is not who it happens to
+	clock    *suspend.Clock    // nil where Info.SameClock
+	unwatch  func()            // of clock
 
 	turns   turns
 	renewal renewal
@@ -34,9 +40,14 @@ type Client struct {
 
 	mu     sync.Mutex
 	closed bool
+	over   chan struct{}      // closed when Close is over
 	calls  map[*call]struct{} // under way
 	leases map[*Lease]struct{}
 	idle   sync.WaitGroup // counts calls; Add only under mu while !closed
+
+	telling sync.WaitGroup // counts losses that log and observer have not been given yet
+
+	closeBy atomic.Pointer[time.Time] // when requests must be over since Close waits for them
 }
 
 var _ Locker = (*Client)(nil)
@@ -44,14 +55,26 @@ var _ Locker = (*Client)(nil)
 // New makes a client of a backend that the application has opened itself. The
 // client owns it from now on, and closes it. opts may be nil.
 func New(b driver.Backend, opts *Options) (*Client, error) {
-	return newClient(b, opts, suspend.Process)
-}
-
-func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*Client, error) {
+	fail := func(err error) (*Client, error) { return nil, &Error{Op: "open", Kind: ErrInvalid, Err: err} }
+	switch {
+	case b == nil:
+		return fail(errors.New("the backend is nil"))
+	case isNil(b):
+		return fail(fmt.Errorf("the backend is a nil %T", b))
+	}
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
+	if err := o.check(); err != nil {
+		return fail(err)
+	}
+	log, lines := newLog(o.Logger)
+	return newClient(b, &o, log, lines, suspend.Process)
+}
+
+// newClient takes the log apart from the options, since a backend may be writing to it.
+func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[record], clock func() *suspend.Clock) (*Client, error) {
 	info := b.Info()
 	fail := func(kind, err error) (*Client, error) {
 		return nil, &Error{Op: "open", Backend: info.Name, Kind: kind, Err: err}
@@ -59,10 +82,11 @@ func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*C
 	if o.Namespace != "" {
 		return fail(ErrInvalid, errors.New("Options.Namespace is for Open; give it to the backend where New is used"))
 	}
-	if o.TTL == 0 {
-		o.TTL = min(max(DefaultTTL, info.MinTTL), info.MaxTTL)
+	ttl := o.TTL
+	if ttl == 0 {
+		ttl = min(max(DefaultTTL, info.MinTTL), info.MaxTTL)
 	}
-	ttl, err := checkTTL("Options.TTL", o.TTL, info)
+	ttl, err := checkTTL("Options.TTL", ttl, info)
 	if err != nil {
 		return fail(ErrInvalid, err)
 	}
@@ -70,44 +94,77 @@ func newClient(b driver.Backend, opts *Options, clock func() *suspend.Clock) (*C
 	if err != nil {
 		return fail(ErrInvalid, err)
 	}
+	if err := checkTokenBase("Options.TokenBase", o.TokenBase); err != nil {
+		return fail(ErrInvalid, err)
+	}
+	if info.Tokenless && o.TokenBase != 0 {
+		return fail(ErrInvalid, errors.New("Options.TokenBase, or token_base=, adds to tokens, and the URL has switched tokens off: leave it out, or token=false"))
+	}
 	if info.Guarantee < o.Require {
-		return fail(ErrUnsupported, fmt.Errorf("Options.Require asks for %v; this backend promises %v", o.Require, info.Guarantee))
+		return fail(ErrUnsupported, fmt.Errorf("Options.Require asks for %v; this backend promises %v%s", o.Require, info.Guarantee, because(info.Warnings)))
 	}
 	if !info.Features.Has(o.Features) {
 		return fail(ErrUnsupported, fmt.Errorf("Options.Features asks for %v; this backend has %v", o.Features, info.Features))
-	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
 	}
 	c := &Client{
 		backend:  b,
 		info:     info,
 		ttl:      ttl,
 		identity: identity,
-		log:      o.Logger.With("backend", info.Name),
-		observer: o.Observer,
+		base:     o.TokenBase,
+		log:      log.With("backend", info.Name),
+		lines:    lines,
 		detached: context.Background(),
+		over:     make(chan struct{}),
 		calls:    make(map[*call]struct{}),
 		leases:   make(map[*Lease]struct{}),
 	}
+	c.events = newEvents(c.detached, o.Observer, info.Name)
 	c.renewal.client = c
 	c.janitor.client = c
+	c.janitor.quit = make(chan struct{})
 	if !info.SameClock {
 		c.clock = clock()
 	}
 	c.unwatch = c.clock.Watch(c.woken)
-	for _, w := range info.Warnings {
-		c.log.Warn("fencelock: " + w)
+	if len(info.Warnings) > 0 {
+		for _, w := range info.Warnings {
+			c.log.Warn("fencelock: " + w)
+		}
+		flushSoon(c.lines)
 	}
 	return c, nil
 }
 
+// because gives the reasons why a backend promises what it does, if it knows any.
+func because(warnings []string) string {
+	if len(warnings) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(warnings, "; ")
+}
+
+// flushSoon has the log take what it was given. A program that ends soon has its warnings
+// written, too; one whose log blocks does not wait for it.
+func flushSoon(lines *outbox[record]) {
+	const moment = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(context.Background(), moment)
+	defer cancel()
+	lines.flush(ctx)
+}
+
 // Info says what the backend is, what it promises, and what in the server's
 // settings weakens that.
-func (c *Client) Info() driver.Info { return c.info }
+func (c *Client) Info() driver.Info {
+	if c == nil {
+		return driver.Info{}
+	}
+	return c.info
+}
 
 // Inspect tells who holds a key, for people and their tools: the answer may be
-// old when it arrives. A key that nobody holds gives Held false and no error.
+// old when it arrives. A key that nobody holds gives Held false and no error. If ctx ends
+// before the answer, the error matches ErrUnavailable, too.
 func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	ctx, done, err := c.enter(ctx, "inspect", key)
 	if err != nil {
@@ -116,7 +173,10 @@ func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error)
 	defer done()
 	s, err := c.backend.Inspect(ctx, key)
 	if err != nil {
-		return driver.Status{}, c.fault(ctx, "inspect", key, err)
+		return driver.Status{}, c.unasked(ctx, "inspect", key, err)
+	}
+	if s.Held {
+		s.Token = c.outward(s.Token)
 	}
 	return s, nil
 }
@@ -124,8 +184,9 @@ func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error)
 // Evict frees a lock by an operator's decision, whoever holds it. The holder's
 // lease is lost: at once where the backend can tell it, with its next renewal
 // otherwise. Work that it is doing does not stop by itself; the token protects
-// what checks it. ErrNotHeld if nobody holds the lock; ErrUnknown if the request
-// was sent and no answer came.
+// what checks it. ErrNotHeld if nobody holds the lock; ErrRefused if the server has
+// said no, with ErrUnavailable where asking again later may help; ErrUnknown if the
+// request was sent and no answer came, or one that does not say what was done.
 func (c *Client) Evict(ctx context.Context, key string) error {
 	ctx, done, err := c.enter(ctx, "evict", key)
 	if err != nil {
@@ -133,16 +194,31 @@ func (c *Client) Evict(ctx context.Context, key string) error {
 	}
 	defer done()
 	err = c.backend.Evict(ctx, key)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.log.Warn("fencelock: lock evicted", "key", key)
 		return nil
-	case errors.Is(err, driver.ErrNotHeld):
-		return &Error{Op: "evict", Backend: c.info.Name, Key: key, Kind: ErrNotHeld, Err: err}
-	case errors.Is(err, driver.ErrUnavailable), ctx.Err() != nil:
-		return &Error{Op: "evict", Backend: c.info.Name, Key: key, Kind: ErrUnknown, Err: err}
 	}
-	return c.fault(ctx, "evict", key, err)
+	e := &Error{Op: "evict", Backend: c.info.Name, Key: key, Kind: ErrUnknown, Err: err}
+	switch {
+	case errors.Is(err, driver.ErrNotHeld):
+		e.Kind = ErrNotHeld
+	case errors.Is(err, driver.ErrRefused):
+		e.Kind = ErrRefused
+	case ctx.Err() != nil: // but the request may have been carried out
+		e.Err = fmt.Errorf("%w (%w)", ending(ctx), own(err))
+		return e
+	}
+	e.Err = own(err)
+	return e
+}
+
+// made refuses a client that nobody has made: nil, say since the error of Open was not looked
+// at, or the zero value.
+func (c *Client) made(op, key string) error {
+	if c == nil || c.backend == nil {
+		return &Error{Op: op, Key: key, Kind: ErrInvalid, Err: errors.New("this client is nil or zero: make it with Open or New")}
+	}
+	return nil
 }
 
 // call is one method of the client under way.
@@ -151,11 +227,17 @@ type call struct{ cancel context.CancelCauseFunc }
 // enter begins a call: it checks the key, and derives the context that ends with
 // the caller's, or with [ErrClosed] when the client is closed. done ends the call.
 func (c *Client) enter(ctx context.Context, op, key string) (_ context.Context, done func(), err error) {
+	if err := c.made(op, key); err != nil {
+		return nil, nil, err
+	}
 	if err := checkKey(key); err != nil {
 		return nil, nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
 	}
+	if ctx == nil {
+		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
+	}
 	if ctx.Err() != nil {
-		return nil, nil, c.fault(ctx, op, key, context.Cause(ctx))
+		return nil, nil, c.ended(ctx, op, key, nil, nil)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	this := &call{cancel}
@@ -176,34 +258,53 @@ func (c *Client) enter(ctx context.Context, op, key string) (_ context.Context, 
 	}, nil
 }
 
-// fault makes the error of a call that failed with err. A dead context explains
-// more than what it did to the request.
-func (c *Client) fault(ctx context.Context, op, key string, err error) error {
-	e := &Error{Op: op, Backend: c.info.Name, Key: key, Err: err}
-	if ctx.Err() != nil {
-		cause := context.Cause(ctx)
-		if errors.Is(cause, ErrClosed) {
-			e.Kind, e.Err = ErrClosed, nil
-			return e
-		}
-		e.Err = cause
-		if !errors.Is(cause, ctx.Err()) {
-			e.Err = fmt.Errorf("%w: %w", ctx.Err(), cause)
-		}
+// fault makes the error of a call that failed with err, while its context lives.
+func (c *Client) fault(op, key string, err error) error {
+	return &Error{Op: op, Backend: c.info.Name, Key: key, Kind: kindOf(err), Err: own(err)}
+}
+
+// unasked is fault for a call of one request, whose context may have ended.
+func (c *Client) unasked(ctx context.Context, op, key string, err error) error {
+	if ctx.Err() == nil {
+		return c.fault(op, key, err)
+	}
+	word := &heard{}
+	if !endedBy(ctx, err) {
+		word.failed(own(err))
+	}
+	return c.ended(ctx, op, key, err, word)
+}
+
+// ended makes the error of a call whose context has ended: the context's, what the backend
+// has returned then, which may say more, or nil, and what was last heard from the server;
+// nil if nothing has been asked. A client that is closed explains all of it.
+func (c *Client) ended(ctx context.Context, op, key string, returned error, word *heard) error {
+	e := &Error{Op: op, Backend: c.info.Name, Key: key, Err: ending(ctx)}
+	if errors.Is(e.Err, ErrClosed) {
+		e.Kind, e.Err = ErrClosed, nil
 		return e
 	}
-	for _, kind := range []error{ErrHeld, ErrUnavailable} {
-		if errors.Is(err, kind) {
-			e.Kind = kind
-		}
+	if word == nil {
+		return e
 	}
+	kind, why := word.verdict()
+	e.Kind = kind
+	if why == nil {
+		return e
+	}
+	if endedBy(ctx, returned) && len(returned.Error()) > len(e.Err.Error()) {
+		why = fmt.Errorf("%w: %w", why, returned)
+	}
+	e.Err = fmt.Errorf("%w (%w)", e.Err, why)
 	return e
 }
 
-func (c *Client) observe(ctx context.Context, e Event) {
-	if c.observer == nil {
-		return
+// ending says why ctx has ended: by the caller's own context, or since the client is
+// closed.
+func ending(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrClosed) || errors.Is(cause, ctx.Err()) {
+		return cause
 	}
-	e.Backend = c.info.Name
-	c.observer.Observe(ctx, e)
+	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }

@@ -5,55 +5,109 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// closeTimeout bounds how long Close waits for a server that does not answer.
+// closeTimeout bounds Close.
 const closeTimeout = 5 * time.Second
+
+// Of it requests take closeAsking at most; the goroutines that sent them, the log and the
+// observer are waited for until closeWaiting; the rest is for the backend to close.
+const (
+	closeAsking  = closeTimeout - 500*time.Millisecond
+	closeWaiting = closeTimeout - 250*time.Millisecond
+)
 
 // closeWorkers release the leases that Close finds.
 const closeWorkers = 64
 
 // Close ends the client. Calls under way, waiters among them, end with ErrClosed
 // and leave nothing behind; leases that are held are unlocked; then the
-// connection is closed. Later calls of Close return nil at once.
+// connection is closed. Later calls of Close wait until the first is over, and return nil: a
+// program may end when any of them has returned.
 //
-// It waits for the server for 5 s at most. What could not be released by then
-// ends with its TTL, and the error says how many leases that are.
+// It takes 5 s at most, whatever the server, the log and the observer do. What could not
+// be released by then ends with its TTL, and the error says how many leases that are.
 func (c *Client) Close() error {
+	if err := c.made("close", ""); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		<-c.over
 		return nil
 	}
 	c.closed = true
+	defer close(c.over)
 	for call := range c.calls {
 		call.cancel(ErrClosed)
 	}
 	c.mu.Unlock()
-	// A Lock that was granted while its context was being cancelled returns its
-	// lease, and hold has entered it by the time that the call ends. One that was
-	// cancelled first has told the janitor. Both are dealt with below.
-	c.idle.Wait()
 
+	by := time.Now().Add(closeAsking)
+	c.closeBy.Store(&by)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	failed := c.unlockAll(ctx)
-	c.unwatch()
-	c.renewal.stop()
-	c.janitor.stop(ctx)
-	err := c.backend.Close()
-	if failed > 0 {
-		err = errors.Join(fmt.Errorf("%d leases could not be released; they end with their TTL", failed), err)
+	var kept atomic.Int64 // leases that are not known to be free
+	done := make(chan error, 1)
+	go func() { done <- c.shutDown(ctx, by, &kept) }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("%w: the backend is not closed after %v", ErrUnavailable, closeTimeout)
+	}
+	if n := kept.Load(); n > 0 {
+		err = errors.Join(fmt.Errorf("%d leases could not be released; they end with their TTL", n), err)
 	}
 	if err != nil {
-		return &Error{Op: "close", Backend: c.info.Name, Err: err}
+		return &Error{Op: "close", Backend: c.info.Name, Err: own(err)}
 	}
 	return nil
 }
 
-// unlockAll unlocks every lease and returns how many the server did not confirm.
-func (c *Client) unlockAll(ctx context.Context) (failed int) {
+// shutDown does what Close is for. Requests end at the time of by, since requestEnds says
+// so; a backend that does not keep to it is left behind, at each step, rather than waited
+// for: closing it may be what ends its calls.
+func (c *Client) shutDown(ctx context.Context, by time.Time, kept *atomic.Int64) error {
+	asking, cancel := context.WithDeadline(ctx, by)
+	defer cancel()
+	waiting, cancel := context.WithDeadline(ctx, by.Add(closeWaiting-closeAsking))
+	defer cancel()
+	// A Lock that was granted while its context was being cancelled returns its
+	// lease, and hold has entered it by the time that the call ends. One that was
+	// cancelled first has told the janitor. Both are dealt with below. Calls end soon; half
+	// the time is for a backend that lets them hang, whose leases then end by themselves.
+	idle, enough := context.WithTimeout(asking, closeAsking/2)
+	waitFor(idle, &c.idle)
+	enough()
+
+	c.unlockAll(asking, kept)
+	c.unwatch()
+	c.renewal.stop(waiting)
+	c.janitor.stop(waiting, asking)
+	waitFor(waiting, &c.telling)
+	c.flush(waiting)
+	return c.backend.Close()
+}
+
+// waitFor waits for the group, or until ctx ends.
+func waitFor(ctx context.Context, group *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() {
+		group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// unlockAll unlocks every lease, and counts those that are not known to be free.
+func (c *Client) unlockAll(ctx context.Context, kept *atomic.Int64) {
 	c.mu.Lock()
 	held := make(chan *Lease, len(c.leases))
 	for l := range c.leases {
@@ -61,27 +115,28 @@ func (c *Client) unlockAll(ctx context.Context) (failed int) {
 	}
 	c.mu.Unlock()
 	close(held)
+	kept.Add(int64(len(held)))
 
-	var (
-		mu      sync.Mutex
-		workers sync.WaitGroup
-	)
+	var workers sync.WaitGroup
 	for range min(closeWorkers, len(held)) {
 		workers.Go(func() {
 			for l := range held {
 				if ctx.Err() != nil {
-					// The server has not answered for too long: end the lease here,
-					// and let it expire there.
-					l.end(&Error{Op: "hold", Backend: c.info.Name, Key: l.key, Kind: ErrUnlocked, Err: ErrClosed})
+					l.endClosed()
 				} else if err := l.Unlock(ctx); err == nil || errors.Is(err, ErrLost) {
-					continue
+					kept.Add(-1)
 				}
-				mu.Lock()
-				failed++
-				mu.Unlock()
 			}
 		})
 	}
-	workers.Wait()
-	return failed
+	waitFor(ctx, &workers)
+	for l := range held { // the workers hang, or have just seen that the time is up
+		l.endClosed()
+	}
+}
+
+// endClosed ends the lease here, and lets it expire on the server, which has not answered
+// for too long.
+func (l *Lease) endClosed() {
+	l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked, Err: ErrClosed})
 }

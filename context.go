@@ -6,8 +6,8 @@ import (
 )
 
 // Context returns a context that ends with the lease, or with parent. After the
-// lease has ended, context.Cause gives the lease's Err. It needs no cancel
-// function of its own: Unlock is that.
+// lease has ended, context.Cause gives the lease's Err; with Go 1.25 ask the context's
+// Err before, since Cause does not. It needs no cancel function of its own: Unlock is that.
 //
 // Its Err looks at the clock first, as the lease's Err does. So after a wait for
 // anything else than Done ask Err: a process that was paused for longer than its lease

@@ -3,6 +3,7 @@ package fencelock_test
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,23 @@ func TestNoTestingInProduction(t *testing.T) {
 	for pkg := range strings.FieldsSeq(string(out)) {
 		if pkg == "testing" {
 			t.Error("package testing is linked into programs that use fencelock")
+		}
+	}
+}
+
+// The contract stands below what is built on it: package fencelock and the backends import
+// package driver, and never the other way round.
+func TestDriverImportsNothingAbove(t *testing.T) {
+	const module = "github.com/fencelock/fencelock"
+	out, err := goWithoutWork("list", "-deps", "./driver/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for pkg := range strings.FieldsSeq(string(out)) {
+		path, ours := strings.CutPrefix(pkg, module)
+		top := strings.Split(path+"/", "/")[min(1, strings.Count(path, "/"))]
+		if ours && !slices.Contains([]string{"driver", "fencing", "internal"}, top) {
+			t.Errorf("a package of driver/... needs %s", pkg)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Package fencelock is a client for distributed locks: one interface over several
 // lock servers, a fencing token on every lock, and a report of each loss before
-// another can get the lock.
+// another can get the lock, unless an operator has evicted the holder.
 //
 //	locker, err := fencelock.Open(ctx, "redis://localhost:6379", nil)
 //	lease, err := locker.Lock(ctx, "invoices/42") // ctx bounds the wait only
@@ -20,10 +20,24 @@
 // What a program may branch on are values to be matched with [errors.Is]; each means
 // one thing on every backend. [ErrHeld]: another holds the lock. [ErrLost]: the lease
 // ended before Unlock. [ErrUnavailable]: the server could not be asked, and nothing
-// is held. [ErrUnknown]: a request was sent and no answer came. What could not be
-// asked is never reported as lost, nor as held by another. All errors are an
-// [*Error], which names the operation, the backend and the key; the context's error
-// and the server's own are reachable through it. No error shows a password.
+// is held. [ErrRefused]: the server has said no, and done nothing. [ErrUnknown]: a request
+// was sent and no answer came. What could not be asked is never reported as lost, nor as
+// held by another. All errors are an [*Error], which names the operation, the backend and
+// the key; the context's error and the server's own are reachable through it. No error
+// shows a password.
+//
+// A Lock whose context ends matches the context's error and one more, so that a handler
+// can tell a busy lock from an outage:
+//
+//	lease, err := locker.Lock(ctx, "invoices/42") // ctx ends after 2 s
+//	switch {
+//	case errors.Is(err, fencelock.ErrHeld): // 409: the server said until lately that another has it
+//	case errors.Is(err, fencelock.ErrUnavailable): // 503: the server was silent, or in trouble
+//	}
+//
+// Until lately means within three quarters of a TTL, and before any request that got no
+// answer. An error matches context.Canceled or context.DeadlineExceeded only if a context
+// of the caller's has ended: not a loss, for one, whatever the network said.
 //
 // # Loss
 //
@@ -32,12 +46,20 @@
 // the last request was sent that the server confirmed, by the monotonic clock of this
 // process. That is before the server lets another in, and nothing can delay it: a
 // request that hangs least of all. It ends sooner where the backend learns that the
-// grant is gone: evicted, or unknown to a server that was restarted.
+// grant is gone: evicted, or unknown to a server that was restarted. In these two cases the
+// server has freed the lock already: the next holder may have it, with a higher token, for a
+// moment before this one is told, or, where the backend cannot tell, until the next renewal.
 //
 // When it ends, [Lease.Done] is closed, [Lease.Err] matches [ErrLost], and every
 // context that [Lease.Context] made is cancelled, with the reason as its
 // [context.Cause]. Give that context to the work. A lease that is lost stays lost.
-// A server that cannot be reached does not end the lease before that time.
+// A server that cannot be reached does not end the lease before that time. So an outage
+// of up to half a TTL loses nothing: it may begin just before a renewal, a third of a TTL
+// after the last, and nine tenths less a third leave 0.56 of a TTL, of which some goes by
+// until the next request. Where requests that are sent meanwhile are lost in silence, their
+// time must run out before the next: then it is a quarter of a TTL. A TTL must be four
+// round trips long at least, or no renewal is ever in time; a lease that is lost by that
+// says so, and so does a Lock whose grants come too late.
 //
 // The context that was given to Lock bounds the wait, and nothing after it.
 //
@@ -77,13 +99,24 @@
 //
 // # Choosing a backend
 //
-//   - backend/mem is inside the process: for tests, examples, and programs that run
-//     as one copy.
+//   - backend/mem is inside the process: for tests (docs/testing-your-code.md), examples,
+//     and programs that run as one copy.
+//   - backend/raftlocal is a lock server inside the processes that use it, by a directory
+//     that they share or as a cluster of 3 or 5 machines: nothing has to be installed.
 //   - backend/redis is one Redis or Valkey server: fast, fair, waiters are woken by
 //     the server. It keeps exclusion while the server keeps its data.
+//   - backend/redis/redlock is a majority of 3, 5 or 7 Redis or Valkey masters that know nothing of
+//     each other, with tokens that stay in order whatever their clocks do: for those who have
+//     such servers and must live through the loss of one.
 //   - backend/etcd and backend/zookeeper keep it through the death of servers and
 //     through partitions, while a majority lives. A lock costs a write that the
 //     majority has on disk.
+//
+// To swap one for another is to change the URL, and two things besides. Two servers are two
+// sets of locks: while programs with the old URL run beside those with the new one, use
+// [OpenBoth]. And tokens of another backend may be lower, so that a resource that compares
+// them refuses every write from then on: set [Options.TokenBase], or token_base= in the URL.
+// docs/coming-from tells both at length, and how to come from other libraries.
 //
 // [Options.Require] makes Open fail on a backend that promises less than the program
 // needs, and [Options.Features] on one that lacks a feature. The package comment of
@@ -94,8 +127,10 @@
 // [Options.Observer] is told of every lock that was granted or not, renewed,
 // unlocked or lost, with the time it took. [Options.Logger] gets what an operator
 // should read: a lease that was lost, the beginning and the end of an outage, a
-// setting of the server that weakens the promise. [Client.Inspect] tells who holds a
-// key, and [Client.Evict] takes it away from them.
+// setting of the server that weakens the promise. Neither holds anything up, however long
+// it takes; what it does not take in time is dropped, and counted. [Client.Health] is for
+// a readiness check. [Client.Inspect] tells who holds a key, and [Client.Evict] takes it
+// away from them.
 //
 // # What is not promised
 //

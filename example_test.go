@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"time"
 
 	"github.com/fencelock/fencelock"
-	"github.com/fencelock/fencelock/backend/mem"
+	_ "github.com/fencelock/fencelock/backend/mem"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 )
@@ -73,76 +74,100 @@ func ExampleDo() {
 	// error: <nil>
 }
 
+// A handler that waits for a short time tells a busy lock from a server that is away.
+func ExampleClient_Lock() {
+	locker, err := fencelock.Open(context.Background(), "mem://", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer locker.Close()
+
+	charge := func(w http.ResponseWriter, r *http.Request) {
+		wait, cancel := context.WithTimeout(r.Context(), 300*time.Millisecond)
+		defer cancel()
+		lease, err := locker.Lock(wait, "invoices/"+r.FormValue("invoice"))
+		switch {
+		case errors.Is(err, fencelock.ErrHeld):
+			http.Error(w, "another charges it", http.StatusConflict)
+			return
+		case errors.Is(err, fencelock.ErrUnavailable):
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "the lock server is away", http.StatusServiceUnavailable)
+			return
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		defer lease.Unlock(r.Context())
+		fmt.Fprintln(w, "charged")
+	}
+
+	post := func() {
+		answer := httptest.NewRecorder()
+		charge(answer, httptest.NewRequest(http.MethodPost, "/charge?invoice=43", nil))
+		fmt.Print(answer.Code, " ", answer.Body)
+	}
+	post()
+	other, err := locker.Lock(context.Background(), "invoices/43")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer other.Unlock(context.Background())
+	post()
+	// Output:
+	// 200 charged
+	// 409 another charges it
+}
+
+// Each replica of a service has the same timer, and one of them does the job.
 func ExampleClient_TryLock() {
 	ctx := context.Background()
-	space := mem.NewSpace() // a server for two clients
-	here, err := fencelock.New(mem.New(space), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer here.Close()
-	there, err := fencelock.New(mem.New(space), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer there.Close()
-
-	lease, err := here.Lock(ctx, "jobs/nightly")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer lease.Unlock(ctx)
-	_, err = there.TryLock(ctx, "jobs/nightly")
-	if errors.Is(err, fencelock.ErrHeld) {
-		fmt.Println("somebody else does it")
-	}
-	// Output: somebody else does it
-}
-
-func ExampleLease_Context() {
-	ctx := context.Background()
-	locker, err := fencelock.New(mem.New(nil), &fencelock.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer locker.Close()
-	lease, err := locker.Lock(ctx, "shards/3")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer lease.Unlock(ctx)
-
-	work := lease.Context(ctx)
-	if err := locker.Evict(ctx, "shards/3"); err != nil { // an operator takes the lock away
-		log.Fatal(err)
-	}
-	<-work.Done()
-	fmt.Println("lost:", errors.Is(context.Cause(work), fencelock.ErrLost))
-	// Output: lost: true
-}
-
-func ExampleLease_Token() {
-	ctx := context.Background()
-	locker, err := fencelock.New(mem.New(nil), nil)
+	locker, err := fencelock.Open(ctx, "mem://", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer locker.Close()
 
-	var gate fencing.Gate // in front of the resource
-	var tokens []fencing.Token
-	for range 2 { // two holders, one after the other
-		lease, err := locker.Lock(ctx, "files/a")
+	nightly := func(replica string) {
+		lease, err := locker.TryLock(ctx, "jobs/nightly")
+		if errors.Is(err, fencelock.ErrHeld) {
+			fmt.Println(replica, "leaves it to another")
+			return
+		}
 		if err != nil {
 			log.Fatal(err)
 		}
-		tokens = append(tokens, lease.Token())
-		lease.Unlock(ctx)
+		defer lease.Unlock(ctx)
+		fmt.Println(replica, "works")
 	}
-	fmt.Println("the second holder may write:", gate.Admit("files/a", tokens[1]) == nil)
-	err = gate.Admit("files/a", tokens[0])
-	fmt.Println("the first one comes too late:", errors.Is(err, fencing.ErrStale))
+	nightly("a")
+
+	lease, err := locker.Lock(ctx, "jobs/nightly")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lease.Unlock(ctx)
+	nightly("b")
 	// Output:
-	// the second holder may write: true
-	// the first one comes too late: true
+	// a works
+	// b leaves it to another
+}
+
+// A lock whose holder may be cut off from the server for a minute has a longer TTL than the
+// others. The price: if the holder dies, the lock is free only after that.
+func ExampleWithTTL() {
+	ctx := context.Background()
+	locker, err := fencelock.Open(ctx, "mem://", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer locker.Close()
+
+	lease, err := locker.Lock(ctx, "exports/2026", fencelock.WithTTL(3*time.Minute))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lease.Unlock(ctx)
+	fmt.Println("survives an outage of a minute:", time.Until(lease.ValidUntil()) > time.Minute)
+	// Output: survives an outage of a minute: true
 }

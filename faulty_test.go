@@ -25,6 +25,9 @@ type faulty struct {
 	acquire  func(ctx context.Context, req driver.Request) (driver.Grant, error)
 	renew    func(ctx context.Context, grants []driver.Grant) []driver.Renewal
 	release  func(ctx context.Context, g driver.Grant) error
+	evict    func(ctx context.Context, key string) error
+	inspect  func(ctx context.Context, key string) (driver.Status, error)
+	close    func() error
 }
 
 func newFaulty(space *mem.Space) *faulty { return &faulty{Backend: mem.New(space)} }
@@ -81,6 +84,54 @@ func (f *faulty) Release(ctx context.Context, g driver.Grant) error {
 		return bent(ctx, g)
 	}
 	return f.Backend.Release(ctx, g)
+}
+
+func (f *faulty) onEvict(fn func(context.Context, string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.evict = fn
+}
+
+func (f *faulty) onInspect(fn func(context.Context, string) (driver.Status, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.inspect = fn
+}
+
+func (f *faulty) onClose(fn func() error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.close = fn
+}
+
+func (f *faulty) Evict(ctx context.Context, key string) error {
+	f.mu.Lock()
+	bent := f.evict
+	f.mu.Unlock()
+	if bent != nil {
+		return bent(ctx, key)
+	}
+	return f.Backend.Evict(ctx, key)
+}
+
+func (f *faulty) Inspect(ctx context.Context, key string) (driver.Status, error) {
+	f.mu.Lock()
+	bent := f.inspect
+	f.mu.Unlock()
+	if bent != nil {
+		return bent(ctx, key)
+	}
+	return f.Backend.Inspect(ctx, key)
+}
+
+func (f *faulty) Close() error {
+	f.mu.Lock()
+	bent := f.close
+	f.mu.Unlock()
+	if bent != nil {
+		return bent()
+	}
+	return f.Backend.Close()
 }
 
 // owners counts the requests of each owner.

@@ -108,8 +108,7 @@ func (h *holder) stopped() (look firstLook, err error) {
 		return look, err
 	}
 	time.Sleep(20 * time.Millisecond) // it waits for data
-	err = h.process.Signal(syscall.SIGSTOP)
-	time.Sleep(100 * time.Millisecond)
+	err = h.suspend()
 	_, sent := h.conn.Write([]byte("go on\n"))
 	time.Sleep(2 * time.Second)
 	if err := errors.Join(err, sent, h.process.Signal(syscall.SIGCONT)); err != nil {
@@ -117,6 +116,20 @@ func (h *holder) stopped() (look firstLook, err error) {
 	}
 	err = h.lines.Decode(&look)
 	return look, err
+}
+
+// suspend stops it, and returns when all its threads have stopped: the signal alone comes back before.
+func (h *holder) suspend() error {
+	if err := h.process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(h.process.Pid, &status, syscall.WUNTRACED, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }
 
 // holdAndReport is the holder's process.

@@ -11,29 +11,43 @@ import (
 
 // janitor releases, in the background, what failed or cancelled attempts may
 // have left on the server, and what Unlock could not release. It asks again until
-// the server confirms, or until the TTL has passed, when it has ended by itself.
+// the server confirms, or until the TTL has passed, when it has ended by itself; but
+// not where the server has said that asking again would not help.
 // It works detached from the caller's context, which may be dead.
 type janitor struct {
 	client *Client
+	quit   chan struct{} // closed when stopped
 
 	mu      sync.Mutex
 	work    []chore
 	workers int
 	stopped bool
 	idle    sync.WaitGroup // counts workers
+
+	told   time.Time // when the log was last told of a refusal
+	untold int       // refusals since then
 }
 
+// tellEvery is how often the log hears of releases that are refused for good: whoever
+// lacks a permission lacks it for each lock.
+const tellEvery = time.Minute
+
 type chore struct {
-	grant driver.Grant
-	until time.Time // the server has forgotten it by then
-	tries int
+	grant   driver.Grant
+	refused bool      // nothing should be there, see sweepUp
+	until   time.Time // the server has forgotten it by then
+	tries   int
 }
 
 // maxSweepers bounds the goroutines of a janitor; it has none when idle.
 const maxSweepers = 8
 
 // release ends grant's claim, of which only Key, Owner and TTL need be known.
-func (j *janitor) release(grant driver.Grant) {
+func (j *janitor) release(grant driver.Grant) { j.sweepUp(grant, false) }
+
+// sweepUp is release for an attempt that has failed. If the server has refused all that
+// was sent, it asks once, and takes another refusal for the end.
+func (j *janitor) sweepUp(grant driver.Grant, refused bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.stopped {
@@ -41,7 +55,7 @@ func (j *janitor) release(grant driver.Grant) {
 	}
 	// The last request was sent before now, but may be executed later than it was
 	// sent; two TTLs cover a packet that is late by one.
-	j.work = append(j.work, chore{grant: grant, until: time.Now().Add(2 * grant.TTL)})
+	j.work = append(j.work, chore{grant: grant, refused: refused, until: time.Now().Add(2 * grant.TTL)})
 	if j.workers < maxSweepers {
 		j.workers++
 		j.idle.Add(1)
@@ -62,24 +76,51 @@ func (j *janitor) sweep() {
 		j.work = j.work[1:]
 		j.mu.Unlock()
 
-		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout(c.grant.TTL))
-		err := j.client.backend.Release(ctx, c.grant)
+		ctx, cancel := context.WithDeadline(context.Background(), j.client.requestEnds(c.grant.TTL))
+		err := answer(ctx, j.client.backend.Release(ctx, c.grant))
 		cancel()
-		if err == nil || errors.Is(err, driver.ErrNotHeld) || !time.Now().Before(c.until) {
+		switch {
+		case err == nil, errors.Is(err, driver.ErrNotHeld), !time.Now().Before(c.until),
+			c.refused && errors.Is(err, driver.ErrRefused):
+			continue
+		case !errors.Is(err, driver.ErrUnavailable):
+			j.tell(c.grant.Key, err)
 			continue
 		}
 		// The server is out of reach. This worker waits, so that the others are
 		// not kept from work that may succeed, and puts it back at the end.
 		c.tries++
-		time.Sleep(backoff(c.tries, c.grant.TTL))
+		t := time.NewTimer(backoff(c.tries, c.grant.TTL))
+		select {
+		case <-t.C:
+		case <-j.quit:
+			t.Stop()
+		}
 		j.mu.Lock()
 		j.work = append(j.work, c)
 		j.mu.Unlock()
 	}
 }
 
-// stop waits until all is swept or ctx ends, and lets the workers go.
-func (j *janitor) stop(ctx context.Context) {
+// tell logs that a release was refused for good, or failed in a way that no further
+// request would mend.
+func (j *janitor) tell(key string, err error) {
+	j.mu.Lock()
+	now, earlier := time.Now(), j.untold
+	if !j.told.IsZero() && now.Sub(j.told) < tellEvery {
+		j.untold++
+		j.mu.Unlock()
+		return
+	}
+	j.told, j.untold = now, 0
+	j.mu.Unlock()
+	j.client.log.Warn("fencelock: a lock cannot be released; it ends with its TTL", "key", key, "err", err, "others", earlier)
+}
+
+// stop waits until all is swept or enough has ended, and lets the workers go: by then
+// their requests are over, and their pauses end. A backend that holds one of them up is
+// waited for until ctx ends.
+func (j *janitor) stop(ctx, enough context.Context) {
 	swept := make(chan struct{})
 	go func() {
 		j.idle.Wait()
@@ -87,16 +128,36 @@ func (j *janitor) stop(ctx context.Context) {
 	}()
 	select {
 	case <-swept:
-	case <-ctx.Done():
+	case <-enough.Done():
 	}
 	j.mu.Lock()
 	j.stopped = true
 	j.mu.Unlock()
-	<-swept // a worker's request and pause are bounded
+	close(j.quit)
+	select {
+	case <-swept:
+	case <-ctx.Done():
+	}
 }
 
 // requestTimeout bounds one request about a lease of this TTL, so that several
 // fit into the time that is left to a lease which has missed its first renewal.
 func requestTimeout(ttl time.Duration) time.Duration {
 	return min(ttl/4, 3*time.Second)
+}
+
+// requestEnds is when a request about a lease of this TTL that is sent now must have been
+// answered: before Close must be done, too.
+func (c *Client) requestEnds(ttl time.Duration) time.Time {
+	ends := time.Now().Add(requestTimeout(ttl))
+	if by := c.closeBy.Load(); by != nil && by.Before(ends) {
+		return *by
+	}
+	return ends
+}
+
+// requestsOver reports whether Close has given up on requests.
+func (c *Client) requestsOver() bool {
+	by := c.closeBy.Load()
+	return by != nil && !time.Now().Before(*by)
 }

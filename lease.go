@@ -14,7 +14,8 @@ import (
 // Lease is a lock that is held. It is renewed by itself until Unlock, and ends
 // before anybody else can get the lock: counted on the local monotonic clock,
 // from before the request that granted or last renewed it was sent, after nine
-// tenths of the TTL. Nothing can delay that, not a request that hangs either.
+// tenths of the TTL. Nothing can delay that, not a request that hangs either. Only
+// [Client.Evict], or a server that has lost its data, lets another in before this lease is told.
 // When it ends, Done is closed and the contexts made by Context are cancelled.
 //
 // A process that is paused cannot notice that its lease ends. When it goes on, ask
@@ -32,15 +33,18 @@ type Lease struct {
 	done   chan struct{}
 
 	mu        sync.Mutex
-	grant     driver.Grant // Start and TTL follow the renewals
-	err       error        // nil while held
-	renewErr  error        // of the last renewal, if it failed
+	grant     driver.Grant  // Start and TTL follow the renewals
+	err       error         // nil while held
+	renewErr  error         // of the last renewal, if it failed
+	took      time.Duration // for the grant to come; zero once a renewal was in time
 	deadline  *time.Timer
 	lostEarly error // the server told of the loss before hold
 	contexts  map[*context.CancelCauseFunc]struct{}
 
-	unlocking sync.Mutex // held while a release is sent
-	unlocked  *outcome   // of Unlock, once it is final; guarded by unlocking
+	unlocking sync.Mutex // held while a release is sent; guards the next three
+	unlocked  *outcome   // of Unlock, once it is final
+	mayBeFree bool       // by a release whose outcome is not known
+	refusal   error      // of the last release that was refused
 
 	renewalEntry // guarded by the renewal's mutex
 }
@@ -52,15 +56,17 @@ func (c *Client) newLease(key string) *Lease {
 	return l
 }
 
-// hold gives the lease its grant, and starts its deadline and renewal.
-func (l *Lease) hold(g driver.Grant) {
+// hold gives the lease its grant, which took so long to come, and starts its deadline and
+// renewal.
+func (l *Lease) hold(g driver.Grant, took time.Duration) {
 	c := l.client
 	c.mu.Lock()
 	c.leases[l] = struct{}{}
 	c.mu.Unlock()
 
-	l.mu.Lock() // the timer may fire, and the server call, before all is set
-	l.token, l.since, l.grant = g.Token, time.Now(), g
+	l.mu.Lock()                  // the timer may fire, and the server call, before all is set
+	l.token = c.outward(g.Token) // grant keeps the backend's own, for the requests about it
+	l.since, l.grant, l.took = time.Now(), g, took
 	l.deadline = time.AfterFunc(time.Until(c.trustedUntil(g)), l.onDeadline)
 	early := l.lostEarly
 	l.mu.Unlock()
@@ -74,7 +80,8 @@ func (l *Lease) hold(g driver.Grant) {
 func (l *Lease) Key() string { return l.key }
 
 // Token is the fencing token of this grant: greater than that of any earlier
-// grant of the key. It never changes.
+// grant of the key. It never changes. Options.TokenBase is in it. It is zero, which no resource admits, where
+// the URL has switched tokens off (token=false of redlock://) and Info.Tokenless says so.
 func (l *Lease) Token() fencing.Token { return l.token }
 
 // Done is closed when the lease has ended, by Unlock or by loss. After a wait, ask Err
@@ -85,16 +92,14 @@ func (l *Lease) Done() <-chan struct{} { return l.done }
 // Err is nil while the lease is held; after that an error that matches
 // ErrUnlocked or ErrLost. It looks at the clock itself, so that a process that
 // was paused, or whose machine was suspended, learns of the loss from it before
-// anything else has run. It does not block, and calls neither logger nor observer.
+// anything else has run. It does not block, and waits for neither logger nor observer.
 func (l *Lease) Err() error {
 	l.client.clock.Look()
 	l.mu.Lock()
 	err, overdue := l.err, l.overdueLocked()
 	l.mu.Unlock()
 	if err == nil && overdue {
-		if loss := l.expire(); loss != nil {
-			go l.tell(loss)
-		}
+		l.tell(l.expire())
 		l.mu.Lock()
 		err = l.err
 		l.mu.Unlock()
@@ -122,6 +127,9 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 	fail := func(kind, err error) error {
 		return &Error{Op: "ensure", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
 	}
+	if ctx == nil {
+		return fail(ErrInvalid, errNilContext)
+	}
 	l.mu.Lock()
 	grant := l.grant
 	l.mu.Unlock()
@@ -148,7 +156,7 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 			why = errors.New("the renewal took too long")
 		}
 		if ctx.Err() != nil {
-			return l.client.fault(ctx, "ensure", l.key, context.Cause(ctx))
+			return l.client.unasked(ctx, "ensure", l.key, why)
 		}
 		return fail(ErrUnavailable, fmt.Errorf("%v left instead of %v: %w", left.Round(time.Millisecond), d, why))
 	}

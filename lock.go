@@ -24,6 +24,12 @@ type Locker interface {
 // that the lease had gone before fn was done, even if fn itself returned nil. If
 // the lock was not granted, fn is not called.
 func Do(ctx context.Context, l Locker, key string, fn func(context.Context, *Lease) error, opts ...LockOption) (err error) {
+	switch {
+	case l == nil:
+		return &Error{Op: "lock", Key: key, Kind: ErrInvalid, Err: errors.New("the Locker is nil")}
+	case fn == nil:
+		return &Error{Op: "lock", Key: key, Kind: ErrInvalid, Err: errors.New("the function is nil")}
+	}
 	lease, err := l.Lock(ctx, key, opts...)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func (l *Lease) onLost(why error) {
 		l.lostEarly = why
 		return
 	}
-	go func() { l.tell(l.lose(fmt.Errorf("the server ended it: %w", why))) }() // must not block the backend
+	go func() { l.tell(l.lose(fmt.Errorf("the server ended it: %w", gone(own(why))))) }() // must not block the backend
 }
 
 // onDeadline runs when the deadline timer fires. It may be early, when a renewal
@@ -56,8 +56,12 @@ func (l *Lease) onDeadline() {
 func (l *Lease) expire() (loss *Error) {
 	l.mu.Lock()
 	why, asleep := l.renewErr, l.client.clock.Lost(l.grant.Start)
+	slow := tooSlow(l.took, l.grant.TTL)
 	l.mu.Unlock()
 	text := "no renewal was confirmed in time"
+	if slow != "" {
+		text += " (the lock was granted" + slow + ")"
+	}
 	if asleep > 0 {
 		text += fmt.Sprintf(", of which a suspend of the machine took %v, rounded up", asleep.Round(time.Millisecond))
 	}
@@ -78,20 +82,31 @@ func (l *Lease) lose(why error) (loss *Error) {
 	return loss
 }
 
-// tell reports a loss, if it is one, to the log and the observer, which may take their
-// time.
+// gone explains an answer that says no more than that the grant is not held. Servers keep no
+// record of why.
+func gone(why error) error {
+	if why.Error() != driver.ErrNotHeld.Error() {
+		return why // it has the reason
+	}
+	return fmt.Errorf("%w: the server does not have this lock any more: it expired there, was evicted, or its data was deleted or lost "+
+		"(FLUSHALL on Redis, a restart without data, a fail-over)", why)
+}
+
+// tell reports a loss, if it is one, to the log and the observer. It does not wait for
+// them.
 func (l *Lease) tell(loss *Error) {
 	if loss == nil {
 		return
 	}
+	defer l.client.telling.Done()
 	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", loss.Err)
 	l.client.observe(l.client.detached, Event{
 		Kind: EventLost, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: loss,
 	})
 }
 
-// end brings the lease to its final state. The first call wins, and only it
-// returns true: a loss that comes after Unlock has begun is no loss, an Unlock
+// end brings the lease to its final state; then a loss is to be told. The first call wins,
+// and only it returns true: a loss that comes after Unlock has begun is no loss, an Unlock
 // that comes after the loss reports it. All contexts are cancelled before end
 // returns, and so before Unlock sends the release.
 func (l *Lease) end(err error) bool {
@@ -101,6 +116,14 @@ func (l *Lease) end(err error) bool {
 		return false
 	}
 	l.err = err
+	if errors.Is(err, ErrLost) {
+		// Under mu, so that Close, which ends every lease, waits for tell. Who sees that Done is
+		// closed may close the client, and the program, at once.
+		l.client.telling.Add(1)
+	}
+	if l.renewErr != nil {
+		l.client.renewal.failing.Add(-1)
+	}
 	l.deadline.Stop()
 	for cancel := range l.contexts {
 		(*cancel)(err)

@@ -8,8 +8,15 @@ import (
 )
 
 // Observer is told of what happens to locks: the place for metrics and traces.
-// Observe is called from the goroutine in which it happens, from several at once;
-// it must be quick. The context is the caller's where there is one.
+//
+// Observe is called by one goroutine at a time, in the order in which things happened, and
+// soon after they did. It may take its time: no lock waits for it, and none is lost by
+// it. Of the events that it has not taken 1,024 are kept; those that come then are dropped,
+// and an EventDropped in their place tells how many. Close waits for what is left, within
+// its 5 s.
+//
+// The context has the values of the caller's, where there is a caller; it is never
+// cancelled.
 type Observer interface {
 	Observe(ctx context.Context, e Event)
 }
@@ -33,10 +40,12 @@ const (
 	EventUnlocked
 	// EventLost: a lease ended before Unlock. Took is how long it was held.
 	EventLost
+	// EventDropped: Count events are missing here, since Observe did not take them in time.
+	EventDropped
 )
 
 func (k EventKind) String() string {
-	names := [...]string{"none", "acquired", "not acquired", "renewed", "renew failed", "unlocked", "lost"}
+	names := [...]string{"none", "acquired", "not acquired", "renewed", "renew failed", "unlocked", "lost", "dropped"}
 	if k < 0 || int(k) >= len(names) {
 		return "unknown"
 	}
@@ -47,9 +56,48 @@ func (k EventKind) String() string {
 type Event struct {
 	Kind    EventKind
 	Backend string
-	Key     string        // empty for EventRenewed and EventRenewFailed
+	Key     string        // empty for EventRenewed, EventRenewFailed and EventDropped
 	Token   fencing.Token // of the lease, where there is one
 	Took    time.Duration
-	Count   int // leases in a renewal batch
+	Count   int // leases in a renewal batch, or events that were dropped
 	Err     error
+}
+
+// observed is an event on its way to the observer.
+type observed struct {
+	ctx   context.Context //nolint:containedctx // handed on with the event
+	event Event
+}
+
+func newEvents(ctx context.Context, to Observer, backend string) *outbox[observed] {
+	if to == nil {
+		return nil
+	}
+	return &outbox[observed]{
+		give: func(o observed) { to.Observe(o.ctx, o.event) },
+		giveGap: func(count int) {
+			to.Observe(ctx, Event{Kind: EventDropped, Backend: backend, Count: count})
+		},
+	}
+}
+
+func (c *Client) observe(ctx context.Context, e Event) {
+	if c.events == nil {
+		return
+	}
+	e.Backend = c.info.Name
+	with := c.detached //nolint:contextcheck // as it is
+	if ctx != nil {    // else of a call that was refused for that
+		with = context.WithoutCancel(ctx)
+	}
+	c.events.put(observed{with, e})
+}
+
+// flush waits until the log and the observer have got what is on its way to them, or
+// until ctx ends.
+func (c *Client) flush(ctx context.Context) {
+	c.lines.flush(ctx)
+	if c.events != nil {
+		c.events.flush(ctx)
+	}
 }

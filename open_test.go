@@ -28,11 +28,11 @@ func (w warned) Info() driver.Info {
 var openedHosts url.URL
 
 func init() {
-	fencelock.Register("hosts", func(_ context.Context, u *url.URL) (driver.Backend, error) {
+	fencelock.Register("hosts", func(_ context.Context, u *url.URL, _ driver.OpenOptions) (driver.Backend, error) {
 		openedHosts = *u
 		return mem.New(mem.NewSpace()), nil
 	})
-	fencelock.Register("warned", func(_ context.Context, u *url.URL) (driver.Backend, error) {
+	fencelock.Register("warned", func(_ context.Context, u *url.URL, _ driver.OpenOptions) (driver.Backend, error) {
 		if ns := u.Query().Get("namespace"); ns != "ours" {
 			return nil, errors.New("namespace=" + ns)
 		}
@@ -48,10 +48,17 @@ func TestOpenRefuses(t *testing.T) {
 		kind error
 		want []string // in the message
 	}{
+		{"redis://user:" + secret + "@host", nil, fencelock.ErrInvalid, []string{"not imported", "fencelock/backend/redis", "mem"}},
+		{"raft:///dir", nil, fencelock.ErrInvalid, []string{"not imported", "fencelock/backend/raftlocal"}},
+		{"zk://user:" + secret + "@host", nil, fencelock.ErrInvalid, []string{"zookeeper://", "import", "fencelock/backend/zookeeper"}},
+		{"etcd:2379", nil, fencelock.ErrInvalid, []string{"slashes", "etcd://host:2379"}},
+		{"mem://\n", nil, fencelock.ErrInvalid, []string{"newline"}},
+		{"warned://?namespace=theirs", nil, fencelock.ErrUnavailable, []string{"warned://"}},
+		{"mem://", &fencelock.Options{Require: 99}, fencelock.ErrInvalid, []string{"Options.Require is 99"}},
 		{"redsi://user:" + secret + "@host", nil, fencelock.ErrInvalid, []string{`"redsi"`, "mem", "import"}},
 		{"://" + secret, nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
 		{"mem://user:" + secret + "%zz@host", nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
-		{"", nil, fencelock.ErrInvalid, []string{"scheme", "redis://host:6379"}},
+		{"", nil, fencelock.ErrInvalid, []string{"empty", "redis://host:6379"}},
 		{"localhost", nil, fencelock.ErrInvalid, []string{"scheme"}},
 		{"localhost:6379", nil, fencelock.ErrInvalid, []string{"scheme"}},
 		{"mem://user:" + secret + "@h1,h 2/x", nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
@@ -61,7 +68,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"mem://", &fencelock.Options{Identity: strings.Repeat("x", 2000)}, fencelock.ErrInvalid, []string{"Options.Identity"}},
 		{"mem://", &fencelock.Options{Identity: "\xff"}, fencelock.ErrInvalid, []string{"Options.Identity"}},
 		{"mem://?namespace=a", &fencelock.Options{Namespace: "b"}, fencelock.ErrInvalid, []string{"Options.Namespace", `"a"`, `"b"`}},
-		{"warned://?namespace=ours", &fencelock.Options{Require: driver.Linearizable}, fencelock.ErrUnsupported, []string{"linearizable", "advisory"}},
+		{"warned://?namespace=ours", &fencelock.Options{Require: driver.Linearizable}, fencelock.ErrUnsupported, []string{"linearizable", "advisory: the server forgets"}},
 		{"warned://?namespace=ours", &fencelock.Options{Features: driver.Fair | driver.Push}, fencelock.ErrUnsupported, []string{"fair+push", "fair"}},
 	} {
 		if test.opts == nil {
@@ -106,7 +113,7 @@ func TestOpen(t *testing.T) {
 }
 
 func TestRegisterPanics(t *testing.T) {
-	opener := func(context.Context, *url.URL) (driver.Backend, error) { return nil, nil }
+	opener := func(context.Context, *url.URL, driver.OpenOptions) (driver.Backend, error) { return nil, nil }
 	for scheme, o := range map[string]fencelock.Opener{"": opener, "UPPER": opener, "mem": opener, "nil": nil} {
 		func() {
 			defer func() {

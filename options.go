@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // DefaultTTL is the TTL of a lease where Options.TTL is zero.
@@ -37,9 +39,22 @@ type Options struct {
 	// server; as ?namespace= in the URL. Only for Open.
 	Namespace string
 
+	// TokenBase is added to every token that the backend grants: so that tokens go on
+	// rising when a namespace moves to a backend whose numbers are lower (Redis and the
+	// built-in Raft count microseconds since 1970, ZooKeeper's are about 10⁹ to 10¹¹,
+	// etcd's begin at 2). Without it a resource that compares tokens refuses every write
+	// after such a move, for ever. It is at least the highest token that any resource has
+	// seen; at most 1<<62; also as ?token_base= in the URL.
+	//
+	// All clients of a namespace need the same base. Where they differ, a token no longer
+	// tells which of two grants is newer: see docs/coming-from.
+	TokenBase fencing.Token
+
 	// Logger gets rare events: a lease lost, a renewal that failed, a server
 	// setting that weakens the promise. slog.Default() if nil; slog.DiscardHandler
-	// makes it silent.
+	// makes it silent. Its handler is called by a goroutine of its own, in order, and may
+	// block: nothing waits for it. Of the lines that it has not taken 1,024 are kept; then
+	// a line tells how many are missing. Close waits for what is left, within its 5 s.
 	Logger *slog.Logger
 
 	// Observer is told of everything that happens to locks. May be nil.
@@ -58,6 +73,37 @@ func (o ttlOption) apply(c *lockConfig) { c.ttl = time.Duration(o) }
 // WithTTL gives this lease a TTL of its own. It is rounded up to a whole
 // millisecond, and must lie within Info.MinTTL and Info.MaxTTL.
 func WithTTL(d time.Duration) LockOption { return ttlOption(d) }
+
+// check says what is wrong with the options, whatever the backend is.
+func (o *Options) check() error {
+	switch {
+	case o.TTL < 0:
+		return fmt.Errorf("Options.TTL is %v: want more, or zero for %v", o.TTL, DefaultTTL)
+	case o.Require < 0 || o.Require > driver.Linearizable:
+		return fmt.Errorf("Options.Require is %d: want Advisory, FencedOrder or Linearizable", o.Require)
+	case o.Features&^(driver.Fair|driver.Push) != 0:
+		return fmt.Errorf("Options.Features is %#x: want Fair, Push, or both", uint(o.Features))
+	case o.Logger != nil && o.Logger.Handler() == nil:
+		return errors.New("Options.Logger has no handler: make it with slog.New, or leave it nil")
+	case isNil(o.Observer):
+		return fmt.Errorf("Options.Observer is a nil %T: leave the field out where there is none", o.Observer)
+	}
+	_, err := checkIdentity(o.Identity)
+	return err
+}
+
+// isNil reports whether an interface holds a nil pointer, or the like. Its methods may be meant
+// to work so; but as a rule somebody has put a variable into it that nothing was put into.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan:
+		return r.IsNil()
+	default:
+		return false
+	}
+}
+
+var errNilContext = errors.New("the context is nil: pass context.Background, or context.TODO")
 
 // checkTTL returns d in whole milliseconds, or an error that names the field.
 func checkTTL(field string, d time.Duration, info driver.Info) (time.Duration, error) {

@@ -33,7 +33,9 @@ type renewal struct {
 	stopped bool
 	passes  sync.WaitGroup
 
-	failing atomic.Bool // the last batch got no answer for some lease
+	failing atomic.Int64          // leases that are held, and whose last renewal failed
+	failure atomic.Pointer[error] // of the last that failed
+	told    atomic.Bool           // the log knows
 }
 
 type renewalClass struct {
@@ -139,7 +141,7 @@ func (r *renewal) pass(c *renewalClass) {
 		r.passes.Add(1)
 		r.mu.Unlock()
 
-		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout(batch[0].ttl()))
+		ctx, cancel := context.WithDeadline(context.Background(), r.client.requestEnds(batch[0].ttl()))
 		r.client.renewOnce(ctx, batch)
 		cancel()
 		for _, l := range batch {
@@ -168,8 +170,9 @@ func (c *renewalClass) takeDue(now time.Time) []*Lease {
 	return batch
 }
 
-// stop ends renewal. Leases still held end at their deadline.
-func (r *renewal) stop() {
+// stop ends renewal, and waits for the passes under way, or until ctx ends. Leases still
+// held end at their deadline.
+func (r *renewal) stop(ctx context.Context) {
 	r.mu.Lock()
 	r.stopped = true
 	for _, c := range r.classes {
@@ -178,7 +181,7 @@ func (r *renewal) stop() {
 		}
 	}
 	r.mu.Unlock()
-	r.passes.Wait() // bounded by requestTimeout
+	waitFor(ctx, &r.passes)
 }
 
 // renewOnce asks the backend to renew the leases, and tells each what came out.
@@ -198,12 +201,17 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 	var failure error
 	renewals := c.backend.Renew(ctx, grants)
 	c.clock.Look() // once for all
-	for i, r := range renewals {
+	for i := range renewals {
+		renewals[i].Err = own(answer(ctx, renewals[i].Err))
+		r := renewals[i]
 		switch {
 		case r.Err == nil:
 			confirmed++
 		case !errors.Is(r.Err, driver.ErrNotHeld):
-			unanswered, failure = unanswered+1, r.Err
+			if unanswered++; failure == nil {
+				failure = r.Err
+				c.renewal.failure.Store(&renewals[i].Err) // before renewed counts the lease
+			}
 		}
 		batch[i].renewed(r)
 	}
@@ -213,13 +221,14 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 	if unanswered > 0 {
 		c.observe(ctx, Event{Kind: EventRenewFailed, Count: unanswered, Took: time.Since(began), Err: failure})
 	}
-	// An outage is two lines in the log, not two for each lease and try.
-	if failing := unanswered > 0; c.renewal.failing.Swap(failing) != failing {
-		if failing {
-			c.log.Warn("fencelock: renewals fail; trying until the leases end", "leases", unanswered, "err", failure)
-		} else {
-			c.log.Info("fencelock: renewals succeed again")
-		}
+	// An outage is two lines in the log, not two for each lease and try. It is over when
+	// the server has renewed something and no lease is left that it has not; leases that
+	// have ended meanwhile prove nothing.
+	if unanswered > 0 && c.renewal.told.CompareAndSwap(false, true) {
+		c.log.Warn("fencelock: renewals fail; trying until the leases end", "leases", unanswered, "err", failure)
+	}
+	if confirmed > 0 && c.renewal.failing.Load() == 0 && c.renewal.told.CompareAndSwap(true, false) {
+		c.log.Info("fencelock: renewals succeed again")
 	}
 }
 
@@ -227,7 +236,7 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 // lease; silence leaves that to the deadline.
 func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
-		l.tell(l.lose(r.Err))
+		l.tell(l.lose(gone(r.Err)))
 		return
 	}
 	if !l.extended(r) {
@@ -252,13 +261,20 @@ func (l *Lease) extended(r driver.Renewal) bool {
 	if l.err == nil && l.overdueLocked() {
 		return false
 	}
+	if was := l.renewErr != nil; was != (r.Err != nil) && l.err == nil { // end has counted it off
+		change := int64(1)
+		if was {
+			change = -1
+		}
+		l.client.renewal.failing.Add(change)
+	}
 	l.renewErr = r.Err
 	// Ensure and the renewal may overlap: the later Start counts, in whichever
 	// order the answers come. If the lease has ended meanwhile this changes
 	// nothing that matters: renewing stops, and Unlock, or the TTL, frees what the
 	// server has just extended.
 	if r.Err == nil && r.Start.After(l.grant.Start) {
-		l.grant.Start, l.grant.TTL = r.Start, r.TTL
+		l.grant.Start, l.grant.TTL, l.took = r.Start, r.TTL, 0
 		if l.err == nil {
 			l.deadline.Reset(time.Until(l.client.trustedUntil(l.grant)))
 		}

@@ -184,6 +184,7 @@ func TestTrap05HolderStopsFirst(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
+				t.Cleanup(func() { time.Sleep(time.Hour) }) // the deaf outlives Close
 				space := mem.NewSpace()
 				f := newFaulty(space)
 				a, b := open(t, f, nil), open(t, mem.New(space), nil)

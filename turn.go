@@ -16,35 +16,42 @@ import (
 // processes, and fair to both.
 type turns struct {
 	mu   sync.Mutex
-	keys map[string]*list.List // keys whose turn is taken → those waiting for it, as chan struct{}
+	keys map[string]*turn // of keys whose turn is taken
+}
+
+// turn is of one key.
+type turn struct {
+	waiting *list.List // as chan struct{}; nil until somebody waits
+	heard   heard      // by whoever has the turn, for all who wait
 }
 
 // take waits for the turn of key. If ctx ends first it returns its cause, and
-// the turn is as if take had never been called.
-func (t *turns) take(ctx context.Context, key string) error {
+// the turn is as if take had never been called. What was heard of the server is
+// returned in both cases.
+func (t *turns) take(ctx context.Context, key string) (*heard, error) {
 	t.mu.Lock()
-	waiting, taken := t.keys[key]
+	line, taken := t.keys[key]
 	if !taken {
 		if t.keys == nil {
-			t.keys = make(map[string]*list.List)
+			t.keys = make(map[string]*turn)
 		}
-		t.keys[key] = nil // taken, nobody waits
+		line = &turn{}
+		t.keys[key] = line
 		t.mu.Unlock()
-		return nil
+		return &line.heard, nil
 	}
-	if waiting == nil {
-		waiting = list.New()
-		t.keys[key] = waiting
+	if line.waiting == nil {
+		line.waiting = list.New()
 	}
 	mine := make(chan struct{})
-	place := waiting.PushBack(mine)
+	place := line.waiting.PushBack(mine)
 	t.mu.Unlock()
 
 	select {
 	case <-mine:
 		// Ours, even if ctx ended at the same moment: the acquire that follows
 		// looks at ctx itself, and gives the turn up as it always does.
-		return nil
+		return &line.heard, nil
 	case <-ctx.Done():
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -56,9 +63,9 @@ func (t *turns) take(ctx context.Context, key string) error {
 		default:
 			// We came first: with the mutex held, nobody can pass to us any more
 			// once we are off the list.
-			waiting.Remove(place)
+			line.waiting.Remove(place)
 		}
-		return context.Cause(ctx)
+		return &line.heard, context.Cause(ctx)
 	}
 }
 
@@ -70,10 +77,10 @@ func (t *turns) pass(key string) {
 }
 
 func (t *turns) passLocked(key string) {
-	waiting := t.keys[key]
-	if waiting == nil || waiting.Len() == 0 {
+	line := t.keys[key]
+	if line.waiting == nil || line.waiting.Len() == 0 {
 		delete(t.keys, key)
 		return
 	}
-	close(waiting.Remove(waiting.Front()).(chan struct{}))
+	close(line.waiting.Remove(line.waiting.Front()).(chan struct{}))
 }

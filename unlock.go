@@ -3,6 +3,7 @@ package fencelock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -21,10 +22,15 @@ type outcome struct{ err error }
 //
 // It returns nil when the lock was held until now and is free; an error of kind
 // ErrLost when the lease had gone before, so that the work may have overlapped
-// with another holder's; of kind ErrUnknown when the server did not answer. Then
-// renewal has stopped all the same, the lock is released in the background or
-// ends with its TTL, and Unlock may be called again.
-func (l *Lease) Unlock(ctx context.Context) error {
+// with another holder's; of kind ErrRefused when the server has said no; of kind
+// ErrUnknown when it did not answer, or did not say what it has done. With the last two
+// renewal has stopped all the same, and the lock ends with its TTL. It is released in the
+// background, if that may help, and Unlock may be called again: nil then says that the
+// lock is free, whichever request freed it.
+func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a nil one is replaced
+	if ctx == nil {
+		ctx = context.Background() // an error would keep the lock
+	}
 	// The clock first: a lease whose time was over, only that nobody had looked, is lost.
 	// Below, a release that finds nothing may be taken for the second of two, since
 	// the lease was held when the work stopped.
@@ -49,10 +55,18 @@ func (l *Lease) Unlock(ctx context.Context) error {
 	return err
 }
 
-// release frees the lock on the server, and says whether that settles it.
+// release frees the lock on the server, and says whether that settles it. Called with
+// unlocking held.
+//
+// ErrNotHeld has two meanings. If no request before can have freed the lock, somebody
+// else has, or its time was over: that is a loss. If one can have, because its outcome is
+// not known or the janitor has been at it, it did what was asked: the lease was held, by
+// our clock, when that one was sent, and the work had stopped by then. An eviction of
+// which nobody had told us is not seen in that case; nor could it be. A request that was
+// refused has done nothing, and so does not explain that the lock is gone.
 func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
-		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
+		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: own(err)}
 	}
 	l.mu.Lock()
 	grant, lost := l.grant, l.err
@@ -67,22 +81,49 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	}
 	expired := grant.Start.Add(grant.TTL) // on the server, at the earliest
 	for try := 1; ; try++ {
-		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout(grant.TTL))
-		err := l.client.backend.Release(once, grant)
+		once, cancel := context.WithDeadline(context.WithoutCancel(ctx), l.client.requestEnds(grant.TTL))
+		err := answer(once, l.client.backend.Release(once, grant))
 		cancel()
+		refused := errors.Is(err, driver.ErrRefused)
 		switch {
-		case err == nil:
+		case err == nil, errors.Is(err, driver.ErrNotHeld) && l.mayBeFree:
 			return nil, true
-		case errors.Is(err, driver.ErrNotHeld) && try > 1:
-			// The lease was held when the first request was sent. That one freed
-			// it, and its answer was lost.
-			return nil, true
+		case errors.Is(err, driver.ErrNotHeld) && l.refusal != nil && !time.Now().Before(expired):
+			return fail(ErrRefused, l.refusal), true // its time has run out, after the work had stopped
 		case errors.Is(err, driver.ErrNotHeld):
-			return fail(ErrLost, err), true
+			return fail(ErrLost, gone(err)), true
+		case refused:
+			l.refusal = err
+		default:
+			l.mayBeFree = true
 		}
-		if !time.Now().Before(expired) || ctx.Err() != nil || !sleep(ctx, backoff(try, grant.TTL)) {
+		kind := ErrUnknown
+		if !l.mayBeFree { // all that was sent was refused
+			kind = ErrRefused
+		}
+		if !errors.Is(err, driver.ErrUnavailable) {
+			// Asking again would not help, so nobody does, the janitor neither.
+			l.client.janitor.tell(l.key, err)
+			return fail(kind, err), false
+		}
+		if !time.Now().Before(expired) || l.client.requestsOver() || ctx.Err() != nil || !sleep(ctx, backoff(try, grant.TTL)) {
 			l.client.janitor.release(grant)
-			return fail(ErrUnknown, err), false
+			l.mayBeFree = true // by the janitor, for the next Unlock
+			return fail(kind, err), false
 		}
 	}
+}
+
+// answer returns the error of a request that was sent under ctx, a context of ours: one
+// that says no more than that its time was up is silence.
+func answer(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	for _, known := range []error{driver.ErrNotHeld, driver.ErrRefused, driver.ErrUnavailable} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }

@@ -2,7 +2,6 @@ package fencing_test
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -92,13 +91,4 @@ func TestGateDoKeepsWritesInOrder(t *testing.T) {
 	if err := g.Do("k", 501, func() error { return boom }); !errors.Is(err, boom) {
 		t.Errorf("Do = %v, want write's own error", err)
 	}
-}
-
-func ExampleGate() {
-	var gate fencing.Gate
-	fmt.Println(gate.Admit("invoices/42", 7)) // the paused holder's successor
-	fmt.Println(gate.Admit("invoices/42", 6)) // the paused holder, awake again
-	// Output:
-	// <nil>
-	// fencing: stale token 6 for "invoices/42": 7 has been seen
 }

@@ -7,8 +7,9 @@ import (
 )
 
 // ErrStale is returned by [Gate.Admit] for a token lower than one already seen:
-// its holder has lost the lock, and somebody else has written since. Match it
-// with [errors.Is].
+// its holder has lost the lock, and somebody else has written since. Or else locks have
+// moved to a backend whose tokens are lower, and every token is refused: see
+// fencelock.Options.TokenBase. Match it with [errors.Is].
 var ErrStale = errors.New("fencing: stale token")
 
 // StaleError says which token was refused and what it met. It matches

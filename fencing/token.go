@@ -20,7 +20,8 @@ import (
 
 // Token numbers the grants of one key on one backend: a later grant has a
 // greater token. Tokens of different keys, or of different backends, say
-// nothing about each other. Gaps are normal. Zero is never granted.
+// nothing about each other: where locks move to another backend, fencelock.Options.TokenBase
+// makes them go on rising. Gaps are normal. Zero is never granted.
 //
 // The largest token is 1<<63 - 1, so that a token fits a signed 64-bit column.
 type Token uint64

@@ -1,0 +1,78 @@
+package fencelock
+
+import (
+	"context"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+)
+
+// silence counts requests in a row that brought no answer at all.
+type silence struct {
+	began time.Time // the first of them failed
+	count int
+}
+
+// next takes in that a request failed that lasted for so long, and whether the server has
+// answered since the silence began: a call that waits may get many answers before the
+// connection that brings them is closed. It says whether to ask again, and after which
+// pause: Lock asks for as long as a TTL without an answer (by then its place in the queue
+// is gone anyway), TryLock once more. TryLock is as patient as Lock right after the machine
+// woke up, when a backend may go by what the server confirmed before.
+func (s *silence) next(answered bool, lasted, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {
+	now := time.Now()
+	if s.count == 0 || answered {
+		s.began = now
+	}
+	if answered && lasted > ttl/16 {
+		s.count = 0 // else a server that answers and hangs up, again and again, would be asked without a pause
+	}
+	s.count++
+	if patient && now.Sub(s.began) >= ttl || !patient && s.count > 1 {
+		return 0, false
+	}
+	return backoff(s.count, ttl), true
+}
+
+// tooSlow says, for a message, which TTL the round trips need that were seen, if it is a
+// longer one. Nothing is refused for it: one round trip may have had a connection to make,
+// or have been slow by chance. Where all are, each grant comes too late, or each renewal,
+// and the message is what the user gets.
+func tooSlow(roundTrip, ttl time.Duration) string {
+	has := requestTimeout(ttl)
+	if roundTrip < has {
+		return ""
+	}
+	text := fmt.Sprintf(" after %v, and a renewal of a TTL of %v must take less than %v", roundTrip.Round(time.Millisecond), ttl, has)
+	enough := (5 * roundTrip).Truncate(100*time.Millisecond) + 100*time.Millisecond // renewals have a fourth
+	if requestTimeout(enough) > roundTrip {
+		text += fmt.Sprintf(": a TTL of %v would do", enough)
+	}
+	return text
+}
+
+// backoff is the pause before try n+1: from 1 ms, doubling, up to a sixteenth of
+// the TTL; with jitter.
+func backoff(n int, ttl time.Duration) time.Duration {
+	return jitter(min(time.Millisecond<<min(n, 20), max(ttl/16, time.Millisecond)))
+}
+
+// jitter returns a random duration between half of d and d.
+func jitter(d time.Duration) time.Duration {
+	if d <= 1 {
+		return d
+	}
+	return d/2 + mathrand.N(d/2)
+}
+
+// sleep waits for d; it returns false if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
