@@ -2,14 +2,10 @@ package mem
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
 )
-
-// errReleased is what a call gets that comes after its owner was released.
-var errReleased = fmt.Errorf("%w: owner was released", driver.ErrNotHeld)
 
 // Acquire asks, waits for its turn, and asks again: the second question finds
 // the grant, or that the owner was released, or, if this goroutine slept through
@@ -27,19 +23,36 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		if place == nil {
 			return g, err
 		}
+		err = b.await(ctx, req, place)
+		if released := b.leave(req.Key, place); err != nil {
+			return driver.Grant{}, err
+		} else if released {
+			return driver.Grant{}, driver.ErrReleased
+		}
+	}
+}
+
+// await waits for the turn, and tells the owner that it waits: this server always
+// answers.
+func (b *backend) await(ctx context.Context, req driver.Request, place *claim) error {
+	var again <-chan time.Time
+	if req.Waiting != nil {
+		tick := time.NewTicker(req.TTL / 3)
+		defer tick.Stop()
+		again = tick.C
+		req.Waiting()
+	}
+	for {
 		select {
 		case <-place.turn:
-			if b.leave(req.Key, place) {
-				return driver.Grant{}, errReleased
-			}
-			continue
+			return nil
 		case <-ctx.Done():
-			err = ctx.Err()
+			return ctx.Err()
 		case <-b.closed:
-			err = errClosed
+			return errClosed
+		case <-again:
+			req.Waiting()
 		}
-		b.leave(req.Key, place)
-		return driver.Grant{}, err
 	}
 }
 
@@ -65,7 +78,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 	place := l.place(req.Owner)
 	switch {
 	case place == nil && s.dead.Has(req.Owner):
-		return driver.Grant{}, nil, errReleased
+		return driver.Grant{}, nil, driver.ErrReleased
 	case l.holder != nil && !req.Wait:
 		return driver.Grant{}, nil, &driver.HeldError{}
 	case place == nil:

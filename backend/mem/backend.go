@@ -13,6 +13,7 @@ import (
 type backend struct {
 	space     *Space
 	namespace string
+	minTTL    time.Duration
 	close     sync.Once
 	closed    chan struct{}
 }
@@ -29,7 +30,7 @@ func newBackend(s *Space, namespace string) *backend {
 	if s == nil {
 		s = NewSpace()
 	}
-	return &backend{space: s, namespace: namespace, closed: make(chan struct{})}
+	return &backend{space: s, namespace: namespace, minTTL: time.Millisecond, closed: make(chan struct{})}
 }
 
 func (b *backend) Info() driver.Info {
@@ -37,7 +38,7 @@ func (b *backend) Info() driver.Info {
 		Name:      "mem",
 		Guarantee: driver.Linearizable,
 		Features:  driver.Fair | driver.Push,
-		MinTTL:    time.Millisecond,
+		MinTTL:    b.minTTL,
 		MaxTTL:    24 * time.Hour,
 		SameClock: true,
 	}

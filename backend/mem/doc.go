@@ -7,6 +7,34 @@
 //	space := mem.NewSpace()
 //	a, b := mem.New(space), mem.New(space) // two clients, one server
 //
+// # Getting it
+//
+//	go get github.com/fencelock/fencelock
+//
+// It is in the root module, which depends on the standard library only.
+//
+// # Testing your own code
+//
+// Code that takes a fencelock.Locker needs no server in its tests, and in a testing/synctest
+// bubble no time either. Make space and clients inside of it:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		space := mem.NewSpace()
+//		another, err := fencelock.New(mem.New(space), nil)
+//		…
+//		defer another.Close()
+//		_, err = another.Lock(t.Context(), "invoices/42")
+//		…
+//		ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // virtual
+//		defer cancel()
+//		if err := yours.Charge(ctx, "42"); !errors.Is(err, fencelock.ErrHeld) {
+//			t.Error(err)
+//		}
+//	})
+//
+// docs/testing-your-code.md has whole tests: another has the lock, it is taken away, the
+// server is away, and a holder that was paused comes too late. See also the example YourCode.
+//
 // # Recipe
 //
 // Each key that is in use has a line: a holder, a queue, one timer. Release,
@@ -17,10 +45,14 @@
 // # What it promises
 //
 // Linearizable inside one process: one holder, tokens of a space rise for ever,
-// first come first served, and loss told at once through Request.Lost. A waiter
+// first come first served, and loss told at once through Request.Lost; after an eviction the
+// next may have the lock a moment before the holder has heard. A waiter
 // whose call ended without Release keeps its place for one TTL, as it would on a
 // server that cannot see it; if its turn comes then, it costs those behind it at
 // most one TTL.
+//
+// By URL it takes what all servers take, so that what was tried here is not refused there:
+// see [Open]. [New] takes TTLs from 1 ms, for tests in virtual time.
 //
 // # What it does not promise
 //

@@ -49,7 +49,7 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 	if l.holder == nil {
 		return driver.ErrNotHeld
 	}
-	l.lose(errEvicted)
+	l.lose(driver.ErrEvicted)
 	l.settle(now)
 	return nil
 }

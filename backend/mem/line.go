@@ -36,11 +36,8 @@ type claim struct {
 	lost  func(why error) // tells the owner that the grant ended against its will
 }
 
-// Why a grant was lost.
-var (
-	errLapsed  = errors.New("lease ran out")
-	errEvicted = errors.New("evicted")
-)
+// errLapsed is why a grant was lost that was not renewed in time.
+var errLapsed = errors.New("lease ran out")
 
 // place returns the claim of an owner that waits, or nil.
 func (l *line) place(owner string) *claim {

@@ -51,7 +51,7 @@ func TestLapseHandsOverOnTime(t *testing.T) {
 		if !slices.Equal(told, []error{errLapsed}) {
 			t.Errorf("told after the lapse: %v", told)
 		}
-		if err := b.Evict(t.Context(), "k"); err != nil || !slices.Equal(told, []error{errLapsed, errEvicted}) {
+		if err := b.Evict(t.Context(), "k"); err != nil || !slices.Equal(told, []error{errLapsed, driver.ErrEvicted}) {
 			t.Errorf("Evict: %v, told: %v", err, told)
 		}
 	})
@@ -132,7 +132,7 @@ func TestReleaseEndsCallUnderWay(t *testing.T) {
 		if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: "b"}); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Release of a waiter: %v", err)
 		}
-		if err := <-done; !errors.Is(err, errReleased) {
+		if err := <-done; !errors.Is(err, driver.ErrReleased) {
 			t.Errorf("Acquire of a released owner: %v", err)
 		}
 		if err := a.Release(t.Context(), g); err != nil {

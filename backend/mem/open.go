@@ -2,15 +2,14 @@ package mem
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"maps"
 	"net/url"
-	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 func init() { fencelock.Register("mem", Open) }
@@ -23,30 +22,47 @@ var spaces struct {
 // Open returns a client of the space that the URL names: every mem://orders in
 // the process is the same space, and lives as long as the process does. "mem://"
 // is the space with no name. namespace=billing keeps the keys of this client
-// apart from those of other namespaces.
+// apart from those of other namespaces; "fencelock" if absent.
+//
+// It takes what every server takes by its usual settings, so that what was tried here is not
+// refused there: a namespace of 1 to 64 letters, digits and . _ : - characters, and a TTL of a
+// second to 24 hours. (A server of ZooKeeper may be set to less.) A test that wants shorter
+// leases uses [New].
 //
 // Do not open a space both inside and outside of a testing/synctest bubble: use
 // [New] there.
-func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
+func Open(ctx context.Context, u *url.URL, _ driver.OpenOptions) (driver.Backend, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if u.User != nil || u.Port() != "" || u.Path != "" && u.Path != "/" || u.Fragment != "" {
-		return nil, errors.New("mem: want mem://name, with nothing but a query after the name")
+		return nil, address.Invalid("want mem://name, with nothing but a query after the name")
 	}
-	query, err := url.ParseQuery(u.RawQuery)
+	q, err := address.Params(u, "namespace")
 	if err != nil {
-		return nil, errors.New("mem: the query cannot be parsed") // err would quote it
+		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if name != "namespace" {
-			return nil, fmt.Errorf("%w: mem: unknown query parameter %q (known: namespace)", fencelock.ErrInvalid, name)
-		}
+	namespace := "fencelock"
+	if q.Has("namespace") {
+		namespace = q.Get("namespace")
 	}
-	if len(query["namespace"]) > 1 {
-		return nil, errors.New("mem: namespace is given more than once")
+	if why := checkNamespace(namespace); why != "" {
+		return nil, address.Invalid("namespace=%q: %s", namespace, why)
 	}
-	return newBackend(named(u.Hostname()), query.Get("namespace")), nil
+	b := newBackend(named(u.Hostname()), namespace)
+	b.minTTL = time.Second
+	return b, nil
+}
+
+// checkNamespace says what is wrong with a namespace, on this or another backend.
+func checkNamespace(ns string) string {
+	if why := address.Namespace(ns, "._:-"); why != "" {
+		return why
+	}
+	if strings.Trim(ns, ".") == "" || ns == "zookeeper" {
+		return "ZooKeeper does not take it"
+	}
+	return ""
 }
 
 func named(name string) *Space {

@@ -19,7 +19,7 @@ func TestNamedSpaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := mem.Open(t.Context(), u)
+		b, err := mem.Open(t.Context(), u, driver.OpenOptions{})
 		if err != nil {
 			t.Fatalf("Open(%s): %v", raw, err)
 		}
@@ -36,7 +36,7 @@ func TestNamedSpaces(t *testing.T) {
 		{"mem://" + t.Name(), "ab", false},
 		{"mem://" + t.Name(), "ab", false}, // the same owner again
 		{"mem://" + t.Name() + "?", "ab", true},
-		{"mem://" + t.Name() + "?namespace=", "ab", true},
+		{"mem://" + t.Name() + "?namespace=fencelock", "ab", true},
 		{"mem://" + t.Name() + "?namespace=a", "b", false},
 		{"mem://" + t.Name() + "?namespace=a", "ab", false},
 		{"mem://" + t.Name() + "/?namespace=a", "b", true},

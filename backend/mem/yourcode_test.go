@@ -1,0 +1,146 @@
+package mem_test
+
+// docs/testing-your-code.md shows all of this.
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/mem"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/fencing"
+)
+
+// newLocker makes a client, as each process has one. Its log is the test's.
+func newLocker(t *testing.T, b driver.Backend) *fencelock.Client {
+	t.Helper()
+	locker, err := fencelock.New(b, &fencelock.Options{
+		TTL:    15 * time.Second,
+		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { locker.Close() })
+	return locker
+}
+
+func TestChargeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space, ledger := mem.NewSpace(), new(Ledger)
+		var payments atomic.Int64
+		pay := func(context.Context, string) error {
+			payments.Add(1)
+			time.Sleep(time.Minute) // virtual: four times as long as a TTL, and renewed meanwhile
+			return nil
+		}
+		results := make(chan error)
+		for range 3 { // three processes
+			biller := &Biller{newLocker(t, mem.New(space)), ledger, pay}
+			go func() { results <- biller.Charge(t.Context(), "42") }()
+		}
+		for range 3 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := payments.Load(); n != 1 {
+			t.Errorf("%d payments", n)
+		}
+	})
+}
+
+func TestChargeWhileAnotherDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space := mem.NewSpace()
+		if _, err := newLocker(t, mem.New(space)).Lock(t.Context(), "invoices/42"); err != nil {
+			t.Fatal(err)
+		}
+
+		biller := &Biller{newLocker(t, mem.New(space)), new(Ledger), nil}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := biller.Charge(ctx, "42"); !errors.Is(err, fencelock.ErrHeld) {
+			t.Errorf("%v, want ErrHeld", err)
+		}
+	})
+}
+
+func TestChargeStopsWhenItsLockIsTakenAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space, ledger := mem.NewSpace(), new(Ledger)
+		pay := func(ctx context.Context, invoice string) error {
+			operator := newLocker(t, mem.New(space))
+			if err := operator.Evict(ctx, "invoices/"+invoice); err != nil {
+				return err
+			}
+			<-ctx.Done() // what a request does that is given ctx
+			return context.Cause(ctx)
+		}
+		biller := &Biller{newLocker(t, mem.New(space)), ledger, pay}
+		if err := biller.Charge(t.Context(), "42"); !errors.Is(err, fencelock.ErrLost) {
+			t.Errorf("%v, want ErrLost", err)
+		}
+		if ledger.Charged("42") {
+			t.Error("recorded, without the lock")
+		}
+	})
+}
+
+func TestChargeInAnOutage(t *testing.T) {
+	for outage, want := range map[time.Duration]error{
+		5 * time.Second: nil,               // less than half a TTL
+		time.Minute:     fencelock.ErrLost, // the lease ends first
+	} {
+		t.Run(outage.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := drivertest.NewLink(mem.New(nil), 10*time.Millisecond)
+				pay := func(ctx context.Context, _ string) error {
+					mend := network.Cut() // requests meet silence
+					defer mend()
+					select {
+					case <-time.After(outage):
+						return nil
+					case <-ctx.Done():
+						return context.Cause(ctx)
+					}
+				}
+				biller := &Biller{newLocker(t, network), new(Ledger), pay}
+				if err := biller.Charge(t.Context(), "42"); !errors.Is(err, want) {
+					t.Errorf("%v, want %v", err, want)
+				}
+			})
+		})
+	}
+}
+
+func TestLateRecordIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space, ledger := mem.NewSpace(), new(Ledger)
+		network := drivertest.NewLink(mem.New(space), 0)
+		sleepy := &Biller{newLocker(t, network), ledger, func(context.Context, string) error {
+			defer network.Cut()()
+			time.Sleep(time.Minute) // as a process that is paused: it does not look at its context
+			return nil
+		}}
+		quick := &Biller{newLocker(t, mem.New(space)), ledger, func(context.Context, string) error { return nil }}
+
+		late := make(chan error)
+		go func() { late <- sleepy.Charge(t.Context(), "42") }()
+		synctest.Wait() // until it sleeps
+		if err := quick.Charge(t.Context(), "42"); err != nil {
+			t.Error(err) // it has waited for the end of the other's lease
+		}
+		err := <-late
+		if !errors.Is(err, fencing.ErrStale) || !errors.Is(err, fencelock.ErrLost) {
+			t.Errorf("%v, want ErrStale from the ledger and ErrLost from the lock", err)
+		}
+	})
+}
