@@ -29,7 +29,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		return driver.Grant{}, err
 	}
 	if !first {
-		if err := b.await(ctx, c, s); err != nil {
+		if req.Waiting == nil {
+			req.Waiting = func() {}
+		}
+		req.Waiting() // a majority has answered
+		if err := b.await(ctx, c, s, req); err != nil {
 			return driver.Grant{}, err
 		}
 	}
@@ -112,7 +116,7 @@ func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (
 // askToClaim is the transaction. Counting the claims is cheap for the server, while
 // sorting them to find the next older one would hold up all its other writes.
 func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch int64, alone bool) (*clientv3.TxnResponse, error) {
-	ctx, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	ctx, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
 	defer cancel()
 	prefix, name := b.prefix(c.key), b.nameOf(c)
 	conditions := []clientv3.Cmp{
@@ -123,7 +127,7 @@ func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch in
 		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
 	}
 	return b.batch.commit(ctx, &part{
-		key: c.key, conditions: conditions, timeout: requestTimeout(s.ttl),
+		key: c.key, conditions: conditions, timeout: driver.RequestTimeout(s.ttl),
 		then: []clientv3.Op{
 			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
 			clientv3.OpPut(name, c.value(), clientv3.WithLease(s.id)),
@@ -179,7 +183,7 @@ func (b *backend) nameOf(c *claim) string {
 // caller's, without the bound.
 func (b *backend) requestFault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return b.endedBefore(ctx)
 	}
 	return b.detachedFault(err)
 }

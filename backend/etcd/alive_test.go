@@ -27,7 +27,7 @@ func unkept(t *testing.T, f *fake, ttl time.Duration) *session {
 // TestOneStream: a session is kept alive on one stream.
 func TestOneStream(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, 2*time.Second)
+	s := unkept(t, f, time.Minute)
 	for range 5 {
 		if _, err := s.keepAlive(t.Context()); err != nil {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestPartOfATTL(t *testing.T) {
 // TestGone: a server that says that a lease is gone is believed.
 func TestGone(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, 2*time.Second)
+	s := unkept(t, f, time.Minute)
 	f.set(func() { f.alive = func() int64 { return 0 } })
 	if _, err := s.keepAlive(t.Context()); !errors.Is(err, errSessionGone) {
 		t.Errorf("keepAlive = %v, want that it is gone", err)
@@ -134,7 +134,7 @@ func TestGone(t *testing.T) {
 // trusted any more.
 func TestKeptAliveAfterRevoke(t *testing.T) {
 	f := serve(t)
-	b, g, lost := f.lock(t, 2*time.Second)
+	b, g, lost := f.lock(t, 4*time.Second)
 	f.set(func() { f.revoked = true }) // nobody tells, and keep-alives succeed
 	revoked := time.Now()
 	eventually(t, "Renew says that it is not held", func() bool {

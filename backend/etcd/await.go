@@ -6,6 +6,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // await returns nil when a claim has become the first of its lock.
@@ -22,11 +24,18 @@ import (
 // server that runs ten times a second.
 //
 // A look once in a third of the TTL, which a majority answers, is the net under it all:
-// a member that hangs, or is cut off from the others, tells nothing.
-func (b *backend) await(ctx context.Context, c *claim, s *session) error {
+// a member that hangs, or is cut off from the others, tells nothing. It is also what confirms
+// that the claim waits, in time for the TTL that was asked for, which may be less than the
+// session's. A look that a member answers by itself confirms it only if its data is newer than
+// that of the last: one that is cut off would say the same again.
+func (b *backend) await(ctx context.Context, c *claim, s *session, req driver.Request) error {
 	var w watches
 	defer func() { w.end() }()
 	var seen int64 // revision of the server's data that we know of
+	b.mu.Lock()
+	confirmed := c.revision // and of that which confirmed that we wait
+	b.mu.Unlock()
+	pace := min(s.ttl, req.TTL) / 3
 	next := time.NewTimer(0)
 	defer next.Stop()
 	sure := false // the next look is the net
@@ -35,10 +44,14 @@ func (b *backend) await(ctx context.Context, c *claim, s *session) error {
 		if err != nil || p.first() {
 			return err
 		}
+		if sure || p.revision > confirmed {
+			req.Waiting()
+		}
+		confirmed = max(confirmed, p.revision)
 		w = b.follow(ctx, w, p.claims, s.ttl/3)
 		seen = max(seen, p.revision)
 		sure = false
-		next.Reset(s.ttl/3 - rand.N(s.ttl/24+1))
+		next.Reset(pace - rand.N(pace/8+1))
 		for news := false; !news; {
 			var r clientv3.WatchResponse
 			var open bool

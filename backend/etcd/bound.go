@@ -21,9 +21,6 @@ func (b *backend) bound(ctx context.Context, timeout time.Duration) (context.Con
 	}
 }
 
-// requestTimeout bounds one request about a lease of this TTL.
-func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }
-
 // undated ends when its context does, and does not tell when that will be. A deadline
 // travels with the request, as a header that is another each time, and costs the server
 // a timer, for a request that the client gives up by itself.

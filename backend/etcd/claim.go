@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -39,9 +38,6 @@ type claim struct {
 // value is that of its key on the server. It is not kept: a client may hold a hundred thousand.
 func (c *claim) value() string { return claimValue(c.owner, c.meta) }
 
-// errReleased is what Acquire returns for an owner that has been released.
-var errReleased = errors.New("etcd: this attempt has been released")
-
 var errClaimGone = fmt.Errorf("%w: etcd: the claim is gone from the server", driver.ErrUnavailable)
 
 // enter finds or makes the claim for a call of Acquire, and its session.
@@ -54,7 +50,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, *sessi
 	defer b.mu.Unlock()
 	c := b.claims[req.Owner]
 	if b.released.Has(req.Owner) || c != nil && (c.ending || c.key != req.Key) {
-		return nil, nil, errReleased
+		return nil, nil, driver.ErrReleased
 	}
 	if c == nil {
 		c = &claim{
@@ -103,7 +99,7 @@ func (b *backend) grant(ctx context.Context, c *claim, s *session) (driver.Grant
 	// Release may have come in the meantime. If it is first, it is seen here, and
 	// deletes the key; if it comes later it finds a grant.
 	if c.ending {
-		return driver.Grant{}, errReleased
+		return driver.Grant{}, driver.ErrReleased
 	}
 	if c.session != s || c.revision == 0 {
 		return driver.Grant{}, errClaimGone
@@ -147,7 +143,7 @@ func (b *backend) dropLocked(c *claim) {
 
 // loseAll tells the holders of a session that has died. Waiting claims stay: their
 // calls notice it and say so.
-func (b *backend) loseAll(s *session, why error) {
+func (b *backend) loseAll(s *session, why error) (n int) {
 	var tell []func(error)
 	b.mu.Lock()
 	for _, c := range b.claims {
@@ -162,6 +158,7 @@ func (b *backend) loseAll(s *session, why error) {
 	for _, lost := range tell {
 		lost(why)
 	}
+	return len(tell)
 }
 
 // extend notes that a grant has been renewed; false if it is being ended.

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fencelock/fencelock/driver"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -21,7 +24,7 @@ func TestConnectsAgainSoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	to, err := parseURL(&url.URL{Scheme: "etcd", Host: l.Addr().String()})
+	to, err := parseURL(&url.URL{Scheme: "etcd", Host: l.Addr().String()}, slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := Open(ctx, u); err == nil {
+		if _, err := Open(ctx, u, driver.OpenOptions{}); err == nil {
 			t.Error("Open succeeded without a server")
 		}
 		return

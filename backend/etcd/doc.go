@@ -6,10 +6,22 @@
 // [New] makes a backend of a *clientv3.Client that the application has. Where both
 // packages are imported, locketcd is a good name for this one.
 //
+// There are examples of a whole program, of [Open] with what matters in production, and of [New].
+//
+// # Getting it
+//
+//	go get github.com/fencelock/fencelock/backend/etcd
+//
+// It is a module of its own, and has the root module's version. It needs Go 1.25.
+//
 // # URLs
 //
-//	etcd://[user:password@]host[:port][,host[:port]...][/namespace][?parameters]
-//	etcds://[user:password@]host[:port][,host[:port]...][/namespace][?parameters]
+//	etcd://[user[:password]@]host[:port][,host[:port]...][/namespace][?parameters]
+//	etcds://[user[:password]@]host[:port][,host[:port]...][/namespace][?parameters]
+//
+// In production, for example:
+//
+//	etcds://locks@etcd-1.internal,etcd-2.internal,etcd-3.internal/billing?password_file=/run/secrets/etcd&ca=/etc/fencelock/ca.pem
 //
 // The hosts are members of one cluster; name all of them, so that the death of one
 // does not matter. The port is 2379 unless it is given. etcds is TLS, 1.2 or later;
@@ -19,10 +31,16 @@
 //	namespace=billing      what all keys begin with, the same as in the path: 1 to 64
 //	                       letters, digits and . _ : - /; "fencelock" if absent. Programs
 //	                       that are to exclude each other have the same.
+//	token_base=…           what fencelock.Open adds to all tokens, after a swap from a
+//	                       backend whose tokens are higher; see fencelock.Options.
+//	password_file=/path    where the password of the user is, instead of in the URL; a line's end
+//	                       after it does not count. It is read for each login.
 //	ca=/path/ca.pem        certificates to trust instead of the system's; for etcds, like
 //	                       those that follow.
 //	cert=/path/cert.pem    a client certificate,
-//	key=/path/key.pem      and its key; both or none.
+//	key=/path/key.pem      and its key; both or none. All three are read again for each
+//	                       connection; while one is half written, what it had before is used,
+//	                       and the log says so.
 //	server_name=etcd.prod  the name in the servers' certificates, if it is not the host's.
 //	proxy=env              go through the proxy that HTTPS_PROXY and NO_PROXY name, as a browser
 //	                       does. Without it the environment decides nothing: hosts are connected
@@ -53,6 +71,11 @@
 //	                               at other members     ten logins may be lost
 //
 // A client of the application that has a password gives a warning in Info.
+//
+// A password that is changed on the servers ends all tokens. With password_file=, write the new one
+// there, before or after: logins are refused in between, once a second at most, and what is held is
+// kept if that takes less than its TTL. A password in the URL is fixed: what has been opened with it
+// loses its leases then.
 //
 // # Proxies
 //
@@ -108,8 +131,9 @@
 //     seconds, from 16 s on by an eighth at most, and about one second more, in which
 //     etcd looks for leases that have ended. Leases are not shorter than one and a half
 //     election timeouts of the server, 2 s by default.
-//   - A holder whose lock was evicted, or whose lease was revoked, is told at once;
-//     one whose key was deleted by hand, with its next renewal.
+//   - A holder whose lock was evicted, or whose lease was revoked, is told at once, but
+//     the next may have the lock a moment before that; one whose key was deleted by hand
+//     is told with its next renewal.
 //   - After an election etcd gives every lease its full TTL again, so that locks of
 //     dead holders may last for two TTLs.
 //
@@ -128,7 +152,9 @@
 //
 // # Limits
 //
-// TTLs from 1 s to 24 h. A claim costs the server about 300 bytes while it is there,
+// TTLs from 1 s to 24 h. A renewal takes two requests, one after the other, within a third of the
+// TTL: so a TTL is at least seven round trips, and where it is not the error says how long a request
+// took. To connect has its own time, 2 s. A claim costs the server about 300 bytes while it is there,
 // and the history of two writes until etcd compacts it: set
 // --auto-compaction-retention, as for any use of etcd.
 //
@@ -141,6 +167,9 @@
 // If they are taken away while locks are held, leases are not renewed any more, and end. A claim that
 // the server then refuses to have deleted goes with its lease.
 //
+// A cluster without space (NOSPACE) takes no new claim and evicts nobody. What is held is renewed and
+// released.
+//
 // # Sources
 //
 // The queue by creation revision is the recipe of etcd's own concurrency package; the
@@ -148,5 +177,6 @@
 // answers to its issues 22082, 9715 and 11456. The token and the check at the resource
 // are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
 // is confirmed are our own: docs/decisions, 0011, 0012 and 0027. Who is told how it gets the
-// lock without asking: 0017. How a client logs in: 0028.
+// lock without asking: 0017. How a client logs in: 0028. What is
+// read again: 0042.
 package etcd

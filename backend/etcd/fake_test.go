@@ -12,6 +12,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
 	"github.com/fencelock/fencelock/driver"
@@ -37,6 +38,9 @@ type fake struct {
 	left    int64                                                 // of the lease, for who asks for that
 	login   func() (token string)
 	members []string
+	claim   string                                    // the value of a claim that somebody has
+	holder  int64                                     // revision of a claim that is older than all others; 0: there is none
+	look    func(sure bool) (revision int64, ok bool) // by which data a look is answered; or nil
 }
 
 const (
@@ -77,7 +81,7 @@ func (f *fake) open(t *testing.T, user *url.Userinfo, others ...*fake) (*backend
 	for _, o := range others {
 		hosts = append(hosts, o.addr)
 	}
-	b, err := Open(t.Context(), &url.URL{Scheme: "etcd", User: user, Host: strings.Join(hosts, ",")})
+	b, err := Open(t.Context(), &url.URL{Scheme: "etcd", User: user, Host: strings.Join(hosts, ",")}, driver.OpenOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +134,21 @@ func (f *fake) Range(_ context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	answer := &pb.RangeResponse{Header: f.header()}
-	if strings.Contains(string(r.Key), "/leases/") && !f.revoked {
+	switch {
+	case strings.Contains(string(r.Key), "/leases/") && !f.revoked:
 		answer.Kvs = []*mvccpb.KeyValue{{Key: r.Key, CreateRevision: 3, ModRevision: 3}}
+	case f.claim != "" && strings.Contains(string(r.Key), "/locks/k/"):
+		answer.Kvs = []*mvccpb.KeyValue{{Key: []byte("fencelock/locks/k/1"), CreateRevision: 5, Value: []byte(f.claim), Lease: 1}}
+	case f.holder != 0 && r.SortTarget == pb.RangeRequest_CREATE: // a look
+		if f.look != nil {
+			revision, ok := f.look(!r.Serializable)
+			if !ok {
+				return nil, rpctypes.ErrGRPCNoLeader
+			}
+			answer.Header.Revision = revision
+		}
+		prefix := string(r.Key)
+		answer.Kvs = []*mvccpb.KeyValue{{Key: []byte(prefix + "own"), CreateRevision: fakeClaim}, {Key: []byte(prefix + "holder"), CreateRevision: f.holder}}
 	}
 	return answer, nil
 }
@@ -152,6 +169,11 @@ func (f *fake) Txn(_ context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 		switch {
 		case op.GetRequestRange() != nil:
 			found := &pb.RangeResponse{}
+			f.mu.Lock()
+			if f.holder != 0 {
+				found.Count = 1
+			}
+			f.mu.Unlock()
 			if len(r.Compare) == 0 { // a check
 				found.Kvs = []*mvccpb.KeyValue{{Key: op.GetRequestRange().Key, CreateRevision: fakeClaim}}
 			}

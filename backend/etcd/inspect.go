@@ -2,8 +2,10 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
@@ -66,8 +68,12 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 			clientv3.OpDelete(string(holder.Key)),
 			clientv3.OpPut(b.fenceKey(lease), owner, clientv3.WithLease(lease)),
 		).Commit()
-	if err != nil && !leaseGone(err) { // if it is gone, so is the claim
+	switch {
+	case err == nil || leaseGone(err): // if it is gone, so is the claim
+		return nil
+	case !errors.Is(err, rpctypes.ErrNoSpace):
 		return b.requestFault(ctx, err)
 	}
-	return nil
+	_, err = b.spared(ctx, bounded, string(holder.Key), holder.Value, err)
+	return err // nil: it was carried out, or the holder has gone by itself
 }

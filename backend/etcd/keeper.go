@@ -103,8 +103,14 @@ func (s *session) run(r *refreshing) {
 	s.refreshing = nil
 	s.mu.Unlock()
 	close(r.done)
-	if errors.Is(r.err, errSessionGone) {
+	switch {
+	case errors.Is(r.err, errSessionGone):
 		s.end(errGone)
+	case s.backend.closing.Err() != nil:
+	case r.err != nil:
+		s.backend.contact.Lost(r.err)
+	default:
+		s.backend.contact.Reached()
 	}
 }
 

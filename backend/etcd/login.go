@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 const (
@@ -38,8 +40,10 @@ const (
 // gives up leaves it to the others, and to the next. Until it has come to its end the old token is
 // used: as a rule it is one member that has forgotten it, by a restart, and the others know it.
 type login struct {
-	name, password string
-	members        int
+	name     string
+	password password
+	members  int
+	contact  *address.Contact // nil in tests
 
 	mu       sync.Mutex
 	token    string    // "" if the server asks nobody who he is
@@ -60,7 +64,7 @@ type tryingLogin struct {
 	err   error
 }
 
-func newLogin(name, password string, members int) *login {
+func newLogin(name string, password password, members int) *login {
 	l := &login{name: name, password: password, members: members}
 	l.stopping, l.stop = context.WithCancel(context.Background())
 	return l
@@ -146,6 +150,12 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 			}
 		} else {
 			l.next = time.Now().Add(loginRest)
+			if lasting(t.err) {
+				l.contact.Warn("etcd refuses the user and the password", "err", t.err)
+			}
+			if l.any && l.password.file != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
+				t.err = errOldPassword
+			}
 		}
 		l.mu.Unlock()
 		close(t.done)
@@ -156,6 +166,10 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 // ask logs in: at one member and, if it takes its time, at others as well, since the first may be
 // silent or may be busy with the logins of others.
 func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, err error) {
+	secret, err := l.password.now()
+	if err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -169,7 +183,7 @@ func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, e
 		if asked < l.members {
 			asked++
 			asking.Go(func() {
-				token, err := l.askMember(ctx, conn)
+				token, err := l.askMember(ctx, conn, secret)
 				answers <- answer{token, err}
 			})
 		}
@@ -197,8 +211,8 @@ func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, e
 	}
 }
 
-func (l *login) askMember(ctx context.Context, conn *grpc.ClientConn) (string, error) {
-	answer, err := pb.NewAuthClient(conn).Authenticate(ctx, &pb.AuthenticateRequest{Name: l.name, Password: l.password})
+func (l *login) askMember(ctx context.Context, conn *grpc.ClientConn, secret string) (string, error) {
+	answer, err := pb.NewAuthClient(conn).Authenticate(ctx, &pb.AuthenticateRequest{Name: l.name, Password: secret})
 	err = rpctypes.Error(err)
 	switch {
 	case errors.Is(err, rpctypes.ErrAuthNotEnabled):

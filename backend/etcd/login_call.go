@@ -12,10 +12,13 @@ import (
 // refusals is how many tokens one request takes to the servers.
 const refusals = 2
 
+// authenticate is the request that a token comes from. The API of etcd 3.6 has no name for it.
+const authenticate = "/etcdserverpb.Auth/Authenticate"
+
 // unary sends a request with the token. One that is refused because of it was not carried out. It
 // is sent again: to other members, and then with the next token.
 func (l *login) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if method == pb.Auth_Authenticate_FullMethodName {
+	if method == authenticate {
 		return invoke(ctx, method, request, reply, conn, opts...)
 	}
 	for n := 1; ; n++ {

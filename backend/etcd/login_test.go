@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -22,6 +23,15 @@ type gate struct {
 	since int           // those up to here are forgotten
 	slow  chan struct{} // a login waits until this is closed; or nil
 	jwt   func(n int) string
+
+	password string // "secret" if empty
+}
+
+// change gives the user another password.
+func (g *gate) change(password string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.password = password
 }
 
 func (g *gate) token(n int) string {
@@ -35,12 +45,12 @@ func (g *gate) token(n int) string {
 func (g *gate) guard(f *fake) {
 	f.meet = func(ctx context.Context, method string, r any) error {
 		if a, ok := r.(*pb.AuthenticateRequest); ok {
-			if a.Name != "user" || a.Password != "secret" {
+			g.mu.Lock()
+			slow, password := g.slow, cmp.Or(g.password, "secret")
+			g.mu.Unlock()
+			if a.Name != "user" || a.Password != password {
 				return rpctypes.ErrGRPCAuthFailed
 			}
-			g.mu.Lock()
-			slow := g.slow
-			g.mu.Unlock()
 			if slow != nil {
 				<-slow
 			}

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
@@ -29,28 +32,38 @@ type Options struct {
 	// . _ : - / characters. "fencelock" if empty. Clients that are to exclude each
 	// other have the same.
 	Namespace string
+
+	// Logger gets what an operator should know and no call returns: that leases cannot be kept
+	// alive, and that they can again, that one has ended, that a login or a watch is refused.
+	// slog.Default() if nil. Only for New; Open has the one of fencelock.Options.
+	Logger *slog.Logger
 }
 
 // Open connects to the cluster that u names; see the package comment for the form
 // of the URL. It is what fencelock.Open calls.
-func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
-	t, err := parseURL(u)
+func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
+	log := o.Log("etcd")
+	t, err := parseURL(u, log)
 	if err != nil {
 		return nil, err
 	}
+	told := &trouble{contact: address.NewContact(log)}
 	disconnect := func() {}
 	if t.name != "" {
 		// The client itself is told of no user: it would log in by itself.
 		login := newLogin(t.name, t.password, len(t.conf.Endpoints))
+		login.contact = told.contact
 		t.conf.DialOptions = append(t.conf.DialOptions, login.options()...)
 		disconnect = login.close
 	}
+	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(told.unary)) // after that of the login, so inside it
 	client, err := clientv3.New(t.conf)
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	b, err := open(ctx, client, t.opts)
-	if err != nil {
+	ctx, w := address.NewWatch(ctx, u.Scheme, t.servers...)
+	b, err := open(ctx, client, t.opts, told)
+	if err = w.End(whoAsks(u.Scheme, err)); err != nil {
 		disconnect()
 		_ = client.Close() // says nothing that matters after err
 		return nil, err
@@ -72,12 +85,22 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 	if opts != nil {
 		o = *opts
 	}
-	return open(ctx, client, o)
+	if client == nil {
+		return nil, address.Invalid("the client is nil")
+	}
+	log := driver.OpenOptions{Logger: o.Logger}.Log("etcd")
+	b, err := open(ctx, client, o, &trouble{contact: address.NewContact(log)}) // nobody notes trouble in it
+	if err != nil {
+		return nil, err // b is a nil *backend, which would be no nil driver.Backend
+	}
+	return b, nil
 }
 
 // backend implements driver.Backend for one etcd cluster.
 type backend struct {
 	client     *clientv3.Client
+	trouble    *trouble
+	contact    *address.Contact
 	disconnect func() error // nil if the client is the application's
 	proxied    bool         // it leads to a proxy: see behindProxy
 	patient    bool         // a member has all the time that there is: see oneMember
@@ -86,6 +109,7 @@ type backend struct {
 	batch      batch
 	watchesOn  atomic.Int64 // the stream for new watches; see watchStream
 	checkMost  atomic.Int64 // how many claims one request asks about
+	roundTrip  atomic.Int64 // nanoseconds that the last new session's first request took
 
 	mu       sync.Mutex
 	sessions map[time.Duration]*opening // by TTL class
@@ -104,15 +128,17 @@ var _ driver.Backend = (*backend)(nil)
 
 var errClosed = errors.New("etcd: the backend is closed")
 
-func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend, error) {
+func open(ctx context.Context, client *clientv3.Client, opts Options, told *trouble) (*backend, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = defaultNamespace
 	}
 	if why := checkNamespace(opts.Namespace); why != "" {
-		return nil, fmt.Errorf("%w: namespace %q: %s", fencelock.ErrInvalid, opts.Namespace, why)
+		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
 	}
 	b := &backend{
 		client:    client,
+		trouble:   told,
+		contact:   told.contact,
 		patient:   len(client.Endpoints()) == 1 || client.Username != "",
 		namespace: opts.Namespace,
 		info: driver.Info{
@@ -140,6 +166,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options) (*backend,
 		b.patient = true
 		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and the first lock of a TTL may take half a second; connect to the members", proxiedTTL))
 	}
+	b.contact.Reached()
 	return b, nil
 }
 

@@ -1,14 +1,14 @@
 package etcd
 
 import (
-	"errors"
 	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-)
+	"google.golang.org/grpc/codes"
 
-var errEvicted = errors.New("evicted by an operator")
+	"github.com/fencelock/fencelock/driver"
+)
 
 // listen watches the fence of a session, which tells of evictions and of the end of
 // the lease, until the session is dead or the backend closed.
@@ -20,6 +20,9 @@ func (s *session) listen() {
 		for r := range events {
 			if err := r.Err(); err != nil {
 				b.watchRefused(on, err)
+				if code(err) == codes.PermissionDenied {
+					b.contact.Warn("etcd refuses the watch by which evictions are told: they will be noticed by the next renewal", "err", err)
+				}
 				break
 			}
 			if r.Created {
@@ -43,7 +46,7 @@ func (s *session) hear(events []*clientv3.Event) {
 		}
 		s.sawFence(e.Kv.ModRevision)
 		if len(e.Kv.Value) > 0 {
-			s.backend.lose(string(e.Kv.Value), errEvicted)
+			s.backend.lose(string(e.Kv.Value), driver.ErrEvicted)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // it does inside that time; and behind a proxy, which answers in its own time.
 func (b *backend) oneMember(ttl time.Duration) time.Duration {
 	if b.patient {
-		return requestTimeout(ttl)
+		return driver.RequestTimeout(ttl)
 	}
 	return max(ttl/12, 200*time.Millisecond)
 }
@@ -23,7 +23,7 @@ func (b *backend) oneMember(ttl time.Duration) time.Duration {
 // the client takes them in turn, and one that is silent should not cost a lease, or a
 // turn. The error is sorted.
 func read[T any](ctx context.Context, b *backend, ttl time.Duration, ask func(context.Context) (T, error)) (answer T, err error) {
-	bounded, cancel := b.bound(ctx, requestTimeout(ttl))
+	bounded, cancel := b.bound(ctx, driver.RequestTimeout(ttl))
 	defer cancel()
 	for pause := ttl / 256; ; pause *= 2 {
 		once, end := context.WithCancel(bounded)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
@@ -68,13 +69,13 @@ func (b *backend) delete(ctx context.Context, c *claim) error {
 		b.forget(c, errGone)
 		return driver.ErrNotHeld
 	}
-	bounded, cancel := b.bound(ctx, requestTimeout(s.ttl))
+	bounded, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
 	defer cancel()
 	if unsure {
 		return b.deleteUnsure(ctx, bounded, c, s, name)
 	}
 	answer, err := b.batch.commit(bounded, &part{
-		key: c.key, timeout: requestTimeout(s.ttl),
+		key: c.key, timeout: driver.RequestTimeout(s.ttl),
 		conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(name), "=", revision)},
 		then:       []clientv3.Op{clientv3.OpDelete(name)},
 	})
@@ -105,6 +106,11 @@ func (b *backend) deleteUnsure(ctx, bounded context.Context, c *claim, s *sessio
 		s.end(errGone)
 		b.forget(c, errGone)
 		return driver.ErrNotHeld
+	}
+	if errors.Is(err, rpctypes.ErrNoSpace) {
+		if there, fault := b.spared(ctx, bounded, name, []byte(c.value()), err); there {
+			return fault
+		}
 	}
 	if err != nil {
 		return b.requestFault(ctx, err)

@@ -51,7 +51,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err := b.Release(t.Context(), g); !errors.Is(err, rpctypes.ErrPermissionDenied) {
 		t.Errorf("Release = %v, want ErrPermissionDenied", err)
 	}
-	eventually(t, "the session is given up", session.isRetired)
+	eventually(t, "the session is given up", session.retired.Load)
 	if session.isDead() {
 		t.Error("the session has ended, and another lock with it")
 	}

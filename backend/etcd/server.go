@@ -24,7 +24,7 @@ const answerTimeout = 5 * time.Second
 // it takes the transactions of a lock, which some that speak etcd's protocol do not, and whether
 // there is a proxy.
 func (b *backend) checkServer(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	bounded, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %v", answerTimeout))
 	defer cancel()
 	if err := b.checkAnswers(bounded); err != nil {
 		return err
@@ -50,7 +50,8 @@ func (b *backend) checkServer(ctx context.Context) error {
 // persist asks until there is an answer, as long as ctx allows: one member after the other, unless
 // there is one only, or it may have to log in the application's client.
 func (b *backend) persist(ctx context.Context, what string, ask func(context.Context) error) error {
-	why, limit := errors.New("no answer"), answerTimeout
+	var why error // of the last member that was asked
+	limit := answerTimeout
 	if !b.patient {
 		limit /= 4
 	}
@@ -63,12 +64,16 @@ func (b *backend) persist(ctx context.Context, what string, ask func(context.Con
 			return nil
 		case ctx.Err() != nil:
 		case lasting(err):
-			return fmt.Errorf("%s: %w", what, err)
+			return fmt.Errorf("%s: %w", what, sorted(err))
 		default:
 			why = err
 		}
 		if !sleep(ctx, min(pause, answerTimeout/20)) {
-			return fmt.Errorf("%s: %w: %w: %w", what, driver.ErrUnavailable, context.Cause(ctx), why)
+			err := fmt.Errorf("%w: %s: %w", driver.ErrUnavailable, what, context.Cause(ctx))
+			if why != nil {
+				err = fmt.Errorf("%w: %w", err, &plain{why})
+			}
+			return err
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -34,11 +35,13 @@ type session struct {
 	listening     context.Context // ends when the session does
 	stopListening context.CancelFunc
 
+	retired atomic.Bool // no new claims: see retire
+
+	// mu may be held when backend.mu is taken, and never the other way round.
 	mu         sync.Mutex
 	epoch      int64     // revision of the fence
 	start      time.Time // the lease lives, at the least, for ttl from here
 	refreshing *refreshing
-	retired    bool // no new claims: see retire
 	die        sync.Once
 
 	// Of the keep-alive that is under way, which is one at a time.
@@ -72,7 +75,7 @@ func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, err
 	case <-o.done:
 		return o.session, o.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, b.endedBefore(ctx)
 	case <-b.closing.Done():
 		return nil, errClosed
 	}
@@ -82,7 +85,7 @@ func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, err
 func (o *opening) failed() bool {
 	select {
 	case <-o.done:
-		return o.err != nil || o.session.isDead() || o.session.isRetired()
+		return o.err != nil || o.session.isDead() || o.session.retired.Load()
 	default:
 		return false
 	}
@@ -104,7 +107,8 @@ func (b *backend) openSession(o *opening, class time.Duration) {
 // newSession grants a lease and makes its fence. If an answer is lost, what was
 // made ends with the TTL.
 func (b *backend) newSession(class time.Duration) (*session, error) {
-	ctx, cancel := b.bound(context.Background(), requestTimeout(class))
+	// The first request may have to wait for a connection, which has its own time.
+	ctx, cancel := b.bound(context.Background(), max(driver.RequestTimeout(class), connectTimeout))
 	defer cancel()
 	if b.proxied {
 		class = max(class, proxiedTTL)
@@ -112,8 +116,9 @@ func (b *backend) newSession(class time.Duration) (*session, error) {
 	start := time.Now()
 	lease, err := b.client.Grant(ctx, int64(class/time.Second))
 	if err != nil {
-		return nil, fmt.Errorf("making a lease: %w", b.detachedFault(err))
+		return nil, b.detachedFault(fmt.Errorf("making a lease: %w", err))
 	}
+	b.roundTrip.Store(int64(time.Since(start)))
 	if lease.TTL < int64(class/time.Second) {
 		return nil, fmt.Errorf("etcd: the server has made a lease of %d s in place of %v", lease.TTL, class)
 	}
@@ -125,7 +130,7 @@ func (b *backend) newSession(class time.Duration) (*session, error) {
 	}
 	made, err := b.client.Put(ctx, s.fence, "", clientv3.WithLease(s.id))
 	if err != nil {
-		return nil, fmt.Errorf("making %s: %w", s.fence, b.detachedFault(err))
+		return nil, b.detachedFault(fmt.Errorf("making %s: %w", s.fence, err))
 	}
 	s.epoch = made.Header.Revision
 	s.listening, s.stopListening = context.WithCancel(b.closing)
@@ -137,8 +142,27 @@ func (b *backend) detachedFault(err error) error {
 	if b.closing.Err() != nil {
 		return errClosed
 	}
-	return sorted(err)
+	err = sorted(err)
+	if text := b.trouble.now(); errors.Is(err, errSilent) && text != "" {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	if took := time.Duration(b.roundTrip.Load()); errors.Is(err, errSilent) && took > far {
+		err = fmt.Errorf("%w; a request took %v when the session was made; a renewal is two, and has a third of the TTL", err, took.Round(time.Millisecond))
+	}
+	return err
 }
+
+// endedBefore is the error of a caller's context that ended before there was an answer, with why the
+// servers cannot be reached, if that is known.
+func (b *backend) endedBefore(ctx context.Context) error {
+	if text := b.trouble.now(); text != "" {
+		return fmt.Errorf("%w: %s", context.Cause(ctx), text)
+	}
+	return context.Cause(ctx)
+}
+
+// far is from when on the time of a request is worth a word.
+const far = 50 * time.Millisecond
 
 func (s *session) isDead() bool {
 	select {
@@ -152,21 +176,11 @@ func (s *session) isDead() bool {
 // retire has the session end with its last claim. It has a key on the server that cannot be
 // deleted, since the server refuses that for good (somebody took the permission away, say): only
 // the end of the lease ends it.
-func (s *session) retire() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.retired = true
-}
-
-func (s *session) isRetired() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.retired
-}
+func (s *session) retire() { s.retired.Store(true) }
 
 // over reports whether the session is retired, and has no claim left.
 func (s *session) over() bool {
-	if !s.isRetired() {
+	if !s.retired.Load() {
 		return false
 	}
 	b := s.backend
@@ -185,7 +199,9 @@ func (s *session) end(why error) {
 	s.die.Do(func() {
 		close(s.dead)
 		s.stopListening()
-		s.backend.loseAll(s, why)
+		if n := s.backend.loseAll(s, why); n > 0 && s.backend.closing.Err() == nil {
+			s.backend.contact.Warn("a lease with etcd has ended, and with it its locks and its places in queues", "claims", n, "err", why)
+		}
 	})
 }
 

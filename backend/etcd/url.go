@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // The query parameters that a URL may have.
 var (
-	commonParams = []string{"namespace", "proxy"}
+	commonParams = []string{"namespace", "proxy", "password_file"}
 	tlsParams    = append(address.TLSParams(), commonParams...)
 )
 
@@ -38,12 +39,14 @@ const (
 
 // target is what a URL names.
 type target struct {
-	conf           clientv3.Config
-	name, password string // or "": there is no user
-	opts           Options
+	conf     clientv3.Config
+	name     string // or "": there is no user
+	password password
+	opts     Options
+	servers  []address.Server
 }
 
-func parseURL(u *url.URL) (t target, err error) {
+func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 	t.conf = clientv3.Config{
 		Logger:               zap.NewNop(), // what matters is in the errors
 		DialKeepAliveTime:    pingAfter,
@@ -65,12 +68,8 @@ func parseURL(u *url.URL) (t target, err error) {
 	if err != nil {
 		return t, err
 	}
-	if u.User != nil {
-		t.name = u.User.Username()
-		t.password, _ = u.User.Password()
-		if t.name == "" || t.password == "" {
-			return t, address.Invalid("a user needs a password, and the other way round: write %s://user:password@host", u.Scheme)
-		}
+	if t.name, t.password, err = parseUser(u, q.Get("password_file")); err != nil {
+		return t, err
 	}
 	switch by := q.Get("proxy"); {
 	case !q.Has("proxy"):
@@ -80,20 +79,54 @@ func parseURL(u *url.URL) (t target, err error) {
 	case by != "env":
 		return t, address.Invalid("proxy=%s: it can be env, which is the proxy that HTTPS_PROXY names", by)
 	}
+	var certificates *address.Certificates
 	if u.Scheme == "etcds" {
-		if t.conf.TLS, err = address.TLS(q); err != nil {
+		if certificates, err = address.TLS(q, log); err != nil {
 			return t, err
 		}
+		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithTransportCredentials(renewing{certificates}))
 		if name := q.Get("server_name"); name != "" {
 			// The client puts each host's own name into the TLS configuration.
 			t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithAuthority(name))
 		}
 	}
-	if t.conf.Endpoints, err = endpoints(u); err != nil {
+	hosts, err := address.Hosts(u, "2379")
+	if err != nil {
 		return t, err
+	}
+	for _, host := range hosts {
+		if u.Scheme == "etcds" {
+			t.conf.Endpoints = append(t.conf.Endpoints, "https://"+host)
+		} else {
+			t.conf.Endpoints = append(t.conf.Endpoints, "http://"+host)
+		}
+		if !q.Has("proxy") { // else it is reached in other ways
+			t.servers = append(t.servers, address.Server{Network: "tcp", Addr: host, Certificates: certificates})
+		}
 	}
 	t.opts, err = parseNamespace(u, q)
 	return t, err
+}
+
+// parseUser takes the password from the URL or from a file.
+func parseUser(u *url.URL, file string) (name string, p password, err error) {
+	p.file = file
+	if u.User != nil {
+		name = u.User.Username()
+		p.fixed, _ = u.User.Password()
+	}
+	switch {
+	case u.User == nil && file == "":
+		return "", p, nil
+	case name == "" || p.fixed == "" && file == "":
+		return "", p, address.Invalid("a user needs a password, and the other way round: write %s://user:password@host, or %s://user@host?password_file=/path", u.Scheme, u.Scheme)
+	case p.fixed != "" && file != "":
+		return "", p, address.Invalid("a password in the URL and password_file=: write one of them")
+	}
+	if _, err := p.now(); err != nil {
+		return "", p, address.Invalid("%w", err)
+	}
+	return name, p, nil
 }
 
 // parseNamespace takes it from the path or from namespace=.
@@ -113,16 +146,4 @@ func parseNamespace(u *url.URL, q url.Values) (Options, error) {
 		return Options{}, address.Invalid("namespace %q: %s", name, why)
 	}
 	return Options{Namespace: name}, nil
-}
-
-func endpoints(u *url.URL) ([]string, error) {
-	scheme := "http://"
-	if u.Scheme == "etcds" {
-		scheme = "https://"
-	}
-	all, err := address.Hosts(u, "2379")
-	for i := range all {
-		all[i] = scheme + all[i]
-	}
-	return all, err
 }

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,15 +20,15 @@ func TestURL(t *testing.T) {
 		{"h", "/x", "namespace=x", []string{"http://h:2379"}, "x"},
 	} {
 		u := &url.URL{Scheme: "etcd", User: url.UserPassword("u", "p/@"), Host: test.host, Path: test.path, RawQuery: test.query}
-		to, err := parseURL(u)
+		to, err := parseURL(u, slog.Default())
 		if err != nil || !slices.Equal(to.conf.Endpoints, test.endpoints) || to.opts.Namespace != test.namespace {
 			t.Errorf("%v: %v, %q, %v", u.Redacted(), to.conf.Endpoints, to.opts.Namespace, err)
 		}
-		if to.name != "u" || to.password != "p/@" {
+		if to.name != "u" || to.password != (password{fixed: "p/@"}) {
 			t.Errorf("%v: user %q and password %q", u.Redacted(), to.name, to.password)
 		}
 	}
-	if to, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}); err != nil || to.conf.TLS == nil || to.conf.Endpoints[0] != "https://h:2379" {
+	if to, err := parseURL(&url.URL{Scheme: "etcds", Host: "h"}, slog.Default()); err != nil || to.conf.Endpoints[0] != "https://h:2379" {
 		t.Errorf("etcds: %+v, %v", to.conf.Endpoints, err)
 	}
 }
