@@ -27,19 +27,19 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		return driver.Grant{}, err
 	}
 	defer b.leave(c)
-	g, err := b.acquire(ctx, c, req.Wait)
+	g, err := b.acquire(ctx, c, req)
 	if err != nil {
 		// A claim that ended while we were busy with it has not failed by chance.
 		if fate := b.fate(c); fate != nil && !errors.Is(err, driver.ErrHeld) && ctx.Err() == nil {
 			err = fate
 		}
-		return driver.Grant{}, fault(ctx, err)
+		return driver.Grant{}, sortFault(ctx, err, b.untouched(c))
 	}
 	return g, nil
 }
 
-func (b *backend) acquire(ctx context.Context, c *claim, wait bool) (driver.Grant, error) {
-	if !wait && b.untouched(c) {
+func (b *backend) acquire(ctx context.Context, c *claim, req driver.Request) (driver.Grant, error) {
+	if !req.Wait && b.untouched(c) {
 		if busy, err := b.busy(ctx, c); err != nil || busy {
 			return driver.Grant{}, heldOr(err)
 		}
@@ -60,11 +60,14 @@ func (b *backend) acquire(ctx context.Context, c *claim, wait bool) (driver.Gran
 			return driver.Grant{}, err
 		case l.ahead.text == "":
 			return b.hold(ctx, c)
-		case !wait:
+		case !req.Wait:
 			return driver.Grant{}, heldOr(b.giveUp(ctx, c))
 		}
+		if req.Waiting != nil {
+			req.Waiting() // the queue that the server has just shown has our node in it
+		}
 		c.session.stir()
-		first, err := b.waitBehind(ctx, c, l.ahead.text)
+		first, err := b.waitBehind(ctx, c, l.ahead.text, req.Waiting)
 		switch {
 		case err != nil:
 			return driver.Grant{}, err
@@ -87,11 +90,11 @@ func heldOr(err error) error {
 // after the create decides.
 func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
 	for fresh := false; ; fresh = true {
-		children, err := ask(ctx, c.session, requestTimeout(c.ttl), func() ([]string, error) { return list(c.session.conn, c.parent) })
+		children, err := ask(ctx, c.session, driver.RequestTimeout(c.ttl), func() ([]string, error) { return list(c.session.conn, c.parent) })
 		if n := len(parseAll(children)); err != nil || n == 0 || fresh {
 			return n > 0, err
 		}
-		if err := b.catchUp(ctx, c.session, requestTimeout(c.ttl)); err != nil {
+		if err := b.catchUp(ctx, c.session, driver.RequestTimeout(c.ttl)); err != nil {
 			return false, err
 		}
 	}
@@ -113,7 +116,7 @@ func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
 // two answers is true by itself, whichever is older.
 func (b *backend) look(ctx context.Context, c *claim) (line, error) {
 	node := c.node // it does not change once place has returned
-	l, err := ask(ctx, c.session, requestTimeout(c.ttl), func() (line, error) { return b.lookNow(c, node) })
+	l, err := ask(ctx, c.session, driver.RequestTimeout(c.ttl), func() (line, error) { return b.lookNow(c, node) })
 	return l, b.orphaned(c, err)
 }
 
@@ -186,7 +189,7 @@ func (b *backend) hold(ctx context.Context, c *claim) (driver.Grant, error) {
 	if stale {
 		// We waited for long, and the keeper could not confirm. The lease would be
 		// short, or over.
-		if err := s.barrier(ctx, requestTimeout(c.ttl)); err != nil {
+		if err := s.barrier(ctx, driver.RequestTimeout(c.ttl)); err != nil {
 			return driver.Grant{}, err
 		}
 	}

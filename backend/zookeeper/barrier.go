@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -17,7 +18,10 @@ import (
 //
 // A barrier is a transaction that only checks that a node exists. It needs no more
 // than the permission to read. Who comes while one is under way shares the next one.
-type barriers struct{ underway, next *task }
+type barriers struct {
+	underway, next *task
+	begun          time.Time // the last one
+}
 
 // barrier waits for one that is sent after the call.
 func (s *session) barrier(ctx context.Context, timeout time.Duration) error {
@@ -48,6 +52,7 @@ func (s *session) runBarrierLocked(t *task) {
 		s.underway = nil
 		return
 	}
+	s.begun = time.Now()
 	b.running.Go(func() {
 		t.err = s.prove()
 		close(t.done)
@@ -60,14 +65,15 @@ func (s *session) runBarrierLocked(t *task) {
 	})
 }
 
-// prove sends a barrier. An error that is the server's answer, such as that the
-// namespace's node has been deleted, is agreed on like any other.
+// prove sends a barrier. That the namespace's node has been deleted, or is not for us, is
+// agreed on as any other answer is. What one server refuses by itself, since it has too much
+// to do say, proves nothing.
 func (s *session) prove() error {
 	sent := time.Now()
-	_, err := s.conn.Multi(&zk.CheckVersionRequest{Path: s.backend.root, Version: -1})
-	if err != nil && !answered(err) {
-		return err
+	_, err := s.transact([]any{&zk.CheckVersionRequest{Path: s.backend.root, Version: -1}})
+	if errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrNoAuth) {
+		s.confirm(sent)
+		return nil
 	}
-	s.confirm(sent)
-	return nil
+	return err
 }

@@ -16,6 +16,9 @@ const (
 	// jute.maxbuffer, which is 1 MB unless it is set.
 	togetherMost  = 64
 	togetherBytes = 32 << 10
+
+	// opBytes is about how long an operation is, but for paths, data and ACLs.
+	opBytes = 64
 )
 
 // batch sends the transactions that make and delete the nodes of a session's claims:
@@ -156,9 +159,8 @@ func (q *batch) send(p *part) { p.answer, p.err = q.session.transact(p.ops) }
 
 // bytes is about how long a part is in a request.
 func (p *part) bytes() (n int) {
-	const each = 64 // of an operation, but for what follows
 	for _, op := range p.ops {
-		n += each
+		n += opBytes
 		switch op := op.(type) {
 		case *zk.CreateRequest:
 			n += len(op.Path) + len(op.Data)

@@ -33,6 +33,7 @@ type claim struct {
 	ended   chan struct{} // closed when the phase becomes leaving or gone
 
 	// The rest is guarded by backend.mu.
+	in       *parent // while it is in its lock's node, or about to be
 	lost     func(why error)
 	phase    phase
 	released bool // Release was called
@@ -98,6 +99,10 @@ func (s *session) moveLocked(c *claim, to phase) {
 func (b *backend) forgetLocked(c *claim) {
 	c.session.moveLocked(c, gone)
 	c.session.agenda.remove(c)
+	if c.in != nil {
+		b.parents.leave(c.in)
+		c.in = nil
+	}
 	if b.claims[c.claimID] == c {
 		delete(b.claims, c.claimID)
 	}
@@ -106,6 +111,18 @@ func (b *backend) forgetLocked(c *claim) {
 	// that was released must find out.
 	if c.granted && (!c.released || c.late) {
 		b.released.Add(c.claimID)
+	}
+}
+
+// enterParentLocked notes that a claim is in its lock's node, or is about to be. An old
+// server's node is deleted by whoever leaves it last. Call with mu held.
+func (b *backend) enterParentLocked(c *claim, about bool) {
+	switch {
+	case c.phase == gone || b.plain.Load():
+	case c.in == nil:
+		c.in = b.parents.enter(c.parent, about)
+	case !about:
+		b.parents.stay(c.in)
 	}
 }
 

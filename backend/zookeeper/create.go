@@ -44,7 +44,6 @@ func (b *backend) create(c *claim) (node string, seen *line, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	b.parents.add(c.parent)
 	path := answer[0].String
 	node = path[strings.LastIndexByte(path, '/')+1:]
 	if unwritable {

@@ -77,16 +77,3 @@ func TestSweptParent(t *testing.T) {
 	release(t, b, get(t, k))
 	release(t, b, get(t, l))
 }
-
-func TestParentsAreBounded(t *testing.T) {
-	p := newParents()
-	for i := range parentsMost + 10 {
-		p.add(string(rune('0' + i)))
-	}
-	if n := len(p.known); n > parentsMost {
-		t.Errorf("%d are remembered", n)
-	}
-	if !p.has(string(rune('0' + parentsMost + 9))) {
-		t.Error("the last is not remembered")
-	}
-}

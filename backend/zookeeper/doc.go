@@ -6,10 +6,22 @@
 // [New] makes a backend of a *zk.Conn that the application has. Where both packages are
 // imported, lockzk is a good name for this one.
 //
+// There are examples of a whole program, of [Open] with what matters in production, and of [New].
+//
+// # Getting it
+//
+//	go get github.com/fencelock/fencelock/backend/zookeeper
+//
+// It is a module of its own, and has the root module's version. It needs Go 1.25.
+//
 // # URLs
 //
 //	zookeeper://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
 //	zookeepers://[user:password@]h1[:port],h2,h3[/chroot][?parameters]
+//
+// In production, for example:
+//
+//	zookeepers://locks:PASSWORD@zk-1.internal,zk-2.internal,zk-3.internal/apps?namespace=billing&ca=/etc/fencelock/ca.pem
 //
 // The hosts are servers of one ensemble; name all of them, so that the death of one does
 // not matter. The port is 2181 unless it is given. zookeepers is TLS, 1.2 or later; the
@@ -20,23 +32,37 @@
 //	namespace=billing      the node under which all locks are, below the chroot: 1 to 64
 //	                       letters, digits and . _ : -; "fencelock" if absent. Programs
 //	                       that are to exclude each other have the same.
+//	token_base=…           what fencelock.Open adds to all tokens, after a swap from a
+//	                       backend whose tokens are higher; see fencelock.Options.
 //	acl=world:anyone:r     what each new node gets, entries scheme:id:permissions with
 //	                       commas between, permissions from cdrwa. If absent: all rights
 //	                       for the user of the URL, or for everybody if there is none.
 //	ca=/path/ca.pem        certificates to trust instead of the system's; for zookeepers,
-//	                       like those that follow.
+//	                       like those that follow. The files are read for each connection
+//	                       anew, so that they can be replaced while the program runs.
 //	cert=/path/cert.pem    a client certificate,
 //	key=/path/key.pem      and its key; both or none.
 //	server_name=zk.prod    the name in the servers' certificates, if it is not the host's.
 //
+// The password does not rotate. A digest is not only what a client shows, it is the name of
+// the owner: the ACL of each node holds the hash of user and password, so who comes with
+// another password is somebody else to all nodes that are there. A session can add a digest
+// and take none back, and go-zookeeper says the same again on each new connection. To change
+// it, have an acl= with both digests for as long as programs with either run.
+//
 // # Servers
+//
+// A connection goes to the server that answered last time. Others are tried beside one that
+// has not accepted after 0.1 s, and instead of one that has not granted a session after
+// 0.3 s, or four times as long as it took to connect; the next time that server has twice as
+// much. What a client has learned so holds for all of its sessions.
 //
 // ZooKeeper 3.8 or later is tested. Before 3.5.3 there are no container nodes: then who
 // releases last deletes the lock's node.
 //
-// Open asks a server for its longest session, maxSessionTimeout, which is 20 ticks, so
-// 40 s, unless it is set. That bounds the TTL: Info.MaxTTL is a second less, rounded
-// down. All servers of an ensemble should have the same setting.
+// Open asks a server for its longest session, maxSessionTimeout, which is 20 ticks
+// (tickTime, 2 s by default), so 40 s, unless it is set. That bounds the TTL: Info.MaxTTL is
+// a second less, rounded down. All servers of an ensemble should have the same setting.
 //
 // # Recipe
 //
@@ -79,7 +105,8 @@
 //     second and two ticks after its last contact. Its waiters do, too.
 //   - A grant ends when its session does, or when it is released, evicted or not renewed
 //     in time; not by a restart of servers, nor by a reconnect.
-//   - A holder whose node was deleted is told at once. One whose session has expired is
+//   - A holder whose node was deleted, by Evict say, is told at once, but the next may have
+//     the lock a moment before that. One whose session has expired is
 //     told when it has a connection again, at the latest when its lease ends.
 //   - A create whose answer was lost is found again by its name and its session, or known
 //     never to come, before another is made.
@@ -105,10 +132,35 @@
 // TTLs are from 1 s, and up to 24 h if the server's maxSessionTimeout allows it. The
 // server's minSessionTimeout, two ticks if it is not set, may lengthen what is granted.
 // A session costs a connection and 3 MB of memory, and there is one for each class of
-// TTLs: each second up to 16, then eight for each doubling. A lock that is held takes
-// about 1.7 kB more, of which the watch for its loss is a part. A lock's node is left until
-// the server sweeps it, within a minute, and costs some 300 bytes and the key. A list of
-// 10,000 waiters does not fit into a server's default jute.maxbuffer of 1 MB.
+// TTLs: each second up to 16, then eight for each doubling. All come from one address: see a
+// server's maxClientCnxns, 60 by default. A lock that is held takes about 1.7 kB more, of which
+// the watch for its loss is a part.
+//
+// A lock's node is left when the lock is free, and costs a server some 300 bytes and the key.
+// A client deletes those that it has not used for 10 to 20 s, many in one transaction, and
+// beside its work; if it remembers more than 16,384 of them, sooner. It makes the node again
+// when it wants the lock again, which costs two requests. What a client leaves when it ends
+// the server sweeps, 10,000 in a minute if it is not set (znode.container.maxPerMinute).
+//
+// A server's jute.maxbuffer, 1 MB by default, must be 64 kB at least: it cuts the connection of
+// who sends more, and with it, for a moment, that of all locks of a session. A list of 10,000
+// waiters does not fit into 1 MB. Sessions that are local to a server (localSessionsEnabled)
+// make no locks unless localSessionsUpgradingEnabled is set, too.
+//
+// # What a server refuses
+//
+// A transaction is carried out as a whole or not at all; so what is refused was not done.
+//
+//	for good (driver.ErrRefused)      no permission (NoAuth), user and password refused, an
+//	                                  unknown ACL, an unknown request, a local session
+//	for now (driver.ErrUnavailable    a quota that is used up, if the server enforces it; a
+//	  as well)                        server that throttles
+//	gone (driver.ErrNotHeld)          the node, or its session
+//	unknown (driver.ErrUnavailable)   all else: no answer, a connection that was closed, a
+//	                                  session that has moved, an error of the server's own
+//
+// A node that we are not allowed to delete lives for as long as the session; it is tried again
+// each minute.
 //
 // # The end of the numbers
 //
@@ -141,5 +193,6 @@
 // the session in the check for them: CURATOR-498 and CURATOR-604; numbers that do not rise:
 // go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-over by
 // an event, czxid as the token and how it is read, and the order at the end of the numbers
-// are our own: docs/decisions, 0013, 0014, 0016 and 0025.
+// are our own: docs/decisions, 0013, 0014, 0016 and 0025; who deletes nodes, and which server
+// is asked, 0040 and 0041.
 package zookeeper

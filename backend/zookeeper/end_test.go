@@ -222,7 +222,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.mu.Unlock()
-	first, err := b.waitBehind(soon(t), c, "x#+2147483647")
+	first, err := b.waitBehind(soon(t), c, "x#+2147483647", nil)
 	if first || err != nil {
 		t.Errorf("waitBehind = %v, %v; want to look again", first, err)
 	}

@@ -30,7 +30,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error)
 	case s.isDead:
 		return nil, errExpired
 	case b.released.Has(id):
-		return nil, errReleased
+		return nil, driver.ErrReleased
 	case b.claims[id] != nil: // made in this very moment
 		return b.joinLocked(b.claims[id], req)
 	}
@@ -50,7 +50,7 @@ func (b *backend) reenter(id claimID, req driver.Request) (*claim, error) {
 	case b.closed:
 		return nil, errClosed
 	case b.released.Has(id):
-		return nil, errReleased
+		return nil, driver.ErrReleased
 	case c == nil:
 		return nil, nil
 	default:
@@ -108,7 +108,7 @@ func (b *backend) fateLocked(c *claim) error {
 	case c.phase < leaving:
 		return nil
 	case c.released || c.granted:
-		return errReleased
+		return driver.ErrReleased
 	case c.session.isDead:
 		return errExpired
 	default:

@@ -34,9 +34,10 @@ type fakeServer struct {
 	overlap    func() bool // whether a create comes before the last one is carried out; nil: none does
 	unanswered map[string]int
 	calls      map[string]int
-	unwritable bool        // by us
-	multis     [][]any     // that were sent
-	onMulti    func([]any) // called before one is carried out
+	unwritable bool               // by us
+	multis     [][]any            // that were sent
+	onMulti    func([]any)        // called before one is carried out
+	refuse     func(op any) error // what a transaction is refused for; nil: nothing
 }
 
 type fakeNode struct {
@@ -250,7 +251,12 @@ func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 	answers := make([]zk.MultiResponse, len(ops))
 	var tell []zk.Event
 	for i, op := range ops {
-		var err error
+		err := f.refusal(op)
+		if err != nil {
+			f.nodes = before
+			answers[i].Error = err
+			return answers, f.answer(name, err)
+		}
 		switch op := op.(type) {
 		case *zk.CreateRequest:
 			answers[i].String, err = f.create(op.Path, op.Data, op.Flags)
@@ -275,6 +281,13 @@ func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 		f.tell(event.Path, event.Type)
 	}
 	return answers, f.answer(name, nil)
+}
+
+func (f *fake) refusal(op any) error {
+	if f.refuse == nil {
+		return nil
+	}
+	return f.refuse(op)
 }
 
 func (f *fake) set(p string, data []byte) (*zk.Stat, error) {

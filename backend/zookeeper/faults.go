@@ -4,73 +4,147 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 )
 
 var (
-	errClosed   = unavailable("the backend is closed")
-	errExpired  = unavailable("the session with the server has expired")
-	errNoAnswer = unavailable("the server has not answered in time")
-	errNoPlace  = unavailable("the place in the queue is gone")
+	errClosed    = unavailable("the backend is closed")
+	errExpired   = unavailable("the session with the server has expired")
+	errNoAnswer  = unavailable("the server has not answered in time")
+	errNoSession = unavailable("no server accepts a session")
+	errNoPlace   = unavailable("the place in the queue is gone")
 
 	// errEarlier is what a claim is told that nobody else keeps from the lock: see
 	// guardName.
 	errEarlier = unavailable("the numbers of the lock's node are used up, and an earlier build of fencelock has a claim in it: " +
 		"the lock is granted when that is gone")
 
-	// errReleased is what Acquire returns for an owner that has been released.
-	errReleased = errors.New("zookeeper: this attempt has been released")
+	// errLocalSession is made of zk.ErrSessionExpired where the session lives: see isLocal.
+	errLocalSession = errors.New("the server says that the session has expired, and yet serves it: it is local to one server, " +
+		"which lets it make no lock; set localSessionsUpgradingEnabled=true on all servers, or localSessionsEnabled=false")
 
 	errSessionEnded = errors.New("the session with the server has expired")
-	errNodeGone     = errors.New("its node was deleted: evicted by an operator")
+	errNodeGone     = errors.New("its node was deleted: evicted by an operator, or by somebody who deletes nodes there")
 )
 
 func unavailable(why string) error { return fmt.Errorf("%w: %s", driver.ErrUnavailable, why) }
 
-// lasting are the answers that asking again would not change.
-var lasting = []error{
-	zk.ErrNoAuth, zk.ErrAuthFailed, zk.ErrInvalidACL, zk.ErrInvalidPath, zk.ErrBadArguments, zk.ErrInvalidFlags,
-	zk.ErrNoChildrenForEphemerals,
+// verdict is what an error says that the server has sent.
+type verdict int
+
+const (
+	noVerdict verdict = iota // it is not the server's, or leaves open what was done
+	outcome                  // nothing was done, since things are not as they were thought to be
+	passing                  // nothing was done, and asking again may help
+	lasting                  // nothing was done, and asking again would not help
+)
+
+// verdicts are the errors that a server sends and go-zookeeper has a name for; two of them it
+// makes itself, of requests that it does not send.
+//
+// Not among them are those that leave open what an earlier request has done: a session that
+// has expired, or was moved to another server.
+var verdicts = map[error]verdict{
+	zk.ErrNoNode:                  outcome,
+	zk.ErrNodeExists:              outcome,
+	zk.ErrNotEmpty:                outcome,
+	zk.ErrBadVersion:              outcome,
+	zk.ErrNoAuth:                  lasting,
+	zk.ErrAuthFailed:              lasting,
+	zk.ErrInvalidACL:              lasting,
+	zk.ErrBadArguments:            lasting,
+	zk.ErrNoChildrenForEphemerals: lasting,
+	zk.ErrInvalidPath:             lasting, // go-zookeeper's own
+	zk.ErrInvalidFlags:            lasting, // the same
+	errLocalSession:               lasting,
 }
 
-// fault sorts an error of go-zookeeper: driver.ErrUnavailable where asking again
-// may help, the caller's own if its context ended, the server's otherwise.
-func fault(ctx context.Context, err error) error {
+// unnamed are those that it has no name for, by the text that it makes of their numbers.
+var unnamed = map[string]struct {
+	is    verdict
+	means string
+}{
+	"unknown error: -6":   {lasting, "the server does not know the request"},
+	"unknown error: -120": {lasting, "the session is local to one server, which lets it make no lock: set localSessionsUpgradingEnabled=true"},
+	"unknown error: -124": {lasting, "the server serves only clients that authenticate (enforce.auth.enabled): write zookeeper://user:password@host if digest is among its enforce.auth.schemes"},
+	"unknown error: -125": {passing, "the quota of a node above is used up (enforceQuota)"},
+	"unknown error: -127": {passing, "the server has too many requests waiting (throttled)"},
+}
+
+// judge sorts an error.
+func judge(err error) (is verdict, means string) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if u, ok := unnamed[err.Error()]; ok {
+			return u.is, u.means
+		}
+		if multiple, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range multiple.Unwrap() {
+				if is, means := judge(e); is != noVerdict {
+					return is, means
+				}
+			}
+			return noVerdict, ""
+		}
+		if reflect.TypeOf(err).Comparable() {
+			if is := verdicts[err]; is != noVerdict {
+				return is, ""
+			}
+		}
+	}
+	return noVerdict, ""
+}
+
+// fault sorts an error of go-zookeeper for the core: what the server has refused, for now
+// or for good; driver.ErrUnavailable where asking again may help; the caller's own if its
+// context ended.
+func fault(ctx context.Context, err error) error { return sortFault(ctx, err, true) }
+
+// sortFault does so for a request of several steps. driver.ErrRefused says that nothing was
+// done at all, so that is added only if nothing was done by the steps before either.
+func sortFault(ctx context.Context, err error, nothingDone bool) error {
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, driver.ErrUnavailable):
-		return err
 	}
-	if lastingFault(err) || errors.Is(err, errReleased) || errors.Is(err, driver.ErrHeld) || errors.Is(err, driver.ErrNotHeld) ||
-		errors.Is(err, fencelock.ErrUnsupported) {
+	for _, sorted := range []error{driver.ErrUnavailable, driver.ErrRefused, driver.ErrHeld, driver.ErrNotHeld, driver.ErrReleased, driver.ErrUnsupported} {
+		if errors.Is(err, sorted) {
+			return err
+		}
+	}
+	is, means := judge(err)
+	switch {
+	case means != "":
+		err = fmt.Errorf("%s: %w", means, err)
+	case errors.Is(err, zk.ErrNoAuth):
+		err = fmt.Errorf("%w (the ACL of a node keeps this user out: look at user and password, zookeeper://user:password@host, "+
+			"since ZooKeeper takes a wrong password for somebody else, and at acl= of those who made the node)", err)
+	}
+	if nothingDone && (is == passing || is == lasting) {
+		err = fmt.Errorf("%w: %w", driver.ErrRefused, err)
+	}
+	if is == lasting {
 		return err
 	}
 	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }
 
 func lastingFault(err error) bool {
-	return slices.ContainsFunc(lasting, func(l error) bool { return errors.Is(err, l) }) || unimplemented(err)
+	is, _ := judge(err)
+	return is == lasting
 }
 
 // answered reports whether an error is the server's answer to the request, so that
 // it is known what was done: nothing. All others leave that open.
 func answered(err error) bool {
-	for _, answer := range []error{zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNotEmpty, zk.ErrBadVersion} {
-		if errors.Is(err, answer) {
-			return true
-		}
-	}
-	return lastingFault(err)
+	is, _ := judge(err)
+	return is != noVerdict
 }
 
-// unimplemented reports whether the server does not know the request. go-zookeeper
-// has no name for code -6.
+// unimplemented reports whether the server does not know the request.
 func unimplemented(err error) bool { return err != nil && err.Error() == "unknown error: -6" }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // find looks for a node of the claim whose create was not answered. "" says that
@@ -12,7 +14,7 @@ import (
 // create and list is how locks that nobody holds come about (samuel/go-zookeeper#229).
 func (b *backend) find(c *claim) (string, error) {
 	s := c.session
-	if err := s.barrier(b.closing, requestTimeout(c.ttl)); err != nil {
+	if err := s.barrier(b.closing, driver.RequestTimeout(c.ttl)); err != nil {
 		return "", err
 	}
 	children, err := list(s.conn, c.parent)

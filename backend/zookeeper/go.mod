@@ -1,9 +1,9 @@
 module github.com/fencelock/fencelock/backend/zookeeper
 
-go 1.26.0
+go 1.25.0
 
 require (
-	github.com/fencelock/fencelock v0.0.0
+	github.com/fencelock/fencelock v0.1.0
 	github.com/go-zookeeper/zk v1.0.4
 )
 

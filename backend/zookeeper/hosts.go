@@ -1,49 +1,164 @@
 package zookeeper
 
-import "sync"
+import (
+	"slices"
+	"sync"
+	"time"
+)
 
-// hosts chooses the server for each connection: one after the other. Names are
-// looked up for each connection anew, by the dialer. go-zookeeper's own provider
-// looks them up once, and with a single server waits a second before it connects
-// again.
+// standing is what a client knows of its servers, for all of its sessions: which of them
+// answered when they were last asked for a session, and which did not. So one that is gone
+// delays the first session, and not each.
+type standing struct {
+	mu       sync.Mutex
+	answered map[string]bool
+	failed   map[string]time.Time
+}
+
+// grudge is how long one that did not answer comes after all others.
+const grudge = 30 * time.Second
+
+func newStanding() *standing {
+	return &standing{answered: make(map[string]bool), failed: make(map[string]time.Time)}
+}
+
+func (s *standing) note(addr string, answered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answered {
+		s.answered[addr] = true
+		delete(s.failed, addr)
+	} else {
+		delete(s.answered, addr)
+		s.failed[addr] = time.Now()
+	}
+}
+
+// broke notes that a connection has ended that had been accepted: there is as much to be said
+// for this server as for one that was never asked.
+func (s *standing) broke(addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.answered, addr)
+}
+
+// sort puts those first that answered last time, and those last that did not.
+func (s *standing) sort(addrs []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rank := func(addr string) int {
+		switch at, failed := s.failed[addr]; {
+		case s.answered[addr]:
+			return 0
+		case failed && time.Since(at) < grudge:
+			return 2
+		default:
+			return 1
+		}
+	}
+	slices.SortStableFunc(addrs, func(a, b string) int { return rank(a) - rank(b) })
+}
+
+// hosts chooses the servers of one session. It is go-zookeeper's HostProvider in form only:
+// the dialer asks it for an order, and tries several. Names are looked up for each connection
+// anew, by the dialer. go-zookeeper's own provider looks them up once, and with a single
+// server waits a second before it connects again.
 type hosts struct {
-	link *link
+	link     *link
+	standing *standing
 
 	mu     sync.Mutex
 	list   []string
 	next   int
-	failed int // attempts since the last that succeeded
+	vain   map[string]bool // tried in vain since the last success, or in this round
+	slow   map[string]int  // how often it had less than all the time, since the last success
+	rounds int             // how often all were in vain since the last success
 }
 
 func (h *hosts) Init(servers []string) error {
-	h.list = servers
+	h.list, h.vain, h.slow = servers, make(map[string]bool), make(map[string]int)
 	return nil
 }
 
 func (h *hosts) Len() int { return len(h.list) }
 
-// Next returns the next server. With pause, go-zookeeper first fails what has not
-// been sent, and waits for a second, or until it is closed: each time that all
-// servers were in vain, and always once no connection is wanted any more.
+// Next begins an attempt. With pause, go-zookeeper first fails what has not been sent, and
+// waits for a second, or until it is closed: each time that all servers were in vain, and
+// always once no connection is wanted any more.
 func (h *hosts) Next() (server string, pause bool) {
+	refused := h.link.isRefused() // first: elsewhere the link's mutex is taken before ours
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	server = h.list[h.next%len(h.list)]
 	h.next++
-	h.failed++
-	pause = h.failed > 1 && (h.failed-1)%len(h.list) == 0
-	return server, pause || h.link.isRefused()
+	if pause = len(h.vain) == len(h.list); pause {
+		clear(h.vain)
+	}
+	return server, pause || refused
+}
+
+// order is that in which servers are tried now: those that were in vain in this round come
+// last, and before them those that were not given much time.
+func (h *hosts) order() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	begin := max(h.next-1, 0) % len(h.list)
+	addrs := slices.Concat(h.list[begin:], h.list[:begin])
+	h.standing.sort(addrs)
+	slices.SortStableFunc(addrs, func(a, b string) int {
+		if h.vain[a] != h.vain[b] {
+			if h.vain[b] {
+				return -1
+			}
+			return 1
+		}
+		return h.slow[a] - h.slow[b]
+	})
+	return addrs
+}
+
+// failed takes in that a server gave us no session.
+func (h *hosts) failed(addr string) {
+	h.standing.note(addr, false)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.vain[addr] = true; len(h.vain) == len(h.list) {
+		h.rounds++
+	}
+}
+
+// wasSlow takes in that a server gave us no session in less than all the time that it might
+// take. That says little, on a machine that is busy for one: it is asked again, with more
+// time, before all are given up.
+func (h *hosts) wasSlow(addr string) {
+	h.standing.note(addr, false)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slow[addr]++
+}
+
+// others says whether there are servers, but for one, that were not in vain in this round, and
+// how often that one was slow.
+func (h *hosts) others(addr string) (left bool, slow int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, other := range h.list {
+		left = left || other != addr && !h.vain[other]
+	}
+	return left, h.slow[addr]
 }
 
 // exhausted reports whether all servers were in vain since the last that was not.
 func (h *hosts) exhausted() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.failed > len(h.list)
+	return h.rounds > 0
 }
 
 func (h *hosts) Connected() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failed = 0
+	clear(h.vain)
+	clear(h.slow)
+	h.rounds = 0
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 const (
@@ -199,7 +201,7 @@ func (s *session) arm(ctx context.Context, c *claim) error {
 		b.mu.Unlock()
 		return nil
 	}
-	path, timeout := c.path(), requestTimeout(c.ttl)
+	path, timeout := c.path(), driver.RequestTimeout(c.ttl)
 	b.mu.Unlock()
 	w, err := s.watch(ctx, path, c, timeout)
 	if errors.Is(err, zk.ErrNoNode) {

@@ -27,7 +27,7 @@ func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, 
 		case <-s.ready:
 		case <-s.dead:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, s.endedBefore(ctx)
 		case <-b.closing.Done():
 			return nil, errClosed
 		case <-timer.C:
@@ -62,7 +62,7 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 	} else {
 		var err error
 		if s, err = b.connectLocked(class, class+relayLag); err != nil {
-			return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
+			return nil, fmt.Errorf("%w: %w", errNoSession, err)
 		}
 	}
 	b.sessions[class] = s
@@ -74,17 +74,24 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 func (s *session) unreachable() error {
 	if s.link != nil {
 		if why := s.link.lastFailure(); why != nil {
-			return fmt.Errorf("%w: %w", errNoAnswer, why)
+			return fmt.Errorf("%w: %w", errNoSession, why)
 		}
 	}
 	return errNoAnswer
 }
 
+// endedBefore is the error of a context that ended while the session was connecting, with what the
+// last attempt has met.
+func (s *session) endedBefore(ctx context.Context) error {
+	if s.link == nil || s.link.lastFailure() == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %w", context.Cause(ctx), s.unreachable())
+}
+
 // firstContact waits until a session is ready, or failed, or all servers have been
-// tried once.
+// tried once. If ctx ends first, the error also says what was met so far.
 func (s *session) firstContact(ctx context.Context) error {
-	timer := time.NewTimer(2 * openTimeout)
-	defer timer.Stop()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	for {
@@ -92,9 +99,7 @@ func (s *session) firstContact(ctx context.Context) error {
 		case <-s.ready:
 			return nil
 		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-timer.C:
-			return s.unreachable()
+			return s.endedBefore(ctx)
 		case <-look.C:
 			if s.hosts.exhausted() {
 				return s.unreachable()
@@ -189,14 +194,33 @@ func (s *session) close() {
 		s.bequeath()
 		return
 	}
+	patience := farewell
 	if s.hasGrants() {
 		s.link.mute()
+		patience = 0
+	} else if s.conn.State() != zk.StateHasSession {
+		patience = 0 // there is nobody to tell
 	}
-	s.conn.Close() // waits for an answer, a second at most
+	// Close of go-zookeeper waits for an answer, or until the connection is cut. If that comes
+	// before it has asked it waits for a second, for nothing; nobody waits for that with it.
+	closed := make(chan struct{})
+	go func() {
+		s.conn.Close()
+		close(closed)
+	}()
+	timer := time.NewTimer(patience + 10*time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
 	s.link.refuse()
 	for range s.events {
 	}
 }
+
+// farewell is how long a server may take to answer that a session ends.
+const farewell = 500 * time.Millisecond
 
 func (s *session) hasGrants() bool {
 	s.backend.mu.Lock()

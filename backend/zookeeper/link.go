@@ -2,27 +2,35 @@ package zookeeper
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // link makes the connections of one session, and knows of them what go-zookeeper
 // does not tell: the session's timeout as the server has set it, when the server was
 // last heard, and how to end the session's last connection without ending the session.
 type link struct {
-	tls       *tls.Config   // nil: none
-	handshake time.Duration // how long a server may take to accept a session
+	tls       *address.Certificates // nil: none
+	hosts     *hosts
+	contact   *address.Contact
+	handshake time.Duration // how long a server may take to accept a session, at most
 
 	mu         sync.Mutex
 	wire       *wire // the latest
 	dialed     time.Time
+	cancel     func()        // ends the attempt to connect that is under way
 	refused    bool          // no connection is made any more
 	muted      bool          // nothing is sent any more
 	negotiated time.Duration // 0 before the first handshake
+	granted    time.Duration // how long the server took to grant the session, the last time
 	failure    error         // of the latest attempt to connect
+	hungUp     int           // how long the last packet was when the server closed the connection; or 0
+	hungUpAt   time.Time
 }
 
 var errRefused = errors.New("the session has ended")
@@ -31,13 +39,17 @@ var errRefused = errors.New("the session has ended")
 // after each that broke.
 const redial = 20 * time.Millisecond
 
-// dial is the zk.Dialer. The timeout that go-zookeeper gives it is a second, after which
-// the first packet is sent again if it was lost, as when a server has more connections
-// to accept than it has room for: a little more is enough for that.
-func (l *link) dial(network, addr string, _ time.Duration) (net.Conn, error) {
+// dial is the zk.Dialer. It chooses the server itself: see reach and hosts. The timeout that
+// go-zookeeper gives it is a second, after which the first packet is sent again if it was
+// lost, as when a server has more connections to accept than it has room for: a little more
+// is enough for that.
+func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
+	defer cancel()
 	l.mu.Lock()
 	early := redial - time.Since(l.dialed)
 	refused := l.refused
+	l.cancel = cancel
 	l.mu.Unlock()
 	if refused {
 		return nil, errRefused
@@ -45,40 +57,35 @@ func (l *link) dial(network, addr string, _ time.Duration) (net.Conn, error) {
 	if early > 0 {
 		time.Sleep(early) // on go-zookeeper's goroutine, which has nothing else to do
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
-	defer cancel()
-	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-	if err == nil && l.tls != nil {
-		c, err = secure(ctx, c, addr, l.tls)
-	}
+	r, err := reach(ctx, l.hosts.order(), l.tls, l.hosts.failed)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dialed = time.Now()
-	l.failure = err
 	if err != nil {
+		l.failure = err
+		if !l.refused {
+			l.contact.Lost(err)
+		}
 		return nil, err
 	}
 	// refuse may have come while this connection was made, and then has not seen it.
 	if l.refused {
-		_ = c.Close()
+		_ = r.conn.Close()
 		return nil, errRefused
 	}
-	l.wire = newWire(l, c)
+	l.wire = newWire(l, r.conn, r.addr, l.patience(r))
 	return l.wire, nil
 }
 
-func secure(ctx context.Context, c net.Conn, addr string, conf *tls.Config) (net.Conn, error) {
-	if conf.ServerName == "" {
-		conf = conf.Clone()
-		conf.ServerName, _, _ = net.SplitHostPort(addr)
+// patience is how long a server may take to accept a session. If there are others to ask it
+// is short at first, and twice as long each time; but how far away the server is counts.
+func (l *link) patience(r reached) time.Duration {
+	others, slow := l.hosts.others(r.addr)
+	if !others {
+		return l.handshake
 	}
-	s := tls.Client(c, conf)
-	if err := s.HandshakeContext(ctx); err != nil {
-		_ = c.Close()
-		return nil, err
-	}
-	return s, nil
+	return min(max(firstAnswer, 4*r.took)<<min(slow, 8), l.handshake)
 }
 
 // refuse cuts the connection, and lets no other be made. The session itself lives
@@ -87,6 +94,9 @@ func (l *link) refuse() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused = true
+	if l.cancel != nil {
+		l.cancel()
+	}
 	if l.wire != nil {
 		_ = l.wire.Close()
 	}
@@ -107,6 +117,10 @@ func (l *link) cutIfSilent(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w := l.wire; w != nil && w.heard.Before(since) {
+		if !w.ended && w.until.IsZero() {
+			w.ended = true
+			l.hosts.standing.note(w.addr, false)
+		}
 		_ = w.Close()
 	}
 }
@@ -117,6 +131,37 @@ func (l *link) timeout() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.negotiated
+}
+
+// tooLate is the error of a request that was not answered within its time. Where that is little
+// more than the way to the server takes, it says so.
+func (l *link) tooLate(timeout time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.failure != nil: // there is no connection now
+		return fmt.Errorf("%w: %w", errNoAnswer, l.failure)
+	case l.granted < timeout/2:
+		return errNoAnswer
+	}
+	return fmt.Errorf("%w: not within %v, and when we connected it took %v; is it too far away for so short a TTL?",
+		errNoAnswer, timeout.Round(time.Millisecond), l.granted.Round(time.Millisecond))
+}
+
+// large is how long a request is that a server may not read, if its jute.maxbuffer is set to
+// less than is usual.
+const large = 1000
+
+// whyClosed says more of a connection that was closed, if there is more to say: a server hangs
+// up, without an answer, on who sends more than its jute.maxbuffer.
+func (l *link) whyClosed(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hungUp <= large || time.Since(l.hungUpAt) > time.Second {
+		return err
+	}
+	return fmt.Errorf("%w by the server, when the last request had %d bytes; if its log says \"Len error\", set its jute.maxbuffer "+
+		"to 65536 at least", err, l.hungUp)
 }
 
 func (l *link) isRefused() bool {

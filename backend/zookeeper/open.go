@@ -2,9 +2,9 @@ package zookeeper
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/url"
 	"sync"
@@ -41,32 +41,51 @@ type Options struct {
 	// SessionTimeout is that of the connection, as the server has set it, which
 	// go-zookeeper does not tell. It must not be more than that.
 	SessionTimeout time.Duration
+
+	// Logger gets what an operator should know and no call returns: that a session has expired.
+	// slog.Default() if nil. Of its connections the application learns from go-zookeeper.
+	Logger *slog.Logger
 }
 
 // config is what a backend was made with.
 type config struct {
 	hosts   []string
-	tls     *tls.Config
+	tls     *address.Certificates
 	auth    []byte // user:password; nil: none
 	chroot  string
 	space   string // the namespace
 	acl     []zk.ACL
 	timeout time.Duration // of an application's connection
+	log     *slog.Logger
 }
 
 // Open connects to the servers that u names; see the package comment for the form of
 // the URL. It is what fencelock.Open calls.
-func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
-	conf, err := parseURL(u)
+func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
+	conf, err := parseURL(u, o.Log("zookeeper"))
 	if err != nil {
 		return nil, err
 	}
-	b := newBackend(conf)
-	if err := b.probe(ctx); err != nil {
-		return nil, errors.Join(err, b.Close())
+	servers := make([]address.Server, len(conf.hosts))
+	for i, addr := range conf.hosts {
+		servers[i] = address.Server{Network: "tcp", Addr: addr, Certificates: conf.tls}
 	}
+	ctx, w := address.NewWatch(ctx, u.Scheme, servers...)
+	b := newBackend(conf)
+	bounded, cancel := context.WithTimeoutCause(ctx, probeTimeout, errNotOpened)
+	defer cancel()
+	if err := w.End(b.probe(bounded)); err != nil {
+		_ = b.Close() // says nothing that matters after err
+		return nil, err
+	}
+	b.contact.Reached()
 	return b, nil
 }
+
+// probeTimeout bounds Open.
+const probeTimeout = 5 * time.Second
+
+var errNotOpened = unavailable("no answer within 5s")
 
 // New makes a backend of a connection that the application has, with the session that
 // it has. It serves TTLs of up to a second less than the session's timeout. A program
@@ -97,7 +116,13 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 	if o.ACL == nil {
 		o.ACL = zk.WorldACL(zk.PermAll)
 	}
-	b := newBackend(config{chroot: o.Chroot, space: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout})
+	if conn == nil {
+		return nil, address.Invalid("the connection is nil")
+	}
+	b := newBackend(config{
+		chroot: o.Chroot, space: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout,
+		log: driver.OpenOptions{Logger: o.Logger}.Log("zookeeper"),
+	})
 	b.app = conn
 	b.info.MaxTTL = min((o.SessionTimeout - relayLag).Truncate(time.Millisecond), maxTTL)
 	s, err := b.sessionFor(ctx, minTTL)
@@ -107,6 +132,7 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 	if err != nil {
 		return nil, errors.Join(fault(ctx, err), b.Close())
 	}
+	b.contact.Reached()
 	return b, nil
 }
 
@@ -118,11 +144,14 @@ type backend struct {
 	app    conn        // the application's connection; nil: we make our own
 	plain  atomic.Bool // the server knows no containers
 
-	unwritable atomic.Bool // we may not write to the locks' nodes
-	parents    *parents
+	unwritable  atomic.Bool // we may not write to the locks' nodes
+	undeletable atomic.Bool // nor delete them
+	parents     *parents
+	standing    *standing
+	contact     *address.Contact
 
 	closing context.Context // done when Close begins
-	stop    context.CancelFunc
+	stop    func()
 	running sync.WaitGroup // tasks and sessions
 
 	mu       sync.Mutex
@@ -140,7 +169,6 @@ func newBackend(conf config) *backend {
 		root:     conf.chroot + "/" + conf.space,
 		sessions: make(map[time.Duration]*session),
 		claims:   make(map[claimID]*claim),
-		parents:  newParents(),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,
@@ -148,7 +176,11 @@ func newBackend(conf config) *backend {
 			MinTTL:    minTTL,
 		},
 	}
-	b.closing, b.stop = context.WithCancel(context.Background())
+	b.standing = newStanding()
+	b.contact = address.NewContact(conf.log)
+	b.parents = newParents(func() { b.start(b.sweepParents) })
+	closing, stop := context.WithCancelCause(context.Background())
+	b.closing, b.stop = closing, func() { stop(errClosed) }
 	return b
 }
 
@@ -160,7 +192,7 @@ func (b *backend) probe(ctx context.Context) error {
 	s, err := b.connectLocked(class, math.MaxInt32*time.Millisecond)
 	if err != nil {
 		b.mu.Unlock()
-		return fmt.Errorf("%w: %w", errNoAnswer, err)
+		return fmt.Errorf("%w: %w", errNoSession, err)
 	}
 	b.sessions[class] = s
 	b.running.Go(s.live)
@@ -173,7 +205,7 @@ func (b *backend) probe(ctx context.Context) error {
 		b.info.MaxTTL = longestClass(s.link.timeout())
 		if b.info.MaxTTL < minTTL {
 			err = fmt.Errorf("%w: the server's longest session is %v; set maxSessionTimeout to %v at least",
-				fencelock.ErrUnsupported, s.link.timeout(), minTTL+relayLag)
+				driver.ErrUnsupported, s.link.timeout(), minTTL+relayLag)
 		}
 	}
 	if err == nil {
@@ -195,8 +227,9 @@ func (b *backend) makeRoot(ctx context.Context, s *session) error {
 
 func (b *backend) Info() driver.Info { return b.info }
 
-// closeTimeout bounds how long Close waits for what it has ended.
-const closeTimeout = 4 * time.Second
+// closeTimeout bounds how long Close waits for what it has ended: calls of an application's
+// connection that has no server. All else ends sooner, see session.close.
+const closeTimeout = time.Second
 
 // Close ends calls under way and the connections; it releases no grant.
 func (b *backend) Close() error {
@@ -204,6 +237,7 @@ func (b *backend) Close() error {
 	b.closed = true
 	b.mu.Unlock()
 	b.stop()
+	b.parents.stop()
 	ended := make(chan struct{})
 	go func() {
 		b.running.Wait()
@@ -213,7 +247,7 @@ func (b *backend) Close() error {
 	defer timer.Stop()
 	select {
 	case <-ended:
-	case <-timer.C: // an application's connection that has no server
+	case <-timer.C:
 	}
 	return nil
 }

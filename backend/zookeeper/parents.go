@@ -1,42 +1,176 @@
 package zookeeper
 
 import (
-	"hash/maphash"
 	"sync"
+	"time"
 )
 
-// parentsMost is how many are remembered, at 8 bytes and some.
-const parentsMost = 1 << 14
+const (
+	// parentIdle is how long this client has not used a lock's node before it deletes it: for
+	// less than twice that. Whoever wants the lock then makes the node again, which costs two
+	// requests.
+	parentIdle = 10 * time.Second
 
-// parents remembers the locks whose nodes were there. A create under any other may well
-// be refused, and with it all that go together; so it goes by itself. What is remembered
-// wrongly, since the server has swept the node or two locks have one hash, costs no more
-// than that.
+	// parentsMost is how many are remembered, at some 100 bytes and the key. If there are more,
+	// those that have not been used for crowdedIdle are deleted at once; and what is more than
+	// twice as many is forgotten, and left to the server's sweep.
+	parentsMost = 1 << 14
+	crowdedIdle = time.Second
+)
+
+// parents remembers the locks whose nodes this client uses, or has used a moment ago.
+//
+// It is for two things. A create under any other node may well be refused, and with it all
+// that go together; so it goes by itself. And who has used a node deletes it when it is no
+// longer used: see sweepParents. What is remembered wrongly, since somebody else has deleted
+// the node, costs no more than a create that is sent twice.
 type parents struct {
-	seed maphash.Seed
+	sweep func() // is called, with nothing locked, when there may be something to delete
 
-	mu    sync.Mutex
-	known map[uint64]struct{}
+	mu       sync.Mutex
+	known    map[string]*parent
+	queue    []*parent // all of them, in the order of parent.look
+	timer    *time.Timer
+	armed    bool // the timer is set, or a sweep is under way
+	sweeping bool
 }
 
-func newParents() *parents {
-	return &parents{seed: maphash.MakeSeed(), known: make(map[uint64]struct{})}
+// parent is the node of a lock. All but path is guarded by parents.mu.
+type parent struct {
+	path  string
+	users int       // claims in it, or about to be
+	used  bool      // there was one
+	since time.Time // when the last has left
+	look  time.Time // when to see whether it is idle
+}
+
+func newParents(sweep func()) *parents {
+	return &parents{sweep: sweep, known: make(map[string]*parent)}
 }
 
 func (p *parents) has(path string) bool {
-	h := maphash.String(p.seed, path)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.known[h]
-	return ok
+	n := p.known[path]
+	return n != nil && n.used
 }
 
-func (p *parents) add(path string) {
-	h := maphash.String(p.seed, path)
+// enter notes that a claim is in a node, or is about to be, since the node was just made.
+func (p *parents) enter(path string, about bool) *parent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.known[h]; !ok && len(p.known) >= parentsMost {
-		clear(p.known) // those in use come back
+	n := p.known[path]
+	if n == nil {
+		if len(p.queue) >= 2*parentsMost {
+			p.forgetOneLocked()
+		}
+		n = &parent{path: path, look: time.Now().Add(parentIdle)}
+		p.known[path] = n
+		p.queue = append(p.queue, n)
+		if !p.armed || len(p.queue) == parentsMost+1 && !p.sweeping {
+			p.armLocked()
+		}
 	}
-	p.known[h] = struct{}{}
+	n.users++
+	n.used = n.used || !about
+	return n
+}
+
+// stay notes that the claim that was about to be in a node is there.
+func (p *parents) stay(n *parent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n.used = true
+}
+
+// leave notes that a claim is gone. It is on the way of each Unlock, so it does no more.
+func (p *parents) leave(n *parent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n.users--
+	n.since = time.Now()
+}
+
+// forgetOneLocked makes room, unless the next in the queue is in use. Those are no more than
+// there are claims.
+func (p *parents) forgetOneLocked() {
+	n := p.queue[0]
+	p.queue = p.queue[1:]
+	if n.users > 0 {
+		n.look = time.Now().Add(parentIdle)
+		p.queue = append(p.queue, n)
+		return
+	}
+	delete(p.known, n.path)
+}
+
+// takeIdle takes out those that are idle, as many as go in one transaction. They are not
+// known from now on: a create that comes goes by itself.
+func (p *parents) takeIdle() (idle []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, bytes := time.Now(), 0
+	for range len(p.queue) {
+		n, enough := p.queue[0], parentIdle
+		if len(p.queue) > parentsMost {
+			enough = crowdedIdle
+		} else if now.Before(n.look) {
+			break
+		}
+		if bytes += len(n.path) + opBytes; len(idle) == togetherMost || len(idle) > 0 && bytes > togetherBytes {
+			break
+		}
+		p.queue = p.queue[1:]
+		if n.users > 0 || now.Sub(n.since) < enough {
+			n.look = now.Add(parentIdle)
+			p.queue = append(p.queue, n)
+			continue
+		}
+		delete(p.known, n.path)
+		idle = append(idle, n.path)
+	}
+	return idle
+}
+
+// swept ends a sweep, and says when the next is.
+func (p *parents) swept() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweeping = false
+	if p.armed = len(p.queue) > 0; p.armed {
+		p.armLocked()
+	}
+}
+
+// armLocked sets the timer. Of too many it may be that all are in use, so it does not fire at
+// once.
+func (p *parents) armLocked() {
+	wait := time.Until(p.queue[0].look)
+	if len(p.queue) > parentsMost {
+		wait = crowdedIdle
+	}
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(wait, p.fire)
+	} else {
+		p.timer.Reset(wait)
+	}
+}
+
+func (p *parents) fire() {
+	p.mu.Lock()
+	begin := !p.sweeping // the timer may have been set anew just when it had fired
+	p.sweeping = true
+	p.mu.Unlock()
+	if begin {
+		p.sweep()
+	}
+}
+
+func (p *parents) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer != nil {
+		p.timer.Stop()
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // place gives a claim its node. However many call it, however often, there is one
@@ -29,7 +31,7 @@ func (b *backend) place(ctx context.Context, c *claim) (seen *line, err error) {
 	}
 	t := c.placing
 	b.mu.Unlock()
-	if err := c.session.await(ctx, t, requestTimeout(c.ttl)); err != nil {
+	if err := c.session.await(ctx, t, driver.RequestTimeout(c.ttl)); err != nil {
 		return nil, err
 	}
 	select {
@@ -69,6 +71,7 @@ func (b *backend) createNode(c *claim, first chan<- *line) error {
 		return err
 	}
 	c.node, c.sent = node, false
+	b.enterParentLocked(c, false)
 	c.session.moveLocked(c, waiting)
 	if c.callers == 0 && c.phase == waiting {
 		c.quiet = time.Now()
@@ -86,7 +89,10 @@ func (b *backend) findOrCreate(c *claim) (node string, seen *line, err error) {
 			return node, nil, err
 		}
 	}
-	for range 5 { // the parent may be deleted again, but not for ever
+	// Whoever has used the parent deletes it when it is idle, and so does the server; each of
+	// them may just when we have made it again. It takes as long as it takes, not a number of
+	// tries, up to when nobody waits for it any more.
+	for began := time.Now(); ; {
 		b.mu.Lock()
 		c.sent = true
 		b.mu.Unlock()
@@ -100,9 +106,14 @@ func (b *backend) findOrCreate(c *claim) (node string, seen *line, err error) {
 		if !errors.Is(err, zk.ErrNoNode) {
 			return "", nil, err
 		}
+		if time.Since(began) > driver.RequestTimeout(c.ttl) {
+			return "", nil, errNoPlace
+		}
 		if err := b.makeParent(c.session, c.parent); err != nil {
 			return "", nil, err
 		}
+		b.mu.Lock()
+		b.enterParentLocked(c, true)
+		b.mu.Unlock()
 	}
-	return "", nil, errNoPlace
 }

@@ -40,7 +40,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 
 	timeout := releaseTimeout
 	if g.TTL > 0 {
-		timeout = requestTimeout(g.TTL)
+		timeout = driver.RequestTimeout(g.TTL)
 	}
 	switch err := b.removed(ctx, c, timeout); {
 	case err == nil && wasHeld:
@@ -48,7 +48,10 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	case err == nil || errors.Is(err, zk.ErrNoNode) || !c.session.alive():
 		return driver.ErrNotHeld
 	default:
-		return fault(ctx, err)
+		b.mu.Lock()
+		unknown := c.deleting // an earlier deletion may have been carried out
+		b.mu.Unlock()
+		return sortFault(ctx, err, !unknown)
 	}
 }
 
@@ -63,7 +66,7 @@ func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) 
 		t := b.removeLocked(c)
 		b.mu.Unlock()
 		err := c.session.await(ctx, t, timeout)
-		if err == nil || errors.Is(err, zk.ErrNoNode) || lastingFault(err) || ctx.Err() != nil || !c.session.alive() {
+		if err == nil || answered(err) || ctx.Err() != nil || !c.session.alive() {
 			return err
 		}
 		select {
@@ -146,7 +149,7 @@ func (b *backend) giveUp(ctx context.Context, c *claim) error {
 	b.mu.Lock()
 	c.session.moveLocked(c, leaving)
 	b.mu.Unlock()
-	if err := b.removed(ctx, c, requestTimeout(c.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
+	if err := b.removed(ctx, c, driver.RequestTimeout(c.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
 	return nil
@@ -187,10 +190,19 @@ func (b *backend) removeNode(c *claim, placing *task) error {
 	}
 	if c.phase != gone {
 		c.tries++
-		c.session.scheduleLocked(c, time.Now().Add(min(10*time.Millisecond<<min(c.tries, 10), time.Second)))
+		pause := min(10*time.Millisecond<<min(c.tries, 10), time.Second)
+		if lastingFault(err) {
+			pause = refusedAgain
+		}
+		c.session.scheduleLocked(c, time.Now().Add(pause))
 	}
 	return err
 }
+
+// refusedAgain is how long the keeper leaves a node alone that it is not allowed to delete.
+// Nothing else ends it while the process lives, so it is tried when somebody may have
+// changed that.
+const refusedAgain = time.Minute
 
 func (b *backend) deleteNode(c *claim) error {
 	s := c.session

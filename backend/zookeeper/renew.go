@@ -48,9 +48,23 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 }
 
 // renew renews the grants of one session.
+//
+// Watches that are missing are set at the same time as the barrier is sent, so that the first
+// renewal of a lease takes one round trip, not two. In either order the answers prove the
+// same: a deletion between the two is told by the watch, before the barrier is answered; and
+// a watch that is set behind the barrier finds the node, or not. What was set on another
+// connection than is there in the end is set once more.
 func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
-	timeout := requestTimeout(s.ttl())
+	timeout := driver.RequestTimeout(s.ttl())
+	early := make(chan struct{})
+	go func() {
+		defer close(early)
+		if s.link != nil {
+			b.armUnwatched(ctx, s, claims, indexes, make([]driver.Renewal, len(out)))
+		}
+	}()
 	err := s.barrier(ctx, timeout)
+	<-early // it has no more time than the barrier
 	if !s.alive() {
 		err = fmt.Errorf("%w: %w", driver.ErrNotHeld, errSessionEnded)
 	} else if err != nil {
@@ -107,5 +121,5 @@ func (b *backend) confirmNode(ctx context.Context, s *session, c *claim) error {
 	if s.link != nil {
 		return s.arm(ctx, c)
 	}
-	return b.orphaned(c, s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), requestTimeout(c.ttl)))
+	return b.orphaned(c, s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), driver.RequestTimeout(c.ttl)))
 }

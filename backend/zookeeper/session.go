@@ -1,12 +1,13 @@
 package zookeeper
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // session is one session with the ensemble. All claims of a TTL class share it, and
@@ -67,8 +68,9 @@ func newSession(b *backend, class time.Duration) *session {
 // connection wait until all is set.
 func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
 	s := newSession(b, class)
-	s.link = &link{tls: b.config.tls, handshake: max(min(timeout/6, 5*time.Second), time.Second)}
-	s.hosts = &hosts{link: s.link}
+	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
+	s.hosts = &hosts{link: s.link, standing: b.standing}
+	s.link.hosts = s.hosts
 	c, events, err := zk.Connect(b.config.hosts, timeout,
 		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
 		zk.WithLogger(quiet{}), zk.WithLogInfo(false))
@@ -96,6 +98,8 @@ func (s *session) onEvent(ev zk.Event) {
 			s.onConnected()
 		case zk.StateExpired:
 			s.die()
+		case zk.StateAuthFailed:
+			s.backend.contact.Warn("ZooKeeper refuses the user and the password")
 		}
 	case zk.EventNodeDeleted, zk.EventNodeDataChanged:
 		s.fire(ev.Path, ev.Type == zk.EventNodeDeleted)
@@ -130,6 +134,9 @@ func (s *session) die() {
 		delete(b.sessions, s.class)
 	}
 	var tell []func(error)
+	if n := len(s.claims); n > 0 && !b.closed {
+		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its places in queues", "claims", n)
+	}
 	for c := range s.claims {
 		if c.phase == held && c.lost != nil {
 			tell = append(tell, c.lost)
@@ -181,14 +188,33 @@ func (s *session) confirm(sent time.Time) {
 func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
 	answer, err := s.conn.Multi(ops...)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.confirm(sent)
+	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
+		err = errLocalSession
+	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
+		err = s.link.whyClosed(err)
+	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
+		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
 	}
 	return answer, err
+}
+
+// isLocal reports, of a session of which a write was refused as expired, whether it is one
+// that lives, but on one server only, which is not set to make it known to the others when it
+// has to be. Of one that has expired the server closes the connection, and it is served no
+// more.
+func (s *session) isLocal() bool {
+	if !s.alive() {
+		return false
+	}
+	_, _, err := s.conn.Exists(s.backend.root)
+	return err == nil && s.alive()
 }
 
 // tooShort is the error of a server that grants less than was asked for.
 func (s *session) tooShort(got time.Duration) error {
 	return fmt.Errorf("%w: a lease of %v needs a session of %v, and the server grants %v: raise its maxSessionTimeout, "+
-		"on all servers alike", fencelock.ErrUnsupported, s.class, s.class+relayLag, got)
+		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
 }

@@ -59,6 +59,7 @@ func (s *session) await(ctx context.Context, t *task, timeout time.Duration) err
 	case <-timer.C:
 		if s.link != nil {
 			s.link.cutIfSilent(begun)
+			return s.link.tooLate(timeout)
 		}
 		return errNoAnswer
 	}
@@ -80,6 +81,3 @@ func ask[T any](ctx context.Context, s *session, timeout time.Duration, call fun
 		return none, err
 	}
 }
-
-// requestTimeout bounds one request about a lease of this TTL.
-func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 
@@ -21,7 +22,8 @@ var (
 	tlsParams   = append(address.TLSParams(), plainParams...)
 )
 
-func parseURL(u *url.URL) (conf config, err error) {
+func parseURL(u *url.URL, log *slog.Logger) (conf config, err error) {
+	conf.log = log
 	known := plainParams
 	if u.Scheme == "zookeepers" {
 		known = tlsParams
@@ -44,23 +46,23 @@ func parseURL(u *url.URL) (conf config, err error) {
 	if why := checkNamespace(conf.space); why != "" {
 		return conf, address.Invalid("namespace=%q: %s", conf.space, why)
 	}
-	if err := conf.parseAccess(u.User, q); err != nil {
+	if err := conf.parseAccess(u, q); err != nil {
 		return conf, err
 	}
 	if u.Scheme == "zookeepers" {
-		conf.tls, err = address.TLS(q)
+		conf.tls, err = address.TLS(q, log)
 	}
 	return conf, err
 }
 
 // parseAccess reads who we are and who may use our nodes: by default only the same
 // user, or everybody if there is none.
-func (conf *config) parseAccess(user *url.Userinfo, q url.Values) error {
+func (conf *config) parseAccess(u *url.URL, q url.Values) error {
 	conf.acl = zk.WorldACL(zk.PermAll)
-	if user != nil {
+	if user := u.User; user != nil {
 		password, ok := user.Password()
 		if !ok || password == "" || user.Username() == "" {
-			return address.Invalid("user and password go together: one of them is missing")
+			return address.Invalid("user and password go together, and one of them is missing: write %s://user:password@host", u.Scheme)
 		}
 		if strings.Contains(user.Username(), ":") {
 			return address.Invalid("the user's name has a colon, which ZooKeeper cannot tell from the one before the password")

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func parse(t *testing.T, raw string) (config, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return parseURL(u)
+	return parseURL(u, slog.Default())
 }
 
 func TestParseURL(t *testing.T) {
@@ -54,12 +55,12 @@ func TestParseURL(t *testing.T) {
 		"h1:1,h2":           "h1:1 h2:2181",
 		"[::1]:2,[::2],h:3": "[::1]:2 [::2]:2181 h:3",
 	} {
-		conf, err := parseURL(&url.URL{Scheme: "zookeeper", Host: host})
+		conf, err := parseURL(&url.URL{Scheme: "zookeeper", Host: host}, slog.Default())
 		if got := strings.Join(conf.hosts, " "); err != nil || got != want {
 			t.Errorf("%s: %q, %v; want %q", host, got, err, want)
 		}
 	}
-	if _, err := parseURL(&url.URL{Scheme: "zookeeper", Host: "::1,h"}); !errors.Is(err, fencelock.ErrInvalid) {
+	if _, err := parseURL(&url.URL{Scheme: "zookeeper", Host: "::1,h"}, slog.Default()); !errors.Is(err, fencelock.ErrInvalid) {
 		t.Errorf("an address without brackets: %v", err)
 	}
 }

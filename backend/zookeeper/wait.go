@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // waitBehind waits until the node right before the claim's own is gone. It reports
@@ -36,10 +38,10 @@ import (
 // name comes again if an owner that lost its place makes a node anew, and after a
 // reconnect that node would be "changed". So a claim beyond looks at the queue whatever
 // it is told, and one that holds the lock leaves without a word.
-func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string) (first bool, err error) {
+func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string, heard func()) (first bool, err error) {
 	s, path := c.session, c.parent+"/"+ahead
 	guarded := b.start(func() error { return b.guard(ctx, c) })
-	w, err := s.watch(ctx, path, nil, requestTimeout(c.ttl))
+	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(c.ttl))
 	<-guarded.done
 	if guarded.err != nil {
 		return false, guarded.err
@@ -49,7 +51,7 @@ func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string) (first
 		return false, nil
 	}
 	if err == nil {
-		err = b.sleep(ctx, c, w, path)
+		err = b.sleep(ctx, c, w, path, heard)
 	}
 	switch {
 	case errors.Is(err, zk.ErrNoNode): // gone already
@@ -57,7 +59,7 @@ func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string) (first
 	case err != nil || past:
 		return false, err
 	case w.handedOver && s.link == nil:
-		err := s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), requestTimeout(c.ttl))
+		err := s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), driver.RequestTimeout(c.ttl))
 		return err == nil, b.orphaned(c, err)
 	default:
 		return w.handedOver, nil
@@ -83,7 +85,7 @@ func (b *backend) guard(ctx context.Context, c *claim) error {
 	if c.session.link == nil {
 		return nil
 	}
-	_, err := c.session.watch(ctx, c.path(), c, requestTimeout(c.ttl))
+	_, err := c.session.watch(ctx, c.path(), c, driver.RequestTimeout(c.ttl))
 	return b.orphaned(c, err)
 }
 
@@ -92,11 +94,20 @@ func (b *backend) guard(ctx context.Context, c *claim) error {
 // on it alone would wait for ever if one did.
 const glimpse = 10 * time.Second
 
-// sleep waits for a watch to fire.
-func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string) error {
+// sleep waits for a watch to fire. Whenever the server has confirmed the session meanwhile,
+// and with it the claim, whose node is watched, it says so: heard may be nil.
+func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string, heard func()) error {
 	s := c.session
 	tick := time.NewTicker(max(glimpse, c.ttl))
 	defer tick.Stop()
+	var beats <-chan time.Time
+	if heard != nil {
+		// A confirmation is asked for after a quarter of the TTL, and seen an eighth later.
+		beat := time.NewTicker(max(c.ttl/8, time.Millisecond))
+		defer beat.Stop()
+		beats = beat.C
+	}
+	last := s.lastConfirmed()
 	for {
 		select {
 		case <-w.fired:
@@ -109,10 +120,33 @@ func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string) er
 			return errExpired
 		case <-b.closing.Done():
 			return errClosed
+		case <-beats:
+			if confirmed := s.confirmedEvery(c.ttl / 4); confirmed.After(last) {
+				last = confirmed
+				heard()
+			}
 		case <-tick.C:
-			if _, err := ask(ctx, s, requestTimeout(c.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
+			if _, err := ask(ctx, s, driver.RequestTimeout(c.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+func (s *session) lastConfirmed() time.Time {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	return s.confirmed
+}
+
+// confirmedEvery returns when the session was last confirmed, and has it confirmed again if
+// that is too long ago. The keeper does so for the session's own TTL, which may be far longer
+// than a claim's. Where one is refused at once, the next is not asked for at once.
+func (s *session) confirmedEvery(d time.Duration) time.Time {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	if time.Since(s.confirmed) > d && time.Since(s.begun) > d/4 && s.underway == nil {
+		s.joinBarrierLocked()
+	}
+	return s.confirmed
 }

@@ -1,0 +1,142 @@
+package zookeeper
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/fencelock/fencelock/driver/address"
+)
+
+const (
+	// headStart is how long a server has to accept a connection before the next is tried
+	// beside it.
+	headStart = 100 * time.Millisecond
+
+	// firstAnswer is how long a server that has accepted a connection may take to accept a
+	// session, where there are others to ask. The next time it has twice as much.
+	firstAnswer = 300 * time.Millisecond
+)
+
+// reached is a server that has accepted a connection, or the reason why it has not.
+type reached struct {
+	addr string
+	conn net.Conn
+	took time.Duration
+	err  error
+}
+
+// reach connects to the first server that accepts a connection, TLS included. One that is
+// silent, such as a machine that is gone, costs its head start; one that refuses nothing. It
+// closes what came too late. The order is that of preference.
+//
+// No session is asked for on more than one of them. A session that goes on would be moved to
+// the server that is asked last, and its requests on the other connection be refused.
+func reach(ctx context.Context, addrs []string, certificates *address.Certificates, failed func(addr string)) (reached, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan reached, len(addrs))
+	underway := 0
+	begin := func() {
+		addr := addrs[0]
+		addrs = addrs[1:]
+		underway++
+		go func() { results <- connect(ctx, addr, certificates) }()
+	}
+	begin()
+	next := time.NewTicker(headStart)
+	defer next.Stop()
+	var why []error
+	for underway > 0 {
+		select {
+		case <-next.C:
+			if len(addrs) > 0 {
+				begin()
+			}
+		case r := <-results:
+			underway--
+			if r.err == nil {
+				go closeLate(results, underway) // ctx ends them
+				return r, nil
+			}
+			if !errors.Is(ctx.Err(), context.Canceled) { // else nobody wants it any more
+				failed(r.addr)
+			}
+			why = append(why, told(r.addr, r.err))
+			if len(addrs) > 0 {
+				next.Reset(headStart)
+				begin()
+			}
+		}
+	}
+	return reached{}, oneLine(why)
+}
+
+func closeLate(results <-chan reached, n int) {
+	for range n {
+		if r := <-results; r.conn != nil {
+			_ = r.conn.Close()
+		}
+	}
+}
+
+func connect(ctx context.Context, addr string, certificates *address.Certificates) reached {
+	began := time.Now()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err == nil && certificates != nil {
+		c, err = secure(ctx, c, addr, certificates)
+	}
+	return reached{addr, c, time.Since(began), err}
+}
+
+func secure(ctx context.Context, c net.Conn, addr string, certificates *address.Certificates) (net.Conn, error) {
+	host, _, _ := net.SplitHostPort(addr)
+	s := tls.Client(c, certificates.Config(host))
+	if err := s.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		var plain tls.RecordHeaderError
+		if errors.Is(err, io.EOF) || errors.As(err, &plain) {
+			return nil, fmt.Errorf("TLS: %w; is it a port without TLS?", err)
+		}
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	return s, nil
+}
+
+// told names the server in an error, if that does not. The end of our own time is not that of
+// a caller's context, which it would pass for.
+func told(addr string, err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s does not answer", addr)
+	case strings.Contains(err.Error(), addr):
+		return err
+	default:
+		return fmt.Errorf("%s: %w", addr, err)
+	}
+}
+
+// lines are several errors, as one line.
+type lines []error
+
+func oneLine(all []error) error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	return lines(all)
+}
+
+func (l lines) Unwrap() []error { return l }
+
+func (l lines) Error() string {
+	var texts []string
+	for _, err := range l {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,260 @@
+package zookeeper
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// listen accepts connections, each of which handle gets. It counts them.
+func listen(t *testing.T, handle func(net.Conn)) (addr string, accepted *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	accepted = new(atomic.Int64)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			go func() {
+				defer c.Close()
+				handle(c)
+			}()
+		}
+	}()
+	return l.Addr().String(), accepted
+}
+
+func hangUp(net.Conn) {}
+
+// slowly is a server that needs so long to grant a session.
+func slowly(d time.Duration) func(net.Conn) {
+	return func(c net.Conn) {
+		time.Sleep(d)
+		greet(c)
+	}
+}
+
+func sayNothing(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+
+// greet is a server that gives a session and answers every request with success and nothing.
+func greet(c net.Conn) {
+	in := bufio.NewReader(c)
+	for first := true; ; first = false {
+		var length [4]byte
+		if _, err := io.ReadFull(in, length[:]); err != nil {
+			return
+		}
+		request := make([]byte, binary.BigEndian.Uint32(length[:]))
+		if _, err := io.ReadFull(in, request); err != nil {
+			return
+		}
+		var answer []byte
+		if first {
+			answer = binary.BigEndian.AppendUint32(nil, 0)         // version
+			answer = binary.BigEndian.AppendUint32(answer, 40_000) // timeout, ms
+			answer = binary.BigEndian.AppendUint64(answer, 1)      // session
+			answer = binary.BigEndian.AppendUint32(answer, 16)     // password
+			answer = append(answer, make([]byte, 16)...)
+		} else {
+			answer = append(answer, request[:4]...) // number
+			answer = append(answer, make([]byte, 8+4+68)...)
+		}
+		if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...)); err != nil {
+			return
+		}
+	}
+}
+
+// sessionOn begins a session with one of the servers, and waits for it.
+func sessionOn(t *testing.T, b *backend, class time.Duration) (*session, time.Duration, error) {
+	t.Helper()
+	began := time.Now()
+	b.mu.Lock()
+	s, err := b.connectLocked(class, class)
+	if err != nil {
+		b.mu.Unlock()
+		t.Fatal(err)
+	}
+	b.sessions[class] = s
+	b.running.Go(s.live)
+	b.mu.Unlock()
+	err = s.firstContact(soon(t))
+	return s, time.Since(began), err
+}
+
+// TestSilentServer: one of two that never answers, or hangs up, costs a moment, once, whichever
+// comes first.
+func TestSilentServer(t *testing.T) {
+	for what, handle := range map[string]func(net.Conn){"silent": sayNothing, "hangs up": hangUp} {
+		good, _ := listen(t, greet)
+		bad, asked := listen(t, handle)
+		for round := 0; round < 4 || asked.Load() == 0 && round < 100; round++ { // the order is by chance
+			b := newBackend(config{hosts: []string{bad, good}, space: "ns"})
+			if _, took, err := sessionOn(t, b, 20*time.Second); err != nil || took > 3*time.Second {
+				t.Errorf("%s: a session after %v: %v", what, took, err)
+			}
+			before := asked.Load()
+			for class := range 5 {
+				if _, _, err := sessionOn(t, b, time.Duration(21+class)*time.Second); err != nil {
+					t.Errorf("%s: another session: %v", what, err)
+				}
+			}
+			if n := asked.Load() - before; n != 0 {
+				t.Errorf("%s: it was asked %d times more, although the other answers", what, n)
+			}
+			_ = b.Close()
+		}
+		if asked.Load() == 0 {
+			t.Errorf("%s: it was never asked: nothing is tested", what)
+		}
+	}
+}
+
+// TestSlowServer: all servers are slower than the first of several has time; Open does not give
+// up for that.
+func TestSlowServer(t *testing.T) {
+	slow, _ := listen(t, slowly(2*firstAnswer))
+	also, _ := listen(t, slowly(3*firstAnswer))
+	hung, _ := listen(t, hangUp)
+	mute, _ := listen(t, sayNothing)
+	for _, hosts := range [][]string{{slow, also}, {slow, hung}, {slow, "127.0.0.1:1"}, {slow, mute}} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			b := newBackend(config{hosts: hosts, space: "ns"})
+			if _, took, err := sessionOn(t, b, 40*time.Second); err != nil {
+				t.Errorf("%q: no session after %v: %v", hosts, took, err)
+			} else {
+				t.Logf("after %v", took)
+			}
+			_ = b.Close()
+		})
+	}
+}
+
+// TestWhyNoSession: Open says what the servers did.
+func TestWhyNoSession(t *testing.T) {
+	hung, _ := listen(t, hangUp)
+	mute, _ := listen(t, sayNothing)
+	for host, words := range map[string][]string{
+		hung:              {hung, "maxClientCnxns", "majority"},
+		mute:              {mute, "said nothing"},
+		"127.0.0.1:1":     {"refused"},
+		hung + "," + mute: {"no server accepts a session"},
+	} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			b, err := Open(t.Context(), &url.URL{Scheme: "zookeeper", Host: host}, driver.OpenOptions{})
+			if err == nil {
+				_ = b.Close()
+			}
+			if !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+				t.Fatalf("Open = %v, want ErrUnavailable and no error of a context", err)
+			}
+			for _, word := range words {
+				if !strings.Contains(err.Error(), word) {
+					t.Errorf("Open = %v, want %q in it", err, word)
+				}
+			}
+		})
+	}
+}
+
+// TestCloseIsPrompt: whatever the servers do.
+func TestCloseIsPrompt(t *testing.T) {
+	good, _ := listen(t, greet)
+	mute, _ := listen(t, sayNothing)
+	for what, host := range map[string]string{"answers": good, "silent": mute, "refuses": "127.0.0.1:1"} {
+		for _, wait := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
+			b := newBackend(config{hosts: []string{host}, space: "ns"})
+			b.mu.Lock()
+			s, err := b.connectLocked(time.Second, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.running.Go(s.live)
+			b.mu.Unlock()
+			time.Sleep(wait)
+			began := time.Now()
+			_ = b.Close()
+			ended := make(chan struct{})
+			go func() { b.running.Wait(); close(ended) }()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Errorf("%s, after %v: something still runs", what, wait)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("%s, after %v: Close took %v", what, wait, took)
+			}
+		}
+	}
+}
+
+// TestStanding: who answered comes first, who did not comes last, for a while.
+func TestStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStanding()
+		h := &hosts{link: &link{}, standing: s}
+		_ = h.Init([]string{"a", "b", "c"})
+		expect := func(want string) {
+			t.Helper()
+			if got := strings.Join(h.order(), ""); got != want {
+				t.Errorf("order %s, want %s", got, want)
+			}
+		}
+		h.Next()
+		expect("abc")
+		s.note("c", true)
+		s.note("a", false)
+		expect("cba")
+		s.broke("c")
+		expect("bca")
+		h.Next()
+		expect("bca")
+		h.failed("b")
+		if others, _ := h.others("c"); !others {
+			t.Error("a was not tried yet")
+		}
+		h.wasSlow("a")
+		expect("cab")
+		if _, slow := h.others("a"); slow != 1 || h.exhausted() {
+			t.Error("a had too little time to be given up")
+		}
+		h.failed("c")
+		h.failed("a")
+		if others, _ := h.others("a"); others || !h.exhausted() {
+			t.Error("all were tried")
+		}
+		if _, pause := h.Next(); !pause || !h.exhausted() {
+			t.Error("a round in vain ends with a pause")
+		}
+		if _, pause := h.Next(); pause {
+			t.Error("a second pause")
+		}
+		time.Sleep(grudge + time.Second)
+		h.Connected()
+		if h.exhausted() {
+			t.Error("one has answered")
+		}
+		h.Next()
+		expect("bca") // by turns: all have the same standing again
+	})
+}
