@@ -2,6 +2,7 @@ package raftlocal
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
@@ -60,12 +61,12 @@ func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
 	case b.closed:
 		return nil, nil, errClosed
 	case b.released.Has(id), c != nil && c.ending:
-		return nil, nil, errReleased
+		return nil, nil, driver.ErrReleased
 	}
 	if c == nil {
-		c = &claim{backend: b, id: id, ttl: req.TTL, lost: req.Lost, first: !req.Retry, late: req.Retry}
+		c = &claim{backend: b, id: id, ttl: req.TTL, lost: req.Lost, waiting: req.Waiting, first: !req.Retry, late: req.Retry}
 	} else {
-		c.first = false
+		c.first, c.waiting = false, req.Waiting
 	}
 	call, err := b.client.Start(command.Command{
 		Op: command.Acquire, Key: b.prefix + req.Key, Owner: req.Owner, Meta: req.Meta, TTL: c.ttl, Wait: req.Wait,
@@ -112,6 +113,9 @@ func (b *backend) await(ctx context.Context, c *claim) error {
 	case <-turn:
 		return nil
 	case <-ctx.Done():
+		if fault := b.client.Fault(); fault != nil {
+			return fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)
+		}
 		return context.Cause(ctx)
 	case <-b.client.Closing():
 		return errClosed
@@ -127,7 +131,7 @@ func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
 		case c.ending:
 			// Release came first, and ends what we have. If it comes later it finds a grant.
 			b.mu.Unlock()
-			return driver.Grant{}, errReleased
+			return driver.Grant{}, driver.ErrReleased
 		case c.phase != held:
 			b.mu.Unlock()
 			return driver.Grant{}, errGone

@@ -26,8 +26,8 @@ import (
 // it is not known whether what was asked for is done, and Status tells.
 type Admin struct {
 	network network.Network
-	addrs   []string // empty for a directory
-	dir     string
+	addrs   []string                                // empty for a directory
+	dial    func(context.Context) (net.Conn, error) // of a directory
 	cluster string
 }
 
@@ -42,8 +42,13 @@ func NewAdmin(c Config) (*Admin, error) {
 	switch {
 	case c.Memory != "":
 		return nil, address.Invalid("locks in the memory of a process have no operators")
+	case c.Socket != "":
+		a.cluster = shared.Cluster
+		a.dial = func(ctx context.Context) (net.Conn, error) { return shared.DialSocket(ctx, c.Socket) }
+		return a, nil
 	case c.Dir != "" && c.ID == "":
-		a.dir, a.cluster = c.Dir, shared.Cluster
+		a.cluster = shared.Cluster
+		a.dial = func(ctx context.Context) (net.Conn, error) { return shared.DialDirectory(ctx, c.Dir) }
 		return a, nil
 	}
 	for _, p := range c.Peers {
@@ -58,9 +63,9 @@ func networkOf(c Config) (network.Network, error) {
 	if c.Insecure {
 		return network.System(), nil
 	}
-	secure, err := network.NewSecure(c.TLS)
+	secure, err := c.secure()
 	if err != nil {
-		return nil, address.Invalid("%w", err)
+		return nil, err
 	}
 	return network.Secured(network.System(), secure), nil
 }
@@ -167,7 +172,7 @@ func (a *Admin) order(ctx context.Context, path string, q url.Values) error {
 
 // targets are whom to ask, in order. A directory is one, without an address.
 func (a *Admin) targets() []string {
-	if a.dir != "" {
+	if a.dial != nil {
 		return []string{""}
 	}
 	return slices.Clone(a.addrs)
@@ -259,7 +264,7 @@ func (a *Admin) ask(ctx context.Context, addr, method, path string, q url.Values
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			if addr == "" {
-				return shared.DialDirectory(ctx, a.dir)
+				return a.dial(ctx)
 			}
 			return a.network.Dial(ctx, addr)
 		},

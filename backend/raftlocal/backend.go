@@ -2,6 +2,7 @@ package raftlocal
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,8 @@ type backend struct {
 	client  *client.Client
 	prefix  string // of all keys: the namespace
 	closers []func() error
+
+	warnings []string // of Info
 
 	wake chan struct{} // has an element when the keeper must look
 	kept sync.WaitGroup
@@ -58,7 +61,7 @@ func newBackend(cfg client.Config, namespace string, closers ...func() error) *b
 func (b *backend) Info() driver.Info {
 	return driver.Info{
 		Name: "raft", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
-		MinTTL: minTTL, MaxTTL: maxTTL,
+		MinTTL: minTTL, MaxTTL: maxTTL, Warnings: slices.Clone(b.warnings),
 	}
 }
 

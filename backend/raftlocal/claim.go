@@ -29,6 +29,7 @@ type claim struct {
 	id      claimID
 	ttl     time.Duration
 	lost    func(why error)
+	waiting func() // told each time that the cluster confirms that it waits; may be nil
 
 	phase  phase
 	number [1]uint64 // the cluster's name for it; a slice of it is what a command takes
@@ -53,8 +54,8 @@ type claim struct {
 // Answered takes in the reply to a request for the claim.
 func (c *claim) Answered(o *client.Outcome) {
 	b := c.backend
+	var confirmed func()
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	switch {
 	case o.Err != nil: // whoever waits for it knows what to do
 	case c.phase == gone:
@@ -70,7 +71,11 @@ func (c *claim) Answered(o *client.Outcome) {
 	case o.Reply.Code == command.Waiting && c.phase != held:
 		// If it is known to hold the lock, the reply is the one to a first copy of the request.
 		b.know(c, o.Reply.Number)
-		b.queue(c, o.Sent, o.Again)
+		confirmed = b.queue(c, o.Sent, o.Again)
+	}
+	b.mu.Unlock()
+	if confirmed != nil {
+		confirmed()
 	}
 }
 
@@ -107,10 +112,10 @@ func (b *backend) hold(c *claim, token uint64, start time.Time) {
 }
 
 // queue notes that a claim waits, and did when a request sent at start was carried out. If
-// that was long ago, a push may have been missed since.
-func (b *backend) queue(c *claim, start time.Time, longAgo bool) {
+// that was long ago, a push may have been missed since. It returns whom to tell, without mu.
+func (b *backend) queue(c *claim, start time.Time, longAgo bool) (confirmed func()) {
 	if c.phase == gone || c.phase == held {
-		return
+		return nil
 	}
 	if c.phase == asking || start.After(c.start) {
 		c.start = start
@@ -119,6 +124,7 @@ func (b *backend) queue(c *claim, start time.Time, longAgo bool) {
 	c.urgent = longAgo
 	b.queued[c] = struct{}{}
 	b.plan(c.due())
+	return c.waiting // also then: the cluster has answered now
 }
 
 // unqueue notes that a claim waits no longer.

@@ -9,15 +9,24 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/shared"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Config says where locks are kept, as a URL does: see the package comment. One of Dir, Memory
-// and Hosts is set.
+// Config says where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
+// Socket and Hosts is set.
 type Config struct {
 	// Dir is the directory that processes of this machine share, or, with ID, a member's own. It
 	// is made if it does not exist.
 	Dir string
+	// Group is a group of users, by its name or number, who share Dir with the user that owns it. They are
+	// clients: only processes of the owner serve. If it is empty, all processes run as one
+	// user.
+	Group string
+	// Socket is the path of the socket in a directory that other processes share and serve, to be a
+	// client of. Nothing is ever made, and this process never serves.
+	Socket string
 	// Memory is the name of locks that are kept in the memory of this process, for tests.
 	Memory string
 	// Hosts are addresses of members, host:port, to be a client of.
@@ -44,14 +53,19 @@ type Config struct {
 	// for serverAuth and clientAuth, and has the name by which the member is dialled, unless
 	// ServerName says another.
 	TLS *tls.Config
-	// Insecure is set in place of TLS where everybody who can reach the members may do all.
+	// Certificates is set in place of TLS where all of that is in files, as a URL names them: see
+	// address.TLS. They are read anew for each connection, so that certificates are renewed, and
+	// authorities replaced, without a restart. What TLS has is the application's own affair.
+	Certificates *address.Certificates
+	// Insecure is set in place of both where everybody who can reach the members may do all.
 	Insecure bool
 
 	// Namespace is what all keys begin with: 1 to 64 letters, digits and . _ : - characters;
 	// "fencelock" if empty. Clients that are to exclude each other have the same.
 	Namespace string
-	// Logger is told what an operator should know. If it is nil, errors go to slog.Default, such as
-	// that this member has ended, and nothing else is logged.
+	// Logger is told what an operator should know, once for each change: see "Log" in the package
+	// comment. slog.Default if nil. A member waits for it, so it should not block; what fencelock.Open
+	// hands over never does.
 	Logger *slog.Logger
 }
 
@@ -73,7 +87,7 @@ const (
 // check refuses what makes no sense, and fills in what was left out.
 func (c Config) check() (Config, error) {
 	ways := 0
-	for _, is := range []bool{c.Dir != "", c.Memory != "", len(c.Hosts) > 0} {
+	for _, is := range []bool{c.Dir != "", c.Memory != "", c.Socket != "", len(c.Hosts) > 0} {
 		if is {
 			ways++
 		}
@@ -83,6 +97,10 @@ func (c Config) check() (Config, error) {
 		return c, address.Invalid("name one of these: a directory, raft:///dir, or members to be a client of, raft://h1,h2,h3")
 	case c.Dir != "" && filepath.Dir(c.Dir) == c.Dir:
 		return c, address.Invalid("the directory is missing: write raft:///var/lib/app/locks")
+	case c.Group != "" && (c.Dir == "" || c.ID != ""):
+		return c, address.Invalid("group= is for a directory that processes of one machine share, raft:///dir without id=: leave it out")
+	case c.Socket != "" && !filepath.IsAbs(c.Socket):
+		return c, address.Invalid("the socket %q: give all of its path, as in raft://unix:/var/lib/app/locks/socket", c.Socket)
 	}
 	if c.Namespace == "" {
 		c.Namespace = defaultNamespace
@@ -94,7 +112,7 @@ func (c Config) check() (Config, error) {
 		return c, address.Invalid("id= is missing: peers=, listen= and join= are for a member of a cluster, which has a name")
 	}
 	if c.ID == "" && len(c.Hosts) == 0 {
-		if c.Cluster != "" || c.TLS != nil || c.Insecure {
+		if c.Cluster != "" || c.secured() || c.Insecure {
 			return c, address.Invalid("id= is missing: cluster=, insecure= and TLS are for a member of a cluster, which has a name")
 		}
 		return c, nil
@@ -111,14 +129,54 @@ func (c Config) check() (Config, error) {
 	return c.checkMember()
 }
 
+// place is what processes share.
+func (c Config) place() (shared.Place, error) {
+	if c.Memory != "" {
+		return shared.Memory(c.Memory)
+	}
+	group := network.NoGroup
+	if c.Group != "" {
+		var err error
+		if group, err = shared.LookupGroup(c.Group); err != nil {
+			return nil, address.Invalid("group=%s: %w", c.Group, err)
+		}
+	}
+	return shared.Directory(c.Dir, group)
+}
+
+// warnings are what the Config weakens.
+func (c Config) warnings() []string {
+	if !c.Insecure {
+		return nil
+	}
+	return []string{"insecure=true: without TLS, anybody who can reach the port of a member may take any lock, be a member and operate the cluster"}
+}
+
 // namespaceOthers are the characters of a namespace besides letters and digits.
 const namespaceOthers = "._:-"
 
+func (c Config) secured() bool { return c.TLS != nil || c.Certificates != nil }
+
+// secure makes the TLS of a Config that has any.
+func (c Config) secure() (s *network.Secure, err error) {
+	if c.Certificates != nil {
+		s, err = network.Renewed(c.Certificates)
+	} else {
+		s, err = network.NewSecure(c.TLS)
+	}
+	if err != nil {
+		return nil, address.Invalid("%w", err)
+	}
+	return s, nil
+}
+
 func (c Config) checkTrust() error {
 	switch {
-	case c.Insecure && c.TLS != nil:
+	case c.TLS != nil && c.Certificates != nil:
+		return address.Invalid("TLS and Certificates are both set: leave one of them out")
+	case c.Insecure && c.secured():
 		return address.Invalid("insecure=true and certificates contradict each other: leave one of them out")
-	case !c.Insecure && c.TLS == nil:
+	case !c.Insecure && !c.secured():
 		return address.Invalid("ca=, cert= and key= are missing: name the PEM files of the cluster's authority and of our certificate, or say insecure=true on a network where everybody may do all")
 	}
 	return nil

@@ -6,6 +6,15 @@
 //
 // [New] does the same without a URL, and [Admin] looks after a cluster.
 //
+// There are examples of a whole program, of [Open] for a member and for a client, and of [New],
+// [NewAdmin] and [Restore].
+//
+// # Getting it
+//
+//	go get github.com/fencelock/fencelock/backend/raftlocal
+//
+// It is a module of its own, and has the root module's version. It needs Go 1.26.
+//
 // # Three ways
 //
 // Processes of one machine share a directory. One of them serves the others on a socket in
@@ -13,6 +22,12 @@
 // within a second:
 //
 //	raft:///var/lib/app/locks[?namespace=billing]
+//
+// They run as one user, or as users of a group: then the processes of the directory's owner serve, and
+// those of the others are clients. A container that is given the directory is one by its socket:
+//
+//	raft:///var/lib/app/locks?group=locks
+//	raft://unix:/var/lib/app/locks/socket
 //
 // Application processes on 3 or 5 machines are members of a cluster, each with a directory of
 // its own. The death of a minority does no harm:
@@ -35,6 +50,12 @@
 //	namespace=billing      what all keys begin with: 1 to 64 letters, digits and . _ : -;
 //	                       "fencelock" if absent. Programs that are to exclude each other
 //	                       have the same.
+//	token_base=…           what fencelock.Open adds to all tokens, after a swap from a
+//	                       backend whose tokens are higher; see fencelock.Options.
+//
+// of a directory that processes share:
+//
+//	group=locks            the group, by name or number, whose users share it: see Several users.
 //
 // of a member and of a client:
 //
@@ -43,10 +64,12 @@
 //	ca=/path/ca.pem        the authority of the cluster,
 //	cert=/path/cert.pem    our certificate of it, for serverAuth and clientAuth, with the
 //	                       name by which we are dialled,
-//	key=/path/key.pem      and its key. The files of certificate and key are read again for each
-//	                       connection.
+//	key=/path/key.pem      and its key. All three are read again for each connection, by who
+//	                       listens and by who dials; while one is half written, what it had
+//	                       before is used, and the log says so.
 //	server_name=raft.prod  the name in the others' certificates, if it is not the host's.
-//	insecure=true          instead of these: no TLS. Everybody who reaches a port may do all.
+//	insecure=true          instead of these: no TLS. Everybody who reaches a port may do all,
+//	                       and Info.Warnings says so.
 //
 // of a member only:
 //
@@ -60,11 +83,47 @@
 //	                       exists: see [Admin.AddMember]. Then peers= is only where to ask, and
 //	                       has this member, too. It says nothing once the directory is in use.
 //
-// The port of a client's hosts is 7300 unless it is given.
+// The port of a client's hosts is 7300 unless it is given. A client of a socket has no parameter but
+// namespace=.
 //
 // A new cluster begins when all members in peers= are there: start them side by side. Whoever
-// waits says for whom, in the log, in GET /status, and in the error of New when its context
-// ends. Once it has begun, a majority of them is enough, always.
+// waits says for whom, in the log, in GET /healthz, and in the error of New when its context
+// ends. Once it has begun, a majority of them is enough, always. Whoever is no member waits less than
+// 5 s for a leader, whatever its context: see [New].
+//
+// # Several users
+//
+// A directory belongs to a user, and only that user's processes serve it. Without group= nobody else may
+// come, but for root. With group=, which all give in their URL, the directory has the mode 2750 and that
+// group, its socket 0660, and all other files stay 0600, whatever the umask is:
+//
+//   - Processes of another user in the group are clients. They take locks as all others do, evict, and ask
+//     for the status; they read and write no file.
+//   - They never serve. When no process of the owner runs, nobody takes over: Open fails after some
+//     seconds, a lock that is waited for after a TTL, with an error that says whose process is missing, of kind
+//     ErrUnavailable. When one is started, all clients come back, and what they held is theirs still
+//     unless its TTL has passed.
+//   - Root is no exception: where another user owns the directory it is a client, with group= and without. It
+//     leaves no files there that the owner could not open.
+//   - Who is not in the group is refused, as is who does not say group=; the errors name the fix.
+//
+// Whoever opens a directory first makes it, and owns it from then on, root too. To be sure, make it
+// beforehand, in a directory in which only its owner and root may write:
+//
+//	install -d -o app -g locks -m 2750 /var/lib/app/locks
+//
+// Otherwise the owner has to be in the group, or cannot give the directory to it. A directory that exists is
+// made the group's, with its mode, by the owner's next process that serves it; not if others may write to it
+// (chmod 2750), nor if there are files of something else in it, as in a home. The mode 2710 is left: then users of
+// the group cannot list names, and cannot lock the directory itself, which would keep all from serving.
+// All processes of the owner say group=: one that serves without it makes a socket that is its user's alone.
+//
+// To give a directory to another user, end all processes that have it open, and chown -R. One that still
+// serves goes on until it ends, or needs a file that it may not make or open any more; nobody serves beside it.
+//
+// A client of the socket (raft://unix:) makes nothing and never serves. It may be in a container that has the
+// directory mounted, also read-only. Mount the directory and not the socket: that is another one after
+// each restart.
 //
 // # Recipe
 //
@@ -108,7 +167,8 @@
 //   - A lease never ends early. What is left of it survives the change of the leader; it does
 //     not get its full time again.
 //   - The lock of a holder that dies is free after its TTL and a tick of 50 ms, plus the time
-//     without a leader if there was any.
+//     without a leader if there was any. Waiters that die with it cost those behind them no more than
+//     what is left of their own, and not a TTL each.
 //   - A holder whose lock was evicted is told at once.
 //   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
 //     then or when it comes back. Another leads within about a second.
@@ -120,9 +180,9 @@
 //     keep members and clients out: strangers get an eighth of the file descriptors, and the
 //     newest of them are kept. What somebody with a certificate sends who is no member changes
 //     nothing in a cluster that has a leader.
-//   - A member that has ended, or that waits for room on the disk, says so at level Error: to the
-//     Logger or, without one, to slog.Default. The process goes on as a client of the other
-//     members, and its errors name what is wrong with its own.
+//   - A member that has ended, or that waits for room on the disk, says so at level Error: see Log.
+//     The process goes on as a client of the other members, and its errors name what is wrong with
+//     its own.
 //   - A rolling restart of the members, each with Close, loses no lock: leadership is handed
 //     over before a member ends.
 //
@@ -150,7 +210,8 @@
 //     TLS, anybody may be any member. A member that is cut off from the others, or that waits
 //     to be added, has to believe whoever has a certificate.
 //   - A cluster that is restored from a backup knows nothing of what was granted since. Its
-//     tokens are higher than all of those.
+//     tokens are higher than all of those, as long as no clock was set back by more than has passed
+//     since: each cluster begins at the clock.
 //
 // # Limits
 //
@@ -167,7 +228,9 @@
 //	curl --cacert ca.pem --cert cert.pem --key key.pem https://h1:7300/status
 //
 // GET /status says as JSON who leads, how far each member is, how long the log and the queues
-// are. GET /backup gives what [Restore] takes. [Admin] has these and the rest as methods:
+// are. GET /healthz is 200 where locks are to be had by way of this member, and 503 with one line why
+// where not; GET /metrics is for Prometheus. Whoever has no certificate, as a kubelet, asks the
+// application, which asks fencelock's Client.Health. GET /backup gives what [Restore] takes. [Admin] has these and the rest as methods:
 // members are added, removed and replaced, and leadership is moved, while the cluster
 // works. For a directory, curl --unix-socket /var/lib/app/locks/socket http://x/status.
 //
@@ -190,11 +253,25 @@
 //   - Never copy a member's directory to run it twice, and never put back an old copy of one:
 //     it would vote against what it has promised.
 //
+// docs/raftlocal.md sets a cluster up, step by step, and has what to watch.
+//
+// # Log
+//
+// What an operator should know goes to Options.Logger of fencelock.Open, or Config.Logger of New, or to
+// slog.Default: each change once, and not each try; what strangers cause, once a minute for each cause.
+//
+//   - Info: the cluster has begun, who leads, a member is added, removed or reached again, there is
+//     room on the disk again, a client is connected to the leader, or again.
+//   - Warn: a member is not reached for a second, a connection is refused, whose certificate is not
+//     taken and why, on both sides; there is no leader for 2 s; a client reaches no leader.
+//   - Error: a file cannot be made, since the disk is full; the member has ended.
+//
 // # Sources
 //
 // The consensus is go.etcd.io/raft, after Ongaro's thesis ("Consensus: Bridging Theory and
 // Practice", 2014), with PreVote, CheckQuorum and joint consensus; the sessions are of its
 // chapter 6.3, the leader's write beside its followers' of 10.2.1. Time in the log is Burrows'
-// ("The Chubby lock service", OSDI 2006) carried further: docs/decisions, 0020. The token and
+// ("The Chubby lock service", OSDI 2006) carried further: docs/decisions, 0020; who is dead behind a
+// dead holder: 0043. The token and
 // the check at the resource are also his.
 package raftlocal

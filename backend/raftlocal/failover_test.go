@@ -90,7 +90,7 @@ func (c *cluster) caughtUp(n int) Status {
 		s, err := c.admin().Status(ctx)
 		good := 0
 		for _, m := range s.Members {
-			if m.Alive && m.Voter && m.Match+200 >= s.Log.Committed {
+			if m.Alive != nil && *m.Alive && m.Voter && m.Match+200 >= s.Log.Committed {
 				good++
 			}
 		}

@@ -15,19 +15,29 @@ var (
 	// nothing else.
 	errGone = fmt.Errorf("%w: raft: the claim is gone from the cluster", driver.ErrUnavailable)
 
-	// errReleased is what Acquire returns for an owner that has been released.
-	errReleased = errors.New("raft: this attempt has been released")
-	errForeign  = errors.New("raft: the grant is another client's")
+	errForeign = errors.New("raft: the grant is another client's")
 
-	errEvicted = errors.New("evicted by an operator")
 	errExpired = errors.New("it was not renewed in time")
 	errLost    = errors.New("the cluster has it no longer: it was not renewed in time, or evicted")
 )
 
-// refused is for a reply that says that asking again would not help.
+// What an answer of a cluster means, or that there is none:
+//
+//	                                                asking again  it has done
+//	for good  command.Invalid                       does not help nothing
+//	gone      command.NotHeld, or a claim's end     -             it was done, or there was nothing to do
+//	silence   no leader, no majority, no answer,    may help      nobody knows
+//	          no room on the disks, a session that
+//	          has ended: package client
+//
+// A leader whose disk is full does not refuse: what it has been asked waits with it, until there is
+// room, or is sent to the next leader.
+
+// refused is for a reply that says that asking again would not help. One that is no answer at all
+// says nothing of what was done.
 func refused(code command.Code) error {
 	if code == command.Invalid {
-		return errors.New("raft: the cluster refuses the request: a key, an owner or a TTL is beyond its limits, or its members are of another release")
+		return fmt.Errorf("%w: raft: a key, an owner or a TTL is beyond its limits, or its members are of another release", driver.ErrRefused)
 	}
 	return fmt.Errorf("raft: the cluster answers %q, which is no answer to the request: run the same release of fencelock everywhere", code)
 }
@@ -35,7 +45,7 @@ func refused(code command.Code) error {
 // why tells holders how they lost a grant.
 func why(code command.Code) error {
 	if code == command.Evicted {
-		return errEvicted
+		return driver.ErrEvicted
 	}
 	return errExpired
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
@@ -17,7 +16,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
-	"github.com/fencelock/fencelock/driver/address"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // refusedFor is for how long so many peers must refuse us that there can be no majority, until
@@ -60,6 +59,7 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 		conf.Addrs = append(conf.Addrs, p.Addr)
 	}
 	b := newBackend(conf, c.Namespace, stop)
+	b.warnings = c.warnings()
 	if said = ready(ctx, b, s, c.Join); said != nil {
 		return nil, nil, errors.Join(said, b.Close())
 	}
@@ -104,8 +104,8 @@ func serveMember(c Config, files disk.FS) (*server.Server, error) {
 	}
 	scheme := "http"
 	if !c.Insecure {
-		if conf.Secure, err = network.NewSecure(c.TLS); err != nil {
-			return nil, address.Invalid("%w", err)
+		if conf.Secure, err = c.secure(); err != nil {
+			return nil, err
 		}
 		conf.Network, scheme = network.Secured(conf.Network, conf.Secure), "https"
 	}
@@ -126,8 +126,8 @@ func serveMember(c Config, files disk.FS) (*server.Server, error) {
 
 // ready waits until the cluster has a leader, both for us and for our member, and says why it
 // has none.
-func ready(ctx context.Context, b *backend, s *server.Server, join bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func ready(outer context.Context, b *backend, s *server.Server, join bool) error {
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	led := make(chan error, 1)
 	go func() {
@@ -153,17 +153,23 @@ func ready(ctx context.Context, b *backend, s *server.Server, join bool) error {
 			return gone // whatever has not been reached is not why
 		}
 	}
-	var why []string
-	for _, p := range s.Peers() {
-		if p.Err != "" {
-			why = append(why, fmt.Sprintf("the member %s at %s: %s", p.Name, p.Addr, p.Err))
-		}
-	}
-	if len(why) == 0 {
+	// What the member knows says more than what its client has heard.
+	why := s.Health()
+	switch {
+	case why == nil:
 		return err
+	case errors.Is(err, errUnwanted):
+		return fmt.Errorf("%w: raft: %w: %w", driver.ErrRefused, errUnwanted, why)
+	case errors.Is(err, driver.ErrRefused):
+		return fmt.Errorf("%w: raft: %w", driver.ErrRefused, why)
 	}
-	return fmt.Errorf("%w; not reached: %s", err, strings.Join(why, "; "))
+	if over := context.Cause(outer); over != nil {
+		err = over
+	}
+	return fmt.Errorf("%w: raft: %w (%w)", driver.ErrUnavailable, why, err)
 }
+
+var errUnwanted = errors.New("so many members refuse this one that there can be no majority with it")
 
 // inTouch is done when the member knows a leader, or waits to be added. It has an error when so
 // many others have refused the member for a while that no majority can come together. Others
@@ -187,7 +193,7 @@ func inTouch(s *server.Server, join bool) func(*member.Member) (bool, error) {
 		case since.IsZero():
 			since = time.Now()
 		case time.Since(since) > refusedFor:
-			return false, errors.New("so many members refuse this one that there can be no majority with it")
+			return false, errUnwanted
 		}
 		return false, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
@@ -20,8 +21,8 @@ func init() {
 
 // Open does what u says; see the package comment for the form of the URL. It is what
 // fencelock.Open calls.
-func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
-	c, err := ParseURL(u)
+func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
+	c, err := parseURL(u, o.Log("raft"))
 	if err != nil {
 		return nil, err
 	}
@@ -29,9 +30,16 @@ func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
 }
 
 // New makes a backend of a Config, without a URL. It returns when there is a leader that takes
-// commands: the members of a new cluster wait until all of them have been there. When ctx ends
-// first, the error says who was not reached, and why. A member that can never be of the cluster, as
-// one that has lost its directory, is an error at once.
+// commands. A client, or a user of a directory, waits less than 5 s for it. The members of a
+// new cluster wait until all of them have been there, or ctx ends. Errors say what came of asking each
+// member. They wrap
+//
+//   - driver.ErrUnavailable where asking again may help: nobody was reached, or nobody leads, or the directory
+//     or the address is in use,
+//   - driver.ErrRefused where it does not until somebody changes something: certificates, another
+//     cluster, a directory that was removed from the cluster, lost, or damaged,
+//   - fencelock.ErrInvalid for what is wrong in the Config, and for a Dir that is a file, cannot be made, or may be
+//     written to by others.
 //
 // Where this process serves a directory, or is a member, it does so until Close, which hands
 // over to others first: within a second or two. A process that ends without Close loses nothing
@@ -41,28 +49,31 @@ func New(ctx context.Context, c Config) (driver.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Logger = server.Logger(c.Logger)
 	var b *backend
 	switch {
 	case c.ID != "":
 		b, _, err = openMember(ctx, c)
-	case len(c.Hosts) > 0:
+	case len(c.Hosts) > 0 || c.Socket != "":
 		b, err = openClient(ctx, c)
 	default:
 		b, _, err = openShared(ctx, c)
 	}
 	if err != nil {
-		return nil, err // b is a nil *backend, which would be no nil driver.Backend
+		return nil, classified(err) // b is a nil *backend, which would be no nil driver.Backend
 	}
 	return b, nil
 }
 
+// guestPatience is how long a request waits for somebody who serves, in a process that never does so itself:
+// longer than a take-over, and than it takes to begin a new directory.
+const guestPatience = 3 * time.Second
+
 // openShared takes part in a place that processes share.
 func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) {
-	place := shared.Memory
-	if c.Dir != "" {
-		place = shared.Directory
-	}
-	p, err := place(c.Dir + c.Memory) // one of them is empty
+	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errOpening)
+	defer cancel()
+	p, err := c.place()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,23 +82,37 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	b := newBackend(client.Config{
-		Addrs: []string{shared.Member}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
-	}, c.Namespace, func() error { share.Close(); return nil })
+	conf := client.Config{
+		Addrs: []string{c.Dir + c.Memory}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
+	}
+	if share.Guest() {
+		conf.Patience = guestPatience
+	}
+	b := newBackend(conf, c.Namespace, func() error { share.Close(); return nil })
 	if err := b.client.Ready(ctx); err != nil {
 		_ = b.Close() // says nothing that matters after err
-		return nil, nil, err
+		return nil, nil, served(c.Dir, err)
 	}
 	return b, share, nil
 }
 
-// openClient finds a cluster.
+// openClient finds a cluster, or who serves at a socket.
 func openClient(ctx context.Context, c Config) (*backend, error) {
-	network, err := networkOf(c)
-	if err != nil {
-		return nil, err
+	conf := client.Config{
+		Addrs: []string{c.Socket}, Dial: shared.DialSocket, Cluster: shared.Cluster,
+		AwayAfter: awayAfter, Patience: guestPatience, Logger: c.Logger,
 	}
-	b := newBackend(client.Config{Addrs: c.Hosts, Dial: network.Dial, Cluster: c.Cluster, Logger: c.Logger}, c.Namespace)
+	if c.Socket == "" {
+		network, err := networkOf(c)
+		if err != nil {
+			return nil, err
+		}
+		conf.Addrs, conf.Dial, conf.Cluster, conf.Patience = c.Hosts, network.Dial, c.Cluster, 0
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errOpening)
+	defer cancel()
+	b := newBackend(conf, c.Namespace)
+	b.warnings = c.warnings()
 	if err := b.client.Ready(ctx); err != nil {
 		_ = b.Close() // says nothing that matters after err
 		return nil, err

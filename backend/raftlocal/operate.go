@@ -22,6 +22,8 @@ func operate(s *server.Server, scheme string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", o.index)
 	mux.HandleFunc("GET /status", o.status)
+	mux.HandleFunc("GET /healthz", o.healthz)
+	mux.HandleFunc("GET /metrics", o.metrics)
 	mux.HandleFunc("GET /backup", o.backup)
 	mux.HandleFunc("POST /members", o.members)
 	mux.HandleFunc("POST /leader", o.leader)
@@ -38,6 +40,8 @@ func (o *operator) index(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, `This is a member of a cluster of fencelock's built-in Raft.
 
 GET  /status                            how it stands, as JSON
+GET  /healthz                           200 if it is in a cluster that has a leader; 503 and why, if not
+GET  /metrics                           for Prometheus
 GET  /backup                            all locks, sessions and tokens, for raftlocal.Restore
 POST /members?add=NAME=HOST:PORT        adds a member that was started with join=true
 POST /members?remove=NAME               removes one; with add= as well, replaces it
@@ -99,6 +103,17 @@ func (o *operator) admit(w http.ResponseWriter, r *http.Request) bool {
 	return err == nil
 }
 
+// admitMembers is for what is done to members, of which a directory has none.
+func (o *operator) admitMembers(w http.ResponseWriter, r *http.Request) bool {
+	if !o.s.Alone() {
+		return o.admit(w, r)
+	}
+	o.fail(w, r, errNoMembers)
+	return false
+}
+
+var errNoMembers = errors.New("this is a directory that processes share, and no member of a cluster: there are no members to add, remove or lead: processes take part by opening it, and one of them serves")
+
 // trouble is what is answered where something was not done. Only a leader can do most: then
 // Leader is where to go.
 type trouble struct {
@@ -137,4 +152,16 @@ func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (o *operator) done(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintln(w, "{}")
+}
+
+// healthz says whether locks are to be had by way of this member. It does not wait for the disk.
+func (o *operator) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if why := o.s.Health(); why != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintln(w, why) // who does not read it is gone
+		return
+	}
+	_, _ = fmt.Fprintf(w, "ok: %s leads\n", o.s.Leader().Name)
 }

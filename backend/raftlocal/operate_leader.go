@@ -9,7 +9,7 @@ import (
 
 // leader hands leadership over, and answers when another member leads.
 func (o *operator) leader(w http.ResponseWriter, r *http.Request) {
-	if !o.admit(w, r) {
+	if !o.admitMembers(w, r) {
 		return
 	}
 	var was uint64

@@ -16,7 +16,7 @@ import (
 
 // members carries a change of the members out. It answers when the change is done.
 func (o *operator) members(w http.ResponseWriter, r *http.Request) {
-	if !o.admit(w, r) {
+	if !o.admitMembers(w, r) {
 		return
 	}
 	q := r.URL.Query()
@@ -58,7 +58,16 @@ func (o *operator) members(w http.ResponseWriter, r *http.Request) {
 
 // errHandsOver is why a leader does not remove itself: it ends with that, and could not tell
 // anybody that it is done.
-var errHandsOver = fmt.Errorf("%w: this one is to be removed, and hands over to another: ask again", member.ErrNotLeader)
+var errHandsOver error = handsOver{}
+
+type handsOver struct{}
+
+func (handsOver) Error() string {
+	return "this member led, and is to be removed: another takes over: ask again"
+}
+
+// Is makes whoever asks ask again.
+func (handsOver) Is(target error) bool { return target == member.ErrNotLeader }
 
 // joinsWithin is how long a member is waited for that is to be added.
 const joinsWithin = 10 * time.Second
@@ -87,7 +96,7 @@ func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinsWithin)
 	defer cancel()
-	for {
+	for why := error(nil); ; {
 		s, err := o.s.Ask(ctx, addr)
 		switch {
 		case err != nil:
@@ -98,10 +107,13 @@ func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, er
 		default:
 			err = errors.New("it waits to found a cluster")
 		}
+		if why == nil || ctx.Err() == nil { // that our time ended while we asked says less than what was said before
+			why = err
+		}
 		select {
 		case <-time.After(askingAgain):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the member %q at %s cannot be added: %w: start it with join=true and an empty directory, and try again", name, addr, err)
+			return nil, fmt.Errorf("the member %q at %s cannot be added: %w: start it with join=true and an empty directory, and try again", name, addr, why)
 		}
 	}
 }

@@ -1,11 +1,15 @@
 package raftlocal
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // refusal opens a member, or whatever c says, and returns what is said against it.
@@ -16,6 +20,9 @@ func refusal(t *testing.T, c Config, limit time.Duration) string {
 		_ = b.Close()
 		t.Error("it is not refused")
 		return ""
+	}
+	if !errors.Is(err, driver.ErrUnavailable) && !errors.Is(err, driver.ErrRefused) && !errors.Is(err, fencelock.ErrInvalid) {
+		t.Errorf("it has no kind: %v", err)
 	}
 	return err.Error()
 }
@@ -57,7 +64,7 @@ func TestPeersAreNotThere(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
 	conf := Config{Dir: filepath.Join(t.TempDir(), "a"), ID: "a", Peers: peers, Cluster: "test", Insecure: true}
-	wantWords(t, "alone", refusal(t, conf, 10*time.Second), "the member b at "+peers[1].Addr, "the member c at "+peers[2].Addr, "refused")
+	wantWords(t, "alone", refusal(t, conf, 10*time.Second), "b at "+peers[1].Addr, "c at "+peers[2].Addr, "refused")
 	wantWords(t, "a client", refusal(t, Config{Hosts: []string{peers[0].Addr}, Insecure: true}, 10*time.Second), peers[0].Addr)
 }
 
@@ -95,7 +102,7 @@ func TestPeersDiffer(t *testing.T) {
 	other := one
 	other.Peers = []Peer{peers[0], peers[1], peers[3]}
 	other.ID, other.Dir = "a", filepath.Join(t.TempDir(), "a")
-	wantWords(t, "a", refusal(t, other, 15*time.Second), "the member b at", `the members "a" and "b" were started for the first time with different peers=`, "the member d at")
+	wantWords(t, "a", refusal(t, other, 15*time.Second), "b at", `the members "a" and "b" were started for the first time with different peers=`, "d at")
 }
 
 // A cluster of another name, and a member in another's place, say who they are.

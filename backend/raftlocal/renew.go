@@ -18,6 +18,7 @@ type renewal struct {
 func (r *renewal) Answered(o *client.Outcome) {
 	b := r.claims[0].backend
 	var losses []func(error)
+	var confirmed []func()
 	b.mu.Lock()
 	for i, c := range r.claims {
 		if r.keeper {
@@ -41,7 +42,9 @@ func (r *renewal) Answered(o *client.Outcome) {
 				c.start = o.Sent
 			}
 		case command.Waiting:
-			b.queue(c, o.Sent, o.Again)
+			if f := b.queue(c, o.Sent, o.Again); f != nil {
+				confirmed = append(confirmed, f)
+			}
 		case command.NotHeld:
 			if lost := b.end(c); lost != nil {
 				losses = append(losses, lost)
@@ -51,6 +54,9 @@ func (r *renewal) Answered(o *client.Outcome) {
 	b.mu.Unlock()
 	for _, lost := range losses {
 		lost(errLost)
+	}
+	for _, f := range confirmed {
+		f()
 	}
 }
 

@@ -22,23 +22,28 @@ import (
 // otherwise for that member of a new cluster, whose members are c.Peers. All members of the
 // new cluster must be restored from the same backup, and refuse each other if they are not. They
 // begin with it when all of them have been started, as those of any new cluster do. Of c it takes
-// Dir, ID, Cluster and Peers; at is time.Now().
+// Dir, ID, Cluster, Peers and Logger; at is time.Now().
 //
-// Tokens of the restored cluster are higher than any that was granted before or after the backup
-// was taken: by 2^32 at least, and as high as the number of microseconds since 1970 was at that time, the
-// latest of all members. So what
-// protects a resource by tokens keeps out holders from before. The members that the backup was
-// taken from must not run any more: their locks and those of the new cluster exclude
-// nobody from the other.
+// Tokens of the restored cluster are higher than any that was granted before, also after the backup was taken,
+// and also by a cluster that was restored from the same backup or from another: they begin at the number of
+// microseconds since 1970, the latest of all members, as those of every cluster do, and rise more slowly.
+// So what protects a resource by tokens keeps out holders from before. That holds as long as no clock was
+// set back by more than passed since. A clock that is more than a minute behind the backup is seen: then, and
+// where the backup's own tokens are ahead of its time, c.Logger is warned, since a new cluster with
+// empty directories would begin below.
+//
+// The members that the backup was taken from, or that were in their place since, must have ended before: their
+// locks and those of the new cluster exclude nobody from the other.
 //
 // A directory with anything in it is refused. After an error it is empty, or must be removed.
 func Restore(c Config, backup io.Reader, at time.Time) error {
 	alone := c.ID == ""
+	logger := server.Logger(c.Logger)
 	c, err := c.checkRestore()
 	if err != nil {
 		return err
 	}
-	_, state, err := readBackup(backup)
+	from, state, err := readBackup(backup)
 	if err != nil {
 		return err
 	}
@@ -57,7 +62,12 @@ func Restore(c Config, backup io.Reader, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	err = restoreTo(lock.Files(), c, alone, state, tokenBase(was.Stats().LastToken, at))
+	base, ahead := tokenBase(was.Highest(from.Index), from.Time, at)
+	if ahead > 0 {
+		logger.Warn("the tokens of the restored locks begin ahead of the clock, which is behind the backup or was when that was taken: set the clock right; to begin again with empty directories before it is ahead of them, set token_base=",
+			"ahead", ahead, "backup", from.Time, "clock", at)
+	}
+	err = restoreTo(lock.Files(), c, alone, state, base)
 	return errors.Join(err, lock.Release())
 }
 
@@ -81,9 +91,36 @@ func restoreTo(files disk.FS, c Config, alone bool, state []byte, base uint64) e
 	return err
 }
 
-// tokenBase is above all tokens that the old cluster can have granted.
-func tokenBase(last uint64, at time.Time) uint64 {
-	return max(last+1<<32, uint64(max(at.UnixMicro(), 0)))
+// skew is how much the clocks of a cluster's machines may differ.
+const skew = time.Minute
+
+// tokenBase is above all tokens and numbers that can have been given when a cluster is restored at a time, from a backup that
+// was taken at another and has none above highest. ahead is by how much it is above the time.
+//
+// Each life of a cluster begins at the clock, and none makes a million of them in a second, so all of them are below
+// the clock, whichever life they are of: the clock is a base, and nothing need be known of the lives between. A
+// base above the clock would do for the first restore only: the second would have the same, and a life
+// that begins with nothing would be below. So there is one only where the clock is no measure. If
+// what is in the backup was ahead of its clock, so may be all since, by as much. If the clock is behind the backup, nobody
+// knows what was given since.
+func tokenBase(highest uint64, taken, at time.Time) (base uint64, ahead time.Duration) {
+	micro := func(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
+	if taken.IsZero() {
+		taken = at
+	}
+	passed := at.Sub(taken)
+	base = micro(taken)
+	if highest > base {
+		base = highest + uint64(skew.Microseconds())
+	}
+	base += uint64(max(passed, 0).Microseconds())
+	if passed < -skew {
+		base = max(base, highest+1<<32)
+	}
+	if now := micro(at.Add(skew)); base > now {
+		ahead = time.Duration(base-now)*time.Microsecond + skew
+	}
+	return base, ahead
 }
 
 // checkRestore takes of a Config what a restored directory needs.

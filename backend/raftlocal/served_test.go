@@ -67,6 +67,7 @@ func TestConformanceShared(t *testing.T) {
 			"raft://h1,h2?cluster=c":           "insecure=true",
 			"raftmem://x?namespace=not+a+name": "namespace",
 		},
+		Away: map[string]string{"raft://127.0.0.1:1?insecure=true": "connection refused"},
 		Lacks: map[string]string{
 			"Partition":   "nobody is cut off within a process; TestConformance does that with a stand-in",
 			"KillSession": "claims do not depend on sessions",

@@ -13,7 +13,7 @@ type Status struct {
 	Cluster string `json:"cluster"`
 	Member  string `json:"member"` // who says this
 	Leader  string `json:"leader"` // empty if it knows none
-	// Serving says that this member leads and takes commands.
+	// Serving says that this member leads and takes commands; false is nothing bad: one member does.
 	Serving bool   `json:"serving"`
 	Term    uint64 `json:"term"`
 
@@ -48,9 +48,9 @@ type MemberStatus struct {
 	Voter bool `json:"voter"`
 	// Leaving says that it is being removed.
 	Leaving bool `json:"leaving,omitempty"`
-	// Alive says that it was heard of within an election timeout. Only the leader hears
-	// of all.
-	Alive bool `json:"alive"`
+	// Alive says whether it was heard of within an election timeout, and is nil where that is not known: only the
+	// leader hears of all. Another knows of itself and the leader.
+	Alive *bool `json:"alive,omitempty"`
 	// Match is the last entry of the log that it is known to have, and Progress what the leader
 	// sends it: probe, replicate or snapshot. Only the leader knows.
 	Match    uint64 `json:"match,omitempty"`
@@ -90,7 +90,7 @@ func statusOf(m member.Status, peers []server.PeerState) Status {
 	}
 	for _, p := range m.Members {
 		one := MemberStatus{
-			Name: p.Name, Addr: p.Addr, Voter: p.Voter, Leaving: p.Leaving, Alive: p.Alive,
+			Name: p.Name, Addr: p.Addr, Voter: p.Voter, Leaving: p.Leaving, Alive: aliveOf(m, p),
 			Match: p.Match, Progress: p.Progress, Connected: p.ID == m.ID,
 		}
 		for _, to := range peers {
@@ -101,4 +101,12 @@ func statusOf(m member.Status, peers []server.PeerState) Status {
 		s.Members = append(s.Members, one)
 	}
 	return s
+}
+
+// aliveOf is nil where a member does not know: see MemberStatus.
+func aliveOf(m member.Status, p member.MemberStatus) *bool {
+	if !m.Leading && !p.Alive && p.ID != m.Leader.ID {
+		return nil
+	}
+	return &p.Alive
 }

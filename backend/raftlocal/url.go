@@ -1,12 +1,12 @@
 package raftlocal
 
 import (
-	"crypto/tls"
+	"log/slog"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -14,27 +14,35 @@ import (
 var (
 	sharedParams  = []string{"namespace"}
 	clusterParams = append(address.TLSParams(), "namespace", "cluster", "insecure")
-	memberParams  = append([]string{"id", "peers", "listen", "join"}, clusterParams...)
+	memberParams  = append([]string{"group", "id", "peers", "listen", "join"}, clusterParams...)
 )
 
 // ParseURL reads a URL as Open does; see the package comment for its form. Files of
-// certificates that it names are read.
-func ParseURL(u *url.URL) (Config, error) {
+// certificates that it names must be there.
+func ParseURL(u *url.URL) (Config, error) { return parseURL(u, nil) }
+
+// parseURL also says who is to be told of what an operator should know.
+func parseURL(u *url.URL, log *slog.Logger) (Config, error) {
 	switch {
 	case u.User != nil:
 		return Config{}, address.Invalid("a user in the URL has no meaning: who may connect is decided by certificates")
 	case u.Scheme == "raftmem":
-		return parseMemory(u)
+		return parseMemory(u, log)
+	case u.Host == "unix:":
+		return parseSocket(u, log)
 	case u.Host != "":
-		return parseClient(u)
+		return parseClient(u, log)
 	}
 	q, err := address.Params(u, memberParams...)
 	if err != nil {
 		return Config{}, err
 	}
-	c := Config{Dir: u.Path, ID: q.Get("id"), Listen: q.Get("listen")}
+	c := Config{Logger: log, Dir: u.Path, Group: q.Get("group"), ID: q.Get("id"), Listen: q.Get("listen")}
 	if q.Has("id") && c.ID == "" {
 		return Config{}, address.Invalid("id= is empty: give this member its name among peers=")
+	}
+	if q.Has("group") && c.Group == "" {
+		return Config{}, address.Invalid("group= is empty: name the group whose users share the directory, or leave it out")
 	}
 	if c.Peers, err = parsePeers(q.Get("peers")); err != nil {
 		return Config{}, err
@@ -45,7 +53,7 @@ func ParseURL(u *url.URL) (Config, error) {
 	return c.parseCluster(q)
 }
 
-func parseMemory(u *url.URL) (Config, error) {
+func parseMemory(u *url.URL, log *slog.Logger) (Config, error) {
 	q, err := address.Params(u, sharedParams...)
 	if err != nil {
 		return Config{}, err
@@ -53,22 +61,34 @@ func parseMemory(u *url.URL) (Config, error) {
 	if u.Host == "" || strings.Trim(u.Path, "/") != "" {
 		return Config{}, address.Invalid("write raftmem://name: those who open the same name share its locks")
 	}
-	return Config{Memory: u.Host, Namespace: q.Get("namespace")}.parsed(q)
+	return Config{Logger: log, Memory: u.Host, Namespace: q.Get("namespace")}.parsed(q)
 }
 
-func parseClient(u *url.URL) (Config, error) {
+// parseSocket reads raft://unix:/path, which net/url takes for a host with an empty port.
+func parseSocket(u *url.URL, log *slog.Logger) (Config, error) {
+	q, err := address.Params(u, sharedParams...)
+	if err != nil {
+		return Config{}, err
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		return Config{}, address.Invalid("the path of the socket is missing: write raft://unix:/var/lib/app/locks/socket")
+	}
+	return Config{Logger: log, Socket: filepath.Clean(u.Path), Namespace: q.Get("namespace")}.parsed(q)
+}
+
+func parseClient(u *url.URL, log *slog.Logger) (Config, error) {
 	q, err := address.Params(u, clusterParams...)
 	if err != nil {
 		return Config{}, err
 	}
 	if strings.Trim(u.Path, "/") != "" {
-		return Config{}, address.Invalid("the URL has hosts and a path: write raft:///dir for a directory, raft://h1,h2,h3 for a client, and the namespace as namespace=")
+		return Config{}, address.Invalid("the URL has hosts and a path: write raft:///dir for a directory, raft://h1,h2,h3 for a client, raft://unix:/path for a socket, and the namespace as namespace=")
 	}
 	hosts, err := address.Hosts(u, defaultPort)
 	if err != nil {
 		return Config{}, err
 	}
-	return Config{Hosts: hosts}.parseCluster(q)
+	return Config{Logger: log, Hosts: hosts}.parseCluster(q)
 }
 
 // parseCluster reads what members and clients of a cluster have in common.
@@ -78,7 +98,7 @@ func (c Config) parseCluster(q url.Values) (Config, error) {
 	if c.Insecure, err = parseBool(q, "insecure"); err != nil {
 		return c, err
 	}
-	if c.TLS, err = parseTLS(q); err != nil {
+	if c.Certificates, err = parseTLS(q, c.Logger); err != nil {
 		return c, err
 	}
 	return c.parsed(q)
@@ -120,9 +140,8 @@ func parsePeers(list string) ([]Peer, error) {
 	return peers, nil
 }
 
-// parseTLS reads the files of certificates, if any are named. That of our own is read anew for
-// each connection, so that it can be renewed.
-func parseTLS(q url.Values) (*tls.Config, error) {
+// parseTLS finds the files of certificates, if any are named.
+func parseTLS(q url.Values, log *slog.Logger) (*address.Certificates, error) {
 	if !slices.ContainsFunc(address.TLSParams(), q.Has) {
 		return nil, nil
 	}
@@ -131,12 +150,5 @@ func parseTLS(q url.Values) (*tls.Config, error) {
 			return nil, address.Invalid("%s= is missing: with TLS both sides show a certificate, so ca=, cert= and key= go together", name)
 		}
 	}
-	conf, err := address.TLS(q)
-	if err != nil {
-		return nil, err
-	}
-	if err := network.Renewing(conf, q.Get("cert"), q.Get("key")); err != nil {
-		return nil, address.Invalid("cert=, key=: %w", err)
-	}
-	return conf, nil
+	return address.TLS(q, log)
 }

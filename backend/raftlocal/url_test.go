@@ -34,6 +34,11 @@ func TestParseURL(t *testing.T) {
 	for raw, want := range map[string]Config{
 		"raft:///var/lib/locks":                       {Dir: "/var/lib/locks"},
 		"raft:///var/lib/locks?namespace=billing":     {Dir: "/var/lib/locks", Namespace: "billing"},
+		"raft:///var/lib/locks?group=locks":           {Dir: "/var/lib/locks", Group: "locks"},
+		"raft:///var/lib/locks?group=1600":            {Dir: "/var/lib/locks", Group: "1600"},
+		"raft://unix:/var/lib/locks/socket":           {Socket: "/var/lib/locks/socket"},
+		"raft://unix:/d/socket?namespace=n":           {Socket: "/d/socket", Namespace: "n"},
+		"raft://unix:///d/my%20dir/socket":            {Socket: "/d/my dir/socket"},
 		"raftmem://tests":                             {Memory: "tests"},
 		"raft://h1,h2:7,[::1]:8?insecure=true":        {Hosts: []string{"h1:7300", "h2:7", "[::1]:8"}, Insecure: true},
 		"raft://h1/?insecure=true&cluster=c":          {Hosts: []string{"h1:7300"}, Insecure: true, Cluster: "c"},
@@ -82,6 +87,16 @@ func TestParseURLRefuses(t *testing.T) {
 		"raft://h1?insecure=true&peers=a=h:1":                      `"peers"`,
 		"raft://h1/dir?insecure=true":                              "hosts and a path",
 		"raft://h1:x?insecure=true":                                "port",
+		"raft:///d?group=":                                         "group= is empty",
+		"raft:///d?id=a&group=g&" + three:                          "group= is for a directory",
+		"raft://h1?group=g&insecure=true":                          `"group"`,
+		"raftmem://x?group=g":                                      `"group"`,
+		"raft://unix:":                                             "the path of the socket is missing",
+		"raft://unix:/":                                            "the path of the socket is missing",
+		"raft://unix:/s?group=g":                                   `"group"`,
+		"raft://unix:/s?insecure=true":                             `"insecure"`,
+		"raft://unix:/s?cluster=c":                                 `"cluster"`,
+		"raft://unix/s?insecure=true":                              "raft://unix:/path",
 		"raftmem://":                                               "raftmem://name",
 		"raftmem://x?cluster=c":                                    `"cluster"`,
 	} {
@@ -107,7 +122,7 @@ func TestParseURLWithCertificates(t *testing.T) {
 	}
 	files := "ca=" + f.CA + "&cert=" + f.Cert + "&key=" + f.Key
 	c, err := parse(t, "raft://h1?server_name=n&"+files)
-	if err != nil || c.TLS == nil || c.TLS.RootCAs == nil || c.TLS.ServerName != "n" {
+	if err != nil || c.Certificates == nil || c.TLS != nil || c.Certificates.Config("h1").ServerName != "n" {
 		t.Errorf("got %+v, %v", c, err)
 	}
 	if _, err := parse(t, "raft://h1?insecure=true&"+files); err == nil || !strings.Contains(err.Error(), "contradict") {

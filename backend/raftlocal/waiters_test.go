@@ -3,6 +3,7 @@ package raftlocal
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ type scene struct {
 	link   *standin.Link // of b
 	held   driver.Grant  // a's
 	wait   chan driver.Grant
+	heard  atomic.Int64 // how often the cluster has confirmed that b waits
 }
 
 // waiting runs a test with b waiting for what a holds.
@@ -36,7 +38,7 @@ func waiting(t *testing.T, ttl time.Duration, f func(t *testing.T, s *scene)) {
 			t.Fatal(err)
 		}
 		go func() {
-			g, err := s.b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: ttl, Wait: true})
+			g, err := s.b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: ttl, Wait: true, Waiting: func() { s.heard.Add(1) }})
 			if err != nil && t.Context().Err() == nil {
 				t.Errorf("waiting: %v", err)
 			}
@@ -70,6 +72,41 @@ func (s *scene) within(most time.Duration) {
 	s.Helper()
 	if _, d := s.handOver(); d > most {
 		s.Errorf("the waiter knew after %v, want %v", d, most)
+	}
+}
+
+// That it waits is confirmed at once, and then within each half of the TTL, however long the session
+// may be left alone; and not while the leader says nothing.
+func TestWaitingIsConfirmed(t *testing.T) {
+	for _, ttl := range []time.Duration{minTTL, 3 * time.Second, 10 * time.Minute} {
+		waiting(t, ttl, func(t *testing.T, s *scene) {
+			if n := s.heard.Load(); n != 1 {
+				t.Errorf("TTL %v: confirmed %d times at once", ttl, n)
+			}
+			for range 10 {
+				before := s.heard.Load()
+				time.Sleep(ttl / 2)
+				if s.heard.Load() == before {
+					t.Errorf("TTL %v: not confirmed in half of it", ttl)
+				}
+			}
+			defer s.handOver()
+			if ttl < time.Minute {
+				return // it would be over after what follows
+			}
+			s.member.Be(standin.Silent)
+			synctest.Wait()
+			before := s.heard.Load()
+			time.Sleep(20 * time.Second)
+			if n := s.heard.Load() - before; n > 0 {
+				t.Errorf("TTL %v: confirmed %d times by a leader that says nothing", ttl, n)
+			}
+			s.member.Be(standin.Well)
+			time.Sleep(30 * time.Second)
+			if s.heard.Load() == before {
+				t.Errorf("TTL %v: not confirmed after the outage", ttl)
+			}
+		})
 	}
 }
 
@@ -189,7 +226,7 @@ func TestEvictedIsTold(t *testing.T) {
 		synctest.Wait()
 		select {
 		case why := <-told:
-			if !errors.Is(why, errEvicted) {
+			if !errors.Is(why, driver.ErrEvicted) {
 				t.Errorf("told %v", why)
 			}
 		default:
@@ -372,7 +409,7 @@ func TestReleasedBeforeHandOut(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_ = a.Release(ctx, g)
-		if _, err := a.grant(t.Context(), g.Handle.(*claim)); !errors.Is(err, errReleased) {
+		if _, err := a.grant(t.Context(), g.Handle.(*claim)); !errors.Is(err, driver.ErrReleased) {
 			t.Errorf("it is handed out: %v", err)
 		}
 	})

@@ -78,7 +78,7 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 	c.mu.Lock()
 	over := k.session.Over()
 	never := c.session.Cancel(&k.session)
-	fault := c.fault
+	fault := c.faultLocked()
 	c.mu.Unlock()
 	if over {
 		// The outcome came first, and is on its way from the goroutine that reads, which does
@@ -86,11 +86,28 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 		<-k.done
 		return c.recycle(k)
 	}
-	err := context.Cause(ctx)
-	if fault != nil {
-		err = fmt.Errorf("%w: raft: %w", err, fault)
+	return Outcome{Err: c.explained(fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)), Never: never}
+}
+
+// Fault is why a command would wait now, as far as is known, or nil.
+func (c *Client) Fault() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != nil && c.link.says == "" {
+		return nil
 	}
-	return Outcome{Err: c.explained(err), Never: never}
+	return c.faultLocked()
+}
+
+// faultLocked is why there is no answer yet. Called with mu held.
+func (c *Client) faultLocked() error {
+	switch {
+	case c.link != nil:
+		return c.link.faultLocked()
+	case c.fault != nil:
+		return c.fault
+	}
+	return errUnheard
 }
 
 // Do is Start and Wait.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // SessionTTL is how long a session lives that nothing is sent in. One that has ended costs the
@@ -34,6 +36,12 @@ type Config struct {
 	// Trouble is why the member of our own process has ended or cannot go on, or nil; errors name it.
 	// The others may do well without it, so nothing fails because of it.
 	Trouble func() error
+	// AwayAfter, if it is not 0, is after how long Ready gives up where certainly nobody is at any
+	// address.
+	AwayAfter time.Duration
+	// Patience, if it is not 0, is how long a call waits while there is no connection, where nobody is
+	// elected who would come by himself.
+	Patience time.Duration
 	// Logger is told of connections found and lost; nil for nobody.
 	Logger *slog.Logger
 }
@@ -57,6 +65,9 @@ type Client struct {
 	timer     *time.Timer // not nil while it runs
 	fault     error       // why there is no link
 	refused   bool        // by most members, and taken by none
+	absent    bool        // for AwayAfter, nobody was at any address
+	met       bool        // there was a connection
+	told      string      // the fault that was logged last, since there was a connection
 	changed   chan struct{}
 }
 
@@ -111,12 +122,13 @@ func (c *Client) Expect(n int) {
 	}
 }
 
-// Ready waits until the leader is found. When ctx ends first, or most members
-// refuse us, the error says why it was not.
+// Ready waits until the leader is found. When ctx ends first, the error says what came of asking each
+// member, and wraps driver.ErrUnavailable. Where most members refuse us, or we do not take
+// them, it wraps driver.ErrRefused, at once: asking again would not help.
 func (c *Client) Ready(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		connected, closed, refused, fault, changed := c.link != nil, c.closed, c.refused, c.fault, c.changed
+		connected, closed, refused, absent, fault, changed := c.link != nil, c.closed, c.refused, c.absent, c.fault, c.changed
 		if !connected && !closed {
 			c.neededLocked()
 		}
@@ -127,7 +139,9 @@ func (c *Client) Ready(ctx context.Context) error {
 		case connected:
 			return nil
 		case refused:
-			return fault
+			return c.explained(fmt.Errorf("%w: raft: %w", driver.ErrRefused, fault))
+		case absent:
+			return c.explained(fmt.Errorf("%w: raft: %w", driver.ErrUnavailable, fault))
 		}
 		select {
 		case <-changed:

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster is some members, of which a leads at first.
 type cluster struct {
 	t       *testing.T
+	mu      sync.Mutex // the client looks members up while the test takes them away
 	members map[string]*standin.Member
 	link    *standin.Link
 	client  *client.Client
@@ -45,12 +46,21 @@ func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 			}
 		}
 		c.link = standin.NewLink(func(addr string) *standin.Member {
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			return c.members[strings.TrimPrefix(addr, "also ")]
 		})
 		c.client = client.New(client.Config{Addrs: addrs, Dial: c.link.Dial})
 		defer c.client.Close()
 		f(t, c)
 	})
+}
+
+// remove has nobody be at an address any more.
+func (c *cluster) remove(addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.members, addr)
 }
 
 // elect makes another member lead. Those who are silent do not know.
@@ -90,7 +100,7 @@ func TestFollowsTheLeader(t *testing.T) {
 		}
 		// b is gone without a word, and c leads: its address was told by the others.
 		c.members["b"].Close()
-		delete(c.members, "b")
+		c.remove("b")
 		c.elect(3, "c")
 		if d := c.nop(); d > 500*time.Millisecond {
 			t.Errorf("to find another leader took %v", d)
@@ -158,6 +168,37 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 	})
 }
 
+// Where nobody comes by himself, a call is given up sooner while there is no connection, and not while there is
+// one on which no answer comes.
+func TestPatience(t *testing.T) {
+	for _, mute := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m := standin.New()
+			defer m.Close()
+			leader := wire.Member{ID: 1, Name: "a", Addr: "a"}
+			m.Welcome = wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: leader, Members: []wire.Member{leader}}
+			link := standin.NewLink(func(string) *standin.Member {
+				if mute {
+					return m
+				}
+				return nil
+			})
+			m.Be(standin.Mute)
+			c := client.New(client.Config{Addrs: []string{"a"}, Dial: link.Dial, Patience: 3 * time.Second})
+			defer c.Close()
+			began := time.Now()
+			o := c.Do(t.Context(), command.Command{Op: command.Nop}, nil)
+			took, least, word := time.Since(began), 3*time.Second, "within 3s"
+			if mute {
+				least, word = 9*time.Second, "within 10s"
+			}
+			if !errors.Is(o.Err, driver.ErrUnavailable) || !strings.Contains(o.Err.Error(), word) || took < least || took > least+3*time.Second {
+				t.Errorf("mute %v: %+v after %v", mute, o, took)
+			}
+		})
+	}
+}
+
 func TestContext(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
@@ -199,8 +240,8 @@ func TestRefusal(t *testing.T) {
 func TestRefusalOfOne(t *testing.T) {
 	bubble(t, []string{"a", "b", "c"}, func(t *testing.T, c *cluster) {
 		c.members["a"].Refuse("this is the cluster invoices: correct cluster=")
-		delete(c.members, "b")
-		delete(c.members, "c")
+		c.remove("b")
+		c.remove("c")
 		c.link.Break()
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

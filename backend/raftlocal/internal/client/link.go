@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -32,6 +33,16 @@ type link struct {
 	ping   bool   // one is to be sent
 	before uint64
 	silent int
+	says   string // what keeps the member from serving, in its own words
+}
+
+// faultLocked is what is wrong with a connection on which a command waits for its answer. Called
+// with Client.mu held.
+func (l *link) faultLocked() error {
+	if l.says != "" {
+		return fmt.Errorf("%s at %s says: %s", l.name, l.addr, l.says)
+	}
+	return fmt.Errorf("%s at %s, which leads, has not answered", l.name, l.addr)
 }
 
 // wakeLocked makes the writer look. Called with Client.mu held.
@@ -126,12 +137,16 @@ func (c *Client) read(l *link) (leader wire.Member, err error) {
 			return leader, err
 		case wire.TypeRefusal:
 			c.receive(answers, pushes)
-			return wire.Member{}, &refusal{l.name, wire.ParseRefusal(body)}
+			return wire.Member{}, &refusal{wire.ParseRefusal(body)}
 		case wire.TypeVoid:
 			c.receive(answers, pushes)
 			clear(answers)
 			answers, pushes = answers[:0], pushes[:0]
 			c.cfg.Void(wire.ParseRefusal(body))
+		case wire.TypeTrouble:
+			c.mu.Lock()
+			l.says = wire.ParseRefusal(body)
+			c.mu.Unlock()
 		default: // a pong: that it came is all
 		}
 		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MostOutstanding {

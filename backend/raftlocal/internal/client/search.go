@@ -2,7 +2,7 @@ package client
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -41,9 +41,8 @@ type search struct {
 	ctx     context.Context
 	began   time.Time
 	answers chan answer
-	asking  map[string]bool  // who has not answered yet
-	said    map[string]error // the last that each has said; nil if it takes us
-	fault   error            // why nobody was found, since that was told last; nil if nobody has said anything
+	asking  map[string]bool   // who has not answered yet
+	said    map[string]report // the last that each has said
 }
 
 // answer is what came of asking one member.
@@ -51,7 +50,7 @@ type answer struct {
 	addr    string
 	link    *link // not nil if it leads
 	welcome wire.Welcome
-	err     error
+	report
 }
 
 // leader asks everybody until one of them leads. It returns nil when the client is closed.
@@ -62,15 +61,12 @@ func (s *search) leader() *link {
 	ctx, cancel := context.WithCancel(s.client.closing)
 	defer cancel()
 	s.ctx, s.began, s.answers = ctx, time.Now(), make(chan answer)
-	s.asking, s.said, s.fault = map[string]bool{}, map[string]error{}, nil
+	s.asking, s.said = map[string]bool{}, map[string]report{}
 	for {
 		if l := s.round(); l != nil || ctx.Err() != nil {
 			return l
 		}
-		if s.fault != nil {
-			s.client.lost(s.fault, s.unwanted())
-			s.fault = nil
-		}
+		s.client.lost(s.fault(), s.unwanted(), time.Since(s.began))
 		if l := s.pause(); l != nil || ctx.Err() != nil {
 			return l
 		}
@@ -112,9 +108,9 @@ func (s *search) ask(addr string) {
 	ctx, answers := s.ctx, s.answers
 	timeout := min(max(time.Since(s.began), leastGreeting), mostGreeting)
 	s.client.running.Go(func() {
-		l, w, err := s.client.greet(ctx, addr, timeout)
+		l, w, says, err := s.client.greet(ctx, addr, timeout)
 		select {
-		case answers <- answer{addr, l, w, err}:
+		case answers <- answer{addr, l, w, report{err, says}}:
 		case <-ctx.Done():
 			if l != nil {
 				_ = l.conn.Close() // the search is over
@@ -135,17 +131,25 @@ func (s *search) hear(wait time.Duration) (a answer, ok bool) {
 		return a, false
 	}
 	delete(s.asking, a.addr)
-	s.said[a.addr] = a.err
-	switch {
-	case a.err == nil:
+	s.said[a.addr] = a.report
+	if a.err == nil {
 		s.learn(a.welcome)
-		if s.fault == nil {
-			s.fault = errNoLeader
-		}
-	case s.fault == nil || errors.Is(s.fault, errNoLeader) || refusing(a.err) && !refusing(s.fault):
-		s.fault = a.err // a refusal says more than that another cannot be reached
+	}
+	if a.link == nil {
+		s.client.note(s.fault()) // for who cannot wait for the end of the round
 	}
 	return a, true
+}
+
+// fault is why nobody is found so far.
+func (s *search) fault() *nobody {
+	n := &nobody{addrs: slices.Clone(s.client.cfg.Addrs), reports: maps.Clone(s.said)}
+	for _, addr := range s.learned {
+		if !slices.Contains(n.addrs, addr) {
+			n.addrs = append(n.addrs, addr)
+		}
+	}
+	return n
 }
 
 // pause waits a random while before the next round. Who is slow may answer meanwhile.
@@ -193,7 +197,9 @@ func (s *search) places() []string {
 func (s *search) learn(w wire.Welcome) {
 	s.learned = s.learned[:0]
 	for _, m := range w.Members {
-		s.learned = append(s.learned, m.Addr)
+		if m.Addr != "" { // as of who serves a directory, which is reached by its path
+			s.learned = append(s.learned, m.Addr)
+		}
 	}
 }
 
@@ -206,11 +212,11 @@ func (s *search) unwanted() bool {
 			known++
 		}
 	}
-	for _, err := range s.said {
+	for _, r := range s.said {
 		switch {
-		case err == nil:
+		case r.err == nil:
 			return false
-		case refusing(err):
+		case refusing(r.err):
 			refusals++
 		}
 	}

@@ -14,7 +14,8 @@ const (
 	// silence is after how many ticks without a word the member is taken for dead. It is
 	// asked after the first.
 	silence = 3
-	// patience is how long a call waits for a leader to answer. It outlasts an election.
+	// patience is how long a call waits for a leader to answer. It outlasts an election. [Config] may say
+	// less for the time in which there is none.
 	patience = 10 * time.Second
 )
 
@@ -45,13 +46,17 @@ func (c *Client) tick() {
 		c.tickLocked()
 		silent = c.lookAfterLocked()
 	}
-	for x := c.session.Oldest(); x != nil && c.now()-x.For.(*Call).since >= patience; x = c.session.Oldest() {
+	limit := patience
+	if c.link == nil && c.cfg.Patience > 0 {
+		limit = c.cfg.Patience
+	}
+	for x := c.session.Oldest(); x != nil && c.now()-x.For.(*Call).since >= limit; x = c.session.Oldest() {
 		late = append(late, x)
 		never = append(never, c.session.Cancel(x))
 	}
 	fault := c.fault
 	if l := c.link; l != nil {
-		fault = nil
+		fault = l.faultLocked()
 		if len(late) > 0 && c.now()-l.since >= patience {
 			silent = l // it says that it lives, and does nothing
 		}
@@ -61,7 +66,7 @@ func (c *Client) tick() {
 		silent.close(errSilent)
 	}
 	for i, x := range late {
-		c.finish(x, nil, c.explained(overdue(never[i], fault)), never[i])
+		c.finish(x, nil, c.explained(overdue(never[i], limit, fault)), never[i])
 	}
 }
 

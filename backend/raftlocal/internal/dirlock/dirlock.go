@@ -24,6 +24,16 @@
 // sent. A process that is stopped (SIGSTOP) right there, or whose holders are, says it
 // later than all of that; then what is left is the fence: tokens of a new directory begin at the
 // wall clock, so they are higher.
+//
+// # Several users
+//
+// Only processes of the user who owns the directory take it (package shared). That is for the sake of
+// the files, which another user's processes could not open, and not what keeps two from serving: the
+// lock is on the inode, and whoever may open the directory and lock it, of whatever user, excludes all
+// others. So a directory that is given away (chown -R) while it is served has one server all the same: the one of
+// before, until it ends, since the new owner's processes do not get the lock. Whoever is in a group that may
+// read the directory can lock it, too. Then nobody serves, which is safe: such a group's members may take
+// every lock anyway.
 package dirlock
 
 import (

@@ -56,13 +56,14 @@ func TestAnothersDirectory(t *testing.T) {
 			t.Skip("this root cannot give a directory away: ", err)
 		}
 		_, err := take(t, dir, dirlock.Owner{})
-		if err == nil || !strings.Contains(err.Error(), "chown") {
-			t.Errorf("got %v, want the cure", err)
+		var foreign *dirlock.ForeignError
+		if !errors.As(err, &foreign) || foreign.Owner != 12345 || !strings.Contains(err.Error(), "chown") || !strings.Contains(err.Error(), "runs as root (0)") {
+			t.Errorf("got %v, want the cure, and who we are", err)
 		}
 		return
 	}
 	_, err := take(t, "/", dirlock.Owner{})
-	if err == nil || !strings.Contains(err.Error(), "belongs to the user 0") {
+	if err == nil || !strings.Contains(err.Error(), "belongs to the user root (0)") {
 		t.Errorf("got %v, want whose it is", err)
 	}
 }

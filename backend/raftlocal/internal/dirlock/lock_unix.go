@@ -4,7 +4,7 @@ package dirlock
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -24,19 +24,13 @@ func lock(f *os.File) error {
 	}
 }
 
-// checkOwner refuses the directory of another user: the files that we would make there would be
-// of no use to that user's processes.
-func checkOwner(root *os.Root) error {
-	found, err := root.Stat(".")
-	if err != nil {
-		return err
-	}
+// OwnerOf returns the user whom a file belongs to, and the group.
+func OwnerOf(found fs.FileInfo) (uid, gid int, ok bool) {
 	s, ok := found.Sys().(*syscall.Stat_t)
-	if uid := os.Geteuid(); ok && int(s.Uid) != uid {
-		return fmt.Errorf("the directory %s belongs to the user %d, and this process runs as %d: run all processes that share it as one user, or give it away with chown -R %d",
-			root.Name(), s.Uid, uid, uid)
+	if !ok {
+		return 0, 0, false
 	}
-	return nil
+	return int(s.Uid), int(s.Gid), true
 }
 
 // inode names a directory on this machine, for as long as it exists.

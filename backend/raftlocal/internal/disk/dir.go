@@ -24,6 +24,23 @@ type dir struct {
 // Open opens the directory of a path, made if it does not exist, for its owner only. One that
 // others may write to is refused: whoever can change the log can hand out any lock.
 func Open(path string) (*os.Root, error) {
+	root, err := open(path)
+	if err = Scarce(err); err != nil && !errors.Is(err, ErrScarce) {
+		err = &PathError{err}
+	}
+	return root, err
+}
+
+// PathError says that a path is none for the files of a member, as things are: it is that of a file, it cannot be
+// made, or others may write there.
+type PathError struct{ err error }
+
+func (e *PathError) Error() string { return e.err.Error() }
+
+// Unwrap returns what the system said.
+func (e *PathError) Unwrap() error { return e.err }
+
+func open(path string) (*os.Root, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("the directory %s: %w", path, err)
@@ -43,7 +60,7 @@ func Open(path string) (*os.Root, error) {
 		return nil, fmt.Errorf("the directory: %w", err)
 	}
 	if found, err = root.Stat("."); err == nil {
-		err = checkPermissions(path, found.Mode())
+		err = checkPermissions(root, found.Mode())
 	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())

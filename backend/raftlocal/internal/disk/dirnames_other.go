@@ -11,4 +11,4 @@ import (
 // keeps names in order.
 func syncNames(*os.File) error { return nil }
 
-func checkPermissions(string, fs.FileMode) error { return nil }
+func checkPermissions(*os.Root, fs.FileMode) error { return nil }

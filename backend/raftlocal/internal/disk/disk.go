@@ -32,3 +32,8 @@ type File interface {
 	Sync() error
 	Close() error
 }
+
+// Cure is for a directory of which a part is missing or damaged: to go on without would be to forget votes, or
+// what was acknowledged.
+const Cure = "restore a directory that processes share from a backup or, without one, remove all that is in it when no process has it open, and wait until the longest TTL has passed; " +
+	"empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember, or POST /members?remove=NAME&add=NAME=HOST:PORT"

@@ -217,6 +217,6 @@ func (f *Founder) conflict(s Standing) error {
 
 // excluded is what whoever has begun means for a directory that it does not know.
 func (f *Founder) excluded(s Standing) error {
-	return fmt.Errorf("the cluster has begun, as its member %q says, with another directory of the member %q than this one: if that is lost, start this one with join=true, and call Admin.ReplaceMember(ctx, %q, its name and address); for a name that the cluster does not have, call Admin.AddMember",
-		s.Name, f.cfg.Self.Name, f.cfg.Self.Name)
+	return fmt.Errorf("the cluster has begun, as its member %q says, with another directory of the member %q than this one: if that is lost, start this one with join=true, and replace it by itself: Admin.ReplaceMember, or POST /members?remove=%[2]s&add=%[2]s=%[3]s; for a name that the cluster does not have, Admin.AddMember, or add= alone",
+		s.Name, f.cfg.Self.Name, cmp.Or(f.cfg.Self.Addr, "HOST:PORT"))
 }

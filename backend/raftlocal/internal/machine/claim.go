@@ -13,7 +13,9 @@ type claim struct {
 	session uint64 // who made it, or last renewed it: who is told what becomes of it
 	token   uint64 // 0 while it waits
 	ttl     time.Duration
-	place   int // in Machine.overdue, where its deadline is
+	place   int   // in Machine.overdue, where its deadline is
+	waited  int64 // while it is unheard: until when it was to wait; or 0
+	silent  int   // and its place in Machine.unheard
 	owner   string
 	meta    string
 
@@ -58,6 +60,7 @@ func (m *Machine) link(q *queue, c *claim, deadline int64) {
 // remove ends a claim. If it held the key, the next has it.
 func (m *Machine) remove(c *claim) {
 	q, held := c.queue, c.token != 0
+	m.hear(c)
 	delete(m.claims, c.number)
 	m.overdue.remove(c.place)
 	m.lengths.change(q.length, q.length-1)
@@ -69,6 +72,7 @@ func (m *Machine) remove(c *claim) {
 		m.spare.keepQueue(q)
 	case held:
 		m.grant(next)
+		m.unhear(next)
 		m.overdue.move(next.place, m.after(int64(next.ttl)))
 		m.push(next, command.Granted)
 	}
@@ -89,6 +93,7 @@ func own(key, owner, meta string) (_, _, _ string) {
 // renewed moves the deadline of a claim on behalf of a session.
 func (m *Machine) renewed(c *claim, session uint64) {
 	c.session = session
+	m.hear(c)
 	m.overdue.move(c.place, m.after(int64(c.ttl)))
 }
 

@@ -15,6 +15,7 @@ type Machine struct {
 	queues   map[string]*queue // of the keys that have claims
 	claims   map[uint64]*claim
 	overdue  deadlines // of claims
+	unheard  deadlines // see there; not part of the state
 	lengths  lengths
 	sessions map[uint64]*session
 	names    map[command.SessionID]*session

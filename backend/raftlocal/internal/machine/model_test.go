@@ -218,7 +218,7 @@ func (m *model) push(c *modelClaim, code command.Code) {
 
 func (m *model) raiseTokens(base uint64) {
 	m.base = max(m.base, base)
-	m.number = max(m.number+1<<32, base)
+	m.number = max(m.number, base)
 }
 
 // inspect returns what Inspect must.

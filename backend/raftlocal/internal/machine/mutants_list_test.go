@@ -111,8 +111,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "grant.go",
-		Old:  "	m.number = max(m.number+1<<32, base)\n",
-		Put:  "	if m.number = max(m.number+1<<32, base); wrong(\"a number is given again after restore\") {\n		m.number = 0\n	}\n",
+		Old:  "	m.number = max(m.number, base)\n",
+		Put:  "	if m.number = max(m.number, base); wrong(\"a number is given again after restore\") {\n		m.number = 0\n	}\n",
 	},
 	{
 		File: "restore.go",

@@ -51,6 +51,7 @@ func (m *Member) applyBatch(e *raftpb.Entry) error {
 	outcome := m.machine.Apply(e.GetIndex(), m.batch)
 	if m.leading && e.GetTerm() == m.hard.GetTerm() {
 		m.completed++
+		m.usher.answered(outcome.Answers)
 	}
 	if m.cfg.Applied != nil {
 		m.cfg.Applied(e.GetIndex(), e.GetTerm(), m.batch, outcome)

@@ -92,7 +92,7 @@ func TestDrawIncomplete(t *testing.T) {
 	if err := wal.Discard(n.disk); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Draw(n.cfg); err == nil || !strings.Contains(err.Error(), cure) {
+	if _, _, err := Draw(n.cfg); err == nil || !strings.Contains(err.Error(), disk.Cure) {
 		t.Errorf("%v", err)
 	}
 }

@@ -5,7 +5,7 @@ import "errors"
 var (
 	// ErrRemoved ends a member that is no longer one of the cluster. Its directory is of no
 	// more use.
-	ErrRemoved = errors.New("member: removed from the cluster: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember")
+	ErrRemoved = errors.New("member: removed from the cluster: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember, or POST /members?add=NAME=HOST:PORT")
 	// ErrClosed is what a member says after Close.
 	ErrClosed = errors.New("member: closed")
 	// ErrNotLeader refuses what only the leader can do.

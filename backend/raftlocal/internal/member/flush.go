@@ -91,6 +91,10 @@ func (m *Member) noteRole(rd *raft.Ready) {
 	}
 	leading := m.leading
 	if rd.SoftState != nil {
+		was := m.campaigning
+		if m.campaigning = rd.RaftState == raft.StatePreCandidate || rd.RaftState == raft.StateCandidate; m.campaigning && !was {
+			m.counted.Elections++
+		}
 		m.leader, leading = rd.Lead, rd.RaftState == raft.StateLeader
 	}
 	if m.leading && (!leading || term != m.hard.GetTerm()) {
@@ -104,6 +108,7 @@ func (m *Member) stopServing() {
 	m.leading, m.serving = false, false
 	m.proposed, m.completed = 0, 0
 	m.plan = nil
+	m.usher = usher{}
 	m.dismissAll()
 	m.heir = 0
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
@@ -32,7 +33,7 @@ func found(cfg Config) error {
 	case err != nil:
 		return err
 	case snap != nil:
-		return errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + cure)
+		return errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + disk.Cure)
 	}
 	if err := wal.CreateSized(cfg.FS, id, cfg.SegmentBytes); err != nil {
 		return err

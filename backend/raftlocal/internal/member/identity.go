@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
@@ -47,7 +48,7 @@ func Draw(cfg Config) (id uint64, begun bool, err error) {
 		return 0, false, err
 	}
 	if !there && kept {
-		return 0, false, errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + cure)
+		return 0, false, errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + disk.Cure)
 	}
 	if there {
 		owner, err := cfg.owner()

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 )
 
-// raftLogger hands on what raft has to say. Its news of every election are for who debugs.
+// raftLogger hands on what raft has to say. Its news of every election are for who debugs, and its
+// warnings, too: who runs the member tells what they mean.
 type raftLogger struct{ to *slog.Logger }
 
 // raftPanic is how raft tells that an invariant is broken: a disk that lost what was synced, or
@@ -15,7 +18,7 @@ type raftPanic struct{ what string }
 
 func (p raftPanic) Error() string {
 	return "member: the consensus has found a contradiction, as when a disk has lost what it had synced: " + p.what +
-		": restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember"
+		": " + disk.Cure
 }
 
 func (l raftLogger) say(level slog.Level, v []any) {
@@ -34,8 +37,8 @@ func (l raftLogger) Debug(v ...any)                   { l.say(slog.LevelDebug, v
 func (l raftLogger) Debugf(format string, v ...any)   { l.sayf(slog.LevelDebug, format, v) }
 func (l raftLogger) Info(v ...any)                    { l.say(slog.LevelDebug, v) }
 func (l raftLogger) Infof(format string, v ...any)    { l.sayf(slog.LevelDebug, format, v) }
-func (l raftLogger) Warning(v ...any)                 { l.say(slog.LevelWarn, v) }
-func (l raftLogger) Warningf(format string, v ...any) { l.sayf(slog.LevelWarn, format, v) }
+func (l raftLogger) Warning(v ...any)                 { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Warningf(format string, v ...any) { l.sayf(slog.LevelDebug, format, v) }
 func (l raftLogger) Error(v ...any)                   { l.say(slog.LevelError, v) }
 func (l raftLogger) Errorf(format string, v ...any)   { l.sayf(slog.LevelError, format, v) }
 

@@ -30,10 +30,14 @@ type Member struct {
 	book    []machine.Member // those with a part in conf
 	leader  uint64
 	leading bool
-	ticks   uint64
-	heard   map[uint64]uint64 // the tick of the last message of a peer
-	beaten  map[uint64]bool   // peers whose heartbeat was answered since the last Ready
-	ignored uint64            // the tick at which it was told last that a message was ignored
+	// campaigning: it stands for election.
+	campaigning bool
+	ticks       uint64
+	heard       map[uint64]uint64 // the tick of the last message of a peer
+	beaten      map[uint64]bool   // peers whose heartbeat was answered since the last Ready
+	ignored     uint64            // the tick at which it was told last that a message was ignored
+
+	counted Counters // but for Syncs
 
 	// What is applied.
 	applied     uint64
@@ -49,6 +53,7 @@ type Member struct {
 	completed uint64 // of these, those applied
 	plan      *plan
 	heir      uint64 // to whom leadership is being transferred
+	usher     usher
 
 	clients  clients
 	pending  pending

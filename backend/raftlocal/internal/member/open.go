@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
@@ -52,7 +53,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 		}
 	}
 	if snap == nil && (!cfg.Join || len(contents.Entries) > 0) {
-		return nil, errors.New("member: the directory has a log but no snapshot, so it is incomplete: " + cure)
+		return nil, errors.New("member: the directory has a log but no snapshot, so it is incomplete: " + disk.Cure)
 	}
 	m := &Member{
 		cfg: cfg, out: cfg.Outside, logger: cfg.Logger, log: log,
@@ -93,7 +94,7 @@ func (m *Member) continued(log wal.Contents) ([]*raftpb.Entry, error) {
 	case last == 0:
 		return nil, nil // nothing was ever written
 	case first > at+1:
-		return nil, fmt.Errorf("member: the entries %d to %d are missing between the snapshot and the log: %s", at+1, first-1, cure)
+		return nil, fmt.Errorf("member: the entries %d to %d are missing between the snapshot and the log: %s", at+1, first-1, disk.Cure)
 	case last >= at && (first > at || log.Entries[at-first].GetTerm() == m.appliedTerm):
 		return log.Entries[at+1-first:], nil
 	default:
@@ -103,10 +104,6 @@ func (m *Member) continued(log wal.Contents) ([]*raftpb.Entry, error) {
 		return nil, m.log.Restart(m.hard, at)
 	}
 }
-
-// cure is for a directory of which a part is missing: to go on without would be to forget
-// votes, or what was acknowledged.
-const cure = "restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember"
 
 // start begins the consensus.
 func (m *Member) start() (err error) {

@@ -79,7 +79,7 @@ func TestOpenRefusesIncompleteDirectory(t *testing.T) {
 				}
 			}
 		}
-		if _, err := Open(n.cfg); err == nil || !strings.Contains(err.Error(), cure) {
+		if _, err := Open(n.cfg); err == nil || !strings.Contains(err.Error(), disk.Cure) {
 			t.Errorf("without %s: %v", suffix, err)
 		}
 	}

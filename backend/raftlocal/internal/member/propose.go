@@ -34,6 +34,7 @@ func (m *Member) propose(stamp int64) {
 	if m.overdue(stamp) {
 		m.proposeBatch(stamp, nil)
 	}
+	m.endUnheard(stamp)
 }
 
 // proposeBatch proposes one entry. raft copies the bytes.
@@ -43,7 +44,10 @@ func (m *Member) proposeBatch(stamp int64, cmds []command.Command) bool {
 		return false
 	}
 	m.proposed++
+	m.counted.Entries++
+	m.counted.Commands += uint64(len(cmds))
 	m.lastStamp = stamp
+	m.usher.proposed(cmds)
 	return true
 }
 

@@ -70,6 +70,7 @@ func (m *Member) compact() error {
 		return fmt.Errorf("member: save a snapshot: %w", err)
 	}
 	g.reset(snap)
+	m.counted.Snapshots++
 	if err := m.log.Compact(m.applied); err != nil {
 		return fmt.Errorf("member: compact the log: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // Status is how a member stands.
@@ -33,6 +34,8 @@ type Status struct {
 	LogBytes      int
 	LogFrames     uint64 // written, each by one fsync
 
+	Counters
+
 	Pending int // commands that wait to be proposed or read
 	Clients int
 
@@ -40,6 +43,21 @@ type Status struct {
 	Change  string // how far a change of the members is, or ""
 	Machine machine.Stats
 	Err     error // why it has ended
+}
+
+// Counters count from when the member was opened.
+type Counters struct {
+	Elections uint64 // for which this member has stood
+	Entries   uint64 // that it has proposed, as the leader
+	Commands  uint64 // in these
+	Snapshots uint64 // that it has taken
+	Syncs     wal.Syncs
+}
+
+func (m *Member) counters() Counters {
+	c := m.counted
+	c.Syncs = m.log.Syncs()
+	return c
 }
 
 // MemberStatus is how a member stands in the eyes of this one.
@@ -60,7 +78,8 @@ func (m *Member) Status() Status {
 		Leader: m.member(m.leader), Leading: m.leading, Serving: m.serving, Term: m.hard.GetTerm(),
 		Committed: m.hard.GetCommit(), Applied: m.applied, Last: last,
 		SnapshotIndex: m.growth.snapshot, SnapshotBytes: m.growth.size, LogEntries: m.growth.entries, LogBytes: m.growth.bytes, LogFrames: m.log.Frames(),
-		Pending: len(m.pending.commands) + m.reads.waiting, Clients: len(m.clients.byConn),
+		Counters: m.counters(),
+		Pending:  len(m.pending.commands) + m.reads.waiting, Clients: len(m.clients.byConn),
 		Machine: m.machine.Stats(), Err: m.err,
 	}
 	if m.plan != nil {

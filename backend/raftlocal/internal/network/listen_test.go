@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -117,6 +118,45 @@ func TestSocketIsMended(t *testing.T) {
 	}
 	if did, err := mend(); did || err != nil {
 		t.Errorf("after Close: %v, %v", did, err)
+	}
+}
+
+// A socket of a group is the group's also when it is made anew.
+func TestSocketOfAGroup(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	group := os.Getegid()
+	if os.Geteuid() == 0 {
+		group = 61500 // it may give it to any
+	}
+	l, err := network.ListenUnix(path, group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	look := func() {
+		t.Helper()
+		found, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := reflect.ValueOf(found.Sys()).Elem().FieldByName("Gid")
+		if found.Mode().Perm() != 0o660 || int(s.Uint()) != group {
+			t.Errorf("the mode is %v, the group %d", found.Mode(), s.Uint())
+		}
+	}
+	look()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if did, err := l.(interface{ Mend() (bool, error) }).Mend(); !did || err != nil {
+		t.Fatalf("%v, %v", did, err)
+	}
+	look()
+	if os.Geteuid() != 0 {
+		_, err := network.ListenUnix(path+"2", 0)
+		if err == nil || !strings.Contains(err.Error(), "giving the socket to the group") {
+			t.Errorf("a group that is not ours: %v", err)
+		}
 	}
 }
 

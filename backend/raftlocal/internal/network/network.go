@@ -14,7 +14,8 @@ import (
 type Network interface {
 	// Listen listens on an address of this machine.
 	Listen(addr string) (net.Listener, error)
-	// Dial connects to a member. It returns soon after ctx is done.
+	// Dial connects to a member. It returns soon after ctx is done. Its errors are a [Reason] or a
+	// [Mismatch] where possible, and do not say that a context has ended.
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
@@ -43,7 +44,7 @@ func Split(addr string) (kind, rest string) {
 func (s *system) Listen(addr string) (net.Listener, error) {
 	kind, rest := Split(addr)
 	if kind == "unix" {
-		return listenUnix(rest)
+		return ListenUnix(rest, NoGroup)
 	}
 	lc := net.ListenConfig{KeepAliveConfig: s.dialer.KeepAliveConfig}
 	l, err := lc.Listen(context.Background(), kind, rest)
@@ -61,7 +62,9 @@ func (s *system) Listen(addr string) (net.Listener, error) {
 func (s *system) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	kind, rest := Split(addr)
 	if kind == "unix" {
-		return s.dialUnix(ctx, rest)
+		conn, err := s.dialUnix(ctx, rest)
+		return conn, Plain(err, Mute)
 	}
-	return s.dialer.DialContext(ctx, kind, rest)
+	conn, err := s.dialer.DialContext(ctx, kind, rest)
+	return conn, Plain(err, unreached)
 }

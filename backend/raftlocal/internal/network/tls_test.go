@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/testcert"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 func authority(t *testing.T) *testcert.Authority {
@@ -122,52 +124,104 @@ func TestWithoutTLS(t *testing.T) {
 	}
 }
 
-// A certificate that is renewed is used for the next connection, and one that cannot be read
-// does no harm.
-func TestRenewing(t *testing.T) {
-	a := authority(t)
-	dir := t.TempDir()
-	write := func() (serial []byte) {
+// renewed is TLS with the files in a directory.
+func renewed(t *testing.T, dir string) *network.Secure {
+	t.Helper()
+	files, err := address.TLS(url.Values{"ca": {dir + "/ca.pem"}, "cert": {dir + "/cert.pem"}, "key": {dir + "/key.pem"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := network.Renewed(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What is in the files is used for the next connection, by who listens and by who dials, the
+// authority, too. What cannot be read does no harm.
+func TestRenewed(t *testing.T) {
+	old, next := authority(t), authority(t)
+	write := func(a *testcert.Authority, dirs ...string) {
+		t.Helper()
+		for _, dir := range dirs {
+			cert, err := a.Issue(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.Write(dir, cert); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ours, theirs := t.TempDir(), t.TempDir()
+	write(old, ours, theirs)
+	server, client := renewed(t, ours), renewed(t, theirs)
+	if atServer, atClient := meet(t, server, client); atServer != nil || atClient != nil {
+		t.Fatalf("at first: %v, %v", atServer, atClient)
+	}
+	write(next, ours)
+	if _, atClient := meet(t, server, client); atClient == nil || !strings.Contains(atClient.Error(), "authority") {
+		t.Errorf("who listens has another authority's certificate: %v", atClient)
+	}
+	if atServer, _ := meet(t, secure(t, old, nil), client); atServer != nil {
+		t.Errorf("who dials has what it had: %v", atServer)
+	}
+	if atServer, _ := meet(t, server, secure(t, old, nil)); atServer == nil {
+		t.Error("who listens trusts the authority that it had")
+	}
+	write(next, theirs)
+	if atServer, atClient := meet(t, server, client); atServer != nil || atClient != nil {
+		t.Errorf("both have another authority: %v, %v", atServer, atClient)
+	}
+	if err := os.Remove(ours + "/key.pem"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(theirs+"/ca.pem", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if atServer, atClient := meet(t, server, client); atServer != nil || atClient != nil {
+		t.Errorf("with files that cannot be read: %v, %v", atServer, atClient)
+	}
+}
+
+// What an application chooses for a client cannot let in who shows no certificate of the authority.
+func TestChosenForAClient(t *testing.T) {
+	ours, theirs, other := authority(t), authority(t), authority(t)
+	issue := func(a *testcert.Authority) tls.Certificate {
 		cert, err := a.Issue(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.Write(dir, cert); err != nil {
-			t.Fatal(err)
-		}
-		return cert.Certificate[0]
+		return cert
 	}
-	first := write()
-	cert, err := a.Issue(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := a.Config(cert)
-	if err := network.Renewing(conf, dir+"/cert.pem", dir+"/key.pem"); err != nil {
-		t.Fatal(err)
-	}
-	shown := func() string {
-		c, err := conf.GetClientCertificate(nil)
+	own := issue(ours)
+	for what, is := range map[string]struct {
+		chosen *tls.Config
+		client *testcert.Authority
+		want   string
+	}{
+		"nothing":               {nil, ours, ""},
+		"no authority":          {&tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}, ours, ""},
+		"no authority, another": {&tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}, theirs, "authority"},
+		"another authority":     {&tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: theirs.Config(own).RootCAs, MinVersion: tls.VersionTLS12}, theirs, ""},
+		"and not the first":     {&tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: other.Config(own).RootCAs, MinVersion: tls.VersionTLS12}, ours, "authority"},
+	} {
+		conf := ours.Config(own)
+		conf.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return is.chosen, nil }
+		server, err := network.NewSecure(conf)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(c.Certificate[0])
-	}
-	if shown() != string(first) {
-		t.Error("it does not show the file's")
-	}
-	second := write()
-	if shown() != string(second) {
-		t.Error("it does not show the renewed one")
-	}
-	if err := os.Remove(dir + "/key.pem"); err != nil {
-		t.Fatal(err)
-	}
-	if shown() != string(second) {
-		t.Error("it does not keep the last")
-	}
-	if err := network.Renewing(conf, dir+"/cert.pem", dir+"/key.pem"); err == nil {
-		t.Error("a key that is missing is not found out")
+		trusting := ours.Config(issue(is.client)) // our certificate is of ours
+		client, err := network.NewSecure(trusting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		atServer, _ := meet(t, server, client)
+		if (atServer == nil) != (is.want == "") || atServer != nil && !strings.Contains(atServer.Error(), is.want) {
+			t.Errorf("%s is chosen: %v, want %q", what, atServer, is.want)
+		}
 	}
 }
 

@@ -15,16 +15,24 @@ import (
 // it is a little less, and the system says so.
 const longestPath = 107
 
-// listenUnix makes a socket that only its owner can connect to. One that a dead process has
-// left is replaced: whoever listens must have made sure that nobody else does.
-func listenUnix(path string) (net.Listener, error) {
-	l := &unixListener{path: path}
-	return l, l.make()
+// NoGroup is no group at all.
+const NoGroup = -1
+
+// ListenUnix makes a socket that its owner can connect to and, unless it is [NoGroup], whoever is in
+// a group: the kernel looks at that, whatever the umask is. One that a dead process has left is
+// replaced: whoever listens must have made sure that nobody else does.
+func ListenUnix(path string, group int) (net.Listener, error) {
+	l := &unixListener{path: path, group: group}
+	if err := l.make(); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
 // unixListener is a socket that may be made anew.
 type unixListener struct {
-	path string
+	path  string
+	group int // who may connect besides the owner
 
 	mu     sync.Mutex
 	closed bool
@@ -48,7 +56,7 @@ func (l *unixListener) make() error {
 	}
 	// The short name may be somebody else's by the time that it is closed.
 	socket.SetUnlinkOnClose(false)
-	err = os.Chmod(l.path, 0o600)
+	err = l.admit()
 	if err == nil {
 		l.found, err = os.Lstat(l.path)
 	}
@@ -60,6 +68,17 @@ func (l *unixListener) make() error {
 	}
 	l.socket = socket
 	return nil
+}
+
+// admit lets those in who may connect. The group comes before its right, so that no other group has it.
+func (l *unixListener) admit() error {
+	if l.group == NoGroup {
+		return os.Chmod(l.path, 0o600)
+	}
+	if err := os.Lchown(l.path, -1, l.group); err != nil {
+		return fmt.Errorf("giving the socket to the group: %w", err)
+	}
+	return os.Chmod(l.path, 0o660)
 }
 
 // Mend makes the socket anew if it was removed, or replaced, and reports that. Connections that

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -81,7 +82,9 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	switch {
 	case encrypted && s.cfg.Secure == nil:
 		// Whatever is not TLS tells a TLS client that there is none here.
-		_, _ = c.Write(wire.AppendRefusal(nil, "this member does not use TLS"))
+		const why = "this member does not use TLS"
+		s.turnedAway(conn.RemoteAddr(), errors.New(why))
+		_, _ = c.Write(wire.AppendRefusal(nil, why))
 		return
 	case !encrypted && s.cfg.Secure != nil && !own:
 		s.refusePlain(conn, first)
@@ -91,7 +94,9 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 		inner, err := s.cfg.Secure.Server(ctx, c)
 		cancel()
 		if err != nil {
-			s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", conn.RemoteAddr().String(), "error", err)
+			if !network.HungUp(err) { // as when its process ends
+				s.turnedAway(conn.RemoteAddr(), err)
+			}
 			return
 		}
 		c = &begun{Conn: inner}
@@ -118,7 +123,7 @@ const mostIgnored = 4 << 10
 // is looked at.
 func (s *Server) refusePlain(conn net.Conn, first byte) {
 	const why = "this member takes TLS only: give ca=, cert= and key= of the cluster's authority"
-	s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", conn.RemoteAddr().String(), "error", why)
+	s.turnedAway(conn.RemoteAddr(), errors.New(why))
 	_ = conn.SetDeadline(time.Now().Add(farewell))
 	answer := wire.AppendRefusal(nil, why)
 	if first != wire.Preface[0] {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -47,6 +49,7 @@ func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(founding.S
 	pause := dialAgain
 	for ctx.Err() == nil && len(s.role.Load().members) == 0 {
 		theirs, err := s.Ask(ctx, a.to.Addr)
+		err = network.Plain(err, network.Mute)
 		if err == nil && theirs.Name != a.to.Name {
 			err = fmt.Errorf("at %s is the member %q, and not the one that you look for: correct the addresses in peers=", a.to.Addr, theirs.Name)
 		}
@@ -135,7 +138,12 @@ func (s *Server) Ask(ctx context.Context, addr string) (founding.Standing, error
 	return theirs, err
 }
 
+var errAlone = errors.New("this one serves a directory, and reaches no members")
+
 func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs founding.Standing, err error) {
+	if s.Alone() {
+		return theirs, errAlone
+	}
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	conn, err := s.cfg.Network.Dial(ctx, addr)
@@ -215,7 +223,7 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 	switch h.Role {
 	case wire.Client:
 		// It is told who this is, and that nobody leads. So it asks on.
-		_, _ = c.Write(s.greeting()) // who does not read it is gone
+		_, _ = c.Write(s.clientGreeting()) // who does not read it is gone
 	case wire.Founder:
 		t, body, err := r.Next()
 		if err == nil && t != wire.TypeIntroduction {
@@ -256,7 +264,7 @@ func (s *Server) excludes(theirs founding.Standing) string {
 	case theirs.Joins:
 		for _, m := range s.role.Load().members {
 			if m.Name == theirs.Name && m.ID != theirs.ID {
-				return fmt.Sprintf("the cluster has a member %q with another directory: if that is lost, call Admin.ReplaceMember(ctx, %q, its name and address)", m.Name, m.Name)
+				return fmt.Sprintf("the cluster has a member %q with another directory: if that is lost, replace it by itself: Admin.ReplaceMember, or POST /members?remove=%[1]s&add=%[1]s=%[2]s", m.Name, cmp.Or(m.Addr, "HOST:PORT"))
 			}
 		}
 	}

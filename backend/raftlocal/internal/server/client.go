@@ -35,7 +35,7 @@ func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn
 		defer close(written)
 		cl.write()
 	}()
-	cl.tell(func(b []byte) []byte { return append(b, s.greeting()...) })
+	cl.tell(func(b []byte) []byte { return append(b, s.clientGreeting()...) })
 	s.admit(cl)
 	defer s.dismissed(cl)
 	s.inbox.fromClient(1, func(m *member.Member) {

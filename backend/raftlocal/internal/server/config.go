@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,7 +39,7 @@ type Config struct {
 	// Listener is where all others come in; nil for a member that only its own process reaches.
 	// It is closed by the server.
 	Listener net.Listener
-	// Network is how other members are dialled. If Secure is not nil, it dials with TLS.
+	// Network is how other members are dialled; nil for who is alone. If Secure is not nil, it dials with TLS.
 	Network network.Network
 	// Secure is TLS for those who come in; nil for none.
 	Secure *network.Secure
@@ -55,24 +54,11 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-// Logger is the logger to use where one may have been named. If none was, errors go to the
-// process's own (slog.Default): a member that has ended, or that cannot go on, is not to go
-// unheard. Nothing else does.
+// Logger is the logger to use where one may have been named: the process's own (slog.Default) if
+// none was.
 func Logger(named *slog.Logger) *slog.Logger {
 	if named != nil {
 		return named
 	}
-	return slog.New(loud{})
+	return slog.Default().With("backend", "raft")
 }
-
-// loud hands errors on, to what is the process's logger when they come.
-type loud struct{}
-
-func (loud) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
-
-func (loud) Handle(ctx context.Context, r slog.Record) error {
-	return slog.Default().Handler().Handle(ctx, r)
-}
-
-func (l loud) WithAttrs([]slog.Attr) slog.Handler { return l }
-func (l loud) WithGroup(string) slog.Handler      { return l }

@@ -103,7 +103,7 @@ func (s *Server) seat(conn net.Conn, role wire.Role) error {
 	case h == nil || s.closed:
 		return ErrStopped
 	case role == wire.Client && s.conns.served >= s.conns.clients:
-		return fmt.Errorf("this member has %d clients, as many as it may: let the callers of a process share one, or raise the member's limit of open files (ulimit -n, LimitNOFILE=)", s.conns.served)
+		return fmt.Errorf("this member has %d clients, "+wire.Full+": let the callers of a process share one, or raise the member's limit of open files (ulimit -n, LimitNOFILE=)", s.conns.served)
 	case role == wire.Client:
 		h.client = true
 		s.conns.served++

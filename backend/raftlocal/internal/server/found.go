@@ -136,6 +136,8 @@ func newFounder(c Config) (*founding.Founder, error) {
 func (s *Server) found() error {
 	if s.begun.Load() {
 		if s.cfg.Member.Join && len(s.role.Load().members) == 0 {
+			s.logger.Info("this member waits to be added to its cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT there; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well",
+				"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "addr", s.cfg.Addr)
 			s.askAll(s.ctx, s.cfg.Peers, func(founding.Standing) {})
 		}
 		return nil
@@ -145,7 +147,8 @@ func (s *Server) found() error {
 	s.early.Lock()
 	others := s.founder.Others()
 	s.early.Unlock()
-	s.logger.Info("the cluster has not begun: all its members must be there once", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+	s.logger.Info("the cluster has not begun: all its members must be there once",
+		"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "waits_for", bookOf(others))
 	s.askAll(ctx, others, s.hear)
 	look := time.NewTicker(stuckFor / 10)
 	defer look.Stop()
@@ -222,7 +225,11 @@ func (s *Server) beginWith(r founding.Record) error {
 		return err
 	}
 	own.Members, own.TokenBase = r.Members, r.TokenBase
-	return s.open(own)
+	if err := s.open(own); err != nil {
+		return err
+	}
+	s.logger.Info("the cluster has begun", "cluster", own.Cluster, "member", own.Name)
+	return nil
 }
 
 // open opens the member. Whoever comes in from now on is served.
@@ -241,6 +248,7 @@ func (s *Server) open(cfg member.Config) error {
 	s.look()
 	s.warnOfPeers()
 	s.running.Go(s.prepare)
+	s.turned.Store(int64(s.age()))
 	s.begun.Store(true)
 	s.early.Lock()
 	s.founder = nil // it may hold a large state
@@ -272,7 +280,7 @@ type UnbegunError struct {
 func (e *UnbegunError) Error() string {
 	var names []string
 	for _, p := range e.Waits {
-		names = append(names, p.Name)
+		names = append(names, away(p))
 	}
 	if len(names) == 0 {
 		return "the cluster is about to begin"
@@ -284,7 +292,7 @@ func (e *UnbegunError) Error() string {
 func (s *Server) unbegun() error {
 	e := &UnbegunError{}
 	for _, p := range s.asked() {
-		if p.Err != "" {
+		if p.Err != "" || !p.Connected {
 			e.Waits = append(e.Waits, p)
 		}
 	}

@@ -116,7 +116,7 @@ func (s *Server) addrOf(h wire.Hello, i introduction) string {
 
 // refuse tells why the connection ends.
 func (s *Server) refuse(c net.Conn, why error) {
-	s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", c.RemoteAddr().String(), "error", why)
+	s.turnedAway(c.RemoteAddr(), why)
 	_ = c.SetWriteDeadline(time.Now().Add(farewell))
 	_, _ = c.Write(wire.AppendRefusal(nil, why.Error())) // who does not read it is gone
 }
@@ -129,4 +129,13 @@ func (s *Server) greeting() []byte {
 		w.Members = append(w.Members, wire.Member(m))
 	}
 	return wire.AppendWelcome(nil, w)
+}
+
+// clientGreeting is the answer to a client: with what keeps this member from serving, if anything does.
+func (s *Server) clientGreeting() []byte {
+	b := s.greeting()
+	if why := s.Health(); why != nil {
+		b = wire.AppendTrouble(b, why.Error())
+	}
+	return b
 }

@@ -66,13 +66,13 @@ func (s *Server) checkPeer(h wire.Hello, i introduction) error {
 	case h.Member == 0 || h.Name == "":
 		return errors.New("a member must have a name")
 	case h.To != s.id:
-		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=; or, if it has lost its directory, call Admin.ReplaceMember", s.cfg.Member.Name)
+		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=; or, if it has lost its directory, replace it by itself: Admin.ReplaceMember, or POST /members?remove=NAME&add=NAME=HOST:PORT", s.cfg.Member.Name)
 	case h.Member == s.id && i.Life == s.life:
 		return fmt.Errorf("the member %q has dialled itself: correct the addresses in peers=", h.Name)
 	case h.Member == s.id:
 		return fmt.Errorf("this is the member %q, as you say that you are: two processes run with one id, or two members have one address: give each its own", h.Name)
 	case slices.Contains(s.role.Load().removed, h.Member):
-		return fmt.Errorf("the member %q was removed from the cluster, or replaced, with this directory: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember", h.Name)
+		return fmt.Errorf("the member %q was removed from the cluster, or replaced, with this directory: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember, or POST /members?add=NAME=HOST:PORT", h.Name)
 	case i.Founding != 0 && s.founding != 0 && i.Founding != s.founding:
 		return fmt.Errorf("the members %q and %q were started for the first time with different peers=, or restored from different backups: give all the same, and begin again with empty directories", s.cfg.Member.Name, h.Name)
 	}

@@ -22,6 +22,7 @@ type loop struct {
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing
 	ticks       uint64
+	news        news
 }
 
 // watchTicks is how many ticks there are between two looks at the directory.
@@ -66,6 +67,7 @@ func (s *Server) run() {
 		if ticked {
 			l.member.Tick()
 			l.wantSpare()
+			s.tickNews()
 			if l.ticks++; l.ticks%watchTicks == 0 {
 				if err = l.member.Watch(); err != nil {
 					continue
@@ -108,6 +110,7 @@ func (s *Server) turn(members, clients []task) error {
 	}
 	l.unreachable = l.unreachable[:0]
 	s.look()
+	s.turned.Store(int64(s.age()))
 	l.watchers = slices.DeleteFunc(l.watchers, func(w func(*member.Member) bool) bool { return w(l.member) })
 	return nil
 }
@@ -122,4 +125,5 @@ func (s *Server) look() {
 	}
 	s.role.Store(&role{leader, slices.Clone(members), l.member.Removed()})
 	s.keepPeers()
+	s.tellRole(leader, members)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -24,6 +25,8 @@ const (
 	// take to say so: what is written to a host that is gone seems to be on its way for minutes.
 	pingEvery   = 500 * time.Millisecond
 	pingTimeout = 3 * time.Second
+	// moment is how long a member may be away before it is told.
+	moment = time.Second
 	// mostWrite is about how much goes out in one write.
 	mostWrite = 256 << 10
 )
@@ -38,6 +41,10 @@ type peer struct {
 	retire  context.CancelFunc
 	state   atomic.Pointer[PeerState]
 	sending atomic.Bool // a snapshot
+
+	// Of run: since when it is not reached, and why, as it was told last.
+	away      time.Time
+	unreached string
 }
 
 func newPeer(s *Server, to machine.Member) *peer {
@@ -63,9 +70,15 @@ func (p *peer) run() {
 	pause := dialAgain
 	for p.ctx.Err() == nil {
 		began := time.Now()
-		err := p.connection()
+		err := network.Plain(p.connection(), "it has not answered in time: it is stopped or cut off")
 		state := PeerState{Member: p.to, Err: err.Error(), Refused: errors.Is(err, errRefused)}
-		if was := p.state.Swap(&state); was.Err != state.Err && p.ctx.Err() == nil {
+		if p.away.IsZero() {
+			p.away = time.Now()
+		}
+		p.state.Store(&state)
+		// One that is about to begin, or is started again, is there in a moment.
+		if p.ctx.Err() == nil && p.unreached != state.Err && (state.Refused || time.Since(p.away) >= moment) && p.s.once("peer", p.to.Name, state.Err) {
+			p.unreached = state.Err
 			p.s.logger.Warn("a member is not reached", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr, "error", err)
 		}
 		p.empty()
@@ -108,6 +121,11 @@ func (p *peer) connection() error {
 	defer p.s.drop(conn)
 	p.s.linger(conn)
 	p.state.Store(&PeerState{Member: p.to, Connected: true})
+	p.away = time.Time{}
+	if p.unreached != "" {
+		p.unreached = ""
+		p.s.logger.Info("a member is reached again", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr)
+	}
 	broken := make(chan error, 1)
 	go func() { broken <- listen(conn, r) }()
 	err = p.send(conn, broken)

@@ -57,6 +57,9 @@ func (s *Server) lacks(why error) {
 		s.want.told = time.Now()
 	}
 	s.mu.Unlock()
+	if first {
+		s.tellClients(why.Error())
+	}
 	if tell {
 		s.logger.Error("a file cannot be made: this member goes on when it can", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "error", why)
 	}
@@ -67,6 +70,15 @@ func (s *Server) lacks(why error) {
 	}
 }
 
+// tellClients tells all clients what keeps this member from serving; empty when that is over.
+func (s *Server) tellClients(trouble string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cl := range s.clients {
+		cl.tell(func(b []byte) []byte { return wire.AppendTrouble(b, trouble) })
+	}
+}
+
 // lacksNothing notes that files can be made again.
 func (s *Server) lacksNothing() {
 	s.mu.Lock()
@@ -74,8 +86,16 @@ func (s *Server) lacksNothing() {
 	s.want = want{}
 	s.mu.Unlock()
 	if again {
-		s.logger.Warn("files can be made again", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+		s.tellClients("")
+		s.logger.Info("files can be made again", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
 	}
+}
+
+// Scarce reports whether the member waits for room on the disk, or for file descriptors.
+func (s *Server) Scarce() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want.why != nil
 }
 
 // Trouble is why the server has ended or what keeps it from going on, or nil.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
@@ -31,10 +32,11 @@ type Server struct {
 	loop  loop
 	pipes *network.Pipes // for our own process
 
-	ctx  context.Context // ends when the server does
-	quit context.CancelFunc
-	last atomic.Uint64 // number of the last connection
-	role atomic.Pointer[role]
+	ctx    context.Context // ends when the server does
+	quit   context.CancelFunc
+	last   atomic.Uint64 // number of the last connection
+	turned atomic.Int64  // when the last turn of the loop ended, since its start
+	role   atomic.Pointer[role]
 
 	mu      sync.Mutex
 	conns   conns
@@ -42,9 +44,10 @@ type Server struct {
 	lives   map[uint64]*visitor
 	known   map[uint64]*peer // by member; written by the loop
 	clients map[*client]struct{}
-	voided  error // why nothing counts any more that was granted: see watch.go
-	want    want  // what is missing to make a file: see scarce.go
-	err     error // why it has ended
+	told    map[string]time.Time // lines, and when: see tell.go
+	voided  error                // why nothing counts any more that was granted: see watch.go
+	want    want                 // what is missing to make a file: see scarce.go
+	err     error                // why it has ended
 	running sync.WaitGroup
 
 	operators operators
@@ -65,7 +68,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, logger: Logger(cfg.Logger), life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
 		lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
-		clients: map[*client]struct{}{}, done: make(chan struct{}),
+		clients: map[*client]struct{}{}, told: map[string]time.Time{}, done: make(chan struct{}),
 	}
 	s.conns.begin(openFiles())
 	s.ctx, s.quit = context.WithCancel(context.Background())
@@ -97,6 +100,9 @@ func (s *Server) ID() uint64 { return s.id }
 func (s *Server) Self() machine.Member {
 	return machine.Member{ID: s.id, Name: s.cfg.Member.Name, Addr: s.cfg.Addr}
 }
+
+// Alone reports whether this server reaches no others, and never will, as that of a directory.
+func (s *Server) Alone() bool { return s.cfg.Network == nil }
 
 // Cluster is the name of the cluster that this is a member of, or is to be.
 func (s *Server) Cluster() string { return s.cfg.Member.Cluster }

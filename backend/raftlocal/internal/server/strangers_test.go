@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/testcert"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // secured is TLS with a certificate for some names.
@@ -143,16 +145,13 @@ const memberVariable = "FENCELOCK_TEST_MEMBER"
 const fewFiles = 96
 
 func play(dir string) error {
-	authority, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	files, err := address.TLS(url.Values{
+		"ca": {filepath.Join(dir, "ca.pem")}, "cert": {filepath.Join(dir, "cert.pem")}, "key": {filepath.Join(dir, "key.pem")},
+	}, nil)
 	if err != nil {
 		return err
 	}
-	conf := &tls.Config{RootCAs: x509.NewCertPool()}
-	conf.RootCAs.AppendCertsFromPEM(authority)
-	if err := network.Renewing(conf, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")); err != nil {
-		return err
-	}
-	secure, err := network.NewSecure(conf)
+	secure, err := network.Renewed(files)
 	if err != nil {
 		return err
 	}
@@ -222,14 +221,15 @@ func TestFlood(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := false
+	ended, said := false, make(chan string)
 	defer func() {
 		_ = cmd.Process.Kill()
+		for range said { // what nobody has waited for, up to the end
+		}
 		if err := cmd.Wait(); ended {
 			t.Errorf("the member has ended: %v: %s", err, stderr.String())
 		}
 	}()
-	said := make(chan string)
 	go func() {
 		defer close(said)
 		for lines := bufio.NewScanner(out); lines.Scan(); {

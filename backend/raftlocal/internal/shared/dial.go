@@ -15,12 +15,19 @@ import (
 func (s *Share) Dial(ctx context.Context, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialFor)
 	defer cancel()
+	var said error // by the attempt before
 	for {
 		srv, changed, why := s.standing()
 		conn, err := s.dial(ctx, srv)
 		if err == nil {
 			return conn, nil
 		}
+		// The time may be over in the middle of this one, which tells nothing then. The system knows that a moment
+		// before ctx does.
+		if end, _ := ctx.Deadline(); said != nil && !time.Now().Before(end) {
+			err = said
+		}
+		said = err
 		s.lookNow()
 		t := time.NewTimer(dialAgain)
 		select {

@@ -65,7 +65,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) open() *process {
 	w.t.Helper()
-	p, err := Directory(w.path)
+	p, err := Directory(w.path, network.NoGroup)
 	if err != nil {
 		w.t.Fatal(err)
 	}

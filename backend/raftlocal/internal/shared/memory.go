@@ -40,6 +40,9 @@ func Memory(name string) (Place, error) {
 	return m, nil
 }
 
+// Guest is false: the memory of a process is its own.
+func (m *memory) Guest() bool { return false }
+
 func (m *memory) Leave() {
 	memories.Lock()
 	defer memories.Unlock()

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"path/filepath"
-	"syscall"
+	"sync/atomic"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -29,6 +28,8 @@ type Place interface {
 	Listen() (net.Listener, error)
 	// Dial connects to who serves.
 	Dial(ctx context.Context) (net.Conn, error)
+	// Guest reports whether it belongs to others, and is never ours.
+	Guest() bool
 	// Leave is called when the place is not used any more.
 	Leave()
 }
@@ -37,33 +38,51 @@ type Place interface {
 const socket = "socket"
 
 // directory is a place on the disk.
-type directory struct{ path string }
+type directory struct {
+	path  string
+	group int // whose users are let in as guests
+	guest atomic.Pointer[GuestError]
+	taken atomic.Pointer[dirlock.TakenError]
+}
 
-// Directory returns the place of a directory, which is made if it does not exist.
-func Directory(path string) (Place, error) {
+// Directory returns the place of a directory, which is made if it does not exist. If group is not
+// network.NoGroup, processes of its users take part, too: see [GuestError].
+func Directory(path string, group int) (Place, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	root, err := disk.Open(path)
-	if err != nil {
+	d := &directory{path: path, group: group}
+	root, err := d.open()
+	var guest *GuestError
+	switch {
+	case errors.As(err, &guest):
+		return d, nil
+	case err != nil:
 		return nil, err
 	}
-	return &directory{path}, root.Close()
+	return d, root.Close()
 }
 
 // Lock makes the directory anew if it was removed: whoever needs locks goes on then, with a new one.
 func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
-	root, err := disk.Open(d.path)
+	root, err := d.open()
 	if err != nil {
 		return nil, nil, err
 	}
 	l, err := dirlock.Take(root, dirlock.Owner{Cluster: Cluster, Member: Member})
+	var taken *dirlock.TakenError
+	if errors.As(err, &taken) {
+		d.taken.Store(taken)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
+	d.taken.Store(nil)
 	files := l.Files()
-	err = l.Settle(ctx)
+	if err = d.admit(root); err == nil {
+		err = l.Settle(ctx)
+	}
 	if err == nil {
 		err = begin(files, 4<<20)
 	}
@@ -73,22 +92,30 @@ func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
 	return files, l.Release, nil
 }
 
-func (d *directory) addr() string { return "unix:" + filepath.Join(d.path, socket) }
-
-func (d *directory) Listen() (net.Listener, error) { return network.System().Listen(d.addr()) }
-
-func (d *directory) Dial(ctx context.Context) (net.Conn, error) {
-	return DialDirectory(ctx, d.path)
+func (d *directory) Listen() (net.Listener, error) {
+	return network.ListenUnix(filepath.Join(d.path, socket), d.group)
 }
+
+// Dial says of a directory that nobody serves who should.
+func (d *directory) Dial(ctx context.Context) (net.Conn, error) {
+	guest, taken := d.guest.Load(), d.taken.Load()
+	if guest != nil {
+		if err := d.meant(guest); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := dial(ctx, filepath.Join(d.path, socket))
+	switch {
+	case !unserved(err):
+		return conn, err
+	case guest != nil:
+		return nil, &GuestError{Dir: guest.Dir, Owner: guest.Owner, err: err}
+	case taken != nil:
+		return nil, fmt.Errorf("a process has locked the directory %s, and does not serve it: it begins or ends, it hangs, or it is another program: see which with lslocks, and end it: %w", d.path, err)
+	}
+	return nil, network.NewAbsent("nobody serves the directory "+d.path, err)
+}
+
+func (d *directory) Guest() bool { return d.guest.Load() != nil }
 
 func (d *directory) Leave() {}
-
-// DialDirectory connects to the process that serves a directory.
-func DialDirectory(ctx context.Context, path string) (net.Conn, error) {
-	d := directory{path}
-	conn, err := network.System().Dial(ctx, d.addr())
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, fmt.Errorf("nobody serves the directory %s: open it, and it is served: %w", path, err)
-	}
-	return conn, err
-}

@@ -67,15 +67,16 @@ func Open(ctx context.Context, place Place, operate func(*server.Server) http.Ha
 	return s, nil
 }
 
-// try takes the place and serves. If another does that already, release is nil, as is the
-// error.
+// try takes the place and serves. If another does that already, or this process is only a guest,
+// release is nil, as is the error.
 func (s *Share) try(ctx context.Context) (release func() error, err error) {
 	files, release, err := s.place.Lock(ctx)
 	var taken *dirlock.TakenError
+	var guest *GuestError
 	switch {
 	case errors.As(err, &taken) && taken.Owner.Cluster != "" && taken.Owner.Cluster != Cluster:
 		return nil, fmt.Errorf("%w; to use its locks, be a client of that cluster", err)
-	case errors.As(err, &taken):
+	case errors.As(err, &taken), errors.As(err, &guest):
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -204,6 +205,9 @@ func (s *Share) Trouble() error {
 	}
 	return why
 }
+
+// Guest reports whether the place belongs to another user, whose processes serve it.
+func (s *Share) Guest() bool { return s.place.Guest() }
 
 // Server is the server, if this share runs it, or nil.
 func (s *Share) Server() *server.Server {

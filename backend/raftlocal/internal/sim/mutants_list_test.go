@@ -34,6 +34,9 @@ var wrongs = []mutant{
 	{name: "whole TTL again at restore", seeds: 200},
 	{name: "whole TTL again at election", seeds: 200},
 	{name: "whole TTL again at election", seeds: 500, blind: true},
+	{name: "waiters end early", seeds: 500},
+	{name: "heard by nothing", seeds: 500},
+	{name: "who renews is ended", seeds: 1000},
 	{name: "early expiry", seeds: 200},
 	{name: "early expiry", seeds: 200, blind: true},
 	{name: "order of a map", seeds: 200},
@@ -90,8 +93,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../wal/log.go",
-		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	if err := l.look(s)",
-		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	if err := l.look(s)",
+		Old:  "	if err := s.file.Sync(); err != nil {\n		return l.fail(err)\n	}\n	l.syncs.add(time.Since(began))\n	if err := l.look(s)",
+		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.syncs.add(time.Since(began))\n	if err := l.look(s)",
 	},
 	{
 		File: "../member/persist.go",
@@ -203,6 +206,21 @@ var patches = []mutants.Patch{
 		File: "../machine/expire.go",
 		Old:  "		c := m.claims[number]\n",
 		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+	},
+	{
+		File: "../machine/unheard.go",
+		Old:  "!some || at > now {\n		return nil\n	}\n",
+		Put:  "!some || at > now && !wrong(\"waiters end early\") {\n		return nil\n	}\n	if wrong(\"waiters end early\") {\n		now += 400e6\n	}\n",
+	},
+	{
+		File: "../machine/claim.go",
+		Old:  "	m.hear(c)\n	m.overdue.move(c.place",
+		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.place",
+	},
+	{
+		File: "../member/unheard.go",
+		Old:  "	if len(u.due) == 0 {\n",
+		Put:  "	if len(u.due) == 0 || wrong(\"who renews is ended\") {\n",
 	},
 	{
 		File: "../machine/renew.go",

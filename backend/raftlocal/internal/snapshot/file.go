@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -91,6 +92,6 @@ func decode(b []byte, name string, id wal.Identity) (*raftpb.Snapshot, error) {
 }
 
 func damage(name, format string, what ...any) error {
-	return fmt.Errorf("the snapshot %s is %w: %s: restore a directory that processes share from a backup; empty that of a member of several, start it with join=true, and replace it by itself: Admin.ReplaceMember",
-		name, ErrDamaged, fmt.Sprintf(format, what...))
+	return fmt.Errorf("the snapshot %s is %w: %s: %s",
+		name, ErrDamaged, fmt.Sprintf(format, what...), disk.Cure)
 }

@@ -25,6 +25,7 @@ type Log struct {
 	anywhere bool   // nothing was ever in the log, so it may start at any index
 	frame    frame
 	record   record
+	syncs    Syncs
 	looked   time.Time // when the last look at the directory began
 
 	failed atomic.Pointer[error] // why it takes nothing any more
@@ -133,9 +134,11 @@ func (l *Log) write() error {
 	if _, err := s.file.WriteAt(blocks, s.end); err != nil {
 		return l.fail(err)
 	}
+	began := time.Now()
 	if err := s.file.Sync(); err != nil {
 		return l.fail(err)
 	}
+	l.syncs.add(time.Since(began))
 	if err := l.look(s); err != nil {
 		return l.fail(err)
 	}

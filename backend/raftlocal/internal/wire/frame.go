@@ -36,12 +36,13 @@ const (
 	TypeIntroduction                 // what members tell each other of themselves
 	TypeResume                       // a client's session goes on on this connection
 	TypeVoid                         // to a client: all that was granted is void, and why
+	TypeTrouble                      // to a client: what keeps this member from serving; empty when that is over
 )
 
 func (t Type) String() string {
 	names := [...]string{
 		"", "hello", "welcome", "refusal", "commands", "answers", "moved", "ping", "pong", "raft", "snapshot",
-		"introduction", "resume", "void",
+		"introduction", "resume", "void", "trouble",
 	}
 	if int(t) < len(names) && t > 0 {
 		return names[t]

@@ -133,6 +133,14 @@ func AppendRefusal(dst []byte, text string) []byte { return appendText(dst, Type
 // finds out when it renews.
 func AppendVoid(dst []byte, text string) []byte { return appendText(dst, TypeVoid, text) }
 
+// AppendTrouble appends the frame that tells a client, in a sentence, what keeps this member from
+// serving: after Welcome where it does not lead, and when it changes. Empty, it is over. ParseRefusal
+// takes it apart. A client of an earlier release ignores it.
+func AppendTrouble(dst []byte, text string) []byte { return appendText(dst, TypeTrouble, text) }
+
+// Full is in a refusal that is for the moment: the member has as many clients as it may.
+const Full = "as many as it may"
+
 func appendText(dst []byte, t Type, text string) []byte {
 	at := len(dst)
 	return end(append(begin(dst, t), text[:min(len(text), mostText)]...), at)

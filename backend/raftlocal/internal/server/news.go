@@ -1,0 +1,119 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+)
+
+// news is what was told of the cluster last. It belongs to the loop.
+type news struct {
+	leader     machine.Member // the last that there was
+	members    []machine.Member
+	leaderless uint64 // ticks without a leader
+	told       bool   // that there is none
+	changes    uint64 // of the leader
+}
+
+// leaderlessTicks is after how many ticks it is told that there is no leader: an election takes half as long,
+// and is no news.
+const leaderlessTicks = uint64(2 * time.Second / tick)
+
+// tellRole tells who leads and who the members are, when that has changed.
+func (s *Server) tellRole(leader machine.Member, members []machine.Member) {
+	n := &s.loop.news
+	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+	switch {
+	case len(members) == 0:
+	case n.members == nil && len(members) == 1:
+		log.Info("this process serves the locks")
+	case n.members == nil:
+		log.Info("this member is in its cluster", "members", bookOf(members))
+	default:
+		s.tellChange(n.members, members)
+	}
+	if len(members) > 0 {
+		n.members = slices.Clone(members)
+	}
+	// Who waits to be added, or was replaced, hears a leader whom it cannot name.
+	if leader.ID == 0 || leader.Name == "" || leader.ID == n.leader.ID && !n.told {
+		return
+	}
+	switch {
+	case len(members) == 1: // which says nothing
+	case leader.ID == s.id:
+		log.Info("this member leads", "term", s.loop.member.Status().Term, "before", n.leader.Name)
+	case n.leader.ID == 0, leader.ID == n.leader.ID, n.told:
+		log.Info("there is a leader", "leader", leader.Name, "addr", leader.Addr)
+	default:
+		log.Info("the leader has changed", "leader", leader.Name, "addr", leader.Addr, "before", n.leader.Name)
+	}
+	if leader.ID != n.leader.ID {
+		n.changes++
+	}
+	n.leader, n.told = leader, false
+}
+
+// tellChange tells who has come, and who has gone.
+func (s *Server) tellChange(was, are []machine.Member) {
+	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+	missing := func(all []machine.Member, m machine.Member) bool {
+		return !slices.ContainsFunc(all, func(o machine.Member) bool { return o.ID == m.ID })
+	}
+	for _, m := range are {
+		if !missing(was, m) {
+			continue
+		}
+		if slices.ContainsFunc(was, func(o machine.Member) bool { return o.Name == m.Name }) {
+			log.Info("a member is replaced by itself, with another directory", "peer", m.Name, "addr", m.Addr)
+		} else {
+			log.Info("a member is added", "peer", m.Name, "addr", m.Addr)
+		}
+	}
+	for _, m := range was {
+		switch again := slices.ContainsFunc(are, func(o machine.Member) bool { return o.Name == m.Name }); {
+		case !missing(are, m):
+		case again:
+			log.Info("a member's directory from before is out of the cluster", "peer", m.Name)
+		default:
+			log.Info("a member is removed", "peer", m.Name, "addr", m.Addr)
+		}
+	}
+}
+
+// tickNews tells of a leader that is missing for long.
+func (s *Server) tickNews() {
+	n, role := &s.loop.news, s.role.Load()
+	if role.leader.ID != 0 || len(role.members) == 0 {
+		n.leaderless = 0
+		return
+	}
+	if n.leaderless++; n.leaderless >= leaderlessTicks && !n.told {
+		n.told = true
+		s.logger.Warn("there is no leader: no lock can be had until a majority of the members reach each other",
+			"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "before", n.leader.Name, "reason", s.leaderless())
+	}
+}
+
+// LeaderChanges is how often another has come to lead, as this member has seen. It is for a Do.
+func (s *Server) LeaderChanges() uint64 { return s.loop.news.changes }
+
+// CertificateExpiry is when the certificate that is shown now runs out; the zero time if that is not known,
+// or there is none.
+func (s *Server) CertificateExpiry() time.Time {
+	if s.cfg.Secure == nil {
+		return time.Time{}
+	}
+	return s.cfg.Secure.Expiry()
+}
+
+func bookOf(members []machine.Member) string {
+	var all []string
+	for _, m := range members {
+		all = append(all, strings.TrimSuffix(m.Name+"="+m.Addr, "="))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ",")
+}
