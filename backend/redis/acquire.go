@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 )
@@ -19,9 +20,6 @@ type handle struct {
 	// so that Release must keep the owner out.
 	late bool
 }
-
-// errReleased is what Acquire returns for an owner that has been released.
-var errReleased = errors.New("redis: this attempt has been released")
 
 // Acquire asks once; if the lock is held and req.Wait is set, it waits in the
 // server's queue for the push that says that it was granted. Each third of the
@@ -44,13 +42,12 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		if req.Retry {
 			mode = "again"
 		}
-		w = b.pushes.register(req.Owner)
-		defer b.pushes.forget(req.Owner, w)
+		w = b.waiters.register(req.Owner)
+		defer b.waiters.forget(req.Owner, w)
 	}
 	shard := b.shard(req.Key)
 	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.Owner+":x"
 	ttl := serverTTL(req.TTL)
-	late := req.Retry || b.retries
 
 	var confirmed time.Time // a safe Start for a push; zero while there is none
 	var seen fencing.Token  // a push must have a greater one
@@ -59,7 +56,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 	for {
 		sent := time.Now()
-		reply, err := b.eval(ctx, requestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
+		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
 			req.Owner, b.channel, ttl, mode, req.Meta)
 		if req.Wait {
 			mode = "again"
@@ -69,14 +66,14 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if token, ok := w.pushed(); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
-			return driver.Grant{}, fault(ctx, err)
+			return driver.Grant{}, node.Fault(ctx, err)
 		}
 		var pause time.Duration // until we ask again
 		switch r := reply.(type) {
 		case nil:
-			return driver.Grant{}, errReleased
+			return driver.Grant{}, driver.ErrReleased
 		case string:
-			return b.granted(req, r, sent, late)
+			return b.granted(req, r, sent, req.Retry)
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
@@ -85,6 +82,9 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 				return driver.Grant{}, err
 			}
 			confirmed, seen = sent, last
+			if req.Waiting != nil {
+				req.Waiting()
+			}
 			pause = nextConfirm(req.TTL, isFirst, ahead)
 		default:
 			return driver.Grant{}, fmt.Errorf("redis: unexpected reply %T to acquire", reply)
@@ -95,12 +95,12 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case token := <-w.news:
 			if isNew(token, seen) {
 				next.Stop()
-				return b.granted(req, token, confirmed, late)
+				return b.granted(req, token, confirmed, req.Retry)
 			}
 		case <-next.C:
 		case <-b.closing.Done():
 			next.Stop()
-			return driver.Grant{}, fmt.Errorf("%w: %w", driver.ErrUnavailable, goredis.ErrClosed)
+			return driver.Grant{}, node.ErrClosed
 		case <-ctx.Done():
 			next.Stop()
 			// A push that comes at this moment is lost with us: the core releases
@@ -137,7 +137,7 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
 	}
 	if req.Lost != nil {
-		b.pushes.hold(req)
+		b.waiters.hold(req)
 	}
 	return driver.Grant{
 		Key: req.Key, Owner: req.Owner, Token: t,

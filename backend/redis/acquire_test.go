@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 )
 
@@ -94,8 +95,8 @@ func TestServerTTL(t *testing.T) {
 		if err != nil || time.Duration(ms)*time.Millisecond <= ttl || ms > ttl.Milliseconds()+1 {
 			t.Errorf("serverTTL(%v) = %s", ttl, serverTTL(ttl))
 		}
-		if r := requestTimeout(ttl); r > ttl/3 || r > 3*time.Second || r <= 0 {
-			t.Errorf("requestTimeout(%v) = %v", ttl, r)
+		if r := driver.RequestTimeout(ttl); r > ttl/3 || r > 3*time.Second || r <= 0 {
+			t.Errorf("driver.RequestTimeout(%v) = %v", ttl, r)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 )
@@ -14,9 +15,9 @@ const adminTimeout = 3 * time.Second
 
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	reply, err := b.eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
+	reply, err := b.node.Eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
 	if err != nil {
-		return driver.Status{}, fault(ctx, err)
+		return driver.Status{}, node.Fault(ctx, err)
 	}
 	unexpected := fmt.Errorf("redis: unexpected reply %v to inspect", reply)
 	r, ok := reply.([]any)
@@ -46,10 +47,10 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 
 // Evict frees a key, whoever holds it, and tells the holder.
 func (b *backend) Evict(ctx context.Context, key string) error {
-	reply, err := b.eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
+	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
 	switch {
 	case err != nil:
-		return fault(ctx, err)
+		return node.Fault(ctx, err)
 	case reply == int64(1):
 		return nil
 	case reply == int64(0):

@@ -1,10 +1,6 @@
 package redis
 
-import (
-	"strconv"
-
-	"github.com/fencelock/fencelock/driver/address"
-)
+import "strconv"
 
 // shards is the number of token counters in a namespace. It is part of the
 // format: a key's counter must not change.
@@ -32,6 +28,3 @@ func shardNames(namespace string) (names [shards]string) {
 }
 
 func (b *backend) lockKey(key string) string { return b.shard(key) + key + ":l" }
-
-// checkNamespace says what is wrong with a namespace, or nothing.
-func checkNamespace(ns string) string { return address.Namespace(ns, "._:-") }

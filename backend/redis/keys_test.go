@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
 // The shard of a key is part of the format: FNV-1a modulo 128, for ever.
@@ -63,12 +65,12 @@ func TestNamesDoNotCollide(t *testing.T) {
 
 func TestNamespace(t *testing.T) {
 	for _, ns := range []string{"a", "fencelock", "a.b_c:d-1", strings.Repeat("n", 64)} {
-		if why := checkNamespace(ns); why != "" {
+		if why := node.CheckNamespace(ns); why != "" {
 			t.Errorf("%q: %s", ns, why)
 		}
 	}
 	for _, ns := range []string{"", "a b", "{a}", "a}", "ü", "a*", "a\n", strings.Repeat("n", 65)} {
-		if checkNamespace(ns) == "" {
+		if node.CheckNamespace(ns) == "" {
 			t.Errorf("%q is taken", ns)
 		}
 	}

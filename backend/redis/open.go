@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"sync"
@@ -13,7 +14,9 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 func init() {
@@ -34,81 +37,91 @@ type Options struct {
 	// through a crash: append-only file on, appendfsync always,
 	// no-appendfsync-on-rewrite no, and nothing evicted.
 	Durable bool
+
+	// Logger gets what an operator should know and no call returns: that the server cannot be
+	// reached, and that it can again. slog.Default() if nil. Only for New; Open has the one of
+	// fencelock.Options.
+	Logger *slog.Logger
 }
 
 // Open connects to the server that u names; see the package comment for the form
 // of the URL. It is what fencelock.Open calls.
-func Open(ctx context.Context, u *url.URL) (driver.Backend, error) {
-	conf, opts, err := parseURL(u)
+func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
+	log := o.Log("redis")
+	conf, opts, certificates, err := parseURL(u, log)
 	if err != nil {
 		return nil, err
 	}
-	client := goredis.NewClient(conf)
-	b, err := open(ctx, client, opts)
+	ctx, w := address.NewWatch(ctx, u.Scheme, address.Server{Network: conf.Network, Addr: conf.Addr, Certificates: certificates})
+	bounded, cancel := context.WithTimeoutCause(ctx, openTimeout, errNotOpened)
+	defer cancel()
+	opts.Logger = log
+	b, err := open(bounded, conf, opts)
 	if err != nil {
-		_ = client.Close() // says nothing that matters after err
+		err = node.Place{Scheme: u.Scheme, Network: conf.Network, Addr: conf.Addr}.Explain(ctx, err)
+	}
+	if err = w.End(err); err != nil {
 		return nil, err
 	}
-	b.ownsClient, b.pipe = true, newPipe(client)
 	return b, nil
 }
 
-// New makes a backend of a client that the application has. Close leaves the
-// client open. opts may be nil.
+// openTimeout bounds Open. To connect may take a few round trips, each of which has less.
+const openTimeout = 5 * time.Second
+
+var errNotOpened = fmt.Errorf("%w: %w within %v", driver.ErrUnavailable, node.ErrNoAnswer, openTimeout)
+
+// New makes a backend that connects to the server as client does, an application's own:
+// by the same dialer, so with its TLS, proxy or Sentinels, as the same user, in the same
+// database, with the same OnConnect. Credentials are asked for anew for each connection
+// where the client has a function for them. opts may be nil.
 //
-// A client that retries commands by itself (go-redis does, three times, unless
-// MaxRetries is -1) costs every Unlock one more write on the server, for a late
-// copy of a request must be kept out. One without ContextTimeoutEnabled may keep
-// a connection busy for its ReadTimeout after a call has been given up.
-func New(ctx context.Context, client *goredis.Client, opts *Options) (driver.Backend, error) {
+// The connections are the backend's own, a dozen at the most: an application that uses up
+// its pool delays no renewal. So nothing else of the client applies to them, neither its
+// time-outs, retries, limits of its pool, Limiter and client-side cache, nor its hooks;
+// and neither is closed with the other.
+//
+// A *redis.ClusterClient and a *redis.Ring are refused, and so are other types: of those nobody knows
+// where they connect to.
+func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	return open(ctx, client, o)
+	conf, err := node.LikeTheirs("the client", client)
+	if err != nil {
+		return nil, err
+	}
+	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
+	return open(ctx, conf, o)
 }
 
 // backend implements driver.Backend for one Redis server.
 type backend struct {
-	client     *goredis.Client
-	ownsClient bool // it came from Open
-	retries    bool // the client sends a command again by itself
-
 	shards  [shards]string // the names of a shard begin so
 	channel string         // of this client: where pushes for it come
 	info    driver.Info
-	pipe    *pipe
-	pushes  *pushes
+	node    *node.Node
+	waiters *waiters
+	contact *address.Contact
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc
 	closeOnce sync.Once
-	closeErr  error
 }
 
 var _ driver.Backend = (*backend)(nil)
 
-func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, error) {
+func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Backend, err error) {
 	if opts.Namespace == "" {
 		opts.Namespace = "fencelock"
 	}
-	if why := checkNamespace(opts.Namespace); why != "" {
-		return nil, fmt.Errorf("%w: namespace %q: %s", fencelock.ErrInvalid, opts.Namespace, why)
-	}
-	warnings, err := checkServer(ctx, client, opts.Durable)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range allScripts {
-		if err := client.ScriptLoad(ctx, s.source).Err(); err != nil {
-			return nil, fmt.Errorf("loading the scripts: %w", fault(ctx, err))
-		}
+	if why := node.CheckNamespace(opts.Namespace); why != "" {
+		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
 	}
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	b := &backend{
-		client:  client,
-		retries: client.Options().MaxRetries > 0,
 		shards:  shardNames(opts.Namespace),
 		channel: opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
 		info: driver.Info{
@@ -117,16 +130,46 @@ func open(ctx context.Context, client *goredis.Client, opts Options) (*backend, 
 			Features:  driver.Fair | driver.Push,
 			MinTTL:    100 * time.Millisecond,
 			MaxTTL:    24 * time.Hour,
-			Warnings:  warnings,
 		},
 	}
-	b.pipe = sharedPipe(client)
 	b.closing, b.beginStop = context.WithCancel(context.Background())
-	if b.pushes, err = subscribe(ctx, b); err != nil {
-		b.beginStop()
+	b.contact = address.NewContact(opts.Logger)
+	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, Alone: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
+	b.waiters = newWaiters(b)
+
+	going := context.AfterFunc(ctx, b.beginStop) // ends whatever we wait for
+	err = b.setUp(ctx, opts)
+	if !going() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = b.Close() // says nothing that matters after err
 		return nil, err
 	}
+	b.contact.Reached()
 	return b, nil
+}
+
+// setUp looks at the server and prepares it.
+func (b *backend) setUp(ctx context.Context, opts Options) error {
+	// So that the first TryLock of a short TTL need not wait for its connection.
+	b.node.Warm()
+
+	server, err := b.node.Look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := server.Usable(); err != nil {
+		return err
+	}
+	if weak := server.NotDurable(); opts.Durable && weak != "" {
+		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
+	}
+	b.info.Warnings = server.Warnings()
+	if err := b.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
+		return err
+	}
+	return b.node.Subscribe(ctx, b.channel, b.waiters.take, b.waiters.again)
 }
 
 func (b *backend) Info() driver.Info { return b.info }
@@ -135,18 +178,14 @@ func (b *backend) Info() driver.Info { return b.info }
 func (b *backend) Close() error {
 	b.closeOnce.Do(func() {
 		b.beginStop()
-		b.pushes.close()
-		if b.ownsClient {
-			b.closeErr = b.client.Close() // ends commands under way, too
-		}
-		b.pipe.close()
+		node.CloseWithin(func() {
+			b.node.Close()
+			b.waiters.running.Wait()
+		})
 	})
-	return b.closeErr
+	return nil
 }
 
 // serverTTL is a TTL as the scripts take it, in ms. They cut the time to whole ms,
 // and a lease must not end early there: hence one more.
 func serverTTL(ttl time.Duration) string { return strconv.FormatInt(ttl.Milliseconds()+1, 10) }
-
-// requestTimeout bounds one request about a lease of this TTL.
-func requestTimeout(ttl time.Duration) time.Duration { return min(ttl/3, 3*time.Second) }

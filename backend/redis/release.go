@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -15,32 +17,30 @@ const keepOut = time.Minute
 
 // Release ends a claim, and hands the lock to the next in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	b.pushes.drop(g.Owner)
+	b.waiters.drop(g.Owner)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
-		timeout = requestTimeout(g.TTL)
+		timeout = driver.RequestTimeout(g.TTL)
 	}
-	var reply any
-	var err error
-	if h, known := g.Handle.(handle); known && !h.late {
-		reply, err = b.eval(ctx, timeout, releaseScript, 1, b.lockKey(g.Key), g.Owner)
-	} else {
-		reply, err = b.eval(ctx, timeout, releaseScript, 1, b.lockKey(g.Key), g.Owner, keepOut.Milliseconds())
+	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.Owner)
+	if h, known := g.Handle.(handle); !known || h.late {
+		args = append(args, keepOut.Milliseconds())
+	}
+	reply, err := b.node.Eval(ctx, timeout, releaseScript, 1, args...)
+	if errors.Is(err, node.ErrStale) {
+		// Most likely nothing was done. Ask again: a copy that ends the grant says so.
+		// If this one finds nothing, the first may have ended it; nobody knows.
+		if again, failed := b.node.Eval(ctx, timeout, releaseScript, 1, args...); failed == nil && again == int64(1) {
+			return nil
+		}
 	}
 	if err != nil {
-		return fault(ctx, err)
+		return node.Fault(ctx, err)
 	}
 	switch reply {
 	case int64(1):
 		return nil
-	case int64(2):
-		// Released before: by a copy of this request that the client sent again, or
-		// by an earlier call, which had the answer.
-		if b.retries {
-			return nil
-		}
-		return driver.ErrNotHeld
-	case int64(0):
+	case int64(0), int64(2): // 2: released before, by an earlier call, which had the answer
 		return driver.ErrNotHeld
 	}
 	return fmt.Errorf("redis: unexpected reply %v to release", reply)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -18,7 +19,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	out := b.extend(ctx, grants)
 	for i, g := range grants {
 		if errors.Is(out[i].Err, driver.ErrNotHeld) {
-			b.pushes.drop(g.Owner)
+			b.waiters.drop(g.Owner)
 		}
 	}
 	return out
@@ -35,16 +36,16 @@ func (b *backend) extend(ctx context.Context, grants []driver.Grant) []driver.Re
 
 func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver.Renewal) {
 	args := make([]any, 0, 3*len(grants))
-	timeout := requestTimeout(grants[0].TTL)
+	timeout := driver.RequestTimeout(grants[0].TTL)
 	for _, g := range grants {
 		args = append(args, b.lockKey(g.Key))
-		timeout = min(timeout, requestTimeout(g.TTL))
+		timeout = min(timeout, driver.RequestTimeout(g.TTL))
 	}
 	for _, g := range grants {
 		args = append(args, g.Owner, serverTTL(g.TTL))
 	}
 	start := time.Now()
-	reply, err := b.eval(ctx, timeout, renewScript, len(grants), args...)
+	reply, err := b.node.Eval(ctx, timeout, renewScript, len(grants), args...)
 	answers, ok := reply.([]any)
 	if err == nil && (!ok || len(answers) != len(grants)) {
 		err = fmt.Errorf("redis: unexpected reply %v to renew", reply)
@@ -52,7 +53,7 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 	for i, g := range grants {
 		switch {
 		case err != nil:
-			out[i].Err = fault(ctx, err)
+			out[i].Err = node.Fault(ctx, err)
 		case answers[i] == int64(1):
 			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
 		default:

@@ -1,18 +1,16 @@
 package redis
 
 import (
-	"context"
-	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1
 	_ "embed"
-	"encoding/hex"
-	"strings"
-	"time"
 
-	goredis "github.com/redis/go-redis/v9"
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
 //go:embed lua/lib.lua
 var libLua string
+
+//go:embed lua/end.lua
+var endLua string
 
 //go:embed lua/acquire_fast.lua
 var acquireFastLua string
@@ -35,43 +33,31 @@ var evictLua string
 //go:embed lua/inspect.lua
 var inspectLua string
 
-// script is a Lua script and the name by which the server knows it.
-type script struct {
-	source string
-	name   any // a string, made an argument of a command once
-}
-
-var evalsha any = "evalsha"
-
-func newScript(parts ...string) *script {
-	source := strings.Join(parts, "\n")
-	sum := sha1.Sum([]byte(source)) //nolint:gosec // not a secret
-	return &script{source: source, name: hex.EncodeToString(sum[:])}
-}
+//go:embed lua/permissions.lua
+var permissionsLua string
 
 var (
-	acquireScript = newScript(acquireFastLua, libLua, acquireLua)
-	releaseScript = newScript(releaseFastLua, libLua, releaseLua)
-	renewScript   = newScript(libLua, renewLua)
-	evictScript   = newScript(libLua, evictLua)
-	inspectScript = newScript(libLua, inspectLua)
+	acquireScript = node.NewScript(acquireFastLua, libLua, acquireLua, endLua)
+	releaseScript = node.NewScript(releaseFastLua, libLua, releaseLua, endLua)
+	renewScript   = node.NewScript(libLua, renewLua, endLua).Apart().Twice()
+	evictScript   = node.NewScript(libLua, evictLua, endLua)
+	inspectScript = node.NewScript(libLua, inspectLua, endLua).Twice()
 
-	allScripts = []*script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
+	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
+
+	permissionsScript = node.NewScript(permissionsLua)
 )
 
-// eval runs a script in one round trip; args are its keys and arguments. A server
-// that has forgotten it (it was restarted, or somebody flushed its scripts) says
-// so without having run it, and gets the source.
-func (b *backend) eval(ctx context.Context, timeout time.Duration, s *script, keys int, args ...any) (any, error) {
-	words := make([]any, 0, 3+len(args))
-	cmd := goredis.NewCmd(ctx, append(append(words, evalsha, s.name, keys), args...)...)
-	err := b.pipe.do(ctx, timeout, cmd)
-	if err != nil && goredis.HasErrorPrefix(err, "NOSCRIPT") {
-		cmd = goredis.NewCmd(ctx, append([]any{"eval", s.source, keys}, args...)...)
-		err = b.pipe.do(ctx, timeout, cmd)
+// keyCommands is how many of the commands in permissions.lua name a key.
+const keyCommands = 19
+
+// permissions are what a client needs.
+func permissions(namespace, channel string) node.Permissions {
+	return node.Permissions{
+		Script:      permissionsScript,
+		Args:        []any{shardNames(namespace)[0] + "p", channel},
+		Keys:        "~" + namespace + ":*",
+		Channels:    "&" + namespace + ":c:*",
+		KeyCommands: keyCommands,
 	}
-	if err != nil {
-		return nil, err // cmd may still be under way: do not look at it
-	}
-	return cmd.Val(), nil
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ func parse(t *testing.T, raw string) (*url.URL, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = parseURL(u)
+	_, _, _, err = parseURL(u, slog.Default())
 	return u, err
 }
 
@@ -29,7 +30,6 @@ func TestURL(t *testing.T) {
 	for _, tc := range []struct {
 		url, network, addr, user, password string
 		db                                 int
-		tls                                bool
 		namespace                          string
 		durable                            bool
 	}{
@@ -42,7 +42,7 @@ func TestURL(t *testing.T) {
 		{url: "redis://ann:pw@h", network: "tcp", addr: "h:6379", user: "ann", password: "pw"},
 		{url: "redis://h?namespace=a.b_c:d-1&durable=true", network: "tcp", addr: "h:6379", namespace: "a.b_c:d-1", durable: true},
 		{url: "redis://h?durable=false", network: "tcp", addr: "h:6379"},
-		{url: "rediss://h?server_name=other", network: "tcp", addr: "h:6379", tls: true},
+		{url: "rediss://h?server_name=other", network: "tcp", addr: "h:6379"},
 		{url: "unix:///run/redis.sock", network: "unix", addr: "/run/redis.sock"},
 		{url: "unix://ann:pw@/run/r%20s.sock?db=3&namespace=x", network: "unix", addr: "/run/r s.sock", user: "ann", password: "pw", db: 3, namespace: "x"},
 	} {
@@ -50,7 +50,7 @@ func TestURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conf, opts, err := parseURL(u)
+		conf, opts, _, err := parseURL(u, slog.Default())
 		if err != nil {
 			t.Errorf("%s: %v", tc.url, err)
 			continue
@@ -58,8 +58,8 @@ func TestURL(t *testing.T) {
 		if conf.Network != tc.network || conf.Addr != tc.addr || conf.Username != tc.user || conf.Password != tc.password || conf.DB != tc.db {
 			t.Errorf("%s: %s %s %q %q %d", tc.url, conf.Network, conf.Addr, conf.Username, conf.Password, conf.DB)
 		}
-		if (conf.TLSConfig != nil) != tc.tls || opts.Namespace != tc.namespace || opts.Durable != tc.durable {
-			t.Errorf("%s: TLS %v, %+v", tc.url, conf.TLSConfig != nil, opts)
+		if conf.Dialer == nil || opts.Namespace != tc.namespace || opts.Durable != tc.durable {
+			t.Errorf("%s: %+v", tc.url, opts)
 		}
 		if conf.MaxRetries != -1 || conf.DialerRetries != 1 || !conf.ContextTimeoutEnabled {
 			t.Errorf("%s: go-redis would ask again by itself, or not heed a context", tc.url)
@@ -67,27 +67,16 @@ func TestURL(t *testing.T) {
 	}
 }
 
-func TestTLSVerifies(t *testing.T) {
-	for raw, name := range map[string]string{"rediss://h:1": "h", "rediss://[::1]:1": "::1", "rediss://h?server_name=other": "other"} {
-		u, err := url.Parse(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conf, _, err := parseURL(u)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c := conf.TLSConfig; c.ServerName != name || c.InsecureSkipVerify || c.MinVersion < 0x0303 {
-			t.Errorf("%s: server name %q, verified %v, at least TLS %x", raw, c.ServerName, !c.InsecureSkipVerify, c.MinVersion)
-		}
-	}
-}
-
 // Every bad URL gets an error that names what is wrong in it, is ErrInvalid, and
 // shows no password.
 func TestBadURL(t *testing.T) {
-	junk := filepath.Join(t.TempDir(), "junk.pem")
+	dir := t.TempDir()
+	junk := filepath.Join(dir, "junk.pem")
 	if err := os.WriteFile(junk, []byte("not PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for raw, field := range map[string]string{
@@ -111,6 +100,9 @@ func TestBadURL(t *testing.T) {
 		"redis://%s@h?Durable=true":                   `"Durable"`,
 		"redis://%s@h?db=1":                           `"db"`,
 		"redis://%s@h?pool_size=10":                   `"pool_size"`,
+		"redis://%s@h?password_file=" + junk:          "give one of them",
+		"redis://%s@h?password_file=/does/not/exist":  "password_file=",
+		"unix://%s@/run/s?password_file=" + empty:     "it is empty",
 		"redis://%s@h?password=x":                     `"password"`,
 		"redis://%s@h?ca=/etc/ca.pem":                 `"ca"`,
 		"redis://%s@h?server_name=x":                  `"server_name"`,
@@ -127,7 +119,11 @@ func TestBadURL(t *testing.T) {
 		"unix://%s@/run/redis.sock?db=x":              "db=x",
 		"unix://%s@/run/redis.sock?ca=/etc/ca.pem":    `"ca"`,
 	} {
-		_, err := parse(t, fmt.Sprintf(raw, "ann:"+hidden))
+		ann := "ann:" + hidden
+		if strings.Contains(raw, "password_file") && !strings.Contains(field, "give one") {
+			ann = "ann"
+		}
+		_, err := parse(t, fmt.Sprintf(raw, ann))
 		if !errors.Is(err, fencelock.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", raw, err)
 			continue
@@ -137,6 +133,23 @@ func TestBadURL(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), hidden) {
 			t.Errorf("%s: %v: the password shows", raw, err)
+		}
+	}
+}
+
+// A user without a password is no login: go-redis would send none, and the server would take us
+// for the user "default". Mostly it is a password without its colon.
+func TestUserWithoutPassword(t *testing.T) {
+	for raw, form := range map[string]string{
+		"redis://%s@h":             "redis://:password@host",
+		"redis://%s:@h/1":          "redis://user:password@host",
+		"rediss://%s@h":            "rediss://:password@host",
+		"unix://%s@/run/s?db=1":    "unix://:password@/path",
+		"redis://%s@h?durable=yes": "password_file=",
+	} {
+		_, err := parse(t, fmt.Sprintf(raw, hidden))
+		if !errors.Is(err, fencelock.ErrInvalid) || !strings.Contains(err.Error(), form) || strings.Contains(err.Error(), hidden) {
+			t.Errorf("%s: %v; want ErrInvalid that says %s, and not what stands before the @", raw, err, form)
 		}
 	}
 }

@@ -14,7 +14,10 @@
 local owner, client, ttl, mode, meta = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
 local function leave_queue()
-  if redis.call('HDEL', WAITERS, owner) == 1 then redis.call('ZREM', QUEUE, owner) end
+  if not redis.call('HGET', WAITERS, owner) then return end -- a full server refuses it as a new one
+  redis.call('HDEL', WAITERS, owner)
+  wrote = true
+  redis.call('ZREM', QUEUE, owner)
 end
 
 if not v[1] then
@@ -34,6 +37,13 @@ end
 
 local left = 0
 if not lock.over then left = lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK) end
+if left > lock.ttl then
+  -- No lease has more left than its ttl, unless the server's clock was set back: a dead
+  -- holder would stay for as long. Its ttl from now is not less than it has.
+  extend(LOCK, lock, lock.ttl)
+  left = lock.ttl
+  if lock.lapse then lock.lapse = now + left end
+end
 
 if mode == 'try' then
   if not lock.over then return left end
@@ -42,16 +52,18 @@ if mode == 'try' then
     if tonumber(string.match(w, '^%S+')) > now then return 0 end
   end
   redis.call('DEL', QUEUE, WAITERS)
+  wrote = true
   return grant(owner, client, ttl, meta)
 end
 
--- Join the queue, or stay in it.
+-- Join the queue, which a full server refuses; or stay in it, which it allows.
 if not redis.call('ZSCORE', QUEUE, owner) then
   local tail = redis.call('ZRANGE', QUEUE, -1, -1, 'WITHSCORES')
   redis.call('ZADD', QUEUE, (tonumber(tail[2] or 0)) + 1, owner)
+  wrote = true
 end
-redis.call('HSET', WAITERS, owner, string.format('%.0f', now + ttl) .. ' ' .. client .. ' ' .. ttl .. ' ' .. meta)
 outlive(QUEUE, ttl)
+redis.call('HSET', WAITERS, owner, string.format('%.0f', now + ttl) .. ' ' .. client .. ' ' .. ttl .. ' ' .. meta)
 outlive(WAITERS, ttl)
 
 if lock.over then

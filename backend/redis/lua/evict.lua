@@ -1,9 +1,11 @@
--- Ends the grant that a key has, tells its holder, and hands the lock over.
+-- Ends the grant that a key has, hands the lock over, and tells its holder: last, since
+-- it must not hear of an eviction that was refused.
 -- Returns 1, or 0 if nobody held it.
 
 local v = redis.call('GET', LOCK)
 if not v then return 0 end
 local lock = parse_lock(v)
-if not lock.over then redis.call('PUBLISH', lock.client, 'evicted ' .. lock.owner) end
 hand_over()
-return lock.over and 0 or 1
+if lock.over then return 0 end
+redis.call('PUBLISH', lock.client, 'evicted ' .. lock.owner)
+return 1

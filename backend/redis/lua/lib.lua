@@ -19,6 +19,15 @@
 -- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
 -- since times are cut to whole ms here and a lease must not end early.
 
+-- A server refuses some writes (it is full, may not write, forbids a command), and keeps
+-- what a script has written before. Hence:
+--   * Where a script only keeps or ends what is there, its first write is one that a full
+--     server allows: it looks at its memory until a script has written. What makes
+--     something new writes that first, and is refused.
+--   * Whoever may write first sets wrote, and end.lua says it in the error.
+
+local wrote = false
+
 local LOCK = KEYS[1]
 local QUEUE, WAITERS = string.sub(LOCK, 1, -2) .. 'q', string.sub(LOCK, 1, -2) .. 'w'
 local SHARD = string.match(LOCK, '^[^}]*}:')
@@ -45,18 +54,20 @@ local function parse_lock(v)
   }
 end
 
--- outlive makes a key last for ms from now, at least.
+-- outlive makes a key last for ms from now, at least. It always writes, which a full
+-- server allows.
 local function outlive(key, ms)
-  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+  redis.call('PEXPIRE', key, math.max(ms, redis.call('PTTL', key)))
+  wrote = true
 end
 
 -- extend gives the lease of a lock that is held ttl from now.
 local function extend(key, lock, ttl)
-  if lock.lapse then
-    redis.call('SET', key, pack_lock(now + ttl, lock.owner, lock.client, lock.token, ttl, lock.meta), 'KEEPTTL')
-    outlive(key, ttl)
-  else
-    redis.call('PEXPIRE', key, ttl)
+  if lock.lapse then outlive(key, ttl) else redis.call('PEXPIRE', key, ttl) end
+  wrote = true
+  if lock.lapse or lock.ttl ~= ttl then -- last, since a full server lets it pass now
+    local lapse = lock.lapse and now + ttl
+    redis.call('SET', key, pack_lock(lapse, lock.owner, lock.client, lock.token, ttl, lock.meta), 'KEEPTTL')
   end
 end
 
@@ -66,6 +77,7 @@ end
 local function grant(owner, client, ttl, meta)
   local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
   redis.call('SET', LAST, token)
+  wrote = true
   local lapse, life = nil, ttl
   local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
   if queue_life >= 0 then
@@ -75,10 +87,12 @@ local function grant(owner, client, ttl, meta)
   return token
 end
 
--- next_waiter takes the first living waiter off the queue.
+-- next_waiter takes the first living waiter off the queue. Its first write is one that a
+-- full server allows.
 local function next_waiter()
   while true do
     local owner = redis.call('ZPOPMIN', QUEUE)[1]
+    wrote = true
     if not owner then return nil end
     local v = redis.call('HGET', WAITERS, owner)
     redis.call('HDEL', WAITERS, owner)
@@ -101,3 +115,6 @@ local function hand_over()
   redis.call('PUBLISH', client, 'granted ' .. owner .. ' ' .. token)
   return owner, token
 end
+
+-- What a script does follows here; end.lua ends it.
+local ok, reply = pcall(function()

@@ -4,15 +4,23 @@
 -- Returns 1 if it ended a grant, 0 if there was none, 2 if it had been released.
 
 local owner, keep_out = ARGV[1], ARGV[2]
+local tomb = SHARD .. owner .. ':x'
 
-if keep_out and not redis.call('SET', SHARD .. owner .. ':x', '1', 'NX', 'PX', keep_out) then return 2 end
+if keep_out and redis.call('GET', tomb) then return 2 end
+
+local waited = redis.call('HDEL', WAITERS, owner) == 1 -- first, so that a full server lets the next pass
+wrote = waited
+if keep_out then
+  redis.call('SET', tomb, '1', 'PX', keep_out)
+  wrote = true
+end
 
 local lock = v and parse_lock(v)
 if lock and lock.owner == owner then
   if lock.lapse then hand_over() else redis.call('DEL', LOCK) end
   return lock.over and 0 or 1
 end
-if redis.call('HDEL', WAITERS, owner) == 1 then
+if waited then
   local first = redis.call('ZRANGE', QUEUE, 0, 0)[1] == owner
   redis.call('ZREM', QUEUE, owner)
   if first then

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Call is a script to be run by Go, once.
+type Call struct {
+	// Ctx drops the call if it ends before the call is sent: Done then gets ErrNotSent. Once the call is
+	// sent, the end of Ctx changes nothing.
+	Ctx context.Context
+
+	// Timeout bounds how long the call waits to be sent, and then the round trip. Calls that go
+	// together have the longest of theirs.
+	Timeout time.Duration
+
+	Script *Script
+	Keys   int   // how many of Args are keys
+	Args   []any // the keys, and the arguments; not to be changed before Done
+
+	// Boot, if it is not empty, is the run_id of the one process of the server to which the call may
+	// be sent; it needs Config.TellBoot. Where another one answers there, Done gets a *BootError.
+	Boot string
+
+	// Done is called exactly once, with the reply, nil for none, or with a raw error: see Fault, with a
+	// context that does not end. It is called by a sender, which has more to do, or by Go itself where the call
+	// cannot be queued; so it does not block. Unless the error is ErrNotSent, or one by which the server
+	// refuses, the call may have been carried out.
+	Done func(reply any, err error)
+
+	request request
+}
+
+// maxQueued is how many calls wait to be sent, at most.
+const maxQueued = 4096
+
+var (
+	errDropped = &notSent{errors.New("nobody waits for it any more")}
+	errWaited  = &notSent{errors.New("its time was over before those before it were done")}
+	errBroke   = &notSent{errors.New("the server did not know the script, and the connection broke")}
+	errFull    = &notSent{ErrFull}
+)
+
+// Go queues a call, and does not block. What has come together goes to the server in one write. A call
+// is never sent twice, but for a script that the server does not know (NOSCRIPT), where nothing has
+// run: the call is then sent with the source, after those that went with it.
+//
+// With Config.Senders of one, calls are carried out in the order of Go otherwise, those of scripts
+// apart among themselves.
+//
+// At most 4096 calls wait to be sent; one more gets ErrNotSent.
+func (n *Node) Go(c *Call) {
+	p := n.pipeOf(c.Script)
+	r := &c.request
+	*r = request{ctx: c.Ctx, timeout: c.Timeout, cmd: goredis.NewCmd(c.Ctx, c.Script.words(c.Keys, c.Args)...), call: c, queued: time.Now()}
+	p.mu.Lock()
+	var refused error
+	switch {
+	case p.closed:
+		refused = &notSent{ErrClosed}
+	case len(p.queue) >= maxQueued:
+		refused = errFull
+	default:
+		p.queue = append(p.queue, r)
+		p.rouse()
+	}
+	p.mu.Unlock()
+	if refused != nil {
+		c.Done(nil, refused)
+	}
+}
+
+// finish tells whoever waits for a request what became of it.
+func (r *request) finish() {
+	if r.call == nil {
+		close(r.done)
+		return
+	}
+	reply, err := r.cmd.Result()
+	if errors.Is(err, goredis.Nil) {
+		reply, err = nil, nil
+	}
+	r.call.Done(reply, err)
+}
+
+// again sends requests once more whose script the server did not know: nothing has run. The first of
+// each script has the source; the others come after it, on the same connection.
+func (l *lane) again(batch []*request, timeout time.Duration) {
+	var unknown []*request
+	for _, r := range batch {
+		if r.call != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) {
+			unknown = append(unknown, r)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	if l.broken() {
+		for _, r := range unknown {
+			r.cmd.SetErr(errBroke)
+		}
+		return
+	}
+	sent := make(map[*Script]bool)
+	cmds := make([]goredis.Cmder, 0, len(unknown))
+	for _, r := range unknown {
+		words := r.call.Script.words
+		if !sent[r.call.Script] {
+			words = r.call.Script.inFull
+			sent[r.call.Script] = true
+		}
+		r.cmd = goredis.NewCmd(r.ctx, words(r.call.Keys, r.call.Args)...)
+		cmds = append(cmds, r.cmd)
+	}
+	l.processAll(cmds, timeout)
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// subscription is a connection on which the server tells what happens.
+type subscription struct {
+	client  *goredis.Client
+	sub     *goredis.PubSub
+	running sync.WaitGroup // listen
+}
+
+// Subscribe begins to listen to a channel, until the node is closed, and returns when the server has
+// confirmed it. If the connection breaks it makes another by itself. take gets each message; Redis
+// delivers at most once. again is called when the subscription was broken and is back: what was sent
+// meanwhile is lost, and the server may have lost its data. Both are called from one goroutine, in
+// order, and do not block. After an error Subscribe may be called again, otherwise not.
+//
+// The error has been sorted by Fault.
+func (n *Node) Subscribe(ctx context.Context, channel string, take func(payload string), again func()) error {
+	conf := n.conf
+	// go-redis reconnects without a bound on dialling, and holds a lock meanwhile.
+	conf.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
+	client := goredis.NewClient(&conf)
+	s := &subscription{client: client, sub: client.Subscribe(ctx)}
+
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		s.close()
+		return ErrClosed
+	}
+	n.sub = s
+	n.mu.Unlock()
+
+	_ = s.sub.Subscribe(ctx, channel) // Receive has its error
+	_, err := s.sub.ReceiveTimeout(ctx, connectTimeout)
+
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed: // and Close ends it
+		return ErrClosed
+	case err != nil:
+		n.sub = nil
+		s.close()
+		return fmt.Errorf("subscribing to %s: %w", channel, Fault(ctx, err))
+	}
+	news := s.sub.ChannelWithSubscriptions()
+	s.running.Go(func() {
+		for m := range news {
+			switch m := m.(type) {
+			case *goredis.Message:
+				take(m.Payload)
+			case *goredis.Subscription:
+				n.contact.Reached()
+				again()
+			}
+		}
+	})
+	return nil
+}
+
+// dial connects for a subscription. The connection is closed when the node is.
+func (n *Node) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(n.closing, cancel)() //nolint:contextcheck // both may end it
+	conn, err := dial(ctx, n.conf)
+	if err != nil {
+		if n.closing.Err() == nil {
+			n.contact.Lost(err) // also of a client that is idle
+		}
+		return nil, err
+	}
+	end := context.AfterFunc(n.closing, func() { _ = conn.Close() }) //nolint:contextcheck // it outlives the dialling
+	return &ending{conn, end}, nil
+}
+
+// ending is a connection that is closed when the node is.
+type ending struct {
+	net.Conn
+	forget func() bool
+}
+
+func (c *ending) Close() error {
+	c.forget()
+	return c.Conn.Close()
+}
+
+func (s *subscription) close() {
+	_ = s.sub.Close()
+	s.running.Wait()
+	_ = s.client.Close()
+}

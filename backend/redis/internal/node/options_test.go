@@ -1,0 +1,47 @@
+package node
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// wrapped is an application's own kind of client.
+type wrapped struct{ *goredis.Client }
+
+// A client of one server is taken, also one by Sentinels; others are refused with what to give instead.
+func TestLikeTheirs(t *testing.T) {
+	single := goredis.NewClient(&goredis.Options{Addr: "h:1", DB: 3})
+	sentinels := goredis.NewFailoverClient(&goredis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"s:1"}, DB: 3})
+	cluster := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"h:1"}})
+	ring := goredis.NewRing(&goredis.RingOptions{Addrs: map[string]string{"a": "h:1"}})
+	for _, c := range []goredis.UniversalClient{single, sentinels, cluster, ring} {
+		defer c.Close()
+	}
+	for name, tc := range map[string]struct {
+		client goredis.UniversalClient
+		says   string // "" if it is taken
+	}{
+		"single":       {single, ""},
+		"by Sentinels": {sentinels, ""},
+		"Cluster":      {cluster, "clients[1] is a *redis.ClusterClient, and a Cluster is not supported yet"},
+		"Ring":         {ring, "clients[1] is a *redis.Ring"},
+		"wrapped":      {wrapped{single}, "clients[1] is a node.wrapped"},
+		"none":         {nil, "clients[1] is nil"},
+		"a nil one":    {(*goredis.Client)(nil), "clients[1] is nil"},
+	} {
+		conf, err := LikeTheirs("clients[1]", tc.client)
+		switch {
+		case tc.says == "":
+			if err != nil || conf.DB != 3 || conf.Dialer == nil || conf.MaxRetries != -1 {
+				t.Errorf("%s: %v, %+v", name, err, conf)
+			}
+		case !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), tc.says):
+			t.Errorf("%s: %v; want ErrInvalid that says %q", name, err, tc.says)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+func TestParseInfo(t *testing.T) {
+	got := parseInfo("# Server\r\nredis_version:8.0.2\r\nexecutable:/usr/bin/redis-server\r\n\r\n" +
+		"# Replication\r\nrole:master\r\nslave0:ip=10.0.0.2,port=6379\r\nempty:\r\nnot a field\r\nlast:1")
+	want := map[string]string{
+		"redis_version": "8.0.2", "executable": "/usr/bin/redis-server", "role": "master",
+		"slave0": "ip=10.0.0.2,port=6379", "empty": "", "last": "1",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("parseInfo = %q, want %q", got, want)
+	}
+}
+
+// sound is a server that durable=true accepts.
+func sound() Server {
+	return Server{
+		info: map[string]string{
+			"redis_version": "7.2.4", "redis_mode": "standalone", "role": "master",
+			"aof_enabled": "1", "maxmemory": "0", "maxmemory_policy": "noeviction", "connected_slaves": "0",
+		},
+		appendfsync: "always", fsyncKnown: true,
+		noFsyncOnRewrite: "no", rewriteKnown: true,
+	}
+}
+
+func TestUsable(t *testing.T) {
+	for _, tc := range []struct{ name, value, why string }{
+		{"", "", ""},
+		{"redis_version", "7.0.0", ""},
+		{"redis_version", "8.10.2", ""},
+		{"redis_version", "255.255.255", ""}, // a build from the repository
+		{"redis_version", "6.2.14", "7.0"},
+		{"redis_version", "", "does not tell its version"},
+		{"role", "slave", "is a replica"},
+		{"redis_mode", "cluster", "Cluster"},
+		{"redis_mode", "sentinel", "Sentinel"},
+		{"role", "", "does not tell"},
+	} {
+		s := sound()
+		if tc.name != "" {
+			s.info[tc.name] = tc.value
+		}
+		err := s.Usable()
+		switch {
+		case tc.why == "" && err != nil:
+			t.Errorf("%s %s: %v", tc.name, tc.value, err)
+		case tc.why != "" && (!errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), tc.why)):
+			t.Errorf("%s %s: %v; want ErrUnsupported that says %q", tc.name, tc.value, err, tc.why)
+		}
+	}
+}
+
+// A member of a Cluster and a Sentinel are refused whatever the fork calls the mode: as
+// Redis 8.6, Valkey 8.1 and 9.1, and redict 7.3 tell it.
+func TestUsableForks(t *testing.T) {
+	for _, name := range []string{"redis_mode", "server_mode", "redict_mode"} {
+		for mode, why := range map[string]string{"standalone": "", "cluster": "Cluster", "sentinel": "Sentinel"} {
+			s := sound()
+			delete(s.info, "redis_mode")
+			s.info[name] = mode
+			err := s.Usable()
+			if why == "" && err != nil || why != "" && (!errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), why)) {
+				t.Errorf("%s %s: %v; want a reason that says %q", name, mode, err, why)
+			}
+		}
+	}
+}
+
+// What weakens the promise is warned of, and what could lose a grant is refused
+// with durable=true; each for its own reason.
+func TestSettings(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Server)
+		weak   string // in the reason of the refusal; "" for none
+		warned string // in the warning; "" for none
+	}{
+		{"sound", func(*Server) {}, "", ""},
+		{"no file", func(s *Server) { s.info["aof_enabled"] = "0" }, "appendonly", "append-only"},
+		{"synced each second", func(s *Server) { s.appendfsync = "everysec" }, "it is everysec", "appendfsync everysec"},
+		{"never synced", func(s *Server) { s.appendfsync = "no" }, "it is no", "appendfsync no"},
+		{"not synced in a rewrite", func(s *Server) { s.noFsyncOnRewrite = "yes" }, "no-appendfsync-on-rewrite", ""},
+		{"appendfsync not told", func(s *Server) { s.appendfsync, s.fsyncKnown = "", false }, "CONFIG GET", "does not tell its appendfsync"},
+		{"file not told", func(s *Server) { delete(s.info, "aof_enabled") }, "appendonly", "whether it keeps"},
+		{"miniredis", func(s *Server) { s.name, s.info = miniredis, nil }, "miniredis", "FastForward"},
+		{"rewrite not told", func(s *Server) { s.noFsyncOnRewrite, s.rewriteKnown = "", false }, "CONFIG GET", ""},
+		{"evicts", func(s *Server) { s.info["maxmemory"], s.info["maxmemory_policy"] = "1000000", "allkeys-lru" }, "allkeys-lru", "allkeys-lru"},
+		{"evicts what expires", func(s *Server) { s.info["maxmemory"], s.info["maxmemory_policy"] = "1000000", "volatile-ttl" }, "volatile-ttl", "volatile-ttl"},
+		{"would evict, without a limit", func(s *Server) { s.info["maxmemory_policy"] = "allkeys-lru" }, "", ""},
+		{"limit, but no eviction", func(s *Server) { s.info["maxmemory"] = "1000000" }, "", ""},
+		{"replicas", func(s *Server) { s.info["connected_slaves"] = "2" }, "", "replicas"},
+	} {
+		s := sound()
+		tc.change(&s)
+		if weak := s.NotDurable(); (weak == "") != (tc.weak == "") || !strings.Contains(weak, tc.weak) {
+			t.Errorf("%s: refused with durable=true for %q, want %q", tc.name, weak, tc.weak)
+		}
+		w := s.Warnings()
+		if tc.warned == "" && len(w) > 0 || tc.warned != "" && (len(w) != 1 || !strings.Contains(w[0], tc.warned)) {
+			t.Errorf("%s: warnings %q, want %q", tc.name, w, tc.warned)
+		}
+	}
+}
+
+// Look ends with its context, though the server says nothing, and leaves no connection behind that a
+// late answer could come on.
+func TestLookEndsWithItsContext(t *testing.T) {
+	s := newScriptServer()
+	withNode(t, s, func(t *testing.T, n *Node) {
+		<-call(t, n, Call{Script: apartScript, Args: args("known")}) // on the connection that Look has
+		s.silent.Store(true)
+		why := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(why) })
+		began := time.Now()
+		if _, err := n.Look(ctx); !errors.Is(err, why) || time.Since(began) != time.Second {
+			t.Errorf("Look = %v after %v", err, time.Since(began))
+		}
+		s.silent.Store(false)
+		if got := <-call(t, n, Call{Script: apartScript, Args: args("next")}); got != (outcome{reply: "next"}) || s.dials.Load() != 2 {
+			t.Errorf("the next: %v, on connection %d", got, s.dials.Load())
+		}
+	})
+}

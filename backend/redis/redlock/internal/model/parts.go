@@ -1,0 +1,134 @@
+package model
+
+import (
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/script"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+)
+
+// claim is the record of a key, if it has not expired.
+func (s *step) claim(key string) (Claim, bool) {
+	c, ok := s.Claims[key]
+	if ok && s.ms > c.Until {
+		delete(s.Claims, key)
+		return Claim{}, false
+	}
+	return c, ok
+}
+
+// has is the record of a key, and Done if it has this try.
+func (s *step) has(key string, id wire.ID) (Claim, wire.Outcome) {
+	c, held := s.claim(key)
+	switch {
+	case !held:
+		return c, wire.None
+	case c.ID != (wire.ID{Owner: id.Owner, Try: min(id.Try, most)}):
+		return c, wire.Other
+	}
+	return c, wire.Done
+}
+
+func (c Claim) holder(ms int64) wire.Holder {
+	return wire.Holder{ID: c.ID, Meta: c.Meta, Token: c.Token, Left: time.Duration(c.Until-ms) * time.Millisecond}
+}
+
+// ended reports whether a try was ended.
+func (s *step) ended(key string, id wire.ID) bool {
+	at := Attempt{id.Owner, key}
+	t, ok := s.Tombs[at]
+	if ok && s.ms > t.Until {
+		delete(s.Tombs, at)
+		return false
+	}
+	return ok && t.Try >= id.Try
+}
+
+// raise makes a key's counter a token at least. One that is missing begins at the clock.
+func (s *step) raise(key string, token uint64) {
+	shard := script.Shard(key)
+	c, ok := s.Counters[shard]
+	if !ok {
+		c = uint64(s.us)
+	}
+	s.Counters[shard] = max(c, token)
+}
+
+// queue is who waits for a key, or nil.
+func (s *step) queue(key string) *Waiters {
+	q := s.Queues[key]
+	if q != nil && s.ms > q.Until {
+		delete(s.Queues, key)
+		return nil
+	}
+	return q
+}
+
+// join puts the owner in the queue, or has it stay there.
+func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl time.Duration) (at uint64, first bool) {
+	until := s.ms + script.Milliseconds(ttl)
+	q := s.queue(key)
+	if q == nil {
+		q = &Waiters{By: map[string]Waiter{}}
+		s.Queues[key] = q
+	}
+	w, ok := q.By[id.Owner]
+	if !ok {
+		w.Place = place
+		if w.Place == 0 {
+			w.Place = uint64(s.us)
+		}
+	}
+	w.Try, w.Channel, w.Deadline = id.Try, channel, until
+	q.By[id.Owner] = w
+	q.Until = max(q.Until, until)
+	owner, _, _ := s.firstWaiter(key)
+	return w.Place, owner == id.Owner
+}
+
+// leave takes an owner out of the queue, unless it waits there for a higher try.
+func (s *step) leave(key string, id wire.ID) {
+	if q := s.queue(key); q != nil && q.By[id.Owner].Try <= id.Try {
+		s.drop(key, id.Owner)
+	}
+}
+
+func (s *step) drop(key, owner string) {
+	q := s.Queues[key]
+	if delete(q.By, owner); len(q.By) == 0 {
+		delete(s.Queues, key)
+	}
+}
+
+// firstWaiter is the first that lives; those before it, who have died, leave.
+func (s *step) firstWaiter(key string) (owner string, w Waiter, ok bool) {
+	for s.queue(key) != nil {
+		owner, w = s.queue(key).head()
+		if w.Deadline > s.ms {
+			return owner, w, true
+		}
+		s.drop(key, owner)
+	}
+	return "", Waiter{}, false
+}
+
+// head is who has the lowest place; of equals, the one with the lower name.
+func (q *Waiters) head() (owner string, first Waiter) {
+	for o, w := range q.By {
+		if owner == "" || w.Place < first.Place || w.Place == first.Place && o < owner {
+			owner, first = o, w
+		}
+	}
+	return owner, first
+}
+
+// wake takes the first waiter off the queue and tells it that the key may be free.
+func (s *step) wake(key string) bool {
+	owner, w, ok := s.firstWaiter(key)
+	if !ok {
+		return false
+	}
+	s.drop(key, owner)
+	s.told = append(s.told, Told{w.Channel, wire.Notice{Kind: wire.Free, Owner: owner, Count: s.Counters[script.Shard(key)]}})
+	return true
+}

@@ -1,0 +1,42 @@
+package recipe_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/fencelock/fencelock/driver/drivertest"
+)
+
+// TestConformance runs the published suite in virtual time: plainly, while a reply of each kind is lost
+// on a node, and with a node that is away or silent.
+func TestConformance(t *testing.T) {
+	for _, n := range []int{3, 5} {
+		for name, setting := range map[string]func(w *world){
+			"plain":           func(*world) {},
+			"replies lost":    func(w *world) { w.lose, w.again = only(1), true },
+			"one away":        func(w *world) { w.away = only(0) },
+			"another away":    func(w *world) { w.away = only(2) },
+			"one silent":      func(w *world) { w.silent = only(1) },
+			"tokenless":       func(w *world) { w.info.Tokenless = true },
+			"tokenless, away": func(w *world) { w.info.Tokenless = true; w.away = only(1) },
+		} {
+			if n == 5 && (strings.Contains(name, "away") || name == "tokenless") {
+				continue // as with three
+			}
+			for _, rule := range drivertest.Rules() {
+				t.Run(fmt.Sprintf("%d/%s/%s", n, name, rule.Name), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t, n)
+						setting(w)
+						for _, v := range drivertest.Check(t.Context(), w.harness(), rule.Name) {
+							t.Error(v)
+						}
+					})
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package recipe
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Evict ends the grant that a key has. Repairs of it, and what else of that try may be on its way,
+// are kept out. Where too few nodes answer to know who has it, all who may have it are ended: it is one of
+// them, and what the others have is no grant.
+func (b *Backend) Evict(ctx context.Context, key string) error {
+	v, err := b.look(ctx, key)
+	switch {
+	case err != nil:
+		return err
+	case v.holder.ID.Owner == "":
+		return driver.ErrNotHeld
+	}
+	for _, id := range v.maybe {
+		var answer vote.Answer
+		switch answer, err = b.evict(ctx, key, id); {
+		case answer == vote.Yes:
+			return nil
+		case answer == vote.No && v.certain: // it was released, or has run out, since
+			return driver.ErrNotHeld
+		}
+	}
+	// Nobody can say whether one of these was the end of a grant; but if none of them can have the key any
+	// more, it is free.
+	now, failed := b.look(ctx, key)
+	switch {
+	case failed == nil && !slices.ContainsFunc(now.maybe, func(id wire.ID) bool { return slices.Contains(v.maybe, id) }):
+		return nil
+	case err != nil:
+		return err
+	case failed != nil:
+		return failed
+	}
+	return errUncertain
+}
+
+var errUncertain = fmt.Errorf("%w: too few nodes answer to tell who has the lock", driver.ErrUnavailable)
+
+// evict ends one try on all nodes.
+func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (vote.Answer, error) {
+	w := b.newCall()
+	defer b.done(w)
+	e := &ending{
+		b: b, timeout: adminTimeout, bell: w.bell, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
+		until: time.Now().Add(keepOut),
+	}
+	e.send(0, vote.All(len(b.nodes)))
+	return e.decide(ctx, w)
+}
+
+// doubt is whether a claim is asked about, since a node has told of an eviction.
+type doubt struct {
+	asking bool
+	again  bool // another node has told meanwhile
+}
+
+// doubtOwner takes in that a node has ended the grant of an owner, by an operator's decision. That
+// is one node, and an old notice may be late, so it is asked whether a majority still has it. Each node
+// tells when it ends the grant, so the last of these questions has the answer.
+func (b *Backend) doubtOwner(owner string) {
+	var list []*claim
+	b.ledger.each(owner, func(c *claim) {
+		c.strike()
+		list = append(list, c)
+	})
+	for _, c := range list {
+		b.verify(c)
+	}
+}
+
+// strike has the try that is under way come to nothing: its keys may have been ended before its last
+// answer is in.
+func (c *claim) strike() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.struck = true
+}
+
+// verify asks whether a majority has the key of a claim, and tells the holder if it has not.
+func (b *Backend) verify(c *claim) {
+	c.mu.Lock()
+	if !c.held || c.released || c.doubt.asking {
+		c.doubt.again = c.doubt.asking
+		c.mu.Unlock()
+		return
+	}
+	c.doubt = doubt{asking: true}
+	v := &verification{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
+	timeout := driver.RequestTimeout(c.ttl)
+	c.mu.Unlock()
+	var ask wire.Request = wire.Look{Key: c.key}
+	for i, n := range b.nodes {
+		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.told(i, reply, err) })
+	}
+}
+
+// verification is a verify under way. The claim's mutex guards it.
+type verification struct {
+	b    *Backend
+	c    *claim
+	id   wire.ID
+	poll vote.Poll
+	over bool
+}
+
+func (v *verification) told(node int, reply any, err error) {
+	c := v.c
+	c.mu.Lock()
+	r, ok := reply.(wire.LookReply)
+	switch {
+	case err != nil || !ok:
+		v.poll.Silent(node)
+	case r.Held && r.Holder.ID == v.id:
+		v.poll.Told(node, wire.Done)
+	default:
+		v.poll.Told(node, wire.None)
+	}
+	answer := v.poll.Answer()
+	if v.over || answer == vote.Undecided {
+		c.mu.Unlock()
+		return
+	}
+	v.over = true
+	again := c.doubt.again
+	c.doubt = doubt{}
+	lost := c.lost
+	if c.released {
+		lost = nil
+	}
+	c.mu.Unlock()
+	switch {
+	case answer == vote.No && lost != nil:
+		lost(driver.ErrEvicted)
+	case answer != vote.No && again:
+		v.b.verify(c)
+	}
+}

@@ -1,0 +1,79 @@
+package recipe_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/recipe"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Node 1 is asked under the list of before, and has been replaced; node 0 is asked under the next one. Both
+// have the try, and are a majority of no list: another may have the lock, with a higher token, on
+// the two nodes of the next list that this client has not got.
+func TestNoMajorityOfTwoLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var edition atomic.Uint64
+		h := byHandOf(t, 3, func(c *recipe.Config) { c.Edition = edition.Load })
+		c := h.acquire(t.Context(), false)
+		synctest.Wait()
+		edition.Add(2) // between two of the Takes, say
+		first := h.took(0, 7)
+		h.took(1, 7)
+		synctest.Wait()
+		for i := range 2 {
+			if e := h.ended(i, wire.Done); e.ID != first.ID {
+				t.Errorf("%+v was ended", e)
+			}
+		}
+		h.took(0, 8)
+		h.took(1, 8)
+		g := h.got(c)
+		if g.Token != 8 {
+			t.Errorf("the token is %d", g.Token)
+		}
+
+		// The same of a renewal. Nobody says that the lease is lost.
+		r := h.renew(g)
+		h.renewed(0, wire.Done)
+		synctest.Wait()
+		edition.Add(2)
+		h.renewed(1, wire.Done)
+		if err := h.returned(r).err; !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Renew = %v", err)
+		}
+		r = h.renew(g)
+		h.renewed(0, wire.Done)
+		h.renewed(1, wire.Done)
+		h.got(r)
+	})
+}
+
+// An owner that asks again, since its grant has gone, may still have the key of that on a node that its new
+// try does not reach.
+func TestReleaseEndsWhatIsLeftOfTheGrantBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := byHand(t, 3)
+		h.held()
+		h.took(2, 7)
+		time.Sleep(time.Second)
+		c := h.acquire(t.Context(), false)
+		_, _ = next[wire.Renew](h, 2) // which has the key, and does not answer
+		h.nodes[2].down(errAway)
+		h.renewed(0, wire.None)
+		h.renewed(1, wire.None)
+		h.took(0, 8)
+		h.took(1, 8)
+		g := h.got(c)
+		h.nodes[2].down(nil)
+		r := h.release(g)
+		h.ended(0, wire.Done)
+		h.ended(1, wire.Done)
+		h.got(r)
+		h.ended(2, wire.Done)
+	})
+}

@@ -1,0 +1,185 @@
+package recipe
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// renewTogether is how many leases one script renews: enough to make the round trip cheap, few enough
+// to keep the node free for others.
+const renewTogether = 64
+
+var errForeign = errors.New("redlock: the grant is not one of this client's")
+
+// Renew extends grants on all nodes, and never takes a key. It returns when each is decided, and does
+// not wait for a node whose answer changes nothing.
+func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
+	out := make([]driver.Renewal, len(grants))
+	if len(grants) == 0 {
+		return out
+	}
+	if b.closing.Err() != nil {
+		for i := range out {
+			out[i].Err = errClosed
+		}
+		return out
+	}
+	w := b.newCall()
+	defer b.done(w)
+	r := &renewal{
+		b: b, claims: make([]*claim, len(grants)), leases: make([]wire.Lease, len(grants)), polls: make([]vote.Poll, len(grants)),
+		bell: w.bell,
+	}
+	timeout := adminTimeout
+	for i, g := range grants {
+		r.polls[i] = vote.NewPoll(len(b.nodes))
+		c, ok := g.Handle.(*claim)
+		if !ok {
+			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{Owner: g.Owner}} // which no node has
+			continue
+		}
+		r.claims[i] = c
+		r.leases[i] = c.lease()
+		timeout = min(timeout, driver.RequestTimeout(g.TTL))
+	}
+	r.open = len(grants)
+	r.before = b.edition()
+	r.start = time.Now() // before the first is sent
+	for from := 0; from < len(grants); from += renewTogether {
+		to := min(from+renewTogether, len(grants))
+		var ask wire.Request = wire.Renew{Leases: r.leases[from:to:to]}
+		for i, n := range b.nodes {
+			n.Send(ctx, ask, timeout, func(reply any, err error) { r.told(i, from, to, reply, err) })
+		}
+	}
+	w.timer.Reset(timeout + timeout/4)
+	r.decide(ctx, w, grants, out)
+	for i, c := range r.claims {
+		switch {
+		case c == nil:
+			out[i].Err = errForeign
+		case errors.Is(out[i].Err, driver.ErrNotHeld):
+			b.ledger.forget(c) // Release finds it by the grant's Handle
+		}
+	}
+	return out
+}
+
+// lease is what a renewal of the claim asks for.
+func (c *claim) lease() wire.Lease {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return wire.Lease{Key: c.key, ID: c.id, TTL: onNode(c.ttl), Token: c.token}
+}
+
+// renewal is one Renew under way, and its repairs.
+type renewal struct {
+	b      *Backend
+	claims []*claim
+	leases []wire.Lease
+	start  time.Time
+	before uint64 // the edition of the list, before the first request
+
+	mu    sync.Mutex
+	bell  chan struct{} // nil when nobody waits any more
+	open  int           // leases that are not decided
+	polls []vote.Poll
+	errs  [vote.Most]error
+}
+
+// repair is one lease that a node lacks.
+type repair struct {
+	claim *claim
+	node  int
+}
+
+// told takes in a node's answer about some of the leases. A lease that a majority has kept is repaired
+// on the nodes that nobody has it on, those that have answered before and this one.
+func (r *renewal) told(node, from, to int, reply any, err error) {
+	answer, ok := reply.(wire.RenewReply)
+	if err == nil && (!ok || len(answer.Outcomes) != to-from) {
+		err = unexpected(reply)
+	}
+	var repairs []repair
+	r.mu.Lock()
+	if err != nil {
+		r.errs[node] = err
+	}
+	for i := from; i < to; i++ {
+		p := &r.polls[i]
+		open := p.Answer() == vote.Undecided
+		if err != nil {
+			p.Silent(node)
+		} else {
+			p.Told(node, answer.Outcomes[i-from])
+		}
+		if open && p.Answer() != vote.Undecided {
+			r.open--
+		}
+		missing := p.Repairs()
+		for n := range r.b.nodes {
+			if missing.Has(n) && r.claims[i] != nil {
+				repairs = append(repairs, repair{r.claims[i], n})
+			}
+		}
+	}
+	if r.open == 0 {
+		ring(r.bell)
+	}
+	r.mu.Unlock()
+	for _, x := range repairs {
+		r.b.repair(x.claim, x.node, r.start)
+	}
+}
+
+// decide waits until all leases are decided, or time is up, and fills in the outcomes.
+//
+// An answer that is there when the renewal is looked at counts, also if ctx has ended. One that
+// comes later has extended the lease on its node, which harms nobody.
+func (r *renewal) decide(ctx context.Context, w *call, grants []driver.Grant, out []driver.Renewal) {
+	for why := rung; ; why = r.b.wait(ctx, w) {
+		r.mu.Lock()
+		if r.open > 0 && why == rung {
+			r.mu.Unlock()
+			continue
+		}
+		r.bell = nil
+		moved := r.b.edition() != r.before // as in hold: ask once more
+		for i := range out {
+			switch a := r.polls[i].Answer(); {
+			case a == vote.Yes && moved:
+				out[i].Err = errMoved
+			case a == vote.Yes:
+				out[i] = driver.Renewal{Start: r.start, TTL: grants[i].TTL}
+			case a == vote.No:
+				out[i].Err = driver.ErrNotHeld
+			case why == closed:
+				out[i].Err = errClosed
+			default:
+				out[i].Err = r.noQuorum(&r.polls[i])
+			}
+		}
+		r.mu.Unlock()
+		return
+	}
+}
+
+func (r *renewal) noQuorum(p *vote.Poll) error {
+	return r.b.noQuorum(func(i int) error {
+		switch {
+		case p.Yes().Has(i):
+			return nil
+		case p.No().Has(i):
+			return errVanished
+		case r.errs[i] != nil:
+			return r.errs[i]
+		}
+		return errNoAnswer
+	})
+}
