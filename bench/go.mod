@@ -4,10 +4,10 @@ go 1.26.0
 
 require (
 	github.com/bsm/redislock v0.9.4
-	github.com/fencelock/fencelock v0.0.0
-	github.com/fencelock/fencelock/backend/etcd v0.0.0
-	github.com/fencelock/fencelock/backend/redis v0.0.0
-	github.com/fencelock/fencelock/backend/zookeeper v0.0.0
+	github.com/fencelock/fencelock v0.1.0
+	github.com/fencelock/fencelock/backend/etcd v0.1.0
+	github.com/fencelock/fencelock/backend/redis v0.1.0
+	github.com/fencelock/fencelock/backend/zookeeper v0.1.0
 	github.com/go-redsync/redsync/v4 v4.18.1
 	github.com/go-zookeeper/zk v1.0.4
 	github.com/redis/go-redis/v9 v9.23.0
@@ -24,7 +24,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
-	github.com/fencelock/fencelock/backend/raftlocal v0.0.0
+	github.com/fencelock/fencelock/backend/raftlocal v0.1.0
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3 // indirect

@@ -19,6 +19,7 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
 	"github.com/fencelock/fencelock/bench/internal/raftbench"
 	"github.com/fencelock/fencelock/bench/internal/redisbench"
+	"github.com/fencelock/fencelock/bench/internal/redlockbench"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 	"github.com/fencelock/fencelock/bench/internal/server"
@@ -99,7 +100,7 @@ func parse(args []string) (config, error) {
 }
 
 func systems() []system.System {
-	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System(), raftbench.System(1), raftbench.System(3)}
+	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System(), raftbench.System(1), raftbench.System(3), redlockbench.System(3), redlockbench.System(5)}
 }
 
 func systemNames() []string {
@@ -134,7 +135,7 @@ func run(ctx context.Context, c config) error {
 		Progress: os.Stderr, Run: result,
 	}
 	e.Meter = meter(ctx, c.system, s.Addr)
-	e.Failure = failure(c, s)
+	e.Failure, e.Blackhole = failure(c, s), blackhole(c, s)
 	for _, k := range e.Contestants {
 		result.Contestants = append(result.Contestants, report.Contestant{Name: k.Name, Token: k.Token, Renews: k.Renews, Waits: k.Waits})
 	}
@@ -181,6 +182,15 @@ func failure(c config, s *server.Server) *scenario.Failure {
 		}
 		return s.Kill(leader)
 	}}
+}
+
+// blackhole is nil where there is no server to silence: they are not ours.
+func blackhole(c config, s *server.Server) func(round int) (end func() error, err error) {
+	if !c.system.Blackhole || c.addr != "" {
+		return nil
+	}
+	addrs := strings.Split(s.Addr, ",")
+	return func(round int) (func() error, error) { return s.Suspend(addrs[round%len(addrs)]) }
 }
 
 func write(c config, result *report.Run) error {

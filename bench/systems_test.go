@@ -17,6 +17,9 @@ func TestContestantsOursFirst(t *testing.T) {
 
 		"raftlocal":  {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
 		"raftlocal3": {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
+
+		"redlock":  {"fencelock, no token", "raw, two rounds", "raw, one round", "redsync", "redsync, fail fast"},
+		"redlock5": {"fencelock, no token", "raw, two rounds", "raw, one round", "redsync", "redsync, fail fast"},
 	}
 	beside := map[string]string{"raftlocal": ";127.0.0.1:2", "raftlocal3": ";127.0.0.1:2"}
 	for _, s := range systems() {
@@ -45,7 +48,7 @@ func TestContestantsOursFirst(t *testing.T) {
 			}
 			// A budget against somebody who does not take part would be "not measured" for ever.
 			for _, b := range s.Budgets(10) {
-				if b.Against != "" && !names[b.Against] {
+				if (b.Against != "" && !names[b.Against]) || (b.Of != "" && !names[b.Of]) {
 					t.Errorf("%+v is against nobody in %v", b, names)
 				}
 			}
@@ -79,6 +82,19 @@ func TestBudgets(t *testing.T) {
 			"queue/256 waiting clients/entries ≤ 2.25 per hand-off",
 		},
 		"raftlocal3": {"callers/64 callers/pairs/s ≥ 2 × etcd: raw"},
+		"redlock": {
+			"alone/one caller/p50 ≤ 1.15 × raw, two rounds",
+			"alone/one caller/p50 of fencelock, no token ≤ 1.1 × raw, one round",
+			"callers/64 callers/pairs/s ≥ 2 × redsync",
+			"contend/16 contending clients/locks/s ≥ 1 × redsync",
+			"contend/64 contending clients/wait p99 ≤ 0.1 × redsync",
+			"contend/64 contending clients/commands ≤ 0.5 × redsync",
+			"contend/64 contending clients/commands ≤ 3 × ours with 2 contending clients",
+			"queue/16 waiting clients/per hand-off ≤ 0.2 × redsync",
+			"queue/64 waiting clients/per hand-off ≤ 0.2 × redsync",
+			"blackhole/one caller/p50 ≤ 1.2 × ours while all answer",
+			"blackhole/64 callers/p50 ≤ 1.2 × ours while all answer",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := systems()[slices.Index(systemNames(), name)]
@@ -86,7 +102,11 @@ func TestBudgets(t *testing.T) {
 			for _, b := range s.Budgets(10) {
 				r := report.Run{}
 				r.Judge(ours.Name, []report.Budget{b})
-				got = append(got, b.Scenario+"/"+b.Case+"/"+b.Metric+" "+r.Verdicts[0].Must)
+				metric := b.Metric
+				if b.Of != "" {
+					metric += " of " + b.Of
+				}
+				got = append(got, b.Scenario+"/"+b.Case+"/"+metric+" "+r.Verdicts[0].Must)
 			}
 			for _, want := range wanted {
 				if !slices.Contains(got, want) {

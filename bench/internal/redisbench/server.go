@@ -20,12 +20,35 @@ const AddrVariable = "FENCELOCK_REDIS_ADDR"
 // Start uses the server at addr, or starts one when addr is empty. The latter keeps nothing on disk: what is compared is
 // the cost of the locks, and a disk would only add the same noise to everybody.
 func Start(ctx context.Context, addr string) (*server.Server, error) {
-	return server.Start(ctx, addr, command, 10*time.Second, func(ctx context.Context, addr string) (string, error) {
-		c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
-		defer func() { _ = c.Close() }()
-		info, err := c.Info(ctx, "server").Result()
-		return version(info), err
+	return server.Start(ctx, addr, command, startLimit, probe)
+}
+
+// StartSeveral starts so many masters that know nothing of each other.
+func StartSeveral(ctx context.Context, masters int) (*server.Server, error) {
+	return server.StartSeveral(ctx, masters, func(i int, addrs []string, dir string) (*exec.Cmd, error) {
+		return command(addrs[i], dir)
+	}, startLimit, probe)
+}
+
+// UseSeveral uses the masters at addrs, which somebody else has started.
+func UseSeveral(ctx context.Context, addrs []string) (*server.Server, error) {
+	return server.Start(ctx, strings.Join(addrs, ","), nil, startLimit, func(ctx context.Context, _ string) (version string, err error) {
+		for _, addr := range addrs {
+			if version, err = probe(ctx, addr); err != nil {
+				return "", err
+			}
+		}
+		return version, nil
 	})
+}
+
+const startLimit = 10 * time.Second
+
+func probe(ctx context.Context, addr string) (string, error) {
+	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer func() { _ = c.Close() }()
+	info, err := c.Info(ctx, "server").Result()
+	return version(info), err
 }
 
 func command(addr, dir string) (*exec.Cmd, error) {

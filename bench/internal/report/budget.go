@@ -1,12 +1,16 @@
 package report
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Budget is a bound that our figure must keep: of itself, against another contestant in the same case, or against our own
 // figure in another case.
 type Budget struct {
 	Scenario, Case, Metric string
 
+	Of          string // the contestant that is bound, if it is not ours as it is set up by default
 	Against     string // the contestant that ours is divided by; empty: ours as it is, or Base
 	Base        *Base  // our own figure that ours is divided by
 	AtLeast     bool   // the bound is a lower one
@@ -22,6 +26,7 @@ type Verdict struct {
 	Scenario string `json:"scenario"`
 	Case     string `json:"case"`
 	Metric   string `json:"metric"`
+	Of       string `json:"of"`
 	Against  string `json:"against"`
 	Must     string `json:"must"`
 	Is       Ratio  `json:"is"`
@@ -46,7 +51,8 @@ func (r *Run) Judge(ours string, budgets []Budget) {
 }
 
 func (b Budget) judge(r *Run, ours string) Verdict {
-	v := Verdict{Scenario: b.Scenario, Case: b.Case, Metric: b.Metric, Against: b.Against, Must: b.must(), State: NotMeasured}
+	ours = cmp.Or(b.Of, ours)
+	v := Verdict{Scenario: b.Scenario, Case: b.Case, Metric: b.Metric, Of: ours, Against: b.Against, Must: b.must(), State: NotMeasured}
 	own := r.Find(ID{b.Scenario, b.Case, ours, b.Metric})
 	switch {
 	case b.Against != "":

@@ -79,10 +79,12 @@ func TestJudge(t *testing.T) {
 
 func TestPrintShowsRatioBudgetAndNotes(t *testing.T) {
 	r := sample(t)
+	r.Add(ID{"queue", "2 clients", "ours, plain", "time"}, Nanoseconds, 0, 50)
 	r.Notes = []Note{{Scenario: "queue", Case: "2 clients", Contestant: "peer", Text: "cut to 3 of 7 rounds"}}
 	r.Judge("ours", []Budget{
 		{Scenario: "queue", Case: "2 clients", Metric: "time", Against: "peer", Bound: 0.4, BoundDetail: "× peer"},
 		{Scenario: "queue", Case: "2 clients", Metric: "commands", Bound: 3, BoundDetail: "per hand-off"},
+		{Scenario: "queue", Case: "2 clients", Metric: "time", Of: "ours, plain", Against: "peer", Bound: 0.3, BoundDetail: "× peer"},
 	})
 	var b strings.Builder
 	if err := r.Print(&b); err != nil {
@@ -90,7 +92,8 @@ func TestPrintShowsRatioBudgetAndNotes(t *testing.T) {
 	}
 	for _, want := range []string{
 		"== queue ==", "0.13 µs", "0.5 [0.5–0.57]", "≤ 0.4 × peer  MISSED", "peer: cut to 3 of 7 rounds",
-		"budget: commands must be ≤ 3 per hand-off; is 2: OK", "1 OK, 1 missed, 0 not measured",
+		"budget: commands must be ≤ 3 per hand-off; is 2: OK",
+		"budget: time of ours, plain must be ≤ 0.3 × peer; is 0.25: OK", "2 OK, 1 missed, 0 not measured",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -38,7 +38,7 @@ func (r *Run) printVerdicts(b *strings.Builder) {
 	fmt.Fprintf(b, "\n== budgets ==\n\n%d OK, %d missed, %d not measured\n", count[OK], count[Missed], count[NotMeasured])
 	for _, v := range r.Verdicts {
 		if v.State == Missed {
-			fmt.Fprintf(b, "MISSED  %s, %s: %s must be %s; is %s\n", v.Scenario, v.Case, v.Metric, v.Must, v.Is)
+			fmt.Fprintf(b, "MISSED  %s, %s: %s must be %s; is %s\n", v.Scenario, v.Case, r.what(v), v.Must, v.Is)
 		}
 	}
 }

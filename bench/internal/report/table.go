@@ -64,10 +64,24 @@ func (r *Run) printGroup(b *strings.Builder, g group) {
 		}
 	}
 	for _, v := range r.Verdicts {
-		if v.Scenario == g.scenario && v.Case == g.name && v.Against == "" {
-			fmt.Fprintf(b, "  budget: %s must be %s; is %s: %s\n", v.Metric, v.Must, v.Is, v.State)
+		if v.Scenario == g.scenario && v.Case == g.name && !r.inTable(v, metrics) {
+			fmt.Fprintf(b, "  budget: %s must be %s; is %s: %s\n", r.what(v), v.Must, v.Is, v.State)
 		}
 	}
+}
+
+// inTable tells whether a verdict stands in the row of the contestant that ours is held against: there the ratio is that of
+// the first column. Others follow below the table.
+func (r *Run) inTable(v Verdict, metrics []string) bool {
+	return v.Against != "" && v.Of == r.Contestants[0].Name && len(metrics) > 0 && v.Metric == metrics[0]
+}
+
+// what names the figure of a verdict, and whose it is if that is not ours.
+func (r *Run) what(v Verdict) string {
+	if v.Of == r.Contestants[0].Name {
+		return v.Metric
+	}
+	return v.Metric + " of " + v.Of
 }
 
 // metrics lists the columns of a case; the first one is what contestants are compared by.
@@ -103,7 +117,7 @@ func (r *Run) row(g group, contestant string, metrics []string) []string {
 	}
 	must, state := "", ""
 	for _, v := range r.Verdicts {
-		if v.Scenario == g.scenario && v.Case == g.name && v.Against == contestant {
+		if v.Scenario == g.scenario && v.Case == g.name && v.Against == contestant && r.inTable(v, metrics) {
 			must, state = v.Must, string(v.State)
 		}
 	}

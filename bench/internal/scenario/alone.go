@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
@@ -58,6 +59,7 @@ func (t table) latency(ctx context.Context, round int, name string, client conte
 	took := make([]time.Duration, alonePairs)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	started := goroutinesStarted()
 	for i := range took {
 		start := time.Now()
 		if err := pair(ctx, client, key); err != nil {
@@ -65,12 +67,21 @@ func (t table) latency(ctx context.Context, round int, name string, client conte
 		}
 		took[i] = time.Since(start)
 	}
+	started = goroutinesStarted() - started
 	runtime.ReadMemStats(&after)
 	t.add(name, AlonePair, report.Nanoseconds, round, stat.Median(took))
 	t.add(name, "p99", report.Nanoseconds, round, stat.Percentile(took, 99))
 	t.add(name, "allocs", report.Plain, round, float64(after.Mallocs-before.Mallocs)/alonePairs)
 	t.add(name, "alloc bytes", report.Bytes, round, float64(after.TotalAlloc-before.TotalAlloc)/alonePairs)
+	t.add(name, "goroutines", report.Plain, round, started/alonePairs)
 	return nil
+}
+
+// goroutinesStarted is how many the process has started so far.
+func goroutinesStarted() float64 {
+	s := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(s)
+	return float64(s[0].Value.Uint64())
 }
 
 // cost counts traffic, with a client of its own so that counting does not slow down the timed one.

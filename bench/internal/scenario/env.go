@@ -26,8 +26,10 @@ type Env struct {
 	Protocol    wire.Protocol // of the connections that are counted
 	Meter       *Meter        // nil: the server is not asked
 	Failure     *Failure      // nil: the server is not made to fail
-	Progress    io.Writer
-	Run         *report.Run
+	// Blackhole has one of several servers take all bytes and answer none, until end; nil: nobody is silenced.
+	Blackhole func(round int) (end func() error, err error)
+	Progress  io.Writer
+	Run       *report.Run
 }
 
 // Sizes are how many take part in each case of the scenarios that have several, from few to many.
@@ -35,6 +37,7 @@ type Sizes struct {
 	Callers []int // goroutines that share one client
 	Queue   []int // waiting clients, each with connections of its own
 	Turns   []int // clients that want one key again and again
+	Contend []int // the same, where a client may take the key back from itself
 }
 
 // lockers are the contestants that exclude anybody.
@@ -55,8 +58,10 @@ func All() []Scenario {
 		{Callers, callers},
 		{Queue, queue},
 		{Turns, turns},
+		{Contend, contend},
 		{Goroutines, goroutines},
 		{Leases, leases},
+		{Blackhole, blackhole},
 		{Failover, failover},
 	}
 }
@@ -67,8 +72,10 @@ const (
 	Callers    = "callers"
 	Queue      = "queue"
 	Turns      = "turns"
+	Contend    = "contend"
 	Goroutines = "goroutines"
 	Leases     = "leases"
+	Blackhole  = "blackhole"
 	Failover   = "failover"
 )
 

@@ -69,7 +69,7 @@ func newEnv() *Env {
 			{Name: "herd", Open: open, MaxLine: 2},
 		},
 		TTL: time.Second, Rounds: 1, Limit: time.Minute,
-		Sizes:    Sizes{Queue: []int{2, 4}},
+		Sizes:    Sizes{Queue: []int{2, 4}, Contend: []int{2}},
 		Protocol: wire.RESP,
 		Meter: &Meter{Writes: "writes", Read: func(context.Context) (Load, error) {
 			h.mu.Lock()
@@ -145,4 +145,85 @@ func TestGoroutinesLeaveOutReentrantLocks(t *testing.T) {
 	if !e.noted("reentrant", "all hold the lock at once") {
 		t.Errorf("nothing says why: %+v", e.Run.Notes)
 	}
+}
+
+func TestContendCountsWaitsAndTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv()
+		// Each holds for 10 ms, so that the other waits for 10 ms.
+		fast := e.Contestants[0].Open
+		slow := func(ctx context.Context, o contest.Options) (contest.Client, error) {
+			c, err := fast(ctx, o)
+			return slowRelease{c}, err
+		}
+		e.Contestants = []contest.Contestant{{Name: "ours", Open: slow}} // no time passes for the others
+		contend(t.Context(), e)
+		value := func(metric string) float64 { return e.median(Contend, ContendCase(2), "ours", metric) }
+		if got, want := value(ContendRate), 100.0; got < want-1 || got > want+1 {
+			t.Errorf("%v locks/s, want %v; notes: %+v", got, want, e.Run.Notes)
+		}
+		if got, want := value(ContendWait), float64(10*time.Millisecond); got != want {
+			t.Errorf("p99 of the wait is %v, want %v", time.Duration(got), time.Duration(want))
+		}
+		if got := value("changes of owner"); got != 1 {
+			t.Errorf("changes of owner: %v, want 1", got)
+		}
+		if few, most := value("fewest of a client"), value("most"); few < 99 || most > 101 {
+			t.Errorf("turns from %v to %v, want 100 each", few, most)
+		}
+	})
+}
+
+type slowRelease struct{ contest.Client }
+
+func (c slowRelease) Lock(ctx context.Context, key string) (contest.Held, error) {
+	h, err := c.Client.Lock(ctx, key)
+	return slowHeld{h}, err
+}
+
+type slowHeld struct{ contest.Held }
+
+func (h slowHeld) Release(ctx context.Context) error {
+	time.Sleep(10 * time.Millisecond)
+	return h.Held.Release(ctx)
+}
+
+func TestBlackholeMeasuresBothStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv()
+		var silent bool
+		e.Blackhole = func(int) (func() error, error) {
+			silent = true
+			return func() error { silent = false; return nil }, nil
+		}
+		fast := e.Contestants[0].Open
+		slow := func(ctx context.Context, o contest.Options) (contest.Client, error) {
+			c, err := fast(ctx, o)
+			return slowWhile{c, &silent}, err
+		}
+		e.Contestants = []contest.Contestant{{Name: "ours", Open: slow}} // no time passes for the others
+		blackhole(t.Context(), e)
+		for metric, want := range map[string]time.Duration{BlackholePair: 7 * time.Millisecond, BlackholeHealthy: time.Millisecond} {
+			if got := e.median(Blackhole, BlackholeCase(1), "ours", metric); got != float64(want) {
+				t.Errorf("%s is %v, want %v; notes: %+v", metric, time.Duration(got), want, e.Run.Notes)
+			}
+		}
+		if silent {
+			t.Error("the server was left silent")
+		}
+	})
+}
+
+// slowWhile takes a millisecond for a lock, and seven while a server is silent.
+type slowWhile struct {
+	contest.Client
+	silent *bool
+}
+
+func (c slowWhile) Lock(ctx context.Context, key string) (contest.Held, error) {
+	if *c.silent {
+		time.Sleep(6 * time.Millisecond)
+	}
+	time.Sleep(time.Millisecond)
+	return c.Client.Lock(ctx, key)
 }

@@ -127,3 +127,26 @@ func TestStartLeavesNothingWhenThereIsNoProgram(t *testing.T) {
 		t.Errorf("its directory is still there: %v", err)
 	}
 }
+
+func TestSuspendedServerAnswersAgain(t *testing.T) {
+	if suspend == nil {
+		t.Skip("a process cannot be suspended here")
+	}
+	var dir string
+	s, err := Start(t.Context(), "", play(t, "stays", &dir), time.Minute, func(context.Context, string) (string, error) { return "Test 1.0", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := s.With(&Server{Addr: "of somebody else"})
+	defer all.Stop() // ends one that is suspended, too
+	if _, err := all.Suspend("of somebody else"); err == nil {
+		t.Error("a server that was not started here could be suspended")
+	}
+	resume, err := all.Suspend(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resume(); err != nil {
+		t.Error(err)
+	}
+}

@@ -33,6 +33,9 @@ type System struct {
 	Members int
 	Leader  func(ctx context.Context, addr string, elsewhere bool) (string, error)
 
+	// Blackhole says that the servers of an address are independent of each other, so that one of them can be silenced.
+	Blackhole bool
+
 	// Budgets are what fencelock must reach; leases is the number in the scenario of that name.
 	Budgets func(leases int) []report.Budget
 	// Plots show how cost grows with size.

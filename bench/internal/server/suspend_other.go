@@ -1,0 +1,7 @@
+//go:build !unix
+
+package server
+
+import "os"
+
+var suspend, resumes os.Signal // there are none
