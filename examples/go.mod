@@ -3,10 +3,11 @@ module github.com/fencelock/fencelock/examples
 go 1.26.0
 
 require (
-	github.com/fencelock/fencelock v0.0.0
-	github.com/fencelock/fencelock/backend/etcd v0.0.0
-	github.com/fencelock/fencelock/backend/redis v0.0.0
-	github.com/fencelock/fencelock/backend/zookeeper v0.0.0
+	github.com/fencelock/fencelock v0.1.0
+	github.com/fencelock/fencelock/backend/etcd v0.1.0
+	github.com/fencelock/fencelock/backend/redis v0.1.0
+	github.com/fencelock/fencelock/backend/zookeeper v0.1.0
+	github.com/fencelock/fencelock/examples/quickstart v0.1.0
 	go.uber.org/goleak v1.3.0
 )
 
@@ -16,7 +17,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coreos/go-semver v0.3.1 // indirect
 	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
-	github.com/fencelock/fencelock/backend/raftlocal v0.0.0
+	github.com/fencelock/fencelock/backend/raftlocal v0.1.0
 	github.com/go-zookeeper/zk v1.0.4 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect
@@ -45,3 +46,5 @@ replace github.com/fencelock/fencelock/backend/etcd => ../backend/etcd
 replace github.com/fencelock/fencelock/backend/zookeeper => ../backend/zookeeper
 
 replace github.com/fencelock/fencelock/backend/raftlocal => ../backend/raftlocal
+
+replace github.com/fencelock/fencelock/examples/quickstart => ./quickstart

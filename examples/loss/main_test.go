@@ -15,7 +15,7 @@ func TestWorkStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "the report writer has the lock\n" +
-		"the work stops: fencelock: hold \"reports/2026-11\" (mem): lease lost: the server ended it: evicted\n" +
+		"the work stops: fencelock: hold \"reports/2026-11\" (mem): lease lost: the server ended it: evicted by an operator\n" +
 		"Do returned an error that matches ErrLost\n"
 	if out.String() != want {
 		t.Errorf("it said\n%s\nwant\n%s", &out, want)

@@ -1,70 +1,59 @@
 package main
 
 import (
-	"bytes"
 	"os"
-	"regexp"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"go.uber.org/goleak"
 )
 
-// TestMain lets the test binary be a worker's process, as the program is.
-func TestMain(m *testing.M) {
-	if os.Getenv(nameVariable) != "" {
-		main()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
-
-func TestQuickstart(t *testing.T) {
-	var out bytes.Buffer
-	began := time.Now()
-	err := inDirectory("", func(url string) error { return run(t.Context(), url, &out) })
-	t.Logf("after %v:\n%s", time.Since(began).Round(time.Millisecond), &out)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	// In this order, whatever comes between.
-	story := []string{
-		`ada +has the lock, token \d+`,
-		`ada +writes 110`,
-		`bob +has the lock, token \d+`,
-		`bob +IS SUSPENDED`,
-		`carol +has the lock, token \d+`,
-		`carol +writes 120`,
-		`bob +WAKES UP, believes that it has the lock, and writes 120`,
-		`bob +is refused: fencing: stale token \d+ for "accounts/7": \d+ has been seen`,
-		`bob +looks at its lease: .*lease lost`,
-		`bob +begins anew`,
-		`bob +has the lock, token \d+`,
-		`bob +writes 140`,
-		`late writes refused by the token: 1`,
-		`leases valid at the same time: +0`,
-		`balance: +140, and 100 \+ 4 × 10 = 140`,
-	}
-	rest := out.String()
-	for _, line := range story {
-		at := regexp.MustCompile(line).FindStringIndex(rest)
-		if at == nil {
-			t.Fatalf("it does not say %q, or not after the line before", line)
+func TestOtherServers(t *testing.T) {
+	for _, url := range []string{"", "raft:///some/directory", "raft://host:7600"} {
+		if err := check(url); err != nil {
+			t.Errorf("%q: %v", url, err)
 		}
-		rest = rest[at[1]:]
+	}
+	err := check("redis://:secret@localhost")
+	if err == nil || !strings.Contains(err.Error(), "go run ./examples/anyserver") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("it says %v, want the command for other servers, and no password", err)
 	}
 }
 
-func TestServerOutOfReach(t *testing.T) {
-	for url, want := range map[string]string{
-		"redis://secret:secret@127.0.0.1:1": "unavailable",
-		"secret://host":                     "unknown URL scheme",
-	} {
-		err := run(t.Context(), url, &bytes.Buffer{})
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
-			t.Errorf("%v, want an error with %q, and without the password", err, want)
+// The first run downloads what is on this list, and compiles it. What only tests need is not
+// downloaded.
+func TestLittleToDownload(t *testing.T) {
+	const ours = "github.com/fencelock/fencelock"
+	want := map[string]bool{"go.etcd.io/raft/v3": true, "google.golang.org/protobuf": true}
+
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for module := range strings.FieldsSeq(string(out)) {
+		if module != ours && !strings.HasPrefix(module, ours+"/") && !want[module] {
+			t.Errorf("it needs %s", module)
+		}
+	}
+
+	// In the workspace of the whole repository, the go command would load the module graph of
+	// each backend, and download a hundred go.mod files.
+	out, err = exec.Command("go", "env", "GOWORK").Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	if work := strings.TrimSpace(string(out)); work != "off" && filepath.Base(filepath.Dir(work)) != "quickstart" {
+		t.Errorf("go -C examples/quickstart is in the workspace %s, want its own", work)
+	}
+	list := exec.Command("go", "list", "-m", "all")
+	list.Env = append(os.Environ(), "GOWORK=off") // in a workspace it writes a go.work.sum
+	out, err = list.Output()
+	if err != nil {
+		t.Fatalf("go list -m: %v", err)
+	}
+	for _, heavy := range []string{"redis", "etcd/", "zookeeper", "grpc", "testcontainers"} {
+		if strings.Contains(string(out), heavy) {
+			t.Errorf("%s is in its module graph:\n%s", heavy, out)
 		}
 	}
 }

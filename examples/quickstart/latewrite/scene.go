@@ -1,10 +1,11 @@
-package main
+package latewrite
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -15,8 +16,9 @@ import (
 type scene struct {
 	account  *account
 	referee  referee
-	ready    chan struct{} // closed when the one that is to be suspended can be
-	patience time.Duration // longer than all of it takes
+	asked    atomic.Int32             // workers that could be suspended
+	ready    map[string]chan struct{} // by name; closed when that one is to be
+	patience time.Duration            // longer than all of it takes
 	*diary
 }
 

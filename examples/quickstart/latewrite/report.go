@@ -1,4 +1,4 @@
-package main
+package latewrite
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ type report struct {
 	Granted  fencing.Token // 0: it is not about a grant
 	ValidFor time.Duration // of a grant, at least
 	Released fencing.Token
-	Ready    bool // to be suspended
+	Ready    bool // to be suspended, if it is its turn
 }
 
 // reporter tells the stage. Whatever a worker does next, it does when the stage has heard:
 // so a release is heard before the next worker can have the lock.
 type reporter struct{ who, url string }
 
-func (r reporter) tell(what report) {
+func (r reporter) tell(what report) (status int) {
 	what.Who = r.who
 	body, err := json.Marshal(what)
 	if err != nil {
@@ -33,9 +33,10 @@ func (r reporter) tell(what report) {
 	}
 	answer, err := http.Post(r.url, "application/json", bytes.NewReader(body))
 	if err != nil {
-		return // the stage is gone, and this process is about to end
+		return 0 // the stage is gone, and this process is about to end
 	}
 	_ = answer.Body.Close()
+	return answer.StatusCode
 }
 
 func (r reporter) say(format string, args ...any) { r.tell(report{Say: fmt.Sprintf(format, args...)}) }
@@ -45,10 +46,12 @@ func (r reporter) granted(l *fencelock.Lease) {
 }
 
 func (r reporter) released(l *fencelock.Lease) { r.tell(report{Released: l.Token()}) }
-func (r reporter) ready()                      { r.tell(report{Ready: true}) }
+
+// suspends asks whether this worker is the one that is suspended now.
+func (r reporter) suspends() bool { return r.tell(report{Ready: true}) == http.StatusAccepted }
 
 // ServeHTTP hears a report.
-func (s *scene) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (s *scene) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var what report
 	if json.NewDecoder(r.Body).Decode(&what) != nil {
 		return // cut off by the end of its process
@@ -59,7 +62,10 @@ func (s *scene) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	case what.Released != 0:
 		s.referee.released(what.Released)
 	case what.Ready:
-		close(s.ready)
+		if s.asked.Add(1) == suspended {
+			close(s.ready[what.Who])
+			w.WriteHeader(http.StatusAccepted)
+		}
 	default:
 		s.say(what.Who, "%s", what.Say)
 	}

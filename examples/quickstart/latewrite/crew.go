@@ -1,4 +1,4 @@
-package main
+package latewrite
 
 import (
 	"bytes"
@@ -35,18 +35,15 @@ func (s *scene) start(ctx context.Context, name, url, bank string) (*process, er
 }
 
 // perform waits until the process ends, and suspends it meanwhile if that is its part.
-func (p *process) perform() error {
+func (p *process) perform(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- p.cmd.Wait() }()
-	var ready <-chan struct{}
-	if p.name == suspended {
-		ready = p.ready
-	}
+	ready := p.ready[p.name]
 	for {
 		select {
 		case <-ready:
 			ready = nil
-			if err := p.suspend(); err != nil {
+			if err := p.suspend(ctx); err != nil {
 				return err
 			}
 		case err := <-ended:
@@ -60,13 +57,13 @@ func (p *process) perform() error {
 
 // suspend stops the process until another has written, and a little longer. How long
 // that takes is the server's business: it lets the next one in when the lease has ended.
-func (p *process) suspend() error {
+func (p *process) suspend(ctx context.Context) error {
 	if err := pause(p.cmd.Process); err != nil {
 		return err
 	}
 	p.say(p.name, "IS SUSPENDED: it does nothing, and renews nothing")
 	token := p.referee.last()
-	for began := time.Now(); p.account.lastToken() <= token && time.Since(began) < p.patience/2; {
+	for began := time.Now(); p.account.lastToken() <= token && time.Since(began) < p.patience/2 && ctx.Err() == nil; {
 		time.Sleep(10 * time.Millisecond)
 	}
 	time.Sleep(thinking / 2)

@@ -1,4 +1,4 @@
-package main
+package latewrite
 
 import (
 	"bufio"
@@ -17,8 +17,8 @@ import (
 // The environment of a worker's process.
 const (
 	urlVariable  = "FENCELOCK_URL"
-	nameVariable = "QUICKSTART_WORKER"
-	bankVariable = "QUICKSTART_BANK"
+	nameVariable = "LATEWRITE_WORKER"
+	bankVariable = "LATEWRITE_BANK"
 )
 
 // worker pays once.
@@ -71,8 +71,7 @@ func (w *worker) payUnderLock(ctx context.Context, lease *fencelock.Lease) error
 	}
 	w.stage.say("has the lock, token %v, and reads a balance of %d", lease.Token(), balance)
 
-	if w.goOn != nil && w.name == suspended {
-		w.stage.ready() // to be suspended, which it does not notice
+	if w.goOn != nil && w.stage.suspends() { // which it does not notice
 		<-w.goOn
 		w.goOn = nil
 		ctx = context.WithoutCancel(ctx) // nor does it look at its lease
@@ -108,7 +107,7 @@ func listen(in io.Reader) <-chan struct{} {
 		for scanner := bufio.NewScanner(in); scanner.Scan(); {
 			lines <- struct{}{}
 		}
-		fmt.Fprintln(os.Stderr, "quickstart: nobody is there any more")
+		fmt.Fprintln(os.Stderr, "latewrite: nobody is there any more")
 		os.Exit(1)
 	}()
 	return lines
