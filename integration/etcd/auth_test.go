@@ -165,9 +165,9 @@ func TestPermissions(t *testing.T) {
 			expectNothingLeft(t, s.admin, ns)
 			expectRefusal(t, s.url("elsewhere"), ns, "permission denied", ns)
 			expectRefusal(t, s.url("reader"), ns, "permission denied")
-			expectRefusal(t, s.url("nobody"), ns, "invalid user ID or password")
+			expectRefusal(t, s.url("nobody"), ns, "invalid user ID or password", "etcd://user:password@host", "percent-encoded")
 			expectRefusal(t, strings.Replace(s.url("enough"), "s3cr", "S3cr", 1), ns, "invalid user ID or password")
-			expectRefusal(t, "etcd://"+s.Addr(), ns, "user name is empty")
+			expectRefusal(t, "etcd://"+s.Addr(), ns, "user name is empty", "etcd://user:password@host", "password_file=")
 		})
 	}
 }

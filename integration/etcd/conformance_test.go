@@ -69,6 +69,7 @@ func harnessAt(c *servers.Cluster, at, direct []string, client func(t drivertest
 		Open:     etcd.Open,
 		URL:      "etcd://" + addrs + "/" + ns,
 		BadURLs:  badURLs,
+		Away:     map[string]string{"etcd://127.0.0.1:1": "connection refused", "etcds://127.0.0.1:1": "connection refused"},
 	}
 }
 

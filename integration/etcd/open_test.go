@@ -82,8 +82,8 @@ func TestTLS(t *testing.T) {
 	expectRefusal(t, u("ca="+f.Other+keys), ns, "certificate")
 	expectRefusal(t, u("ca="+f.CA+keys+"&server_name=elsewhere.example"), ns, "elsewhere.example")
 	expectRefusal(t, u("ca="+f.CA), ns, "certificate")
-	expectRefusal(t, "etcd://"+s.TLSAddr(), ns)
-	expectRefusal(t, "etcds://"+s.Addr()+"?ca="+f.CA+keys, ns, "handshake")
+	expectRefusal(t, "etcd://"+s.TLSAddr(), ns, "write etcds://")
+	expectRefusal(t, "etcds://"+s.Addr()+"?ca="+f.CA+keys, ns, "write etcd://")
 }
 
 // TestOpenWithoutServer: it says that there is none, when its context ends at the

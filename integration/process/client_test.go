@@ -16,6 +16,7 @@ import (
 	_ "github.com/fencelock/fencelock/backend/etcd"
 	_ "github.com/fencelock/fencelock/backend/raftlocal"
 	_ "github.com/fencelock/fencelock/backend/redis"
+	_ "github.com/fencelock/fencelock/backend/redis/redlock"
 	_ "github.com/fencelock/fencelock/backend/zookeeper"
 )
 

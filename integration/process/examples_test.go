@@ -39,9 +39,9 @@ func TestExamples(t *testing.T) {
 
 // exampleSays is what each example says in the end.
 var exampleSays = map[string]string{
-	"quickstart": `late writes refused by the token: [1-9]`,
-	"trylock":    `the job is done`,
-	"loss":       `the work stops: .*lease lost: the server ended it: .*evicted`,
+	"anyserver": `late writes refused by the token: [1-9]`,
+	"trylock":   `the job is done`,
+	"loss":      `the work stops: .*lease lost: the server ended it: .*evicted`,
 }
 
 // buildExamples returns the directory of their programs.

@@ -1,9 +1,9 @@
 package process_test
 
 import (
-	"errors"
-	"fmt"
 	"syscall"
+
+	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 func (c *child) hasExited() bool {
@@ -21,25 +21,7 @@ func (c *child) kill() {
 	<-c.exited
 }
 
-// suspend stops it as SIGSTOP does, and returns when all its threads have: the signal
-// alone comes back before.
-func (c *child) suspend() error {
-	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
-	for {
-		var status syscall.WaitStatus
-		_, err := syscall.Wait4(c.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-		case err != nil:
-			return err
-		case !status.Stopped():
-			return fmt.Errorf("%s has ended: %v", c.name, status)
-		default:
-			return nil
-		}
-	}
-}
+// suspend stops it as SIGSTOP does, and returns when all its threads have.
+func (c *child) suspend() error { return servers.Suspend(c.cmd.Process.Pid) }
 
 func (c *child) resume() error { return c.cmd.Process.Signal(syscall.SIGCONT) }

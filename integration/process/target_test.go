@@ -1,9 +1,6 @@
 package process_test
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +29,8 @@ type target struct {
 }
 
 var targets = []target{
-	{"redis", "redis", servers.Redis, 1, redisFrees, proxy.RESP, redisReleases},
+	{"redis", "redis", servers.Redis, 1, redisFrees, proxy.RESP, locktest.RedisRequest("release")},
+	{"redlock of three", "redlock", servers.Redis, 3, redlockFrees, proxy.RESP, locktest.RedlockRequest("end")},
 	{"etcd", "etcd", servers.Etcd, 1, etcdFrees, proxy.GRPC, etcdReleases},
 	{"etcd of three", "etcd", servers.Etcd, 3, etcdFrees, proxy.GRPC, etcdReleases},
 	{"zookeeper", "zookeeper", servers.ZooKeeper, 1, zooKeeperFrees, proxy.ZooKeeper, zooKeeperReleases},
@@ -43,6 +41,9 @@ var targets = []target{
 
 // redisFrees: the waiter knows when the lease of the holder ends, and asks then.
 func redisFrees(ttl time.Duration) time.Duration { return ttl }
+
+// redlockFrees: so does the first waiter; one behind a waiter that has died asks once in 3 s.
+func redlockFrees(ttl time.Duration) time.Duration { return max(ttl, 3*time.Second) }
 
 // etcdFrees: leases are whole seconds, and it looks for those that have ended twice a
 // second, and has its members agree.
@@ -60,21 +61,6 @@ func raftFrees(ttl time.Duration) time.Duration { return ttl + 50*time.Milliseco
 func wholeSeconds(d time.Duration) time.Duration {
 	return (d + time.Second - 1).Truncate(time.Second)
 }
-
-var releaseScript = func() string {
-	var source []string
-	for _, name := range []string{"release_fast", "lib", "release"} {
-		lua, err := os.ReadFile("../../backend/redis/lua/" + name + ".lua")
-		if err != nil {
-			panic(err)
-		}
-		source = append(source, string(lua))
-	}
-	sum := sha1.Sum([]byte(strings.Join(source, "\n")))
-	return hex.EncodeToString(sum[:])
-}
-
-func redisReleases(request []byte) bool { return proxy.Command("evalsha", releaseScript())(request) }
 
 // etcdReleases matches a transaction that deletes.
 func etcdReleases(request []byte) bool {
@@ -111,6 +97,14 @@ func (g target) run(t *testing.T, opts ...servers.Option) *cluster {
 	t.Helper()
 	if g.members == 1 {
 		return &cluster{target: g, addrs: []string{servers.Start(t, g.kind, opts...).Addr()}}
+	}
+	if g.scheme == "redlock" { // servers that know nothing of each other, of several kinds
+		c := &cluster{target: g}
+		opts = append(opts, servers.Args("--appendonly", "yes", "--appendfsync", "always"))
+		for _, s := range servers.StartMasters(t, servers.Redises()[:g.members], opts...) {
+			c.addrs = append(c.addrs, s.Addr())
+		}
+		return c
 	}
 	return &cluster{target: g, addrs: servers.StartCluster(t, g.kind, g.members, opts...).Addrs()}
 }

@@ -71,12 +71,15 @@ func TestConformanceOfDirectory(t *testing.T) {
 		Open:    raftlocal.Open,
 		URL:     "raft://" + d.path + "?namespace=" + c.Namespace,
 		BadURLs: badURLs,
+		Away:    away,
 		Lacks: map[string]string{
 			"KillSession": noSessions,
 			"Partition":   "processes of one machine have no network between them",
 		},
 	})
 }
+
+var away = map[string]string{"raft://127.0.0.1:1?insecure=true": "connection refused"}
 
 // harness is how the suite reaches members: each client through proxies of its own, one to
 // each.
@@ -102,6 +105,7 @@ func harness(c *servers.Cluster, prepare func(*link)) drivertest.Harness {
 		Open:     raftlocal.Open,
 		URL:      servers.RaftURL(c.Addrs(), ns),
 		BadURLs:  badURLs,
+		Away:     away,
 		Lacks:    map[string]string{"KillSession": noSessions},
 	}
 }

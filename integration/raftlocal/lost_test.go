@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
 // TestServerIsStoppedWhileItsDirectoryIsRemoved: the process that serves cannot look, nor tell
@@ -23,13 +24,9 @@ func TestServerIsStoppedWhileItsDirectoryIsRemoved(t *testing.T) {
 	holder := share(t, path, ns, ttl)
 	held := locktest.Lock(t, holder, "k")
 
-	signal := func(s syscall.Signal) {
-		t.Helper()
-		if err := serves.Process.Signal(s); err != nil {
-			t.Fatal(err)
-		}
+	if err := servers.Suspend(serves.Process.Pid); err != nil {
+		t.Fatal(err)
 	}
-	signal(syscall.SIGSTOP)
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +35,9 @@ func TestServerIsStoppedWhileItsDirectoryIsRemoved(t *testing.T) {
 	if next.Token() <= held.Token() {
 		t.Errorf("token %v after %v", next.Token(), held.Token())
 	}
-	signal(syscall.SIGCONT)
+	if err := serves.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
 	locktest.ExpectLost(t, held, 2*ttl)
 	for began := time.Now(); time.Since(began) < ttl/2; time.Sleep(50 * time.Millisecond) {
 		if err := next.Err(); err != nil {

@@ -137,7 +137,7 @@ func (m *mixed) whole(config raftlocal.Config) string {
 			return false
 		}
 		for _, p := range s.Members {
-			if !p.Alive || p.Match+100 < s.Log.Committed {
+			if p.Alive == nil || !*p.Alive || p.Match+100 < s.Log.Committed {
 				return false
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"syscall"
 
+	"github.com/fencelock/fencelock/driver"
+
 	"github.com/fencelock/fencelock/backend/raftlocal"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
@@ -24,7 +26,7 @@ func play(raw string) error {
 	if err != nil {
 		return err
 	}
-	b, err := raftlocal.Open(context.Background(), u)
+	b, err := raftlocal.Open(context.Background(), u, driver.OpenOptions{})
 	if err != nil {
 		return err
 	}

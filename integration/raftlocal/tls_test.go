@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal"
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
@@ -77,7 +78,7 @@ func TestTLS(t *testing.T) {
 		"another":           elsewhere,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), locktest.Electing)
-		_, err := raftlocal.Open(ctx, parsed(t, "raft://"+strings.Join(hosts, ",")+"?"+query.Encode()))
+		_, err := raftlocal.Open(ctx, parsed(t, "raft://"+strings.Join(hosts, ",")+"?"+query.Encode()), driver.OpenOptions{Logger: locktest.Silent})
 		if err == nil || !strings.Contains(err.Error(), why) || ctx.Err() != nil {
 			t.Errorf("Open = %v; want an error that says %q, at once", err, why)
 		}

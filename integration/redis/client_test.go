@@ -139,6 +139,7 @@ func TestLossOnInspect(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
 		w.Book.Enter(t, held)
+		warm(t, w.Loser) // a connection that was idle would be replaced without a word
 		happened := w.Lose(t, scripts)
 		if s, err := w.Loser.Inspect(t.Context(), "k"); !errors.Is(err, fencelock.ErrUnavailable) {
 			t.Errorf("Inspect = %v, %v; want ErrUnavailable", s, err)

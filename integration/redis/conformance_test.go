@@ -1,9 +1,6 @@
 package redis_test
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +53,7 @@ func harness(s *servers.Server, client func(t drivertest.T, p *proxy.Proxy, ns s
 		Open:    redis.Open,
 		URL:     "redis://" + s.Addr() + "?namespace=" + ns,
 		BadURLs: badURLs,
+		Away:    map[string]string{"redis://127.0.0.1:1": "connection refused", "rediss://127.0.0.1:1": "connection refused"},
 	}
 }
 
@@ -113,34 +111,21 @@ func TestConformanceWithLostReplies(t *testing.T) {
 
 // acquires matches requests to acquire, in one of the modes of the script.
 func acquires(modes ...string) func(request []byte) bool {
-	sha := script("acquire_fast", "lib", "acquire")
+	acquire := locktest.RedisRequest("acquire")
 	return func(request []byte) bool {
 		args := proxy.Args(request)
-		return len(args) > 9 && args[1] == sha && slices.Contains(modes, args[9])
+		return acquire(request) && len(args) > 9 && slices.Contains(modes, args[9])
 	}
 }
 
 // renews matches requests to renew, releases those to release.
 var (
-	renews   = proxy.Command("evalsha", script("lib", "renew"))
-	releases = proxy.Command("evalsha", script("release_fast", "lib", "release"))
+	renews   = locktest.RedisRequest("renew")
+	releases = locktest.RedisRequest("release")
 )
 
 // scripts matches the requests that run a script: all that is done about locks.
 func scripts(request []byte) bool {
 	args := proxy.Args(request)
 	return len(args) > 0 && strings.HasPrefix(strings.ToLower(args[0]), "eval")
-}
-
-// script returns the name of a script on the server, from its source.
-func script(parts ...string) string {
-	for i, name := range parts {
-		source, err := os.ReadFile("../../backend/redis/lua/" + name + ".lua")
-		if err != nil {
-			panic(err)
-		}
-		parts[i] = string(source)
-	}
-	sum := sha1.Sum([]byte(strings.Join(parts, "\n")))
-	return hex.EncodeToString(sum[:])
 }

@@ -16,41 +16,6 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// secret has characters that must be percent-encoded in a URL.
-const secret = "s3cr:t/@?#% ä"
-
-// openURL opens a URL, has a lock taken and freed through it, and closes it again.
-func openURL(t *testing.T, u string) error {
-	t.Helper()
-	c, err := fencelock.Open(t.Context(), u, &fencelock.Options{Namespace: locktest.Namespace(), Logger: locktest.Silent})
-	if err != nil {
-		if plain, encoded := secret, url.QueryEscape(secret); strings.Contains(err.Error(), plain) || strings.Contains(err.Error(), encoded) {
-			t.Errorf("the error shows the password: %v", err)
-		}
-		return err
-	}
-	locktest.Unlock(t, locktest.Lock(t, c, "k"))
-	if err := c.Close(); err != nil {
-		t.Errorf("Close: %v", err)
-	}
-	return nil
-}
-
-// expectRefusal wants Open to fail, with words that tell why.
-func expectRefusal(t *testing.T, u string, why ...string) {
-	t.Helper()
-	err := openURL(t, u)
-	if err == nil {
-		t.Errorf("Open succeeded; want an error that says %q", why)
-		return
-	}
-	for _, w := range why {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("Open: %v; want an error that says %q", err, w)
-		}
-	}
-}
-
 // TestOpen goes each way that there is to a server: with TLS, by a socket, with a
 // password, as a user; and is told what is wrong where it is turned away.
 func TestOpen(t *testing.T) {
@@ -58,17 +23,17 @@ func TestOpen(t *testing.T) {
 	for _, kind := range servers.Redises() {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()
-			s := servers.Start(t, kind, servers.TLS(), servers.UnixSocket(), servers.Args("--requirepass", secret))
-			admin := goredis.NewClient(&goredis.Options{Addr: s.Addr(), Password: secret})
+			s := servers.Start(t, kind, servers.TLS(), servers.UnixSocket(), servers.Args("--requirepass", locktest.Secret))
+			admin := goredis.NewClient(&goredis.Options{Addr: s.Addr(), Password: locktest.Secret})
 			t.Cleanup(func() { _ = admin.Close() })
-			if err := admin.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+secret, "~*", "&*", "+@all").Err(); err != nil {
+			if err := admin.Do(t.Context(), "ACL", "SETUSER", "ann", "on", ">"+locktest.Secret, "~*", "&*", "+@all").Err(); err != nil {
 				t.Fatal(err)
 			}
 			f := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
 			u := func(scheme string, user *url.Userinfo, host, path, query string) string {
 				return (&url.URL{Scheme: scheme, User: user, Host: host, Path: path, RawQuery: query}).String()
 			}
-			password, ann := url.UserPassword("", secret), url.UserPassword("ann", secret)
+			password, ann := url.UserPassword("", locktest.Secret), url.UserPassword("ann", locktest.Secret)
 			keys := "&cert=" + f.Cert + "&key=" + f.Key
 			for name, good := range map[string]string{
 				"password":      u("redis", password, s.Addr(), "", ""),
@@ -79,19 +44,21 @@ func TestOpen(t *testing.T) {
 				"TLS":           u("rediss", ann, s.TLSAddr(), "/1", "ca="+f.CA+keys),
 				"TLS, own name": u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA+keys+"&server_name=localhost"),
 			} {
-				if err := openURL(t, good); err != nil {
+				if err := locktest.OpenURL(t, good); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			expectRefusal(t, u("redis", nil, s.Addr(), "", ""), "NOAUTH")
-			expectRefusal(t, u("redis", url.UserPassword("", secret+"x"), s.Addr(), "", ""), "WRONGPASS")
-			expectRefusal(t, u("redis", url.UserPassword("bob", secret), s.Addr(), "", ""), "WRONGPASS")
-			expectRefusal(t, u("redis", ann, s.Addr(), "/9999", ""), "DB index is out of range")
-			expectRefusal(t, u("unix", ann, "", s.Socket()+".not", ""), "no such file")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", strings.TrimPrefix(keys, "&")), "certificate")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.Other+keys), "certificate")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA+keys+"&server_name=elsewhere.example"), "elsewhere.example")
-			expectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA)) // the server wants a certificate, and hangs up
+			locktest.ExpectRefusal(t, u("redis", nil, s.Addr(), "", ""), "NOAUTH")
+			locktest.ExpectRefusal(t, u("redis", url.UserPassword("", locktest.Secret+"x"), s.Addr(), "", ""), "WRONGPASS")
+			locktest.ExpectRefusal(t, u("redis", url.UserPassword("bob", locktest.Secret), s.Addr(), "", ""), "WRONGPASS")
+			locktest.ExpectRefusal(t, u("redis", ann, s.Addr(), "/9999", ""), "DB index is out of range")
+			locktest.ExpectRefusal(t, u("unix", ann, "", s.Socket()+".not", ""), "no such file")
+			locktest.ExpectRefusal(t, u("rediss", ann, s.TLSAddr(), "", strings.TrimPrefix(keys, "&")), "certificate")
+			locktest.ExpectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.Other+keys), "certificate")
+			locktest.ExpectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA+keys+"&server_name=elsewhere.example"), "elsewhere.example")
+			locktest.ExpectRefusal(t, u("rediss", ann, s.TLSAddr(), "", "ca="+f.CA), "client certificate") // which the server wants
+			locktest.ExpectRefusal(t, u("redis", ann, s.TLSAddr(), "", ""), "speaks TLS", "write rediss://"+s.TLSAddr())
+			locktest.ExpectRefusal(t, u("rediss", ann, s.Addr(), "", "ca="+f.CA), "without TLS", "write redis://"+s.Addr())
 		})
 	}
 }
@@ -120,8 +87,12 @@ func TestOpenWithoutServer(t *testing.T) {
 	defer cancel()
 	expect(ctx, "redis://"+p.Addr(), 2*time.Second)
 	p.Heal()
-	// A server without TLS waits for the rest of what it takes for a command.
-	expect(t.Context(), "rediss://"+p.Addr(), 8*time.Second)
+	// A server without TLS waits for the rest of what it takes for a command. It is found out.
+	began := time.Now()
+	locktest.ExpectRefusal(t, "rediss://"+p.Addr(), "without TLS", "write redis://"+p.Addr())
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("Open took %v", took)
+	}
 }
 
 // TestIsolation: databases and namespaces are worlds of their own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,26 +15,6 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// documented reads the permissions that the package comment of backend/redis says
-// are enough, for a namespace.
-func documented(t *testing.T, ns string) []any {
-	t.Helper()
-	text, err := os.ReadFile("../../backend/redis/doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rules, ok := strings.Cut(string(text), "ACL SETUSER locks on >password ")
-	if !ok {
-		t.Fatal("the package comment has no line with ACL SETUSER")
-	}
-	rules, _, _ = strings.Cut(rules, "\n//\n")
-	var words []any
-	for _, w := range strings.Fields(strings.ReplaceAll(rules, "//", "")) {
-		words = append(words, strings.ReplaceAll(w, "fencelock:", ns+":"))
-	}
-	return words
-}
-
 // TestPermissions: the permissions that are documented are enough for everything
 // that a client does, and without CONFIG GET only durable=true is refused. That the
 // list has every command of the scripts, and no other, is a test of backend/redis.
@@ -46,7 +25,7 @@ func TestPermissions(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind, keeping()), locktest.Namespace()
 			admin := raw(t, s.Addr())
-			rules := documented(t, ns)
+			rules := locktest.Permissions(t, "../../backend/redis/doc.go", ns)
 			u := allow(t, admin, s, "enough", rules)
 			if err := exercise(t, u, s.Addr(), ns); err != nil {
 				t.Fatalf("the documented permissions: %v", err)
@@ -63,11 +42,11 @@ func TestPermissions(t *testing.T) {
 // allow makes a user with these rules and nothing else, and returns the URL for it.
 func allow(t *testing.T, admin *goredis.Client, s *servers.Server, name string, rules []any) string {
 	t.Helper()
-	args := append([]any{"ACL", "SETUSER", name, "reset", "on", ">" + secret}, rules...)
+	args := append([]any{"ACL", "SETUSER", name, "reset", "on", ">" + locktest.Secret}, rules...)
 	if err := admin.Do(t.Context(), args...).Err(); err != nil {
 		t.Fatalf("ACL SETUSER %s: %v", name, err)
 	}
-	return (&url.URL{Scheme: "redis", User: url.UserPassword(name, secret), Host: s.Addr()}).String()
+	return (&url.URL{Scheme: "redis", User: url.UserPassword(name, locktest.Secret), Host: s.Addr()}).String()
 }
 
 // exercise does all that a client can do, so that each line of the scripts is run.

@@ -76,6 +76,7 @@ func harness(addrs []string, failover func(t drivertest.T), open client) drivert
 		Open:     zookeeper.Open,
 		URL:      "zookeeper://" + strings.Join(addrs, ",") + "?namespace=" + ns,
 		BadURLs:  badURLs,
+		Away:     map[string]string{"zookeeper://127.0.0.1:1": "connection refused", "zookeepers://127.0.0.1:1": "connection refused"},
 	}
 }
 

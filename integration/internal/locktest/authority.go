@@ -33,12 +33,20 @@ func NewAuthority(t T) *Authority {
 // below dir, and what must be trusted for it.
 func (a *Authority) Issue(t T, dir string) PEMFiles {
 	t.Helper()
+	return a.IssueAs(t, dir, func(leaf *x509.Certificate) { leaf.DNSNames = []string{"localhost"} })
+}
+
+// IssueAs is Issue for a certificate without a name, as change leaves it.
+func (a *Authority) IssueAs(t T, dir string, change func(leaf *x509.Certificate)) PEMFiles {
+	t.Helper()
 	own := newKey(t)
-	leaf := a.sign(t, &x509.Certificate{
+	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "member"},
-		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, DNSNames: []string{"localhost"},
+		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, own)
+	}
+	change(template)
+	leaf := a.sign(t, template, own)
 	key, err := x509.MarshalPKCS8PrivateKey(own)
 	if err != nil {
 		t.Fatalf("%v", err)

@@ -1,18 +1,18 @@
 package locktest
 
 import (
-	"context"
 	"io"
 	"net/url"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 )
 
 // Dial opens a backend by a URL, in which there is no password, and closes it at the
 // test's end.
-func Dial(t T, open func(context.Context, *url.URL) (driver.Backend, error), u *url.URL) driver.Backend {
+func Dial(t T, open fencelock.Opener, u *url.URL) driver.Backend {
 	t.Helper()
-	b, err := open(t.Context(), u)
+	b, err := open(t.Context(), u, driver.OpenOptions{Logger: Silent})
 	if err != nil {
 		t.Fatalf("opening %s at %s: %v", u.Scheme, u.Host, err)
 	}

@@ -3,8 +3,10 @@ package servers
 import (
 	"context"
 	"crypto/rand"
-	"maps"
+	"errors"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,28 +72,69 @@ func deadNetwork(t *testing.T, docker *client.Client) string {
 const deadPID = "99999999"
 
 func TestAbandoned(t *testing.T) {
-	mine := func(change map[string]string) map[string]string {
-		labels := ownLabels()
-		maps.Copy(labels, change)
+	p := pidScope{"machine", "boot 1", "pid:[1]"}
+	mine := func(label, value string) map[string]string {
+		labels := p.labels(os.Getpid())
+		labels[label] = value
 		return labels
 	}
-	long := time.Now().Add(-2 * foreignLimit)
+	young, old := time.Now(), time.Now().Add(-2*foreignLimit)
 	for _, tc := range []struct {
 		name    string
 		labels  map[string]string
 		created time.Time
 		want    bool
 	}{
-		{"ours", mine(nil), time.Now(), false},
-		{"ours, old", mine(nil), long, false},
-		{"of a dead process", mine(map[string]string{labelPID: deadPID}), time.Now(), true},
-		{"of another host", mine(map[string]string{labelHost: "elsewhere", labelPID: deadPID}), time.Now(), false},
-		{"of another host, old", mine(map[string]string{labelHost: "elsewhere"}), long, true},
-		{"of another namespace", mine(map[string]string{labelNamespace: "pid:[1]", labelPID: deadPID}), time.Now(), false},
-		{"of another namespace, old", mine(map[string]string{labelNamespace: "pid:[1]"}), long, true},
+		{"ours", p.labels(os.Getpid()), young, false},
+		{"ours, old", p.labels(os.Getpid()), old, false},
+		{"of a dead process", mine(labelPID, deadPID), young, true},
+		{"of a process whose number another has got", mine(labelStarted, "1"), young, started(os.Getpid()) != ""},
+		{"of another host", mine(labelHost, "elsewhere"), old, true},
+		{"of another boot, or a machine of the same name", mine(labelBoot, "boot 2"), old, true},
+		{"of another namespace", mine(labelNamespace, "pid:[2]"), old, true},
+		{"of an earlier build, without a boot", mine(labelBoot, ""), old, true},
 	} {
-		if got := abandoned(tc.labels, tc.created); got != tc.want {
+		if got := p.abandoned(tc.labels, tc.created); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+	for _, label := range []string{labelHost, labelBoot, labelNamespace} {
+		labels := mine(label, "another")
+		labels[labelPID] = deadPID // which says nothing here
+		if p.abandoned(labels, young) {
+			t.Errorf("what is of another %s is judged by the number of a process", label)
+		}
+	}
+	// Where a Linux does not tell the namespace, two of them look the same.
+	if blind := (pidScope{"machine", "boot 1", ""}); runtime.GOOS == "linux" && blind.abandoned(blind.labels(99999999), young) {
+		t.Error("without a namespace it takes the number of a process for its own")
+	}
+}
+
+// Each of two scopes sweeps its own dead, and nothing of the other's.
+func TestSweepOfTwoNamespaces(t *testing.T) {
+	one, two := pidScope{"ci", "boot", "pid:[1]"}, pidScope{"ci", "boot", "pid:[2]"}
+	dead, _ := strconv.Atoi(deadPID)
+	removed := map[string]bool{}
+	var all []made
+	list := func(name string, p pidScope, pid int) {
+		all = append(all, made{p.labels(pid), time.Now(), func(context.Context) error {
+			removed[name] = true
+			return errors.New(name)
+		}})
+	}
+	list("one lives", one, os.Getpid())
+	list("one is dead", one, dead)
+	list("two lives", two, os.Getpid())
+	list("two is dead", two, dead) // which one cannot know
+	for _, tc := range []struct {
+		at   pidScope
+		want string
+	}{{one, "one is dead"}, {two, "two is dead"}} {
+		clear(removed)
+		errs := tc.at.sweep(t.Context(), all)
+		if len(removed) != 1 || !removed[tc.want] || len(errs) != 1 {
+			t.Errorf("in %v it removes %v, and reports %v", tc.at, removed, errs)
 		}
 	}
 }

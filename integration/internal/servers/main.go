@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/fencelock/fencelock/internal/busy"
 )
 
 // Main runs the tests of a package, removes every server that they have started,
@@ -27,7 +29,11 @@ func run(m interface{ Run() int }) int {
 	underMain.Store(true)
 	defer underMain.Store(false)
 	stop := removeOnSignal()
+	slowness := busy.Watch()
 	code := m.Run()
+	if run := slowness(); code != 0 || run.Mean() > busy.TooSlow {
+		fmt.Fprintf(os.Stderr, "servers: %v\n", run)
+	}
 	stop()
 	if err := removeAll(); err != nil {
 		fmt.Fprintf(os.Stderr, "servers: %v\n", err)

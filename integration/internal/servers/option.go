@@ -13,6 +13,7 @@ type options struct {
 	files  map[string][]byte
 	tls    *certificates
 	socket bool
+	skew   bool
 }
 
 // Dir stands, in an argument, for the directory of the server's data and files.

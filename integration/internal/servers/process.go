@@ -82,16 +82,18 @@ func (m *process) end(ctx context.Context, signal syscall.Signal) error {
 func (m *process) kill(ctx context.Context) error { return m.end(ctx, syscall.SIGKILL) }
 func (m *process) stop(ctx context.Context) error { return m.end(ctx, syscall.SIGTERM) }
 
-// pause waits until all threads have stopped: the signal alone comes back before.
-// Should the process end instead, the wait is over as well, and which of the two
-// that wait for its end is told does not matter.
-func (m *process) pause(context.Context) error {
-	if err := m.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+func (m *process) pause(context.Context) error { return Suspend(m.cmd.Process.Pid) }
+
+// Suspend stops a child of this process, and waits until all its threads have stopped: the
+// signal alone comes back before. Should the child end instead, the wait is over as well, and which of
+// the two that wait for its end is told does not matter.
+func Suspend(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return err
 	}
 	for {
 		var status syscall.WaitStatus
-		_, err := syscall.Wait4(m.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		_, err := syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil:

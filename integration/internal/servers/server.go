@@ -24,6 +24,7 @@ type Server struct {
 	addr    string
 	tlsAddr string
 	socket  string
+	skew    string // the file by which its clock is set, if it was started with [SkewedClock]
 	version string
 	where   string // "in Docker (redis:7.0.15)"
 	shared  bool
@@ -121,6 +122,9 @@ func (s *Server) Unpause(t T) {
 	t.Helper()
 	s.fault(t, "unpause", s.machine.unpause)
 }
+
+// lastWords are the last that it has printed.
+func (s *Server) lastWords() string { return s.machine.log(context.Background()) }
 
 func (s *Server) fault(t T, what string, do func(context.Context) error) {
 	t.Helper()

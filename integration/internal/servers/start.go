@@ -26,7 +26,7 @@ func startFor(t T, k Kind, o options, n int) *Cluster {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, s := range c.members {
-				t.Logf("the last words of %v:\n%s", s, s.machine.log(context.Background()))
+				t.Logf("the last words of %v:\n%s", s, s.lastWords())
 			}
 		}
 		if err := c.remove(); err != nil {

@@ -70,14 +70,22 @@ func startContainers(k Kind, o options, image string, n int) (*Cluster, error) {
 // never would.
 func (s *Server) launchContainer(ctx context.Context, o options, image string, n *clusterNetwork, l layout) (err error) {
 	m := s.machine.(*container)
-	if o.socket {
+	if o.socket || o.skew {
 		if m.shared, err = sharedDir(); err != nil {
 			return err
 		}
+	}
+	if o.socket {
 		s.socket, l.socket = filepath.Join(m.shared, "server.sock"), containerShared+"/server.sock"
 	}
 	with := o.complete(s.kind, l)
 	with.args = append([]string{s.kind.program}, with.args...)
+	if o.skew {
+		if with.env, err = prepareSkew(m.shared, containerShared); err != nil {
+			return err
+		}
+		s.skew = filepath.Join(m.shared, skewFile)
+	}
 	publish := map[int]int{l.plain: l.public.plain}
 	if o.tls != nil {
 		publish[l.tls] = l.public.tls

@@ -2,6 +2,7 @@ package servers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,6 +53,11 @@ func launchProcess(ctx context.Context, k Kind, o options, program string, l lay
 	}
 	l.dir, l.socket = dir, filepath.Join(dir, "server.sock")
 	with := o.complete(k, l)
+	if o.skew {
+		if with.env, err = prepareSkew(dir, dir); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+	}
 	m := &process{program: program, args: with.args, env: os.Environ(), dir: dir}
 	for name, value := range with.env {
 		m.env = append(m.env, name+"="+value)
@@ -59,6 +65,9 @@ func launchProcess(ctx context.Context, k Kind, o options, program string, l lay
 	s := newServer(k, o, fmt.Sprintf("as a process (%s)", program), l.public, m)
 	if o.socket {
 		s.socket = l.socket
+	}
+	if o.skew {
+		s.skew = filepath.Join(dir, skewFile)
 	}
 	if err = m.prepare(with.files); err == nil {
 		err = m.start(ctx)
