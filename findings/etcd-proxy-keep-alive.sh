@@ -104,7 +104,7 @@ export GOWORK=off GOFLAGS=-mod=mod CGO_ENABLED=0
 go get go.etcd.io/etcd/server/v3@v3.7.3 go.etcd.io/etcd/api/v3@v3.7.3 >/dev/null 2>&1
 go mod tidy >/dev/null 2>&1
 go build -o bin/ ./etcd ./ask
-bin/etcd --version | head -1
+bin/etcd --version | sed -n 1p # head would end it early, and so the script
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 client=$(port) peer=$(port) proxy=$(port)
 bin/etcd --data-dir data --listen-client-urls "http://127.0.0.1:$client" --advertise-client-urls "http://127.0.0.1:$client" \
