@@ -11,7 +11,7 @@ BACKEND ?= redis
 # Seeds of the simulation: make sim SEEDS=5000
 SEEDS ?= 1000
 # Further flags: make bench ARGS='-only queue,turns -rounds 3', make unit ARGS=-count=1
-ARGS ?=
+export ARGS ?=
 
 GOLANGCI_LINT := .cache/bin/golangci-lint-v2.15.0
 GOFUMPT       := .cache/bin/gofumpt-v0.12.0
@@ -20,19 +20,6 @@ GOVULNCHECK   := .cache/bin/govulncheck-v1.9.0
 # The modules of go.work, as ./dir. `go test ./...` sees only the one it is in.
 MODULES  = $(shell awk '$$1 ~ /^\.(\/|$$)/ { print $$1 }' go.work)
 PACKAGES = $(addsuffix /...,$(MODULES))
-# Those whose tests need no server: all but integration, and of that what tests itself.
-UNIT = $(addsuffix /...,$(filter-out ./integration ./backend/raftlocal,$(MODULES))) \
-	./backend/raftlocal/internal/... ./backend/raftlocal/bare ./integration/internal/proxy
-# Members on real disks and sockets: they keep time, and so have the machine for themselves.
-TIMED = ./backend/raftlocal
-
-# go-zookeeper 1.0.4 has a data race of its own: when it connects again, it reads the last
-# zxid (sendSetWatches) while it takes in the first answer (recvLoop). Tests in which a
-# connection with watches breaks do without the detector; backend/zookeeper's own, on a fake
-# connection, have it.
-UNRACED = ./integration/zookeeper/... ./integration/process/...
-RACED   = ./integration/etcd/... ./integration/raftlocal/... ./integration/redis/... ./integration/images/... ./integration/internal/...
-
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # each runs a command in each module, by itself as its users get it.
@@ -42,36 +29,39 @@ each = @for m in $(MODULES); do echo "== $$m: $(1)"; (cd $$m && GOWORK=off $(1))
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
+# Parts of the tests: make test PARTS='unit redis'. integration/test.sh has the list.
+PARTS ?=
+
 .PHONY: unit
-unit: race ## tests that need no server; seconds
-	go test $(RACE) $(ARGS) $(UNIT)
-	go test $(RACE) -parallel 8 $(ARGS) $(TIMED)
+unit: race ## tests that need no server; a minute or two
+	@integration/test.sh unit members
 
 .PHONY: test
-test: export FENCELOCK_STRICT = 1
 test: race ## everything, against real servers; minutes. Needs Docker, or the servers on PATH
-	@echo "== tests that need no server"
-	go test $(RACE) $(ARGS) $(UNIT)
-	go test $(RACE) -parallel 8 $(ARGS) $(TIMED)
-	@echo "== tests on real servers; most of them wait, so that eight at a time suit two processors"
-	go test $(RACE) -run '^$$' $(RACED) >/dev/null
-	go test $(RACE) -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(RACED) | $(quieter)
-	go test -count=1 -p 1 -parallel 8 -v -timeout 30m $(ARGS) $(UNRACED) | $(quieter)
-	@echo "== the quickstart"
-	go run ./examples/quickstart
-	@echo "== all tests have passed"
+	@integration/test.sh $(PARTS)
 
 .PHONY: conformance
 conformance: export FENCELOCK_STRICT = 1
 conformance: race ## the conformance suite on real servers: make conformance BACKEND=redis
 	go test $(if $(filter zookeeper,$(BACKEND)),,$(RACE)) -count=1 -parallel 8 -v -timeout 30m -run Conformance $(ARGS) ./integration/$(BACKEND)/... | $(quieter)
 
+# Each version of Redis and Valkey by itself, where `make test` has them side by side in one list: all
+# tests of Redlock with all masters of the one kind. MASTERS='Redis 7.0,Valkey' chooses.
+MASTERS ?= Redis 7.0,Redis,Valkey
+.PHONY: redlock-matrix
+redlock-matrix: export FENCELOCK_STRICT = 1
+redlock-matrix: race ## Redlock: every test on each version of the servers; a quarter of an hour
+	@failed=; IFS=, read -ra kinds <<<"$(MASTERS)"; for kind in "$${kinds[@]}"; do \
+		echo "== all masters: $$kind"; \
+		FENCELOCK_REDLOCK_MASTERS="$$kind" go test $(RACE) -count=1 -parallel 8 -v -timeout 30m $(ARGS) ./integration/redlock/... | $(quieter) || failed+=" $$kind;"; \
+	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
+
 # A test in progress shows as it ends, and what it logs with its name.
 quieter = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'
 
 .PHONY: sim
-sim: ## the built-in Raft in simulation, with faults of all kinds: make sim SEEDS=5000
-	go test -count=1 -v -timeout 60m -run '^TestSim$$' $(ARGS) ./backend/raftlocal/internal/sim -seeds $(SEEDS) | $(quieter)
+sim: ## the built-in Raft, or BACKEND=redlock, in simulation, with faults of all kinds: make sim SEEDS=5000
+	go test -count=1 -v -timeout 60m -run '^TestSim$$' $(ARGS) $(if $(filter redlock,$(BACKEND)),./backend/redis/redlock,./backend/raftlocal)/internal/sim -seeds $(SEEDS) | $(quieter)
 
 .PHONY: race
 race:
@@ -81,12 +71,14 @@ endif
 
 .PHONY: quickstart
 quickstart: ## the example to start with
-	go run ./examples/quickstart
+	@echo "The first run downloads two modules, and compiles: 10 s to a minute. Later ones start at once."
+	@go -C examples/quickstart run .
 
 .PHONY: bench
 bench: ## ours beside others, on one real server: make bench BACKEND=redis
 	go run ./bench -backend $(BACKEND) $(ARGS)
 	$(if $(filter raftlocal,$(BACKEND)),go run ./bench -backend raftlocal3 $(ARGS))
+	$(if $(filter redlock,$(BACKEND)),go run ./bench -backend redlock5 $(ARGS))
 
 .PHONY: lint
 lint: format-check vet tidy-check golangci vuln ## all static checks
@@ -137,6 +129,24 @@ vuln: $(GOVULNCHECK)
 .PHONY: images
 images: ## build the servers' images, for machines without a container registry
 	integration/images/build.sh $$(integration/images/build.sh)
+
+# The go line of a module, as the toolchain of just that version.
+lowest = go$$(go mod edit -json | sed -n 's/^\t"Go": "\(.*\)",\?$$/\1/p')
+
+# Without backend/raftlocal's members on real disks: they take a minute, and what they depend on
+# differs from the current versions by a patch. A Go that cannot be had is no fault of the code, but
+# it must not go unseen.
+.PHONY: lowest
+lowest: ## each library module's unit tests, with the Go and the dependencies that it asks for at the least
+	@failed=; for m in $$(go run ./internal/release list); do \
+		(cd $$m && export GOWORK=off GOTOOLCHAIN=$(lowest) && echo "== $$m: $$GOTOOLCHAIN" && \
+			if ! why=$$(go version 2>&1); then echo "* NOT TESTED WITH $$GOTOOLCHAIN, which the module proxy does not give: $$why"; exit 0; fi && \
+			go vet ./... && go test $(ARGS) $$(go list ./... | grep -v '/backend/raftlocal$$')) || failed+=" $$m"; \
+	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
+
+.PHONY: release
+release: ## one commit and a tag for each module, nothing pushed: make release V=v0.2.0; see docs/releasing.md
+	@go run ./internal/release "$(V)"
 
 $(GOLANGCI_LINT): TOOL = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 $(GOFUMPT):       TOOL = mvdan.cc/gofumpt@v0.12.0
