@@ -15,7 +15,7 @@ import (
 func TestCloseDoesNotWaitForADeafDialler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conf := node.Connections()
-		conf.Addr, conf.Dialer = "fake:6379", func(context.Context, string, string) (net.Conn, error) {
+		conf.Addr, conf.Dialer = "192.0.2.1:6379", func(context.Context, string, string) (net.Conn, error) {
 			time.Sleep(time.Hour)
 			return nil, errors.New("nobody is there")
 		}
