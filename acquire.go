@@ -66,7 +66,7 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 		return nil, err
 	}
 	defer done()
-	req := driver.Request{Key: key, Meta: c.identity, TTL: ttl, Wait: wait}
+	req := driver.Request{Key: key, Identity: c.identity, TTL: ttl, Wait: wait}
 	var word *heard
 	if wait {
 		if word, err = c.turns.take(ctx, key); err != nil {
@@ -100,7 +100,7 @@ func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts 
 // holds: the caller has the lease, or nobody of this process has.
 func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (*Lease, error) {
 	lease := c.newLease(req.Key)
-	req.Owner, req.Lost = newOwner(), lease.onLost
+	req.AttemptID, req.Lost = newOwner(), lease.onLost
 	var placed atomic.Bool // in the server's queue
 	if req.Wait {
 		req.Waiting = func() {
@@ -111,7 +111,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 	// abandon has the janitor remove whatever the attempt may have left. That should be
 	// nothing where all that was sent was refused.
 	abandon := func() {
-		c.janitor.sweepUp(driver.Grant{Key: req.Key, Owner: req.Owner, TTL: req.TTL}, !req.Retry && !placed.Load())
+		c.janitor.sweepUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !placed.Load())
 	}
 	var silent silence
 	patient := req.Wait
@@ -143,7 +143,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 			// the old one must never be granted to again.
 			c.janitor.release(grant)
 			lease = c.newLease(req.Key)
-			req.Owner, req.Lost, req.Retry = newOwner(), lease.onLost, false
+			req.AttemptID, req.Lost, req.Retry = newOwner(), lease.onLost, false
 			placed.Store(false)
 			woke := c.clock.Woke(grant.Start)
 			patient = patient || woke

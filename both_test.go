@@ -51,8 +51,8 @@ func (high) low(g driver.Grant) driver.Grant {
 
 func (h high) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	s, err := h.Backend.Inspect(ctx, key)
-	if s.Held {
-		s.Token += micros
+	if s.Held() {
+		s.Holders[0].Token += micros
 	}
 	return s, err
 }
@@ -120,10 +120,10 @@ func TestOpenBothExcludes(t *testing.T) {
 		if _, err := pairing.late.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("%s: %v, want ErrHeld", pairing.name, err)
 		}
-		if s, err := pair.Inspect(t.Context(), "k"); err != nil || !s.Held || s.Token != held.Token() {
+		if s, err := pair.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != held.Token() {
 			t.Errorf("%s: Inspect = %+v, %v; want the token %v", pairing.name, s, err, held.Token())
 		}
-		if err := pair.Evict(t.Context(), "k"); err != nil {
+		if _, err := pair.Evict(t.Context(), "k", ""); err != nil {
 			t.Errorf("%s: Evict: %v", pairing.name, err)
 		}
 		<-held.Done()
@@ -179,7 +179,7 @@ func TestOpenBothRefuses(t *testing.T) {
 			t.Errorf("base %q: Lock = %v; want ErrInvalid and token_base=", base, err)
 		}
 		deadline := time.Now().Add(10 * time.Second)
-		for s, _ := pair.Inspect(t.Context(), "low"); s.Held && time.Now().Before(deadline); s, _ = pair.Inspect(t.Context(), "low") {
+		for s, _ := pair.Inspect(t.Context(), "low"); s.Held() && time.Now().Before(deadline); s, _ = pair.Inspect(t.Context(), "low") {
 			time.Sleep(time.Millisecond)
 		}
 		free(t, pair, "low") // both were given back
@@ -211,7 +211,7 @@ func TestBothEndTogether(t *testing.T) {
 				if err := l.Err(); err != nil {
 					t.Fatalf("lost: %v", err)
 				}
-				if err := mem.New(spaces[which]).Evict(t.Context(), "k"); err != nil {
+				if err := mem.New(spaces[which]).Evict(t.Context(), "k", ""); err != nil {
 					t.Fatalf("Evict: %v", err)
 				}
 				began := time.Now()
@@ -256,7 +256,7 @@ func TestBothDoesNotWaitWithTheNew(t *testing.T) {
 		a.onAcquire(func(ctx context.Context, req driver.Request) (driver.Grant, error) {
 			if req.Retry {
 				a.onAcquire(nil)
-				if err := older.Evict(ctx, "k"); err != nil {
+				if _, err := older.Evict(ctx, "k", ""); err != nil {
 					t.Errorf("Evict: %v", err)
 				}
 				thief = lock(t, older, "k")
@@ -272,7 +272,7 @@ func TestBothDoesNotWaitWithTheNew(t *testing.T) {
 			got <- l
 		}()
 		time.Sleep(fencelock.DefaultTTL / 2) // the claim to the new lock would live for longer
-		if s, err := mem.New(newSpace).Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
+		if s, err := mem.New(newSpace).Inspect(t.Context(), "k"); err != nil || s.Held() || s.Waiters != 0 {
 			t.Errorf("the new lock: %+v, %v; want it free while the old is another's", s, err)
 		}
 		unlock(t, thief)
@@ -332,15 +332,15 @@ func TestBothTrustTheShorter(t *testing.T) {
 					t.Helper()
 					for i, space := range spaces {
 						s, err := mem.New(space).Inspect(t.Context(), "k")
-						if err != nil || !s.Held {
+						if err != nil || !s.Held() {
 							t.Fatalf("%s: Inspect of %d = %+v, %v", when, i, s, err)
 						}
-						if left := time.Until(start.Add(ttl)); left > s.TTL {
-							t.Errorf("%s: the grant has %v left, and %v on server %d", when, left, s.TTL, i)
+						if left := time.Until(start.Add(ttl)); left > s.Holders[0].Left {
+							t.Errorf("%s: the grant has %v left, and %v on server %d", when, left, s.Holders[0].Left, i)
 						}
 					}
 				}
-				g, err := pair.Acquire(t.Context(), driver.Request{Key: "k", Owner: "me", TTL: 10 * second, Wait: true})
+				g, err := pair.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 10 * second, Wait: true})
 				if err != nil {
 					t.Fatalf("Acquire: %v", err)
 				}
@@ -404,7 +404,7 @@ func TestBothBeginsAgain(t *testing.T) {
 			got <- l
 		}()
 		time.Sleep(second)
-		if err := older.Evict(t.Context(), "k"); err != nil {
+		if _, err := older.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatalf("Evict: %v", err)
 		}
 		thief := lock(t, older, "k")
@@ -440,7 +440,7 @@ func TestBothTokenIsShownFirst(t *testing.T) {
 				t.Fatalf("Err: %v", err)
 			}
 		}
-		if err := pair.Evict(t.Context(), "doc"); err != nil { // it is paused, and its lease runs out
+		if _, err := pair.Evict(t.Context(), "doc", ""); err != nil { // it is paused, and its lease runs out
 			t.Fatalf("Evict: %v", err)
 		}
 		second := lock(t, older, "doc")

@@ -100,11 +100,11 @@ func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[rec
 	if info.Tokenless && o.TokenBase != 0 {
 		return fail(ErrInvalid, errors.New("Options.TokenBase, or token_base=, adds to tokens, and the URL has switched tokens off: leave it out, or token=false"))
 	}
-	if info.Guarantee < o.Require {
-		return fail(ErrUnsupported, fmt.Errorf("Options.Require asks for %v; this backend promises %v%s", o.Require, info.Guarantee, because(info.Warnings)))
+	if info.Guarantee < o.RequireGuarantee {
+		return fail(ErrUnsupported, fmt.Errorf("Options.RequireGuarantee asks for %v; this backend promises %v%s", o.RequireGuarantee, info.Guarantee, because(info.Warnings)))
 	}
-	if !info.Features.Has(o.Features) {
-		return fail(ErrUnsupported, fmt.Errorf("Options.Features asks for %v; this backend has %v", o.Features, info.Features))
+	if !info.Features.Has(o.RequireFeatures) {
+		return fail(ErrUnsupported, fmt.Errorf("Options.RequireFeatures asks for %v; this backend has %v", o.RequireFeatures, info.Features))
 	}
 	c := &Client{
 		backend:  b,
@@ -160,56 +160,6 @@ func (c *Client) Info() driver.Info {
 		return driver.Info{}
 	}
 	return c.info
-}
-
-// Inspect tells who holds a key, for people and their tools: the answer may be
-// old when it arrives. A key that nobody holds gives Held false and no error. If ctx ends
-// before the answer, the error matches ErrUnavailable, too.
-func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	ctx, done, err := c.enter(ctx, "inspect", key)
-	if err != nil {
-		return driver.Status{}, err
-	}
-	defer done()
-	s, err := c.backend.Inspect(ctx, key)
-	if err != nil {
-		return driver.Status{}, c.unasked(ctx, "inspect", key, err)
-	}
-	if s.Held {
-		s.Token = c.outward(s.Token)
-	}
-	return s, nil
-}
-
-// Evict frees a lock by an operator's decision, whoever holds it. The holder's
-// lease is lost: at once where the backend can tell it, with its next renewal
-// otherwise. Work that it is doing does not stop by itself; the token protects
-// what checks it. ErrNotHeld if nobody holds the lock; ErrRefused if the server has
-// said no, with ErrUnavailable where asking again later may help; ErrUnknown if the
-// request was sent and no answer came, or one that does not say what was done.
-func (c *Client) Evict(ctx context.Context, key string) error {
-	ctx, done, err := c.enter(ctx, "evict", key)
-	if err != nil {
-		return err
-	}
-	defer done()
-	err = c.backend.Evict(ctx, key)
-	if err == nil {
-		c.log.Warn("fencelock: lock evicted", "key", key)
-		return nil
-	}
-	e := &Error{Op: "evict", Backend: c.info.Name, Key: key, Kind: ErrUnknown, Err: err}
-	switch {
-	case errors.Is(err, driver.ErrNotHeld):
-		e.Kind = ErrNotHeld
-	case errors.Is(err, driver.ErrRefused):
-		e.Kind = ErrRefused
-	case ctx.Err() != nil: // but the request may have been carried out
-		e.Err = fmt.Errorf("%w (%w)", ending(ctx), own(err))
-		return e
-	}
-	e.Err = own(err)
-	return e
 }
 
 // made refuses a client that nobody has made: nil, say since the error of Open was not looked

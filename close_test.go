@@ -101,7 +101,7 @@ func TestLaterCloseWaits(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Errorf("second Close: %v", err)
 		}
-		if s, err := mem.New(space).Inspect(t.Context(), "k"); err != nil || s.Held {
+		if s, err := mem.New(space).Inspect(t.Context(), "k"); err != nil || s.Held() {
 			t.Errorf("after the second Close: %+v, %v", s, err)
 		}
 	})
@@ -205,7 +205,7 @@ func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 					func() { _, _ = c.Lock(t.Context(), "more") },
 					func() { _, _ = c.Lock(t.Context(), "k1") },
 					func() { _, _ = c.Inspect(t.Context(), "k") },
-					func() { _ = c.Evict(t.Context(), "k") },
+					func() { _, _ = c.Evict(t.Context(), "k", "") },
 				} {
 					go f()
 				}
@@ -254,7 +254,7 @@ func TestLossIsToldBeforeCloseReturns(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := lock(t, c, "k")
-		if err := c.Evict(t.Context(), "k"); err != nil {
+		if _, err := c.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
 		<-l.Done()

@@ -118,8 +118,8 @@
 // them refuses every write from then on: set [Options.TokenBase], or token_base= in the URL.
 // docs/coming-from tells both at length, and how to come from other libraries.
 //
-// [Options.Require] makes Open fail on a backend that promises less than the program
-// needs, and [Options.Features] on one that lacks a feature. The package comment of
+// [Options.RequireGuarantee] makes Open fail on a backend that promises less than the program
+// needs, and [Options.RequireFeatures] on one that lacks a feature. The package comment of
 // each backend says what it promises, and what it does not.
 //
 // # Observability

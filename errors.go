@@ -38,8 +38,8 @@ var (
 	// loads its data), and alone where it would not (no permission). For Unlock: renewal
 	// has stopped, and the lock is free when its TTL has passed.
 	ErrRefused = driver.ErrRefused
-	// ErrUnsupported: the backend does not reach what Options.Require or
-	// Options.Features ask for.
+	// ErrUnsupported: the backend does not reach what Options.RequireGuarantee or
+	// Options.RequireFeatures ask for.
 	ErrUnsupported = driver.ErrUnsupported
 	// ErrClosed: the client has been closed.
 	ErrClosed = errors.New("client closed")

@@ -92,7 +92,7 @@ func ExampleClient_Inspect() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("held:", status.Held, "by:", status.Meta, "waiting:", status.Waiters)
+	fmt.Println("held:", status.Held(), "by:", status.Holders[0].Identity, "waiting:", status.Waiters)
 	// Output: held: true by: billing-7f9c waiting: 0
 }
 
@@ -109,7 +109,7 @@ func ExampleClient_Evict() {
 	}
 
 	for range 2 {
-		switch err := locker.Evict(ctx, "invoices/42"); {
+		switch _, err := locker.Evict(ctx, "invoices/42", ""); {
 		case errors.Is(err, fencelock.ErrNotHeld):
 			fmt.Println("nobody holds it")
 		case err != nil:

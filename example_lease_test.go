@@ -27,7 +27,7 @@ func ExampleLease_Context() {
 	defer lease.Unlock(ctx)
 
 	work := lease.Context(ctx)
-	if err := locker.Evict(ctx, "shards/3"); err != nil { // an operator takes the lock away
+	if _, err := locker.Evict(ctx, "shards/3", ""); err != nil { // an operator takes the lock away
 		log.Fatal(err)
 	}
 	<-work.Done()
@@ -57,7 +57,7 @@ func ExampleLease_Err() {
 		}
 		fmt.Println("writes to", to)
 		if to == "bob" {
-			if err := locker.Evict(ctx, "mailings/7"); err != nil { // an operator takes the lock away
+			if _, err := locker.Evict(ctx, "mailings/7", ""); err != nil { // an operator takes the lock away
 				log.Fatal(err)
 			}
 			<-lease.Done()

@@ -45,8 +45,8 @@ func Example() {
 func ExampleOpen() {
 	ctx := context.Background()
 	locker, err := fencelock.Open(ctx, cmp.Or(os.Getenv("FENCELOCK_URL"), "mem://"), &fencelock.Options{
-		TTL:     30 * time.Second,
-		Require: driver.Advisory, // Open fails on a backend that promises less
+		TTL:              30 * time.Second,
+		RequireGuarantee: driver.Advisory, // Open fails on a backend that promises less
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -104,14 +104,14 @@ func (f *faulty) onClose(fn func() error) {
 	f.close = fn
 }
 
-func (f *faulty) Evict(ctx context.Context, key string) error {
+func (f *faulty) Evict(ctx context.Context, key, attemptID string) error {
 	f.mu.Lock()
 	bent := f.evict
 	f.mu.Unlock()
 	if bent != nil {
 		return bent(ctx, key)
 	}
-	return f.Backend.Evict(ctx, key)
+	return f.Backend.Evict(ctx, key, attemptID)
 }
 
 func (f *faulty) Inspect(ctx context.Context, key string) (driver.Status, error) {
@@ -140,7 +140,7 @@ func (f *faulty) owners() map[string]int {
 	defer f.mu.Unlock()
 	seen := make(map[string]int)
 	for _, r := range f.requests {
-		seen[r.Owner]++
+		seen[r.AttemptID]++
 	}
 	return seen
 }
@@ -195,7 +195,7 @@ func unlock(t *testing.T, l *fencelock.Lease) {
 func free(t *testing.T, c *fencelock.Client, key string) {
 	t.Helper()
 	s, err := c.Inspect(context.Background(), key)
-	if err != nil || s.Held || s.Waiters != 0 {
+	if err != nil || s.Held() || s.Waiters != 0 {
 		t.Errorf("Inspect(%q) = %+v, %v; want it free and without waiters", key, s, err)
 	}
 }

@@ -67,7 +67,8 @@ func TestEndOfWaitTellsBusyFromOutage(t *testing.T) {
 				return err
 			}), fencelock.ErrUnavailable, fencelock.ErrHeld)
 			ended(t, "Evict", within(t, wait, func(ctx context.Context) error {
-				return c.Evict(ctx, "k")
+				_, err := c.Evict(ctx, "k", "")
+				return err
 			}), fencelock.ErrUnknown, fencelock.ErrHeld)
 		}
 		heal()

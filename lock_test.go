@@ -116,7 +116,8 @@ func TestBadKeys(t *testing.T) {
 			_, lockErr := c.Lock(t.Context(), key)
 			_, tryErr := c.TryLock(t.Context(), key)
 			_, inspectErr := c.Inspect(t.Context(), key)
-			for _, err := range []error{lockErr, tryErr, inspectErr, c.Evict(t.Context(), key)} {
+			_, evictErr := c.Evict(t.Context(), key, "")
+			for _, err := range []error{lockErr, tryErr, inspectErr, evictErr} {
 				if !errors.Is(err, fencelock.ErrInvalid) || !strings.Contains(err.Error(), "key") {
 					t.Errorf("%s: %v, want ErrInvalid that names the key", name, err)
 				}
@@ -160,7 +161,7 @@ func TestDo(t *testing.T) {
 
 		// A loss that fn did not notice is reported by Do.
 		err = fencelock.Do(t.Context(), c, "k", func(ctx context.Context, _ *fencelock.Lease) error {
-			if err := c.Evict(t.Context(), "k"); err != nil {
+			if _, err := c.Evict(t.Context(), "k", ""); err != nil {
 				t.Errorf("Evict: %v", err)
 			}
 			<-ctx.Done()
@@ -220,15 +221,15 @@ func TestInspectAndEvict(t *testing.T) {
 		a := open(t, mem.New(space), &fencelock.Options{Identity: "worker 7"})
 		b := open(t, mem.New(space), nil)
 		free(t, b, "k")
-		if err := b.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrNotHeld) {
+		if _, err := b.Evict(t.Context(), "k", ""); !errors.Is(err, fencelock.ErrNotHeld) {
 			t.Errorf("Evict of a free lock: %v, want ErrNotHeld", err)
 		}
 		l := lock(t, a, "k")
 		s, err := b.Inspect(t.Context(), "k")
-		if err != nil || !s.Held || s.Meta != "worker 7" || s.Token != l.Token() || s.TTL <= 0 || s.TTL > 15*second {
+		if err != nil || !s.Held() || s.Holders[0].Identity != "worker 7" || s.Holders[0].Token != l.Token() || s.Holders[0].Left <= 0 || s.Holders[0].Left > 15*second {
 			t.Errorf("Inspect = %+v, %v", s, err)
 		}
-		if err := b.Evict(t.Context(), "k"); err != nil {
+		if _, err := b.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatalf("Evict: %v", err)
 		}
 		<-l.Done()
@@ -306,7 +307,7 @@ func TestEnsure(t *testing.T) {
 		if err := l.Ensure(t.Context(), 13*second); !errors.Is(err, fencelock.ErrUnavailable) || l.Err() != nil {
 			t.Errorf("Ensure without a server: %v, lease %v; want ErrUnavailable and a lease that stands", err, l.Err())
 		}
-		if err := c.Evict(t.Context(), "k"); err != nil {
+		if _, err := c.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -54,7 +54,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"etcd:2379", nil, fencelock.ErrInvalid, []string{"slashes", "etcd://host:2379"}},
 		{"mem://\n", nil, fencelock.ErrInvalid, []string{"newline"}},
 		{"warned://?namespace=theirs", nil, fencelock.ErrUnavailable, []string{"warned://"}},
-		{"mem://", &fencelock.Options{Require: 99}, fencelock.ErrInvalid, []string{"Options.Require is 99"}},
+		{"mem://", &fencelock.Options{RequireGuarantee: 99}, fencelock.ErrInvalid, []string{"Options.RequireGuarantee is 99"}},
 		{"redsi://user:" + secret + "@host", nil, fencelock.ErrInvalid, []string{`"redsi"`, "mem", "import"}},
 		{"://" + secret, nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
 		{"mem://user:" + secret + "%zz@host", nil, fencelock.ErrInvalid, []string{"cannot be parsed"}},
@@ -68,8 +68,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"mem://", &fencelock.Options{Identity: strings.Repeat("x", 2000)}, fencelock.ErrInvalid, []string{"Options.Identity"}},
 		{"mem://", &fencelock.Options{Identity: "\xff"}, fencelock.ErrInvalid, []string{"Options.Identity"}},
 		{"mem://?namespace=a", &fencelock.Options{Namespace: "b"}, fencelock.ErrInvalid, []string{"Options.Namespace", `"a"`, `"b"`}},
-		{"warned://?namespace=ours", &fencelock.Options{Require: driver.Linearizable}, fencelock.ErrUnsupported, []string{"linearizable", "advisory: the server forgets"}},
-		{"warned://?namespace=ours", &fencelock.Options{Features: driver.Fair | driver.Push}, fencelock.ErrUnsupported, []string{"fair+push", "fair"}},
+		{"warned://?namespace=ours", &fencelock.Options{RequireGuarantee: driver.Linearizable}, fencelock.ErrUnsupported, []string{"linearizable", "advisory: the server forgets"}},
+		{"warned://?namespace=ours", &fencelock.Options{RequireFeatures: driver.Fair | driver.Push}, fencelock.ErrUnsupported, []string{"fair+push", "fair"}},
 	} {
 		if test.opts == nil {
 			test.opts = &fencelock.Options{}
@@ -94,7 +94,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpen(t *testing.T) {
 	var log bytes.Buffer
 	c, err := fencelock.Open(t.Context(), "warned://", &fencelock.Options{
-		Namespace: "ours", Require: driver.Advisory, Features: driver.Fair,
+		Namespace: "ours", RequireGuarantee: driver.Advisory, RequireFeatures: driver.Fair,
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	if err != nil {

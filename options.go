@@ -25,11 +25,11 @@ type Options struct {
 	// that the server confirmed. [DefaultTTL] if zero.
 	TTL time.Duration
 
-	// Require makes Open fail with ErrUnsupported on a backend that promises less.
-	Require driver.Guarantee
+	// RequireGuarantee makes Open fail with ErrUnsupported on a backend that promises less.
+	RequireGuarantee driver.Guarantee
 
-	// Features makes Open fail with ErrUnsupported on a backend that lacks one.
-	Features driver.Features
+	// RequireFeatures makes Open fail with ErrUnsupported on a backend that lacks one.
+	RequireFeatures driver.Features
 
 	// Identity says who holds a lock, for people: Inspect shows it. By default
 	// "host/pid/program".
@@ -79,10 +79,10 @@ func (o *Options) check() error {
 	switch {
 	case o.TTL < 0:
 		return fmt.Errorf("Options.TTL is %v: want more, or zero for %v", o.TTL, DefaultTTL)
-	case o.Require < 0 || o.Require > driver.Linearizable:
-		return fmt.Errorf("Options.Require is %d: want Advisory, FencedOrder or Linearizable", o.Require)
-	case o.Features&^(driver.Fair|driver.Push) != 0:
-		return fmt.Errorf("Options.Features is %#x: want Fair, Push, or both", uint(o.Features))
+	case o.RequireGuarantee < 0 || o.RequireGuarantee > driver.Linearizable:
+		return fmt.Errorf("Options.RequireGuarantee is %d: want Advisory, FencedOrder or Linearizable", o.RequireGuarantee)
+	case o.RequireFeatures&^(driver.Fair|driver.Push) != 0:
+		return fmt.Errorf("Options.RequireFeatures is %#x: want Fair, Push, or both", uint(o.RequireFeatures))
 	case o.Logger != nil && o.Logger.Handler() == nil:
 		return errors.New("Options.Logger has no handler: make it with slog.New, or leave it nil")
 	case isNil(o.Observer):
@@ -139,8 +139,8 @@ func checkIdentity(id string) (string, error) {
 		id = defaultIdentity()
 	}
 	switch {
-	case len(id) > driver.MaxMetaLen:
-		return "", fmt.Errorf("Options.Identity has %d bytes; the longest has %d", len(id), driver.MaxMetaLen)
+	case len(id) > driver.MaxIdentityLen:
+		return "", fmt.Errorf("Options.Identity has %d bytes; the longest has %d", len(id), driver.MaxIdentityLen)
 	case !utf8.ValidString(id):
 		return "", errors.New("Options.Identity is not valid UTF-8")
 	}
@@ -153,7 +153,7 @@ func defaultIdentity() string {
 		host = "unknown-host"
 	}
 	id := host + "/" + strconv.Itoa(os.Getpid()) + "/" + filepath.Base(os.Args[0])
-	if len(id) > driver.MaxMetaLen || !utf8.ValidString(id) {
+	if len(id) > driver.MaxIdentityLen || !utf8.ValidString(id) {
 		return "pid " + strconv.Itoa(os.Getpid())
 	}
 	return id

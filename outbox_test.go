@@ -61,7 +61,7 @@ func TestBlockedLogAndObserverStopNothing(t *testing.T) {
 		}
 		unlock(t, l)
 		l = lock(t, c, "lost")
-		if err := c.Evict(t.Context(), "lost"); err != nil {
+		if _, err := c.Evict(t.Context(), "lost", ""); err != nil {
 			t.Error(err)
 		}
 		<-l.Done()
@@ -155,7 +155,7 @@ func TestDroppedLinesAreCounted(t *testing.T) {
 		}})})
 		for range 2000 {
 			l := lock(t, c, "k")
-			if err := c.Evict(t.Context(), "k"); err != nil { // a line, and another of the loss
+			if _, err := c.Evict(t.Context(), "k", ""); err != nil { // a line, and another of the loss
 				t.Fatal(err)
 			}
 			<-l.Done()

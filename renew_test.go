@@ -21,7 +21,7 @@ type stub struct{ renews, token atomic.Int64 }
 
 func (s *stub) Acquire(_ context.Context, r driver.Request) (driver.Grant, error) {
 	return driver.Grant{
-		Key: r.Key, Owner: r.Owner, Token: fencing.Token(s.token.Add(1)), Start: time.Now(), TTL: r.TTL,
+		Key: r.Key, AttemptID: r.AttemptID, Token: fencing.Token(s.token.Add(1)), Start: time.Now(), TTL: r.TTL,
 	}, nil
 }
 
@@ -37,7 +37,11 @@ func (s *stub) Release(context.Context, driver.Grant) error { return nil }
 func (s *stub) Inspect(context.Context, string) (driver.Status, error) {
 	return driver.Status{}, nil
 }
-func (s *stub) Evict(context.Context, string) error { return nil }
+func (s *stub) Evict(context.Context, string, string) error { return nil }
+func (s *stub) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, nil
+}
+
 func (s *stub) Info() driver.Info {
 	return driver.Info{Name: "stub", MinTTL: time.Millisecond, MaxTTL: time.Hour}
 }
@@ -117,7 +121,7 @@ func TestOneLossInABatch(t *testing.T) {
 		for i := range 10 {
 			leases = append(leases, lock(t, c, fmt.Sprint("k", i)))
 		}
-		if err := other.Evict(t.Context(), "k4"); err != nil {
+		if _, err := other.Evict(t.Context(), "k4", ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)

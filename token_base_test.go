@@ -46,23 +46,23 @@ func TestTokenBase(t *testing.T) {
 
 		lease := lock(t, c, "k")
 		bare, err := mem.New(space).Inspect(t.Context(), "k")
-		if err != nil || !bare.Held {
+		if err != nil || !bare.Held() {
 			t.Fatalf("the backend's Inspect = %+v, %v", bare, err)
 		}
-		want := base + bare.Token
+		want := base + bare.Holders[0].Token
 		if lease.Token() != want {
 			t.Errorf("Lease.Token = %v, want %v", lease.Token(), want)
 		}
-		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Token != want {
+		if s, err := c.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != want {
 			t.Errorf("Inspect = %+v, %v; want the token %v", s, err, want)
 		}
 		time.Sleep(fencelock.DefaultTTL) // renewed by then
 		unlock(t, lease)
-		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Token != 0 {
+		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() {
 			t.Errorf("Inspect of a free key = %+v, %v; want no token", s, err)
 		}
 		lost := lock(t, c, "lost")
-		if err := c.Evict(t.Context(), "lost"); err != nil {
+		if _, err := c.Evict(t.Context(), "lost", ""); err != nil {
 			t.Fatalf("Evict: %v", err)
 		}
 		<-lost.Done()
@@ -104,7 +104,7 @@ func TestTokenBaseTooHigh(t *testing.T) {
 				return g, err
 			})
 			b.onRelease(func(ctx context.Context, g driver.Grant) error {
-				return b.Backend.Release(ctx, driver.Grant{Key: g.Key, Owner: g.Owner}) // mem knows it by another token
+				return b.Backend.Release(ctx, driver.Grant{Key: g.Key, AttemptID: g.AttemptID}) // mem knows it by another token
 			})
 			c := open(t, b, &fencelock.Options{TokenBase: test.base})
 			lease, err := c.Lock(t.Context(), "k")

@@ -160,7 +160,7 @@ func TestTrap04GapIsALoss(t *testing.T) {
 		l := lock(t, c, "k")
 		s, _ := c.Inspect(t.Context(), "k")
 		// Gone on the server, by a hand that tells nobody.
-		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", Owner: s.Owner}); err != nil {
+		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", AttemptID: s.Holders[0].AttemptID}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(6 * second) // one renewal

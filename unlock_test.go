@@ -104,7 +104,7 @@ func TestUnlockTellsLoss(t *testing.T) {
 		c := open(t, f, nil)
 		l := lock(t, c, "k")
 		s, _ := c.Inspect(t.Context(), "k")
-		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", Owner: s.Owner}); err != nil {
+		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", AttemptID: s.Holders[0].AttemptID}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -315,7 +315,7 @@ func TestUnlockRefusedForNow(t *testing.T) {
 
 		l = lock(t, c, "k")
 		s, _ := c.Inspect(t.Context(), "k")
-		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", Owner: s.Owner}); err != nil { // evicted, untold
+		if err := f.Backend.Release(t.Context(), driver.Grant{Key: "k", AttemptID: s.Holders[0].AttemptID}); err != nil { // evicted, untold
 			t.Fatal(err)
 		}
 		refuse(2)
@@ -342,7 +342,7 @@ func TestEvictRefused(t *testing.T) {
 			{driver.ErrNotHeld, fencelock.ErrNotHeld, false},
 		} {
 			f.onEvict(func(context.Context, string) error { return x.says })
-			err := c.Evict(t.Context(), "k")
+			_, err := c.Evict(t.Context(), "k", "")
 			if e := (*fencelock.Error)(nil); !errors.As(err, &e) || !errors.Is(e.Kind, x.kind) || errors.Is(err, fencelock.ErrUnavailable) != x.again {
 				t.Errorf("Evict where the server says %v: %v", x.says, err)
 			}

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/fencing"
@@ -39,23 +40,23 @@ import (
 //     errors of their own, [ErrHeld] and [ErrNotHeld], which are never used for a guess
 //     [UnavailableIsNotDefinitive].
 type Backend interface {
-	// Acquire takes the lock for req.Owner, or waits for it.
+	// Acquire takes the lock for req.AttemptID, or waits for it.
 	//
 	// At most one unexpired grant of a key exists at any time [Exclusion].
 	//
-	// Acquire is idempotent per Owner: called again while the owner holds the
+	// Acquire is idempotent per attempt: called again while the attempt holds the
 	// key, it returns the same token, never a second grant and never ErrHeld
-	// [RetryReturnsSameGrant]; called again while the owner waits, it keeps its
+	// [RetryReturnsSameGrant]; called again while the attempt waits, it keeps its
 	// place [RetryKeepsPlace]. A packet of an attempt that has been released
 	// never grants anything, however late it arrives: it gets an error, whichever
-	// [ReleasedOwnerStaysOut].
+	// [ReleasedAttemptStaysOut].
 	//
 	// With req.Wait false it does not wait for the holder: it returns a
 	// [*HeldError] at once and leaves nothing on the server [TryDoesNotWait].
 	//
 	// With req.Wait true it may block in the server's queue, for longer than any
 	// TTL, keeping its own place alive [WaitOutlivesTTL]; or return a *HeldError
-	// with a hint, and be called again with the same Owner. When ctx ends it
+	// with a hint, and be called again with the same AttemptID. When ctx ends it
 	// returns ctx's error and leaves cleaning up to Release.
 	//
 	// Tokens of a key strictly increase from grant to grant: through release
@@ -76,27 +77,40 @@ type Backend interface {
 	// stays lost. One grant's failure says nothing about the next.
 	Renew(ctx context.Context, grants []Grant) []Renewal
 
-	// Release ends the claim of g.Owner on g.Key, held or still waiting, and no
-	// other's [ReleaseOnlyOwn]. Only Key and Owner may be known: the core calls
+	// Release ends the claim of g.AttemptID on g.Key, held or still waiting, and no
+	// other's [ReleaseOnlyOwn]. Only Key and AttemptID may be known: the core calls
 	// it so after every failed or cancelled Acquire, whether or not the request
-	// ever reached the server [ReleaseByOwner].
+	// ever reached the server [ReleaseByAttempt].
 	//
 	// It returns nil when it ended a grant; ErrNotHeld when there was nothing to
 	// end, which includes a grant that had expired [ReleaseTellsLoss] and a place
-	// in a queue. A waiting owner that is released does not delay those behind
+	// in a queue. A waiting attempt that is released does not delay those behind
 	// it [ReleasedWaiterLeavesQueue].
 	Release(ctx context.Context, g Grant) error
 
 	// Inspect tells who holds a key, for people: by the time it returns, the
-	// answer may be old. A key that nobody holds gives the zero Status and nil
+	// answer may be old. A key that nobody holds gives a Status without Holders, and nil
 	// [Inspect].
 	Inspect(ctx context.Context, key string) (Status, error)
 
-	// Evict ends whatever grant the key has, by an operator's decision. The next
-	// waiter gets the lock; the holder's next Renew says ErrNotHeld, and its
-	// Request.Lost is called where the backend can tell it sooner. ErrNotHeld when
-	// nobody holds the key [Evict].
-	Evict(ctx context.Context, key string) error
+	// ListHeld tells which locks are held whose keys begin with prefix, for people: a page
+	// of limit at the most, which is 1 or more. An empty prefix stands for all keys of the
+	// namespace. The first page has an empty cursor; each later one has the Next of the page
+	// before [ListHeldPages]. A page may have fewer locks than limit, or none, though others
+	// follow.
+	//
+	// A lock that is held from before the first page is asked for until after the last has
+	// come is listed [ListHeld]; one that nobody held meanwhile is not. No order is promised,
+	// and a key may come twice. A cursor that no page has had gives ErrInvalid, where that is
+	// noticed. Nothing of what ListHeld does delays a lock.
+	ListHeld(ctx context.Context, prefix, cursor string, limit int) (Page, error)
+
+	// Evict ends the grant that attemptID has of the key, or, if that is empty, whatever
+	// grant the key has, by an operator's decision. It ends no other's
+	// [EvictOnlyThatAttempt]. The next waiter gets the lock; the holder's next Renew says
+	// ErrNotHeld, and its Request.Lost is called where the backend can tell it sooner.
+	// ErrNotHeld when that attempt does not hold the key, or nobody does [Evict].
+	Evict(ctx context.Context, key, attemptID string) error
 
 	// Info never changes over a Backend's life, and matches what it does [Info].
 	Info() Info
@@ -110,21 +124,26 @@ type Backend interface {
 // MaxKeyLen is the length of the longest key in bytes.
 const MaxKeyLen = 1024
 
-// MaxMetaLen is the length of the longest Request.Meta in bytes.
-const MaxMetaLen = 1024
+// MaxIdentityLen and MaxMetaLen are the lengths of the longest Request.Identity and
+// Request.Meta in bytes. What [JoinIdentity] makes of both has 1,024 bytes at the most.
+const (
+	MaxIdentityLen = 255
+	MaxMetaLen     = 768
+)
 
 // Request asks for a lock. The core has checked it against the limits named
 // here and in [Info].
 type Request struct {
 	Key string
 
-	// Owner names this one attempt to lock. It is random, made anew for each call
+	// AttemptID names this one attempt to lock. It is random, made anew for each call
 	// of Lock or TryLock, and 1 to 64 characters from 0-9, A-Z, a-z, '-', '_'.
-	Owner string
+	AttemptID string
 
-	// Meta is shown by Inspect: who holds the lock, for people. Any UTF-8 up to
-	// MaxMetaLen bytes, possibly empty.
-	Meta string
+	// Identity says who asks for the lock, and Meta what the application wants to be known
+	// of it. Inspect and ListHeld show both, for people [InspectShowsHolder]. Both are UTF-8
+	// up to MaxIdentityLen and MaxMetaLen bytes, possibly empty; Identity has no NUL.
+	Identity, Meta string
 
 	// TTL is how long the grant lives on the server unless it is renewed, from
 	// Info.MinTTL to Info.MaxTTL, in whole milliseconds.
@@ -142,22 +161,22 @@ type Request struct {
 	Lost func(why error)
 
 	// Waiting, if it is not nil, is called each time that the server has confirmed that
-	// the owner waits: at once with the first answer that says so, and from then on, while
+	// the attempt waits: at once with the first answer that says so, and from then on, while
 	// the server answers, at least once in half a TTL [WaitingIsTold]; never for a guess,
 	// as while it is silent [SilenceIsNotWaiting]. A *HeldError says the same. From it the
 	// core knows an outage from a holder who takes long. It may be called from anywhere,
 	// and does not block.
 	Waiting func()
 
-	// Retry says that an earlier request of this Owner ended without an answer,
+	// Retry says that an earlier request of this attempt ended without an answer,
 	// and may still be under way. Without it, and once its own requests have been
-	// answered, a backend knows that no packet of this Owner can be late.
+	// answered, a backend knows that no packet of this attempt can be late.
 	Retry bool
 }
 
 // Grant is a lock that is held.
 type Grant struct {
-	Key, Owner string
+	Key, AttemptID string
 
 	// Token is the fencing token: greater than that of any earlier grant of Key.
 	Token fencing.Token
@@ -179,7 +198,7 @@ type Grant struct {
 	TTL time.Duration
 
 	// Handle is the backend's own. It is nil where the core knows only Key and
-	// Owner.
+	// AttemptID.
 	Handle any
 }
 
@@ -194,12 +213,50 @@ type Renewal struct {
 	Err error
 }
 
-// Status tells who holds a key.
+// Status tells who holds the lock of a key.
 type Status struct {
-	Held    bool
-	Owner   string        // the holder's attempt
-	Meta    string        // Request.Meta of the holder
-	Token   fencing.Token // of the current grant
-	TTL     time.Duration // what is left of it on the server unless it is renewed
-	Waiters int           // those queued on the server; -1 where it cannot tell, and is not Fair
+	Key string
+
+	// Holders are those who hold the lock now, none if it is free. There is one at the
+	// most today; shared locks and permits will have several.
+	Holders []Holder
+
+	// Waiters is the number of those queued on the server; -1 where the backend cannot
+	// tell, and is not Fair, or where the question was ListHeld.
+	Waiters int
+}
+
+// Held reports whether anybody holds the lock.
+func (s Status) Held() bool { return len(s.Holders) > 0 }
+
+// Holder is one who holds a lock.
+type Holder struct {
+	AttemptID string        // Request.AttemptID, for Evict
+	Identity  string        // Request.Identity
+	Meta      string        // Request.Meta
+	Token     fencing.Token // of the grant
+	Left      time.Duration // of the lease on the server, unless it is renewed
+}
+
+// Page is a part of what ListHeld has found.
+type Page struct {
+	Locks []Status
+
+	// Next is the cursor of the page that follows, and empty after the last.
+	Next string
+}
+
+// JoinIdentity makes one string of a request's Identity and Meta, for servers whose records
+// have one field for both. An identity without meta is itself.
+func JoinIdentity(identity, meta string) string {
+	if meta == "" {
+		return identity
+	}
+	return identity + "\x00" + meta
+}
+
+// SplitIdentity is the inverse of [JoinIdentity].
+func SplitIdentity(joined string) (identity, meta string) {
+	identity, meta, _ = strings.Cut(joined, "\x00")
+	return identity, meta
 }

@@ -5,7 +5,7 @@
 // # How to write a backend
 //
 //  1. Read the contract at [Backend]. Decide how the server will tell one
-//     attempt (Request.Owner) from another, where a token comes from that rises
+//     attempt (Request.AttemptID) from another, where a token comes from that rises
 //     for ever, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee].
 //

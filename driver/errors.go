@@ -43,7 +43,7 @@ type HeldError struct {
 	// RetryAfter tells the core when asking again may help. Zero lets it choose.
 	RetryAfter time.Duration
 
-	// Identity is the holder's Request.Meta, and Left what is left of its lease unless it is renewed.
+	// Identity is the holder's Request.Identity, and Left what is left of its lease unless it is renewed.
 	// Both are for people, and zero where the backend does not know.
 	Identity string
 	Left     time.Duration

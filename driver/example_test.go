@@ -14,13 +14,13 @@ import (
 // audited is a backend that says whom an operator takes a lock from.
 type audited struct{ driver.Backend }
 
-func (a audited) Evict(ctx context.Context, key string) error {
+func (a audited) Evict(ctx context.Context, key, attemptID string) error {
 	status, err := a.Inspect(ctx, key)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("evicting %s, which holds %s\n", status.Meta, key)
-	return a.Backend.Evict(ctx, key)
+	fmt.Printf("evicting %s, which holds %s\n", status.Holders[0].Identity, key)
+	return a.Backend.Evict(ctx, key, attemptID)
 }
 
 // A wrapper embeds a backend and changes some of its methods. How to write a whole one is at the
@@ -38,7 +38,7 @@ func ExampleBackend() {
 	if _, err := locker.Lock(ctx, "invoices/42"); err != nil {
 		log.Fatal(err)
 	}
-	if err := locker.Evict(ctx, "invoices/42"); err != nil {
+	if _, err := locker.Evict(ctx, "invoices/42", ""); err != nil {
 		log.Fatal(err)
 	}
 	// Output: evicting billing-7f9c, which holds invoices/42

@@ -13,6 +13,9 @@ type Info struct {
 	Guarantee Guarantee
 	Features  Features
 
+	// Namespace is what keeps the keys of this backend apart from others' on the same server.
+	Namespace string
+
 	// MinTTL and MaxTTL bound Request.TTL.
 	MinTTL, MaxTTL time.Duration
 

@@ -25,7 +25,7 @@ func (f *fake) waitingFor(t *testing.T, ttl time.Duration) (confirmed, asked *at
 	waiting.Go(func() {
 		for ctx.Err() == nil { // as the core does
 			asked.Add(1)
-			_, _ = b.Acquire(ctx, driver.Request{Key: "k", Owner: "owner", TTL: ttl, Wait: true, Waiting: func() { confirmed.Add(1) }})
+			_, _ = b.Acquire(ctx, driver.Request{Key: "k", AttemptID: "owner", TTL: ttl, Wait: true, Waiting: func() { confirmed.Add(1) }})
 		}
 	})
 	t.Cleanup(func() { cancel(); waiting.Wait() })

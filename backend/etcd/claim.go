@@ -48,16 +48,16 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, *sessi
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.claims[req.Owner]
-	if b.released.Has(req.Owner) || c != nil && (c.ending || c.key != req.Key) {
+	c := b.claims[req.AttemptID]
+	if b.released.Has(req.AttemptID) || c != nil && (c.ending || c.key != req.Key) {
 		return nil, nil, driver.ErrReleased
 	}
 	if c == nil {
 		c = &claim{
-			backend: b, key: req.Key, owner: req.Owner, lost: req.Lost,
-			meta: req.Meta, session: s, name: b.claimName(req.Key, s.id),
+			backend: b, key: req.Key, owner: req.AttemptID, lost: req.Lost,
+			meta: driver.JoinIdentity(req.Identity, req.Meta), session: s, name: b.claimName(req.Key, s.id),
 		}
-		b.claims[req.Owner], b.names[c.name] = c, c
+		b.claims[req.AttemptID], b.names[c.name] = c, c
 	}
 	if c.session.isDead() {
 		// Its key went with the lease. It begins anew, at the end of the queue.
@@ -107,7 +107,7 @@ func (b *backend) grant(ctx context.Context, c *claim, s *session) (driver.Grant
 	c.granted = true
 	c.until = start.Add(s.ttl)
 	return driver.Grant{
-		Key: c.key, Owner: c.owner, Token: fencing.Token(c.revision),
+		Key: c.key, AttemptID: c.owner, Token: fencing.Token(c.revision),
 		Start: start, TTL: s.ttl, Handle: c,
 	}, nil
 }

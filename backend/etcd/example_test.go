@@ -40,7 +40,7 @@ func ExampleOpen() {
 		"?password_file=/run/secrets/etcd"+ // read for each login
 		"&ca=/etc/fencelock/ca.pem"+ // like the next two read for each connection
 		"&cert=/etc/fencelock/cert.pem&key=/etc/fencelock/key.pem",
-		&fencelock.Options{Require: driver.Linearizable})
+		&fencelock.Options{RequireGuarantee: driver.Linearizable})
 	if err != nil {
 		log.Fatal(err)
 	}

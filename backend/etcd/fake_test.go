@@ -98,7 +98,7 @@ func (f *fake) lock(t *testing.T, ttl time.Duration) (b *backend, g driver.Grant
 	}
 	lost = make(chan struct{})
 	told := sync.OnceFunc(func() { close(lost) })
-	g, err = b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "owner", TTL: ttl, Wait: true, Lost: func(error) { told() }})
+	g, err = b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "owner", TTL: ttl, Wait: true, Lost: func(error) { told() }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,10 +93,10 @@ func TestOurTimeIsNotTheCallers(t *testing.T) {
 			return errors.New("too late")
 		}
 	})
-	_, acquired := b.Acquire(t.Context(), driver.Request{Key: "another", Owner: "another", TTL: time.Second, Wait: true})
+	_, acquired := b.Acquire(t.Context(), driver.Request{Key: "another", AttemptID: "another", TTL: time.Second, Wait: true})
 	_, inspected := b.Inspect(t.Context(), "k")
 	for what, err := range map[string]error{
-		"Acquire": acquired, "Inspect": inspected, "Evict": b.Evict(t.Context(), "k"),
+		"Acquire": acquired, "Inspect": inspected, "Evict": b.Evict(t.Context(), "k", ""),
 		"Renew": b.Renew(t.Context(), []driver.Grant{g})[0].Err, "Release": b.Release(t.Context(), g),
 	} {
 		if !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrRefused) {
@@ -130,7 +130,7 @@ func TestNoSpace(t *testing.T) {
 					return nil
 				}
 			})
-			err = b.Evict(t.Context(), "k")
+			err = b.Evict(t.Context(), "k", "")
 			switch {
 			case gone && err != nil:
 				t.Errorf("Evict = %v", err)

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -25,7 +26,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 			return driver.Status{}, b.requestFault(ctx, err)
 		}
 		if len(answer.Kvs) == 0 {
-			return driver.Status{}, nil
+			return driver.Status{Key: key}, nil
 		}
 		holder := answer.Kvs[0]
 		lease, err := b.client.TimeToLive(bounded, clientv3.LeaseID(holder.Lease))
@@ -35,21 +36,22 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		if err != nil || lease.TTL < 0 {
 			continue // its lease ended in between, and the claim with it: look again
 		}
-		owner, meta := parseValue(holder.Value)
-		return driver.Status{
-			Held:  true,
-			Owner: owner, Meta: meta,
-			Token:   fencing.Token(holder.CreateRevision),
-			TTL:     time.Duration(lease.TTL+1) * time.Second, // it tells whole seconds, cut
-			Waiters: int(answer.Count) - 1,
-		}, nil
+		h := driver.Holder{
+			Token: fencing.Token(holder.CreateRevision),
+			Left:  time.Duration(lease.TTL+1) * time.Second, // it tells whole seconds, cut
+		}
+		h.AttemptID, h.Identity, h.Meta = parseValue(holder.Value)
+		return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: int(answer.Count) - 1}, nil
 	}
 }
 
 // Evict deletes the claim of a key's holder, and tells the holder: by a write to
 // the fence of its session, in the same transaction. If the holder goes by itself in
 // the meantime, the next one stays: nobody asked for its eviction.
-func (b *backend) Evict(ctx context.Context, key string) error {
+func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
+	if attemptID != "" {
+		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+	}
 	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
 	answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
@@ -60,7 +62,7 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 		return driver.ErrNotHeld
 	}
 	holder := answer.Kvs[0]
-	owner, _ := parseValue(holder.Value)
+	owner, _, _ := parseValue(holder.Value)
 	lease := clientv3.LeaseID(holder.Lease)
 	_, err = b.client.Txn(bounded).
 		If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
@@ -76,4 +78,9 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 	}
 	_, err = b.spared(ctx, bounded, string(holder.Key), holder.Value, err)
 	return err // nil: it was carried out, or the holder has gone by itself
+}
+
+// ListHeld is not there yet.
+func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -7,6 +7,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -51,9 +52,10 @@ func nextName(first string, n int) string { return first + "." + strconv.Itoa(n)
 // claimValue has no doubt where the owner ends, since it has no space.
 func claimValue(owner, meta string) string { return owner + " " + meta }
 
-func parseValue(value []byte) (owner, meta string) {
-	owner, meta, _ = strings.Cut(string(value), " ")
-	return owner, meta
+func parseValue(value []byte) (owner, identity, meta string) {
+	owner, joined, _ := strings.Cut(string(value), " ")
+	identity, meta = driver.SplitIdentity(joined)
+	return owner, identity, meta
 }
 
 func (b *backend) fenceKey(lease clientv3.LeaseID) string {

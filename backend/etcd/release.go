@@ -39,16 +39,16 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 func (b *backend) leaving(g driver.Grant) *claim {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.claims[g.Owner]
+	c := b.claims[g.AttemptID]
 	if c == nil || c.key != g.Key {
 		if c == nil && !b.made(g) {
-			b.released.Add(g.Owner)
+			b.released.Add(g.AttemptID)
 		}
 		return nil
 	}
 	c.ending = true
 	if c.unsure() || !c.granted {
-		b.released.Add(g.Owner)
+		b.released.Add(g.AttemptID)
 	}
 	return c
 }
@@ -132,7 +132,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		return b.requestFault(ctx, err)
 	}
 	for _, kv := range claims.Kvs {
-		if owner, _ := parseValue(kv.Value); owner != g.Owner {
+		if owner, _, _ := parseValue(kv.Value); owner != g.AttemptID {
 			continue
 		}
 		name := string(kv.Key)

@@ -33,7 +33,7 @@ func TestRefusedForGood(t *testing.T) {
 	f := serve(t)
 	const ttl = 2 * time.Second
 	b, g, lost := f.lock(t, ttl)
-	other, err := b.Acquire(t.Context(), driver.Request{Key: "other", Owner: "other", TTL: ttl})
+	other, err := b.Acquire(t.Context(), driver.Request{Key: "other", AttemptID: "other", TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,11 +58,11 @@ func TestRefusedForGood(t *testing.T) {
 	if r := b.Renew(t.Context(), []driver.Grant{other})[0]; r.Err != nil {
 		t.Errorf("the other lock: Renew = %v", r.Err)
 	}
-	next, err := b.Acquire(t.Context(), driver.Request{Key: "next", Owner: "next", TTL: ttl})
+	next, err := b.Acquire(t.Context(), driver.Request{Key: "next", AttemptID: "next", TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.claims[next.Owner].session; s == session {
+	if s := b.claims[next.AttemptID].session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
 	f.set(func() { f.meet = nil })

@@ -26,7 +26,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	bySession := make(map[*session][]renewal)
 	b.mu.Lock()
 	for i, g := range grants {
-		c := b.claims[g.Owner]
+		c := b.claims[g.AttemptID]
 		switch {
 		case c != nil && c.key == g.Key:
 		case c == nil && g.Handle != nil && !b.made(g):

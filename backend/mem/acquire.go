@@ -72,17 +72,17 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 		l = &line{space: s, id: id} // settle enters it in the space if it is put to use
 	}
 	l.settle(now)
-	if c := l.held(req.Owner, 0); c != nil {
+	if c := l.held(req.AttemptID, 0); c != nil {
 		return c.asGrant(req.Key), nil, nil
 	}
-	place := l.place(req.Owner)
+	place := l.place(req.AttemptID)
 	switch {
-	case place == nil && s.dead.Has(req.Owner):
+	case place == nil && s.dead.Has(req.AttemptID):
 		return driver.Grant{}, nil, driver.ErrReleased
 	case l.holder != nil && !req.Wait:
 		return driver.Grant{}, nil, &driver.HeldError{}
 	case place == nil:
-		place = &claim{owner: req.Owner, meta: req.Meta, ttl: req.TTL, lost: req.Lost, turn: make(chan struct{})}
+		place = &claim{owner: req.AttemptID, identity: req.Identity, meta: req.Meta, ttl: req.TTL, lost: req.Lost, turn: make(chan struct{})}
 		l.queue = append(l.queue, place)
 	}
 	place.askers++
@@ -112,5 +112,5 @@ func (b *backend) leave(key string, c *claim) (released bool) {
 }
 
 func (c *claim) asGrant(key string) driver.Grant {
-	return driver.Grant{Key: key, Owner: c.owner, Token: c.token, Start: c.start, TTL: c.ttl}
+	return driver.Grant{Key: key, AttemptID: c.owner, Token: c.token, Start: c.start, TTL: c.ttl}
 }

@@ -26,12 +26,12 @@ var lacks = map[string]string{
 func TestConformance(t *testing.T) {
 	space := mem.NewSpace()
 	h := drivertest.Harness{
-		New:   func(drivertest.T) driver.Backend { return mem.New(space) },
-		Want:  info,
-		TTL:   250 * time.Millisecond,
-		Evict: evictIn(space),
-		Open:  mem.Open,
-		URL:   "mem://conformance?namespace=tests",
+		New:          func(drivertest.T) driver.Backend { return mem.New(space) },
+		Want:         info,
+		TTL:          250 * time.Millisecond,
+		DestroyGrant: evictIn(space),
+		Open:         mem.Open,
+		URL:          "mem://conformance?namespace=tests",
 		BadURLs: map[string]string{
 			"mem://x/orders":                   "mem://name",
 			"mem://x:1":                        "mem://name",
@@ -62,10 +62,10 @@ func TestConformanceInBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		space := mem.NewSpace()
 		h := drivertest.Harness{
-			New:   func(drivertest.T) driver.Backend { return mem.New(space) },
-			Want:  info,
-			Slack: time.Millisecond, // virtual time passes only when there is nothing to do
-			Evict: evictIn(space),
+			New:          func(drivertest.T) driver.Backend { return mem.New(space) },
+			Want:         info,
+			Slack:        time.Millisecond, // virtual time passes only when there is nothing to do
+			DestroyGrant: evictIn(space),
 		}
 		for _, rule := range drivertest.Rules() {
 			switch rule.Name {
@@ -83,8 +83,8 @@ func TestConformanceInBubble(t *testing.T) {
 
 func evictIn(space *mem.Space) func(drivertest.T, string) {
 	return func(t drivertest.T, key string) {
-		if err := mem.New(space).Evict(t.Context(), key); err != nil {
-			t.Errorf("hook Evict: %v", err)
+		if err := mem.New(space).Evict(t.Context(), key, ""); err != nil {
+			t.Errorf("hook DestroyGrant: %v", err)
 		}
 	}
 }

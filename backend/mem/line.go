@@ -20,8 +20,8 @@ type line struct {
 
 // claim is an owner's place in a line, and later its grant.
 type claim struct {
-	owner, meta string
-	ttl         time.Duration
+	owner, identity, meta string
+	ttl                   time.Duration
 
 	// askers counts the Acquire calls that wait here. With none, nobody can tell
 	// whether the owner still lives, and the place lapses at until.

@@ -14,7 +14,7 @@ import (
 )
 
 func ask(key, owner string, ttl time.Duration, wait bool) driver.Request {
-	return driver.Request{Key: key, Owner: owner, TTL: ttl, Wait: wait}
+	return driver.Request{Key: key, AttemptID: owner, TTL: ttl, Wait: wait}
 }
 
 // A waiter gets the lock at the moment at which the lease ends, and the holder
@@ -51,7 +51,7 @@ func TestLapseHandsOverOnTime(t *testing.T) {
 		if !slices.Equal(told, []error{errLapsed}) {
 			t.Errorf("told after the lapse: %v", told)
 		}
-		if err := b.Evict(t.Context(), "k"); err != nil || !slices.Equal(told, []error{errLapsed, driver.ErrEvicted}) {
+		if err := b.Evict(t.Context(), "k", ""); err != nil || !slices.Equal(told, []error{errLapsed, driver.ErrEvicted}) {
 			t.Errorf("Evict: %v, told: %v", err, told)
 		}
 	})
@@ -78,11 +78,11 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 			switch i % 3 {
 			case 0: // both left alone: the grant lapses, then the place that became one
 			case 1:
-				_ = b.Release(t.Context(), driver.Grant{Key: key, Owner: key + "-b"})
+				_ = b.Release(t.Context(), driver.Grant{Key: key, AttemptID: key + "-b"})
 				_ = a.Release(t.Context(), g)
 			case 2:
-				_ = a.Evict(t.Context(), key)
-				_ = a.Evict(t.Context(), key)
+				_ = a.Evict(t.Context(), key, "")
+				_ = a.Evict(t.Context(), key, "")
 			}
 			if _, err := b.Inspect(t.Context(), key+"-never"); err != nil {
 				t.Fatal(err)
@@ -106,8 +106,8 @@ func TestReleasedIsBounded(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
 	for i := range 3 * claims.Remembered {
-		_ = b.Release(t.Context(), driver.Grant{Key: "k", Owner: fmt.Sprint(i)})
-		_ = b.Release(t.Context(), driver.Grant{Key: "k", Owner: fmt.Sprint(i)}) // counts once
+		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)})
+		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)}) // counts once
 	}
 	for i, want := range map[int]bool{3*claims.Remembered - 1: true, 2 * claims.Remembered: true, 2*claims.Remembered - 1: false} {
 		if s.dead.Has(fmt.Sprint(i)) != want {
@@ -129,7 +129,7 @@ func TestReleaseEndsCallUnderWay(t *testing.T) {
 			done <- err
 		}()
 		synctest.Wait()
-		if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: "b"}); !errors.Is(err, driver.ErrNotHeld) {
+		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "b"}); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Release of a waiter: %v", err)
 		}
 		if err := <-done; !errors.Is(err, driver.ErrReleased) {
@@ -147,7 +147,7 @@ func TestTokenTellsGrantsOfOneOwnerApart(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
 	old, _ := b.Acquire(t.Context(), ask("k", "a", time.Hour, false))
-	_ = b.Evict(t.Context(), "k")
+	_ = b.Evict(t.Context(), "k", "")
 	if _, err := b.Acquire(t.Context(), ask("k", "a", time.Hour, false)); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestTokenTellsGrantsOfOneOwnerApart(t *testing.T) {
 	if err := b.Release(t.Context(), old); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of the former grant: %v", err)
 	}
-	if st, _ := b.Inspect(t.Context(), "k"); !st.Held {
+	if st, _ := b.Inspect(t.Context(), "k"); !st.Held() {
 		t.Error("the new grant is gone")
 	}
 }

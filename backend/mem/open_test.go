@@ -26,7 +26,7 @@ func TestNamedSpaces(t *testing.T) {
 		return b
 	}
 	take := func(raw, key string) error {
-		_, err := open(raw).Acquire(t.Context(), driver.Request{Key: key, Owner: raw + key, TTL: time.Minute})
+		_, err := open(raw).Acquire(t.Context(), driver.Request{Key: key, AttemptID: raw + key, TTL: time.Minute})
 		return err
 	}
 	for _, x := range []struct {

@@ -17,20 +17,20 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	s := b.space
 	s.mu.Lock()
 	defer s.unlock()
-	s.dead.Add(g.Owner)
+	s.dead.Add(g.AttemptID)
 	l := s.lines[b.id(g.Key)]
 	if l == nil {
 		return driver.ErrNotHeld
 	}
 	now := time.Now()
 	l.settle(now)
-	if c := l.held(g.Owner, g.Token); c != nil {
+	if c := l.held(g.AttemptID, g.Token); c != nil {
 		c.released = true
 		l.holder = nil
 		l.settle(now)
 		return nil
 	}
-	if c := l.place(g.Owner); c != nil {
+	if c := l.place(g.AttemptID); c != nil {
 		c.released = true
 		close(c.turn)
 		l.queue = slices.DeleteFunc(l.queue, func(x *claim) bool { return x == c })

@@ -31,7 +31,7 @@ func (b *backend) renew(ctx context.Context, g driver.Grant) driver.Renewal {
 	}
 	now := time.Now()
 	l.settle(now)
-	c := l.held(g.Owner, g.Token)
+	c := l.held(g.AttemptID, g.Token)
 	if c == nil {
 		return driver.Renewal{Err: driver.ErrNotHeld}
 	}

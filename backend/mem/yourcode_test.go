@@ -78,7 +78,7 @@ func TestChargeStopsWhenItsLockIsTakenAway(t *testing.T) {
 		space, ledger := mem.NewSpace(), new(Ledger)
 		pay := func(ctx context.Context, invoice string) error {
 			operator := newLocker(t, mem.New(space))
-			if err := operator.Evict(ctx, "invoices/"+invoice); err != nil {
+			if _, err := operator.Evict(ctx, "invoices/"+invoice, ""); err != nil {
 				return err
 			}
 			<-ctx.Done() // what a request does that is given ctx

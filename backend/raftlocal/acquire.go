@@ -53,7 +53,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 // is refused here; if it comes later, its command is behind this one, in the cluster as well,
 // since both are started under one lock.
 func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
-	id := claimID{req.Key, req.Owner}
+	id := claimID{req.Key, req.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.claims[id]
@@ -69,7 +69,7 @@ func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
 		c.first, c.waiting = false, req.Waiting
 	}
 	call, err := b.client.Start(command.Command{
-		Op: command.Acquire, Key: b.prefix + req.Key, Owner: req.Owner, Meta: req.Meta, TTL: c.ttl, Wait: req.Wait,
+		Op: command.Acquire, Key: b.prefix + req.Key, Owner: req.AttemptID, Meta: driver.JoinIdentity(req.Identity, req.Meta), TTL: c.ttl, Wait: req.Wait,
 	}, c)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +138,7 @@ func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
 		case time.Since(c.start) <= old:
 			c.given = true
 			g := driver.Grant{
-				Key: c.id.key, Owner: c.id.owner, Token: fencing.Token(c.token),
+				Key: c.id.key, AttemptID: c.id.owner, Token: fencing.Token(c.token),
 				Start: c.start, TTL: c.ttl, Handle: c,
 			}
 			b.mu.Unlock()

@@ -36,7 +36,7 @@ func BenchmarkPairs(b *testing.B) {
 			b.ResetTimer()
 			for i := range callers {
 				all.Go(func() {
-					req := driver.Request{Key: fmt.Sprint("key", i), Owner: fmt.Sprint("owner", i), Meta: "benchmark", TTL: 30 * time.Second}
+					req := driver.Request{Key: fmt.Sprint("key", i), AttemptID: fmt.Sprint("owner", i), Identity: "benchmark", TTL: 30 * time.Second}
 					for left.Add(-1) >= 0 {
 						pair(req)
 					}

@@ -160,7 +160,7 @@ func (b *backend) drop(c *claim) {
 
 // find returns the claim of a grant, or nil if this client knows nothing of it.
 func (b *backend) find(g driver.Grant) *claim {
-	id := claimID{g.Key, g.Owner}
+	id := claimID{g.Key, g.AttemptID}
 	if c, ok := g.Handle.(*claim); ok && c.backend == b && c.id == id {
 		return c
 	}

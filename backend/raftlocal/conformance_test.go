@@ -65,11 +65,11 @@ func conforms(t *testing.T, rule string, lossy bool) {
 			link, _ := links.Load(b)
 			return link.(*standin.Link).Cut()
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			b, _ := on(member)
 			defer b.Close()
-			if err := b.Evict(t.Context(), key); err != nil {
-				t.Errorf("hook Evict: %v", err)
+			if err := b.Evict(t.Context(), key, ""); err != nil {
+				t.Errorf("hook DestroyGrant: %v", err)
 			}
 		},
 	}

@@ -15,7 +15,7 @@ func TestDeadBehindADeadHolder(t *testing.T) {
 	c := newCluster(t, Config{}, "a", "b", "c")
 	const ttl = 6 * time.Second
 	dies, lives := c.client(), c.client()
-	if _, err := dies.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: ttl}); err != nil {
+	if _, err := dies.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: ttl}); err != nil {
 		t.Fatal(err)
 	}
 	waiters := make(chan error)
@@ -26,7 +26,7 @@ func TestDeadBehindADeadHolder(t *testing.T) {
 		queued := make(chan struct{}, 100)
 		go func() {
 			_, err := dies.Acquire(t.Context(), driver.Request{
-				Key: "k", Owner: fmt.Sprint("waiter", i), TTL: ttl, Wait: true, Waiting: func() { queued <- struct{}{} },
+				Key: "k", AttemptID: fmt.Sprint("waiter", i), TTL: ttl, Wait: true, Waiting: func() { queued <- struct{}{} },
 			})
 			waiters <- err
 		}()
@@ -39,7 +39,7 @@ func TestDeadBehindADeadHolder(t *testing.T) {
 			t.Error("a waiter has the lock of one who holds it")
 		}
 	}
-	next, err := lives.Acquire(within(t, 4*ttl), driver.Request{Key: "k", Owner: "next", TTL: ttl, Wait: true})
+	next, err := lives.Acquire(within(t, 4*ttl), driver.Request{Key: "k", AttemptID: "next", TTL: ttl, Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func TestLostDirectory(t *testing.T) {
 	c.start(leader.Config)
 	other := c.client()
 	s, err := other.Inspect(t.Context(), "precious")
-	if err != nil || s.Owner != "owner" || s.Token != held.Token {
+	if err != nil || !s.Held() || s.Holders[0].AttemptID != "owner" || s.Holders[0].Token != held.Token {
 		t.Errorf("the lock that was held: %+v, %v", s, err)
 	}
 	// It is replaced by itself, at the same address.

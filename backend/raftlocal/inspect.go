@@ -2,6 +2,7 @@ package raftlocal
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/driver"
@@ -17,15 +18,23 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	case o.Reply.Code != command.OK:
 		return driver.Status{}, refused(o.Reply.Code)
 	case !o.Reply.Status.Held:
-		return driver.Status{}, nil
+		return driver.Status{Key: key}, nil
 	}
 	s := o.Reply.Status
-	return driver.Status{
-		Held: true, Owner: s.Owner, Meta: s.Meta, Token: fencing.Token(s.Token), TTL: s.Left, Waiters: s.Waiters,
-	}, nil
+	h := driver.Holder{AttemptID: s.Owner, Token: fencing.Token(s.Token), Left: s.Left}
+	h.Identity, h.Meta = driver.SplitIdentity(s.Meta)
+	return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: s.Waiters}, nil
 }
 
 // Evict ends the grant of a key, and tells its holder.
-func (b *backend) Evict(ctx context.Context, key string) error {
+func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
+	if attemptID != "" {
+		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+	}
 	return ended(b.client.Do(ctx, command.Command{Op: command.Evict, Key: b.prefix + key}, nil))
+}
+
+// ListHeld is not there yet.
+func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -27,7 +27,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 
 // letGo starts the command that ends a claim. The claim is nil if this client has none.
 func (b *backend) letGo(g driver.Grant) (*claim, *client.Call, error) {
-	id := claimID{g.Key, g.Owner}
+	id := claimID{g.Key, g.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.find(g)
@@ -36,7 +36,7 @@ func (b *backend) letGo(g driver.Grant) (*claim, *client.Call, error) {
 		return nil, nil, errClosed
 	case c == nil:
 		b.released.Add(id)
-		call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.Owner}, nil)
+		call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.AttemptID}, nil)
 		return nil, call, err
 	case c.phase == gone, c.phase == held && g.Token != 0 && uint64(g.Token) != c.token:
 		return nil, nil, driver.ErrNotHeld
@@ -44,7 +44,7 @@ func (b *backend) letGo(g driver.Grant) (*claim, *client.Call, error) {
 	cmd := command.Command{Op: command.Release, Claims: c.number[:]}
 	if c.phase != held || c.late || c.calls > 0 {
 		b.released.Add(id)
-		cmd = command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.Owner}
+		cmd = command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.AttemptID}
 	}
 	call, err := b.client.Start(cmd, nil)
 	if err == nil {

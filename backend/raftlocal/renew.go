@@ -145,7 +145,7 @@ func (b *backend) disowned(ctx context.Context, g driver.Grant) error {
 	switch {
 	case err != nil:
 		return err
-	case s.Held && s.Owner == g.Owner && (g.Token == 0 || s.Token == g.Token):
+	case s.Held() && s.Holders[0].AttemptID == g.AttemptID && (g.Token == 0 || s.Holders[0].Token == g.Token):
 		return errForeign
 	}
 	return driver.ErrNotHeld

@@ -33,7 +33,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	alone := use(t, Config{Dir: dir})
-	if s, err := alone.Inspect(t.Context(), "held"); err != nil || s.Owner != "owner" || s.Token != held.Token {
+	if s, err := alone.Inspect(t.Context(), "held"); err != nil || !s.Held() || s.Holders[0].AttemptID != "owner" || s.Holders[0].Token != held.Token {
 		t.Errorf("the lock that was held: %+v, %v", s, err)
 	}
 	if token := takesOne(t, alone, "k", "o"); token <= after || token < uint64(time.Now().Add(-time.Hour).UnixMicro()) {

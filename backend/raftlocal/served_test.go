@@ -41,11 +41,11 @@ func TestConformanceShared(t *testing.T) {
 			Name: "raft", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
 			MinTTL: 100 * time.Millisecond, MaxTTL: 24 * time.Hour,
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			b := open(t)
 			defer b.Close()
-			if err := b.Evict(t.Context(), key); err != nil {
-				t.Errorf("hook Evict: %v", err)
+			if err := b.Evict(t.Context(), key, ""); err != nil {
+				t.Errorf("hook DestroyGrant: %v", err)
 			}
 		},
 		Failover: func(t drivertest.T) {

@@ -42,7 +42,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 func request(key, owner string, wait bool) driver.Request {
-	return driver.Request{Key: key, Owner: owner, TTL: 10 * time.Second, Wait: wait}
+	return driver.Request{Key: key, AttemptID: owner, TTL: 10 * time.Second, Wait: wait}
 }
 
 // take takes a lock, again and again where it is not known what became of it, as the core does.

@@ -34,11 +34,11 @@ func waiting(t *testing.T, ttl time.Duration, f func(t *testing.T, s *scene)) {
 		s.b, s.link = on(s.member)
 		defer s.b.Close()
 		var err error
-		if s.held, err = s.a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 24 * time.Hour}); err != nil {
+		if s.held, err = s.a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 24 * time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		go func() {
-			g, err := s.b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: ttl, Wait: true, Waiting: func() { s.heard.Add(1) }})
+			g, err := s.b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "b", TTL: ttl, Wait: true, Waiting: func() { s.heard.Add(1) }})
 			if err != nil && t.Context().Err() == nil {
 				t.Errorf("waiting: %v", err)
 			}
@@ -188,7 +188,7 @@ func TestRetryDoesNotMakeAGrantYounger(t *testing.T) {
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
-		req := driver.Request{Key: "k", Owner: "a", TTL: 9 * time.Second}
+		req := driver.Request{Key: "k", AttemptID: "a", TTL: 9 * time.Second}
 		first, err := a.Acquire(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
@@ -215,12 +215,12 @@ func TestEvictedIsTold(t *testing.T) {
 		b, _ := on(member)
 		defer b.Close()
 		told := make(chan error, 1)
-		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 24 * time.Hour, Lost: func(why error) { told <- why }})
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 24 * time.Hour, Lost: func(why error) { told <- why }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute) // the session is kept, though nothing else is asked
-		if err := b.Evict(t.Context(), "k"); err != nil {
+		if err := b.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -255,7 +255,7 @@ func TestReleaseAgain(t *testing.T) {
 			a, l := on(member)
 			defer a.Close()
 			link = l
-			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 30 * time.Second})
+			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 30 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,21 +287,21 @@ func TestNothingIsKept(t *testing.T) {
 		b, _ := on(member)
 		defer b.Close()
 		for range 50 {
-			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Second})
+			g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: time.Second}); !errors.Is(err, driver.ErrHeld) {
+			if _, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "b", TTL: time.Second}); !errors.Is(err, driver.ErrHeld) {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-			_, _ = b.Acquire(ctx, driver.Request{Key: "k", Owner: "c", TTL: time.Second, Wait: true}) // and nobody releases it
+			_, _ = b.Acquire(ctx, driver.Request{Key: "k", AttemptID: "c", TTL: time.Second, Wait: true}) // and nobody releases it
 			cancel()
 			_ = a.Release(t.Context(), g)
 			time.Sleep(3 * time.Second)
 			b.released = a.released // the names are used again here
 		}
-		if _, err := a.Acquire(t.Context(), driver.Request{Key: "never released", Owner: "a", TTL: time.Second}); err != nil {
+		if _, err := a.Acquire(t.Context(), driver.Request{Key: "never released", AttemptID: "a", TTL: time.Second}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Minute)
@@ -325,7 +325,7 @@ func TestOldReplyIsNotTrusted(t *testing.T) {
 		defer a.Close()
 		b, link := on(member)
 		defer b.Close()
-		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Hour})
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +339,7 @@ func TestOldReplyIsNotTrusted(t *testing.T) {
 		}
 		got := make(chan error, 1)
 		go func() {
-			_, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: 10 * time.Minute, Wait: true})
+			_, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "b", TTL: 10 * time.Minute, Wait: true})
 			got <- err
 		}()
 		time.Sleep(100 * time.Millisecond)
@@ -364,7 +364,7 @@ func TestGrantOfUnknownAgeIsRenewed(t *testing.T) {
 		defer a.Close()
 		var seen []command.Op
 		member.Seen = func(c command.Command) { seen = append(seen, c.Op) }
-		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 9 * time.Second, Retry: true})
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 9 * time.Second, Retry: true})
 		if err != nil || time.Since(g.Start) > 0 {
 			t.Errorf("got %+v, %v", g, err)
 		}
@@ -401,7 +401,7 @@ func TestReleasedBeforeHandOut(t *testing.T) {
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
-		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: time.Second})
+		g, err := a.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

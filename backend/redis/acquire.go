@@ -42,11 +42,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		if req.Retry {
 			mode = "again"
 		}
-		w = b.waiters.register(req.Owner)
-		defer b.waiters.forget(req.Owner, w)
+		w = b.waiters.register(req.AttemptID)
+		defer b.waiters.forget(req.AttemptID, w)
 	}
 	shard := b.shard(req.Key)
-	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.Owner+":x"
+	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
 	ttl := serverTTL(req.TTL)
 
 	var confirmed time.Time // a safe Start for a push; zero while there is none
@@ -57,7 +57,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	for {
 		sent := time.Now()
 		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
-			req.Owner, b.channel, ttl, mode, req.Meta)
+			req.AttemptID, b.channel, ttl, mode, driver.JoinIdentity(req.Identity, req.Meta))
 		if req.Wait {
 			mode = "again"
 		}
@@ -140,7 +140,7 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 		b.waiters.hold(req)
 	}
 	return driver.Grant{
-		Key: req.Key, Owner: req.Owner, Token: t,
+		Key: req.Key, AttemptID: req.AttemptID, Token: t,
 		Start: start, TTL: req.TTL,
 		Handle: handle{late: late},
 	}, nil

@@ -32,7 +32,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 		return driver.Status{}, unexpected
 	}
-	s := driver.Status{Waiters: int(waiters)}
+	s := driver.Status{Key: key, Waiters: int(waiters)}
 	if owner == "" {
 		return s, nil
 	}
@@ -40,13 +40,17 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	if err != nil {
 		return driver.Status{}, unexpected
 	}
-	s.Held, s.Owner, s.Meta, s.Token = true, owner, meta, t
-	s.TTL = time.Duration(left) * time.Millisecond
+	h := driver.Holder{AttemptID: owner, Token: t, Left: time.Duration(left) * time.Millisecond}
+	h.Identity, h.Meta = driver.SplitIdentity(meta)
+	s.Holders = []driver.Holder{h}
 	return s, nil
 }
 
 // Evict frees a key, whoever holds it, and tells the holder.
-func (b *backend) Evict(ctx context.Context, key string) error {
+func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
+	if attemptID != "" {
+		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+	}
 	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
 	switch {
 	case err != nil:
@@ -57,4 +61,9 @@ func (b *backend) Evict(ctx context.Context, key string) error {
 		return driver.ErrNotHeld
 	}
 	return fmt.Errorf("redis: unexpected reply %v to evict", reply)
+}
+
+// ListHeld is not there yet.
+func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

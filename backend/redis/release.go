@@ -17,12 +17,12 @@ const keepOut = time.Minute
 
 // Release ends a claim, and hands the lock to the next in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	b.waiters.drop(g.Owner)
+	b.waiters.drop(g.AttemptID)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.Owner)
+	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.AttemptID)
 	if h, known := g.Handle.(handle); !known || h.late {
 		args = append(args, keepOut.Milliseconds())
 	}

@@ -19,7 +19,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	out := b.extend(ctx, grants)
 	for i, g := range grants {
 		if errors.Is(out[i].Err, driver.ErrNotHeld) {
-			b.waiters.drop(g.Owner)
+			b.waiters.drop(g.AttemptID)
 		}
 	}
 	return out
@@ -42,7 +42,7 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 		timeout = min(timeout, driver.RequestTimeout(g.TTL))
 	}
 	for _, g := range grants {
-		args = append(args, g.Owner, serverTTL(g.TTL))
+		args = append(args, g.AttemptID, serverTTL(g.TTL))
 	}
 	start := time.Now()
 	reply, err := b.node.Eval(ctx, timeout, renewScript, len(grants), args...)

@@ -85,7 +85,7 @@ func (ws *waiters) verify() {
 	mine := ws.verified
 	grants := make([]driver.Grant, 0, len(ws.held))
 	for owner, h := range ws.held {
-		grants = append(grants, driver.Grant{Key: h.key, Owner: owner, TTL: h.ttl})
+		grants = append(grants, driver.Grant{Key: h.key, AttemptID: owner, TTL: h.ttl})
 	}
 	ws.mu.Unlock()
 	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, time.Second) {
@@ -104,11 +104,11 @@ func (ws *waiters) settle(grants []driver.Grant, answers []driver.Renewal, mine 
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for i, g := range grants {
-		h, ok := ws.held[g.Owner]
+		h, ok := ws.held[g.AttemptID]
 		switch {
 		case !ok: // released meanwhile: no loss
 		case errors.Is(answers[i].Err, driver.ErrNotHeld):
-			delete(ws.held, g.Owner)
+			delete(ws.held, g.AttemptID)
 			h.lost(errGone)
 		case errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == ws.verified:
 			unanswered = append(unanswered, g)
@@ -177,7 +177,7 @@ func (w *waiter) pushed() (token string, ok bool) {
 func (ws *waiters) hold(req driver.Request) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.held[req.Owner] = held{key: req.Key, ttl: req.TTL, lost: req.Lost}
+	ws.held[req.AttemptID] = held{key: req.Key, ttl: req.TTL, lost: req.Lost}
 }
 
 // drop ends that.

@@ -13,7 +13,7 @@ import (
 )
 
 func request(owner string, wait bool) driver.Request {
-	return driver.Request{Key: "k", Owner: owner, TTL: 10 * time.Second, Wait: wait}
+	return driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: wait}
 }
 
 func acquire(t *testing.T, b *backend, owner string) driver.Grant {
@@ -28,7 +28,7 @@ func acquire(t *testing.T, b *backend, owner string) driver.Grant {
 func release(t *testing.T, b *backend, g driver.Grant) {
 	t.Helper()
 	if err := b.Release(soon(t), g); err != nil {
-		t.Errorf("Release of %s: %v", g.Owner, err)
+		t.Errorf("Release of %s: %v", g.AttemptID, err)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	lists := f.count("children")
-	if err := b.Release(soon(t), driver.Grant{Key: "k", Owner: "w0"}); !errors.Is(err, driver.ErrNotHeld) {
+	if err := b.Release(soon(t), driver.Grant{Key: "k", AttemptID: "w0"}); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
 	}
 	if err := f.Delete("/ns/k/w2#+0000000003", -1); err != nil {
@@ -137,7 +137,7 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 	eventually(t, "those behind them have listed the queue", func() bool { return f.count("children") >= lists+2 })
 	for i, w := range waiters {
 		if len(w) > 0 {
-			t.Fatalf("waiter %d holds the lock beside %s", i, g.Owner)
+			t.Fatalf("waiter %d holds the lock beside %s", i, g.AttemptID)
 		}
 	}
 	release(t, b, g)

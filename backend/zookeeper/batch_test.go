@@ -86,7 +86,7 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 	f = newFake()
 	b = on(t, f)
 	for _, key := range []string{"k", "l", "m"} { // their nodes are there and known
-		g, err := b.Acquire(soon(t), driver.Request{Key: key, Owner: "warm", TTL: 10 * time.Second})
+		g, err := b.Acquire(soon(t), driver.Request{Key: key, AttemptID: "warm", TTL: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func try(t *testing.T, ctx context.Context, b *backend, key, owner string, wait 
 	granted := make(chan driver.Grant, 1)
 	go func() {
 		defer close(granted)
-		if g, err := b.Acquire(ctx, driver.Request{Key: key, Owner: owner, TTL: 10 * time.Second, Wait: wait}); err == nil {
+		if g, err := b.Acquire(ctx, driver.Request{Key: key, AttemptID: owner, TTL: 10 * time.Second, Wait: wait}); err == nil {
 			granted <- g
 		}
 	}()
@@ -262,7 +262,7 @@ func TestLostTogether(t *testing.T) {
 		if g, ok := <-granted[i]; ok {
 			t.Fatalf("%s was granted by %v without an answer", key, g.Token)
 		}
-		req := driver.Request{Key: key, Owner: "a", TTL: 10 * time.Second, Wait: true, Retry: true}
+		req := driver.Request{Key: key, AttemptID: "a", TTL: 10 * time.Second, Wait: true, Retry: true}
 		g, err := b.Acquire(soon(t), req)
 		if err != nil {
 			t.Fatalf("Acquire again: %v", err)
@@ -289,7 +289,7 @@ func TestCancelledWhileItWaits(t *testing.T) {
 			t.Fatalf("granted %v without an answer", g.Token)
 		}
 		released := make(chan error, 1)
-		end := func() { released <- b.Release(soon(t), driver.Grant{Key: "k", Owner: "a"}) }
+		end := func() { released <- b.Release(soon(t), driver.Grant{Key: "k", AttemptID: "a"}) }
 		if before {
 			go end()
 			eventually(t, "the claim is to leave", func() bool {

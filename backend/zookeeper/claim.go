@@ -73,7 +73,7 @@ func (c *claim) ends() time.Time { return c.start.Add(c.lease()) }
 // grantLocked is what Acquire returns for a claim that is held. Call with mu held.
 func (c *claim) grantLocked() driver.Grant {
 	return driver.Grant{
-		Key: c.key, Owner: c.owner, Token: fencing.Token(c.czxid), Start: c.start, TTL: c.lease(),
+		Key: c.key, AttemptID: c.owner, Token: fencing.Token(c.czxid), Start: c.start, TTL: c.lease(),
 	}
 }
 

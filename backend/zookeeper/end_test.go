@@ -97,12 +97,12 @@ func TestQueueOverTheEnd(t *testing.T) {
 				}
 				for i, w := range waiters {
 					for _, b := range backends {
-						if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != g.Owner || st.Token != g.Token || st.Waiters != len(waiters)-i {
-							t.Errorf("Inspect = %+v, %v; want the holder %s with %v and %d behind it", st, err, g.Owner, g.Token, len(waiters)-i)
+						if st, err := b.Inspect(soon(t), "k"); err != nil || !st.Held() || st.Holders[0].AttemptID != g.AttemptID || st.Holders[0].Token != g.Token || st.Waiters != len(waiters)-i {
+							t.Errorf("Inspect = %+v, %v; want the holder %s with %v and %d behind it", st, err, g.AttemptID, g.Token, len(waiters)-i)
 						}
 					}
 					if i == 4 { // as an operator does, by another client
-						if err := backends[1].Evict(soon(t), "k"); err != nil {
+						if err := backends[1].Evict(soon(t), "k", ""); err != nil {
 							t.Errorf("Evict: %v", err)
 						}
 					} else {
@@ -114,7 +114,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 					}
 					for _, later := range waiters[i+1:] {
 						if len(later) > 0 {
-							t.Fatalf("two hold the lock: %s and %s", next.Owner, (<-later).Owner)
+							t.Fatalf("two hold the lock: %s and %s", next.AttemptID, (<-later).AttemptID)
 						}
 					}
 					g = next
@@ -139,7 +139,7 @@ func TestChurnAtTheEnd(t *testing.T) {
 					for i := range rounds {
 						owner := fmt.Sprintf("o%d-%d", w, i)
 						ctx := soon(t)
-						g, err := b.Acquire(ctx, driver.Request{Key: "k", Owner: owner, TTL: 10 * time.Second, Wait: i%3 != 2})
+						g, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: i%3 != 2})
 						if errors.Is(err, driver.ErrHeld) {
 							continue
 						}
@@ -194,7 +194,7 @@ func TestNameComesAgain(t *testing.T) {
 	lists := f.count("children")
 	anew()
 	eventually(t, "the waiter looks at the queue", func() bool { return f.count("children") > lists })
-	if st, err := b.Inspect(soon(t), "k"); err != nil || st.Owner != "a" {
+	if st, err := b.Inspect(soon(t), "k"); err != nil || !st.Held() || st.Holders[0].AttemptID != "a" {
 		t.Errorf("Inspect = %+v, %v; want the holder a", st, err)
 	}
 	if len(next) > 0 {

@@ -9,7 +9,7 @@ import (
 
 // enter finds the owner's claim, or makes one.
 func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error) {
-	id := claimID{req.Key, req.Owner}
+	id := claimID{req.Key, req.AttemptID}
 	if c, err := b.reenter(id, req); c != nil || err != nil {
 		return c, err
 	}
@@ -35,7 +35,7 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error)
 		return b.joinLocked(b.claims[id], req)
 	}
 	c := &claim{
-		claimID: id, parent: b.parentOf(req.Key), meta: req.Meta, ttl: req.TTL, lost: req.Lost,
+		claimID: id, parent: b.parentOf(req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), ttl: req.TTL, lost: req.Lost,
 		session: s, late: req.Retry, callers: 1, index: -1, ended: make(chan struct{}),
 	}
 	b.claims[id] = c

@@ -43,7 +43,7 @@ func ExampleOpen() {
 		"?namespace=billing"+ // programs that are to exclude each other have the same
 		"&ca=/etc/fencelock/ca.pem"+ // like the next two read anew for each connection
 		"&cert=/etc/fencelock/cert.pem&key=/etc/fencelock/key.pem",
-		&fencelock.Options{Require: driver.Linearizable})
+		&fencelock.Options{RequireGuarantee: driver.Linearizable})
 	if err != nil {
 		log.Fatal(err)
 	}

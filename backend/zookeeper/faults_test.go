@@ -99,15 +99,15 @@ func TestRefused(t *testing.T) {
 			use(t, b, "k")
 			allow(false, true)
 			began := time.Now()
-			_, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "no", TTL: 10 * time.Second, Wait: true})
+			_, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "no", TTL: 10 * time.Second, Wait: true})
 			if !errors.Is(err, driver.ErrRefused) || !errors.Is(err, why) || time.Since(began) > 0 {
 				t.Errorf("%v: Acquire = %v after %v, want ErrRefused at once", why, err, time.Since(began))
 			}
-			if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: "no"}); !errors.Is(err, driver.ErrNotHeld) {
+			if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "no"}); !errors.Is(err, driver.ErrNotHeld) {
 				t.Errorf("%v: Release of it = %v", why, err)
 			}
 			allow(true, true)
-			held, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "yes", TTL: 10 * time.Second, Wait: true})
+			held, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "yes", TTL: 10 * time.Second, Wait: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestRefused(t *testing.T) {
 				}
 			}
 			tries := f.count("multi")
-			if err := b.Evict(t.Context(), "k"); !errors.Is(err, driver.ErrRefused) {
+			if err := b.Evict(t.Context(), "k", ""); !errors.Is(err, driver.ErrRefused) {
 				t.Errorf("%v: Evict = %v, want ErrRefused", why, err)
 			}
 			time.Sleep(refusedAgain / 2)
@@ -201,7 +201,7 @@ func TestCloseLeaksNoContext(t *testing.T) {
 		f.onMulti = func([]any) { time.Sleep(time.Minute) }
 		f.mu.Unlock()
 		go func() { ended <- b.Renew(t.Context(), []driver.Grant{g})[0].Err }()
-		go func() { ended <- b.Release(t.Context(), driver.Grant{Key: "k", Owner: "waiter"}) }()
+		go func() { ended <- b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "waiter"}) }()
 		time.Sleep(time.Second)
 		began := time.Now()
 		_ = b.Close()

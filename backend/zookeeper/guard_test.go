@@ -123,7 +123,7 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 	for _, evicted := range []bool{true, false} {
 		g = acquire(t, b, fmt.Sprint("c", evicted))
 		f.mu.Lock()
-		node := f.nodeOf(g.Owner)
+		node := f.nodeOf(g.AttemptID)
 		f.mu.Unlock()
 		later := enter("later")
 		_, _, told, err := early.GetW(node)
@@ -131,7 +131,7 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		if evicted {
-			err = b.Evict(soon(t), "k")
+			err = b.Evict(soon(t), "k", "")
 		} else {
 			err = b.Release(soon(t), g)
 		}

@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -38,36 +39,41 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 			return driver.Status{}, fault(ctx, err)
 		}
 		if f.count == 0 {
-			return driver.Status{}, nil
+			return driver.Status{Key: key}, nil
 		}
 		if f.head.text == "" {
 			continue
 		}
-		st, err := ask(ctx, s, adminTimeout, func() (driver.Status, error) { return describe(s.conn, parent, f.head) })
+		h, err := ask(ctx, s, adminTimeout, func() (driver.Holder, error) { return describe(s.conn, parent, f.head) })
 		if errors.Is(err, zk.ErrNoNode) {
 			continue
 		}
-		st.Waiters = f.count - 1
-		return st, fault(ctx, err)
+		if err != nil {
+			return driver.Status{}, fault(ctx, err)
+		}
+		return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: f.count - 1}, nil
 	}
 	return driver.Status{}, errNoAnswer
 }
 
 // describe reads the node of a holder. What is left of its lease only the holder
 // knows; its TTL is the most that it can be.
-func describe(c conn, parent string, head name) (driver.Status, error) {
+func describe(c conn, parent string, head name) (driver.Holder, error) {
 	data, stat, err := c.Get(parent + "/" + head.text)
 	if err != nil {
-		return driver.Status{}, err
+		return driver.Holder{}, err
 	}
-	st := driver.Status{Held: true, Owner: head.owner, Token: fencing.Token(stat.Czxid)}
-	st.TTL, st.Meta = parseRecord(data)
-	return st, nil
+	h := driver.Holder{AttemptID: head.owner, Token: fencing.Token(stat.Czxid)}
+	h.Left, h.Identity, h.Meta = parseRecord(data)
+	return h, nil
 }
 
 // Evict deletes the first claim of a key, as its holder would. It is told by its
 // watch.
-func (b *backend) Evict(ctx context.Context, key string) error {
+func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
+	if attemptID != "" {
+		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+	}
 	s, err := b.adminSession(ctx)
 	if err != nil {
 		return fault(ctx, err)
@@ -132,4 +138,9 @@ func (b *backend) anyClass() time.Duration {
 		best = min(adminTTL, b.info.MaxTTL)
 	}
 	return best
+}
+
+// ListHeld is not there yet.
+func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

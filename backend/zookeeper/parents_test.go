@@ -20,7 +20,7 @@ import (
 func use(t *testing.T, b *backend, key string) driver.Grant {
 	t.Helper()
 	owner := fmt.Sprint("u", owners.Add(1))
-	g, err := b.Acquire(t.Context(), driver.Request{Key: key, Owner: owner, TTL: 10 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: owner, TTL: 10 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire of %s: %v", key, err)
 	}
@@ -44,12 +44,12 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 			key := fmt.Sprint("k", i)
 			last[key] = use(t, b, key)
 		}
-		held, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second})
+		held, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
 		other := on(t, f.another())
-		theirs, err := other.Acquire(t.Context(), driver.Request{Key: "k7", Owner: "theirs", TTL: 30 * time.Second})
+		theirs, err := other.Acquire(t.Context(), driver.Request{Key: "k7", AttemptID: "theirs", TTL: 30 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestClaimAgainstSweep(t *testing.T) {
 						f.mu.Unlock()
 					}
 					var err error
-					if g, err = other.Acquire(t.Context(), driver.Request{Key: "k", Owner: "late", TTL: 30 * time.Second}); err != nil {
+					if g, err = other.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "late", TTL: 30 * time.Second}); err != nil {
 						t.Errorf("before: %v: %v", before, err)
 					}
 				})
@@ -256,7 +256,7 @@ func TestRefusedDeletion(t *testing.T) {
 			paths = append(paths, fmt.Sprint("/ns/k", i))
 		}
 		for _, key := range []string{"k3", "k19"} {
-			if _, err := other.Acquire(t.Context(), driver.Request{Key: key, Owner: "other", TTL: 30 * time.Second}); err != nil {
+			if _, err := other.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "other", TTL: 30 * time.Second}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -268,7 +268,7 @@ func TestRefusedDeletion(t *testing.T) {
 		if left := f.under("/ns"); len(left) != 4 {
 			t.Errorf("left: %q", left)
 		}
-		if _, err := b.Acquire(t.Context(), driver.Request{Key: "k3", Owner: "me", TTL: time.Second}); !errors.Is(err, driver.ErrHeld) {
+		if _, err := b.Acquire(t.Context(), driver.Request{Key: "k3", AttemptID: "me", TTL: time.Second}); !errors.Is(err, driver.ErrHeld) {
 			t.Errorf("Acquire = %v, want ErrHeld", err)
 		}
 	})

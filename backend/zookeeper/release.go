@@ -15,7 +15,7 @@ const releaseTimeout = 3 * time.Second
 
 // Release ends a claim.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	id := claimID{g.Key, g.Owner}
+	id := claimID{g.Key, g.AttemptID}
 	b.mu.Lock()
 	c := b.claims[id]
 	switch {
@@ -117,7 +117,7 @@ func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (plac
 			return places{}, err
 		}
 		f, err := frontOf(s.conn, parent, parseAll(children))
-		return places{parent, owned(children, g.Owner), f.head}, err
+		return places{parent, owned(children, g.AttemptID), f.head}, err
 	})
 }
 

@@ -23,7 +23,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	b.mu.Lock()
 	now := time.Now()
 	for i, g := range grants {
-		c := b.claims[claimID{g.Key, g.Owner}]
+		c := b.claims[claimID{g.Key, g.AttemptID}]
 		switch {
 		case b.closed:
 			out[i].Err = errClosed

@@ -18,7 +18,7 @@ func TestWaitingIsTold(t *testing.T) {
 		const ttl = 2 * time.Second // the session's is 30 s
 		f := newFake()
 		b := on(t, f)
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +26,7 @@ func TestWaitingIsTold(t *testing.T) {
 		var told atomic.Int64
 		ended := make(chan error, 1)
 		go func() {
-			_, err := b.Acquire(ctx, driver.Request{Key: "k", Owner: "w", TTL: ttl, Wait: true, Waiting: func() { told.Add(1) }})
+			_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: "w", TTL: ttl, Wait: true, Waiting: func() { told.Add(1) }})
 			ended <- err
 		}()
 		synctest.Wait()
@@ -61,7 +61,7 @@ func TestWaitingIsTold(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("Acquire = %v, want its context's error", err)
 		}
-		if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: "w"}); !errors.Is(err, driver.ErrNotHeld) {
+		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "w"}); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Release of the waiter = %v", err)
 		}
 		if err := b.Release(t.Context(), g); err != nil {

@@ -39,8 +39,8 @@ func (r *rig) acquire(ctx context.Context, b driver.Backend, req driver.Request)
 // examine checks what must hold of each grant that is handed out.
 func (r *rig) examine(g driver.Grant, req driver.Request) {
 	now := time.Now()
-	if g.Key != req.Key || g.Owner != req.Owner {
-		r.Errorf("asked for %s as %s, got a grant of %s for %s", short(req.Key), req.Owner, short(g.Key), g.Owner)
+	if g.Key != req.Key || g.AttemptID != req.AttemptID {
+		r.Errorf("asked for %s as %s, got a grant of %s for %s", short(req.Key), req.AttemptID, short(g.Key), g.AttemptID)
 	}
 	switch {
 	case r.h.Want.Tokenless:

@@ -14,8 +14,8 @@ func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(
 	acquire := func(wait bool) func(context.Context) error {
 		return func(ctx context.Context) error {
 			owner := newOwner()
-			attempted(driver.Grant{Key: g.Key, Owner: owner})
-			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, Owner: owner, TTL: g.TTL, Wait: wait})
+			attempted(driver.Grant{Key: g.Key, AttemptID: owner})
+			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, AttemptID: owner, TTL: g.TTL, Wait: wait})
 			return err
 		}
 	}
@@ -33,7 +33,7 @@ func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(
 			return nil
 		}},
 		{"Release", func(ctx context.Context) error { return b.Release(ctx, g) }},
-		{"Evict", func(ctx context.Context) error { return b.Evict(ctx, g.Key) }},
+		{"Evict", func(ctx context.Context) error { return b.Evict(ctx, g.Key, "") }},
 	}
 	return func(yield func(string, func(context.Context) error) bool) {
 		for _, c := range list {

@@ -20,7 +20,7 @@ var cancelRules = []Rule{{
 		second := r.wait(a, key)
 		r.queued(a, key, 2)
 		r.abandon(first)
-		r.nothing(b, driver.Grant{Key: key, Owner: first.req.Owner}, "a waiter")
+		r.nothing(b, driver.Grant{Key: key, AttemptID: first.req.AttemptID}, "a waiter")
 		r.queued(a, key, 1)
 		r.release(a, g)
 		r.release(a, r.granted(second, r.slack, "behind a waiter that was released"))
@@ -51,7 +51,7 @@ var cancelRules = []Rule{{
 				lag(r.Context(), early)
 				first.cancel()
 				if first.ended(r.slack) { // whatever it got, it is given back
-					_ = b.Release(r.soon(), driver.Grant{Key: key, Owner: first.req.Owner})
+					_ = b.Release(r.soon(), driver.Grant{Key: key, AttemptID: first.req.AttemptID})
 				}
 			}()
 			lag(r.Context(), late)

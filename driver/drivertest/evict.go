@@ -14,7 +14,7 @@ var evictRules = []Rule{{
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
-		if err := b.Evict(r.soon(), key); !errors.Is(err, driver.ErrNotHeld) {
+		if err := b.Evict(r.soon(), key, ""); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a free key = %v, want ErrNotHeld", err)
 		}
 		g := r.lock(a, key)
@@ -33,7 +33,7 @@ var evictRules = []Rule{{
 		r.free(b, key, r.slack)
 		r.toldLost(next, "it was evicted") // before Renew tells it, too
 		r.lost(b, next, "a grant that was evicted")
-		if err := a.Evict(r.soon(), key); !errors.Is(err, driver.ErrNotHeld) {
+		if err := a.Evict(r.soon(), key, ""); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a key whose holder was evicted = %v, want ErrNotHeld", err)
 		}
 	},
@@ -60,20 +60,20 @@ var evictRules = []Rule{{
 }}
 
 func (r *rig) evict(b driver.Backend, key string) {
-	if err := b.Evict(r.soon(), key); err != nil {
+	if err := b.Evict(r.soon(), key, ""); err != nil {
 		r.Errorf("Evict of a key that is held: %v", err)
 	}
 }
 
 func (r *rig) notLost(g driver.Grant, why string) {
-	if _, told := r.losses.Load(g.Owner); told && time.Now().Before(ends(g)) {
+	if _, told := r.losses.Load(g.AttemptID); told && time.Now().Before(ends(g)) {
 		r.Errorf("Request.Lost was called although %s", why)
 	}
 }
 
 // toldLost requires of a backend that pushes that it pushes losses, too.
 func (r *rig) toldLost(g driver.Grant, why string) {
-	told := func() bool { _, ok := r.losses.Load(g.Owner); return ok }
+	told := func() bool { _, ok := r.losses.Load(g.AttemptID); return ok }
 	if r.h.Want.Features.Has(driver.Push) && !r.until(r.slack, told) {
 		r.Errorf("Request.Lost was not called although %s", why)
 	}

@@ -18,10 +18,10 @@ type forgetful struct{ driver.Backend }
 
 func (f forgetful) Release(ctx context.Context, g driver.Grant) error {
 	s, err := f.Inspect(ctx, g.Key)
-	if err != nil || !s.Held {
+	if err != nil || !s.Held() {
 		return driver.ErrNotHeld
 	}
-	return f.Backend.Release(ctx, driver.Grant{Key: g.Key, Owner: s.Owner})
+	return f.Backend.Release(ctx, driver.Grant{Key: g.Key, AttemptID: s.Holders[0].AttemptID})
 }
 
 // Check finds a backend at fault and quotes the contract.

@@ -60,7 +60,7 @@ func (r *rig) exercise(b driver.Backend) {
 	w := r.wait(b, key)
 	r.queued(b, key, 1)
 	r.abandon(w)
-	r.nothing(b, driver.Grant{Key: key, Owner: w.req.Owner}, "a waiter")
+	r.nothing(b, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter")
 	r.release(b, g)
 }
 

@@ -29,9 +29,9 @@ type Harness struct {
 	// as notice a lapse. Nothing may ever be early. Five seconds if zero.
 	Slack time.Duration
 
-	// Evict destroys the grant of a key on the server, by other means than the
+	// DestroyGrant destroys the grant of a key on the server, by other means than the
 	// backend: deletes its record, as a clumsy operator would.
-	Evict func(t T, key string)
+	DestroyGrant func(t T, key string)
 
 	// Partition cuts one client off from the server, in a way that its requests
 	// meet silence, until heal is called.
@@ -72,11 +72,11 @@ type Harness struct {
 // hooks returns the optional hooks by name, and whether each is there.
 func (h *Harness) hooks() map[string]bool {
 	return map[string]bool{
-		"Evict":       h.Evict != nil,
-		"Partition":   h.Partition != nil,
-		"Failover":    h.Failover != nil,
-		"KillSession": h.KillSession != nil,
-		"Open":        h.Open != nil,
-		"Away":        len(h.Away) > 0,
+		"DestroyGrant": h.DestroyGrant != nil,
+		"Partition":    h.Partition != nil,
+		"Failover":     h.Failover != nil,
+		"KillSession":  h.KillSession != nil,
+		"Open":         h.Open != nil,
+		"Away":         len(h.Away) > 0,
 	}
 }

@@ -19,8 +19,8 @@ func TestHarnessFaults(t *testing.T) {
 		"is not from MinTTL":  func(h *Harness) { h.TTL = time.Microsecond },
 		"which is no rule":    func(h *Harness) { h.Skip = map[string]string{"Exclusionn": "typo"} },
 		"which is no hook":    func(h *Harness) { h.Lacks = map[string]string{"Partitions": "typo"} },
-		"but the hook is set": func(h *Harness) { h.Lacks = map[string]string{"Evict": "why"} },
-		"gives no reason":     func(h *Harness) { h.Evict = nil; h.Lacks = map[string]string{"Evict": ""} },
+		"but the hook is set": func(h *Harness) { h.Lacks = map[string]string{"DestroyGrant": "why"} },
+		"gives no reason":     func(h *Harness) { h.DestroyGrant = nil; h.Lacks = map[string]string{"DestroyGrant": ""} },
 		"URL is empty":        func(h *Harness) { h.URL = "" },
 	} {
 		w := newWorld()

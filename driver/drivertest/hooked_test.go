@@ -61,11 +61,11 @@ func (h hooked) Inspect(ctx context.Context, key string) (driver.Status, error) 
 	return h.Backend.Inspect(ctx, key)
 }
 
-func (h hooked) Evict(ctx context.Context, key string) error {
+func (h hooked) Evict(ctx context.Context, key, attemptID string) error {
 	if h.evict != nil {
 		return h.evict(ctx, key)
 	}
-	return h.Backend.Evict(ctx, key)
+	return h.Backend.Evict(ctx, key, attemptID)
 }
 
 func (h hooked) Info() driver.Info {

@@ -9,7 +9,7 @@ import (
 
 var inspectRules = []Rule{{
 	Name:     "Inspect",
-	Sentence: "Inspect tells who holds a key; a key that nobody holds gives the zero Status and nil.",
+	Sentence: "Inspect tells who holds a key; a key that nobody holds gives a Status without Holders, and nil.",
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
@@ -30,8 +30,8 @@ var inspectRules = []Rule{{
 		r.free(b, key, r.slack)
 	},
 }, {
-	Name:     "MetaIsShown",
-	Sentence: "Inspect shows the Meta of the holder's request: any UTF-8 up to MaxMetaLen bytes, possibly empty.",
+	Name:     "InspectShowsHolder",
+	Sentence: "Inspect shows Identity and Meta of the holder's request: any UTF-8 up to MaxIdentityLen and MaxMetaLen bytes, possibly empty.",
 	check: func(r *rig) {
 		a, b := r.clients()
 		for _, meta := range []string{
@@ -40,32 +40,40 @@ var inspectRules = []Rule{{
 		} {
 			key := r.key()
 			req := r.request(key)
-			req.Meta = meta
+			req.Identity, req.Meta = strings.ReplaceAll(meta[:min(len(meta), driver.MaxIdentityLen)], "\x00", ""), meta
 			g := r.take(a, req)
-			r.shows(b, g, meta, 0)
+			r.showsBoth(b, g, req.Identity, meta, 0)
 			r.release(a, g)
 		}
 		key := r.key() // a waiter takes its own Meta along
 		g := r.lock(a, key)
 		req := r.request(key)
-		req.Meta = "the waiter's"
+		req.Identity = "the waiter's"
 		w := r.waitFor(b, req)
 		r.queued(a, key, 1)
 		r.release(a, g)
 		g = r.granted(w, r.slack, "released")
-		r.shows(a, g, req.Meta, 0)
+		r.shows(a, g, req.Identity, 0)
 		r.release(b, g)
 	},
 }}
 
 // shows requires that Inspect agrees with a grant that is held.
-func (r *rig) shows(b driver.Backend, g driver.Grant, meta string, waiters int) {
+func (r *rig) shows(b driver.Backend, g driver.Grant, identity string, waiters int) {
+	r.showsBoth(b, g, identity, "", waiters)
+}
+
+func (r *rig) showsBoth(b driver.Backend, g driver.Grant, identity, meta string, waiters int) {
 	s := r.inspect(b, g.Key)
-	if !s.Held || s.Owner != g.Owner || s.Token != g.Token || s.Meta != meta {
-		r.Errorf("Inspect says %+v, want %s with token %v and meta %q", s, g.Owner, g.Token, meta)
+	if !s.Held() {
+		r.Errorf("Inspect says %+v, want %s with token %v", s, g.AttemptID, g.Token)
+		return
 	}
-	if s.TTL <= 0 || s.TTL > g.TTL+time.Second {
-		r.Errorf("Inspect says that %v is left of %v", s.TTL, g.TTL)
+	if h := s.Holders[0]; s.Key != g.Key || h.AttemptID != g.AttemptID || h.Token != g.Token || h.Identity != identity || h.Meta != meta {
+		r.Errorf("Inspect says %+v, want %s with token %v, identity %q and meta %q", s, g.AttemptID, g.Token, identity, meta)
+	}
+	if s.Holders[0].Left <= 0 || s.Holders[0].Left > g.TTL+time.Second {
+		r.Errorf("Inspect says that %v is left of %v", s.Holders[0].Left, g.TTL)
 	}
 	if s.Waiters >= 0 && s.Waiters != waiters {
 		r.Errorf("Inspect counts %d waiters, want %d", s.Waiters, waiters)

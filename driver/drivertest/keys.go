@@ -19,7 +19,7 @@ var keyRules = []Rule{{
 		a, b := r.clients()
 		grants := make(map[string]driver.Grant)
 		for _, key := range strangeKeys() {
-			_ = a.Evict(r.soon(), key) // left by a run that was killed
+			_ = a.Evict(r.soon(), key, "") // left by a run that was killed
 		}
 		for _, key := range strangeKeys() {
 			g, err := r.try(a, key)
@@ -43,15 +43,15 @@ var keyRules = []Rule{{
 	check: func(r *rig) {
 		a, b := r.clients()
 		req := driver.Request{
-			Key:   r.key(),
-			Owner: newOwner() + "_-" + strings.Repeat("zZ9", 21),
-			Meta:  strings.Repeat("é", driver.MaxMetaLen/2),
-			TTL:   r.h.Want.MaxTTL,
+			Key:       r.key(),
+			AttemptID: newOwner() + "_-" + strings.Repeat("zZ9", 21),
+			Identity:  strings.Repeat("é", driver.MaxIdentityLen/2),
+			TTL:       r.h.Want.MaxTTL,
 		}
-		req.Owner = req.Owner[:64]
+		req.AttemptID = req.AttemptID[:64]
 		req.Key += "/" + strings.Repeat("k", driver.MaxKeyLen-len(req.Key)-1)
 		g := r.take(a, req)
-		r.shows(b, g, req.Meta, 0)
+		r.shows(b, g, req.Identity, 0)
 		r.held(a, g, "all that is allowed")
 		r.release(a, g)
 

@@ -150,6 +150,6 @@ func (l *Link) Inspect(ctx context.Context, key string) (s driver.Status, err er
 }
 
 // Evict is driver.Backend's, over the link.
-func (l *Link) Evict(ctx context.Context, key string) error {
-	return l.over(ctx, func() error { return l.Backend.Evict(ctx, key) })
+func (l *Link) Evict(ctx context.Context, key, attemptID string) error {
+	return l.over(ctx, func() error { return l.Backend.Evict(ctx, key, attemptID) })
 }

@@ -31,7 +31,7 @@ func TestCutHolderIsNotTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		mend := network.Cut()
-		if err := another.Evict(t.Context(), "k"); err != nil {
+		if _, err := another.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := another.TryLock(t.Context(), "k"); err != nil {

@@ -31,9 +31,9 @@ var acquireMutants = []mutant{{
 			mu.Lock()
 			g, mine := held[req.Key]
 			mu.Unlock()
-			if mine && g.Owner != req.Owner {
-				if s, err := b.Inspect(ctx, req.Key); err == nil && s.Token == g.Token {
-					g.Owner = req.Owner
+			if mine && g.AttemptID != req.AttemptID {
+				if s, err := b.Inspect(ctx, req.Key); err == nil && s.Holders[0].Token == g.Token {
+					g.AttemptID = req.AttemptID
 					return g, nil
 				}
 			}
@@ -51,11 +51,11 @@ var acquireMutants = []mutant{{
 	rules: []string{"Scramble"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			if s, err := b.Inspect(ctx, req.Key); err == nil && !s.Held && !req.Retry {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && !s.Held() && !req.Retry {
 				if err := pause(ctx, delay); err != nil {
 					return driver.Grant{}, err
 				}
-				_ = b.Evict(ctx, req.Key)
+				_ = b.Evict(ctx, req.Key, "")
 			}
 			return b.Acquire(ctx, req)
 		}}
@@ -97,14 +97,14 @@ var acquireMutants = []mutant{{
 			return owner
 		}
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			owner := req.Owner
-			req.Owner = alias(owner)
+			owner := req.AttemptID
+			req.AttemptID = alias(owner)
 			g, err := b.Acquire(ctx, req)
-			g.Owner = owner
+			g.AttemptID = owner
 			return g, err
 		}, release: func(ctx ctx, g driver.Grant) error {
-			owner := g.Owner
-			g.Owner = alias(owner)
+			owner := g.AttemptID
+			g.AttemptID = alias(owner)
 			err := b.Release(ctx, g)
 			mu.Lock()
 			defer mu.Unlock()
@@ -129,7 +129,7 @@ var acquireMutants = []mutant{{
 // onlyHeld is a Release that does not see waiters.
 func onlyHeld(b driver.Backend) func(ctx, driver.Grant) error {
 	return func(ctx ctx, g driver.Grant) error {
-		if s, err := b.Inspect(ctx, g.Key); err != nil || s.Owner != g.Owner {
+		if s, err := b.Inspect(ctx, g.Key); err != nil || !s.Held() || s.Holders[0].AttemptID != g.AttemptID {
 			return errors.Join(driver.ErrNotHeld, err)
 		}
 		return b.Release(ctx, g)

@@ -15,7 +15,7 @@ var deadMutants = []mutant{{
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
 			g, err := b.Acquire(ctx, req)
 			if errors.Is(err, errSession) {
-				return driver.Grant{Key: req.Key, Owner: req.Owner, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
+				return driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
 			}
 			return g, err
 		}}
@@ -29,7 +29,7 @@ var deadMutants = []mutant{{
 		wait := background(w, b)
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
 			mu.Lock()
-			g, ok := kept[req.Owner]
+			g, ok := kept[req.AttemptID]
 			mu.Unlock()
 			if ok {
 				g.Start = time.Now()
@@ -41,7 +41,7 @@ var deadMutants = []mutant{{
 					if g, err := b.Acquire(w.ctx, req); err == nil {
 						mu.Lock()
 						defer mu.Unlock()
-						kept[req.Owner] = g
+						kept[req.AttemptID] = g
 					}
 				}()
 			}

@@ -15,7 +15,7 @@ var failoverMutants = []mutant{{
 			if err == nil {
 				lost := w.failed
 				w.failed = func() {
-					_ = b.Evict(w.ctx, req.Key)
+					_ = b.Evict(w.ctx, req.Key, "")
 					if lost != nil {
 						lost()
 					}
@@ -34,7 +34,7 @@ var failoverMutants = []mutant{{
 			if g, err := b.Acquire(ctx, req); err == nil || !over || req.Wait {
 				return g, err
 			}
-			return driver.Grant{Key: req.Key, Owner: req.Owner, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
+			return driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
 		}}
 	}),
 }}

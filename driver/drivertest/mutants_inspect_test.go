@@ -11,7 +11,7 @@ var inspectMutants = []mutant{{
 	name:  "Inspect counts no waiters",
 	rules: []string{"Inspect"},
 	mutate: inspecting(func(s driver.Status) driver.Status {
-		if s.Held {
+		if s.Held() {
 			s.Waiters = -1
 		}
 		return s
@@ -20,8 +20,8 @@ var inspectMutants = []mutant{{
 	name:  "Inspect says who held a free key",
 	rules: []string{"Inspect", "ExpiryFrees", "LeavesNothing"},
 	mutate: inspecting(func(s driver.Status) driver.Status {
-		if !s.Held {
-			s.Owner = "somebody"
+		if !s.Held() {
+			s.Holders = []driver.Holder{{AttemptID: "somebody"}}
 		}
 		return s
 	}),
@@ -29,14 +29,18 @@ var inspectMutants = []mutant{{
 	name:  "Inspect shows no token",
 	rules: []string{"Inspect"},
 	mutate: inspecting(func(s driver.Status) driver.Status {
-		s.Token = 0
+		if s.Held() {
+			s.Holders[0].Token = 0
+		}
 		return s
 	}),
 }, {
 	name:  "meta is cut",
-	rules: []string{"MetaIsShown", "Limits"},
+	rules: []string{"InspectShowsHolder", "Limits"},
 	mutate: inspecting(func(s driver.Status) driver.Status {
-		s.Meta = s.Meta[:min(len(s.Meta), 255)]
+		if s.Held() {
+			s.Holders[0].Meta = s.Holders[0].Meta[:min(len(s.Holders[0].Meta), 255)]
+		}
 		return s
 	}),
 }, {
@@ -44,7 +48,7 @@ var inspectMutants = []mutant{{
 	rules: []string{"Evict", "TokensRiseThroughEviction", "RenewDoesNotResurrect"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, evict: func(ctx ctx, key string) error {
-			if s, err := b.Inspect(ctx, key); err != nil || !s.Held {
+			if s, err := b.Inspect(ctx, key); err != nil || !s.Held() {
 				return errors.Join(driver.ErrNotHeld, err)
 			}
 			return nil
@@ -64,10 +68,10 @@ var inspectMutants = []mutant{{
 	mutate: hook(func(b driver.Backend) hooked {
 		var told sync.Map // owner to Request.Lost
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			told.Store(req.Owner, req.Lost)
+			told.Store(req.AttemptID, req.Lost)
 			return b.Acquire(ctx, req)
 		}, release: func(ctx ctx, g driver.Grant) error {
-			if lost, ok := told.Load(g.Owner); ok {
+			if lost, ok := told.Load(g.AttemptID); ok {
 				lost.(func(error))(errors.New("it is gone"))
 			}
 			return b.Release(ctx, g)

@@ -82,7 +82,7 @@ func folding(how string, fold func(string) string) mutant {
 			}, inspect: func(ctx ctx, key string) (driver.Status, error) {
 				return b.Inspect(ctx, fold(key))
 			}, evict: func(ctx ctx, key string) error {
-				return b.Evict(ctx, fold(key))
+				return b.Evict(ctx, fold(key), "")
 			}}
 		}),
 	}

@@ -53,7 +53,7 @@ func (p *pollers) client(b driver.Backend) driver.Backend {
 		acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) { return p.acquire(ctx, b, req) },
 		inspect: func(ctx ctx, key string) (driver.Status, error) {
 			s, err := b.Inspect(ctx, key)
-			if s.Held {
+			if s.Held() {
 				s.Waiters = len(p.line(key))
 			}
 			return s, err
@@ -106,13 +106,13 @@ func (p *pollers) enter(req driver.Request) {
 	if p.lines == nil {
 		p.lines = make(map[string][]string)
 	}
-	p.lines[req.Key] = append(p.lines[req.Key], req.Owner)
+	p.lines[req.Key] = append(p.lines[req.Key], req.AttemptID)
 }
 
 func (p *pollers) leave(req driver.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.lines[req.Key], req.Owner); i >= 0 {
+	if i := slices.Index(p.lines[req.Key], req.AttemptID); i >= 0 {
 		p.lines[req.Key] = slices.Delete(p.lines[req.Key], i, i+1)
 	}
 }
@@ -125,7 +125,7 @@ func (p *pollers) turn(req driver.Request) bool {
 	case len(line) == 0:
 		return false
 	case p.lifo:
-		return line[len(line)-1] == req.Owner
+		return line[len(line)-1] == req.AttemptID
 	}
-	return line[0] == req.Owner
+	return line[0] == req.AttemptID
 }

@@ -11,8 +11,8 @@ var releaseMutants = []mutant{{
 	rules: []string{"ReleaseOnlyOwn", "StaleHolderIsHarmless", "ReleaseByOwner"},
 	mutate: releasing(func(ctx ctx, b driver.Backend, g driver.Grant) error {
 		err := b.Release(ctx, g)
-		if s, failed := b.Inspect(ctx, g.Key); err != nil && failed == nil && s.Held {
-			return b.Release(ctx, driver.Grant{Key: g.Key, Owner: s.Owner})
+		if s, failed := b.Inspect(ctx, g.Key); err != nil && failed == nil && s.Held() {
+			return b.Release(ctx, driver.Grant{Key: g.Key, AttemptID: s.Holders[0].AttemptID})
 		}
 		return err
 	}),

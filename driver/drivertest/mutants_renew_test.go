@@ -16,7 +16,7 @@ var renewMutants = []mutant{{
 		out := b.Renew(ctx, grants)
 		for i, g := range grants {
 			if errors.Is(out[i].Err, driver.ErrNotHeld) {
-				n, err := b.Acquire(ctx, driver.Request{Key: g.Key, Owner: g.Owner, TTL: g.TTL})
+				n, err := b.Acquire(ctx, driver.Request{Key: g.Key, AttemptID: g.AttemptID, TTL: g.TTL})
 				if err == nil {
 					out[i] = driver.Renewal{Start: n.Start, TTL: n.TTL}
 				}

@@ -21,7 +21,7 @@ var retryMutants = []mutant{{
 	rules: []string{"RetryReturnsSameGrant"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Held && !req.Wait {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Held() && !req.Wait {
 				return driver.Grant{}, &driver.HeldError{}
 			}
 			return b.Acquire(ctx, req)
@@ -32,7 +32,7 @@ var retryMutants = []mutant{{
 	rules: []string{"RetryReturnsSameGrant"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Owner == req.Owner && req.Wait {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Holders[0].AttemptID == req.AttemptID && req.Wait {
 				<-ctx.Done()
 				return driver.Grant{}, ctx.Err()
 			}

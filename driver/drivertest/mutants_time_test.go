@@ -41,7 +41,7 @@ var timeMutants = []mutant{{
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
 			before, _ := b.Inspect(ctx, req.Key)
 			g, err := b.Acquire(ctx, req)
-			if waited := time.Since(g.Start) == 0 && before.Held; err == nil && waited && before.TTL <= 2*time.Second {
+			if waited := time.Since(g.Start) == 0 && before.Held(); err == nil && waited && before.Holders[0].Left <= 2*time.Second {
 				_ = b.Release(ctx, g)
 				<-ctx.Done()
 				return driver.Grant{}, ctx.Err()

@@ -74,7 +74,7 @@ func (c *counters) end(key, how string) {
 func (c *counters) next(g driver.Grant) fencing.Token {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := claimID{g.Key, g.Owner}
+	id := claimID{g.Key, g.AttemptID}
 	if t, ok := c.byID[id]; ok {
 		return t
 	}
@@ -109,7 +109,7 @@ func (c *counters) client(b driver.Backend) driver.Backend {
 		renew: func(ctx ctx, grants []driver.Grant) []driver.Renewal {
 			bare := make([]driver.Grant, len(grants))
 			for i, g := range grants {
-				bare[i] = driver.Grant{Key: g.Key, Owner: g.Owner}
+				bare[i] = driver.Grant{Key: g.Key, AttemptID: g.AttemptID}
 			}
 			return b.Renew(ctx, bare)
 		},
@@ -123,7 +123,7 @@ func (c *counters) client(b driver.Backend) driver.Backend {
 		},
 		evict: func(ctx ctx, key string) error {
 			c.end(key, "eviction")
-			return b.Evict(ctx, key)
+			return b.Evict(ctx, key, "")
 		},
 	}
 }

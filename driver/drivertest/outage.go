@@ -21,7 +21,7 @@ var outageRules = []Rule{{
 		r.queued(b, busy, 1)
 		heal := r.h.Partition(r.recorder, a)
 		var failed []error
-		left := []driver.Grant{g, {Key: busy, Owner: w.req.Owner}}
+		left := []driver.Grant{g, {Key: busy, AttemptID: w.req.AttemptID}}
 		for name, call := range calls(a, g, func(g driver.Grant) { left = append(left, g) }) {
 			ctx, cancel := context.WithTimeout(r.Context(), r.ttl/2)
 			err, ok := r.bounded(func() error { return call(ctx) })

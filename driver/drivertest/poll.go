@@ -52,7 +52,10 @@ func (r *rig) queued(b driver.Backend, key string, n int) {
 
 // free waits until nobody holds the key, nor waits for it.
 func (r *rig) free(b driver.Backend, key string, d time.Duration) {
-	if !r.until(d, func() bool { return r.inspect(b, key) == driver.Status{} }) {
+	if !r.until(d, func() bool { return idle(r.inspect(b, key)) }) {
 		r.Errorf("%s should be free, but Inspect says %+v", short(key), r.inspect(b, key))
 	}
 }
+
+// idle reports whether nobody holds the lock, nor waits for it.
+func idle(s driver.Status) bool { return !s.Held() && s.Waiters <= 0 }

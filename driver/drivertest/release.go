@@ -12,20 +12,20 @@ var releaseRules = []Rule{{
 		a, b := r.clients()
 		key := r.key()
 		g := r.lock(a, key)
-		bare := driver.Grant{Key: key, Owner: g.Owner}
+		bare := driver.Grant{Key: key, AttemptID: g.AttemptID}
 		if err := a.Release(r.soon(), bare); err != nil {
 			r.Errorf("Release by Key and Owner = %v, want nil", err)
 		}
 		r.lost(a, g, "a grant that was released by its owner's name")
 		g = r.lock(b, key)
 		r.nothing(a, bare, "the same owner again")
-		r.nothing(a, driver.Grant{Key: key, Owner: newOwner()}, "an owner that never asked")
+		r.nothing(a, driver.Grant{Key: key, AttemptID: newOwner()}, "an owner that never asked")
 		r.held(b, g, "others were released by name")
 
 		w := r.wait(a, key)
 		r.queued(b, key, 1)
 		r.abandon(w)
-		r.nothing(a, driver.Grant{Key: key, Owner: w.req.Owner}, "a waiter by its name")
+		r.nothing(a, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter by its name")
 		r.release(b, g)
 		r.free(b, key, r.slack)
 	},

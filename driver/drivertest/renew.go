@@ -124,7 +124,7 @@ var renewRules = []Rule{{
 			}
 			r.lost(a, g, "a grant that was "+how+", its key free")
 			r.lost(a, g, "the same, once more")
-			if s := r.inspect(b, key); s.Held {
+			if s := r.inspect(b, key); s.Held() {
 				r.Errorf("%s, then renewed: Inspect says %+v, want free", how, s)
 			}
 			next := r.lock(b, key)

@@ -29,8 +29,8 @@ var retryRules = []Rule{{
 				}
 				r.held(a, again, "after a retry")
 			}
-			if s := r.inspect(b, key); s.Owner != req.Owner || s.Token != first.Token || s.Waiters > 0 {
-				r.Errorf("after retries Inspect says %+v, want one grant of %s with token %v", s, req.Owner, first.Token)
+			if s := r.inspect(b, key); s.Holders[0].AttemptID != req.AttemptID || s.Holders[0].Token != first.Token || s.Waiters > 0 {
+				r.Errorf("after retries Inspect says %+v, want one grant of %s with token %v", s, req.AttemptID, first.Token)
 			}
 			r.release(a, first)
 			r.free(b, key, r.slack)
@@ -79,7 +79,7 @@ var retryRules = []Rule{{
 
 		key := r.key() // released before it ever asked
 		early := r.request(key)
-		r.nothing(a, driver.Grant{Key: key, Owner: early.Owner}, "an owner that never asked")
+		r.nothing(a, driver.Grant{Key: key, AttemptID: early.AttemptID}, "an owner that never asked")
 		r.staysOut(a, b, early)
 
 		key = r.key() // released while it held, and a copy of its request was on its way
@@ -93,7 +93,7 @@ var retryRules = []Rule{{
 		w := r.wait(a, key)
 		r.queued(b, key, 1)
 		r.abandon(w)
-		r.nothing(a, driver.Grant{Key: key, Owner: w.req.Owner}, "a waiter")
+		r.nothing(a, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter")
 		if _, err := r.acquire(r.soon(), a, w.req); err == nil {
 			r.Errorf("a late packet was granted beside the holder")
 		}
@@ -112,7 +112,7 @@ func (r *rig) staysOut(a, b driver.Backend, req driver.Request) {
 		if err == nil {
 			r.Fatalf("a packet that came after Release was granted token %v", g.Token)
 		}
-		if s := r.inspect(b, req.Key); s != (driver.Status{}) {
+		if s := r.inspect(b, req.Key); !idle(s) {
 			r.Errorf("a packet that came after Release left %+v", s)
 		}
 		r.release(b, r.lock(b, req.Key))

@@ -64,7 +64,7 @@ func (r *rig) key() string {
 func (r *rig) request(key string) driver.Request {
 	owner := newOwner()
 	return driver.Request{
-		Key: key, Owner: owner, Meta: r.Name(), TTL: r.long,
+		Key: key, AttemptID: owner, Identity: r.Name(), TTL: r.long,
 		Lost: func(why error) { r.losses.Store(owner, why) },
 	}
 }

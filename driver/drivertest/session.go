@@ -69,7 +69,7 @@ var sessionRules = []Rule{{
 // does.
 func (r *rig) abandonDead(b driver.Backend, w *waiter) {
 	r.abandon(w)
-	x := driver.Grant{Key: w.req.Key, Owner: w.req.Owner}
+	x := driver.Grant{Key: w.req.Key, AttemptID: w.req.AttemptID}
 	if !r.until(r.slack, func() bool { return errors.Is(b.Release(r.soon(), x), driver.ErrNotHeld) }) {
 		r.Errorf("Release of a waiter whose session died never said ErrNotHeld")
 	}

@@ -12,9 +12,9 @@ var staleRules = []Rule{{
 		key, other := r.key(), r.key()
 
 		g := r.lock(a, key)
-		r.nothing(b, driver.Grant{Key: key, Owner: newOwner()}, "a stranger")
-		r.nothing(a, driver.Grant{Key: key, Owner: newOwner()}, "a stranger of the same client")
-		r.nothing(a, driver.Grant{Key: other, Owner: g.Owner}, "another key under the same owner")
+		r.nothing(b, driver.Grant{Key: key, AttemptID: newOwner()}, "a stranger")
+		r.nothing(a, driver.Grant{Key: key, AttemptID: newOwner()}, "a stranger of the same client")
+		r.nothing(a, driver.Grant{Key: other, AttemptID: g.AttemptID}, "another key under the same owner")
 		r.held(a, g, "strangers were released")
 		r.taken(b, key, "strangers were released")
 
@@ -45,7 +45,7 @@ var staleRules = []Rule{{
 		next := r.granted(r.wait(b, key), r.ttl+r.slack, "behind a holder that sleeps")
 		r.lost(late, g, "a lease that ran out")
 		r.nothing(late, g, "a lease that ran out")
-		r.nothing(late, driver.Grant{Key: key, Owner: g.Owner}, "a lease that ran out, by its owner")
+		r.nothing(late, driver.Grant{Key: key, AttemptID: g.AttemptID}, "a lease that ran out, by its owner")
 		r.held(b, next, "the one before it woke up")
 		r.taken(late, key, "the one before it woke up")
 		r.release(b, next)

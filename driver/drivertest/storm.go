@@ -46,7 +46,7 @@ func (r *rig) storm() {
 					if !known(err) {
 						r.Errorf("Acquire: %v, which is of no kind that the contract names", err)
 					}
-					_ = backend.Release(r.soon(), driver.Grant{Key: req.Key, Owner: req.Owner})
+					_ = backend.Release(r.soon(), driver.Grant{Key: req.Key, AttemptID: req.AttemptID})
 					continue
 				}
 				if holders[k].Add(1) > 1 {
@@ -63,7 +63,7 @@ func (r *rig) storm() {
 				}
 				holders[k].Add(-1)
 				if rnd.IntN(2) == 0 {
-					g = driver.Grant{Key: g.Key, Owner: g.Owner}
+					g = driver.Grant{Key: g.Key, AttemptID: g.AttemptID}
 				}
 				r.release(backend, g)
 			}
@@ -111,9 +111,9 @@ func (r *rig) litter() {
 				cancel()
 				switch {
 				case err != nil:
-					_ = b.Release(r.soon(), driver.Grant{Key: req.Key, Owner: req.Owner})
+					_ = b.Release(r.soon(), driver.Grant{Key: req.Key, AttemptID: req.AttemptID})
 				case rnd.IntN(3) == 0:
-					_ = b.Evict(r.soon(), req.Key) // no matter whose
+					_ = b.Evict(r.soon(), req.Key, "") // no matter whose
 				case req.TTL == r.ttl:
 					// left to run out
 				default:

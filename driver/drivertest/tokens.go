@@ -72,7 +72,7 @@ var tokenRules = []Rule{{
 	Name:     "TokensRiseBehindTheBack",
 	Sentence: "Tokens of a key strictly increase, and loss is told, when somebody destroys the grant on the server.",
 	tokens:   true,
-	hook:     "Evict",
+	hook:     "DestroyGrant",
 	check: func(r *rig) {
 		a, b := r.clients()
 		key := r.key()
@@ -80,7 +80,7 @@ var tokenRules = []Rule{{
 		for range 3 {
 			g := r.lock(a, key)
 			seen.add(r, g)
-			r.h.Evict(r.recorder, key)
+			r.h.DestroyGrant(r.recorder, key)
 			gone := r.until(r.slack, func() bool { return errors.Is(r.renew(a, &g), driver.ErrNotHeld) })
 			if !gone {
 				r.Errorf("Renew of a grant that was destroyed on the server never said ErrNotHeld")

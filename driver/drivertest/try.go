@@ -28,7 +28,7 @@ var tryRules = []Rule{{
 		if n := r.inspect(a, key).Waiters; n > 0 {
 			r.Errorf("TryLocks that lost stand in the queue: Inspect counts %d waiters", n)
 		}
-		r.nothing(b, driver.Grant{Key: key, Owner: loser.Owner}, "a TryLock that lost")
+		r.nothing(b, driver.Grant{Key: key, AttemptID: loser.AttemptID}, "a TryLock that lost")
 		r.release(a, g)
 		r.free(a, key, r.slack)
 		g = r.lock(a, key) // and it is handed to nobody who has gone away

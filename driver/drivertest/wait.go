@@ -126,6 +126,6 @@ func (r *rig) interrupted(b driver.Backend, key string, timeout time.Duration) (
 	if !ok {
 		r.Fatalf("a waiting Acquire did not return within %v after its context: %v", r.slack, ctx.Err())
 	}
-	r.nothing(b, driver.Grant{Key: key, Owner: req.Owner}, "a wait that was interrupted")
+	r.nothing(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a wait that was interrupted")
 	return err, ctx.Err()
 }

@@ -35,7 +35,7 @@ var waitingRules = []Rule{{
 		}
 		r.waiting(w, "the holder is alive")
 		r.abandon(w)
-		r.nothing(b, driver.Grant{Key: key, Owner: req.Owner}, "a waiter")
+		r.nothing(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a waiter")
 		r.release(a, g)
 	},
 }, {
@@ -63,7 +63,7 @@ var waitingRules = []Rule{{
 		}
 		heal()
 		r.abandon(w)
-		r.until(r.slack, func() bool { return b.Release(r.soon(), driver.Grant{Key: key, Owner: req.Owner}) != nil })
+		r.until(r.slack, func() bool { return b.Release(r.soon(), driver.Grant{Key: key, AttemptID: req.AttemptID}) != nil })
 		_ = a.Release(r.soon(), g)
 	},
 }}

@@ -28,7 +28,7 @@ var errSession = fmt.Errorf("%w: session died", driver.ErrUnavailable)
 func (s *session) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	id := claimID{req.Key, req.Owner}
+	id := claimID{req.Key, req.AttemptID}
 	s.mu.Lock()
 	s.mine[id] = cancel
 	s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *session) Release(ctx context.Context, g driver.Grant) error {
 	err := s.Backend.Release(ctx, g)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.mine, claimID{g.Key, g.Owner})
+	delete(s.mine, claimID{g.Key, g.AttemptID})
 	return err
 }
 
@@ -54,10 +54,10 @@ func (s *session) kill() {
 	ctx := context.Background()
 	for id, cancel := range s.mine {
 		cancel(errSession)
-		if st, err := s.mem.Inspect(ctx, id.key); err == nil && st.Owner == id.owner {
-			_ = s.mem.Evict(ctx, id.key)
+		if st, err := s.mem.Inspect(ctx, id.key); err == nil && st.Held() && st.Holders[0].AttemptID == id.owner {
+			_ = s.mem.Evict(ctx, id.key, "")
 		} else {
-			_ = s.mem.Release(ctx, driver.Grant{Key: id.key, Owner: id.owner})
+			_ = s.mem.Release(ctx, driver.Grant{Key: id.key, AttemptID: id.owner})
 		}
 	}
 	clear(s.mine)

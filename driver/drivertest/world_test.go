@@ -23,7 +23,7 @@ type world struct {
 	// outside makes the client broken on its own side of the network.
 	outside func(b driver.Backend) driver.Backend
 	failed  func()           // what a fail-over does
-	erased  func(key string) // what the hook Evict does besides
+	erased  func(key string) // what the hook DestroyGrant does besides
 	open    func(context.Context, *url.URL) (driver.Backend, error)
 
 	mu       sync.Mutex
@@ -55,9 +55,9 @@ func (w *world) harness(seed uint64) Harness {
 		Want: want,
 		TTL:  time.Second,
 		Seed: seed,
-		Evict: func(t T, key string) {
-			if err := mem.New(w.space).Evict(t.Context(), key); err != nil {
-				t.Errorf("hook Evict: %v", err)
+		DestroyGrant: func(t T, key string) {
+			if err := mem.New(w.space).Evict(t.Context(), key, ""); err != nil {
+				t.Errorf("hook DestroyGrant: %v", err)
 			}
 			if w.erased != nil {
 				w.erased(key)

@@ -46,10 +46,10 @@ func run(ctx context.Context, url string, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s has the lock\n", status.Meta)
+		fmt.Fprintf(out, "%s has the lock\n", status.Holders[0].Identity)
 		// As an operator would: not under the lease's context, which may end before the
 		// answer to this arrives.
-		if err := locker.Evict(ctx, key); err != nil {
+		if _, err := locker.Evict(ctx, key, ""); err != nil {
 			return err
 		}
 		for work.Err() == nil { // before each page: Err looks at the clock, Done cannot

@@ -43,12 +43,12 @@ func TestConformanceOfBoth(t *testing.T) {
 			MinTTL: time.Second, MaxTTL: 24 * time.Hour,
 		},
 		TTL: time.Second,
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			older, newer := sides(t)
 			defer older.Close()
 			defer newer.Close()
 			for _, b := range []driver.Backend{older, newer} {
-				if err := b.Evict(t.Context(), key); err != nil {
+				if err := b.Evict(t.Context(), key, ""); err != nil {
 					t.Errorf("Evict: %v", err)
 				}
 			}

@@ -187,7 +187,7 @@ func exercise(t *testing.T, u, ns string) {
 	locktest.Unlock(t, held)
 	held = locktest.ExpectLock(t, next, locktest.Soon)
 	book.Enter(t, held)
-	if err := first.Evict(t.Context(), "k"); err != nil {
+	if _, err := first.Evict(t.Context(), "k", ""); err != nil {
 		t.Errorf("Evict: %v", err)
 	}
 	locktest.ExpectLost(t, held, locktest.Soon)

@@ -37,7 +37,7 @@ func TestCrowd(t *testing.T) {
 							cancel()
 							ctx, cancel = context.WithTimeout(t.Context(), time.Duration(i%7)*time.Millisecond)
 						}
-						req := driver.Request{Key: key, Owner: fmt.Sprintf("%d-%d", i, n), TTL: 15 * time.Second, Wait: true}
+						req := driver.Request{Key: key, AttemptID: fmt.Sprintf("%d-%d", i, n), TTL: 15 * time.Second, Wait: true}
 						g, err := b.Acquire(ctx, req)
 						switch {
 						case err != nil && n%4 != 3:
@@ -48,7 +48,7 @@ func TestCrowd(t *testing.T) {
 							last = g
 						}
 						cancel()
-						_ = b.Release(t.Context(), driver.Grant{Key: key, Owner: req.Owner})
+						_ = b.Release(t.Context(), driver.Grant{Key: key, AttemptID: req.AttemptID})
 					}
 				})
 			}

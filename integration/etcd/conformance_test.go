@@ -45,7 +45,7 @@ func harnessAt(c *servers.Cluster, at, direct []string, client func(t drivertest
 			links.Store(b, l)
 			return b
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			if _, err := raw(t, direct...).Delete(t.Context(), lockPrefix(ns, key), clientv3.WithPrefix()); err != nil {
 				t.Fatalf("deleting: %v", err)
 			}

@@ -50,20 +50,20 @@ func TestCloseBesideASilentServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	idle, err := b.Acquire(t.Context(), driver.Request{Key: "idle", Owner: "idle", TTL: time.Minute})
+	idle, err := b.Acquire(t.Context(), driver.Request{Key: "idle", AttemptID: "idle", TTL: time.Minute})
 	if err == nil {
 		err = b.Release(t.Context(), idle) // its session has no claim, and is to be ended
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Acquire(t.Context(), driver.Request{Key: "held", Owner: "held", TTL: 10 * time.Second}); err != nil {
+	if _, err := b.Acquire(t.Context(), driver.Request{Key: "held", AttemptID: "held", TTL: 10 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	p.Blackhole()
 	waiting := make(chan error, 1)
 	go func() {
-		_, err := b.Acquire(t.Context(), driver.Request{Key: "held", Owner: "another", TTL: 10 * time.Second, Wait: true})
+		_, err := b.Acquire(t.Context(), driver.Request{Key: "held", AttemptID: "another", TTL: 10 * time.Second, Wait: true})
 		waiting <- err
 	}()
 	<-time.After(100 * time.Millisecond)

@@ -70,7 +70,7 @@ func TestLateClaim(t *testing.T) {
 			if made := claimsMade(t, admin, ns, before); len(made) > 0 {
 				t.Errorf("the late request has made %v", made)
 			}
-			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held != tc.held || s.Waiters != 0 {
+			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held() != tc.held || s.Waiters != 0 {
 				t.Errorf("Inspect = %+v, %v; want nothing of the late request", s, err)
 			}
 			if tc.held {
@@ -98,7 +98,7 @@ func TestLateCopyOfClaim(t *testing.T) {
 	packet.CutClient()
 	locktest.Unlock(t, locktest.ExpectLock(t, locking, locktest.Soon))
 	locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
-	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
+	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() || s.Waiters != 0 {
 		t.Errorf("Inspect = %+v, %v; want the lock free", s, err)
 	}
 	expectNothingLeft(t, admin, ns)
@@ -125,7 +125,7 @@ func TestLateRelease(t *testing.T) {
 				t.Errorf("the claims had the names %v, and the test is about one that is used twice", made)
 			}
 			locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
-			if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Token != held.Token() {
+			if s, err := c.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != held.Token() {
 				t.Errorf("Inspect = %+v, %v; want token %v", s, err, held.Token())
 			}
 			if err := held.Ensure(t.Context(), 50*time.Second); err != nil {
@@ -171,7 +171,7 @@ func lateAbandon(t *testing.T, p *proxy.Proxy, c *fencelock.Client) proxy.Held {
 	answer.Release()
 	locktest.Eventually(t, locktest.Soon, "the lock is free", func() bool {
 		s, err := c.Inspect(t.Context(), "k")
-		return err == nil && !s.Held
+		return err == nil && !s.Held()
 	})
 	return packet
 }

@@ -44,7 +44,7 @@ func TestLossOnLock(t *testing.T) {
 		happened()
 		w.Book.Enter(t, lease)
 		expectClaims(t, w, 1)
-		if s, err := w.Other.Inspect(t.Context(), "k"); err != nil || s.Token != lease.Token() {
+		if s, err := w.Other.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != lease.Token() {
 			t.Errorf("Inspect = %+v, %v; want token %v", s, err, lease.Token())
 		}
 		locktest.ExpectHeldByAnother(t, w.Other, "k")
@@ -152,7 +152,7 @@ func TestLossOnInspect(t *testing.T) {
 		happened := w.Lose(t, looks)
 		s, err := w.Loser.Inspect(t.Context(), "k")
 		happened()
-		if err != nil || !s.Held || s.Token != held.Token() {
+		if err != nil || !s.Held() || s.Holders[0].Token != held.Token() {
 			t.Errorf("Inspect = %+v, %v; want the holder", s, err)
 		}
 		locktest.Unlock(t, held)

@@ -144,10 +144,10 @@ func TestIsolation(t *testing.T) {
 	held := locktest.Lock(t, here, "k")
 	for _, other := range []string{ns + "2", ns + "/k", ns + "/locks", ns[:len(ns)-1]} {
 		c := locktest.Open(t, "etcd://"+s.Addr()+"/"+other, "", time.Minute)
-		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held {
+		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() {
 			t.Errorf("%s: Inspect = %+v, %v; want nobody", other, s, err)
 		}
-		if err := c.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrNotHeld) {
+		if _, err := c.Evict(t.Context(), "k", ""); !errors.Is(err, fencelock.ErrNotHeld) {
 			t.Errorf("%s: Evict = %v, want ErrNotHeld", other, err)
 		}
 		l, err := c.TryLock(t.Context(), "k")

@@ -40,7 +40,7 @@ func TestNoSpace(t *testing.T) {
 			s, ns := servers.Start(t, kind, servers.Args("--quota-backend-bytes", "1000000")), locktest.Namespace()
 			b, admin := dial(t, s.Addr(), ns), raw(t, s.Addr())
 			take := func(key string) (driver.Grant, error) {
-				return b.Acquire(t.Context(), driver.Request{Key: key, Owner: key, TTL: ttl, Wait: true})
+				return b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: key, TTL: ttl, Wait: true})
 			}
 			evicted, err := take("evicted")
 			if err != nil {
@@ -57,9 +57,9 @@ func TestNoSpace(t *testing.T) {
 			})
 			_, err = take("new")
 			expectFault(t, "Acquire", err, true, false) // see the package's table: it may have been the one that is carried out
-			_, err = b.Acquire(t.Context(), driver.Request{Key: "of another TTL", Owner: "new", TTL: 2 * ttl})
+			_, err = b.Acquire(t.Context(), driver.Request{Key: "of another TTL", AttemptID: "new", TTL: 2 * ttl})
 			expectFault(t, "Acquire with a new session", err, true, false)
-			expectFault(t, "Evict", b.Evict(t.Context(), evicted.Key), true, true)
+			expectFault(t, "Evict", b.Evict(t.Context(), evicted.Key, ""), true, true)
 			if r := b.Renew(t.Context(), []driver.Grant{evicted, kept}); r[0].Err != nil || r[1].Err != nil {
 				t.Errorf("Renew = %v, %v", r[0].Err, r[1].Err)
 			}
@@ -67,7 +67,7 @@ func TestNoSpace(t *testing.T) {
 				t.Errorf("Release = %v", err)
 			}
 			makeRoom(t, admin, s.Addr())
-			if err := b.Evict(t.Context(), evicted.Key); err != nil {
+			if err := b.Evict(t.Context(), evicted.Key, ""); err != nil {
 				t.Errorf("Evict with room = %v", err)
 			}
 			if g, err := take("kept again"); err != nil {
@@ -75,7 +75,7 @@ func TestNoSpace(t *testing.T) {
 			} else if err := b.Release(t.Context(), g); err != nil {
 				t.Errorf("Release with room = %v", err)
 			}
-			if err := b.Release(t.Context(), driver.Grant{Key: "new", Owner: "new"}); !errors.Is(err, driver.ErrNotHeld) {
+			if err := b.Release(t.Context(), driver.Grant{Key: "new", AttemptID: "new"}); !errors.Is(err, driver.ErrNotHeld) {
 				t.Errorf("Release of what was refused = %v", err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestPermissionIsTakenAway(t *testing.T) {
 			s, ns := guard(t, kind, lasting, cheap), locktest.Namespace()
 			s.allow(t, "locks", ns+"/", readWrite)
 			b := locktest.Dial(t, etcd.Open, &url.URL{Scheme: "etcd", User: url.UserPassword("locks", secret), Host: s.Addr(), Path: "/" + ns})
-			req := driver.Request{Key: "k", Owner: "o", TTL: time.Minute}
+			req := driver.Request{Key: "k", AttemptID: "o", TTL: time.Minute}
 			g, err := b.Acquire(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
@@ -117,12 +117,12 @@ func TestPermissionIsTakenAway(t *testing.T) {
 			if _, err := s.admin.RoleRevokePermission(t.Context(), "locks", ns+"/", clientv3.GetPrefixRangeEnd(ns+"/")); err != nil {
 				t.Fatal(err)
 			}
-			expectFault(t, "Evict", b.Evict(t.Context(), g.Key), false, true)
+			expectFault(t, "Evict", b.Evict(t.Context(), g.Key, ""), false, true)
 			expectFault(t, "Renew", b.Renew(t.Context(), []driver.Grant{g})[0].Err, false, true)
 			expectFault(t, "Release", b.Release(t.Context(), g), false, true)
 			_, err = b.Inspect(t.Context(), g.Key)
 			expectFault(t, "Inspect", err, false, true)
-			req.Key, req.Owner, req.Wait = "another", "another", true
+			req.Key, req.AttemptID, req.Wait = "another", "another", true
 			_, err = b.Acquire(t.Context(), req)
 			expectFault(t, "Acquire", err, false, true)
 		})

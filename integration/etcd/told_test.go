@@ -62,7 +62,7 @@ func revoke(t *testing.T, admin *clientv3.Client, ns string) {
 // evict ends the claim of a lock's holder, by another client of ours.
 func evict(t *testing.T, admin *clientv3.Client, ns string) {
 	t.Helper()
-	if err := open(t, admin.Endpoints()[0], ns, time.Hour).Evict(t.Context(), "k"); err != nil {
+	if _, err := open(t, admin.Endpoints()[0], ns, time.Hour).Evict(t.Context(), "k", ""); err != nil {
 		t.Fatalf("Evict: %v", err)
 	}
 }

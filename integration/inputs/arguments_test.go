@@ -49,8 +49,8 @@ func TestWrongArguments(t *testing.T) {
 		"nil backend":         {made(nil, fencelock.Options{}), invalid, "backend is nil"},
 		"typed nil backend":   {made((*driverOf)(nil), fencelock.Options{}), invalid, "nil *inputs_test.driverOf"},
 		"namespace with New":  {made(mem.New(nil), fencelock.Options{Namespace: "x"}), invalid, "Options.Namespace"},
-		"Require with New":    {made(mem.New(nil), fencelock.Options{Require: 99}), invalid, "Options.Require is 99"},
-		"features not there":  {made(mem.New(nil), fencelock.Options{Features: 4}), invalid, "Options.Features"},
+		"Require with New":    {made(mem.New(nil), fencelock.Options{RequireGuarantee: 99}), invalid, "Options.RequireGuarantee is 99"},
+		"features not there":  {made(mem.New(nil), fencelock.Options{RequireFeatures: 4}), invalid, "Options.RequireFeatures"},
 		"observer with New":   {made(mem.New(nil), fencelock.Options{Observer: (*deaf)(nil)}), invalid, "Options.Observer"},
 		"empty key":           {lock(ctx, c, ""), invalid, "key is empty"},
 		"long key":            {lock(ctx, c, long), invalid, "bytes"},
@@ -62,7 +62,7 @@ func TestWrongArguments(t *testing.T) {
 		"nil context of Lock": {waited, invalid, "context is nil"},
 		"nil context of Do":   {fencelock.Do(nobody, c, "k", nothing), invalid, "context is nil"},
 		"... of Inspect":      {inspect, invalid, "context is nil"},
-		"... of Evict":        {c.Evict(nobody, "k"), invalid, "context is nil"},
+		"... of Evict":        {evicted(c.Evict(nobody, "k", "")), invalid, "context is nil"},
 		"... of Health":       {health, invalid, "context is nil"},
 		"... of Open":         {open, invalid, "context is nil"},
 		"Do nothing":          {fencelock.Do(ctx, c, "k", nil), invalid, "function is nil"},
@@ -92,7 +92,7 @@ func TestNoClient(t *testing.T) {
 		_, inspect := c.Inspect(ctx, "k")
 		_, health := c.Health(ctx)
 		for method, err := range map[string]error{
-			"Lock": lock, "TryLock": tryLock, "Inspect": inspect, "Health": health, "Evict": c.Evict(ctx, "k"), "Close": c.Close(),
+			"Lock": lock, "TryLock": tryLock, "Inspect": inspect, "Health": health, "Evict": evicted(c.Evict(ctx, "k", "")), "Close": c.Close(),
 			"Do": fencelock.Do(ctx, c, "k", func(context.Context, *fencelock.Lease) error { return nil }),
 		} {
 			if !errors.Is(err, invalid) || !strings.Contains(err.Error(), "make it with Open or New") {
@@ -125,7 +125,10 @@ func TestUnlockWithoutContext(t *testing.T) {
 	if err := l.Unlock(nobody); err != nil {
 		t.Errorf("Unlock = %v", err)
 	}
-	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held {
+	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() {
 		t.Errorf("Inspect = %+v, %v; want nobody", s, err)
 	}
 }
+
+// evicted is the error of an eviction.
+func evicted(_ []driver.Holder, err error) error { return err }

@@ -178,10 +178,10 @@ var params = []input{
 
 // options are right URLs with wrong options. None is asked for: the servers are not there.
 var options = []input{
-	{url: "redis://localhost:1", opts: fencelock.Options{Require: 99}, kind: invalid, says: []string{"Options.Require is 99", "Linearizable"}},
-	{url: "mem://", opts: fencelock.Options{Require: 99}, kind: invalid, says: []string{"Options.Require is 99", "Linearizable"}},
-	{url: "mem://", opts: fencelock.Options{Require: -1}, kind: invalid, says: []string{"Options.Require is -1", "Linearizable"}},
-	{url: "mem://", opts: fencelock.Options{Features: 1 << 7}, kind: invalid, says: []string{"Options.Features", "0x80", "Fair"}},
+	{url: "redis://localhost:1", opts: fencelock.Options{RequireGuarantee: 99}, kind: invalid, says: []string{"Options.RequireGuarantee is 99", "Linearizable"}},
+	{url: "mem://", opts: fencelock.Options{RequireGuarantee: 99}, kind: invalid, says: []string{"Options.RequireGuarantee is 99", "Linearizable"}},
+	{url: "mem://", opts: fencelock.Options{RequireGuarantee: -1}, kind: invalid, says: []string{"Options.RequireGuarantee is -1", "Linearizable"}},
+	{url: "mem://", opts: fencelock.Options{RequireFeatures: 1 << 7}, kind: invalid, says: []string{"Options.RequireFeatures", "0x80", "Fair"}},
 	{url: "redis://localhost:1", opts: fencelock.Options{TTL: -time.Second}, kind: invalid, says: []string{"Options.TTL is -1s", "zero"}},
 	{url: "mem://", opts: fencelock.Options{TTL: 50 * time.Millisecond}, kind: invalid, says: []string{"Options.TTL is 50ms", "1s", "24h"}},
 	{url: "mem://", opts: fencelock.Options{TTL: 48 * time.Hour}, kind: invalid, says: []string{"Options.TTL is 48h", "24h"}},

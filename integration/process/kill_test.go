@@ -2,8 +2,6 @@ package process_test
 
 import (
 	"testing"
-
-	"github.com/fencelock/fencelock/driver"
 )
 
 // killedHolder ends holders that have renewed for a while, by kill -9, while others
@@ -59,7 +57,7 @@ func killedWaiter(t *testing.T, w *world) {
 	if how := living.ask(t, "unlock", "unlocked").How; how != "ok" {
 		t.Errorf("Unlock: %s", how)
 	}
-	if s, err := w.watcher.Inspect(t.Context(), key); err != nil || s != (driver.Status{}) {
+	if s, err := w.watcher.Inspect(t.Context(), key); err != nil || s.Held() || s.Waiters > 0 {
 		t.Errorf("afterwards there is %+v, %v", s, err)
 	}
 }

@@ -57,7 +57,7 @@ func (w *world) mustNotMatter(t *testing.T, old, holder *child, was, is word) {
 		t.Errorf("the new lease: %s", how)
 	}
 	s, err := w.watcher.Inspect(t.Context(), key)
-	if err != nil || !s.Held || s.Token != is.Token {
+	if err != nil || !s.Held() || s.Holders[0].Token != is.Token {
 		t.Errorf("Inspect = %+v, %v; want the holder of %v, after %v", s, err, is.Token, was.Token)
 	}
 	w.writes(t, holder, "ok")

@@ -44,7 +44,7 @@ var badURLs = map[string]string{
 // touches what is on its disk.
 func evict(c raftlocal.Config) func(drivertest.T, string) {
 	return func(t drivertest.T, key string) {
-		if err := dial(t, c).Evict(t.Context(), key); err != nil {
+		if err := dial(t, c).Evict(t.Context(), key, ""); err != nil {
 			t.Fatalf("evicting: %v", err)
 		}
 	}
@@ -63,7 +63,7 @@ func TestConformanceOfDirectory(t *testing.T) {
 			d.handOver()
 			return dial(t, c)
 		},
-		Evict: evict(c),
+		DestroyGrant: evict(c),
 		Failover: func(t drivertest.T) {
 			d.killServer(t)
 			d.hire(t)
@@ -95,7 +95,7 @@ func harness(c *servers.Cluster, prepare func(*link)) drivertest.Harness {
 			links.Store(b, l)
 			return b
 		},
-		Evict: evict(member(c.Addrs(), ns)),
+		DestroyGrant: evict(member(c.Addrs(), ns)),
 		Partition: func(_ drivertest.T, b driver.Backend) func() {
 			l, _ := links.Load(b)
 			l.(*link).each((*proxy.Proxy).Blackhole)

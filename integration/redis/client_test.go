@@ -116,7 +116,7 @@ func TestLossOnUnlockOfALostLease(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		lease := locktest.Lock(t, w.Loser, "k")
 		w.Book.Enter(t, lease)
-		if err := w.Other.Evict(t.Context(), "k"); err != nil {
+		if _, err := w.Other.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
 		locktest.ExpectLost(t, lease, locktest.Soon)
@@ -145,7 +145,7 @@ func TestLossOnInspect(t *testing.T) {
 			t.Errorf("Inspect = %v, %v; want ErrUnavailable", s, err)
 		}
 		happened()
-		if s, err := w.Loser.Inspect(t.Context(), "k"); err != nil || !s.Held || s.Token != held.Token() {
+		if s, err := w.Loser.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != held.Token() {
 			t.Errorf("Inspect = %+v, %v; want the holder", s, err)
 		}
 		locktest.Unlock(t, held)

@@ -48,7 +48,7 @@ func TestClockSetBack(t *testing.T) {
 			s, ns := servers.Shared(t, kind), locktest.Namespace()
 			admin, b, c := raw(t, s.Addr()), dial(t, s.Addr(), ns), open(t, s.Addr(), ns, ttl)
 			for _, key := range []string{"waited for", "not waited for", "tried"} {
-				if _, err := b.Acquire(t.Context(), driver.Request{Key: key, Owner: "dead", TTL: ttl}); err != nil {
+				if _, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "dead", TTL: ttl}); err != nil {
 					t.Fatal(err)
 				}
 			}

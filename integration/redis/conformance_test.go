@@ -35,7 +35,7 @@ func harness(s *servers.Server, client func(t drivertest.T, p *proxy.Proxy, ns s
 			links.Store(b, p)
 			return b
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			if err := raw(t, s.Addr()).Del(t.Context(), lockKeys(ns, key)...).Err(); err != nil {
 				t.Fatalf("DEL: %v", err)
 			}

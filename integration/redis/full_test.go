@@ -22,7 +22,7 @@ type fullWorld struct {
 }
 
 func (w *fullWorld) acquire(b driver.Backend, key, owner string, wait bool, ttl time.Duration) (driver.Grant, error) {
-	return b.Acquire(w.ctx, driver.Request{Key: key, Owner: owner, TTL: ttl, Wait: wait})
+	return b.Acquire(w.ctx, driver.Request{Key: key, AttemptID: owner, TTL: ttl, Wait: wait})
 }
 
 func (w *fullWorld) lock(key, owner string, ttl time.Duration) driver.Grant {
@@ -109,7 +109,7 @@ func TestFullServer(t *testing.T) {
 			gaveUp, giveUp := context.WithCancel(ctx)
 			defer giveUp()
 			go func() {
-				_, _ = w.c.Acquire(gaveUp, driver.Request{Key: "left", Owner: "w8", TTL: long, Wait: true})
+				_, _ = w.c.Acquire(gaveUp, driver.Request{Key: "left", AttemptID: "w8", TTL: long, Wait: true})
 			}()
 			locktest.Eventually(t, locktest.Soon, "it waits", func() bool { return w.inspect("left").Waiters == 1 })
 
@@ -136,11 +136,11 @@ func TestFullServer(t *testing.T) {
 					t.Errorf("%s: %v; want it refused, for now", what, err)
 				}
 			}
-			refused("TryLock of a free lock", driver.Request{Key: "free", Owner: "n1", TTL: long})
-			refused("Lock of a free lock", driver.Request{Key: "free", Owner: "n2", TTL: long, Wait: true})
-			refused("the same, again", driver.Request{Key: "free", Owner: "n2", TTL: long, Wait: true, Retry: true})
-			refused("Lock of a held lock", driver.Request{Key: "alone", Owner: "n3", TTL: long, Wait: true})
-			if w.inspect("free").Held || w.inspect("alone").Waiters != 0 {
+			refused("TryLock of a free lock", driver.Request{Key: "free", AttemptID: "n1", TTL: long})
+			refused("Lock of a free lock", driver.Request{Key: "free", AttemptID: "n2", TTL: long, Wait: true})
+			refused("the same, again", driver.Request{Key: "free", AttemptID: "n2", TTL: long, Wait: true, Retry: true})
+			refused("Lock of a held lock", driver.Request{Key: "alone", AttemptID: "n3", TTL: long, Wait: true})
+			if w.inspect("free").Held() || w.inspect("alone").Waiters != 0 {
 				t.Error("what was refused has left something")
 			}
 			if _, err := w.acquire(w.b, "alone", "n4", false, long); !errors.Is(err, driver.ErrHeld) {
@@ -154,25 +154,25 @@ func TestFullServer(t *testing.T) {
 				}
 			}
 			for _, g := range []driver.Grant{alone, awaited} {
-				again, err := w.b.Acquire(ctx, driver.Request{Key: g.Key, Owner: g.Owner, TTL: long, Wait: true, Retry: true})
+				again, err := w.b.Acquire(ctx, driver.Request{Key: g.Key, AttemptID: g.AttemptID, TTL: long, Wait: true, Retry: true})
 				if err != nil || again.Token != g.Token {
-					t.Errorf("asked again by %q: %v, %v; want the same grant", g.Owner, again.Token, err)
+					t.Errorf("asked again by %q: %v, %v; want the same grant", g.AttemptID, again.Token, err)
 				}
 			}
 
 			// Releases of all kinds.
 			w.expect("Release", w.b.Release(ctx, alone))
-			w.expect("Release that leaves a tombstone", w.b.Release(ctx, driver.Grant{Key: late.Key, Owner: late.Owner}))
-			if err := w.b.Release(ctx, driver.Grant{Key: late.Key, Owner: late.Owner}); !errors.Is(err, driver.ErrNotHeld) {
+			w.expect("Release that leaves a tombstone", w.b.Release(ctx, driver.Grant{Key: late.Key, AttemptID: late.AttemptID}))
+			if err := w.b.Release(ctx, driver.Grant{Key: late.Key, AttemptID: late.AttemptID}); !errors.Is(err, driver.ErrNotHeld) {
 				t.Errorf("the second Release: %v, want ErrNotHeld", err)
 			}
-			if _, err := w.b.Acquire(ctx, driver.Request{Key: late.Key, Owner: late.Owner, TTL: long, Retry: true}); err == nil || errors.Is(err, driver.ErrRefused) {
+			if _, err := w.b.Acquire(ctx, driver.Request{Key: late.Key, AttemptID: late.AttemptID, TTL: long, Retry: true}); err == nil || errors.Is(err, driver.ErrRefused) {
 				t.Errorf("a late packet of an owner that was released: %v; want it kept out by its tombstone", err)
 			}
-			w.expect("Release to a waiter that leaves a tombstone", w.b.Release(ctx, driver.Grant{Key: lateAwaited.Key, Owner: lateAwaited.Owner}))
+			w.expect("Release to a waiter that leaves a tombstone", w.b.Release(ctx, driver.Grant{Key: lateAwaited.Key, AttemptID: lateAwaited.AttemptID}))
 			w.expectGrant("the waiter behind it", afterLate, lateAwaited)
 			giveUp()
-			if err := w.c.Release(ctx, driver.Grant{Key: "left", Owner: "w8"}); !errors.Is(err, driver.ErrNotHeld) {
+			if err := w.c.Release(ctx, driver.Grant{Key: "left", AttemptID: "w8"}); !errors.Is(err, driver.ErrNotHeld) {
 				t.Errorf("Release of a waiter: %v, want ErrNotHeld", err)
 			}
 			if n := w.inspect("left").Waiters; n != 0 {
@@ -180,8 +180,8 @@ func TestFullServer(t *testing.T) {
 			}
 
 			// Evictions, and a holder that died.
-			w.expect("Evict", w.b.Evict(ctx, "evicted"))
-			w.expect("Evict, awaited", w.b.Evict(ctx, "evicted, awaited"))
+			w.expect("Evict", w.b.Evict(ctx, "evicted", ""))
+			w.expect("Evict, awaited", w.b.Evict(ctx, "evicted, awaited", ""))
 			w.expectGrant("the waiter behind it", afterEvicted, evictedAwaited)
 			w.expectGrant("the waiter behind the dead", afterDead, dead)
 

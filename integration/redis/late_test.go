@@ -58,7 +58,7 @@ func TestLateAcquire(t *testing.T) {
 				return len(namesIn(t, admin, ns))-len(left(t, admin, ns)) > len(counters(t, admin, ns))
 			})
 			locktest.Deliver(t, p, packet, proxy.Held.Release)
-			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held != tc.held || s.Waiters != 0 {
+			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held() != tc.held || s.Waiters != 0 {
 				t.Errorf("Inspect = %+v, %v; want nothing of the late request", s, err)
 			}
 			if tc.held {
@@ -97,7 +97,7 @@ func expectLateCopyToFail(t *testing.T, s *servers.Server, p *proxy.Proxy, c *fe
 	locktest.Await(t, locktest.Soon, "the first copy is held back", first.Fired())
 	locktest.Unlock(t, l)
 	locktest.Deliver(t, p, first, proxy.Held.Release)
-	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held || s.Waiters != 0 {
+	if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() || s.Waiters != 0 {
 		t.Errorf("Inspect = %+v, %v; want the lock free", s, err)
 	}
 	if names := left(t, raw(t, s.Addr()), ns); len(names) > 0 {

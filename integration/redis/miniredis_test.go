@@ -58,7 +58,7 @@ func TestConformanceOfMiniredis(t *testing.T) {
 			links.Store(b, p)
 			return b
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			if err := raw(t, m.Addr()).Del(t.Context(), lockKeys(ns, key)...).Err(); err != nil {
 				t.Fatalf("DEL: %v", err)
 			}
@@ -94,14 +94,14 @@ func TestMiniredisWithoutTime(t *testing.T) {
 	if next.Token() <= held.Token() {
 		t.Errorf("token %v after %v", next.Token(), held.Token())
 	}
-	if err := c.Evict(t.Context(), "k"); err != nil {
+	if _, err := c.Evict(t.Context(), "k", ""); err != nil {
 		t.Errorf("Evict: %v", err)
 	}
 	locktest.ExpectLost(t, next, locktest.Soon)
 
 	// A holder that died: its lease ends when the test says so.
 	b := dial(t, m.Addr(), ns)
-	if _, err := b.Acquire(t.Context(), driver.Request{Key: "dead", Owner: "dead", TTL: time.Second}); err != nil {
+	if _, err := b.Acquire(t.Context(), driver.Request{Key: "dead", AttemptID: "dead", TTL: time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(1100 * time.Millisecond)

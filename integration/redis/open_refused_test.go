@@ -119,7 +119,7 @@ func TestRefusedHalfWay(t *testing.T) {
 			t.Parallel()
 			s, ns := servers.Start(t, kind), locktest.Namespace()
 			b, waiting := dial(t, s.Addr(), ns), open(t, s.Addr(), ns, time.Minute)
-			held, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: time.Minute})
+			held, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: time.Minute})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,7 +132,7 @@ func TestRefusedHalfWay(t *testing.T) {
 				errors.Is(err, driver.ErrRefused) || errors.Is(err, driver.ErrUnavailable) || errors.Is(err, driver.ErrNotHeld) {
 				t.Errorf("Release = %v; want an error that leaves it open", err)
 			}
-			if err := b.Evict(t.Context(), "k"); err != nil { // nobody waits any more: no SET
+			if err := b.Evict(t.Context(), "k", ""); err != nil { // nobody waits any more: no SET
 				t.Errorf("Evict = %v", err)
 			}
 			admin.do([]string{"ACL SETUSER default +set"})

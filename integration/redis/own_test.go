@@ -46,7 +46,7 @@ func TestOwnClientOnAHungServer(t *testing.T) {
 			ended := make(chan error)
 			for range 20 { // some wait for an answer, some for a connection
 				go func() {
-					_, err := b.Acquire(context.Background(), driver.Request{Key: "k", Owner: "me", TTL: time.Minute})
+					_, err := b.Acquire(context.Background(), driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute})
 					ended <- err
 				}()
 			}
@@ -73,7 +73,7 @@ func TestClosedForGood(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "me", TTL: time.Minute, Wait: true})
+	_, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute, Wait: true})
 	if err == nil || errors.Is(err, driver.ErrUnavailable) {
 		t.Errorf("Acquire on a closed backend = %v, want an error that is for good", err)
 	}

@@ -75,7 +75,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 	next := locktest.StartLock(ctx, second, "k", fencelock.WithTTL(600*time.Millisecond))
 	first := held.ValidUntil()
 	for held.ValidUntil().Equal(first) && held.Err() == nil || time.Until(first) > 0 {
-		if s, err := c.Inspect(ctx, "k"); err != nil || !s.Held {
+		if s, err := c.Inspect(ctx, "k"); err != nil || !s.Held() {
 			return fmt.Errorf("Inspect: %+v, %w", s, err)
 		}
 		select {
@@ -92,7 +92,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 		return fmt.Errorf("the waiter: %w", a.Err)
 	}
 	// Evicted; cancelled; and the SCRIPT FLUSH of somebody else.
-	if err := c.Evict(ctx, "k"); err != nil {
+	if _, err := c.Evict(ctx, "k", ""); err != nil {
 		return fmt.Errorf("Evict: %w", err)
 	}
 	locktest.ExpectLost(t, a.Lease, locktest.Soon)

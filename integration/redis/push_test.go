@@ -37,7 +37,7 @@ func TestLatePush(t *testing.T) {
 
 			locktest.Unlock(t, held) // the second is granted the lock
 			locktest.Await(t, locktest.Soon, "the push is held back", gate.caught)
-			if err := first.Evict(t.Context(), "k"); err != nil {
+			if _, err := first.Evict(t.Context(), "k", ""); err != nil {
 				t.Fatalf("Evict: %v", err)
 			}
 			now := locktest.ExpectLock(t, last, locktest.Soon)

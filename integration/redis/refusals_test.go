@@ -77,7 +77,7 @@ func (r refusal) test(t *testing.T, s *servers.Server) {
 	defer cancel()
 	var told atomic.Bool
 	request := func(key string) driver.Request {
-		return driver.Request{Key: key, Owner: ns + key, TTL: 5 * time.Minute, Lost: func(error) { told.Store(true) }}
+		return driver.Request{Key: key, AttemptID: ns + key, TTL: 5 * time.Minute, Lost: func(error) { told.Store(true) }}
 	}
 	var held [3]driver.Grant
 	for i := range held {
@@ -101,7 +101,7 @@ func (r refusal) test(t *testing.T, s *servers.Server) {
 	_, err := b.Acquire(ctx, request("free"))
 	expect("Acquire", err, false)
 	expect("Renew", b.Renew(ctx, held[:1])[0].Err, r.renewals)
-	expect("Evict", b.Evict(ctx, "k1"), r.releases)
+	expect("Evict", b.Evict(ctx, "k1", ""), r.releases)
 	expect("Release", b.Release(ctx, held[2]), r.releases)
 	admin.do(r.off)
 
@@ -118,7 +118,7 @@ func (r refusal) test(t *testing.T, s *servers.Server) {
 			}
 		}
 	}
-	if got, err := b.Inspect(ctx, "free"); err != nil || got.Held {
+	if got, err := b.Inspect(ctx, "free"); err != nil || got.Held() {
 		t.Errorf("after an Acquire that was refused: %+v, %v", got, err)
 	}
 	for _, g := range held {

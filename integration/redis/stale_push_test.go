@@ -19,7 +19,7 @@ func TestStalePushIsNotAGrant(t *testing.T) {
 	server := raw(t, s.Addr())
 	ctx := t.Context()
 
-	held, err := a.Acquire(ctx, driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second})
+	held, err := a.Acquire(ctx, driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestStalePushIsNotAGrant(t *testing.T) {
 	}
 	got := make(chan result, 1)
 	go func() {
-		g, err := b.Acquire(ctx, driver.Request{Key: "k", Owner: "waiter", TTL: 30 * time.Second, Wait: true})
+		g, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: "waiter", TTL: 30 * time.Second, Wait: true})
 		got <- result{g, err}
 	}()
 	locktest.Eventually(t, 5*time.Second, "the waiter is queued", func() bool {

@@ -76,7 +76,7 @@ var tokenSteps = []tokenStep{
 	}},
 	{through: "eviction", happen: func(t *testing.T, w *tokenWorld, held []*fencelock.Lease) {
 		for _, l := range held {
-			if err := w.second.Evict(t.Context(), l.Key()); err != nil {
+			if _, err := w.second.Evict(t.Context(), l.Key(), ""); err != nil {
 				t.Fatalf("Evict: %v", err)
 			}
 		}

@@ -48,7 +48,7 @@ func (w *world) harness(want driver.Info, client func(t drivertest.T, l links) d
 			all.Store(b, l)
 			return b
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			for _, a := range w.admins {
 				if err := a.Del(t.Context(), w.name("l:"+key)).Err(); err != nil {
 					t.Fatalf("DEL: %v", err)

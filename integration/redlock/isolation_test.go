@@ -27,10 +27,10 @@ func TestIsolation(t *testing.T) {
 		"redis://" + w.addrs()[0] + "?namespace=" + w.ns + ":redlock",
 	} {
 		c := locktest.Open(t, other, "", patient)
-		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held {
+		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() {
 			t.Errorf("%s: Inspect = %+v, %v; want nobody", other, s, err)
 		}
-		if err := c.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrNotHeld) {
+		if _, err := c.Evict(t.Context(), "k", ""); !errors.Is(err, fencelock.ErrNotHeld) {
 			t.Errorf("%s: Evict = %v, want ErrNotHeld", other, err)
 		}
 		locktest.Unlock(t, locktest.Lock(t, c, "k"))

@@ -207,7 +207,7 @@ func TestLossOnEvict(t *testing.T) {
 		held := locktest.Lock(t, l.other, "k", fencelock.WithTTL(short))
 		l.book.Enter(t, held)
 		happened := l.lose(t, ends)
-		err := l.loser.Evict(t.Context(), "k")
+		_, err := l.loser.Evict(t.Context(), "k", "")
 		happened()
 		switch {
 		case l.nodes == 1 && err != nil:

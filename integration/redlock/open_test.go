@@ -118,7 +118,7 @@ func TestLevel(t *testing.T) {
 				t.Errorf("it warns %q; want %s of %s", said, tc.why, weak.Addr())
 			}
 			locktest.Unlock(t, locktest.Lock(t, c, "k"))
-			_, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{Require: driver.FencedOrder, Logger: locktest.Silent})
+			_, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{RequireGuarantee: driver.FencedOrder, Logger: locktest.Silent})
 			if !errors.Is(err, fencelock.ErrUnsupported) || !strings.Contains(err.Error(), tc.why) {
 				t.Errorf("Open that requires fenced order: %v; want ErrUnsupported and %q", err, tc.why)
 			}
@@ -127,7 +127,7 @@ func TestLevel(t *testing.T) {
 	t.Run("fenced order", func(t *testing.T) {
 		t.Parallel()
 		w := sharedWorld(t, 3)
-		c, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{Require: driver.FencedOrder, Logger: locktest.Silent})
+		c, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{RequireGuarantee: driver.FencedOrder, Logger: locktest.Silent})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestLevel(t *testing.T) {
 		if i := c.Info(); len(i.Warnings) > 0 {
 			t.Errorf("it warns %q", i.Warnings)
 		}
-		_, err = fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{Require: driver.Linearizable, Logger: locktest.Silent})
+		_, err = fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{RequireGuarantee: driver.Linearizable, Logger: locktest.Silent})
 		if !errors.Is(err, fencelock.ErrUnsupported) {
 			t.Errorf("Open that requires linearizable: %v; want ErrUnsupported", err)
 		}

@@ -55,7 +55,7 @@ func TestPermissions(t *testing.T) {
 		w.allow(t, "less", rest)
 		said := ""
 		var log locktest.Log
-		c, err := fencelock.Open(t.Context(), w.as("less"), &fencelock.Options{Require: driver.FencedOrder, Logger: log.Logger()})
+		c, err := fencelock.Open(t.Context(), w.as("less"), &fencelock.Options{RequireGuarantee: driver.FencedOrder, Logger: log.Logger()})
 		if err != nil {
 			said = err.Error()
 		} else {
@@ -113,7 +113,7 @@ func (w *world) exercise(t *testing.T, user string, rules []any) error {
 		return err
 	}
 	for first := held.ValidUntil(); held.ValidUntil().Equal(first) || time.Until(first) > 0 || w.holding("k") < 3; {
-		if s, err := c.Inspect(ctx, "k"); err != nil && !errors.Is(err, fencelock.ErrUnavailable) || err == nil && !s.Held {
+		if s, err := c.Inspect(ctx, "k"); err != nil && !errors.Is(err, fencelock.ErrUnavailable) || err == nil && !s.Held() {
 			return fmt.Errorf("Inspect: %+v, %w", s, err)
 		}
 		select {
@@ -130,7 +130,7 @@ func (w *world) exercise(t *testing.T, user string, rules []any) error {
 		return fmt.Errorf("the waiter: %w", a.Err)
 	}
 	// Evicted; cancelled; and the SCRIPT FLUSH of somebody else.
-	if err := c.Evict(ctx, "k"); err != nil {
+	if _, err := c.Evict(ctx, "k", ""); err != nil {
 		return fmt.Errorf("Evict: %w", err)
 	}
 	locktest.ExpectLost(t, a.Lease, short+locktest.Soon)

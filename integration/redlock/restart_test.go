@@ -84,7 +84,7 @@ func rollingRestart(t *testing.T, w *world, restart func(*testing.T, *servers.Se
 	}
 	t.Logf("%d turns meanwhile", stop())
 	for key, l := range held {
-		if s, err := waiter.Inspect(t.Context(), key); err != nil || s.Token != tokens[key] {
+		if s, err := waiter.Inspect(t.Context(), key); err != nil || !s.Held() || s.Holders[0].Token != tokens[key] {
 			t.Errorf("Inspect of %q = %+v, %v; want token %v", key, s, err, tokens[key])
 		}
 		locktest.Unlock(t, l)
@@ -146,7 +146,7 @@ func TestPowerLoss(t *testing.T) {
 	together(w.masters, func(s *servers.Server) { s.Restart(t) })
 	locktest.Eventually(t, 2*locktest.Soon, "the masters serve again", func() bool {
 		s, err := waiter.Inspect(t.Context(), "k")
-		if err == nil && s.Token != held.Token() {
+		if err == nil && s.Held() && s.Holders[0].Token != held.Token() {
 			t.Fatalf("Inspect = %+v; want token %v", s, held.Token())
 		}
 		return err == nil

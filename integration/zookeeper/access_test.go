@@ -43,7 +43,7 @@ func TestAccess(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	req := driver.Request{Key: "k", Owner: "ann", TTL: 3 * time.Second, Wait: true}
+	req := driver.Request{Key: "k", AttemptID: "ann", TTL: 3 * time.Second, Wait: true}
 	g, err := ann.Acquire(t.Context(), req)
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
@@ -54,7 +54,7 @@ func TestAccess(t *testing.T) {
 	for _, user := range []string{"", "bob"} {
 		b, err := openAs(t, user, raw0)
 		if err == nil { // the node is there; but it is not for everybody
-			_, err = b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "bob", TTL: 3 * time.Second, Wait: true})
+			_, err = b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "bob", TTL: 3 * time.Second, Wait: true})
 		}
 		if !errors.Is(err, zk.ErrNoAuth) || errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "look at user and password") ||
 			strings.Contains(err.Error(), hidden) {
@@ -84,7 +84,7 @@ func TestWithoutWrite(t *testing.T) {
 	grants := make(chan driver.Grant, len(clients))
 	for i, b := range clients {
 		go func() {
-			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "abc"[i : i+1], TTL: 5 * time.Second, Wait: true})
+			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "abc"[i : i+1], TTL: 5 * time.Second, Wait: true})
 			if err != nil {
 				t.Errorf("Acquire: %v", err)
 			}
@@ -92,13 +92,13 @@ func TestWithoutWrite(t *testing.T) {
 		}()
 		locktest.Eventually(t, soon, "it has the lock or waits", func() bool {
 			st, err := b.Inspect(t.Context(), "k")
-			return err == nil && st.Held && st.Waiters == i
+			return err == nil && st.Held() && st.Waiters == i
 		})
 	}
 	for i, b := range clients {
 		g := <-grants
-		if g.Owner != "abc"[i:i+1] {
-			t.Errorf("%s has the lock, want %s", g.Owner, "abc"[i:i+1])
+		if g.AttemptID != "abc"[i:i+1] {
+			t.Errorf("%s has the lock, want %s", g.AttemptID, "abc"[i:i+1])
 		}
 		release(t, b, g)
 	}

@@ -76,7 +76,7 @@ func TestRestartKeepsLeases(t *testing.T) {
 	s.Kill(t)
 	s.Restart(t)
 	locktest.Eventually(t, soon, "the lease is renewed", func() bool { return l.Ensure(t.Context(), 15*time.Second) == nil })
-	if st, err := holder.Inspect(t.Context(), "k"); err != nil || st.Waiters != 1 || st.Token != l.Token() {
+	if st, err := holder.Inspect(t.Context(), "k"); err != nil || st.Waiters != 1 || !st.Held() || st.Holders[0].Token != l.Token() {
 		t.Errorf("Inspect = %+v, %v after a restart", st, err)
 	}
 	if err := l.Unlock(t.Context()); err != nil {

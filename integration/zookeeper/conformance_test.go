@@ -49,7 +49,7 @@ func harness(addrs []string, failover func(t drivertest.T), open client) drivert
 			links.Store(b, ls)
 			return b
 		},
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			c := raw(t, addrs...)
 			if all := claims(t, c, parentOf(ns, key)); len(all) == 0 {
 				t.Fatalf("there is no node to delete")

@@ -116,7 +116,7 @@ func TestRenewalIsOneTransaction(t *testing.T) {
 	b := dial(t, p.Addr(), ns)
 	var held []driver.Grant
 	for n := range leases {
-		g, err := b.Acquire(t.Context(), driver.Request{Key: fmt.Sprint(n), Owner: "o", TTL: 20 * time.Second})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: fmt.Sprint(n), AttemptID: "o", TTL: 20 * time.Second})
 		if err != nil {
 			t.Fatalf("Acquire: %v", err)
 		}

@@ -43,7 +43,7 @@ func drain(t *testing.T, s *servers.Server, n int) handOffs {
 	var clients [4]driver.Backend
 	for i := range clients {
 		clients[i] = dial(t, p.Addr(), ns)
-		g, err := clients[i].Acquire(t.Context(), driver.Request{Key: "k", Owner: "first", TTL: ttl})
+		g, err := clients[i].Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "first", TTL: ttl})
 		if err != nil {
 			t.Fatalf("Acquire: %v", err)
 		}
@@ -57,7 +57,7 @@ func drain(t *testing.T, s *servers.Server, n int) handOffs {
 	for i := range n + 1 { // the first is the holder
 		all.Go(func() {
 			g, err := clients[i%len(clients)].Acquire(t.Context(), driver.Request{
-				Key: "k", Owner: fmt.Sprintf("%d-of-%d", i, n), TTL: ttl, Wait: true, Lost: func(error) {},
+				Key: "k", AttemptID: fmt.Sprintf("%d-of-%d", i, n), TTL: ttl, Wait: true, Lost: func(error) {},
 			})
 			if err != nil {
 				t.Errorf("Acquire: %v", err)
@@ -67,7 +67,7 @@ func drain(t *testing.T, s *servers.Server, n int) handOffs {
 		})
 		locktest.Eventually(t, soon, "it stands in the queue", func() bool {
 			st, err := look.Inspect(t.Context(), "k")
-			return err == nil && st.Held && st.Waiters == i
+			return err == nil && st.Held() && st.Waiters == i
 		})
 	}
 	sent := tally(p)
@@ -80,7 +80,7 @@ func drain(t *testing.T, s *servers.Server, n int) handOffs {
 	})
 	holder := func(g driver.Grant) driver.Backend {
 		var i int
-		if _, err := fmt.Sscanf(g.Owner, "%d-of-", &i); err != nil {
+		if _, err := fmt.Sscanf(g.AttemptID, "%d-of-", &i); err != nil {
 			t.Fatal(err)
 		}
 		return clients[i%len(clients)]

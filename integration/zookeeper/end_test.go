@@ -170,11 +170,11 @@ func TestQueueOverTheEnd(t *testing.T) {
 				}
 				for i, w := range waiting {
 					st, err := clients[1].Inspect(t.Context(), "k")
-					if err != nil || !st.Held || st.Token != held.Token() || st.Waiters != waiters-i {
+					if err != nil || !st.Held() || st.Holders[0].Token != held.Token() || st.Waiters != waiters-i {
 						t.Errorf("Inspect = %+v, %v; want %v and %d waiters", st, err, held.Token(), waiters-i)
 					}
 					if i == waiters/2 {
-						if err := clients[1].Evict(t.Context(), "k"); err != nil {
+						if _, err := clients[1].Evict(t.Context(), "k", ""); err != nil {
 							t.Errorf("Evict: %v", err)
 						}
 						locktest.ExpectLost(t, held, soon)

@@ -19,7 +19,7 @@ func TestHandOffDoesNotGrow(t *testing.T) {
 	holder := dial(t, s.Addr(), ns)
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
-	g, err := holder.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second, Wait: true})
+	g, err := holder.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
@@ -29,7 +29,7 @@ func TestHandOffDoesNotGrow(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range waiters {
 		all.Go(func() {
-			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "w" + strconv.Itoa(i), TTL: 30 * time.Second, Wait: true})
+			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "w" + strconv.Itoa(i), TTL: 30 * time.Second, Wait: true})
 			if err != nil {
 				t.Errorf("Acquire: %v", err)
 				return

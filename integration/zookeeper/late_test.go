@@ -25,7 +25,7 @@ func TestLateCreate(t *testing.T) {
 	warm(t, b)
 
 	late := p.HoldRequest(creates, 1)
-	req := driver.Request{Key: "k", Owner: "late", TTL: 3 * time.Second, Wait: true}
+	req := driver.Request{Key: "k", AttemptID: "late", TTL: 3 * time.Second, Wait: true}
 	g, err := b.Acquire(t.Context(), req)
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
@@ -70,12 +70,12 @@ func TestCancelledCreate(t *testing.T) {
 				<-lost.Fired()
 				cancel()
 			}()
-			req := driver.Request{Key: "k", Owner: "cancelled", TTL: 3 * time.Second, Wait: true}
+			req := driver.Request{Key: "k", AttemptID: "cancelled", TTL: 3 * time.Second, Wait: true}
 			if g, err := b.Acquire(ctx, req); err == nil {
 				t.Fatalf("Acquire was granted %v without an answer to its create", g.Token)
 			}
 			locktest.Eventually(t, soon, "Release finds nothing to end", func() bool {
-				return errors.Is(b.Release(t.Context(), driver.Grant{Key: "k", Owner: "cancelled"}), driver.ErrNotHeld)
+				return errors.Is(b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "cancelled"}), driver.ErrNotHeld)
 			})
 			if all := claims(t, server, parentOf(ns, "k")); len(all) != 0 {
 				t.Errorf("left behind: %q", all)
@@ -87,7 +87,7 @@ func TestCancelledCreate(t *testing.T) {
 // warm opens the session that TTLs of 3 s have, so that what follows is what is tested.
 func warm(t *testing.T, b driver.Backend) {
 	t.Helper()
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "warm", Owner: "warm", TTL: 3 * time.Second})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "warm", AttemptID: "warm", TTL: 3 * time.Second})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}

@@ -22,7 +22,7 @@ func TestLossWhileDisconnected(t *testing.T) {
 	server := raw(t, s.Addr())
 	lost := make(chan error, 4)
 	g, err := b.Acquire(t.Context(), driver.Request{
-		Key: "k", Owner: "holder", TTL: 20 * time.Second, Lost: func(why error) { lost <- why },
+		Key: "k", AttemptID: "holder", TTL: 20 * time.Second, Lost: func(why error) { lost <- why },
 	})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
@@ -61,19 +61,19 @@ func TestExpiredSessionIsReplaced(t *testing.T) {
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b, other := dial(t, p.Addr(), ns), dial(t, s.Addr(), ns)
-	req := driver.Request{Key: "k", Owner: "holder", TTL: time.Second}
+	req := driver.Request{Key: "k", AttemptID: "holder", TTL: time.Second}
 	if _, err := b.Acquire(t.Context(), req); err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
 	p.Blackhole()
-	next, err := other.Acquire(t.Context(), driver.Request{Key: "k", Owner: "next", TTL: 20 * time.Second, Wait: true})
+	next, err := other.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "next", TTL: 20 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
 	p.Heal()
 	release(t, other, next)
 	locktest.Eventually(t, soon, "the client locks again", func() bool {
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "again", TTL: time.Second, Wait: true, Retry: true})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "again", TTL: time.Second, Wait: true, Retry: true})
 		return err == nil && g.Token > next.Token && b.Release(t.Context(), g) == nil
 	})
 }
@@ -85,7 +85,7 @@ func TestWatchesAreShared(t *testing.T) {
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	p := through(t, s.Addr())
 	b := dial(t, p.Addr(), ns)
-	g, err := dial(t, s.Addr(), ns).Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 30 * time.Second})
+	g, err := dial(t, s.Addr(), ns).Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
@@ -98,12 +98,12 @@ func TestWatchesAreShared(t *testing.T) {
 	}, 1)
 	for _, owner := range []string{"a", "b", "c", "d", "e"} {
 		ctx, cancel := contextFor(t, 100*time.Millisecond)
-		_, err := b.Acquire(ctx, driver.Request{Key: "k", Owner: owner, TTL: 30 * time.Second, Wait: true})
+		_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: owner, TTL: 30 * time.Second, Wait: true})
 		cancel()
 		if err == nil {
-			t.Fatalf("a waiter was granted the lock of %v", g.Owner)
+			t.Fatalf("a waiter was granted the lock of %v", g.AttemptID)
 		}
-		if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: owner}); !errors.Is(err, driver.ErrNotHeld) {
+		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: owner}); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
 		}
 	}

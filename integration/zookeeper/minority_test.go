@@ -86,7 +86,7 @@ func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end fun
 func deposedLeader(t *testing.T, c *servers.Cluster) {
 	leader, ns := c.Leader(t), locktest.Namespace()
 	b, server := dial(t, leader.Addr(), ns), raw(t, leader.Addr())
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "holder", TTL: 20 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 20 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}

@@ -20,7 +20,7 @@ import (
 // lockOnce takes a lock and frees it.
 func lockOnce(t *testing.T, b driver.Backend, key string) {
 	t.Helper()
-	g, err := b.Acquire(t.Context(), driver.Request{Key: key, Owner: "once", TTL: 5 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "once", TTL: 5 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
@@ -114,7 +114,7 @@ func expectApart(t *testing.T, s *servers.Server, backends []driver.Backend, par
 	t.Helper()
 	server := raw(t, s.Addr())
 	for i, b := range backends {
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 20 * time.Second})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: 20 * time.Second})
 		if err != nil {
 			t.Fatalf("Acquire below %s: %v", parents[i], err)
 		}
@@ -147,7 +147,7 @@ func TestACL(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Open: %v", err)
 			}
-			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 20 * time.Second})
+			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: 20 * time.Second})
 			if err != nil {
 				t.Fatalf("Acquire: %v", err)
 			}
@@ -181,11 +181,11 @@ func TestExistingConn(t *testing.T) {
 		t.Fatalf("New: %v", err)
 	}
 	other := dial(t, s.Addr(), ns)
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "o", TTL: 5 * time.Second})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: 5 * time.Second})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}
-	if _, err := other.Acquire(t.Context(), driver.Request{Key: "k", Owner: "p", TTL: 5 * time.Second}); !errors.Is(err, driver.ErrHeld) {
+	if _, err := other.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "p", TTL: 5 * time.Second}); !errors.Is(err, driver.ErrHeld) {
 		t.Errorf("Acquire of what is held = %v, want ErrHeld", err)
 	}
 	release(t, b, g)

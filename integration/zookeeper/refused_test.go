@@ -28,7 +28,7 @@ func TestRefusedForGood(t *testing.T) {
 	t.Parallel()
 	s := servers.Shared(t, servers.ZooKeeper)
 	ns := locktest.Namespace()
-	req := driver.Request{Key: "k", Owner: "o", TTL: 5 * time.Second, Wait: true}
+	req := driver.Request{Key: "k", AttemptID: "o", TTL: 5 * time.Second, Wait: true}
 
 	bad, err := openAs(t, "", "zookeeper://"+s.Addr()+"?namespace="+ns+"&acl=nosuch:scheme:r")
 	if err == nil {
@@ -43,7 +43,7 @@ func TestRefusedForGood(t *testing.T) {
 	b := dial(t, s.Addr(), ns)
 	_, err = b.Acquire(t.Context(), req)
 	expectRefused(t, "Acquire where no node may be made", err, false, "not authenticated")
-	if err := b.Release(t.Context(), driver.Grant{Key: "k", Owner: "o"}); !errors.Is(err, driver.ErrNotHeld) {
+	if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "o"}); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of it = %v, want ErrNotHeld", err)
 	}
 
@@ -59,8 +59,8 @@ func TestRefusedForGood(t *testing.T) {
 	for range 2 {
 		expectRefused(t, "Release of what may not be deleted", b.Release(t.Context(), g), false, "not authenticated")
 	}
-	expectRefused(t, "Evict of it", b.Evict(t.Context(), "k"), false, "not authenticated")
-	if st, err := b.Inspect(t.Context(), "k"); err != nil || st.Owner != "o" {
+	expectRefused(t, "Evict of it", b.Evict(t.Context(), "k", ""), false, "not authenticated")
+	if st, err := b.Inspect(t.Context(), "k"); err != nil || !st.Held() || st.Holders[0].AttemptID != "o" {
 		t.Errorf("Inspect = %+v, %v: it was said that nothing was done", st, err)
 	}
 }
@@ -87,7 +87,7 @@ func TestQuota(t *testing.T) {
 		}
 	}
 	try := func(key string) (driver.Grant, error) {
-		return b.Acquire(t.Context(), driver.Request{Key: key, Owner: "o-" + key, TTL: 20 * time.Second, Wait: true})
+		return b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "o-" + key, TTL: 20 * time.Second, Wait: true})
 	}
 	first, err := try("first")
 	if err != nil {
@@ -95,7 +95,7 @@ func TestQuota(t *testing.T) {
 	}
 	_, err = try("second")
 	expectRefused(t, "Acquire beyond the quota", err, true, "quota")
-	if err := b.Release(t.Context(), driver.Grant{Key: "second", Owner: "o-second"}); !errors.Is(err, driver.ErrNotHeld) {
+	if err := b.Release(t.Context(), driver.Grant{Key: "second", AttemptID: "o-second"}); !errors.Is(err, driver.ErrNotHeld) {
 		t.Errorf("Release of it = %v, want ErrNotHeld", err)
 	}
 	if out := b.Renew(t.Context(), []driver.Grant{first}); out[0].Err != nil {
@@ -121,7 +121,7 @@ func TestLocalSessions(t *testing.T) {
 		c := servers.StartCluster(t, servers.ZooKeeper, 3, servers.Args(settings...))
 		awaitWhole(t, c)
 		b := dial(t, others(c, c.Leader(t))[0].Addr(), locktest.Namespace())
-		req := driver.Request{Key: "k", Owner: "o", TTL: 10 * time.Second, Wait: true}
+		req := driver.Request{Key: "k", AttemptID: "o", TTL: 10 * time.Second, Wait: true}
 		began := time.Now()
 		g, err := b.Acquire(t.Context(), req)
 		if upgrading {

@@ -69,7 +69,7 @@ func TestCertificatesRotate(t *testing.T) {
 		t.Fatalf("Open: %v", err)
 	}
 	take := func(owner string, ttl time.Duration) error { // each TTL has a session, and a connection, of its own
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: owner, TTL: ttl, Wait: true})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: ttl, Wait: true})
 		if err == nil {
 			release(t, b, g)
 		}

@@ -20,7 +20,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "a", TTL: 3 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 3 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
 	}

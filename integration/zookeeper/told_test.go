@@ -31,7 +31,7 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 	}{
 		"session killed": {func(t *testing.T, w world) { killSessions(t, w.link) }, true},
 		"evicted": {func(t *testing.T, w world) {
-			if err := w.other.Evict(t.Context(), "k"); err != nil {
+			if _, err := w.other.Evict(t.Context(), "k", ""); err != nil {
 				t.Fatalf("Evict: %v", err)
 			}
 		}, false},

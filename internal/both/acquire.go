@@ -22,7 +22,7 @@ func (p *Pair) Acquire(ctx context.Context, req driver.Request) (driver.Grant, e
 	old, err := p.first(ctx, ofOld)
 	switch {
 	case errors.Is(err, errGone):
-		return ended(driver.Grant{Key: req.Key, Owner: req.Owner, TTL: req.TTL}, driver.Grant{}, req), nil
+		return ended(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, driver.Grant{}, req), nil
 	case err != nil:
 		return driver.Grant{}, p.old.blame(err)
 	}
@@ -40,10 +40,10 @@ func (p *Pair) Acquire(ctx context.Context, req driver.Request) (driver.Grant, e
 	case gone || err == nil && !early.granted():
 		return ended(old, fresh, req), nil
 	case err != nil:
-		p.claim(req.Owner)
+		p.claim(req.AttemptID)
 		return driver.Grant{}, p.new.blame(err)
 	}
-	p.unclaim(req.Owner)
+	p.unclaim(req.AttemptID)
 	if err := p.rises(old.Token, fresh.Token); err != nil {
 		return driver.Grant{}, err
 	}
@@ -61,7 +61,7 @@ func (p *Pair) Acquire(ctx context.Context, req driver.Request) (driver.Grant, e
 // gone, and the attempt must begin again.
 func (p *Pair) first(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	p.mu.Lock()
-	_, claims := p.claims[req.Owner]
+	_, claims := p.claims[req.AttemptID]
 	p.mu.Unlock()
 	if !claims {
 		return p.old.Acquire(ctx, req)
@@ -125,11 +125,11 @@ func (p *Pair) under(h *hold, req driver.Request) (driver.Grant, error) {
 // another name. An error would have it ask again under this one, and wait for the old lock
 // while it has the new: in the wrong order.
 func ended(old, fresh driver.Grant, req driver.Request) driver.Grant {
-	if fresh.Owner == "" { // not granted, but it may be in the queue
-		fresh = driver.Grant{Key: req.Key, Owner: req.Owner, Token: old.Token, TTL: req.TTL}
+	if fresh.AttemptID == "" { // not granted, but it may be in the queue
+		fresh = driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: old.Token, TTL: req.TTL}
 	}
 	return driver.Grant{
-		Key: req.Key, Owner: req.Owner, Token: fresh.Token,
+		Key: req.Key, AttemptID: req.AttemptID, Token: fresh.Token,
 		Start: time.Now().Add(-req.TTL), TTL: req.TTL, Handle: parts{old, fresh},
 	}
 }

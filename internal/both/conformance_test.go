@@ -38,10 +38,10 @@ func (s *servers) harness(cut ...int) drivertest.Harness {
 		New:  s.open,
 		Want: info,
 		TTL:  250 * time.Millisecond,
-		Evict: func(t drivertest.T, key string) {
+		DestroyGrant: func(t drivertest.T, key string) {
 			for _, space := range []*mem.Space{s.old, s.new} {
-				if err := mem.New(space).Evict(t.Context(), key); err != nil {
-					t.Errorf("hook Evict: %v", err)
+				if err := mem.New(space).Evict(t.Context(), key, ""); err != nil {
+					t.Errorf("hook DestroyGrant: %v", err)
 				}
 			}
 		},

@@ -3,6 +3,7 @@ package both
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/fencelock/fencelock/driver"
 )
@@ -49,7 +50,7 @@ func (o outcome) ofHeld() error {
 // Release ends both. What could not be asked counts first, so that the core asks again; by
 // then the other is gone, of which the core knows that a request of its own may have done it.
 func (p *Pair) Release(ctx context.Context, g driver.Grant) error {
-	p.unclaim(g.Owner)
+	p.unclaim(g.AttemptID)
 	both := split(g)
 	o := together(func(s side) error { return s.blame(s.Release(ctx, both.of(s))) }, p)
 	return o.ofEnd()
@@ -69,8 +70,8 @@ func (o outcome) ofEnd() error {
 }
 
 // Evict ends whichever grants there are: of who has both, or of who has one.
-func (p *Pair) Evict(ctx context.Context, key string) error {
-	o := together(func(s side) error { return s.blame(s.Evict(ctx, key)) }, p)
+func (p *Pair) Evict(ctx context.Context, key, attemptID string) error {
+	o := together(func(s side) error { return s.blame(s.Evict(ctx, key, attemptID)) }, p)
 	err := o.ofEnd()
 	if errors.Is(err, driver.ErrNotHeld) && (o.old == nil || o.new == nil) {
 		return nil
@@ -99,12 +100,17 @@ func (p *Pair) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	}
 	s := fresh
 	switch {
-	case !fresh.Held && old.Held:
+	case !fresh.Held() && old.Held():
 		s = old
-		s.Token -= p.ahead // wraps, and back when the core adds the base
-	case fresh.Held && old.Held && fresh.Owner == old.Owner:
-		s.TTL = min(old.TTL, fresh.TTL)
+		s.Holders[0].Token -= p.ahead // wraps, and back when the core adds the base
+	case fresh.Held() && old.Held() && fresh.Holders[0].AttemptID == old.Holders[0].AttemptID:
+		s.Holders[0].Left = min(old.Holders[0].Left, fresh.Holders[0].Left)
 	}
 	s.Waiters = waiters
 	return s, nil
+}
+
+// ListHeld is not there yet.
+func (p *Pair) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -18,7 +18,7 @@ func ExampleOpen() {
 		"?namespace=billing"+ // programs that are to exclude each other have the same
 		"&password_file=/run/secrets/redis"+
 		"&ca=/etc/fencelock/ca.pem", // without it the system's authorities are trusted
-		&fencelock.Options{Require: driver.FencedOrder})
+		&fencelock.Options{RequireGuarantee: driver.FencedOrder})
 	if err != nil {
 		log.Fatal(err) // it says what is wrong with which node
 	}

@@ -73,7 +73,7 @@ func (w *LossWorld) Evict(t *testing.T, match func(request []byte) bool) {
 	held := Lock(t, w.Other, "k")
 	w.Book.Enter(t, held)
 	happened := w.Lose(t, match)
-	if err := w.Loser.Evict(t.Context(), "k"); !errors.Is(err, fencelock.ErrUnknown) {
+	if _, err := w.Loser.Evict(t.Context(), "k", ""); !errors.Is(err, fencelock.ErrUnknown) {
 		t.Errorf("Evict = %v, want ErrUnknown", err)
 	}
 	happened()

@@ -23,7 +23,7 @@ func LosePower(t T, c *servers.Cluster, holder *fencelock.Client, held *fenceloc
 	c.Restart(t)
 	back := time.Now()
 	AwaitWaiters(t, Electing, holder, held.Key(), len(waiting))
-	if s, err := holder.Inspect(t.Context(), held.Key()); err != nil || s.Token != held.Token() {
+	if s, err := holder.Inspect(t.Context(), held.Key()); err != nil || !s.Held() || s.Holders[0].Token != held.Token() {
 		t.Errorf("Inspect = %+v, %v; want token %v", s, err, held.Token())
 	}
 	AwaitRenewal(t, held, ttl, back)

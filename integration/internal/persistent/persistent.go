@@ -44,7 +44,7 @@ func (p *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 				err = ctx.Err()
 			}
 			if err == nil {
-				p.held.Store(req.Owner, true)
+				p.held.Store(req.AttemptID, true)
 			}
 			return g, err
 		}
@@ -65,7 +65,7 @@ func (p *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 
 // Release asks until there is an answer.
 func (p *Backend) Release(ctx context.Context, g driver.Grant) error {
-	_, held := p.held.LoadAndDelete(g.Owner)
+	_, held := p.held.LoadAndDelete(g.AttemptID)
 	for again := false; ; again = true {
 		switch err := p.Backend.Release(ctx, g); {
 		case p.goesOn(ctx, err):
@@ -79,23 +79,23 @@ func (p *Backend) Release(ctx context.Context, g driver.Grant) error {
 
 // Evict asks until there is an answer, or the holder is another: a second Evict
 // might hit the next one.
-func (p *Backend) Evict(ctx context.Context, key string) error {
+func (p *Backend) Evict(ctx context.Context, key, attemptID string) error {
 	before, err := p.Inspect(ctx, key)
 	if err != nil {
 		return err
 	}
 	for {
-		if err := p.Backend.Evict(ctx, key); !p.goesOn(ctx, err) {
+		if err := p.Backend.Evict(ctx, key, attemptID); !p.goesOn(ctx, err) {
 			return err
 		}
 		// The request may still be on its way to be carried out. If it is not within the
 		// settled time, it was lost.
 		for began := time.Now(); time.Since(began) < settled; time.Sleep(settled / 100) {
 			now, err := p.Inspect(ctx, key)
-			if err != nil || before.Held && now.Token != before.Token {
+			if err != nil || before.Held() && now.Holders[0].Token != before.Holders[0].Token {
 				return err
 			}
-			if !before.Held {
+			if !before.Held() {
 				break
 			}
 		}

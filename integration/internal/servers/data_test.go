@@ -110,7 +110,7 @@ func write(t *testing.T, s *Server, name string) {
 		gateway(t, s, "put", `{"key":%q,"value":"eA=="}`, name)
 		return
 	case Raft.product:
-		if _, err := raftClient(t, s).Acquire(t.Context(), driver.Request{Key: name, Owner: "owner", TTL: time.Hour}); err != nil {
+		if _, err := raftClient(t, s).Acquire(t.Context(), driver.Request{Key: name, AttemptID: "owner", TTL: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -128,7 +128,7 @@ func holds(t *testing.T, s *Server, name string) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return status.Held
+		return status.Held()
 	case Etcd.product:
 		return bytes.Contains(gateway(t, s, "range", `{"key":%q}`, name), []byte(`"count":"1"`))
 	}

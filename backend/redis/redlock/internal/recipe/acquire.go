@@ -77,7 +77,7 @@ func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *
 		switch v {
 		case vote.Granted:
 			return driver.Grant{
-				Key: req.Key, Owner: req.Owner, Token: fencing.Token(t.votes.Token()), Start: t.start, TTL: req.TTL, Handle: c,
+				Key: req.Key, AttemptID: req.AttemptID, Token: fencing.Token(t.votes.Token()), Start: t.start, TTL: req.TTL, Handle: c,
 			}, nil
 		case vote.GivenUp:
 			if !errors.Is(err, errStruck) && !errors.Is(err, errMoved) {
@@ -155,7 +155,7 @@ func (c *claim) heldSince() time.Time {
 func (c *claim) grant() driver.Grant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return driver.Grant{Key: c.key, Owner: c.owner, Token: fencing.Token(c.token), TTL: c.ttl, Handle: c}
+	return driver.Grant{Key: c.key, AttemptID: c.owner, Token: fencing.Token(c.token), TTL: c.ttl, Handle: c}
 }
 
 // leave ends the call that asks for the claim.

@@ -23,7 +23,7 @@ func (a *again) Acquire(ctx context.Context, req driver.Request) (driver.Grant, 
 	for {
 		g, err := a.Backend.Acquire(ctx, req)
 		if err == nil {
-			a.held.Store(req.Owner, true)
+			a.held.Store(req.AttemptID, true)
 		}
 		if !unanswered(ctx, err) {
 			return g, err
@@ -43,7 +43,7 @@ func (a *again) Renew(ctx context.Context, grants []driver.Grant) []driver.Renew
 }
 
 func (a *again) Release(ctx context.Context, g driver.Grant) error {
-	_, held := a.held.LoadAndDelete(g.Owner)
+	_, held := a.held.LoadAndDelete(g.AttemptID)
 	err := a.Backend.Release(ctx, g)
 	for unanswered(ctx, err) {
 		if err = a.Backend.Release(ctx, g); held && errors.Is(err, driver.ErrNotHeld) {
@@ -53,10 +53,10 @@ func (a *again) Release(ctx context.Context, g driver.Grant) error {
 	return err
 }
 
-func (a *again) Evict(ctx context.Context, key string) error {
-	err := a.Backend.Evict(ctx, key)
+func (a *again) Evict(ctx context.Context, key, attemptID string) error {
+	err := a.Backend.Evict(ctx, key, attemptID)
 	for unanswered(ctx, err) {
-		err = a.Backend.Evict(ctx, key)
+		err = a.Backend.Evict(ctx, key, attemptID)
 	}
 	return err
 }

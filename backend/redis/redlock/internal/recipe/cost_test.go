@@ -16,7 +16,7 @@ import (
 
 func lockOnce(t testing.TB, b driver.Backend, owner string) driver.Grant {
 	t.Helper()
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: owner, TTL: 10 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}

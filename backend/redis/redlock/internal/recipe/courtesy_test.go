@@ -18,7 +18,7 @@ func (h *hands) turn(n int, woke bool) (joined, quiet bool) {
 	h.t.Helper()
 	owner := strconv.Itoa(n)
 	c := run(func() (driver.Grant, error) {
-		return h.Acquire(h.t.Context(), driver.Request{Key: "k", Owner: owner, TTL: 10 * time.Second, Wait: true})
+		return h.Acquire(h.t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: true})
 	})
 	a, _ := others()
 	if joined = h.idle(a); joined {
@@ -154,7 +154,7 @@ func TestQuietReleaseIsForOurOwnWaiter(t *testing.T) {
 		}
 		g := h.got(holder)
 		waiter := run(func() (driver.Grant, error) {
-			return h.Acquire(t.Context(), driver.Request{Key: "k", Owner: "other", TTL: 10 * time.Second, Wait: true})
+			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "other", TTL: 10 * time.Second, Wait: true})
 		})
 		for i := range 3 {
 			h.other(i, wire.Holder{ID: wire.ID{Owner: "me", Try: 2}, Left: time.Second})

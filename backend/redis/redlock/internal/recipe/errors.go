@@ -110,7 +110,7 @@ func (t *try) noQuorum() error {
 			return nil
 		case other.Has(i):
 			h := said.holders[i]
-			return &driver.HeldError{Identity: h.Meta, Left: h.Left}
+			return &driver.HeldError{Identity: t.b.holder(h).Identity, Left: h.Left}
 		case over.Has(i):
 			return errEnded
 		}
@@ -136,5 +136,5 @@ func (t *try) heldError() error {
 		return &driver.HeldError{RetryAfter: t.b.backoff(splits, t.ttl) + t.b.roundTrip()}
 	}
 	h := t.words().holders[node]
-	return &driver.HeldError{Identity: h.Meta, Left: h.Left}
+	return &driver.HeldError{Identity: t.b.holder(h).Identity, Left: h.Left}
 }

@@ -14,7 +14,10 @@ import (
 // Evict ends the grant that a key has. Repairs of it, and what else of that try may be on its way,
 // are kept out. Where too few nodes answer to know who has it, all who may have it are ended: it is one of
 // them, and what the others have is no grant.
-func (b *Backend) Evict(ctx context.Context, key string) error {
+func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
+	if attemptID != "" {
+		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+	}
 	v, err := b.look(ctx, key)
 	switch {
 	case err != nil:
@@ -145,4 +148,9 @@ func (v *verification) told(node int, reply any, err error) {
 	case answer != vote.No && again:
 		v.b.verify(c)
 	}
+}
+
+// ListHeld is not there yet.
+func (b *Backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
+	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

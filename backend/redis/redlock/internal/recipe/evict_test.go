@@ -24,7 +24,7 @@ func TestEvictionIsAskedAbout(t *testing.T) {
 		var lost atomic.Value
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
-				Key: "k", Owner: "me", TTL: 10 * time.Second, Lost: func(why error) { lost.Store(why) },
+				Key: "k", AttemptID: "me", TTL: 10 * time.Second, Lost: func(why error) { lost.Store(why) },
 			})
 		})
 		id := h.took(0, 7).ID
@@ -74,7 +74,7 @@ func TestEvictInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := byHand(t, 3)
 		h.nodes[0].unfit = errAway
-		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k") })
+		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", "") })
 		h.looked(1, theirs)
 		h.looked(2, wire.Holder{})
 		if r := h.ended(1, wire.Done); !r.Evict || r.KeepOut == 0 || r.ID != theirs.ID {
@@ -114,7 +114,7 @@ func TestInspectAsksForTheToken(t *testing.T) {
 		h.looked(0, wire.Holder{ID: id, Token: 7})
 		h.looked(1, wire.Holder{ID: id, Token: 8})
 		h.looked(2, wire.Holder{ID: id, Token: 8})
-		if s := <-status; !s.Held || s.Token != 8 {
+		if s := <-status; !s.Held() || s.Holders[0].Token != 8 {
 			t.Errorf("%+v, want token 8", s)
 		}
 	})

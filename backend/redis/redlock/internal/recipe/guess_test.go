@@ -15,7 +15,7 @@ func TestOneNodeIsNoWaiting(t *testing.T) {
 		h := byHand(t, 3)
 		told := 0
 		c := run(func() (driver.Grant, error) {
-			return h.Acquire(t.Context(), driver.Request{Key: "k", Owner: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { told++ }})
+			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { told++ }})
 		})
 		_, a := next[wire.Take](h, 0)
 		a.done(wire.TakeReply{Outcome: wire.Over}, nil)

@@ -165,7 +165,7 @@ func run(f func() (driver.Grant, error)) <-chan result {
 
 func (h *hands) acquire(ctx context.Context, wait bool) <-chan result {
 	return run(func() (driver.Grant, error) {
-		return h.Acquire(ctx, driver.Request{Key: "k", Owner: "me", Meta: "mine", TTL: 10 * time.Second, Wait: wait})
+		return h.Acquire(ctx, driver.Request{Key: "k", AttemptID: "me", Identity: "mine", TTL: 10 * time.Second, Wait: wait})
 	})
 }
 

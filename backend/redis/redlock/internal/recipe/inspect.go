@@ -35,14 +35,21 @@ func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	if err != nil {
 		return driver.Status{}, err
 	}
-	s := driver.Status{Waiters: v.waiters}
-	if h := v.holder; h.ID.Owner != "" {
-		s.Held, s.Owner, s.Meta, s.Token, s.TTL = true, h.ID.Owner, h.Meta, fencing.Token(h.Token), h.Left
-	}
-	if b.info.Tokenless {
-		s.Token = 0
+	s := driver.Status{Key: key, Waiters: v.waiters}
+	if v.holder.ID.Owner != "" {
+		s.Holders = []driver.Holder{b.holder(v.holder)}
 	}
 	return s, nil
+}
+
+// holder is a node's holder as the driver knows it.
+func (b *Backend) holder(h wire.Holder) driver.Holder {
+	out := driver.Holder{AttemptID: h.ID.Owner, Token: fencing.Token(h.Token), Left: h.Left}
+	out.Identity, out.Meta = driver.SplitIdentity(h.Meta)
+	if b.info.Tokenless {
+		out.Token = 0
+	}
+	return out
 }
 
 // grace is how long a look waits, once it is decided, for the nodes that have not answered: one

@@ -49,7 +49,7 @@ func TestAllocations(t *testing.T) {
 	next := 0
 	before := runtime.NumGoroutine()
 	allocs := testing.AllocsPerRun(1000, func() {
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: owners[next], TTL: 10 * time.Second, Wait: true})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owners[next], TTL: 10 * time.Second, Wait: true})
 		if err == nil {
 			err = b.Release(t.Context(), g)
 		}

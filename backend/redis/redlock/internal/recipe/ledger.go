@@ -63,7 +63,7 @@ type claim struct {
 
 // enter finds or makes the claim of an Acquire, which rings at the bell.
 func (l *ledger) enter(req driver.Request, bell chan struct{}) (*claim, error) {
-	n := name{req.Key, req.Owner}
+	n := name{req.Key, req.AttemptID}
 	l.mu.Lock()
 	if l.released.Has(n) {
 		l.mu.Unlock()

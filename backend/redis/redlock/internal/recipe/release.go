@@ -30,7 +30,7 @@ func (b *Backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	c := b.ledger.release(name{g.Key, g.Owner})
+	c := b.ledger.release(name{g.Key, g.AttemptID})
 	if c == nil {
 		c, _ = g.Handle.(*claim)
 	}
@@ -38,7 +38,7 @@ func (b *Backend) Release(ctx context.Context, g driver.Grant) error {
 	defer b.done(w)
 	e := &ending{
 		b: b, c: c, timeout: timeout, bell: w.bell, poll: vote.NewPoll(len(b.nodes)), until: time.Now().Add(onNode(max(g.TTL, keepOut))),
-		end: wire.End{Key: g.Key, ID: wire.ID{Owner: g.Owner, Try: allTries}},
+		end: wire.End{Key: g.Key, ID: wire.ID{Owner: g.AttemptID, Try: allTries}},
 	}
 	out, skip := vote.All(len(b.nodes)), vote.Set(0)
 	if c != nil {
@@ -54,7 +54,7 @@ func (b *Backend) Release(ctx context.Context, g driver.Grant) error {
 			next.tell()
 		}
 		// It ends nothing, since it has no try: a node whose Take is unanswered has an End of its own to come.
-		wake := wire.End{Key: g.Key, ID: wire.ID{Owner: g.Owner}}
+		wake := wire.End{Key: g.Key, ID: wire.ID{Owner: g.AttemptID}}
 		b.courtesy.owe(g.Key, wake, b.soon(), b.tell)
 	}
 	if e.waits != 0 && c.waitsFor(e) != 0 {

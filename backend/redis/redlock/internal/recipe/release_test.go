@@ -67,7 +67,7 @@ func TestReleaseDoesNotWaitForLong(t *testing.T) {
 func TestReleaseOfAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := byHand(t, 3)
-		c := h.release(driver.Grant{Key: "k", Owner: "me"})
+		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		for i := range 3 {
 			if e := h.ended(i, wire.None); e.KeepOut == 0 || e.ID.Try < 1<<52 || e.ID.Try >= 1<<53 {
 				t.Errorf("node %d was asked %+v", i, e)
@@ -90,7 +90,7 @@ func TestReleasedWhileItAsks(t *testing.T) {
 		h := byHand(t, 3)
 		a := h.acquire(t.Context(), true)
 		h.took(0, 7)
-		c := h.release(driver.Grant{Key: "k", Owner: "me"})
+		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		if r := h.returned(a); !errors.Is(r.err, driver.ErrReleased) {
 			t.Errorf("Acquire = %v", r.err)
 		}

@@ -41,7 +41,7 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		r.polls[i] = vote.NewPoll(len(b.nodes))
 		c, ok := g.Handle.(*claim)
 		if !ok {
-			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{Owner: g.Owner}} // which no node has
+			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{Owner: g.AttemptID}} // which no node has
 			continue
 		}
 		r.claims[i] = c

@@ -61,8 +61,8 @@ type said struct {
 // begin sends the Takes of a try, after another that failed, or nil. Start is read before the first.
 func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 	take := wire.Take{
-		Key: req.Key, ID: wire.ID{Owner: req.Owner, Try: b.tries.Add(1)}, TTL: onNode(req.TTL), Tokenless: b.info.Tokenless,
-		Meta: req.Meta, Channel: b.channel,
+		Key: req.Key, ID: wire.ID{Owner: req.AttemptID, Try: b.tries.Add(1)}, TTL: onNode(req.TTL), Tokenless: b.info.Tokenless,
+		Meta: driver.JoinIdentity(req.Identity, req.Meta), Channel: b.channel,
 	}
 	if !b.info.Tokenless {
 		take.Floor = b.floors.next(req.Key)
@@ -82,7 +82,7 @@ func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 	t.edition = b.edition()
 	t.start = time.Now()
 	c.wanted = t.wanted
-	c.last, c.began, c.ttl, c.meta = take.ID.Try, t.start, req.TTL, req.Meta
+	c.last, c.began, c.ttl, c.meta = take.ID.Try, t.start, req.TTL, driver.JoinIdentity(req.Identity, req.Meta)
 	t.wasTold = c.told
 	c.told, c.struck, c.expect = false, false, time.Time{}
 	for i := range b.nodes {

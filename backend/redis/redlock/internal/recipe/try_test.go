@@ -80,7 +80,7 @@ func TestCancelledAtTheMomentOfSuccess(t *testing.T) {
 			defer b.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*10*time.Microsecond)
 			defer cancel()
-			g, err := a.Acquire(ctx, driver.Request{Key: "k", Owner: "a", TTL: time.Minute, Wait: i%2 == 0})
+			g, err := a.Acquire(ctx, driver.Request{Key: "k", AttemptID: "a", TTL: time.Minute, Wait: i%2 == 0})
 			if err == nil {
 				granted++
 				if r := a.Renew(t.Context(), []driver.Grant{g})[0]; r.Err != nil {
@@ -95,12 +95,12 @@ func TestCancelledAtTheMomentOfSuccess(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("cancelled after %d0 µs: %v", i, err)
 			}
-			_ = a.Release(t.Context(), driver.Grant{Key: "k", Owner: "a"})
+			_ = a.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "a"})
 			time.Sleep(10 * time.Millisecond)
-			if s, err := b.Inspect(t.Context(), "k"); err != nil || s != (driver.Status{}) {
+			if s, err := b.Inspect(t.Context(), "k"); err != nil || s.Held() || s.Waiters != 0 {
 				t.Errorf("cancelled after %d0 µs: it left %+v, %v", i, s, err)
 			}
-			if _, err := b.Acquire(t.Context(), driver.Request{Key: "k", Owner: "b", TTL: time.Minute}); err != nil {
+			if _, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "b", TTL: time.Minute}); err != nil {
 				t.Errorf("cancelled after %d0 µs: the next gets %v", i, err)
 			}
 		})
@@ -256,7 +256,7 @@ func TestTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := byHand(t, 3)
 		c := run(func() (driver.Grant, error) {
-			return h.Acquire(t.Context(), driver.Request{Key: "k", Owner: "me", TTL: 100 * time.Millisecond, Wait: true})
+			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 100 * time.Millisecond, Wait: true})
 		})
 		h.took(0, 7)
 		time.Sleep(24 * time.Millisecond)

@@ -54,10 +54,10 @@ func (t *try) confirmAt() time.Time {
 func (b *Backend) join(c *claim, req driver.Request) {
 	home := b.home(req.Key, 0)
 	end := wire.End{
-		Key: req.Key, ID: wire.ID{Owner: req.Owner, Try: b.tries.Add(1)}, Failed: true, Queue: true, Channel: b.channel, TTL: onNode(req.TTL),
+		Key: req.Key, ID: wire.ID{Owner: req.AttemptID, Try: b.tries.Add(1)}, Failed: true, Queue: true, Channel: b.channel, TTL: onNode(req.TTL),
 	}
 	c.mu.Lock()
-	c.last, c.began, c.ttl, c.meta = end.ID.Try, time.Now(), req.TTL, req.Meta
+	c.last, c.began, c.ttl, c.meta = end.ID.Try, time.Now(), req.TTL, driver.JoinIdentity(req.Identity, req.Meta)
 	c.due[home]++
 	c.queued = c.queued.With(home)
 	c.mu.Unlock()

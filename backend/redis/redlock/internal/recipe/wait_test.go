@@ -25,7 +25,7 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 		var waiting atomic.Int32
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
-				Key: "k", Owner: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { waiting.Add(1) },
+				Key: "k", AttemptID: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { waiting.Add(1) },
 			})
 		})
 		a, b := others()
@@ -83,7 +83,7 @@ func TestHomeTookTheKey(t *testing.T) {
 			t.Errorf("Acquire = %v", r.err)
 		}
 		// The place in the queue may come after the Release: it is kept out.
-		h.release(driver.Grant{Key: "k", Owner: "me"})
+		h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		if r, _ := next[wire.End](h, homeOf); r.KeepOut == 0 {
 			t.Errorf("the home was asked %+v", r)
 		}

@@ -289,7 +289,7 @@ func (w *world) harness() drivertest.Harness {
 			return b
 		},
 		Want: w.info,
-		Evict: func(_ drivertest.T, key string) {
+		DestroyGrant: func(_ drivertest.T, key string) {
 			for i := range w.nodes {
 				w.at(i, func(n *model.Node) { n.Vanish(key) })
 			}

@@ -30,13 +30,13 @@ func (c *client) work(worker int) {
 		w.mu.Lock()
 		quiet := w.quiet
 		req := driver.Request{
-			Key: w.keys[w.rng.IntN(len(w.keys))], Owner: fmt.Sprintf("%s-%d-%d", c.name, worker, n), Meta: c.name,
+			Key: w.keys[w.rng.IntN(len(w.keys))], AttemptID: fmt.Sprintf("%s-%d-%d", c.name, worker, n), Identity: c.name,
 			TTL: w.between(100*time.Millisecond, time.Second).Truncate(time.Millisecond), Wait: w.rng.IntN(3) > 0,
 		}
 		if w.rng.IntN(6) == 0 {
 			req.TTL = longestTTL
 		}
-		o := w.truth.owner(req.Owner)
+		o := w.truth.owner(req.AttemptID)
 		w.mu.Unlock()
 		if quiet {
 			return
@@ -63,7 +63,7 @@ func (c *client) lock(req driver.Request, o *ownerTruth) {
 			break
 		}
 		if ctx.Err() != nil || !req.Wait && errors.Is(err, driver.ErrHeld) || w.pick(3) == 0 {
-			c.release(driver.Grant{Key: req.Key, Owner: req.Owner}, nil)
+			c.release(driver.Grant{Key: req.Key, AttemptID: req.AttemptID}, nil)
 			return
 		}
 		time.Sleep(w.draw(0, 50*time.Millisecond))
@@ -139,6 +139,6 @@ func (c *client) evict(key string) {
 	evicted := w.truth.evicting(key)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := c.backend.Evict(ctx, key)
+	err := c.backend.Evict(ctx, key, "")
 	w.truth.evicted(c, key, evicted, err)
 }

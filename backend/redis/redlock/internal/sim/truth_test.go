@@ -152,7 +152,7 @@ func (t *truth) goes(key string, after time.Duration) {
 // held looks at an answer that another has the lock.
 func (t *truth) held(req driver.Request, alone bool, came int) {
 	if t.w.mode == calm && alone && t.key(req.Key).came == came {
-		t.fail("%s is told that another has %q, and nobody has", req.Owner, req.Key)
+		t.fail("%s is told that another has %q, and nobody has", req.AttemptID, req.Key)
 	}
 }
 
@@ -161,7 +161,7 @@ func (t *truth) acquired(c *client, req driver.Request, g driver.Grant, err erro
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.trace("%s acquires %q for %s: token %v, %v", c.name, req.Key, req.Owner, g.Token, err)
+	w.trace("%s acquires %q for %s: token %v, %v", c.name, req.Key, req.AttemptID, g.Token, err)
 	switch {
 	case err == nil:
 		w.sum.grants++
@@ -171,14 +171,14 @@ func (t *truth) acquired(c *client, req driver.Request, g driver.Grant, err erro
 	case errors.Is(err, driver.ErrUnavailable):
 		w.sum.unavailable++
 		if w.mode == calm {
-			t.fail("%s: in a calm world, Acquire: %v", req.Owner, err)
+			t.fail("%s: in a calm world, Acquire: %v", req.AttemptID, err)
 		}
 	case errors.Is(err, errContext):
 		w.sum.timeUps++
 	case errors.Is(err, driver.ErrReleased) && w.mode >= restart: // an eviction has met its keys before it was granted
 		w.sum.evictedEarly++
 	default:
-		t.fail("%s: Acquire: %v", req.Owner, err)
+		t.fail("%s: Acquire: %v", req.AttemptID, err)
 	}
 }
 
@@ -189,7 +189,7 @@ func (t *truth) hold(c *client, g driver.Grant) *held {
 	defer w.mu.Unlock()
 	now := time.Now()
 	h := &held{
-		client: c, key: g.Key, owner: g.Owner, token: uint64(g.Token), start: g.Start, from: now, until: g.Start.Add(g.TTL),
+		client: c, key: g.Key, owner: g.AttemptID, token: uint64(g.Token), start: g.Start, from: now, until: g.Start.Add(g.TTL),
 	}
 	k := t.key(g.Key)
 	if h.token == 0 {
@@ -338,10 +338,10 @@ func (t *truth) released(c *client, g driver.Grant, h *held, err error) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.trace("%s releases %q for %s: %v", c.name, g.Key, g.Owner, err)
-	t.owner(g.Owner).over = true
+	w.trace("%s releases %q for %s: %v", c.name, g.Key, g.AttemptID, err)
+	t.owner(g.AttemptID).over = true
 	if err != nil && h != nil && w.mode == calm && time.Now().Before(h.until) {
-		t.fail("%s holds %q, and Release says %v", g.Owner, g.Key, err)
+		t.fail("%s holds %q, and Release says %v", g.AttemptID, g.Key, err)
 	}
 }
 

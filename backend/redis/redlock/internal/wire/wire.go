@@ -10,7 +10,7 @@ import (
 // ID names one try of an attempt to lock. A try has a number of its own: the numbers of a client
 // only rise, so that no late packet of an older try can act for a newer one.
 type ID struct {
-	Owner string // driver.Request.Owner
+	Owner string // driver.Request.AttemptID
 	Try   uint64
 }
 
