@@ -115,7 +115,7 @@ type backend struct {
 	sessions map[time.Duration]*opening // by TTL class
 	claims   map[string]*claim          // by owner
 	names    map[string]*claim          // by name on the server
-	released claims.Released[string]
+	released claims.Tombstones[string]
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc

@@ -59,7 +59,7 @@ var errSessionGone = fmt.Errorf("%w: etcd: the session's lease is gone", driver.
 
 // session returns the session for leases of a TTL, made now if there is none.
 func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, error) {
-	class := claims.Class(ttl)
+	class := claims.SessionTTL(ttl)
 	b.mu.Lock()
 	o := b.sessions[class]
 	if o == nil || o.failed() {

@@ -105,11 +105,11 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 func TestReleasedIsBounded(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
-	for i := range 3 * claims.Remembered {
+	for i := range 3 * claims.MaxTombstones {
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)})
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)}) // counts once
 	}
-	for i, want := range map[int]bool{3*claims.Remembered - 1: true, 2 * claims.Remembered: true, 2*claims.Remembered - 1: false} {
+	for i, want := range map[int]bool{3*claims.MaxTombstones - 1: true, 2 * claims.MaxTombstones: true, 2*claims.MaxTombstones - 1: false} {
 		if s.dead.Has(fmt.Sprint(i)) != want {
 			t.Errorf("owner %d remembered: %v", i, !want)
 		}

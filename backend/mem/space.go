@@ -14,7 +14,7 @@ type Space struct {
 	mu    sync.Mutex // never held while waiting, nor while calling others
 	token fencing.Token
 	lines map[lineID]*line
-	dead  claims.Released[string]
+	dead  claims.Tombstones[string]
 	told  []func() // to be called when mu has been unlocked
 }
 

@@ -38,7 +38,7 @@ type backend struct {
 	numbers  map[uint64]*claim   // those that the cluster has, as far as is known
 	queued   map[*claim]struct{} // those of them that wait
 	planned  time.Time           // when the keeper looks next
-	released claims.Released[claimID]
+	released claims.Tombstones[claimID]
 }
 
 var _ driver.Backend = (*backend)(nil)

@@ -22,5 +22,5 @@ const (
 // longestClass is the longest TTL whose class has a session of at most the given
 // timeout.
 func longestClass(timeout time.Duration) time.Duration {
-	return claims.LongestClass(min(timeout-relayLag, maxTTL))
+	return claims.LongestSessionTTL(min(timeout-relayLag, maxTTL))
 }

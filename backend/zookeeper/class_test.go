@@ -11,14 +11,14 @@ import (
 // TTL, no longer than an eighth more; and there are few.
 func TestClassesFit(t *testing.T) {
 	for timeout := 2 * time.Second; timeout < 3*time.Hour; timeout += 777 * time.Millisecond {
-		if longest := longestClass(timeout); claims.Class(longest) != longest || longest+relayLag > timeout {
-			t.Fatalf("longestClass(%v) = %v, whose class is %v", timeout, longest, claims.Class(longest))
+		if longest := longestClass(timeout); claims.SessionTTL(longest) != longest || longest+relayLag > timeout {
+			t.Fatalf("longestClass(%v) = %v, whose class is %v", timeout, longest, claims.SessionTTL(longest))
 		}
 	}
 	classes := make(map[time.Duration]bool)
 	for ttl := minTTL; ttl <= maxTTL; ttl += 333 * time.Millisecond {
-		c := claims.Class(ttl)
-		if c < ttl || c > ttl+max(time.Second, ttl/8) || claims.Class(c) != c {
+		c := claims.SessionTTL(ttl)
+		if c < ttl || c > ttl+max(time.Second, ttl/8) || claims.SessionTTL(c) != c {
 			t.Fatalf("claims.Class(%v) = %v", ttl, c)
 		}
 		classes[c] = true

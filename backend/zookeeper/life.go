@@ -19,7 +19,7 @@ func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, 
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
 	for {
-		s, err := b.currentSession(claims.Class(ttl))
+		s, err := b.currentSession(claims.SessionTTL(ttl))
 		if err != nil {
 			return nil, err
 		}

@@ -158,7 +158,7 @@ type backend struct {
 	closed   bool
 	sessions map[time.Duration]*session // by class
 	claims   map[claimID]*claim
-	released claims.Released[claimID]
+	released claims.Tombstones[claimID]
 }
 
 var _ driver.Backend = (*backend)(nil)

@@ -2,15 +2,15 @@ package claims
 
 import "testing"
 
-func TestReleased(t *testing.T) {
+func TestTombstones(t *testing.T) {
 	type claimID struct{ key, owner string }
-	var r Released[claimID]
+	var r Tombstones[claimID]
 	id := func(i int) claimID { return claimID{"k", string(rune(i))} }
-	for i := range Remembered + 10 {
+	for i := range MaxTombstones + 10 {
 		r.Add(id(i))
 		r.Add(id(i)) // counts once
 	}
-	for i := range Remembered + 10 {
+	for i := range MaxTombstones + 10 {
 		if got, want := r.Has(id(i)), i >= 10; got != want {
 			t.Fatalf("Has(%d) = %v", i, got)
 		}
@@ -18,7 +18,7 @@ func TestReleased(t *testing.T) {
 	if r.Has(claimID{"other", id(20).owner}) {
 		t.Errorf("an owner that was released on one key is kept out of another")
 	}
-	if n := len(r.ids); n != Remembered || len(r.ring) != Remembered {
-		t.Errorf("%d owners are remembered in a ring of %d, want %d", n, len(r.ring), Remembered)
+	if n := len(r.ids); n != MaxTombstones || len(r.ring) != MaxTombstones {
+		t.Errorf("%d owners are remembered in a ring of %d, want %d", n, len(r.ring), MaxTombstones)
 	}
 }

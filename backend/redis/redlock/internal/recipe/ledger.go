@@ -15,7 +15,7 @@ import (
 type ledger struct {
 	mu       sync.Mutex
 	claims   map[string]*claim // by owner; the others of the same owner follow by next
-	released claims.Released[name]
+	released claims.Tombstones[name]
 }
 
 // name is an owner, on the key that it wants.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestClass(t *testing.T) {
+func TestSessionTTL(t *testing.T) {
 	for ttl, want := range map[time.Duration]time.Duration{
 		time.Second:             time.Second,
 		time.Second + 1:         2 * time.Second,
@@ -18,21 +18,21 @@ func TestClass(t *testing.T) {
 		time.Hour:               3840 * time.Second,
 		1500 * time.Millisecond: 2 * time.Second,
 	} {
-		if got := Class(ttl); got != want {
+		if got := SessionTTL(ttl); got != want {
 			t.Errorf("Class(%v) = %v, want %v", ttl, got, want)
 		}
 	}
 }
 
-func TestClasses(t *testing.T) {
+func TestSessionTTLSteps(t *testing.T) {
 	classes := make(map[time.Duration]bool)
 	for ttl := time.Second; ttl <= 24*time.Hour; ttl += 500 * time.Millisecond {
-		class := Class(ttl)
+		class := SessionTTL(ttl)
 		classes[class] = true
 		if class < ttl || class > ttl+max(time.Second, ttl/8+time.Second) || class%time.Second != 0 {
 			t.Fatalf("the class of %v is %v", ttl, class)
 		}
-		if again := Class(class); again != class {
+		if again := SessionTTL(class); again != class {
 			t.Fatalf("the class of %v is %v, whose class is %v", ttl, class, again)
 		}
 	}
@@ -40,8 +40,8 @@ func TestClasses(t *testing.T) {
 		t.Errorf("%d classes from 1 s to 24 h, want 120 at most", n)
 	}
 	for _, usual := range []int{1, 2, 5, 10, 15, 30, 60, 120} {
-		if ttl := time.Duration(usual) * time.Second; Class(ttl) != ttl {
-			t.Errorf("the class of %v is %v", ttl, Class(ttl))
+		if ttl := time.Duration(usual) * time.Second; SessionTTL(ttl) != ttl {
+			t.Errorf("the class of %v is %v", ttl, SessionTTL(ttl))
 		}
 	}
 }

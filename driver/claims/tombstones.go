@@ -1,26 +1,26 @@
 package claims
 
-// Remembered is how many releases an owner stays out for. A call that was under way when
+// MaxTombstones is how many releases an owner stays out for. A call that was under way when
 // its owner was released is late by far less.
-const Remembered = 8192
+const MaxTombstones = 8192
 
-// Released remembers the last owners that were released, so that a late call in the name
+// Tombstones remembers the last owners that were released, so that a late call in the name
 // of one of them is refused. ID names an owner: by itself, or together with a key. The
 // zero value is empty. It has no lock of its own.
-type Released[ID comparable] struct {
+type Tombstones[ID comparable] struct {
 	ids  map[ID]struct{}
 	ring []ID // the same, oldest at next once the ring is full
 	next int
 }
 
 // Has reports whether an owner was released.
-func (r *Released[ID]) Has(id ID) bool {
+func (r *Tombstones[ID]) Has(id ID) bool {
 	_, ok := r.ids[id]
 	return ok
 }
 
 // Add notes that an owner was released.
-func (r *Released[ID]) Add(id ID) {
+func (r *Tombstones[ID]) Add(id ID) {
 	if r.Has(id) {
 		return
 	}
@@ -28,11 +28,11 @@ func (r *Released[ID]) Add(id ID) {
 		r.ids = make(map[ID]struct{})
 	}
 	r.ids[id] = struct{}{}
-	if len(r.ring) < Remembered {
+	if len(r.ring) < MaxTombstones {
 		r.ring = append(r.ring, id)
 		return
 	}
 	delete(r.ids, r.ring[r.next])
 	r.ring[r.next] = id
-	r.next = (r.next + 1) % Remembered
+	r.next = (r.next + 1) % MaxTombstones
 }

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Class is the TTL of the session that serves leases of a TTL: the next whole second, and
+// SessionTTL is the TTL of the session that serves leases of a TTL: the next whole second, and
 // from 16 s on the next of eight steps from one power of two to the next. So no choice of
 // TTLs makes many sessions: fewer than 120 up to a day. A lock outlives a holder that has
 // died by up to an eighth of its TTL for it.
-func Class(ttl time.Duration) time.Duration {
+func SessionTTL(ttl time.Duration) time.Duration {
 	s := uint64((ttl + time.Second - 1) / time.Second)
 	step := stepAt(s)
 	return time.Duration((s+step-1)/step*step) * time.Second
 }
 
-// LongestClass is the longest class of at most the given TTL.
-func LongestClass(ttl time.Duration) time.Duration {
+// LongestSessionTTL is the longest class of at most the given TTL.
+func LongestSessionTTL(ttl time.Duration) time.Duration {
 	s := uint64(max(ttl, 0) / time.Second)
 	step := stepAt(s)
 	return time.Duration(s/step*step) * time.Second
