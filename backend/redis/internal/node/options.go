@@ -34,7 +34,10 @@ func Connections() goredis.Options {
 		Protocol:              2,    // nothing is pushed on a lane
 		DisableIdentity:       true, // saves a round trip, and CLIENT needs a permission
 		// A server that moves is met with a new connection.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// Without a type go-redis 9.22 looks the host up while a client is made, for up to 2 s.
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone,
+		},
 	}
 }
 
