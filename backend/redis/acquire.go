@@ -66,7 +66,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if token, ok := w.pushed(); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
-			return driver.Grant{}, node.Fault(ctx, err)
+			return driver.Grant{}, node.Classify(ctx, err)
 		}
 		var pause time.Duration // until we ask again
 		switch r := reply.(type) {

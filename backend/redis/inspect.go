@@ -17,7 +17,7 @@ const adminTimeout = 3 * time.Second
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	reply, err := b.node.Eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
 	if err != nil {
-		return driver.Status{}, node.Fault(ctx, err)
+		return driver.Status{}, node.Classify(ctx, err)
 	}
 	unexpected := fmt.Errorf("redis: unexpected reply %v to inspect", reply)
 	r, ok := reply.([]any)
@@ -54,7 +54,7 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
 	switch {
 	case err != nil:
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	case reply == int64(1):
 		return nil
 	case reply == int64(0):

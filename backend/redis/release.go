@@ -35,7 +35,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		}
 	}
 	if err != nil {
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	}
 	switch reply {
 	case int64(1):

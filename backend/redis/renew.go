@@ -53,7 +53,7 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 	for i, g := range grants {
 		switch {
 		case err != nil:
-			out[i].Err = node.Fault(ctx, err)
+			out[i].Err = node.Classify(ctx, err)
 		case answers[i] == int64(1):
 			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
 		default:

@@ -39,9 +39,9 @@ var permissionsLua string
 var (
 	acquireScript = node.NewScript(acquireFastLua, libLua, acquireLua, endLua)
 	releaseScript = node.NewScript(releaseFastLua, libLua, releaseLua, endLua)
-	renewScript   = node.NewScript(libLua, renewLua, endLua).Apart().Twice()
+	renewScript   = node.NewScript(libLua, renewLua, endLua).Dedicated().Idempotent()
 	evictScript   = node.NewScript(libLua, evictLua, endLua)
-	inspectScript = node.NewScript(libLua, inspectLua, endLua).Twice()
+	inspectScript = node.NewScript(libLua, inspectLua, endLua).Idempotent()
 
 	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
 

@@ -27,16 +27,16 @@ func NewScript(parts ...string) *Script {
 	return &Script{source: source, name: hex.EncodeToString(sum[:])}
 }
 
-// Apart marks a script that has connections of its own, so that other requests, however many, do not
+// Dedicated marks a script that has connections of its own, so that other requests, however many, do not
 // delay it: a renewal. It returns the script, and is for when it is made.
-func (s *Script) Apart() *Script {
+func (s *Script) Dedicated() *Script {
 	s.apart = true
 	return s
 }
 
-// Twice marks a script that may be carried out twice: Eval sends it again if the connection was idle,
+// Idempotent marks a script that may be carried out twice: Eval sends it again if the connection was idle,
 // and closed. It returns the script, and is for when it is made.
-func (s *Script) Twice() *Script {
+func (s *Script) Idempotent() *Script {
 	s.twice = true
 	return s
 }
