@@ -69,8 +69,6 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 // openTimeout bounds Open. To connect may take a few round trips, each of which has less.
 const openTimeout = 5 * time.Second
 
-var errNotOpened = fmt.Errorf("%w: %w within %v", driver.ErrUnavailable, node.ErrNoAnswer, openTimeout)
-
 // New makes a backend that connects to the server as client does, an application's own:
 // by the same dialer, so with its TLS, proxy or Sentinels, as the same user, in the same
 // database, with the same OnConnect. Credentials are asked for anew for each connection
@@ -126,6 +124,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 		channel: opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
 		info: driver.Info{
 			Name:      "redis",
+			Namespace: opts.Namespace,
 			Guarantee: driver.Advisory,
 			Features:  driver.Fair | driver.Push,
 			MinTTL:    100 * time.Millisecond,

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -43,5 +42,5 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	case int64(0), int64(2): // 2: released before, by an earlier call, which had the answer
 		return driver.ErrNotHeld
 	}
-	return fmt.Errorf("redis: unexpected reply %v to release", reply)
+	return unexpected("release", reply)
 }

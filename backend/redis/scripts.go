@@ -33,6 +33,9 @@ var evictLua string
 //go:embed lua/inspect.lua
 var inspectLua string
 
+//go:embed lua/list.lua
+var listLua string
+
 //go:embed lua/permissions.lua
 var permissionsLua string
 
@@ -42,8 +45,9 @@ var (
 	renewScript   = node.NewScript(libLua, renewLua, endLua).Dedicated().Idempotent()
 	evictScript   = node.NewScript(libLua, evictLua, endLua)
 	inspectScript = node.NewScript(libLua, inspectLua, endLua).Idempotent()
+	listScript    = node.NewScript(libLua, listLua, endLua).Idempotent()
 
-	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
+	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript, listScript}
 
 	permissionsScript = node.NewScript(permissionsLua)
 )

@@ -69,6 +69,21 @@ func (n *Node) Eval(ctx context.Context, timeout time.Duration, s *Script, keys 
 	return cmd.Val(), nil
 }
 
+// Do runs a command in one round trip, twice where the connection was idle, and closed: so it is one that
+// may be carried out twice. It has a timeout as Eval has. The error is raw: see Classify.
+func (n *Node) Do(ctx context.Context, timeout time.Duration, words ...any) (any, error) {
+	cmd := goredis.NewCmd(ctx, words...)
+	err := n.calls.do(ctx, timeout, cmd)
+	if errors.Is(err, ErrStale) {
+		cmd = goredis.NewCmd(ctx, words...)
+		err = n.calls.do(ctx, timeout, cmd)
+	}
+	if err != nil {
+		return nil, err // cmd may still be under way: do not look at it
+	}
+	return cmd.Val(), nil
+}
+
 // words are the command that runs a script which the server knows.
 func (s *Script) words(keys int, args []any) []any {
 	return append(append(make([]any, 0, 3+len(args)), evalsha, s.name, keys), args...)
