@@ -21,10 +21,10 @@ const (
 	halfway = 1 << 30
 )
 
-// name is the name of a claim's node: the owner, '#', a sign, and the number that the
+// nodeName is the nodeName of a claim's node: the owner, '#', a sign, and the number that the
 // server gave it. No owner has a '#'. The sign tells our claims from those of earlier
 // builds, which have none and read the same number with it or without: see guard.
-type name struct {
+type nodeName struct {
 	text  string
 	owner string
 	seq   int32
@@ -34,21 +34,21 @@ type name struct {
 
 // parseName reads the name of a node. What is not of our making is not ok, and
 // not a claim: one such node must not stop a lock (go-zookeeper's own Lock fails on it).
-func parseName(text string) (n name, ok bool) {
+func parseName(text string) (n nodeName, ok bool) {
 	owner, digits, found := strings.Cut(text, "#")
 	digits, signed := strings.CutPrefix(digits, "+")
 	if !found || owner == "" || len(digits) < 10 || text == guardName {
-		return name{}, false
+		return nodeName{}, false
 	}
 	seq, err := strconv.ParseInt(digits, 10, 32)
 	if err != nil {
-		return name{}, false
+		return nodeName{}, false
 	}
-	return name{text: text, owner: owner, seq: int32(seq), early: !signed}, true
+	return nodeName{text: text, owner: owner, seq: int32(seq), early: !signed}, true
 }
 
 // beyond reports whether the number does not tell the order.
-func (n name) beyond() bool { return n.seq < 0 || n.seq >= orderly }
+func (n nodeName) beyond() bool { return n.seq < 0 || n.seq >= orderly }
 
 // beyond reports the same of a node of ours.
 func beyond(node string) bool {
@@ -63,7 +63,7 @@ func beyond(node string) bool {
 //
 // So this is one order, that of the creations, for whoever looks, whatever else he sees;
 // and that of the numbers, where all are in the range.
-func (n name) before(m name) bool {
+func (n nodeName) before(m nodeName) bool {
 	switch {
 	case n.beyond() != m.beyond():
 		return m.beyond()
@@ -75,7 +75,7 @@ func (n name) before(m name) bool {
 }
 
 // parseAll returns the claims in a list of children.
-func parseAll(children []string) (queue []name) {
+func parseAll(children []string) (queue []nodeName) {
 	for _, child := range children {
 		if n, ok := parseName(child); ok {
 			queue = append(queue, n)
@@ -86,13 +86,13 @@ func parseAll(children []string) (queue []name) {
 
 // line is what a queue says about one claim.
 type line struct {
-	there bool // the claim is in it
-	ahead name // the one right before it; none if it is the first
+	there bool     // the claim is in it
+	ahead nodeName // the one right before it; none if it is the first
 }
 
 // lineUp finds a claim in its queue. Of those beyond the range the czxid must be known
 // if the claim is one of them; to any other they are all later.
-func lineUp(queue []name, me name) (l line) {
+func lineUp(queue []nodeName, me nodeName) (l line) {
 	for _, n := range queue {
 		switch {
 		case n.text == me.text:
@@ -107,7 +107,7 @@ func lineUp(queue []name, me name) (l line) {
 
 // first returns the claim that all others come after; none if there is none. The czxid
 // must be known if all are beyond the range.
-func first(queue []name) (head name) {
+func first(queue []nodeName) (head nodeName) {
 	for _, n := range queue {
 		if head.text == "" || n.before(head) {
 			head = n

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-func nodeName(owner string, seq int32) string { return fmt.Sprintf("%s#+%010d", owner, seq) }
+func nodeOf(owner string, seq int32) string { return fmt.Sprintf("%s#+%010d", owner, seq) }
 
 func earlyName(owner string, seq int32) string { return fmt.Sprintf("%s#%010d", owner, seq) }
 
 func TestParseName(t *testing.T) {
-	for text, want := range map[string]name{
+	for text, want := range map[string]nodeName{
 		"a#+0000000000":   {text: "a#+0000000000", owner: "a"},
 		"a#+2147483647":   {text: "a#+2147483647", owner: "a", seq: math.MaxInt32},
 		"a#+-2147483648":  {text: "a#+-2147483648", owner: "a", seq: math.MinInt32},
@@ -52,7 +52,7 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 	numbers := []int32{0, 1, halfway, orderly - 1}
 	for i, a := range numbers {
 		for _, b := range numbers[i+1:] {
-			n, _ := parseName(nodeName("b", a))
+			n, _ := parseName(nodeOf("b", a))
 			m, _ := parseName(earlyName("a", b))
 			theirs, ok := wrapped(t, n.text)
 			if !n.before(m) || m.before(n) || !ok || theirs-m.seq >= 0 {
@@ -73,7 +73,7 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 // TestOrder: numbers tell it up to the end of the range, and czxids after it, whatever the
 // numbers are then.
 func TestOrder(t *testing.T) {
-	inOrder := []name{
+	inOrder := []nodeName{
 		{owner: "a", seq: 0},
 		{owner: "z", seq: 1},
 		{owner: "b", seq: orderly - 1},
@@ -85,10 +85,10 @@ func TestOrder(t *testing.T) {
 		{owner: "a", seq: math.MinInt32, czxid: 10},
 		{owner: "c", seq: orderly, czxid: 11},
 	}
-	var queue []name
+	var queue []nodeName
 	for i := range inOrder {
-		inOrder[i].text = nodeName(inOrder[i].owner, inOrder[i].seq)
-		queue = append([]name{inOrder[i]}, queue...) // a list has no order
+		inOrder[i].text = nodeOf(inOrder[i].owner, inOrder[i].seq)
+		queue = append([]nodeName{inOrder[i]}, queue...) // a list has no order
 	}
 	for i, n := range inOrder {
 		for j, m := range inOrder {
@@ -110,7 +110,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestLineUp(t *testing.T) {
-	a, b := nodeName("a", 1), nodeName("b", 2)
+	a, b := nodeOf("a", 1), nodeOf("b", 2)
 	nameA, _ := parseName(a)
 	for what, tc := range map[string]struct {
 		children []string
