@@ -13,8 +13,8 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-func ask(key, owner string, ttl time.Duration, wait bool) driver.Request {
-	return driver.Request{Key: key, AttemptID: owner, TTL: ttl, Wait: wait}
+func ask(key, attempt string, ttl time.Duration, wait bool) driver.Request {
+	return driver.Request{Key: key, AttemptID: attempt, TTL: ttl, Wait: wait}
 }
 
 // A waiter gets the lock at the moment at which the lease ends, and the holder
@@ -95,13 +95,13 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if len(s.lines) != 0 {
-			t.Errorf("%d lines are left", len(s.lines))
+		if len(s.keys) != 0 {
+			t.Errorf("%d keys are left", len(s.keys))
 		}
 	})
 }
 
-// Owners that were released are remembered, but not for ever.
+// Attempts that were released are remembered, but not for ever.
 func TestReleasedIsBounded(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
@@ -110,13 +110,13 @@ func TestReleasedIsBounded(t *testing.T) {
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)}) // counts once
 	}
 	for i, want := range map[int]bool{3*claims.MaxTombstones - 1: true, 2 * claims.MaxTombstones: true, 2*claims.MaxTombstones - 1: false} {
-		if s.dead.Has(fmt.Sprint(i)) != want {
-			t.Errorf("owner %d remembered: %v", i, !want)
+		if s.tombstones.Has(fmt.Sprint(i)) != want {
+			t.Errorf("attempt %d remembered: %v", i, !want)
 		}
 	}
 }
 
-// An Acquire under way whose owner is released ends; it does not wait for a turn
+// An Acquire under way whose attempt is released ends; it does not wait for a turn
 // that cannot come.
 func TestReleaseEndsCallUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestReleaseEndsCallUnderWay(t *testing.T) {
 			t.Errorf("Release of a waiter: %v", err)
 		}
 		if err := <-done; !errors.Is(err, driver.ErrReleased) {
-			t.Errorf("Acquire of a released owner: %v", err)
+			t.Errorf("Acquire of a released attempt: %v", err)
 		}
 		if err := a.Release(t.Context(), g); err != nil {
 			t.Error(err)
@@ -141,9 +141,9 @@ func TestReleaseEndsCallUnderWay(t *testing.T) {
 	})
 }
 
-// A token that is known must match: an owner that lost the key and got it again
+// A token that is known must match: an attempt that lost the key and got it again
 // is not renewed or released by what it held before.
-func TestTokenTellsGrantsOfOneOwnerApart(t *testing.T) {
+func TestTokenTellsGrantsOfOneAttemptApart(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
 	old, _ := b.Acquire(t.Context(), ask("k", "a", time.Hour, false))
