@@ -20,10 +20,10 @@ func TestLogHidesPasswords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		closing, end := context.WithCancel(t.Context())
-		s := newLanes(closing, goredis.Options{})
+		s := newPool(closing, goredis.Options{})
 		s.contact = address.NewContact(slog.New(slog.NewTextHandler(&log, nil)))
 		s.contact.Reached()
-		s.tell(replied("ERR unknown command 'AUTH', with args beginning with: 's3cret'"))
+		s.report(replied("ERR unknown command 'AUTH', with args beginning with: 's3cret'"))
 		synctest.Wait()
 		if text := log.String(); strings.Contains(text, "s3cret") || !strings.Contains(text, "unknown command 'AUTH'") {
 			t.Errorf("the log: %q", text)
@@ -33,7 +33,7 @@ func TestLogHidesPasswords(t *testing.T) {
 		s.contact.Reached()
 		end()
 		synctest.Wait()
-		s.tell(errors.New("closed"))
+		s.report(errors.New("closed"))
 		synctest.Wait()
 		if text := log.String(); text != "" {
 			t.Errorf("the log of a closed client: %q", text)

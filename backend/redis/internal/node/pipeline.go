@@ -9,22 +9,22 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// pipe sends commands, in one of two ways.
+// pipeline sends commands, in one of two ways.
 //
-// A few callers each use a lane of their own, from their own goroutine: passing
-// the command to another one and back would double its time on a small machine,
+// Up to directLimit callers each use a conn of their own, from their own goroutine. Passing
+// the command to another goroutine and back would double its time on a small machine,
 // where every wake-up counts.
 //
 // Many callers queue their commands, and one or two senders take all that is
 // queued to the server in one write. The more callers, the more go together.
 //
 // go-redis has an automatic pipeline too; docs/decisions tells why it is not used.
-type pipe struct {
-	lanes   *lanes
-	alone   int32        // how many callers may use a lane by themselves
-	inside  atomic.Int32 // callers in do
-	senders int          // the most of them
-	wake    sync.Cond    // of mu: there is work for a sender that sleeps, or the end
+type pipeline struct {
+	pool        *pool
+	directLimit int32        // how many callers may each use a conn directly
+	inFlight    atomic.Int32 // callers in do
+	senders     int          // how many there may be
+	wake        sync.Cond    // of mu: there is work for a sender that sleeps, or the end
 
 	mu       sync.Mutex
 	queue    []*request
@@ -34,7 +34,7 @@ type pipe struct {
 	running  sync.WaitGroup // senders
 }
 
-const maxPipeline = 256
+const maxBatch = 256
 
 // request is what a sender takes to the server, for a caller of do, or for Go.
 type request struct {
@@ -48,20 +48,20 @@ type request struct {
 	queued time.Time
 }
 
-// newPipe makes a pipe with connections of its own. What is under way ends when closing
+// newPipeline makes a pipeline with connections of its own. What is under way ends when closing
 // does.
-func newPipe(closing context.Context, conf goredis.Options, alone int32, senders int) *pipe {
-	p := &pipe{lanes: newLanes(closing, conf), alone: alone, senders: senders}
+func newPipeline(closing context.Context, conf goredis.Options, directLimit int32, senders int) *pipeline {
+	p := &pipeline{pool: newPool(closing, conf), directLimit: directLimit, senders: senders}
 	p.wake.L = &p.mu
 	return p
 }
 
 // do runs a command, and returns its error, or ctx's if that ends first; then
 // its outcome is not known.
-func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd *goredis.Cmd) error {
-	defer p.inside.Add(-1)
-	if p.inside.Add(1) <= p.alone {
-		return p.lanes.process(ctx, timeout, cmd)
+func (p *pipeline) do(ctx context.Context, timeout time.Duration, cmd *goredis.Cmd) error {
+	defer p.inFlight.Add(-1)
+	if p.inFlight.Add(1) <= p.directLimit {
+		return p.pool.process(ctx, timeout, cmd)
 	}
 	r := &request{ctx: ctx, timeout: timeout, cmd: cmd, done: make(chan struct{})}
 	p.mu.Lock()
@@ -70,7 +70,7 @@ func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd *goredis.Cmd) 
 		return goredis.ErrClosed
 	}
 	p.queue = append(p.queue, r)
-	p.rouse()
+	p.wakeSender()
 	p.mu.Unlock()
 	select {
 	case <-r.done:
@@ -80,13 +80,13 @@ func (p *pipe) do(ctx context.Context, timeout time.Duration, cmd *goredis.Cmd) 
 	}
 }
 
-// rouse sees to it that a sender takes what is queued. A second one begins only
-// when a crowd waits: the first takes all the others along when it comes back.
-func (p *pipe) rouse() {
+// wakeSender makes sure that a sender takes what is queued. A second sender begins only
+// when a crowd waits: the first sends all that has queued up when it comes back. It needs p.mu.
+func (p *pipeline) wakeSender() {
 	const crowd = 32
 	switch {
 	case p.awake > 0 && len(p.queue) < crowd, p.awake >= p.senders:
-		// One that works takes it next.
+		// A sender that works takes it next.
 	case p.sleeping > 0:
 		p.sleeping--
 		p.awake++
@@ -100,7 +100,7 @@ func (p *pipe) rouse() {
 
 // send takes what is queued to the server, again and again, until close. A
 // goroutine begun for each command would grow its stack anew each time.
-func (p *pipe) send() {
+func (p *pipeline) send() {
 	defer p.running.Done()
 	var batch []*request // used again and again, as cmds is
 	var cmds []goredis.Cmder
@@ -108,9 +108,9 @@ func (p *pipe) send() {
 	defer p.mu.Unlock()
 	for {
 		for len(p.queue) > 0 {
-			batch = p.take(batch)
+			batch = p.nextBatch(batch)
 			p.mu.Unlock()
-			cmds = p.lanes.exchange(batch, cmds)
+			cmds = p.pool.exchange(batch, cmds)
 			clear(batch)
 			clear(cmds)
 			p.mu.Lock()
@@ -120,7 +120,7 @@ func (p *pipe) send() {
 			return
 		}
 		p.sleeping++
-		p.wake.Wait() // whoever wakes us counts us awake again
+		p.wake.Wait() // wakeSender has counted this sender as awake
 		if p.closed {
 			p.sleeping--
 			p.awake++
@@ -128,9 +128,9 @@ func (p *pipe) send() {
 	}
 }
 
-// take removes a sender's share of the queue.
-func (p *pipe) take(batch []*request) []*request {
-	n := min(len(p.queue), maxPipeline)
+// nextBatch removes a sender's share of the queue.
+func (p *pipeline) nextBatch(batch []*request) []*request {
+	n := min(len(p.queue), maxBatch)
 	batch = append(batch[:0], p.queue[:n]...)
 	rest := copy(p.queue, p.queue[n:])
 	clear(p.queue[rest:])
@@ -138,45 +138,45 @@ func (p *pipe) take(batch []*request) []*request {
 	return batch
 }
 
-// exchange runs the commands of a batch in one round trip, and tells those who wait. It returns cmds,
-// which is room for commands, grown if need be.
-func (s *lanes) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder {
+// exchange runs the commands of a batch in one round trip, and finishes each request. It uses cmds as
+// room for the commands, and returns it, grown if need be.
+func (p *pool) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder {
 	var timeout time.Duration
 	for _, r := range batch {
 		timeout = max(timeout, r.timeout)
 	}
 	now := time.Now()
-	l, waited, failed := s.take(context.Background(), now, timeout)
+	c, waited, failed := p.take(context.Background(), now, timeout)
 	if waited {
 		now = time.Now()
 	}
 	cmds = cmds[:0]
 	for _, r := range batch {
-		if err := r.keep(now, l, failed); err != nil {
+		if err := r.whyNotSent(now, c, failed); err != nil {
 			r.cmd.SetErr(err)
 		} else {
 			cmds = append(cmds, r.cmd)
 		}
 	}
 	if failed == nil {
-		l.processAll(cmds, timeout)
-		l.again(batch, timeout)
-		s.put(l)
+		c.processAll(cmds, timeout)
+		c.resend(batch, timeout)
+		p.put(c)
 	}
 	for _, r := range batch {
 		if err := r.cmd.Err(); err != nil {
-			r.cmd.SetErr(s.reason(err))
+			r.cmd.SetErr(p.reason(err))
 		}
 		r.finish()
 	}
 	return cmds
 }
 
-// keep says why a request is not sent now; nil if it is. failed is why there is no lane.
-func (r *request) keep(now time.Time, l *lane, failed error) error {
+// whyNotSent says why a request is not sent now; nil if it is sent. failed is why there is no conn.
+func (r *request) whyNotSent(now time.Time, c *conn, failed error) error {
 	switch {
 	case r.call == nil && r.ctx.Err() != nil:
-		return r.ctx.Err() // nobody looks at it
+		return r.ctx.Err() // the caller has gone
 	case r.call == nil:
 		return failed
 	case r.ctx.Err() != nil:
@@ -185,21 +185,21 @@ func (r *request) keep(now time.Time, l *lane, failed error) error {
 		return &notSent{failed}
 	case now.Sub(r.queued) > r.timeout:
 		return errWaited
-	case r.call.Boot != "" && r.call.Boot != l.boot:
-		return &BootError{Want: r.call.Boot, Got: l.boot}
+	case r.call.Boot != "" && r.call.Boot != c.boot:
+		return &BootError{Want: r.call.Boot, Got: c.boot}
 	}
 	return nil
 }
 
 // processAll runs commands in one round trip. Each has its own error afterwards.
-func (l *lane) processAll(cmds []goredis.Cmder, timeout time.Duration) {
-	ctx := l.begin(context.Background(), time.Now(), timeout)
+func (c *conn) processAll(cmds []goredis.Cmder, timeout time.Duration) {
+	ctx := c.begin(context.Background(), time.Now(), timeout)
 	switch len(cmds) {
 	case 0:
 	case 1:
-		_ = l.client.Process(ctx, cmds[0])
+		_ = c.client.Process(ctx, cmds[0])
 	default:
-		pl := l.client.Pipeline()
+		pl := c.client.Pipeline()
 		for _, cmd := range cmds {
 			_ = pl.Process(ctx, cmd) // queues it
 		}
@@ -207,18 +207,18 @@ func (l *lane) processAll(cmds []goredis.Cmder, timeout time.Duration) {
 	}
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil {
-			cmd.SetErr(l.judge(err, timeout))
+			cmd.SetErr(c.judge(err, timeout))
 		}
 	}
 }
 
-// close ends what is under way.
-func (p *pipe) close() {
-	p.lanes.cut()
+// close ends the commands under way, and waits for the senders.
+func (p *pipeline) close() {
+	p.pool.shutDown()
 	p.mu.Lock()
 	p.closed = true
 	p.wake.Broadcast()
 	p.mu.Unlock()
 	p.running.Wait()
-	p.lanes.connects.Wait()
+	p.pool.connects.Wait()
 }

@@ -30,7 +30,7 @@ func TestOpenSeesTheEnd(t *testing.T) {
 	} {
 		for _, secured := range []bool{false, true} {
 			near, far := connected(t, secured)
-			l := &lane{conn: near}
+			l := &conn{raw: near}
 			for range 3 {
 				_ = near.SetDeadline(time.Now().Add(-time.Second)) // left by the last command
 				if !l.open() {
@@ -51,7 +51,7 @@ func TestOpenSeesTheEnd(t *testing.T) {
 func TestOpenOfAnotherKind(t *testing.T) {
 	near, far := net.Pipe()
 	_ = far.Close()
-	if !(&lane{conn: near}).open() {
+	if !(&conn{raw: near}).open() {
 		t.Error("a connection that nobody can look into is taken for closed")
 	}
 }

@@ -52,7 +52,7 @@ func (f *fakeServer) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return &wire{near, &f.writes}, nil
 }
 
-// wire is an end of a pipe, which ends as a TCP connection does.
+// wire is an end of a pipeline, which ends as a TCP connection does.
 type wire struct {
 	net.Conn
 	writes *atomic.Int32
@@ -90,7 +90,7 @@ func asTCP(err, end error) error {
 
 func (f *fakeServer) serve(c net.Conn) {
 	defer c.Close()
-	answers := make(chan string, 1000) // of a pipeline, which a pipe has no room for
+	answers := make(chan string, 1000) // more than a connection has room for
 	defer close(answers)
 	go func() {
 		for a := range answers {
@@ -132,17 +132,17 @@ func readCommand(r *bufio.Reader) (words []string, err error) {
 }
 
 // try runs a command, and returns how long that took.
-func try(ctx context.Context, p *pipe, timeout time.Duration) (time.Duration, error) {
+func try(ctx context.Context, p *pipeline, timeout time.Duration) (time.Duration, error) {
 	began := time.Now()
 	err := p.do(ctx, timeout, goredis.NewCmd(ctx, "echo", "x"))
 	return time.Since(began), err
 }
 
-// withPipe runs a test with a pipe to a fake server, in virtual time.
-func withPipe(t *testing.T, f *fakeServer, test func(t *testing.T, p *pipe)) {
+// withPipeline runs a test with a pipeline to a fake server, in virtual time.
+func withPipeline(t *testing.T, f *fakeServer, test func(t *testing.T, p *pipeline)) {
 	synctest.Test(t, func(t *testing.T) {
 		closing, end := context.WithCancel(context.Background())
-		p := newPipe(closing, f.conf(), 8, 2)
+		p := newPipeline(closing, f.conf(), 8, 2)
 		test(t, p)
 		end()
 		p.close()
@@ -153,7 +153,7 @@ func withPipe(t *testing.T, f *fakeServer, test func(t *testing.T, p *pipe)) {
 // ones join in waiting, or find the connection made.
 func TestConnectingGoesOnBeyondTheRequest(t *testing.T) {
 	f := &fakeServer{dialling: time.Second}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		for n := range 3 {
 			took, err := try(t.Context(), p, 300*time.Millisecond)
 			if err == nil || !strings.Contains(err.Error(), "no connection within 300ms") || took != 300*time.Millisecond {
@@ -176,7 +176,7 @@ func TestConnectingGoesOnBeyondTheRequest(t *testing.T) {
 // error says so.
 func TestConnectingEnds(t *testing.T) {
 	f := &fakeServer{dialling: time.Hour}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		took, err := try(t.Context(), p, time.Minute)
 		if took != connectTimeout || err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "connecting to 192.0.2.1:6379") {
 			t.Errorf("%v after %v; want an error of our own after %v", err, took, connectTimeout)
@@ -186,7 +186,7 @@ func TestConnectingEnds(t *testing.T) {
 
 // Whoever waits for a connection waits no longer than its context.
 func TestConnectingHeedsTheContext(t *testing.T) {
-	withPipe(t, &fakeServer{dialling: time.Hour}, func(t *testing.T, p *pipe) {
+	withPipeline(t, &fakeServer{dialling: time.Hour}, func(t *testing.T, p *pipeline) {
 		why := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(why) })
@@ -199,7 +199,7 @@ func TestConnectingHeedsTheContext(t *testing.T) {
 // A request that gets no answer says so in words of our own, and gives the connection up.
 func TestNoAnswer(t *testing.T) {
 	f := &fakeServer{}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		if _, err := try(t.Context(), p, time.Second); err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func TestRoundTripIsTold(t *testing.T) {
 // them is made anew.
 func TestConnectionsGoTogether(t *testing.T) {
 	f := &fakeServer{}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		together := func(n int) {
 			done := make(chan error)
 			f.dialling = time.Millisecond // so that they meet
@@ -279,7 +279,7 @@ func TestConnectionsGoTogether(t *testing.T) {
 // Many callers share two connections, and each gets its own answer.
 func TestManyCallers(t *testing.T) {
 	f := &fakeServer{dialling: time.Millisecond}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		errs := make(chan error)
 		for n := range 500 {
 			go func() {
@@ -307,13 +307,13 @@ type toGoRedis struct{ lines atomic.Int32 }
 
 func (l *toGoRedis) Printf(context.Context, string, ...any) { l.lines.Add(1) }
 
-// TestCloseIsQuiet: go-redis writes nothing when a pipe is closed while answers come in.
+// TestCloseIsQuiet: go-redis writes nothing when a pipeline is closed while answers come in.
 func TestCloseIsQuiet(t *testing.T) {
 	var theirs toGoRedis
 	goredis.SetLogger(&theirs)
 	f := &fakeServer{}
 	for range 200 {
-		p := newPipe(t.Context(), f.conf(), 8, 2)
+		p := newPipeline(t.Context(), f.conf(), 8, 2)
 		var busy sync.WaitGroup
 		for range 8 {
 			busy.Go(func() {
@@ -334,13 +334,13 @@ func TestCloseIsQuiet(t *testing.T) {
 // Close ends what is under way, and nothing begins afterwards.
 func TestPipeCloses(t *testing.T) {
 	f := &fakeServer{}
-	withPipe(t, f, func(t *testing.T, p *pipe) {
+	withPipeline(t, f, func(t *testing.T, p *pipeline) {
 		if _, err := try(t.Context(), p, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		f.silent.Store(true)
 		ended := make(chan error)
-		for range 20 { // some have a lane, some wait for one, some are queued
+		for range 20 { // some have a conn, some wait for one, some are queued
 			go func() {
 				_, err := try(context.Background(), p, time.Minute)
 				ended <- err
@@ -357,7 +357,7 @@ func TestPipeCloses(t *testing.T) {
 		if _, err := try(t.Context(), p, time.Second); !errors.Is(err, goredis.ErrClosed) {
 			t.Errorf("a request after close: %v, want ErrClosed", err)
 		}
-		if took := time.Since(began); took > patience {
+		if took := time.Since(began); took > watchAfter {
 			t.Errorf("close took %v", took)
 		}
 	})

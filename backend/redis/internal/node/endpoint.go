@@ -25,7 +25,7 @@ type Endpoint struct{ Scheme, Network, Addr string }
 // unavailable. It may connect.
 func (p Endpoint) Explain(ctx context.Context, err error) error {
 	var op *net.OpError
-	if cure := p.login(err); cure != "" {
+	if cure := p.loginHint(err); cure != "" {
 		return fmt.Errorf("%w (%s)", err, cure)
 	}
 	switch {
@@ -37,14 +37,14 @@ func (p Endpoint) Explain(ctx context.Context, err error) error {
 	if why := address.Reason(p.Scheme, p.Addr, err); why != err && !errors.Is(why, driver.ErrInvalid) { //nolint:errorlint // whether it is the same
 		return why
 	}
-	if why := p.look(ctx); p.Scheme != "rediss" && p.Scheme != "redlocks" && why != nil {
+	if why := p.probe(ctx); p.Scheme != "rediss" && p.Scheme != "redlocks" && why != nil {
 		return why
 	}
 	return err
 }
 
-// login says where user and password go, if err is that the server does not let us in.
-func (p Endpoint) login(err error) string {
+// loginHint says where user and password go, if err is that the server does not let us in.
+func (p Endpoint) loginHint(err error) string {
 	var reply goredis.Error
 	if !errors.As(err, &reply) {
 		return ""
@@ -59,22 +59,22 @@ func (p Endpoint) login(err error) string {
 	return ""
 }
 
-// look finds out what it is that hangs up where a server was expected; nil if it does not say
-// that. What speaks other protocols address.Watch finds.
-func (p Endpoint) look(ctx context.Context) error {
-	// Who is turned away is told so, and cut off, before it has said anything.
-	if farewell, found := strings.CutPrefix(p.says(ctx, ""), "-"); found {
+// probe connects to what hangs up where a server was expected, and says what it is; nil if that does
+// not show. Servers of other protocols are found by address.Watch.
+func (p Endpoint) probe(ctx context.Context) error {
+	// A server that refuses the connection says so, and closes it, before the client has sent anything.
+	if farewell, found := strings.CutPrefix(p.firstLine(ctx, ""), "-"); found {
 		return answered(farewell, replied(farewell))
 	}
-	if p.says(ctx, "PING") != "" && p.says(ctx, "INFO") == "" {
+	if p.firstLine(ctx, "PING") != "" && p.firstLine(ctx, "INFO") == "" {
 		return fmt.Errorf("%w: what answers there knows PING and hangs up at INFO, as twemproxy does; connect to the server itself", driver.ErrUnsupported)
 	}
 	return nil
 }
 
-// says sends one word without TLS, or none, and returns the first line of the answer if it
+// firstLine sends one word without TLS, or none, and returns the first line of the answer if it
 // is one of Redis's protocol.
-func (p Endpoint) says(ctx context.Context, word string) string {
+func (p Endpoint) firstLine(ctx context.Context, word string) string {
 	within := time.Second
 	if word == "" {
 		within /= 5

@@ -12,21 +12,21 @@ import (
 // open reports whether the connection is still open, as far as this machine knows. It
 // is asked between two commands, when nothing should come: what is there to be read is
 // the end of the connection, or of TLS. Where nobody can tell, it is open.
-func (l *lane) open() bool {
-	conn := l.conn
-	if outer, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
-		conn = outer.NetConn()
+func (c *conn) open() bool {
+	socket := c.raw
+	if outer, ok := socket.(interface{ NetConn() net.Conn }); ok { // TLS
+		socket = outer.NetConn()
 	}
-	socket, ok := conn.(syscall.Conn)
+	system, ok := socket.(syscall.Conn)
 	if !ok {
 		return true
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil || conn.SetReadDeadline(time.Time{}) != nil { // that of the last command has passed
+	descriptor, err := system.SyscallConn()
+	if err != nil || socket.SetReadDeadline(time.Time{}) != nil { // that of the last command has passed
 		return false
 	}
 	quiet := false
-	err = raw.Read(func(fd uintptr) bool {
+	err = descriptor.Read(func(fd uintptr) bool {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		quiet = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EWOULDBLOCK)
