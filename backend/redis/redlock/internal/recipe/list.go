@@ -129,9 +129,11 @@ func (p *page) noQuorum() error {
 		case p.errs[i] != nil:
 			return p.errs[i]
 		}
-		return errNoAnswer
+		return errUnasked
 	})
 }
+
+var errUnasked = fmt.Errorf("%w: too many other nodes have failed", wire.ErrNotSent)
 
 // node is the node to be scanned next: the first that has neither ended nor failed. If too many have failed, those are
 // asked a second time, once in a page.
