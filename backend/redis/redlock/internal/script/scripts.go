@@ -54,12 +54,12 @@ var permissionsLua string
 var (
 	take      = node.NewScript(takeFastLua, libLua, takeLua, tailLua)
 	writeBack = node.NewScript(libLua, writeBackLua, tailLua)
-	renew     = node.NewScript(libLua, renewLua, tailLua).Apart().Twice()
+	renew     = node.NewScript(libLua, renewLua, tailLua).Dedicated().Idempotent()
 	repair    = node.NewScript(libLua, repairLua, tailLua)
 	end       = node.NewScript(endFastLua, libLua, endLua, tailLua)
-	look      = node.NewScript(libLua, lookLua, tailLua).Twice()
-	scan      = node.NewScript(scanLua).Twice()
-	holders   = node.NewScript(holdersLua).Twice()
+	look      = node.NewScript(libLua, lookLua, tailLua).Idempotent()
+	scan      = node.NewScript(scanLua).Idempotent()
+	holders   = node.NewScript(holdersLua).Idempotent()
 
 	permissions = node.NewScript(permissionsLua)
 )
