@@ -7,10 +7,10 @@ import (
 )
 
 func TestBatchTakesEachLockOnce(t *testing.T) {
-	q := &batch{most: togetherMost}
+	q := &batch{maxTxns: maxBatch}
 	add := func(keys ...string) {
 		for _, key := range keys {
-			q.waiting = append(q.waiting, &part{key: key})
+			q.waiting = append(q.waiting, &pendingTxn{key: key})
 		}
 	}
 	take := func() (keys []string) {
@@ -26,15 +26,15 @@ func TestBatchTakesEachLockOnce(t *testing.T) {
 		}
 	}
 	var all []string
-	for i := range togetherMost + 2 {
+	for i := range maxBatch + 2 {
 		all = append(all, fmt.Sprint(i))
 	}
 	add(all...)
-	if got := take(); !slices.Equal(got, all[:togetherMost]) {
-		t.Errorf("took %d parts, want the first %d in order", len(got), togetherMost)
+	if got := take(); !slices.Equal(got, all[:maxBatch]) {
+		t.Errorf("took %d parts, want the first %d in order", len(got), maxBatch)
 	}
 	add("0")
-	if got, want := take(), append(all[togetherMost:], "0"); !slices.Equal(got, want) {
+	if got, want := take(), append(all[maxBatch:], "0"); !slices.Equal(got, want) {
 		t.Errorf("took %v, want %v", got, want)
 	}
 }

@@ -50,9 +50,9 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(status.Convert(is.err).Message(), func(t *testing.T) {
 			t.Parallel()
-			if passing(rpctypes.Error(is.err)) && refusesToken(is.err) {
+			if isTemporary(rpctypes.Error(is.err)) && refusesToken(is.err) {
 				// The client asks again by itself until the time of the request is over.
-				if err := sorted(rpctypes.Error(is.err)); !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) {
+				if err := classify(rpctypes.Error(is.err)); !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) {
 					t.Errorf("%v", err)
 				}
 				return
@@ -136,7 +136,7 @@ func TestNoSpace(t *testing.T) {
 			case gone && err != nil:
 				t.Errorf("Evict = %v", err)
 			case !gone && (!errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) || strings.Count(err.Error(), "unavailable") != 1):
-				t.Errorf("Evict = %v, want a passing refusal", err)
+				t.Errorf("Evict = %v, want a isTemporary refusal", err)
 			}
 		})
 	}

@@ -81,12 +81,12 @@ func TestLateAnswer(t *testing.T) {
 			return 60
 		}
 	})
-	if _, err := s.extend(t.Context()); err == nil {
+	if _, err := s.sendKeepAlive(t.Context()); err == nil {
 		t.Fatal("an answer that does not come in time was taken")
 	}
 	close(release)
 	sent := time.Now()
-	e, err := s.extend(t.Context())
+	e, err := s.sendKeepAlive(t.Context())
 	if err != nil || e.start.Before(sent) || e.left != time.Minute {
 		t.Errorf("the next: %+v, %v, counted from before it was sent: %v", e, err, e.start.Before(sent))
 	}
