@@ -7,52 +7,52 @@ import (
 
 // agenda is what a session's keeper has to look at, the next on top. Its methods are
 // called with backend.mu held.
-type agenda struct{ claims claimHeap }
+type dueHeap struct{ attempts attemptHeap }
 
 // put enters a claim, or moves it.
-func (a *agenda) put(c *claim, due time.Time) {
-	c.due = due
-	if c.index < 0 {
-		heap.Push(&a.claims, c)
+func (h *dueHeap) put(a *attempt, due time.Time) {
+	a.due = due
+	if a.index < 0 {
+		heap.Push(&h.attempts, a)
 		return
 	}
-	heap.Fix(&a.claims, c.index)
+	heap.Fix(&h.attempts, a.index)
 }
 
-func (a *agenda) remove(c *claim) {
-	if c.index >= 0 {
-		heap.Remove(&a.claims, c.index)
+func (h *dueHeap) remove(a *attempt) {
+	if a.index >= 0 {
+		heap.Remove(&h.attempts, a.index)
 	}
 }
 
 // next returns the claim that is due first, or nil.
-func (a *agenda) next() *claim {
-	if len(a.claims) == 0 {
+func (h *dueHeap) next() *attempt {
+	if len(h.attempts) == 0 {
 		return nil
 	}
-	return a.claims[0]
+	return h.attempts[0]
 }
 
-type claimHeap []*claim
+type attemptHeap []*attempt
 
-func (h claimHeap) Len() int           { return len(h) }
-func (h claimHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h claimHeap) Swap(i, j int) {
+func (h attemptHeap) Len() int           { return len(h) }
+func (h attemptHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h attemptHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j
 }
 
-func (h *claimHeap) Push(x any) {
-	c := x.(*claim)
-	c.index = len(*h)
-	*h = append(*h, c)
+func (h *attemptHeap) Push(x any) {
+	a := x.(*attempt)
+	a.index = len(*h)
+	*h = append(*h, a)
 }
 
-func (h *claimHeap) Pop() any {
+func (h *attemptHeap) Pop() any {
 	old := *h
-	c := old[len(old)-1]
+	a := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	c.index = -1
-	return c
+	a.index = -1
+	return a
 }

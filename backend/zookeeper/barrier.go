@@ -20,7 +20,7 @@ import (
 // than the permission to read. Who comes while one is under way shares the next one.
 type barriers struct {
 	underway, next *task
-	begun          time.Time // the last one
+	begunAt        time.Time // the last one
 }
 
 // barrier waits for one that is sent after the call.
@@ -52,9 +52,9 @@ func (s *session) runBarrierLocked(t *task) {
 		s.underway = nil
 		return
 	}
-	s.begun = time.Now()
+	s.begunAt = time.Now()
 	b.running.Go(func() {
-		t.err = s.prove()
+		t.err = s.sendBarrier()
 		close(t.done)
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -68,7 +68,7 @@ func (s *session) runBarrierLocked(t *task) {
 // prove sends a barrier. That the namespace's node has been deleted, or is not for us, is
 // agreed on as any other answer is. What one server refuses by itself, since it has too much
 // to do say, proves nothing.
-func (s *session) prove() error {
+func (s *session) sendBarrier() error {
 	sent := time.Now()
 	_, err := s.transact([]any{&zk.CheckVersionRequest{Path: s.backend.root, Version: -1}})
 	if errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrNoAuth) {

@@ -9,13 +9,13 @@ import (
 const (
 	// flights is how many transactions of a session are under way before further ones
 	// wait, and then go together: so many that a few callers never wait for each other.
-	flights = 4
+	maxInFlight = 4
 
 	// togetherMost is the most that go together, and togetherBytes about the most that
 	// they are long. A server closes the connection of who sends more than its
 	// jute.maxbuffer, which is 1 MB unless it is set.
-	togetherMost  = 64
-	togetherBytes = 32 << 10
+	maxBatchParts = 64
+	maxBatchBytes = 32 << 10
 
 	// opBytes is about how long an operation is, but for paths, data and ACLs.
 	opBytes = 64
@@ -38,34 +38,34 @@ type batch struct {
 	session *session
 
 	mu       sync.Mutex
-	flying   int
+	inFlight int
 	creating map[string]bool // the locks of the creates that are under way
 	waiting  []*part
 }
 
 // part is the transaction of one claim.
 type part struct {
-	lock   string // for which it makes a claim's node, by its path; "" if it makes none
-	ops    []any
-	apart  bool          // it may well be refused: it goes by itself, at once
-	done   chan struct{} // closed when it is answered; nil if it did not wait
-	answer []zk.MultiResponse
-	err    error
+	lock     string // for which it makes a claim's node, by its path; "" if it makes none
+	ops      []any
+	separate bool          // it may well be refused: it goes by itself, at once
+	done     chan struct{} // closed when it is answered; nil if it did not wait
+	answer   []zk.MultiResponse
+	err      error
 }
 
 // commit sends a transaction and returns its answer, which is about as many operations
 // as it has.
 func (q *batch) commit(p *part) ([]zk.MultiResponse, error) {
-	if p.apart {
+	if p.separate {
 		q.send(p)
 		return p.answer, p.err
 	}
 	q.mu.Lock()
-	if q.flying < flights && q.startLocked(p) {
-		q.flying++
+	if q.inFlight < maxInFlight && q.startLocked(p) {
+		q.inFlight++
 		q.mu.Unlock()
 		q.send(p)
-		q.land(p)
+		q.complete(p)
 		return p.answer, p.err
 	}
 	p.done = make(chan struct{})
@@ -89,7 +89,7 @@ func (q *batch) startLocked(p *part) bool {
 // land notes that a transaction has been answered, and sends those that wait. It is
 // called by a task, or by what land has started; so the backend still counts what runs.
 // What waits behind a create that is under way is sent when that lands, at the latest.
-func (q *batch) land(landed ...*part) {
+func (q *batch) complete(landed ...*part) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, p := range landed {
@@ -97,12 +97,12 @@ func (q *batch) land(landed ...*part) {
 	}
 	parts := q.takeLocked()
 	if len(parts) == 0 {
-		q.flying--
+		q.inFlight--
 		return
 	}
 	q.session.backend.running.Go(func() {
 		q.sendTogether(parts)
-		q.land(parts...)
+		q.complete(parts...)
 	})
 }
 
@@ -112,7 +112,7 @@ func (q *batch) takeLocked() (parts []*part) {
 	bytes := 0
 	for i, p := range q.waiting {
 		n := p.bytes()
-		if len(parts) == togetherMost || len(parts) > 0 && bytes+n > togetherBytes {
+		if len(parts) == maxBatchParts || len(parts) > 0 && bytes+n > maxBatchBytes {
 			rest = append(rest, q.waiting[i:]...)
 			break
 		}

@@ -7,26 +7,26 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// bequeath is what Close leaves behind on an application's connection. Its session
+// deleteAfterClose is what Close leaves behind on an application's connection. Its session
 // lives on, and with it each claim that was not released. So a timer deletes each grant
 // when its lease is over, as the keeper would have done, and all else now. A timer costs
 // no goroutine until then.
-func (s *session) bequeath() {
+func (s *session) deleteAfterClose() {
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for c := range s.claims {
+	for a := range s.attempts {
 		due := time.Now()
-		if c.phase == held {
-			due = c.ends()
+		if a.phase == held {
+			due = a.ends()
 		}
-		node := c.node
-		time.AfterFunc(time.Until(due), func() { s.deleteLate(c, node) })
+		node := a.node
+		time.AfterFunc(time.Until(due), func() { s.deleteLate(a, node) })
 	}
 }
 
 // deleteLate deletes a claim's nodes, and tries again while the session lives.
-func (s *session) deleteLate(c *claim, node string) {
+func (s *session) deleteLate(a *attempt, node string) {
 	if s.conn.SessionID() != s.id {
 		return
 	}
@@ -35,16 +35,16 @@ func (s *session) deleteLate(c *claim, node string) {
 	if node == "" { // its create may have been carried out
 		if _, err = s.conn.Sync(s.backend.root); err == nil {
 			var children []string
-			children, err = list(s.conn, c.parent)
-			names = owned(children, c.owner)
+			children, err = list(s.conn, a.parent)
+			names = owned(children, a.attemptID)
 		}
 	}
 	for _, n := range names {
 		if err == nil {
-			err = s.conn.Delete(c.parent+"/"+n.text, -1)
+			err = s.conn.Delete(a.parent+"/"+n.text, -1)
 		}
 	}
 	if err != nil && !answered(err) && !errors.Is(err, zk.ErrClosing) {
-		time.AfterFunc(again, func() { s.deleteLate(c, node) })
+		time.AfterFunc(retryPause, func() { s.deleteLate(a, node) })
 	}
 }

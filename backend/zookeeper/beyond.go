@@ -10,7 +10,7 @@ import (
 )
 
 // readers bounds the reads of one queue that are under way.
-const readers = 64
+const maxReaders = 64
 
 // born reads, for the claims of a list whose numbers do not tell the order, by which
 // transactions they were made. Those that are gone meanwhile are left out. me is one of
@@ -25,7 +25,7 @@ const readers = 64
 // new node's, which was made after the list, and so after the claim that looks: it comes
 // behind it, as it should. For the same reason nothing is remembered by name from one
 // list to the next.
-func born(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, error) {
+func readCzxids(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, error) {
 	var mu sync.Mutex
 	var all []nodeName
 	var failed error
@@ -52,7 +52,7 @@ func born(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, err
 	}
 	close(work)
 	var reading sync.WaitGroup
-	for range min(readers, len(work)) {
+	for range min(maxReaders, len(work)) {
 		reading.Go(func() {
 			for n := range work {
 				st, err := stat(c, parent+"/"+n.text)
@@ -67,35 +67,35 @@ func born(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, err
 	return all, failed
 }
 
-// lookBeyond looks at a list for a claim whose number does not tell its place: it is
+// readPositionBeyond looks at a list for a claim whose number does not tell its place: it is
 // behind all whose number does, and among the others has the place of its czxid. If it is
 // the first it needs the guard, too, and a list in which that is.
-func (b *backend) lookBeyond(c *claim, me nodeName, children []string) (line, error) {
-	s := c.session
+func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string) (position, error) {
+	s := a.session
 	b.mu.Lock()
-	me.czxid = c.czxid
+	me.czxid = a.czxid
 	b.mu.Unlock()
-	for range looks {
+	for range maxLooks {
 		guarded, queue := slices.Contains(children, guardName), parseAll(children)
 		if guarded && slices.ContainsFunc(queue, func(n nodeName) bool { return n.early }) {
-			return line{}, errEarlier
+			return position{}, errEarlier
 		}
-		queue, err := born(s.conn, c.parent, queue, me)
+		queue, err := readCzxids(s.conn, a.parent, queue, me)
 		if err != nil {
-			return line{}, err
+			return position{}, err
 		}
-		l, err := found(lineUp(queue, me))
-		if err != nil || l.ahead.text != "" || guarded {
-			return l, err
+		p, err := orNoNode(positionOf(queue, me))
+		if err != nil || p.predecessor.text != "" || guarded {
+			return p, err
 		}
-		if err := b.makeGuard(s, c.parent); err != nil {
-			return line{}, err
+		if err := b.makeGuard(s, a.parent); err != nil {
+			return position{}, err
 		}
-		if children, err = list(s.conn, c.parent); err != nil {
-			return line{}, err
+		if children, err = list(s.conn, a.parent); err != nil {
+			return position{}, err
 		}
 	}
-	return line{}, errNoAnswer
+	return position{}, errNoAnswer
 }
 
 // front is the first claim of a lock, and how many there are.
@@ -117,7 +117,7 @@ func (b *backend) front(ctx context.Context, s *session, parent string) (front, 
 func frontOf(c conn, parent string, queue []nodeName) (f front, err error) {
 	f = front{first(queue), len(queue)}
 	if f.head.beyond() { // and so are all
-		queue, err = born(c, parent, queue, nodeName{})
+		queue, err = readCzxids(c, parent, queue, nodeName{})
 		f.head = first(queue)
 	}
 	return f, err

@@ -19,13 +19,13 @@ const (
 )
 
 // claimID names a claim: an owner may be released on one key and not another.
-type claimID struct{ key, owner string }
+type attemptKey struct{ key, attemptID string }
 
 // claim is what this backend knows of one attempt to lock. It is made before the
 // first request that may leave something on the server, and forgotten when that is
 // known to be gone: so an attempt without a claim has nothing there.
-type claim struct {
-	claimID
+type attempt struct {
+	attemptKey
 	parent  string
 	meta    string
 	ttl     time.Duration // Request.TTL
@@ -33,96 +33,96 @@ type claim struct {
 	ended   chan struct{} // closed when the phase becomes leaving or gone
 
 	// The rest is guarded by backend.mu.
-	in       *parent // while it is in its lock's node, or about to be
-	lost     func(why error)
-	phase    phase
-	released bool // Release was called
-	late     bool // a copy of a call may still come
-	granted  bool // it was held
-	callers  int  // Acquires under way
-	sent     bool // a create was sent and not answered: there may be a node
-	node     string
-	czxid    int64     // of the node, once it is known to be of our session; else 0
-	start    time.Time // of the lease
-	quiet    time.Time // since when no Acquire is under way
-	watched  int       // the loss will be told, says watch.proven; 0: it will not
-	placing  *task     // creates the node
-	removing *task     // deletes it
-	deleting bool      // a deletion was sent and not answered
-	tries    int       // to delete it
-	due      time.Time // when the session's keeper looks at it
-	index    int       // in the agenda; -1 if it is not there
+	in        *parent // while it is in its lock's node, or about to be
+	lost      func(why error)
+	phase     phase
+	released  bool // Release was called
+	late      bool // a copy of a call may still come
+	granted   bool // it was held
+	callers   int  // Acquires under way
+	sent      bool // a create was sent and not answered: there may be a node
+	node      string
+	czxid     int64     // of the node, once it is known to be of our session; else 0
+	start     time.Time // of the lease
+	idleSince time.Time // since when no Acquire is under way
+	watched   int       // the loss will be told, says watch.proven; 0: it will not
+	creating  *task     // creates the node
+	removing  *task     // deletes it
+	deleting  bool      // a deletion was sent and not answered
+	tries     int       // to delete it
+	due       time.Time // when the session's keeper looks at it
+	index     int       // in the agenda; -1 if it is not there
 }
 
 // path is that of the claim's node.
-func (c *claim) path() string { return c.parent + "/" + c.node }
+func (a *attempt) path() string { return a.parent + "/" + a.node }
 
 // lease is the TTL of the claim's grant: what its session has, which is at least what
 // was asked for. An application's session may have far more; then it is what was asked
 // for, after which the keeper ends the grant.
-func (c *claim) lease() time.Duration {
-	if c.session.link == nil {
-		return c.ttl
+func (a *attempt) lease() time.Duration {
+	if a.session.link == nil {
+		return a.ttl
 	}
-	return c.session.ttl()
+	return a.session.ttl()
 }
 
 // ends is when the lease is over. Call with mu held.
-func (c *claim) ends() time.Time { return c.start.Add(c.lease()) }
+func (a *attempt) ends() time.Time { return a.start.Add(a.lease()) }
 
 // grantLocked is what Acquire returns for a claim that is held. Call with mu held.
-func (c *claim) grantLocked() driver.Grant {
+func (a *attempt) grantLocked() driver.Grant {
 	return driver.Grant{
-		Key: c.key, AttemptID: c.owner, Token: fencing.Token(c.czxid), Start: c.start, TTL: c.lease(),
+		Key: a.key, AttemptID: a.attemptID, Token: fencing.Token(a.czxid), Start: a.start, TTL: a.lease(),
 	}
 }
 
 // moveLocked moves a claim on to another phase. Call with mu held.
-func (s *session) moveLocked(c *claim, to phase) {
-	if to <= c.phase {
+func (s *session) moveLocked(a *attempt, to phase) {
+	if to <= a.phase {
 		return
 	}
-	if c.phase == waiting {
+	if a.phase == waiting {
 		s.waiters--
 	}
 	if to == waiting {
 		s.waiters++
 	}
-	if c.phase < leaving && to >= leaving {
-		close(c.ended)
+	if a.phase < leaving && to >= leaving {
+		close(a.ended)
 	}
-	c.phase = to
+	a.phase = to
 }
 
 // forgetLocked takes in that nothing of a claim is left on the server, or that its
 // session is dead. Call with mu held.
-func (b *backend) forgetLocked(c *claim) {
-	c.session.moveLocked(c, gone)
-	c.session.agenda.remove(c)
-	if c.in != nil {
-		b.parents.leave(c.in)
-		c.in = nil
+func (b *backend) forgetLocked(a *attempt) {
+	a.session.moveLocked(a, gone)
+	a.session.due.remove(a)
+	if a.in != nil {
+		b.parents.leave(a.in)
+		a.in = nil
 	}
-	if b.claims[c.claimID] == c {
-		delete(b.claims, c.claimID)
+	if b.attempts[a.attemptKey] == a {
+		delete(b.attempts, a.attemptKey)
 	}
-	delete(c.session.claims, c)
+	delete(a.session.attempts, a)
 	// An owner that had the lock has it never again, and a copy of a call of one
 	// that was released must find out.
-	if c.granted && (!c.released || c.late) {
-		b.released.Add(c.claimID)
+	if a.granted && (!a.released || a.late) {
+		b.tombstones.Add(a.attemptKey)
 	}
 }
 
 // enterParentLocked notes that a claim is in its lock's node, or is about to be. An old
 // server's node is deleted by whoever leaves it last. Call with mu held.
-func (b *backend) enterParentLocked(c *claim, about bool) {
+func (b *backend) enterParentLocked(a *attempt, about bool) {
 	switch {
-	case c.phase == gone || b.plain.Load():
-	case c.in == nil:
-		c.in = b.parents.enter(c.parent, about)
+	case a.phase == gone || b.plain.Load():
+	case a.in == nil:
+		a.in = b.parents.enter(a.parent, about)
 	case !about:
-		b.parents.stay(c.in)
+		b.parents.stay(a.in)
 	}
 }
 
@@ -132,13 +132,13 @@ func (b *backend) enterParentLocked(c *claim, about bool) {
 // Loss against release: the one that comes first under the lock decides. A release
 // that was first has made the claim leaving, and the event of its own deletion finds
 // it so. A loss that was first is a true one, whatever is released later.
-func (b *backend) lose(c *claim, why error) {
+func (b *backend) lose(a *attempt, why error) {
 	b.mu.Lock()
-	tell := c.phase == held && c.lost != nil
-	if c.phase == waiting || c.phase == held {
-		b.forgetLocked(c)
+	tell := a.phase == held && a.lost != nil
+	if a.phase == waiting || a.phase == held {
+		b.forgetLocked(a)
 	}
-	lost := c.lost
+	lost := a.lost
 	b.mu.Unlock()
 	if tell {
 		lost(why)

@@ -28,9 +28,9 @@ var _ conn = (*zk.Conn)(nil)
 
 // quiet is a zk.Logger. What matters of what go-zookeeper prints comes back as
 // errors.
-type quiet struct{}
+type noLog struct{}
 
-func (quiet) Printf(string, ...any) {}
+func (noLog) Printf(string, ...any) {}
 
 // stat returns what a look at a node gives, or ErrNoNode.
 func stat(c conn, path string) (*zk.Stat, error) {
@@ -52,5 +52,5 @@ func list(c conn, path string) ([]string, error) {
 
 // owned returns the names of an owner's nodes, in no order.
 func owned(children []string, owner string) []nodeName {
-	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.owner != owner })
+	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.attemptID != owner })
 }

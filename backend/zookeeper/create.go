@@ -22,22 +22,22 @@ import (
 // createNode looks at.
 //
 // Who may not write to the lock's node looks after the create, at the list and the node.
-func (b *backend) create(c *claim) (node string, seen *line, err error) {
-	p := &part{lock: c.parent, apart: !b.parents.has(c.parent), ops: []any{
+func (b *backend) create(a *attempt) (node string, seen *position, err error) {
+	p := &part{lock: a.parent, separate: !b.parents.has(a.parent), ops: []any{
 		&zk.CreateRequest{
-			Path: c.parent + "/" + c.owner + "#+", Data: record(c.lease(), c.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+			Path: a.parent + "/" + a.attemptID + "#+", Data: record(a.lease(), a.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
 		},
-		&zk.SetDataRequest{Path: c.parent, Version: -1},
+		&zk.SetDataRequest{Path: a.parent, Version: -1},
 	}}
 	unwritable := b.unwritable.Load()
 	if unwritable {
 		p.ops = p.ops[:1]
 	}
-	answer, err := c.session.batch.commit(p)
+	answer, err := a.session.batch.commit(p)
 	if errors.Is(err, zk.ErrNoAuth) && !unwritable {
 		// It was refused, so nothing was done. Is it the write that is not allowed?
-		p.ops, p.apart, unwritable = p.ops[:1], true, true
-		if answer, err = c.session.batch.commit(p); err == nil {
+		p.ops, p.separate, unwritable = p.ops[:1], true, true
+		if answer, err = a.session.batch.commit(p); err == nil {
 			b.unwritable.Store(true)
 		}
 	}
@@ -51,10 +51,10 @@ func (b *backend) create(c *claim) (node string, seen *line, err error) {
 	}
 	parent := answer[1].Stat
 	b.mu.Lock()
-	c.czxid = parent.Mzxid
+	a.czxid = parent.Mzxid
 	b.mu.Unlock()
 	if parent.NumChildren == 1 && !beyond(node) {
-		seen = &line{there: true}
+		seen = &position{inQueue: true}
 	}
 	return node, seen, nil
 }

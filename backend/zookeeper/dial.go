@@ -24,7 +24,7 @@ const (
 )
 
 // reached is a server that has accepted a connection, or the reason why it has not.
-type reached struct {
+type dialResult struct {
 	addr string
 	conn net.Conn
 	took time.Duration
@@ -37,10 +37,10 @@ type reached struct {
 //
 // No session is asked for on more than one of them. A session that goes on would be moved to
 // the server that is asked last, and its requests on the other connection be refused.
-func reach(ctx context.Context, addrs []string, certificates *address.Certificates, failed func(addr string)) (reached, error) {
+func dialFirst(ctx context.Context, addrs []string, certificates *address.Certificates, failed func(addr string)) (dialResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan reached, len(addrs))
+	results := make(chan dialResult, len(addrs))
 	underway := 0
 	begin := func() {
 		addr := addrs[0]
@@ -67,17 +67,17 @@ func reach(ctx context.Context, addrs []string, certificates *address.Certificat
 			if !errors.Is(ctx.Err(), context.Canceled) { // else nobody wants it any more
 				failed(r.addr)
 			}
-			why = append(why, told(r.addr, r.err))
+			why = append(why, withServerName(r.addr, r.err))
 			if len(addrs) > 0 {
 				next.Reset(headStart)
 				begin()
 			}
 		}
 	}
-	return reached{}, oneLine(why)
+	return dialResult{}, joinErrors(why)
 }
 
-func closeLate(results <-chan reached, n int) {
+func closeLate(results <-chan dialResult, n int) {
 	for range n {
 		if r := <-results; r.conn != nil {
 			_ = r.conn.Close()
@@ -85,13 +85,13 @@ func closeLate(results <-chan reached, n int) {
 	}
 }
 
-func connect(ctx context.Context, addr string, certificates *address.Certificates) reached {
+func connect(ctx context.Context, addr string, certificates *address.Certificates) dialResult {
 	began := time.Now()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err == nil && certificates != nil {
 		c, err = secure(ctx, c, addr, certificates)
 	}
-	return reached{addr, c, time.Since(began), err}
+	return dialResult{addr, c, time.Since(began), err}
 }
 
 func secure(ctx context.Context, c net.Conn, addr string, certificates *address.Certificates) (net.Conn, error) {
@@ -110,7 +110,7 @@ func secure(ctx context.Context, c net.Conn, addr string, certificates *address.
 
 // told names the server in an error, if that does not. The end of our own time is not that of
 // a caller's context, which it would pass for.
-func told(addr string, err error) error {
+func withServerName(addr string, err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s does not answer", addr)
@@ -122,18 +122,18 @@ func told(addr string, err error) error {
 }
 
 // lines are several errors, as one line.
-type lines []error
+type joinedErrors []error
 
-func oneLine(all []error) error {
+func joinErrors(all []error) error {
 	if len(all) == 1 {
 		return all[0]
 	}
-	return lines(all)
+	return joinedErrors(all)
 }
 
-func (l lines) Unwrap() []error { return l }
+func (l joinedErrors) Unwrap() []error { return l }
 
-func (l lines) Error() string {
+func (l joinedErrors) Error() string {
 	var texts []string
 	for _, err := range l {
 		texts = append(texts, err.Error())

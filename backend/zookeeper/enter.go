@@ -8,10 +8,10 @@ import (
 )
 
 // enter finds the owner's claim, or makes one.
-func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error) {
-	id := claimID{req.Key, req.AttemptID}
-	if c, err := b.reenter(id, req); c != nil || err != nil {
-		return c, err
+func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, error) {
+	id := attemptKey{req.Key, req.AttemptID}
+	if a, err := b.reenter(id, req); a != nil || err != nil {
+		return a, err
 	}
 	s, err := b.sessionFor(ctx, req.TTL)
 	if err != nil {
@@ -19,8 +19,8 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error)
 	}
 	// Opening a session takes time. Another call of this owner may have been here, or
 	// Release.
-	if c, err := b.reenter(id, req); c != nil || err != nil {
-		return c, err
+	if a, err := b.reenter(id, req); a != nil || err != nil {
+		return a, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -29,87 +29,87 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*claim, error)
 		return nil, errClosed
 	case s.isDead:
 		return nil, errExpired
-	case b.released.Has(id):
+	case b.tombstones.Has(id):
 		return nil, driver.ErrReleased
-	case b.claims[id] != nil: // made in this very moment
-		return b.joinLocked(b.claims[id], req)
+	case b.attempts[id] != nil: // made in this very moment
+		return b.joinLocked(b.attempts[id], req)
 	}
-	c := &claim{
-		claimID: id, parent: b.parentOf(req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), ttl: req.TTL, lost: req.Lost,
+	a := &attempt{
+		attemptKey: id, parent: b.parentOf(req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), ttl: req.TTL, lost: req.Lost,
 		session: s, late: req.Retry, callers: 1, index: -1, ended: make(chan struct{}),
 	}
-	b.claims[id] = c
-	s.claims[c] = struct{}{}
-	return c, nil
+	b.attempts[id] = a
+	s.attempts[a] = struct{}{}
+	return a, nil
 }
 
-func (b *backend) reenter(id claimID, req driver.Request) (*claim, error) {
+func (b *backend) reenter(id attemptKey, req driver.Request) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch c := b.claims[id]; {
+	switch a := b.attempts[id]; {
 	case b.closed:
 		return nil, errClosed
-	case b.released.Has(id):
+	case b.tombstones.Has(id):
 		return nil, driver.ErrReleased
-	case c == nil:
+	case a == nil:
 		return nil, nil
 	default:
-		return b.joinLocked(c, req)
+		return b.joinLocked(a, req)
 	}
 }
 
 // joinLocked enters one more Acquire of an owner.
-func (b *backend) joinLocked(c *claim, req driver.Request) (*claim, error) {
-	if c.phase >= leaving {
-		return nil, b.fateLocked(c)
+func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
+	if a.phase >= leaving {
+		return nil, b.endReasonLocked(a)
 	}
-	c.callers++
-	c.late = c.late || req.Retry
+	a.callers++
+	a.late = a.late || req.Retry
 	if req.Lost != nil {
-		c.lost = req.Lost
+		a.lost = req.Lost
 	}
-	return c, nil
+	return a, nil
 }
 
 // leave ends an Acquire. A claim of which nothing was sent is forgotten. A place in
 // the queue is kept for a TTL, for an owner that asks again.
-func (b *backend) leave(c *claim) {
+func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.callers--
-	if c.callers > 0 {
+	a.callers--
+	if a.callers > 0 {
 		return
 	}
 	switch {
-	case c.phase == asking && !c.sent && c.placing == nil:
-		b.forgetLocked(c)
-	case c.phase == asking || c.phase == waiting:
-		c.quiet = time.Now()
-		c.session.scheduleLocked(c, c.quiet.Add(c.lease()))
+	case a.phase == asking && !a.sent && a.creating == nil:
+		b.forgetLocked(a)
+	case a.phase == asking || a.phase == waiting:
+		a.idleSince = time.Now()
+		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
 	}
 }
 
 // untouched reports whether nothing of the claim can be on the server.
-func (b *backend) untouched(c *claim) bool {
+func (b *backend) untouched(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return c.phase == asking && !c.sent && c.placing == nil
+	return a.phase == asking && !a.sent && a.creating == nil
 }
 
 // fate is why a claim has ended; nil if it has not.
-func (b *backend) fate(c *claim) error {
+func (b *backend) endReason(a *attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.fateLocked(c)
+	return b.endReasonLocked(a)
 }
 
-func (b *backend) fateLocked(c *claim) error {
+func (b *backend) endReasonLocked(a *attempt) error {
 	switch {
-	case c.phase < leaving:
+	case a.phase < leaving:
 		return nil
-	case c.released || c.granted:
+	case a.released || a.granted:
 		return driver.ErrReleased
-	case c.session.isDead:
+	case a.session.isDead:
 		return errExpired
 	default:
 		return errNoPlace

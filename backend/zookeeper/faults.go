@@ -76,14 +76,14 @@ var unnamed = map[string]struct {
 }
 
 // judge sorts an error.
-func judge(err error) (is verdict, means string) {
+func verdictOf(err error) (is verdict, means string) {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if u, ok := unnamed[err.Error()]; ok {
 			return u.is, u.means
 		}
 		if multiple, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range multiple.Unwrap() {
-				if is, means := judge(e); is != noVerdict {
+				if is, means := verdictOf(e); is != noVerdict {
 					return is, means
 				}
 			}
@@ -101,11 +101,11 @@ func judge(err error) (is verdict, means string) {
 // fault sorts an error of go-zookeeper for the core: what the server has refused, for now
 // or for good; driver.ErrUnavailable where asking again may help; the caller's own if its
 // context ended.
-func fault(ctx context.Context, err error) error { return sortFault(ctx, err, true) }
+func classify(ctx context.Context, err error) error { return classifySteps(ctx, err, true) }
 
-// sortFault does so for a request of several steps. driver.ErrRefused says that nothing was
+// classifySteps does so for a request of several steps. driver.ErrRefused says that nothing was
 // done at all, so that is added only if nothing was done by the steps before either.
-func sortFault(ctx context.Context, err error, nothingDone bool) error {
+func classifySteps(ctx context.Context, err error, nothingDone bool) error {
 	switch {
 	case err == nil:
 		return nil
@@ -117,7 +117,7 @@ func sortFault(ctx context.Context, err error, nothingDone bool) error {
 			return err
 		}
 	}
-	is, means := judge(err)
+	is, means := verdictOf(err)
 	switch {
 	case means != "":
 		err = fmt.Errorf("%s: %w", means, err)
@@ -134,15 +134,15 @@ func sortFault(ctx context.Context, err error, nothingDone bool) error {
 	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }
 
-func lastingFault(err error) bool {
-	is, _ := judge(err)
+func isLasting(err error) bool {
+	is, _ := verdictOf(err)
 	return is == lasting
 }
 
 // answered reports whether an error is the server's answer to the request, so that
 // it is known what was done: nothing. All others leave that open.
 func answered(err error) bool {
-	is, _ := judge(err)
+	is, _ := verdictOf(err)
 	return is != noVerdict
 }
 

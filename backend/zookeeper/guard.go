@@ -17,11 +17,11 @@ import (
 //
 // So one of ours whose number is beyond holds the lock only if it has seen, in one list,
 // that it is the first, that the guard is there, and that there is no claim of an earlier
-// build: see lookBeyond. Then none of these holds the lock beside it:
+// build: see readPositionBeyond. Then none of these holds the lock beside it:
 //
 //   - not by a look, since the list of one that comes later has the guard in it, which is
 //     not deleted while there are claims;
-//   - not by a word from the one ahead (see waitBehind), since nobody is left to give it: not
+//   - not by a word from the one ahead (see waitForPredecessor), since nobody is left to give it: not
 //     a claim in the range, for those came before and are gone; not an earlier build's,
 //     since none was there that could hold the lock, and none comes to; and not one of ours
 //     beyond, for those leave without a word.
@@ -35,7 +35,7 @@ import (
 //
 // An earlier build's Evict would take the guard for the holder; so that it cannot delete
 // it, the guard has a child.
-var guardName = "~guard#" + strconv.Itoa(orderly)
+var guardName = "~guard#" + strconv.Itoa(lastOrdered)
 
 func guardPaths(parent string) (guard, child string) {
 	guard = parent + "/" + guardName

@@ -9,20 +9,20 @@ import (
 // standing is what a client knows of its servers, for all of its sessions: which of them
 // answered when they were last asked for a session, and which did not. So one that is gone
 // delays the first session, and not each.
-type standing struct {
+type serverHistory struct {
 	mu       sync.Mutex
 	answered map[string]bool
 	failed   map[string]time.Time
 }
 
 // grudge is how long one that did not answer comes after all others.
-const grudge = 30 * time.Second
+const demotedFor = 30 * time.Second
 
-func newStanding() *standing {
-	return &standing{answered: make(map[string]bool), failed: make(map[string]time.Time)}
+func newServerHistory() *serverHistory {
+	return &serverHistory{answered: make(map[string]bool), failed: make(map[string]time.Time)}
 }
 
-func (s *standing) note(addr string, answered bool) {
+func (s *serverHistory) note(addr string, answered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if answered {
@@ -36,21 +36,21 @@ func (s *standing) note(addr string, answered bool) {
 
 // broke notes that a connection has ended that had been accepted: there is as much to be said
 // for this server as for one that was never asked.
-func (s *standing) broke(addr string) {
+func (s *serverHistory) broke(addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.answered, addr)
 }
 
 // sort puts those first that answered last time, and those last that did not.
-func (s *standing) sort(addrs []string) {
+func (s *serverHistory) sort(addrs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rank := func(addr string) int {
 		switch at, failed := s.failed[addr]; {
 		case s.answered[addr]:
 			return 0
-		case failed && time.Since(at) < grudge:
+		case failed && time.Since(at) < demotedFor:
 			return 2
 		default:
 			return 1
@@ -64,19 +64,19 @@ func (s *standing) sort(addrs []string) {
 // anew, by the dialer. go-zookeeper's own provider looks them up once, and with a single
 // server waits a second before it connects again.
 type hosts struct {
-	link     *link
-	standing *standing
+	link    *link
+	history *serverHistory
 
-	mu     sync.Mutex
-	list   []string
-	next   int
-	vain   map[string]bool // tried in vain since the last success, or in this round
-	slow   map[string]int  // how often it had less than all the time, since the last success
-	rounds int             // how often all were in vain since the last success
+	mu          sync.Mutex
+	list        []string
+	next        int
+	triedInVain map[string]bool // tried in vain since the last success, or in this round
+	slow        map[string]int  // how often it had less than all the time, since the last success
+	vainRounds  int             // how often all were in vain since the last success
 }
 
 func (h *hosts) Init(servers []string) error {
-	h.list, h.vain, h.slow = servers, make(map[string]bool), make(map[string]int)
+	h.list, h.triedInVain, h.slow = servers, make(map[string]bool), make(map[string]int)
 	return nil
 }
 
@@ -91,8 +91,8 @@ func (h *hosts) Next() (server string, pause bool) {
 	defer h.mu.Unlock()
 	server = h.list[h.next%len(h.list)]
 	h.next++
-	if pause = len(h.vain) == len(h.list); pause {
-		clear(h.vain)
+	if pause = len(h.triedInVain) == len(h.list); pause {
+		clear(h.triedInVain)
 	}
 	return server, pause || refused
 }
@@ -104,10 +104,10 @@ func (h *hosts) order() []string {
 	defer h.mu.Unlock()
 	begin := max(h.next-1, 0) % len(h.list)
 	addrs := slices.Concat(h.list[begin:], h.list[:begin])
-	h.standing.sort(addrs)
+	h.history.sort(addrs)
 	slices.SortStableFunc(addrs, func(a, b string) int {
-		if h.vain[a] != h.vain[b] {
-			if h.vain[b] {
+		if h.triedInVain[a] != h.triedInVain[b] {
+			if h.triedInVain[b] {
 				return -1
 			}
 			return 1
@@ -119,11 +119,11 @@ func (h *hosts) order() []string {
 
 // failed takes in that a server gave us no session.
 func (h *hosts) failed(addr string) {
-	h.standing.note(addr, false)
+	h.history.note(addr, false)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.vain[addr] = true; len(h.vain) == len(h.list) {
-		h.rounds++
+	if h.triedInVain[addr] = true; len(h.triedInVain) == len(h.list) {
+		h.vainRounds++
 	}
 }
 
@@ -131,7 +131,7 @@ func (h *hosts) failed(addr string) {
 // take. That says little, on a machine that is busy for one: it is asked again, with more
 // time, before all are given up.
 func (h *hosts) wasSlow(addr string) {
-	h.standing.note(addr, false)
+	h.history.note(addr, false)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.slow[addr]++
@@ -143,7 +143,7 @@ func (h *hosts) others(addr string) (left bool, slow int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, other := range h.list {
-		left = left || other != addr && !h.vain[other]
+		left = left || other != addr && !h.triedInVain[other]
 	}
 	return left, h.slow[addr]
 }
@@ -152,13 +152,13 @@ func (h *hosts) others(addr string) (left bool, slow int) {
 func (h *hosts) exhausted() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.rounds > 0
+	return h.vainRounds > 0
 }
 
 func (h *hosts) Connected() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	clear(h.vain)
+	clear(h.triedInVain)
 	clear(h.slow)
-	h.rounds = 0
+	h.vainRounds = 0
 }

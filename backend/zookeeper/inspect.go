@@ -20,22 +20,22 @@ const (
 
 // looks bounds how often Inspect and Evict look again when the first claim goes away
 // under their eyes.
-const looks = 10
+const maxLooks = 10
 
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	s, err := b.adminSession(ctx)
 	if err != nil {
-		return driver.Status{}, fault(ctx, err)
+		return driver.Status{}, classify(ctx, err)
 	}
 	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
-		return driver.Status{}, fault(ctx, err)
+		return driver.Status{}, classify(ctx, err)
 	}
 	parent := b.parentOf(key)
-	for range looks {
+	for range maxLooks {
 		f, err := b.front(ctx, s, parent)
 		if err != nil {
-			return driver.Status{}, fault(ctx, err)
+			return driver.Status{}, classify(ctx, err)
 		}
 		if f.count == 0 {
 			return driver.Status{Key: key}, nil
@@ -48,7 +48,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 			continue
 		}
 		if err != nil {
-			return driver.Status{}, fault(ctx, err)
+			return driver.Status{}, classify(ctx, err)
 		}
 		return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: f.count - 1}, nil
 	}
@@ -62,7 +62,7 @@ func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
 	if err != nil {
 		return driver.Holder{}, err
 	}
-	h := driver.Holder{AttemptID: head.owner, Token: fencing.Token(stat.Czxid)}
+	h := driver.Holder{AttemptID: head.attemptID, Token: fencing.Token(stat.Czxid)}
 	h.Left, h.Identity, h.Meta = parseRecord(data)
 	return h, nil
 }
@@ -77,16 +77,16 @@ func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	s, err := b.adminSession(ctx)
 	if err != nil {
-		return fault(ctx, err)
+		return classify(ctx, err)
 	}
 	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
-		return fault(ctx, err)
+		return classify(ctx, err)
 	}
 	parent := b.parentOf(key)
-	for range looks {
+	for range maxLooks {
 		f, err := b.front(ctx, s, parent)
 		if err != nil {
-			return fault(ctx, err)
+			return classify(ctx, err)
 		}
 		if f.count == 0 {
 			return driver.ErrNotHeld
@@ -94,17 +94,17 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		if f.head.text == "" {
 			continue
 		}
-		if attemptID != "" && f.head.owner != attemptID {
+		if attemptID != "" && f.head.attemptID != attemptID {
 			return driver.ErrNotHeld
 		}
-		err = s.await(ctx, b.start(func() error { return s.handOn(parent, f.head) }), adminTimeout)
+		err = s.await(ctx, b.start(func() error { return s.handOff(parent, f.head) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}
 		if err == nil {
-			b.start(func() error { b.tidy(s, parent, f.head); return nil })
+			b.start(func() error { b.tidyParent(s, parent, f.head); return nil })
 		}
-		return fault(ctx, err)
+		return classify(ctx, err)
 	}
 	return errNoAnswer
 }

@@ -14,20 +14,20 @@ import (
 const (
 	// settled is how long a lock is held before its loss is watched for. Short locks,
 	// which are most, never pay for it; Renew comes later than this.
-	settled = 150 * time.Millisecond
+	watchAfter = 150 * time.Millisecond
 
 	// again is the pause after something that the keeper does has failed.
-	again = 250 * time.Millisecond
+	retryPause = 250 * time.Millisecond
 
 	// armers and sweepers bound what the keeper does at a time.
-	armers   = 16
-	sweepers = 64
+	maxWatchRequests = 16
+	maxDeletions     = 64
 
 	// idle is how long the keeper sleeps if there is nothing to do.
-	idle = time.Hour
+	idleSleep = time.Hour
 
 	// glance is how often the session of an application's connection is looked at.
-	glance = 250 * time.Millisecond
+	sessionPollEvery = 250 * time.Millisecond
 )
 
 // keep is what a session does for its claims, on one goroutine. A session lives as
@@ -43,13 +43,13 @@ const (
 //     has a recent Start when its turn comes, and need not ask then.
 //
 // It never waits for the server itself.
-func (s *session) keep() {
+func (s *session) keepAlive() {
 	defer s.alarm.Stop()
 	for s.alive() {
-		s.round()
+		s.doDue()
 		select {
 		case <-s.alarm.C:
-		case <-s.wake:
+		case <-s.wakeups:
 		case <-s.dead:
 		case <-s.backend.closing.Done():
 			return
@@ -59,8 +59,8 @@ func (s *session) keep() {
 
 // scheduleLocked has the keeper look at a claim at the given time. It does not wake up
 // for that: most locks are released long before they are looked at. Call with mu held.
-func (s *session) scheduleLocked(c *claim, due time.Time) {
-	s.agenda.put(c, due)
+func (s *session) scheduleLocked(a *attempt, due time.Time) {
+	s.due.put(a, due)
 	if due.Before(s.wakeAt) {
 		s.alarmLocked(due)
 	}
@@ -73,7 +73,7 @@ func (s *session) alarmLocked(at time.Time) {
 
 // stir has the keeper confirm the session from now on, if it does not yet: there is a
 // claim that waits. One that need not wait is not worth it.
-func (s *session) stir() {
+func (s *session) wake() {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
 	if time.Until(s.wakeAt) > s.ttl()/4 {
@@ -83,57 +83,57 @@ func (s *session) stir() {
 
 func (s *session) wakeLocked() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.wakeups <- struct{}{}:
 	default:
 	}
 }
 
 // round does what is due, and sets the alarm for what is next.
-func (s *session) round() {
+func (s *session) doDue() {
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	var toArm []*claim
-	for c := s.agenda.next(); c != nil && !c.due.After(now); c = s.agenda.next() {
-		s.agenda.remove(c)
-		switch end := c.ends(); {
-		case c.phase == held && !now.Before(end):
-			s.moveLocked(c, leaving)
-			s.sweepLocked(c)
-		case c.phase == held && c.watched == 0 && s.arming:
-			s.agenda.put(c, earlier(now.Add(again), end))
-		case c.phase == held:
-			if c.watched == 0 {
-				toArm = append(toArm, c)
+	var toArm []*attempt
+	for a := s.due.next(); a != nil && !a.due.After(now); a = s.due.next() {
+		s.due.remove(a)
+		switch end := a.ends(); {
+		case a.phase == held && !now.Before(end):
+			s.moveLocked(a, leaving)
+			s.deleteLocked(a)
+		case a.phase == held && a.watched == 0 && s.settingWatches:
+			s.due.put(a, earlier(now.Add(retryPause), end))
+		case a.phase == held:
+			if a.watched == 0 {
+				toArm = append(toArm, a)
 			}
-			s.agenda.put(c, end)
-		case c.phase < held && c.callers == 0:
-			if end := c.quiet.Add(c.lease()); now.Before(end) {
-				s.agenda.put(c, end)
+			s.due.put(a, end)
+		case a.phase < held && a.callers == 0:
+			if end := a.idleSince.Add(a.lease()); now.Before(end) {
+				s.due.put(a, end)
 				continue
 			}
-			s.moveLocked(c, leaving)
-			s.sweepLocked(c)
-		case c.phase == leaving:
-			s.sweepLocked(c)
+			s.moveLocked(a, leaving)
+			s.deleteLocked(a)
+		case a.phase == leaving:
+			s.deleteLocked(a)
 		}
 	}
 	if len(toArm) > 0 && !b.closed {
-		s.arming = true
-		b.startLocked(func() error { s.armAll(toArm); return nil })
+		s.settingWatches = true
+		b.startLocked(func() error { s.watchLosses(toArm); return nil })
 	}
 	s.alarmLocked(now.Add(s.nextLocked(now)))
 }
 
 // nextLocked says how long there is nothing to do.
 func (s *session) nextLocked(now time.Time) time.Duration {
-	sleep := idle
+	sleep := idleSleep
 	if s.link == nil {
-		sleep = glance
+		sleep = sessionPollEvery
 	}
-	if c := s.agenda.next(); c != nil {
-		sleep = min(sleep, c.due.Sub(now))
+	if a := s.due.next(); a != nil {
+		sleep = min(sleep, a.due.Sub(now))
 	}
 	if s.waiters > 0 {
 		every := s.ttl() / 4
@@ -151,72 +151,72 @@ func (s *session) nextLocked(now time.Time) time.Duration {
 
 // sweepLocked has the node of a claim deleted that is to leave, now or, if too many
 // are being deleted, soon.
-func (s *session) sweepLocked(c *claim) {
-	if c.removing != nil {
+func (s *session) deleteLocked(a *attempt) {
+	if a.removing != nil {
 		return // if that fails, it will be on the agenda again
 	}
-	if s.sweeping >= sweepers {
-		s.agenda.put(c, time.Now().Add(10*time.Millisecond))
+	if s.deletions >= maxDeletions {
+		s.due.put(a, time.Now().Add(10*time.Millisecond))
 		return
 	}
-	s.sweeping++
-	t := s.backend.removeLocked(c)
+	s.deletions++
+	t := s.backend.removeLocked(a)
 	s.backend.startLocked(func() error {
 		<-t.done
 		s.backend.mu.Lock()
 		defer s.backend.mu.Unlock()
-		s.sweeping--
+		s.deletions--
 		return nil
 	})
 }
 
 // armAll sets watches for the loss of grants, a few at a time.
-func (s *session) armAll(claims []*claim) {
+func (s *session) watchLosses(attempts []*attempt) {
 	b := s.backend
 	var workers sync.WaitGroup
-	work := make(chan *claim, len(claims))
-	for _, c := range claims {
-		work <- c
+	work := make(chan *attempt, len(attempts))
+	for _, a := range attempts {
+		work <- a
 	}
 	close(work)
-	for range min(armers, len(claims)) {
+	for range min(maxWatchRequests, len(attempts)) {
 		workers.Go(func() {
-			for c := range work {
-				_ = s.arm(b.closing, c)
+			for a := range work {
+				_ = s.watchLoss(b.closing, a)
 			}
 		})
 	}
 	workers.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s.arming = false
+	s.settingWatches = false
 }
 
 // arm sets the watch for the loss of one grant. A node that is gone already is a
 // loss, unless it was released meanwhile.
-func (s *session) arm(ctx context.Context, c *claim) error {
+func (s *session) watchLoss(ctx context.Context, a *attempt) error {
 	b := s.backend
 	b.mu.Lock()
-	if c.phase != held {
+	if a.phase != held {
 		b.mu.Unlock()
 		return nil
 	}
-	path, timeout := c.path(), driver.RequestTimeout(c.ttl)
+	path, timeout := a.path(), driver.RequestTimeout(a.ttl)
 	b.mu.Unlock()
-	w, err := s.watch(ctx, path, c, timeout)
+	w, err := s.watch(ctx, path, a, timeout)
 	if errors.Is(err, zk.ErrNoNode) {
-		b.lose(c, errNodeGone)
+		b.lose(a, errNodeGone)
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case c.phase != held:
+	case a.phase != held:
 	case err == nil && !w.hasFired():
-		c.watched = w.proven
+		a.watched = w.proven
 	default:
-		c.watched = 0
-		s.scheduleLocked(c, earlier(time.Now().Add(again), c.ends()))
+		a.watched = 0
+		s.scheduleLocked(a, earlier(time.Now().Add(retryPause), a.ends()))
 	}
 	return err
 }

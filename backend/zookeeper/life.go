@@ -66,7 +66,7 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 		}
 	}
 	b.sessions[class] = s
-	b.running.Go(s.live)
+	b.running.Go(s.run)
 	return s, nil
 }
 
@@ -109,7 +109,7 @@ func (s *session) firstContact(ctx context.Context) error {
 }
 
 // live is the life of a session, on a goroutine of its own.
-func (s *session) live() {
+func (s *session) run() {
 	err := s.open()
 	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
 		err = s.tooShort(s.link.timeout())
@@ -118,7 +118,7 @@ func (s *session) live() {
 		s.fail(err)
 	} else {
 		close(s.ready)
-		s.keep()
+		s.keepAlive()
 	}
 	s.close()
 }
@@ -137,7 +137,7 @@ func (s *session) fail(err error) {
 // open waits until the session can be used.
 func (s *session) open() error {
 	if s.link == nil {
-		return s.adopt()
+		return s.awaitAppSession()
 	}
 	select {
 	case <-s.connected:
@@ -169,7 +169,7 @@ func (s *session) open() error {
 }
 
 // adopt waits until an application's connection has a session.
-func (s *session) adopt() error {
+func (s *session) awaitAppSession() error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -191,12 +191,12 @@ func (s *session) adopt() error {
 // to send nothing more.
 func (s *session) close() {
 	if s.link == nil {
-		s.bequeath()
+		s.deleteAfterClose()
 		return
 	}
-	patience := farewell
+	patience := closeSessionTimeout
 	if s.hasGrants() {
-		s.link.mute()
+		s.link.dropWrites()
 		patience = 0
 	} else if s.conn.State() != zk.StateHasSession {
 		patience = 0 // there is nobody to tell
@@ -220,13 +220,13 @@ func (s *session) close() {
 }
 
 // farewell is how long a server may take to answer that a session ends.
-const farewell = 500 * time.Millisecond
+const closeSessionTimeout = 500 * time.Millisecond
 
 func (s *session) hasGrants() bool {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	for c := range s.claims {
-		if c.phase == held {
+	for a := range s.attempts {
+		if a.phase == held {
 			return true
 		}
 	}

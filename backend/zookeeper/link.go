@@ -20,24 +20,24 @@ type link struct {
 	contact   *address.Contact
 	handshake time.Duration // how long a server may take to accept a session, at most
 
-	mu         sync.Mutex
-	wire       *wire // the latest
-	dialed     time.Time
-	cancel     func()        // ends the attempt to connect that is under way
-	refused    bool          // no connection is made any more
-	muted      bool          // nothing is sent any more
-	negotiated time.Duration // 0 before the first handshake
-	granted    time.Duration // how long the server took to grant the session, the last time
-	failure    error         // of the latest attempt to connect
-	hungUp     int           // how long the last packet was when the server closed the connection; or 0
-	hungUpAt   time.Time
+	mu            sync.Mutex
+	raw           *rawConn // the latest
+	dialed        time.Time
+	cancel        func()        // ends the attempt to connect that is under way
+	refused       bool          // no connection is made any more
+	writesDropped bool          // nothing is sent any more
+	negotiated    time.Duration // 0 before the first handshake
+	granted       time.Duration // how long the server took to grant the session, the last time
+	failure       error         // of the latest attempt to connect
+	hungUp        int           // how long the last packet was when the server closed the connection; or 0
+	hungUpAt      time.Time
 }
 
 var errRefused = errors.New("the session has ended")
 
 // redial is the least time between two connections. go-zookeeper goes on at once
 // after each that broke.
-const redial = 20 * time.Millisecond
+const minRedial = 20 * time.Millisecond
 
 // dial is the zk.Dialer. It chooses the server itself: see reach and hosts. The timeout that
 // go-zookeeper gives it is a second, after which the first packet is sent again if it was
@@ -47,7 +47,7 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
 	defer cancel()
 	l.mu.Lock()
-	early := redial - time.Since(l.dialed)
+	early := minRedial - time.Since(l.dialed)
 	refused := l.refused
 	l.cancel = cancel
 	l.mu.Unlock()
@@ -57,7 +57,7 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 	if early > 0 {
 		time.Sleep(early) // on go-zookeeper's goroutine, which has nothing else to do
 	}
-	r, err := reach(ctx, l.hosts.order(), l.tls, l.hosts.failed)
+	r, err := dialFirst(ctx, l.hosts.order(), l.tls, l.hosts.failed)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,13 +74,13 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 		_ = r.conn.Close()
 		return nil, errRefused
 	}
-	l.wire = newWire(l, r.conn, r.addr, l.patience(r))
-	return l.wire, nil
+	l.raw = newRawConn(l, r.conn, r.addr, l.handshakeTimeoutFor(r))
+	return l.raw, nil
 }
 
 // patience is how long a server may take to accept a session. If there are others to ask it
 // is short at first, and twice as long each time; but how far away the server is counts.
-func (l *link) patience(r reached) time.Duration {
+func (l *link) handshakeTimeoutFor(r dialResult) time.Duration {
 	others, slow := l.hosts.others(r.addr)
 	if !others {
 		return l.handshake
@@ -97,17 +97,17 @@ func (l *link) refuse() {
 	if l.cancel != nil {
 		l.cancel()
 	}
-	if l.wire != nil {
-		_ = l.wire.Close()
+	if l.raw != nil {
+		_ = l.raw.Close()
 	}
 }
 
 // mute makes all writes fail from now on: whatever go-zookeeper is told to send,
 // the end of the session for one, does not reach the server.
-func (l *link) mute() {
+func (l *link) dropWrites() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.muted = true
+	l.writesDropped = true
 }
 
 // cutIfSilent cuts the connection if nothing came from the server since a moment,
@@ -116,12 +116,12 @@ func (l *link) mute() {
 func (l *link) cutIfSilent(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w := l.wire; w != nil && w.heard.Before(since) {
-		if !w.ended && w.until.IsZero() {
-			w.ended = true
-			l.hosts.standing.note(w.addr, false)
+	if c := l.raw; c != nil && c.heard.Before(since) {
+		if !c.ended && c.until.IsZero() {
+			c.ended = true
+			l.hosts.history.note(c.addr, false)
 		}
-		_ = w.Close()
+		_ = c.Close()
 	}
 }
 

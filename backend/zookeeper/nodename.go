@@ -14,7 +14,7 @@ const (
 	// others that have it; of creates that overlap, the later get -2147483648 and so on,
 	// and the next that comes alone has 2147483647 once more. Up to there each number is
 	// given once, and a higher one later. We keep away from the end by a million.
-	orderly = 1<<31 - 1<<20
+	lastOrdered = 1<<31 - 1<<20
 
 	// halfway is the number from which on whoever empties a lock's node deletes it, so that
 	// the numbers begin anew: see tidy.
@@ -25,11 +25,11 @@ const (
 // server gave it. No owner has a '#'. The sign tells our claims from those of earlier
 // builds, which have none and read the same number with it or without: see guard.
 type nodeName struct {
-	text  string
-	owner string
-	seq   int32
-	early bool  // an earlier build's
-	czxid int64 // where it is needed, see born; else 0
+	text      string
+	attemptID string
+	seq       int32
+	early     bool  // an earlier build's
+	czxid     int64 // where it is needed, see born; else 0
 }
 
 // parseName reads the name of a node. What is not of our making is not ok, and
@@ -44,11 +44,11 @@ func parseName(text string) (n nodeName, ok bool) {
 	if err != nil {
 		return nodeName{}, false
 	}
-	return nodeName{text: text, owner: owner, seq: int32(seq), early: !signed}, true
+	return nodeName{text: text, attemptID: owner, seq: int32(seq), early: !signed}, true
 }
 
 // beyond reports whether the number does not tell the order.
-func (n nodeName) beyond() bool { return n.seq < 0 || n.seq >= orderly }
+func (n nodeName) beyond() bool { return n.seq < 0 || n.seq >= lastOrdered }
 
 // beyond reports the same of a node of ours.
 func beyond(node string) bool {
@@ -85,24 +85,24 @@ func parseAll(children []string) (queue []nodeName) {
 }
 
 // line is what a queue says about one claim.
-type line struct {
-	there bool     // the claim is in it
-	ahead nodeName // the one right before it; none if it is the first
+type position struct {
+	inQueue     bool     // the claim is in it
+	predecessor nodeName // the one right before it; none if it is the first
 }
 
-// lineUp finds a claim in its queue. Of those beyond the range the czxid must be known
+// positionOf finds a claim in its queue. Of those beyond the range the czxid must be known
 // if the claim is one of them; to any other they are all later.
-func lineUp(queue []nodeName, me nodeName) (l line) {
+func positionOf(queue []nodeName, me nodeName) (p position) {
 	for _, n := range queue {
 		switch {
 		case n.text == me.text:
-			l.there = true
+			p.inQueue = true
 		case me.before(n):
-		case l.ahead.text == "" || l.ahead.before(n):
-			l.ahead = n
+		case p.predecessor.text == "" || p.predecessor.before(n):
+			p.predecessor = n
 		}
 	}
-	return l
+	return p
 }
 
 // first returns the claim that all others come after; none if there is none. The czxid

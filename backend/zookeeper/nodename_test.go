@@ -14,12 +14,12 @@ func earlyName(owner string, seq int32) string { return fmt.Sprintf("%s#%010d", 
 
 func TestParseName(t *testing.T) {
 	for text, want := range map[string]nodeName{
-		"a#+0000000000":   {text: "a#+0000000000", owner: "a"},
-		"a#+2147483647":   {text: "a#+2147483647", owner: "a", seq: math.MaxInt32},
-		"a#+-2147483648":  {text: "a#+-2147483648", owner: "a", seq: math.MinInt32},
-		"a#+-000000001":   {text: "a#+-000000001", owner: "a", seq: -1},
-		"x-_9#0000000012": {text: "x-_9#0000000012", owner: "x-_9", seq: 12, early: true},
-		"a#-2147483648":   {text: "a#-2147483648", owner: "a", seq: math.MinInt32, early: true},
+		"a#+0000000000":   {text: "a#+0000000000", attemptID: "a"},
+		"a#+2147483647":   {text: "a#+2147483647", attemptID: "a", seq: math.MaxInt32},
+		"a#+-2147483648":  {text: "a#+-2147483648", attemptID: "a", seq: math.MinInt32},
+		"a#+-000000001":   {text: "a#+-000000001", attemptID: "a", seq: -1},
+		"x-_9#0000000012": {text: "x-_9#0000000012", attemptID: "x-_9", seq: 12, early: true},
+		"a#-2147483648":   {text: "a#-2147483648", attemptID: "a", seq: math.MinInt32, early: true},
 	} {
 		if got, ok := parseName(text); !ok || got != want {
 			t.Errorf("parseName(%q) = %+v, %v; want %+v", text, got, ok, want)
@@ -49,7 +49,7 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 	if !ok {
 		t.Fatalf("earlier builds do not take %q for a claim", guardName)
 	}
-	numbers := []int32{0, 1, halfway, orderly - 1}
+	numbers := []int32{0, 1, halfway, lastOrdered - 1}
 	for i, a := range numbers {
 		for _, b := range numbers[i+1:] {
 			n, _ := parseName(nodeOf("b", a))
@@ -63,7 +63,7 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 			t.Errorf("the guard keeps an earlier build from a turn that it has, as %d", a)
 		}
 	}
-	for _, theirs := range []int32{orderly + 1, math.MaxInt32 - 1, math.MaxInt32, math.MinInt32, math.MinInt32 + 1<<20} {
+	for _, theirs := range []int32{lastOrdered + 1, math.MaxInt32 - 1, math.MaxInt32, math.MinInt32, math.MinInt32 + 1<<20} {
 		if guard-theirs >= 0 {
 			t.Errorf("the guard does not keep %d out", theirs)
 		}
@@ -74,20 +74,20 @@ func TestOrderWithEarlierBuilds(t *testing.T) {
 // numbers are then.
 func TestOrder(t *testing.T) {
 	inOrder := []nodeName{
-		{owner: "a", seq: 0},
-		{owner: "z", seq: 1},
-		{owner: "b", seq: orderly - 1},
-		{owner: "z", seq: math.MaxInt32, czxid: 5},
-		{owner: "y", seq: math.MinInt32, czxid: 6},
-		{owner: "x", seq: math.MinInt32 + 1, czxid: 7},
-		{owner: "a", seq: math.MaxInt32, czxid: 8},
-		{owner: "b", seq: math.MaxInt32, czxid: 9},
-		{owner: "a", seq: math.MinInt32, czxid: 10},
-		{owner: "c", seq: orderly, czxid: 11},
+		{attemptID: "a", seq: 0},
+		{attemptID: "z", seq: 1},
+		{attemptID: "b", seq: lastOrdered - 1},
+		{attemptID: "z", seq: math.MaxInt32, czxid: 5},
+		{attemptID: "y", seq: math.MinInt32, czxid: 6},
+		{attemptID: "x", seq: math.MinInt32 + 1, czxid: 7},
+		{attemptID: "a", seq: math.MaxInt32, czxid: 8},
+		{attemptID: "b", seq: math.MaxInt32, czxid: 9},
+		{attemptID: "a", seq: math.MinInt32, czxid: 10},
+		{attemptID: "c", seq: lastOrdered, czxid: 11},
 	}
 	var queue []nodeName
 	for i := range inOrder {
-		inOrder[i].text = nodeOf(inOrder[i].owner, inOrder[i].seq)
+		inOrder[i].text = nodeOf(inOrder[i].attemptID, inOrder[i].seq)
 		queue = append([]nodeName{inOrder[i]}, queue...) // a list has no order
 	}
 	for i, n := range inOrder {
@@ -100,8 +100,8 @@ func TestOrder(t *testing.T) {
 		if i > 0 {
 			ahead = inOrder[i-1].text
 		}
-		if l := lineUp(queue, n); !l.there || l.ahead.text != ahead {
-			t.Errorf("lineUp(%q) = %+v, want it behind %q", n.text, l, ahead)
+		if p := positionOf(queue, n); !p.inQueue || p.predecessor.text != ahead {
+			t.Errorf("lineUp(%q) = %+v, want it behind %q", n.text, p, ahead)
 		}
 	}
 	if head := first(queue); head != inOrder[0] {
@@ -115,17 +115,17 @@ func TestLineUp(t *testing.T) {
 	for what, tc := range map[string]struct {
 		children []string
 		own      string
-		want     line
+		want     position
 	}{
-		"alone":          {[]string{a}, a, line{there: true}},
-		"not there":      {[]string{a}, b, line{ahead: nameA}},
-		"nobody":         {nil, a, line{}},
-		"only strangers": {[]string{"x", a, "0000000000"}, a, line{there: true}},
-		"first":          {[]string{b, a}, a, line{there: true}},
-		"second":         {[]string{b, a}, b, line{there: true, ahead: nameA}},
+		"alone":          {[]string{a}, a, position{inQueue: true}},
+		"not there":      {[]string{a}, b, position{predecessor: nameA}},
+		"nobody":         {nil, a, position{}},
+		"only strangers": {[]string{"x", a, "0000000000"}, a, position{inQueue: true}},
+		"first":          {[]string{b, a}, a, position{inQueue: true}},
+		"second":         {[]string{b, a}, b, position{inQueue: true, predecessor: nameA}},
 	} {
 		me, _ := parseName(tc.own)
-		if got := lineUp(parseAll(tc.children), me); got != tc.want {
+		if got := positionOf(parseAll(tc.children), me); got != tc.want {
 			t.Errorf("%s: %+v, want %+v", what, got, tc.want)
 		}
 	}

@@ -49,14 +49,14 @@ type Options struct {
 
 // config is what a backend was made with.
 type config struct {
-	hosts   []string
-	tls     *address.Certificates
-	auth    []byte // user:password; nil: none
-	chroot  string
-	space   string // the namespace
-	acl     []zk.ACL
-	timeout time.Duration // of an application's connection
-	log     *slog.Logger
+	hosts     []string
+	tls       *address.Certificates
+	auth      []byte // user:password; nil: none
+	chroot    string
+	namespace string // the namespace
+	acl       []zk.ACL
+	timeout   time.Duration // of an application's connection
+	log       *slog.Logger
 }
 
 // Open connects to the servers that u names; see the package comment for the form of
@@ -120,7 +120,7 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 		return nil, address.Invalid("the connection is nil")
 	}
 	b := newBackend(config{
-		chroot: o.Chroot, space: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout,
+		chroot: o.Chroot, namespace: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout,
 		log: driver.OpenOptions{Logger: o.Logger}.Log("zookeeper"),
 	})
 	b.app = conn
@@ -130,7 +130,7 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 		err = b.makeRoot(ctx, s)
 	}
 	if err != nil {
-		return nil, errors.Join(fault(ctx, err), b.Close())
+		return nil, errors.Join(classify(ctx, err), b.Close())
 	}
 	b.contact.Reached()
 	return b, nil
@@ -147,18 +147,18 @@ type backend struct {
 	unwritable  atomic.Bool // we may not write to the locks' nodes
 	undeletable atomic.Bool // nor delete them
 	parents     *parents
-	standing    *standing
+	servers     *serverHistory
 	contact     *address.Contact
 
 	closing context.Context // done when Close begins
 	stop    func()
 	running sync.WaitGroup // tasks and sessions
 
-	mu       sync.Mutex
-	closed   bool
-	sessions map[time.Duration]*session // by class
-	claims   map[claimID]*claim
-	released claims.Tombstones[claimID]
+	mu         sync.Mutex
+	closed     bool
+	sessions   map[time.Duration]*session // by class
+	attempts   map[attemptKey]*attempt
+	tombstones claims.Tombstones[attemptKey]
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -166,18 +166,18 @@ var _ driver.Backend = (*backend)(nil)
 func newBackend(conf config) *backend {
 	b := &backend{
 		config:   conf,
-		root:     conf.chroot + "/" + conf.space,
+		root:     conf.chroot + "/" + conf.namespace,
 		sessions: make(map[time.Duration]*session),
-		claims:   make(map[claimID]*claim),
+		attempts: make(map[attemptKey]*attempt),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,
 			Features:  driver.Fair | driver.Push,
-			Namespace: conf.space,
+			Namespace: conf.namespace,
 			MinTTL:    minTTL,
 		},
 	}
-	b.standing = newStanding()
+	b.servers = newServerHistory()
 	b.contact = address.NewContact(conf.log)
 	b.parents = newParents(func() { b.start(b.sweepParents) })
 	closing, stop := context.WithCancelCause(context.Background())
@@ -196,7 +196,7 @@ func (b *backend) probe(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errNoSession, err)
 	}
 	b.sessions[class] = s
-	b.running.Go(s.live)
+	b.running.Go(s.run)
 	b.mu.Unlock()
 
 	if err := s.firstContact(ctx); err != nil {
@@ -213,7 +213,7 @@ func (b *backend) probe(ctx context.Context) error {
 		err = b.makeRoot(ctx, s)
 	}
 	s.retire()
-	return fault(ctx, err)
+	return classify(ctx, err)
 }
 
 // makeRoot makes the namespace's node, with those above it.

@@ -14,7 +14,7 @@ const (
 	// parentsMost is how many are remembered, at some 100 bytes and the key. If there are more,
 	// those that have not been used for crowdedIdle are deleted at once; and what is more than
 	// twice as many is forgotten, and left to the server's sweep.
-	parentsMost = 1 << 14
+	maxParents  = 1 << 14
 	crowdedIdle = time.Second
 )
 
@@ -61,13 +61,13 @@ func (p *parents) enter(path string, about bool) *parent {
 	defer p.mu.Unlock()
 	n := p.known[path]
 	if n == nil {
-		if len(p.queue) >= 2*parentsMost {
+		if len(p.queue) >= 2*maxParents {
 			p.forgetOneLocked()
 		}
 		n = &parent{path: path, look: time.Now().Add(parentIdle)}
 		p.known[path] = n
 		p.queue = append(p.queue, n)
-		if !p.armed || len(p.queue) == parentsMost+1 && !p.sweeping {
+		if !p.armed || len(p.queue) == maxParents+1 && !p.sweeping {
 			p.armLocked()
 		}
 	}
@@ -112,12 +112,12 @@ func (p *parents) takeIdle() (idle []string) {
 	now, bytes := time.Now(), 0
 	for range len(p.queue) {
 		n, enough := p.queue[0], parentIdle
-		if len(p.queue) > parentsMost {
+		if len(p.queue) > maxParents {
 			enough = crowdedIdle
 		} else if now.Before(n.look) {
 			break
 		}
-		if bytes += len(n.path) + opBytes; len(idle) == togetherMost || len(idle) > 0 && bytes > togetherBytes {
+		if bytes += len(n.path) + opBytes; len(idle) == maxBatchParts || len(idle) > 0 && bytes > maxBatchBytes {
 			break
 		}
 		p.queue = p.queue[1:]
@@ -146,7 +146,7 @@ func (p *parents) swept() {
 // once.
 func (p *parents) armLocked() {
 	wait := time.Until(p.queue[0].look)
-	if len(p.queue) > parentsMost {
+	if len(p.queue) > maxParents {
 		wait = crowdedIdle
 	}
 	p.armed = true

@@ -14,24 +14,24 @@ import (
 // create at a time, which is seen to its end although nobody may wait for it any more.
 // Who has it done gets the first look at the queue, too, since a goroutine less has to
 // wake up so.
-func (b *backend) place(ctx context.Context, c *claim) (seen *line, err error) {
+func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, err error) {
 	b.mu.Lock()
 	switch {
-	case c.phase >= leaving:
-		err := b.fateLocked(c)
+	case a.phase >= leaving:
+		err := b.endReasonLocked(a)
 		b.mu.Unlock()
 		return nil, err
-	case c.node != "":
+	case a.node != "":
 		b.mu.Unlock()
 		return nil, nil
 	}
-	first := make(chan *line, 1)
-	if c.placing == nil {
-		c.placing = b.startLocked(func() error { return b.createNode(c, first) })
+	first := make(chan *position, 1)
+	if a.creating == nil {
+		a.creating = b.startLocked(func() error { return b.createNode(a, first) })
 	}
-	t := c.placing
+	t := a.creating
 	b.mu.Unlock()
-	if err := c.session.await(ctx, t, driver.RequestTimeout(c.ttl)); err != nil {
+	if err := a.session.await(ctx, t, driver.RequestTimeout(a.ttl)); err != nil {
 		return nil, err
 	}
 	select {
@@ -46,46 +46,46 @@ func (b *backend) place(ctx context.Context, c *claim) (seen *line, err error) {
 // Create against release: the claim is marked first, under the lock. If the release
 // was first, a node that is created after all is found by the removal, which waits for
 // this task. If the create was first, the removal finds the node's name.
-func (b *backend) createNode(c *claim, first chan<- *line) error {
-	node, seen, err := b.findOrCreate(c)
+func (b *backend) createNode(a *attempt, first chan<- *position) error {
+	node, seen, err := b.findOrCreate(a)
 	if err == nil && seen == nil {
-		if l, err := b.lookNow(c, node); err == nil {
-			seen = &l
+		if p, err := b.readPositionNow(a, node); err == nil {
+			seen = &p
 		}
 	}
 	if seen != nil {
 		first <- seen
 	}
-	if c.session.link == nil && !c.session.alive() {
-		b.exorcise(c)
+	if a.session.link == nil && !a.session.alive() {
+		b.deleteStrayNodes(a)
 		err = errExpired
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.placing = nil
-	if b.closed && c.session.link == nil && (err == nil || c.sent) {
-		// Close may have looked at the claims before: see bequeath.
-		time.AfterFunc(0, func() { c.session.deleteLate(c, node) })
+	a.creating = nil
+	if b.closed && a.session.link == nil && (err == nil || a.sent) {
+		// Close may have looked at the claims before: see deleteAfterClose.
+		time.AfterFunc(0, func() { a.session.deleteLate(a, node) })
 	}
 	if err != nil {
 		return err
 	}
-	c.node, c.sent = node, false
-	b.enterParentLocked(c, false)
-	c.session.moveLocked(c, waiting)
-	if c.callers == 0 && c.phase == waiting {
-		c.quiet = time.Now()
-		c.session.scheduleLocked(c, c.quiet.Add(c.lease()))
+	a.node, a.sent = node, false
+	b.enterParentLocked(a, false)
+	a.session.moveLocked(a, waiting)
+	if a.callers == 0 && a.phase == waiting {
+		a.idleSince = time.Now()
+		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
 	}
 	return nil
 }
 
-func (b *backend) findOrCreate(c *claim) (node string, seen *line, err error) {
+func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err error) {
 	b.mu.Lock()
-	unknown := c.sent
+	unknown := a.sent
 	b.mu.Unlock()
 	if unknown {
-		if node, err = b.find(c); err != nil || node != "" {
+		if node, err = b.find(a); err != nil || node != "" {
 			return node, nil, err
 		}
 	}
@@ -94,26 +94,26 @@ func (b *backend) findOrCreate(c *claim) (node string, seen *line, err error) {
 	// tries, up to when nobody waits for it any more.
 	for began := time.Now(); ; {
 		b.mu.Lock()
-		c.sent = true
+		a.sent = true
 		b.mu.Unlock()
-		node, seen, err := b.create(c)
+		node, seen, err := b.create(a)
 		if err == nil || !answered(err) {
 			return node, seen, err
 		}
 		b.mu.Lock()
-		c.sent = false
+		a.sent = false
 		b.mu.Unlock()
 		if !errors.Is(err, zk.ErrNoNode) {
 			return "", nil, err
 		}
-		if time.Since(began) > driver.RequestTimeout(c.ttl) {
+		if time.Since(began) > driver.RequestTimeout(a.ttl) {
 			return "", nil, errNoPlace
 		}
-		if err := b.makeParent(c.session, c.parent); err != nil {
+		if err := b.makeParent(a.session, a.parent); err != nil {
 			return "", nil, err
 		}
 		b.mu.Lock()
-		b.enterParentLocked(c, true)
+		b.enterParentLocked(a, true)
 		b.mu.Unlock()
 	}
 }

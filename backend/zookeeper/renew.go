@@ -18,30 +18,30 @@ import (
 // setting the watch.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	claims := make([]*claim, len(grants))
+	attempts := make([]*attempt, len(grants))
 	bySession := make(map[*session][]int)
 	b.mu.Lock()
 	now := time.Now()
 	for i, g := range grants {
-		c := b.claims[claimID{g.Key, g.AttemptID}]
+		a := b.attempts[attemptKey{g.Key, g.AttemptID}]
 		switch {
 		case b.closed:
 			out[i].Err = errClosed
-		case c == nil || c.phase != held:
+		case a == nil || a.phase != held:
 			out[i].Err = driver.ErrNotHeld
-		case !now.Before(c.ends()):
+		case !now.Before(a.ends()):
 			// It ran out before this call, and the keeper is about to notice.
-			c.session.scheduleLocked(c, now)
+			a.session.scheduleLocked(a, now)
 			out[i].Err = driver.ErrNotHeld
 		default:
-			claims[i] = c
-			bySession[c.session] = append(bySession[c.session], i)
+			attempts[i] = a
+			bySession[a.session] = append(bySession[a.session], i)
 		}
 	}
 	b.mu.Unlock()
 	var sessions sync.WaitGroup
 	for s, indexes := range bySession {
-		sessions.Go(func() { b.renew(ctx, s, claims, indexes, out) })
+		sessions.Go(func() { b.renew(ctx, s, attempts, indexes, out) })
 	}
 	sessions.Wait()
 	return out
@@ -54,13 +54,13 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 // same: a deletion between the two is told by the watch, before the barrier is answered; and
 // a watch that is set behind the barrier finds the node, or not. What was set on another
 // connection than is there in the end is set once more.
-func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	timeout := driver.RequestTimeout(s.ttl())
 	early := make(chan struct{})
 	go func() {
 		defer close(early)
 		if s.link != nil {
-			b.armUnwatched(ctx, s, claims, indexes, make([]driver.Renewal, len(out)))
+			b.watchUnwatched(ctx, s, attempts, indexes, make([]driver.Renewal, len(out)))
 		}
 	}()
 	err := s.barrier(ctx, timeout)
@@ -68,25 +68,25 @@ func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexe
 	if !s.alive() {
 		err = fmt.Errorf("%w: %w", driver.ErrNotHeld, errSessionEnded)
 	} else if err != nil {
-		err = fault(ctx, err)
+		err = classify(ctx, err)
 	}
 	if err == nil {
-		b.armUnwatched(ctx, s, claims, indexes, out)
+		b.watchUnwatched(ctx, s, attempts, indexes, out)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, i := range indexes {
-		c := claims[i]
+		a := attempts[i]
 		switch {
-		case c.phase != held:
+		case a.phase != held:
 			// Evicted, released or run out, whichever was first under the lock.
 			out[i].Err = driver.ErrNotHeld
 		case err != nil:
 			out[i].Err = err
 		case out[i].Err != nil:
 		default:
-			c.start = s.confirmed
-			out[i].Start, out[i].TTL = c.start, c.lease()
+			a.start = s.confirmed
+			out[i].Start, out[i].TTL = a.start, a.lease()
 		}
 	}
 }
@@ -94,22 +94,22 @@ func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexe
 // armUnwatched sets the watches that are missing, and notes why it could not. On an
 // application's connection the event of a watch may come after the answer, so there
 // each grant is looked at, each time.
-func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	b.mu.Lock()
 	work := make(chan int, len(indexes))
 	for _, i := range indexes {
-		if claims[i].watched != s.connections || s.link == nil {
+		if attempts[i].watched != s.connectionCount || s.link == nil {
 			work <- i
 		}
 	}
 	b.mu.Unlock()
 	close(work)
 	var workers sync.WaitGroup
-	for range min(armers, len(work)) {
+	for range min(maxWatchRequests, len(work)) {
 		workers.Go(func() {
 			for i := range work {
-				if err := b.confirmNode(ctx, s, claims[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
-					out[i].Err = fault(ctx, err)
+				if err := b.confirmNode(ctx, s, attempts[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
+					out[i].Err = classify(ctx, err)
 				}
 			}
 		})
@@ -117,9 +117,9 @@ func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim,
 	workers.Wait()
 }
 
-func (b *backend) confirmNode(ctx context.Context, s *session, c *claim) error {
+func (b *backend) confirmNode(ctx context.Context, s *session, a *attempt) error {
 	if s.link != nil {
-		return s.arm(ctx, c)
+		return s.watchLoss(ctx, a)
 	}
-	return b.orphaned(c, s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), driver.RequestTimeout(c.ttl)))
+	return b.nodeGone(a, s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl)))
 }

@@ -29,35 +29,35 @@ type session struct {
 	events  <-chan zk.Event // closed when the Conn has ended; nil like link
 	ready   chan struct{}   // closed when it can be used, or failed
 	dead    chan struct{}   // closed when the server has said that it is no more
-	wake    chan struct{}   // has the keeper look again; capacity 1
+	wakeups chan struct{}   // has the keeper look again; capacity 1
 	alarm   *time.Timer     // the same, at wakeAt
 	batch   batch
 
 	// The rest is guarded by backend.mu.
-	id          int64
-	failure     error // why it will never be ready
-	connected   chan struct{}
-	connections int // how many there were so far
-	isDead      bool
-	timeout     time.Duration // an application's connection: as it says
-	confirmed   time.Time     // see confirm
-	claims      map[*claim]struct{}
-	waiters     int // claims that wait
-	sweeping    int // deletions that the keeper has begun
-	arming      bool
-	agenda      agenda
-	wakeAt      time.Time // when alarm is set for
-	watches     map[string]*watch
+	id              int64
+	failure         error // why it will never be ready
+	connected       chan struct{}
+	connectionCount int // how many there were so far
+	isDead          bool
+	timeout         time.Duration // an application's connection: as it says
+	confirmed       time.Time     // see confirm
+	attempts        map[*attempt]struct{}
+	waiters         int // claims that wait
+	deletions       int // deletions that the keeper has begun
+	settingWatches  bool
+	due             dueHeap
+	wakeAt          time.Time // when alarm is set for
+	watches         map[string]*watch
 	barriers
 }
 
 func newSession(b *backend, class time.Duration) *session {
 	s := &session{
 		backend: b, class: class,
-		ready: make(chan struct{}), dead: make(chan struct{}), wake: make(chan struct{}, 1),
-		alarm: time.NewTimer(idle), wakeAt: time.Now().Add(idle),
+		ready: make(chan struct{}), dead: make(chan struct{}), wakeups: make(chan struct{}, 1),
+		alarm: time.NewTimer(idleSleep), wakeAt: time.Now().Add(idleSleep),
 		connected: make(chan struct{}),
-		claims:    make(map[*claim]struct{}),
+		attempts:  make(map[*attempt]struct{}),
 		watches:   make(map[string]*watch),
 	}
 	s.batch.session, s.batch.creating = s, make(map[string]bool)
@@ -69,11 +69,11 @@ func newSession(b *backend, class time.Duration) *session {
 func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
 	s := newSession(b, class)
 	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
-	s.hosts = &hosts{link: s.link, standing: b.standing}
+	s.hosts = &hosts{link: s.link, history: b.servers}
 	s.link.hosts = s.hosts
 	c, events, err := zk.Connect(b.config.hosts, timeout,
 		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
-		zk.WithLogger(quiet{}), zk.WithLogInfo(false))
+		zk.WithLogger(noLog{}), zk.WithLogInfo(false))
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +109,8 @@ func (s *session) onEvent(ev zk.Event) {
 func (s *session) onConnected() {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	s.connections++
-	if s.connections == 1 {
+	s.connectionCount++
+	if s.connectionCount == 1 {
 		close(s.connected)
 	}
 }
@@ -134,14 +134,14 @@ func (s *session) die() {
 		delete(b.sessions, s.class)
 	}
 	var tell []func(error)
-	if n := len(s.claims); n > 0 && !b.closed {
+	if n := len(s.attempts); n > 0 && !b.closed {
 		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its places in queues", "claims", n)
 	}
-	for c := range s.claims {
-		if c.phase == held && c.lost != nil {
-			tell = append(tell, c.lost)
+	for a := range s.attempts {
+		if a.phase == held && a.lost != nil {
+			tell = append(tell, a.lost)
 		}
-		b.forgetLocked(c)
+		b.forgetLocked(a)
 	}
 	clear(s.watches)
 	b.mu.Unlock()

@@ -39,12 +39,12 @@ func parseURL(u *url.URL, log *slog.Logger) (conf config, err error) {
 	if why := checkChroot(conf.chroot); why != "" {
 		return conf, address.Invalid("the path %q: %s", u.Path, why)
 	}
-	conf.space = defaultNamespace
+	conf.namespace = defaultNamespace
 	if q.Has("namespace") {
-		conf.space = q.Get("namespace")
+		conf.namespace = q.Get("namespace")
 	}
-	if why := checkNamespace(conf.space); why != "" {
-		return conf, address.Invalid("namespace=%q: %s", conf.space, why)
+	if why := checkNamespace(conf.namespace); why != "" {
+		return conf, address.Invalid("namespace=%q: %s", conf.namespace, why)
 	}
 	if err := conf.parseAccess(u, q); err != nil {
 		return conf, err

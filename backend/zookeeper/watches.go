@@ -19,12 +19,12 @@ type watch struct {
 	asked *task         // the request that sets it
 	fired chan struct{} // closed when the server has told of a change: look again
 
-	handedOver bool // by a holder, see waitBehind; set before fired is closed
+	handedOff bool // by a holder, see waitForPredecessor; set before fired is closed
 
 	// Guarded by backend.mu.
-	owner  *claim // its holder wants to know of the loss
-	proven int    // the connection, by number, on which the server has set it
-	czxid  int64  // of the node, when it was set
+	holder *attempt // its holder wants to know of the loss
+	proven int      // the connection, by number, on which the server has set it
+	czxid  int64    // of the node, when it was set
 }
 
 // hasFired reports whether the watch is used up.
@@ -44,7 +44,7 @@ func (w *watch) hasFired() bool {
 // what has happened meanwhile. But it does so at some moment, and a barrier may be
 // answered before. A waiter loses nothing by that. A holder, who is to be told the
 // truth about its grant by the next renewal, has its watch set anew on each connection.
-func (s *session) watch(ctx context.Context, path string, owner *claim, timeout time.Duration) (*watch, error) {
+func (s *session) watch(ctx context.Context, path string, owner *attempt, timeout time.Duration) (*watch, error) {
 	b := s.backend
 	b.mu.Lock()
 	w := s.watches[path]
@@ -52,12 +52,12 @@ func (s *session) watch(ctx context.Context, path string, owner *claim, timeout 
 		w = &watch{fired: make(chan struct{})}
 		s.watches[path] = w
 	}
-	if connection := s.connections; w.asked == nil || owner != nil && w.proven != connection {
+	if connection := s.connectionCount; w.asked == nil || owner != nil && w.proven != connection {
 		w.asked = b.startLocked(func() error { return s.setWatch(path, w, connection) })
 	}
 	asked := w.asked
 	if owner != nil {
-		w.owner = owner
+		w.holder = owner
 	}
 	b.mu.Unlock()
 	return w, s.await(ctx, asked, timeout)
@@ -71,7 +71,7 @@ func (s *session) watch(ctx context.Context, path string, owner *claim, timeout 
 func (s *session) setWatch(path string, w *watch, connection int) error {
 	_, st, events, err := s.conn.GetW(path)
 	if err == nil && s.link == nil {
-		s.forward(events)
+		s.awaitEvent(events)
 	}
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *session) setWatch(path string, w *watch, connection int) error {
 
 // forward has a goroutine wait for the event: an application's connection tells its
 // events to the application only.
-func (s *session) forward(events <-chan zk.Event) {
+func (s *session) awaitEvent(events <-chan zk.Event) {
 	s.backend.start(func() error {
 		select {
 		case ev := <-events:
@@ -116,9 +116,9 @@ func (s *session) fire(path string, deleted bool) {
 		return
 	}
 	delete(s.watches, path)
-	w.handedOver = !deleted
+	w.handedOff = !deleted
 	close(w.fired)
-	owner := w.owner
+	owner := w.holder
 	if owner != nil && !deleted {
 		owner.watched = 0
 		s.scheduleLocked(owner, time.Now())
