@@ -115,31 +115,3 @@ func (b *backend) catchUp(ctx context.Context, s *session, timeout time.Duration
 	_, err := ask(ctx, s, timeout, func() (string, error) { return s.conn.Sync(b.root) })
 	return err
 }
-
-// adminSession returns a session that is open, or opens one.
-func (b *backend) adminSession(ctx context.Context) (*session, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	return b.sessionFor(ctx, b.anyClass())
-}
-
-func (b *backend) anyClass() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	best := time.Duration(0)
-	for class, s := range b.sessions {
-		select {
-		case <-s.ready:
-			// The shortest notices first that its server is gone.
-			if best == 0 || class < best {
-				best = class
-			}
-		default:
-		}
-	}
-	if best == 0 {
-		best = min(adminTTL, b.info.MaxTTL)
-	}
-	return best
-}

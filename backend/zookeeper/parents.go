@@ -1,9 +1,65 @@
 package zookeeper
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
+
+// makeParent makes the node under which the claims of one key are: a container, which
+// the server deletes some time after its last child. A server that knows no containers
+// (before 3.5.3) gets a plain node, which the one who releases last deletes.
+func (b *backend) makeParent(s *session, path string) error {
+	for _, last := range []bool{false, true} {
+		err := b.makeKeyNode(s, path)
+		if !errors.Is(err, zk.ErrNoNode) || last {
+			return err
+		}
+		// Somebody has deleted the namespace.
+		if err := makePath(s.conn, b.root, b.config.acl); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backend) makeKeyNode(s *session, path string) error {
+	if !b.plain.Load() {
+		_, err := s.conn.CreateContainer(path, nil, zk.FlagContainer, b.config.acl)
+		switch {
+		case errors.Is(err, zk.ErrNodeExists):
+			return nil
+		case !unimplemented(err):
+			return err
+		}
+		b.plain.Store(true)
+	}
+	_, err := s.conn.Create(path, nil, zk.FlagPersistent, b.config.acl)
+	if errors.Is(err, zk.ErrNodeExists) {
+		return nil
+	}
+	return err
+}
+
+// makePath makes a node and those above it. It looks before it creates: one who may
+// use a node may not be allowed to make it.
+func makePath(c conn, path string, acl []zk.ACL) error {
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		exists, _, err := c.Exists(path[:i])
+		if err == nil && !exists {
+			_, err = c.Create(path[:i], nil, zk.FlagPersistent, acl)
+		}
+		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+	}
+	return nil
+}
 
 const (
 	// parentIdle is how long this client has not used a lock's node before it deletes it: for

@@ -64,21 +64,30 @@ func newSession(b *backend, class time.Duration) *session {
 	return s
 }
 
-// connectLocked begins a session of its own. Call with mu held: the events of the
-// connection wait until all is set.
-func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
-	s := newSession(b, class)
-	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
-	s.hosts = &hosts{link: s.link, history: b.servers}
-	s.link.hosts = s.hosts
-	c, events, err := zk.Connect(b.config.hosts, timeout,
-		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
-		zk.WithLogger(noLog{}), zk.WithLogInfo(false))
-	if err != nil {
-		return nil, err
+// live is the life of a session, on a goroutine of its own.
+func (s *session) run() {
+	err := s.open()
+	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
+		err = s.tooShort(s.link.timeout())
 	}
-	s.conn, s.events = c, events
-	return s, nil
+	if err != nil {
+		s.fail(err)
+	} else {
+		close(s.ready)
+		s.keepAlive()
+	}
+	s.close()
+}
+
+func (s *session) fail(err error) {
+	b := s.backend
+	b.mu.Lock()
+	s.failure = err
+	if b.sessions[s.class] == s {
+		delete(b.sessions, s.class)
+	}
+	b.mu.Unlock()
+	close(s.ready)
 }
 
 // ttl is what each grant of the session gets.
@@ -167,54 +176,113 @@ func (s *session) alive() bool {
 	}
 }
 
-// confirm takes in that a write was carried out which was sent at the given time:
-// the session was alive, and was heard of then or later.
-//
-// Only writes count. They are agreed on by a majority, so they prove that the leader
-// which counts this session's time was the leader. Reads are answered by one server,
-// and sync by whoever thinks it is the leader (ZOOKEEPER-1675), which one that has
-// been cut off does for a while; meanwhile a new leader may let the session expire,
-// and let another have the lock. A new leader counts from its election, later than
-// any write before it.
-func (s *session) confirm(sent time.Time) {
-	s.backend.mu.Lock()
-	defer s.backend.mu.Unlock()
-	if sent.After(s.confirmed) {
-		s.confirmed = sent
-	}
-}
-
-// transact sends one transaction. Its operations are all carried out, or none.
-func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
-	sent := time.Now()
-	answer, err := s.conn.Multi(ops...)
-	switch {
-	case err == nil:
-		s.confirm(sent)
-	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
-		err = errLocalSession
-	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
-		err = s.link.whyClosed(err)
-	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
-		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
-	}
-	return answer, err
-}
-
-// isLocal reports, of a session of which a write was refused as expired, whether it is one
-// that lives, but on one server only, which is not set to make it known to the others when it
-// has to be. Of one that has expired the server closes the connection, and it is served no
-// more.
-func (s *session) isLocal() bool {
-	if !s.alive() {
-		return false
-	}
-	_, _, err := s.conn.Exists(s.backend.root)
-	return err == nil && s.alive()
-}
-
 // tooShort is the error of a server that grants less than was asked for.
 func (s *session) tooShort(got time.Duration) error {
 	return fmt.Errorf("%w: a lease of %v needs a session of %v, and the server grants %v: raise its maxSessionTimeout, "+
 		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
+}
+
+// close ends the connection. A session without grants ends with it, and the server
+// frees all that is left of it at once. Where there are grants it lives on until its
+// timeout, since Close does not release: then go-zookeeper, which would end it, is made
+// to send nothing more.
+func (s *session) close() {
+	if s.link == nil {
+		s.deleteAfterClose()
+		return
+	}
+	patience := closeSessionTimeout
+	if s.hasGrants() {
+		s.link.dropWrites()
+		patience = 0
+	} else if s.conn.State() != zk.StateHasSession {
+		patience = 0 // there is nobody to tell
+	}
+	// Close of go-zookeeper waits for an answer, or until the connection is cut. If that comes
+	// before it has asked it waits for a second, for nothing; nobody waits for that with it.
+	closed := make(chan struct{})
+	go func() {
+		s.conn.Close()
+		close(closed)
+	}()
+	timer := time.NewTimer(patience + 10*time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+	s.link.refuse()
+	for range s.events {
+	}
+}
+
+// farewell is how long a server may take to answer that a session ends.
+const closeSessionTimeout = 500 * time.Millisecond
+
+func (s *session) hasGrants() bool {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	for a := range s.attempts {
+		if a.phase == held {
+			return true
+		}
+	}
+	return false
+}
+
+// retire ends a session of which nothing is needed any more, as an expiry would.
+func (s *session) retire() {
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.isDead {
+		return
+	}
+	s.isDead = true
+	close(s.dead)
+	if b.sessions[s.class] == s {
+		delete(b.sessions, s.class)
+	}
+}
+
+// deleteAfterClose is what Close leaves behind on an application's connection. Its session
+// lives on, and with it each claim that was not released. So a timer deletes each grant
+// when its lease is over, as the keeper would have done, and all else now. A timer costs
+// no goroutine until then.
+func (s *session) deleteAfterClose() {
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for a := range s.attempts {
+		due := time.Now()
+		if a.phase == held {
+			due = a.ends()
+		}
+		node := a.node
+		time.AfterFunc(time.Until(due), func() { s.deleteLate(a, node) })
+	}
+}
+
+// deleteLate deletes a claim's nodes, and tries again while the session lives.
+func (s *session) deleteLate(a *attempt, node string) {
+	if s.conn.SessionID() != s.id {
+		return
+	}
+	var err error
+	names := []nodeName{{text: node}}
+	if node == "" { // its create may have been carried out
+		if _, err = s.conn.Sync(s.backend.root); err == nil {
+			var children []string
+			children, err = list(s.conn, a.parent)
+			names = owned(children, a.attemptID)
+		}
+	}
+	for _, n := range names {
+		if err == nil {
+			err = s.conn.Delete(a.parent+"/"+n.text, -1)
+		}
+	}
+	if err != nil && !answered(err) && !errors.Is(err, zk.ErrClosing) {
+		time.AfterFunc(retryPause, func() { s.deleteLate(a, node) })
+	}
 }

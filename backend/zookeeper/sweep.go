@@ -85,18 +85,43 @@ func stillEmpty(c conn, paths []string) []string {
 	return left
 }
 
-// anySession returns a session that is open; nil if there is none.
-func (b *backend) anySession() *session {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.sessions {
-		select {
-		case <-s.ready:
-			if s.failure == nil && !s.isDead {
-				return s
-			}
-		default:
+// tidy deletes the parent, after one of its claims has left, if it has no children and
+// the server will not; or if its counter is past the half, so that the end of the
+// numbers is not reached. If another claim comes at the same time, one of two is first:
+// then the parent is not empty and stays, or the create finds no parent and makes it
+// again.
+func (b *backend) tidyParent(s *session, parent string, left nodeName) {
+	switch {
+	case left.seq >= halfway || left.beyond():
+		b.renewParent(s, parent)
+	case b.plain.Load():
+		_ = s.conn.Delete(parent, -1) // an empty node is no harm
+	}
+}
+
+// renewParent deletes the node of a lock if there is no claim in it, so that the next
+// makes it anew, with a counter that begins anew. The guard goes with it, in one
+// transaction.
+//
+// If another claim comes at the same time, one of two is first: then the node is not
+// empty, the server refuses and does nothing; or the create finds no node and makes it
+// again. A token is a czxid, which rises however often the node is made. Of several that
+// leave at the same time the last sees that the node is empty: its server has carried
+// out its deletion, and so all before it.
+func (b *backend) renewParent(s *session, parent string) {
+	st, err := stat(s.conn, parent)
+	switch {
+	case err != nil: // it is gone, or left to who leaves next, or to the server's sweep
+	case st.NumChildren == 0:
+		_ = s.conn.Delete(parent, -1)
+	case st.NumChildren == 1: // the guard?
+		guard, child := guardPaths(parent)
+		if exists, _, err := s.conn.Exists(child); err == nil && exists {
+			_, _ = s.conn.Multi(
+				&zk.DeleteRequest{Path: child, Version: -1},
+				&zk.DeleteRequest{Path: guard, Version: -1},
+				&zk.DeleteRequest{Path: parent, Version: -1},
+			)
 		}
 	}
-	return nil
 }

@@ -111,3 +111,38 @@ func parsePerms(letters string) (perms int32, err error) {
 	}
 	return perms, nil
 }
+
+// checkNamespace says what is wrong with a namespace.
+func checkNamespace(ns string) string {
+	if why := address.Namespace(ns, "._:-"); why != "" {
+		return why
+	}
+	if strings.Trim(ns, ".") == "" || ns == "zookeeper" {
+		return "the name is ZooKeeper's own"
+	}
+	return ""
+}
+
+// checkChroot says what is wrong with a chroot, which is "" or like "/a/b".
+func checkChroot(path string) string {
+	if path == "" {
+		return ""
+	}
+	parts := strings.Split(path, "/")
+	if parts[0] != "" {
+		return "want a path that begins with /"
+	}
+	for _, part := range parts[1:] {
+		switch {
+		case part == "":
+			return "want no empty part, and no / at the end"
+		case part == "." || part == "..":
+			return "want no part . or .."
+		case strings.ContainsFunc(part, func(c rune) bool {
+			return c < ' ' || c >= 0x7f && c < 0xa0 || c >= 0xe000 && c <= 0xf8ff || c >= 0xfff0
+		}):
+			return "it has characters that ZooKeeper does not allow"
+		}
+	}
+	return ""
+}

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"reflect"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -148,3 +153,85 @@ func answered(err error) bool {
 
 // unimplemented reports whether the server does not know the request.
 func unimplemented(err error) bool { return err != nil && err.Error() == "unknown error: -6" }
+
+// tooLate is the error of a request that was not answered within its time. Where that is little
+// more than the way to the server takes, it says so.
+func (l *link) tooLate(timeout time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.failure != nil: // there is no connection now
+		return fmt.Errorf("%w: %w", errNoAnswer, l.failure)
+	case l.granted < timeout/2:
+		return errNoAnswer
+	}
+	return fmt.Errorf("%w: not within %v, and when we connected it took %v; is it too far away for so short a TTL?",
+		errNoAnswer, timeout.Round(time.Millisecond), l.granted.Round(time.Millisecond))
+}
+
+// large is how long a request is that a server may not read, if its jute.maxbuffer is set to
+// less than is usual.
+const large = 1000
+
+// whyClosed says more of a connection that was closed, if there is more to say: a server hangs
+// up, without an answer, on who sends more than its jute.maxbuffer.
+func (l *link) whyClosed(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hungUp <= large || time.Since(l.hungUpAt) > time.Second {
+		return err
+	}
+	return fmt.Errorf("%w by the server, when the last request had %d bytes; if its log says \"Len error\", set its jute.maxbuffer "+
+		"to 65536 at least", err, l.hungUp)
+}
+
+// noSession says why the server has given us none. What hangs up on us without a word does so
+// for one of several reasons, which look the same.
+func (c *rawConn) noSession(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%s has accepted the connection, and then said nothing for %v", c.addr, c.handshakeTimeout.Round(time.Millisecond))
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		tls := ""
+		if c.link.tls == nil {
+			tls = ", or wants TLS"
+		}
+		return fmt.Errorf("%s has closed the connection without an answer: it is starting, has no majority, "+
+			"has as many connections of this address as its maxClientCnxns allows%s; its log says which", c.addr, tls)
+	default: // a certificate that it does not like, for one
+		return withServerName(c.addr, err)
+	}
+}
+
+// told names the server in an error, if that does not. The end of our own time is not that of
+// a caller's context, which it would pass for.
+func withServerName(addr string, err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s does not answer", addr)
+	case strings.Contains(err.Error(), addr):
+		return err
+	default:
+		return fmt.Errorf("%s: %w", addr, err)
+	}
+}
+
+// lines are several errors, as one line.
+type joinedErrors []error
+
+func joinErrors(all []error) error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	return joinedErrors(all)
+}
+
+func (l joinedErrors) Unwrap() []error { return l }
+
+func (l joinedErrors) Error() string {
+	var texts []string
+	for _, err := range l {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}

@@ -10,6 +10,25 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
+// relayLag is how much longer a session lives than the leases on it. A server
+// tells the leader of the sessions that it has heard from every half tick, so if
+// it dies, the leader's count begins up to half a tick before the last contact.
+// One second covers a tickTime of up to 2 s, which is the default.
+const relayLag = time.Second
+
+// The longest TTL that is offered, and the shortest: ticks make shorter ones of
+// little use.
+const (
+	minTTL = time.Second
+	maxTTL = 24 * time.Hour
+)
+
+// longestClass is the longest TTL whose class has a session of at most the given
+// timeout.
+func longestClass(timeout time.Duration) time.Duration {
+	return claims.LongestSessionTTL(min(timeout-relayLag, maxTTL))
+}
+
 // openTimeout bounds the wait for a session of whoever needs one. The session goes
 // on connecting after that.
 const openTimeout = 3 * time.Second
@@ -70,6 +89,23 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 	return s, nil
 }
 
+// connectLocked begins a session of its own. Call with mu held: the events of the
+// connection wait until all is set.
+func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
+	s := newSession(b, class)
+	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
+	s.hosts = &hosts{link: s.link, history: b.servers}
+	s.link.hosts = s.hosts
+	c, events, err := zk.Connect(b.config.hosts, timeout,
+		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
+		zk.WithLogger(noLog{}), zk.WithLogInfo(false))
+	if err != nil {
+		return nil, err
+	}
+	s.conn, s.events = c, events
+	return s, nil
+}
+
 // unreachable says what the last attempt to connect has met.
 func (s *session) unreachable() error {
 	if s.link != nil {
@@ -106,32 +142,6 @@ func (s *session) firstContact(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// live is the life of a session, on a goroutine of its own.
-func (s *session) run() {
-	err := s.open()
-	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
-		err = s.tooShort(s.link.timeout())
-	}
-	if err != nil {
-		s.fail(err)
-	} else {
-		close(s.ready)
-		s.keepAlive()
-	}
-	s.close()
-}
-
-func (s *session) fail(err error) {
-	b := s.backend
-	b.mu.Lock()
-	s.failure = err
-	if b.sessions[s.class] == s {
-		delete(b.sessions, s.class)
-	}
-	b.mu.Unlock()
-	close(s.ready)
 }
 
 // open waits until the session can be used.
@@ -185,65 +195,46 @@ func (s *session) awaitAppSession() error {
 	}
 }
 
-// close ends the connection. A session without grants ends with it, and the server
-// frees all that is left of it at once. Where there are grants it lives on until its
-// timeout, since Close does not release: then go-zookeeper, which would end it, is made
-// to send nothing more.
-func (s *session) close() {
-	if s.link == nil {
-		s.deleteAfterClose()
-		return
+// adminSession returns a session that is open, or opens one.
+func (b *backend) adminSession(ctx context.Context) (*session, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	patience := closeSessionTimeout
-	if s.hasGrants() {
-		s.link.dropWrites()
-		patience = 0
-	} else if s.conn.State() != zk.StateHasSession {
-		patience = 0 // there is nobody to tell
-	}
-	// Close of go-zookeeper waits for an answer, or until the connection is cut. If that comes
-	// before it has asked it waits for a second, for nothing; nobody waits for that with it.
-	closed := make(chan struct{})
-	go func() {
-		s.conn.Close()
-		close(closed)
-	}()
-	timer := time.NewTimer(patience + 10*time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-closed:
-	case <-timer.C:
-	}
-	s.link.refuse()
-	for range s.events {
-	}
+	return b.sessionFor(ctx, b.anyClass())
 }
 
-// farewell is how long a server may take to answer that a session ends.
-const closeSessionTimeout = 500 * time.Millisecond
-
-func (s *session) hasGrants() bool {
-	s.backend.mu.Lock()
-	defer s.backend.mu.Unlock()
-	for a := range s.attempts {
-		if a.phase == held {
-			return true
-		}
-	}
-	return false
-}
-
-// retire ends a session of which nothing is needed any more, as an expiry would.
-func (s *session) retire() {
-	b := s.backend
+func (b *backend) anyClass() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.isDead {
-		return
+	best := time.Duration(0)
+	for class, s := range b.sessions {
+		select {
+		case <-s.ready:
+			// The shortest notices first that its server is gone.
+			if best == 0 || class < best {
+				best = class
+			}
+		default:
+		}
 	}
-	s.isDead = true
-	close(s.dead)
-	if b.sessions[s.class] == s {
-		delete(b.sessions, s.class)
+	if best == 0 {
+		best = min(adminTTL, b.info.MaxTTL)
 	}
+	return best
+}
+
+// anySession returns a session that is open; nil if there is none.
+func (b *backend) anySession() *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sessions {
+		select {
+		case <-s.ready:
+			if s.failure == nil && !s.isDead {
+				return s
+			}
+		default:
+		}
+	}
+	return nil
 }

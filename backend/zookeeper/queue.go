@@ -4,10 +4,36 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/go-zookeeper/zk"
 )
+
+// front is the first claim of a lock, and how many there are.
+type front struct {
+	head  nodeName // none if all have gone while we looked
+	count int
+}
+
+func (b *backend) front(ctx context.Context, s *session, parent string) (front, error) {
+	return ask(ctx, s, adminTimeout, func() (front, error) {
+		children, err := list(s.conn, parent)
+		if err != nil {
+			return front{}, err
+		}
+		return frontOf(s.conn, parent, parseAll(children))
+	})
+}
+
+func frontOf(c conn, parent string, queue []nodeName) (f front, err error) {
+	f = front{first(queue), len(queue)}
+	if f.head.beyond() { // and so are all
+		queue, err = readCzxids(c, parent, queue, nodeName{})
+		f.head = first(queue)
+	}
+	return f, err
+}
 
 // readers bounds the reads of one queue that are under way.
 const maxReaders = 64
@@ -98,27 +124,49 @@ func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string)
 	return position{}, errNoAnswer
 }
 
-// front is the first claim of a lock, and how many there are.
-type front struct {
-	head  nodeName // none if all have gone while we looked
-	count int
+// guardName is a node that keeps earlier builds out of a lock whose numbers are beyond
+// the range, until its node is made anew.
+//
+// Earlier builds compare numbers as if they wrapped, so that there they may take
+// themselves for the first beside a holder. To them the guard is a claim whose number is
+// before all that are beyond: who looks at the queue waits behind it, or behind somebody
+// who does. Ours know it, and that it is none.
+//
+// So one of ours whose number is beyond holds the lock only if it has seen, in one list,
+// that it is the first, that the guard is there, and that there is no claim of an earlier
+// build: see readPositionBeyond. Then none of these holds the lock beside it:
+//
+//   - not by a look, since the list of one that comes later has the guard in it, which is
+//     not deleted while there are claims;
+//   - not by a word from the one ahead (see waitForPredecessor), since nobody is left to give it: not
+//     a claim in the range, for those came before and are gone; not an earlier build's,
+//     since none was there that could hold the lock, and none comes to; and not one of ours
+//     beyond, for those leave without a word.
+//
+// In the range the builds agree: see before. A holder there is the first to all that
+// come later, to those of earlier builds too, also if these have numbers beyond.
+//
+// While an earlier build waits beyond the range nobody is granted the lock, until it has
+// gone: it is kept out by the guard, and ours by it. That, or two holders, is the choice,
+// in a lock that came that far without its node being empty once since halfway.
+//
+// An earlier build's Evict would take the guard for the holder; so that it cannot delete
+// it, the guard has a child.
+var guardName = "~guard#" + strconv.Itoa(lastOrdered)
+
+func guardPaths(parent string) (guard, child string) {
+	guard = parent + "/" + guardName
+	return guard, guard + "/stays"
 }
 
-func (b *backend) front(ctx context.Context, s *session, parent string) (front, error) {
-	return ask(ctx, s, adminTimeout, func() (front, error) {
-		children, err := list(s.conn, parent)
-		if err != nil {
-			return front{}, err
-		}
-		return frontOf(s.conn, parent, parseAll(children))
+func (b *backend) makeGuard(s *session, parent string) error {
+	guard, child := guardPaths(parent)
+	_, err := s.transact([]any{
+		&zk.CreateRequest{Path: guard, Acl: b.config.acl},
+		&zk.CreateRequest{Path: child, Acl: b.config.acl},
 	})
-}
-
-func frontOf(c conn, parent string, queue []nodeName) (f front, err error) {
-	f = front{first(queue), len(queue)}
-	if f.head.beyond() { // and so are all
-		queue, err = readCzxids(c, parent, queue, nodeName{})
-		f.head = first(queue)
+	if errors.Is(err, zk.ErrNodeExists) {
+		return nil
 	}
-	return f, err
+	return err
 }
