@@ -8,33 +8,35 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// phase is where a claim is in its life. It only ever goes on, never back.
+// phase is where an attempt is in its life. It only ever moves forward.
 type phase int
 
 const (
 	asking  phase = iota // no node is known yet
-	waiting              // it has a node, and so a place
+	waiting              // its claim, a node, is in the queue
 	held                 // Acquire has granted it
 	leaving              // its node is to be deleted, or is being
 	gone                 // nothing of it is on the server
 )
 
-// claimID names a claim: an owner may be released on one key and not another.
+// attemptKey names an attempt on one key: the same AttemptID may be released on one key and not
+// on another.
 type attemptKey struct{ key, attemptID string }
 
-// claim is what this backend knows of one attempt to lock. It is made before the
-// first request that may leave something on the server, and forgotten when that is
-// known to be gone: so an attempt without a claim has nothing there.
+// attempt is what this backend knows of one attempt to lock. Its record on the server, a node, is
+// its claim. An attempt is made before the first request that may leave something on the server,
+// and forgotten when that is known to be gone: so an attempt that is not in backend.attempts has
+// nothing there.
 type attempt struct {
 	attemptKey
 	parent  string
 	meta    string
 	ttl     time.Duration // Request.TTL
-	session *session      // for good: if it dies, so does the claim
+	session *session      // for good: if it dies, so does the attempt
 	ended   chan struct{} // closed when the phase becomes leaving or gone
 
 	// The rest is guarded by backend.mu.
-	in        *parent // while it is in its lock's node, or about to be
+	in        *parent // while the claim is in its lock's node, or about to be
 	lost      func(why error)
 	phase     phase
 	released  bool // Release was called
@@ -43,24 +45,24 @@ type attempt struct {
 	callers   int  // Acquires under way
 	sent      bool // a create was sent and not answered: there may be a node
 	node      string
-	czxid     int64     // of the node, once it is known to be of our session; else 0
+	czxid     int64     // of the node, once it is known that our session made it; else 0
 	start     time.Time // of the lease
 	idleSince time.Time // since when no Acquire is under way
-	watched   int       // the loss will be told, says watch.proven; 0: it will not
+	watched   int       // the connection on which its loss will be told, see watch.proven; 0: none
 	creating  *task     // creates the node
 	removing  *task     // deletes it
 	deleting  bool      // a deletion was sent and not answered
 	tries     int       // to delete it
-	due       time.Time // when the session's keeper looks at it
-	index     int       // in the agenda; -1 if it is not there
+	due       time.Time // when keepAlive looks at it
+	index     int       // in session.due; -1 if it is not there
 }
 
 // path is that of the claim's node.
 func (a *attempt) path() string { return a.parent + "/" + a.node }
 
-// lease is the TTL of the claim's grant: what its session has, which is at least what
-// was asked for. An application's session may have far more; then it is what was asked
-// for, after which the keeper ends the grant.
+// lease is the TTL of the attempt's grant: that of its session, which is at least what was asked
+// for. An application's session may live for far longer; there the TTL is what was asked for,
+// after which keepAlive ends the grant.
 func (a *attempt) lease() time.Duration {
 	if a.session.link == nil {
 		return a.ttl
@@ -68,17 +70,17 @@ func (a *attempt) lease() time.Duration {
 	return a.session.ttl()
 }
 
-// ends is when the lease is over. Call with mu held.
+// ends returns when the lease is over. Call with mu held.
 func (a *attempt) ends() time.Time { return a.start.Add(a.lease()) }
 
-// grantLocked is what Acquire returns for a claim that is held. Call with mu held.
+// grantLocked is what Acquire returns for an attempt that holds the lock. Call with mu held.
 func (a *attempt) grantLocked() driver.Grant {
 	return driver.Grant{
 		Key: a.key, AttemptID: a.attemptID, Token: fencing.Token(a.czxid), Start: a.start, TTL: a.lease(),
 	}
 }
 
-// moveLocked moves a claim on to another phase. Call with mu held.
+// moveLocked moves an attempt on to a later phase. Call with mu held.
 func (s *session) moveLocked(a *attempt, to phase) {
 	if to <= a.phase {
 		return
@@ -95,8 +97,8 @@ func (s *session) moveLocked(a *attempt, to phase) {
 	a.phase = to
 }
 
-// forgetLocked takes in that nothing of a claim is left on the server, or that its
-// session is dead. Call with mu held.
+// forgetLocked forgets an attempt, since nothing of it is left on the server or its session is
+// dead. Call with mu held.
 func (b *backend) forgetLocked(a *attempt) {
 	a.session.moveLocked(a, gone)
 	a.session.due.remove(a)
@@ -108,15 +110,15 @@ func (b *backend) forgetLocked(a *attempt) {
 		delete(b.attempts, a.attemptKey)
 	}
 	delete(a.session.attempts, a)
-	// An owner that had the lock has it never again, and a copy of a call of one
-	// that was released must find out.
+	// An attempt that held the lock never holds it again, and a late copy of a call of an
+	// attempt that was released must find out.
 	if a.granted && (!a.released || a.late) {
 		b.tombstones.Add(a.attemptKey)
 	}
 }
 
-// enterParentLocked notes that a claim is in its lock's node, or is about to be. An old
-// server's node is deleted by whoever leaves it last. Call with mu held.
+// enterParentLocked notes that the claim is in its lock's node, or is about to be. On an old
+// server, without containers, the client that leaves the node last deletes it. Call with mu held.
 func (b *backend) enterParentLocked(a *attempt, about bool) {
 	switch {
 	case a.phase == gone || b.plain.Load():
@@ -127,12 +129,12 @@ func (b *backend) enterParentLocked(a *attempt, about bool) {
 	}
 }
 
-// lose takes in that the node of a claim is gone, by other hands than ours. The
-// holder is told; but not if it has released the grant, or let it run out, before.
+// lose notes that an attempt's node is gone, and that somebody else has deleted it. It tells the
+// holder, unless the holder has released the grant, or let it run out, before.
 //
-// Loss against release: the one that comes first under the lock decides. A release
-// that was first has made the claim leaving, and the event of its own deletion finds
-// it so. A loss that was first is a true one, whatever is released later.
+// Loss against release: whichever comes first under the lock decides. If the release was first,
+// the attempt is leaving, and the event of our own deletion finds it so. If the loss was first,
+// it is a true one, whatever is released later.
 func (b *backend) lose(a *attempt, why error) {
 	b.mu.Lock()
 	tell := a.phase == held && a.lost != nil
@@ -146,7 +148,7 @@ func (b *backend) lose(a *attempt, why error) {
 	}
 }
 
-// enter finds the owner's claim, or makes one.
+// enter finds the attempt of a request, or makes it.
 func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, error) {
 	id := attemptKey{req.Key, req.AttemptID}
 	if a, err := b.reenter(id, req); a != nil || err != nil {
@@ -156,8 +158,8 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, erro
 	if err != nil {
 		return nil, err
 	}
-	// Opening a session takes time. Another call of this owner may have been here, or
-	// Release.
+	// Opening a session takes time. Another call of this attempt, or Release, may have come
+	// first.
 	if a, err := b.reenter(id, req); a != nil || err != nil {
 		return a, err
 	}
@@ -197,7 +199,7 @@ func (b *backend) reenter(id attemptKey, req driver.Request) (*attempt, error) {
 	}
 }
 
-// joinLocked enters one more Acquire of an owner.
+// joinLocked enters one more Acquire of an attempt. Call with mu held.
 func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
 	if a.phase >= leaving {
 		return nil, b.endReasonLocked(a)
@@ -210,8 +212,8 @@ func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
 	return a, nil
 }
 
-// leave ends an Acquire. A claim of which nothing was sent is forgotten. A place in
-// the queue is kept for a TTL, for an owner that asks again.
+// leave ends an Acquire. An attempt of which nothing was sent is forgotten. One that waits keeps
+// its place in the queue for a TTL, so that it can ask again.
 func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -228,14 +230,14 @@ func (b *backend) leave(a *attempt) {
 	}
 }
 
-// untouched reports whether nothing of the claim can be on the server.
+// untouched reports whether nothing of the attempt can be on the server.
 func (b *backend) untouched(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return a.phase == asking && !a.sent && a.creating == nil
 }
 
-// fate is why a claim has ended; nil if it has not.
+// endReason says why an attempt has ended. It returns nil if it has not.
 func (b *backend) endReason(a *attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// place gives a claim its node. However many call it, however often, there is one
-// create at a time, which is seen to its end although nobody may wait for it any more.
-// Who has it done gets the first look at the queue, too, since a goroutine less has to
-// wake up so.
+// ensureNode gives an attempt its claim, a node. However many callers there are, and however
+// often they call, there is one create at a time. It goes on to its end although nobody may wait
+// for it any more. The caller that begins it gets the first look at the queue, too, which saves
+// waking up one more goroutine.
 func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, err error) {
 	b.mu.Lock()
 	switch {
@@ -37,16 +37,16 @@ func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, e
 	}
 	select {
 	case seen = <-first:
-	default: // another has it
+	default: // another caller has it
 	}
 	return seen, nil
 }
 
-// createNode is the task of place.
+// createNode is the task of ensureNode.
 //
-// Create against release: the claim is marked first, under the lock. If the release
-// was first, a node that is created after all is found by the removal, which waits for
-// this task. If the create was first, the removal finds the node's name.
+// Create against release: the attempt is marked first, under the lock. If the release was first,
+// the removal, which waits for this task, finds a node that is created after all. If the create
+// was first, the removal finds the node's name.
 func (b *backend) createNode(a *attempt, first chan<- *position) error {
 	node, seen, err := b.findOrCreate(a)
 	if err == nil && seen == nil {
@@ -65,7 +65,7 @@ func (b *backend) createNode(a *attempt, first chan<- *position) error {
 	defer b.mu.Unlock()
 	a.creating = nil
 	if b.closed && a.session.link == nil && (err == nil || a.sent) {
-		// Close may have looked at the claims before: see deleteAfterClose.
+		// Close may have looked at the attempts before: see deleteAfterClose.
 		time.AfterFunc(0, func() { a.session.deleteLate(a, node) })
 	}
 	if err != nil {
@@ -90,9 +90,9 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 			return node, nil, err
 		}
 	}
-	// Whoever has used the parent deletes it when it is idle, and so does the server; each of
-	// them may just when we have made it again. It takes as long as it takes, not a number of
-	// tries, up to when nobody waits for it any more.
+	// Clients that have used the parent delete it when it is idle, and so does the server; each
+	// of them may do so just when we have made it again. So the time bounds this, not a number of
+	// tries: after it nobody waits any more.
 	for began := time.Now(); ; {
 		b.mu.Lock()
 		a.sent = true
@@ -119,21 +119,20 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 	}
 }
 
-// create makes the node of a claim. If all that it needs comes with the answer, it is
-// the first look at the queue, too, so that a lock that is free costs one request.
+// create makes the node of a claim. If the answer has all that is needed, it is the first look at
+// the queue, too, so that a lock that is free costs one request.
 //
-// The transaction also sets the data of the lock's node, which has none, to none. The
-// answer to that is the state of the lock's node at this very moment in the order of all
-// transactions: its mzxid is the transaction's number, which is the new node's czxid, the
-// token; and if it has one child, that is ours. Then all claims that came before are
-// gone for good, and others will come behind: we are the first, which a list could not
-// prove better, whatever our number is; but where that does not tell the order, there is
-// more to look at, see guardName. The node is of our session, since its answer came to it: one that had
-// ended would have been refused. An application's connection may have gone on with
-// another session, and sent it there; then its session's number has changed since, which
-// createNode looks at.
+// The transaction also sets the data of the lock's node, which has none, to none. The answer to
+// that is the state of the lock's node at this very moment in the order of all transactions. Its
+// mzxid is the number of the transaction, which is the czxid of the new node, the token. If it
+// has one child, that child is ours. Then all claims that came before are gone for good, and
+// others will come behind: we are the first, whatever our number is. A list could not prove it
+// better. (Where numbers do not tell the order, there is more to look at: see guardName.) The
+// node is of our session, since the answer came to our session: one that had ended would have
+// been refused. An application's connection may have gone on with another session, and sent the
+// create there. Then its session's number has changed since; createNode looks at that.
 //
-// Who may not write to the lock's node looks after the create, at the list and the node.
+// A client that may not write to the lock's node looks at the list and the node after the create.
 func (b *backend) create(a *attempt) (node string, seen *position, err error) {
 	p := &part{lock: a.parent, separate: !b.parents.has(a.parent), ops: []any{
 		&zk.CreateRequest{
@@ -171,9 +170,9 @@ func (b *backend) create(a *attempt) (node string, seen *position, err error) {
 	return node, seen, nil
 }
 
-// find looks for a node of the claim whose create was not answered. "" says that
-// there is none and will be none: see barriers. A connection that breaks between
-// create and list is how locks that nobody holds come about (samuel/go-zookeeper#229).
+// find looks for a node of the attempt whose create was not answered. "" says that there is none
+// and that none will come: see barriers. Connections that break between create and list are how
+// locks that nobody holds come about (samuel/go-zookeeper#229).
 func (b *backend) find(a *attempt) (string, error) {
 	s := a.session
 	if err := s.barrier(b.closing, driver.RequestTimeout(a.ttl)); err != nil {
@@ -187,15 +186,15 @@ func (b *backend) find(a *attempt) (string, error) {
 		switch err := b.verifyNode(a, a.parent+"/"+n.text); {
 		case err == nil:
 			return n.text, nil
-		case !errors.Is(err, zk.ErrNoNode): // else it is of a session that is dying, or dead
+		case !errors.Is(err, zk.ErrNoNode): // otherwise it is of a session that is dying, or dead
 			return "", err
 		}
 	}
 	return "", nil
 }
 
-// deleteStrayNodes deletes the nodes of a claim whose session has expired on an application's
-// connection. That goes on with another session, and carries out there what was still
+// deleteStrayNodes deletes the nodes of an attempt whose session has expired on an application's
+// connection. That connection goes on with another session, and carries out there what was still
 // queued: a create too, whose node would then live for as long as the application does.
 func (b *backend) deleteStrayNodes(a *attempt) {
 	conn := a.session.conn
