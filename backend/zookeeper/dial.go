@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// headStart is how long a server has to accept a connection before the next is tried
+	// headStart is how long a server has to accept a connection before the next one is tried
 	// beside it.
 	headStart = 100 * time.Millisecond
 
@@ -24,7 +24,7 @@ const (
 	firstAnswer = 300 * time.Millisecond
 )
 
-// reached is a server that has accepted a connection, or the reason why it has not.
+// dialResult is a connection that a server has accepted, or the reason why it has not.
 type dialResult struct {
 	addr string
 	conn net.Conn
@@ -32,12 +32,13 @@ type dialResult struct {
 	err  error
 }
 
-// reach connects to the first server that accepts a connection, TLS included. One that is
-// silent, such as a machine that is gone, costs its head start; one that refuses nothing. It
-// closes what came too late. The order is that of preference.
+// dialFirst connects to the first server that accepts a connection, TLS included. addrs is in the
+// order of preference. A server that is silent, such as a machine that is gone, delays the next
+// one by headStart; one that refuses does not delay it. Connections that come too late are
+// closed.
 //
-// No session is asked for on more than one of them. A session that goes on would be moved to
-// the server that is asked last, and its requests on the other connection be refused.
+// Only one of the connections asks for a session. A session that continues would be moved to the
+// server that is asked last, and its requests on the other connection be refused.
 func dialFirst(ctx context.Context, addrs []string, certificates *address.Certificates, failed func(addr string)) (dialResult, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -65,7 +66,7 @@ func dialFirst(ctx context.Context, addrs []string, certificates *address.Certif
 				go closeLate(results, underway) // ctx ends them
 				return r, nil
 			}
-			if !errors.Is(ctx.Err(), context.Canceled) { // else nobody wants it any more
+			if !errors.Is(ctx.Err(), context.Canceled) { // else nobody wants the connection any more
 				failed(r.addr)
 			}
 			why = append(why, withServerName(r.addr, r.err))
@@ -109,8 +110,8 @@ func secure(ctx context.Context, c net.Conn, addr string, certificates *address.
 	return s, nil
 }
 
-// standing is what a client knows of its servers, for all of its sessions: which of them
-// answered when they were last asked for a session, and which did not. So one that is gone
+// serverHistory is what a client knows of its servers, for all of its sessions: which of them
+// answered when they were last asked for a session, and which did not. So a server that is gone
 // delays the first session, and not each.
 type serverHistory struct {
 	mu       sync.Mutex
@@ -118,7 +119,7 @@ type serverHistory struct {
 	failed   map[string]time.Time
 }
 
-// grudge is how long one that did not answer comes after all others.
+// demotedFor is how long a server that did not answer comes after all others.
 const demotedFor = 30 * time.Second
 
 func newServerHistory() *serverHistory {
@@ -137,8 +138,8 @@ func (s *serverHistory) note(addr string, answered bool) {
 	}
 }
 
-// broke notes that a connection has ended that had been accepted: there is as much to be said
-// for this server as for one that was never asked.
+// broke notes the end of a connection on which a session had been accepted. The server is then as
+// good as one that was never asked.
 func (s *serverHistory) broke(addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,10 +163,10 @@ func (s *serverHistory) sort(addrs []string) {
 	slices.SortStableFunc(addrs, func(a, b string) int { return rank(a) - rank(b) })
 }
 
-// hosts chooses the servers of one session. It is go-zookeeper's HostProvider in form only:
-// the dialer asks it for an order, and tries several. Names are looked up for each connection
-// anew, by the dialer. go-zookeeper's own provider looks them up once, and with a single
-// server waits a second before it connects again.
+// hosts chooses the servers of one session. It is go-zookeeper's HostProvider in form only: the
+// dialer asks it for an order, and tries several. The dialer looks names up for each connection
+// anew. go-zookeeper's own provider looks them up once, and with a single server waits a second
+// before it connects again.
 type hosts struct {
 	link    *link
 	history *serverHistory
@@ -174,8 +175,8 @@ type hosts struct {
 	list        []string
 	next        int
 	triedInVain map[string]bool // tried in vain since the last success, or in this round
-	slow        map[string]int  // how often it had less than all the time, since the last success
-	vainRounds  int             // how often all were in vain since the last success
+	slow        map[string]int  // how often a server was too slow for a shortened time, since the last success
+	vainRounds  int             // how often all were tried in vain since the last success
 }
 
 func (h *hosts) Init(servers []string) error {
@@ -185,9 +186,9 @@ func (h *hosts) Init(servers []string) error {
 
 func (h *hosts) Len() int { return len(h.list) }
 
-// Next begins an attempt. With pause, go-zookeeper first fails what has not been sent, and
-// waits for a second, or until it is closed: each time that all servers were in vain, and
-// always once no connection is wanted any more.
+// Next begins a round of dialing. If pause is true, go-zookeeper first fails what has not been
+// sent, and waits for a second, or until it is closed. It is true each time that all servers were
+// tried in vain, and always once no connection is wanted any more.
 func (h *hosts) Next() (server string, pause bool) {
 	refused := h.link.isRefused() // first: elsewhere the link's mutex is taken before ours
 	h.mu.Lock()
@@ -200,7 +201,7 @@ func (h *hosts) Next() (server string, pause bool) {
 	return server, pause || refused
 }
 
-// order is that in which servers are tried now: those that were in vain in this round come
+// order is that in which servers are tried now: those that were tried in vain in this round come
 // last, and before them those that were not given much time.
 func (h *hosts) order() []string {
 	h.mu.Lock()
@@ -220,7 +221,7 @@ func (h *hosts) order() []string {
 	return addrs
 }
 
-// failed takes in that a server gave us no session.
+// failed notes that a server gave us no session.
 func (h *hosts) failed(addr string) {
 	h.history.note(addr, false)
 	h.mu.Lock()
@@ -230,9 +231,9 @@ func (h *hosts) failed(addr string) {
 	}
 }
 
-// wasSlow takes in that a server gave us no session in less than all the time that it might
-// take. That says little, on a machine that is busy for one: it is asked again, with more
-// time, before all are given up.
+// wasSlow notes that a server gave us no session in less than all the time that it might take.
+// That says little, on a busy machine for one: the server is asked again, with more time, before
+// all are given up.
 func (h *hosts) wasSlow(addr string) {
 	h.history.note(addr, false)
 	h.mu.Lock()
@@ -240,8 +241,8 @@ func (h *hosts) wasSlow(addr string) {
 	h.slow[addr]++
 }
 
-// others says whether there are servers, but for one, that were not in vain in this round, and
-// how often that one was slow.
+// others reports whether any other server has not been tried in vain in this round, and how often
+// this one was slow.
 func (h *hosts) others(addr string) (left bool, slow int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -251,7 +252,7 @@ func (h *hosts) others(addr string) (left bool, slow int) {
 	return left, h.slow[addr]
 }
 
-// exhausted reports whether all servers were in vain since the last that was not.
+// exhausted reports whether all servers were tried in vain since the last success.
 func (h *hosts) exhausted() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -23,12 +23,12 @@ var (
 	errNoSession = unavailable("no server accepts a session")
 	errNoPlace   = unavailable("the place in the queue is gone")
 
-	// errEarlier is what a claim is told that nobody else keeps from the lock: see
-	// guardName.
+	// errEarlier is what an attempt gets that only a claim of an earlier build keeps from the
+	// lock: see guardName.
 	errEarlier = unavailable("the numbers of the lock's node are used up, and an earlier build of fencelock has a claim in it: " +
 		"the lock is granted when that is gone")
 
-	// errLocalSession is made of zk.ErrSessionExpired where the session lives: see isLocal.
+	// errLocalSession replaces zk.ErrSessionExpired where the session lives: see isLocal.
 	errLocalSession = errors.New("the server says that the session has expired, and yet serves it: it is local to one server, " +
 		"which lets it make no lock; set localSessionsUpgradingEnabled=true on all servers, or localSessionsEnabled=false")
 
@@ -38,21 +38,21 @@ var (
 
 func unavailable(why string) error { return fmt.Errorf("%w: %s", driver.ErrUnavailable, why) }
 
-// verdict is what an error says that the server has sent.
+// verdict is what an error of the server says about the request.
 type verdict int
 
 const (
-	noVerdict verdict = iota // it is not the server's, or leaves open what was done
-	outcome                  // nothing was done, since things are not as they were thought to be
+	noVerdict verdict = iota // the error is not the server's, or leaves open what was done
+	outcome                  // nothing was done, since things are not as the request takes them to be
 	passing                  // nothing was done, and asking again may help
 	lasting                  // nothing was done, and asking again would not help
 )
 
-// verdicts are the errors that a server sends and go-zookeeper has a name for; two of them it
+// verdicts are the errors that a server sends and go-zookeeper has a name for. Two of them it
 // makes itself, of requests that it does not send.
 //
-// Not among them are those that leave open what an earlier request has done: a session that
-// has expired, or was moved to another server.
+// Errors that leave open what an earlier request has done are not among them: a session that has
+// expired, or was moved to another server.
 var verdicts = map[error]verdict{
 	zk.ErrNoNode:                  outcome,
 	zk.ErrNodeExists:              outcome,
@@ -68,7 +68,8 @@ var verdicts = map[error]verdict{
 	errLocalSession:               lasting,
 }
 
-// unnamed are those that it has no name for, by the text that it makes of their numbers.
+// unnamed are the errors that go-zookeeper has no name for, by the text that it makes of their
+// numbers.
 var unnamed = map[string]struct {
 	is    verdict
 	means string
@@ -80,7 +81,8 @@ var unnamed = map[string]struct {
 	"unknown error: -127": {passing, "the server has too many requests waiting (throttled)"},
 }
 
-// judge sorts an error.
+// verdictOf returns what an error says about the request, and what it means if go-zookeeper has
+// no name for it.
 func verdictOf(err error) (is verdict, means string) {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if u, ok := unnamed[err.Error()]; ok {
@@ -103,13 +105,13 @@ func verdictOf(err error) (is verdict, means string) {
 	return noVerdict, ""
 }
 
-// fault sorts an error of go-zookeeper for the core: what the server has refused, for now
-// or for good; driver.ErrUnavailable where asking again may help; the caller's own if its
-// context ended.
+// classify makes an error of go-zookeeper one of the contract's: driver.ErrRefused if the server
+// has refused the request, for now or for good; driver.ErrUnavailable where asking again may
+// help; the context's own if the caller's context has ended.
 func classify(ctx context.Context, err error) error { return classifySteps(ctx, err, true) }
 
-// classifySteps does so for a request of several steps. driver.ErrRefused says that nothing was
-// done at all, so that is added only if nothing was done by the steps before either.
+// classifySteps does so for a request of several steps. driver.ErrRefused says that nothing at
+// all was done, so it is added only if the steps before did nothing either.
 func classifySteps(ctx context.Context, err error, nothingDone bool) error {
 	switch {
 	case err == nil:
@@ -144,18 +146,18 @@ func isLasting(err error) bool {
 	return is == lasting
 }
 
-// answered reports whether an error is the server's answer to the request, so that
-// it is known what was done: nothing. All others leave that open.
+// answered reports whether an error is the server's answer to the request, so that it is known
+// what was done: nothing. All other errors leave that open.
 func answered(err error) bool {
 	is, _ := verdictOf(err)
 	return is != noVerdict
 }
 
-// unimplemented reports whether the server does not know the request.
+// unimplemented reports whether the error says that the server does not know the request.
 func unimplemented(err error) bool { return err != nil && err.Error() == "unknown error: -6" }
 
-// tooLate is the error of a request that was not answered within its time. Where that is little
-// more than the way to the server takes, it says so.
+// tooLate is the error of a request that was not answered within its time. If that time is little
+// more than the server's distance takes, the error says so.
 func (l *link) tooLate(timeout time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,12 +171,12 @@ func (l *link) tooLate(timeout time.Duration) error {
 		errNoAnswer, timeout.Round(time.Millisecond), l.granted.Round(time.Millisecond))
 }
 
-// large is how long a request is that a server may not read, if its jute.maxbuffer is set to
+// large is the length of a request that a server may not read, if its jute.maxbuffer is set to
 // less than is usual.
 const large = 1000
 
-// whyClosed says more of a connection that was closed, if there is more to say: a server hangs
-// up, without an answer, on who sends more than its jute.maxbuffer.
+// whyClosed adds to the error of a connection that was closed what is known besides. A server
+// closes, without an answer, the connection of a client that sends more than its jute.maxbuffer.
 func (l *link) whyClosed(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,8 +187,8 @@ func (l *link) whyClosed(err error) error {
 		"to 65536 at least", err, l.hungUp)
 }
 
-// noSession says why the server has given us none. What hangs up on us without a word does so
-// for one of several reasons, which look the same.
+// noSession says why the server has given us no session. A server that closes the connection
+// without a word does so for one of several reasons, which look the same.
 func (c *rawConn) noSession(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -203,8 +205,8 @@ func (c *rawConn) noSession(err error) error {
 	}
 }
 
-// told names the server in an error, if that does not. The end of our own time is not that of
-// a caller's context, which it would pass for.
+// withServerName names the server in an error, if the error does not. The end of our own time is
+// not that of a caller's context, for which it would be taken.
 func withServerName(addr string, err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
@@ -216,7 +218,7 @@ func withServerName(addr string, err error) error {
 	}
 }
 
-// lines are several errors, as one line.
+// joinedErrors are several errors, as one line.
 type joinedErrors []error
 
 func joinErrors(all []error) error {

@@ -15,38 +15,37 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// link makes the connections of one session, and knows of them what go-zookeeper
-// does not tell: the session's timeout as the server has set it, when the server was
-// last heard, and how to end the session's last connection without ending the session.
+// link makes the connections of one session. It knows of them what go-zookeeper does not tell:
+// the session's timeout as the server has set it, when the server was last heard, and how to end
+// the session's last connection without ending the session.
 type link struct {
 	tls       *address.Certificates // nil: none
 	hosts     *hosts
 	contact   *address.Contact
-	handshake time.Duration // how long a server may take to accept a session, at most
+	handshake time.Duration // the longest that a server may take to accept a session
 
 	mu            sync.Mutex
 	raw           *rawConn // the latest
 	dialed        time.Time
-	cancel        func()        // ends the attempt to connect that is under way
+	cancel        func()        // ends the dialing that is under way
 	refused       bool          // no connection is made any more
 	writesDropped bool          // nothing is sent any more
 	negotiated    time.Duration // 0 before the first handshake
 	granted       time.Duration // how long the server took to grant the session, the last time
 	failure       error         // of the latest attempt to connect
-	hungUp        int           // how long the last packet was when the server closed the connection; or 0
+	hungUp        int           // the length of the last packet when the server closed the connection; 0: it did not
 	hungUpAt      time.Time
 }
 
 var errRefused = errors.New("the session has ended")
 
-// redial is the least time between two connections. go-zookeeper goes on at once
-// after each that broke.
+// minRedial is the least time between two connections. go-zookeeper connects again at once after
+// each that broke.
 const minRedial = 20 * time.Millisecond
 
-// dial is the zk.Dialer. It chooses the server itself: see reach and hosts. The timeout that
-// go-zookeeper gives it is a second, after which the first packet is sent again if it was
-// lost, as when a server has more connections to accept than it has room for: a little more
-// is enough for that.
+// dial is the zk.Dialer. It chooses the server itself: see dialFirst and hosts. go-zookeeper
+// gives it a timeout of a second. After that time a first packet that was lost is sent again, as
+// when a server has more connections to accept than it has room for; so dial takes a little more.
 func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
 	defer cancel()
@@ -73,7 +72,7 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 		}
 		return nil, err
 	}
-	// refuse may have come while this connection was made, and then has not seen it.
+	// refuse may have come while this connection was made, and then it has not seen it.
 	if l.refused {
 		_ = r.conn.Close()
 		return nil, errRefused
@@ -82,8 +81,9 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 	return l.raw, nil
 }
 
-// patience is how long a server may take to accept a session. If there are others to ask it
-// is short at first, and twice as long each time; but how far away the server is counts.
+// handshakeTimeoutFor is how long a server may take to accept a session. If there are others to
+// ask the time is short at first, and twice as long each time; but it allows for the distance of
+// the server.
 func (l *link) handshakeTimeoutFor(r dialResult) time.Duration {
 	others, slow := l.hosts.others(r.addr)
 	if !others {
@@ -92,8 +92,8 @@ func (l *link) handshakeTimeoutFor(r dialResult) time.Duration {
 	return min(max(firstAnswer, 4*r.took)<<min(slow, 8), l.handshake)
 }
 
-// refuse cuts the connection, and lets no other be made. The session itself lives
-// on at the server until its timeout.
+// refuse cuts the connection, and allows no other. The session itself lives on at the server
+// until its timeout.
 func (l *link) refuse() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,16 +106,16 @@ func (l *link) refuse() {
 	}
 }
 
-// mute makes all writes fail from now on: whatever go-zookeeper is told to send,
-// the end of the session for one, does not reach the server.
+// dropWrites makes all writes fail from now on. So nothing that go-zookeeper sends reaches the
+// server, such as the end of the session.
 func (l *link) dropWrites() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writesDropped = true
 }
 
-// cutIfSilent cuts the connection if nothing came from the server since a moment,
-// so that another is made. go-zookeeper itself waits for two thirds of the session's
+// cutIfSilent cuts the connection if nothing came from the server since a moment, so that
+// go-zookeeper makes another. By itself go-zookeeper waits for two thirds of the session's
 // timeout.
 func (l *link) cutIfSilent(since time.Time) {
 	l.mu.Lock()
@@ -129,8 +129,8 @@ func (l *link) cutIfSilent(since time.Time) {
 	}
 }
 
-// timeout returns the shortest timeout that a server has granted. The servers of an
-// ensemble should agree, but each has settings of its own.
+// timeout returns the shortest timeout that a server has granted. The servers of an ensemble
+// should agree, but each has settings of its own.
 func (l *link) timeout() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,8 +149,8 @@ func (l *link) lastFailure() error {
 	return l.failure
 }
 
-// wire is one connection. Read is called by one goroutine at a time, and so is
-// Write, which is go-zookeeper's way.
+// rawConn is one connection. go-zookeeper calls Read from one goroutine at a time, and so it
+// calls Write.
 type rawConn struct {
 	net.Conn
 	link   *link
@@ -158,30 +158,30 @@ type rawConn struct {
 	unread *bufio.Reader
 
 	handshakeTimeout time.Duration // for the handshake
-	handshakeReply   []byte        // the first packet's beginning
+	handshakeReply   []byte        // the beginning of the first packet
 	until            time.Time     // when the handshake must be over; zero once it is
 	sent             int           // how long the last packet was
-	ended            bool          // that it broke was noted
+	ended            bool          // its end was noted
 	heard            time.Time     // guarded by link.mu, as is all above
 }
 
-// newWire begins a connection. Called with link.mu held.
+// newRawConn begins a connection. Call with link.mu held.
 func newRawConn(l *link, c net.Conn, addr string, patience time.Duration) *rawConn {
 	w := &rawConn{Conn: c, link: l, addr: addr, handshakeTimeout: patience, until: l.dialed.Add(patience)}
 	w.unread = bufio.NewReader(rawReader{w})
 	return w
 }
 
-// greetingLen covers the length of the packet, the protocol's version, the
-// session's timeout in ms and its id.
+// handshakeReplyLen covers the length of the packet, the version of the protocol, the session's
+// timeout in ms and its id.
 const handshakeReplyLen = 4 + 4 + 4 + 8
 
-// Read gives what has come. go-zookeeper asks for the length of each packet and then
-// for the packet; so that this is no two calls of the system for each, and none for a
-// packet that came with another, what has come is taken in at once.
+// Read returns what has come. go-zookeeper asks for the length of each packet, and then for the
+// packet. The buffer saves a system call for each length, and any for a packet that came together
+// with another.
 func (c *rawConn) Read(p []byte) (int, error) { return c.unread.Read(p) }
 
-// network is the reading side below that.
+// rawReader is the reading side below the buffer.
 type rawReader struct{ *rawConn }
 
 func (r rawReader) Read(p []byte) (int, error) {
@@ -202,8 +202,8 @@ func (r rawReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// greeted reads the server's answer to the handshake. Session 0 is the answer that
-// the session has expired.
+// onHandshake reads the server's answer to the handshake. In it, session 0 says that the session
+// has expired. Call with link.mu held.
 func (c *rawConn) onHandshake() {
 	c.until = time.Time{}
 	ms, id := int32(binary.BigEndian.Uint32(c.handshakeReply[8:])), binary.BigEndian.Uint64(c.handshakeReply[12:])
@@ -233,8 +233,7 @@ func (c *rawConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// brokeLocked notes what the end of a connection says about its server. Call with link.mu
-// held.
+// closedLocked notes what the end of a connection says about its server. Call with link.mu held.
 func (c *rawConn) closedLocked(err error) {
 	if err == nil || c.ended || c.link.refused {
 		return
@@ -257,8 +256,8 @@ func (c *rawConn) closedLocked(err error) {
 	c.link.contact.Lost(c.link.failure)
 }
 
-// SetReadDeadline bounds the handshake: go-zookeeper would wait several timeouts
-// for the beginning of the server's answer, and for ever for its end.
+// SetReadDeadline bounds the handshake. go-zookeeper would wait several timeouts for the
+// beginning of the server's answer, and for ever for its end.
 func (c *rawConn) SetReadDeadline(t time.Time) error {
 	c.link.mu.Lock()
 	if !c.until.IsZero() && (t.IsZero() || t.After(c.until)) {
