@@ -13,35 +13,35 @@ import (
 )
 
 const (
-	// settled is how long a lock is held before its loss is watched for. Short locks,
-	// which are most, never pay for it; Renew comes later than this.
+	// watchAfter is how long a lock is held before a watch is set for its loss. Short locks,
+	// which are most, never pay for a watch; Renew comes later than this.
 	watchAfter = 150 * time.Millisecond
 
-	// again is the pause after something that the keeper does has failed.
+	// retryPause is the pause after something that keepAlive does has failed.
 	retryPause = 250 * time.Millisecond
 
-	// armers and sweepers bound what the keeper does at a time.
+	// maxWatchRequests and maxDeletions bound what keepAlive does at a time.
 	maxWatchRequests = 16
 	maxDeletions     = 64
 
-	// idle is how long the keeper sleeps if there is nothing to do.
+	// idleSleep is how long keepAlive sleeps if there is nothing to do.
 	idleSleep = time.Hour
 
-	// glance is how often the session of an application's connection is looked at.
+	// sessionPollEvery is how often keepAlive looks whether an application's connection still
+	// has the same session.
 	sessionPollEvery = 250 * time.Millisecond
 )
 
-// keep is what a session does for its claims, on one goroutine. A session lives as
-// long as its process says so, whatever happens to a lease; so what ends a single
-// claim is done here:
+// keepAlive is what a session does for its attempts, on one goroutine. A session lives as long as
+// its process says so, whatever happens to a lease. So keepAlive ends single attempts:
 //
-//   - a grant that was not renewed in time is deleted, when its TTL is over by our own
-//     clock and not before;
-//   - so is a place in the queue that nobody has asked about for a TTL;
-//   - what could not be deleted is tried again until the server confirms;
-//   - a grant that lasts gets a watch for its loss;
-//   - while there are waiters, the session is confirmed now and then, so that a waiter
-//     has a recent Start when its turn comes, and need not ask then.
+//   - A grant that was not renewed in time is deleted, when its TTL is over by our own clock and
+//     not before.
+//   - A place in the queue that nobody has asked about for a TTL is deleted, too.
+//   - A deletion that failed is repeated until the server confirms it.
+//   - A grant that lasts gets a watch for its loss.
+//   - While there are waiters, the session is confirmed now and then. So a waiter has a recent
+//     Start when its turn comes, and need not ask the server then.
 //
 // It never waits for the server itself.
 func (s *session) keepAlive() {
@@ -58,8 +58,9 @@ func (s *session) keepAlive() {
 	}
 }
 
-// scheduleLocked has the keeper look at a claim at the given time. It does not wake up
-// for that: most locks are released long before they are looked at. Call with mu held.
+// scheduleLocked has keepAlive look at an attempt at the given time. It does not wake keepAlive
+// up for that unless the time is before the next alarm: most locks are released long before they
+// are looked at. Call with mu held.
 func (s *session) scheduleLocked(a *attempt, due time.Time) {
 	s.due.put(a, due)
 	if due.Before(s.wakeAt) {
@@ -72,8 +73,8 @@ func (s *session) alarmLocked(at time.Time) {
 	s.alarm.Reset(time.Until(at))
 }
 
-// stir has the keeper confirm the session from now on, if it does not yet: there is a
-// claim that waits. One that need not wait is not worth it.
+// wake has keepAlive confirm the session from now on, since an attempt waits. It does nothing if
+// keepAlive does so already. An attempt that need not wait is not worth it.
 func (s *session) wake() {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
@@ -89,13 +90,13 @@ func (s *session) wakeLocked() {
 	}
 }
 
-// round does what is due, and sets the alarm for what is next.
+// doDue does what is due, and sets the alarm for what is next.
 func (s *session) doDue() {
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	var toArm []*attempt
+	var toWatch []*attempt
 	for a := s.due.next(); a != nil && !a.due.After(now); a = s.due.next() {
 		s.due.remove(a)
 		switch end := a.ends(); {
@@ -106,7 +107,7 @@ func (s *session) doDue() {
 			s.due.put(a, earlier(now.Add(retryPause), end))
 		case a.phase == held:
 			if a.watched == 0 {
-				toArm = append(toArm, a)
+				toWatch = append(toWatch, a)
 			}
 			s.due.put(a, end)
 		case a.phase < held && a.callers == 0:
@@ -120,14 +121,14 @@ func (s *session) doDue() {
 			s.deleteLocked(a)
 		}
 	}
-	if len(toArm) > 0 && !b.closed {
+	if len(toWatch) > 0 && !b.closed {
 		s.settingWatches = true
-		b.startLocked(func() error { s.watchLosses(toArm); return nil })
+		b.startLocked(func() error { s.watchLosses(toWatch); return nil })
 	}
 	s.alarmLocked(now.Add(s.nextLocked(now)))
 }
 
-// nextLocked says how long there is nothing to do.
+// nextLocked returns for how long there is nothing to do. Call with mu held.
 func (s *session) nextLocked(now time.Time) time.Duration {
 	sleep := idleSleep
 	if s.link == nil {
@@ -150,11 +151,11 @@ func (s *session) nextLocked(now time.Time) time.Duration {
 	return max(sleep, 0)
 }
 
-// sweepLocked has the node of a claim deleted that is to leave, now or, if too many
-// are being deleted, soon.
+// deleteLocked has the node of an attempt that is leaving deleted: now or, if too many deletions
+// are under way, soon. Call with mu held.
 func (s *session) deleteLocked(a *attempt) {
 	if a.removing != nil {
-		return // if that fails, it will be on the agenda again
+		return // if that fails, it will be due again
 	}
 	if s.deletions >= maxDeletions {
 		s.due.put(a, time.Now().Add(10*time.Millisecond))
@@ -171,7 +172,7 @@ func (s *session) deleteLocked(a *attempt) {
 	})
 }
 
-// armAll sets watches for the loss of grants, a few at a time.
+// watchLosses sets watches for the loss of grants, a few at a time.
 func (s *session) watchLosses(attempts []*attempt) {
 	b := s.backend
 	var workers sync.WaitGroup
@@ -193,8 +194,8 @@ func (s *session) watchLosses(attempts []*attempt) {
 	s.settingWatches = false
 }
 
-// arm sets the watch for the loss of one grant. A node that is gone already is a
-// loss, unless it was released meanwhile.
+// watchLoss sets the watch for the loss of one grant. If the node is gone already the grant is
+// lost, unless it was released meanwhile.
 func (s *session) watchLoss(ctx context.Context, a *attempt) error {
 	b := s.backend
 	b.mu.Lock()
@@ -229,11 +230,11 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// agenda is what a session's keeper has to look at, the next on top. Its methods are
-// called with backend.mu held.
+// dueHeap has the attempts that keepAlive is to look at, the next on top. Its methods are called
+// with backend.mu held.
 type dueHeap struct{ attempts attemptHeap }
 
-// put enters a claim, or moves it.
+// put adds an attempt, or moves it.
 func (h *dueHeap) put(a *attempt, due time.Time) {
 	a.due = due
 	if a.index < 0 {
@@ -249,7 +250,7 @@ func (h *dueHeap) remove(a *attempt) {
 	}
 }
 
-// next returns the claim that is due first, or nil.
+// next returns the attempt that is due first, or nil.
 func (h *dueHeap) next() *attempt {
 	if len(h.attempts) == 0 {
 		return nil

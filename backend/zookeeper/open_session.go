@@ -10,30 +10,28 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-// relayLag is how much longer a session lives than the leases on it. A server
-// tells the leader of the sessions that it has heard from every half tick, so if
-// it dies, the leader's count begins up to half a tick before the last contact.
-// One second covers a tickTime of up to 2 s, which is the default.
+// relayLag is how much longer a session lives than the leases on it. A server tells the leader of
+// the sessions that it has heard from every half tick. So if the server dies, the leader's count
+// begins up to half a tick before the last contact. One second covers a tickTime of up to 2 s,
+// which is the default.
 const relayLag = time.Second
 
-// The longest TTL that is offered, and the shortest: ticks make shorter ones of
-// little use.
+// The shortest and the longest TTL. Ticks make shorter ones of little use.
 const (
 	minTTL = time.Second
 	maxTTL = 24 * time.Hour
 )
 
-// longestClass is the longest TTL whose class has a session of at most the given
-// timeout.
+// longestClass returns the longest TTL whose class has a session of at most the given timeout.
 func longestClass(timeout time.Duration) time.Duration {
 	return claims.LongestSessionTTL(min(timeout-relayLag, maxTTL))
 }
 
-// openTimeout bounds the wait for a session of whoever needs one. The session goes
-// on connecting after that.
+// openTimeout bounds how long a caller waits for a session. The session goes on connecting after
+// that.
 const openTimeout = 3 * time.Second
 
-// sessionFor returns the session for a TTL, which it opens if there is none.
+// sessionFor returns the session for a TTL. It opens the session if there is none.
 func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, error) {
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
@@ -89,8 +87,8 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 	return s, nil
 }
 
-// connectLocked begins a session of its own. Call with mu held: the events of the
-// connection wait until all is set.
+// connectLocked begins a session with a connection of its own. Call with mu held, which the
+// events of the connection wait for.
 func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
 	s := newSession(b, class)
 	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
@@ -116,8 +114,8 @@ func (s *session) unreachable() error {
 	return errNoAnswer
 }
 
-// endedBefore is the error of a context that ended while the session was connecting, with what the
-// last attempt has met.
+// endedBefore is the error of a context that ended while the session was connecting. It also says
+// what the last attempt to connect has met.
 func (s *session) endedBefore(ctx context.Context) error {
 	if s.link == nil || s.link.lastFailure() == nil {
 		return context.Cause(ctx)
@@ -156,12 +154,12 @@ func (s *session) open() error {
 	case <-s.backend.closing.Done():
 		return errClosed
 	}
-	s.id = s.conn.SessionID() // nobody else looks before ready
+	s.id = s.conn.SessionID() // nobody else reads it before ready is closed
 	if s.backend.config.auth == nil {
 		return nil
 	}
 	for {
-		// go-zookeeper says it again after each reconnect, once it has been said.
+		// go-zookeeper repeats it after each reconnect.
 		_, err := ask(s.backend.closing, s, openTimeout, func() (struct{}, error) {
 			return struct{}{}, s.conn.AddAuth("digest", s.backend.config.auth)
 		})
@@ -178,7 +176,7 @@ func (s *session) open() error {
 	}
 }
 
-// adopt waits until an application's connection has a session.
+// awaitAppSession waits until an application's connection has a session.
 func (s *session) awaitAppSession() error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -203,6 +201,7 @@ func (b *backend) adminSession(ctx context.Context) (*session, error) {
 	return b.sessionFor(ctx, b.anyClass())
 }
 
+// anyClass returns the class of a session that is open, or one to open a session for.
 func (b *backend) anyClass() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -210,7 +209,7 @@ func (b *backend) anyClass() time.Duration {
 	for class, s := range b.sessions {
 		select {
 		case <-s.ready:
-			// The shortest notices first that its server is gone.
+			// The one with the shortest TTL notices first that its server is gone.
 			if best == 0 || class < best {
 				best = class
 			}

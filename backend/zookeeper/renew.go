@@ -12,10 +12,9 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Renew sends one barrier for each session, however many grants it has. When that is
-// answered, the session was alive, and the loss of each grant that is watched has been
-// told, if it was before. Grants that are not watched yet are looked at one by one, by
-// setting the watch.
+// Renew sends one barrier for each session, however many grants it has. Once that is answered,
+// the session was alive, and the loss of each grant that has a watch has been told, if it came
+// before. A grant without a watch is looked at by setting one.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
 	attempts := make([]*attempt, len(grants))
@@ -30,7 +29,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		case a == nil || a.phase != held:
 			out[i].Err = driver.ErrNotHeld
 		case !now.Before(a.ends()):
-			// It ran out before this call, and the keeper is about to notice.
+			// It ran out before this call, and keepAlive is about to notice.
 			a.session.scheduleLocked(a, now)
 			out[i].Err = driver.ErrNotHeld
 		default:
@@ -49,11 +48,11 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 
 // renew renews the grants of one session.
 //
-// Watches that are missing are set at the same time as the barrier is sent, so that the first
-// renewal of a lease takes one round trip, not two. In either order the answers prove the
-// same: a deletion between the two is told by the watch, before the barrier is answered; and
-// a watch that is set behind the barrier finds the node, or not. What was set on another
-// connection than is there in the end is set once more.
+// It sets missing watches at the same time as it sends the barrier, so that the first renewal of
+// a lease takes one round trip, not two. The answers prove the same in either order. A deletion
+// that falls between the two is told by the watch, before the barrier is answered. A watch that
+// is set after the barrier finds the node, or does not. A watch that was set on another
+// connection than there is in the end is set once more.
 func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	timeout := driver.RequestTimeout(s.ttl())
 	early := make(chan struct{})
@@ -91,9 +90,9 @@ func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, in
 	}
 }
 
-// armUnwatched sets the watches that are missing, and notes why it could not. On an
-// application's connection the event of a watch may come after the answer, so there
-// each grant is looked at, each time.
+// watchUnwatched sets the watches that are missing, and notes why it could not. On an
+// application's connection the event of a watch may come after the answer, so there it looks at
+// each grant, each time.
 func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	b.mu.Lock()
 	work := make(chan int, len(indexes))
@@ -124,22 +123,21 @@ func (b *backend) confirmNode(ctx context.Context, s *session, a *attempt) error
 	return b.nodeGone(a, s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl)))
 }
 
-// barriers are writes that change nothing. When one is answered, the session was
-// alive (see confirm), this connection's server has caught up with all that was
-// committed before, and so has this client: the events of watches come before the
-// answer. And no request that was sent before it, on a connection that broke too, will
-// still be carried out: the server carries out a session's requests in the order in
-// which they were sent, and closes a session's old connection, or refuses what comes by
-// it ("session moved"), before it serves the new one.
+// barriers are writes that change nothing. When one is answered, the session was alive (see
+// confirm), and this connection's server has caught up with all that was committed before. So has
+// this client, since the events of watches come before the answer. And no request that was sent
+// before the barrier, on a connection that broke either, will still be carried out: the server
+// carries out a session's requests in the order in which they were sent, and closes a session's
+// old connection, or refuses what comes by it ("session moved"), before it serves the new one.
 //
-// A barrier is a transaction that only checks that a node exists. It needs no more
-// than the permission to read. Who comes while one is under way shares the next one.
+// A barrier is a transaction that only checks that a node exists. It needs no more than the
+// permission to read. Callers that come while one is under way share the next one.
 type barriers struct {
 	underway, next *task
-	begunAt        time.Time // the last one
+	begunAt        time.Time // of the last one
 }
 
-// barrier waits for one that is sent after the call.
+// barrier waits for a barrier that is sent after the call.
 func (s *session) barrier(ctx context.Context, timeout time.Duration) error {
 	s.backend.mu.Lock()
 	t := s.joinBarrierLocked()
@@ -181,9 +179,9 @@ func (s *session) runBarrierLocked(t *task) {
 	})
 }
 
-// prove sends a barrier. That the namespace's node has been deleted, or is not for us, is
-// agreed on as any other answer is. What one server refuses by itself, since it has too much
-// to do say, proves nothing.
+// sendBarrier sends a barrier. Servers agree on the answer that the namespace's node has been
+// deleted, or is not for us, as on any other. What one server refuses by itself, such as when it
+// has too much to do, proves nothing.
 func (s *session) sendBarrier() error {
 	sent := time.Now()
 	_, err := s.transact([]any{&zk.CheckVersionRequest{Path: s.backend.root, Version: -1}})
@@ -194,15 +192,14 @@ func (s *session) sendBarrier() error {
 	return err
 }
 
-// confirm takes in that a write was carried out which was sent at the given time:
-// the session was alive, and was heard of then or later.
+// confirm notes that a write was carried out which was sent at the given time: the session was
+// alive, and was heard of then or later.
 //
-// Only writes count. They are agreed on by a majority, so they prove that the leader
-// which counts this session's time was the leader. Reads are answered by one server,
-// and sync by whoever thinks it is the leader (ZOOKEEPER-1675), which one that has
-// been cut off does for a while; meanwhile a new leader may let the session expire,
-// and let another have the lock. A new leader counts from its election, later than
-// any write before it.
+// Only writes count. A majority agrees on each, so it proves that the leader which counts this
+// session's time was the leader. One server answers reads, and any server that takes itself for
+// the leader answers a sync (ZOOKEEPER-1675). A leader that has been cut off does so for a while;
+// meanwhile a new leader may let the session expire, and let another client have the lock. A new
+// leader counts from its election, later than any write before it.
 func (s *session) confirm(sent time.Time) {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
@@ -228,10 +225,9 @@ func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
 	return answer, err
 }
 
-// isLocal reports, of a session of which a write was refused as expired, whether it is one
-// that lives, but on one server only, which is not set to make it known to the others when it
-// has to be. Of one that has expired the server closes the connection, and it is served no
-// more.
+// isLocal reports, after a write was refused since the session had expired, whether the session
+// lives all the same, but on one server only, which is not set to make it known to the others
+// when it must. If a session has expired, the server closes its connection and serves it no more.
 func (s *session) isLocal() bool {
 	if !s.alive() {
 		return false

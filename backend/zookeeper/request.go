@@ -28,22 +28,20 @@ type conn interface {
 
 var _ conn = (*zk.Conn)(nil)
 
-// quiet is a zk.Logger. What matters of what go-zookeeper prints comes back as
-// errors.
+// noLog is a zk.Logger. What matters of what go-zookeeper prints comes back as errors.
 type noLog struct{}
 
 func (noLog) Printf(string, ...any) {}
 
-// task is work that goes on, on a goroutine of its own, whether or not its caller
-// still waits for it: go-zookeeper's calls know no context and block while there is
-// no connection. Whoever may not lose sight of what the work does, such as a node that
-// is created late, has the work itself take it in.
+// task is work that goes on, on a goroutine of its own, whether or not its caller still waits for
+// it. go-zookeeper's calls know no context, and block while there is no connection. What must not
+// be lost, such as the name of a node that is created late, the work itself records.
 type task struct {
 	done chan struct{} // closed at the end
 	err  error
 }
 
-// start begins a task. Call with mu held.
+// startLocked begins a task. Call with mu held.
 func (b *backend) startLocked(work func() error) *task {
 	t := &task{done: make(chan struct{})}
 	if b.closed {
@@ -64,9 +62,8 @@ func (b *backend) start(work func() error) *task {
 	return b.startLocked(work)
 }
 
-// await waits for a task, for as long as its caller cares, the session lives, and a
-// timeout has not passed. A server that has not been heard of for all of it is no
-// server: then the session looks for another.
+// await waits for a task until its caller's context ends, the session dies, or the timeout has
+// passed. If the server was silent for the whole timeout, the session looks for another server.
 func (s *session) await(ctx context.Context, t *task, timeout time.Duration) error {
 	select {
 	case <-t.done: // the usual case costs no timer
@@ -94,7 +91,7 @@ func (s *session) await(ctx context.Context, t *task, timeout time.Duration) err
 	}
 }
 
-// ask is a task that has an answer, awaited.
+// ask starts a task that has an answer, and waits for it.
 func ask[T any](ctx context.Context, s *session, timeout time.Duration, call func() (T, error)) (T, error) {
 	answers := make(chan T, 1) // so that an answer that nobody waits for is dropped
 	err := s.await(ctx, s.backend.start(func() error {
@@ -111,7 +108,7 @@ func ask[T any](ctx context.Context, s *session, timeout time.Duration, call fun
 	}
 }
 
-// stat returns what a look at a node gives, or ErrNoNode.
+// stat returns the state of a node, or ErrNoNode.
 func stat(c conn, path string) (*zk.Stat, error) {
 	exists, st, err := c.Exists(path)
 	if err == nil && !exists {
@@ -120,7 +117,7 @@ func stat(c conn, path string) (*zk.Stat, error) {
 	return st, err
 }
 
-// list returns the children of a node; a node that is not there has none.
+// list returns the children of a node. A node that is not there has none.
 func list(c conn, path string) ([]string, error) {
 	children, _, err := c.Children(path)
 	if errors.Is(err, zk.ErrNoNode) {
@@ -129,7 +126,7 @@ func list(c conn, path string) ([]string, error) {
 	return children, err
 }
 
-// owned returns the names of an owner's nodes, in no order.
+// owned returns the names of an attempt's nodes, in no order.
 func owned(children []string, owner string) []nodeName {
 	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.attemptID != owner })
 }

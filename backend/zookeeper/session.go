@@ -10,16 +10,14 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// session is one session with the ensemble. All claims of a TTL class share it, and
-// what the server makes of it is made of all of them: it lives while it is heard of,
-// and takes its nodes along when it dies.
+// session is one session with the ensemble. All attempts of a TTL class share it and its fate: it
+// lives while the server hears of it, and takes its nodes along when it dies.
 //
-// One session is one *zk.Conn. Left to itself, a Conn whose session has expired opens
-// another, and what was still queued in it, a create say, is carried out there. Ours
-// lets no second one come: link.refuse is called before go-zookeeper could connect
-// again. So whatever a request of this session did was done in this session, and is
-// gone with it. With an application's Conn that cannot be had; there EphemeralOwner
-// tells.
+// One session is one *zk.Conn. Left to itself, a Conn whose session has expired opens another
+// session, and carries out there what was still queued, a create say. Ours prevents that:
+// link.refuse is called before go-zookeeper could connect again. So whatever a request of this
+// session did was done in this session, and is gone with it. An application's Conn cannot be held
+// back so; there EphemeralOwner tells which session made a node.
 type session struct {
 	backend *backend
 	class   time.Duration // 0: an application's connection
@@ -27,9 +25,9 @@ type session struct {
 	link    *link           // nil: an application's connection
 	hosts   *hosts          // nil like link
 	events  <-chan zk.Event // closed when the Conn has ended; nil like link
-	ready   chan struct{}   // closed when it can be used, or failed
-	dead    chan struct{}   // closed when the server has said that it is no more
-	wakeups chan struct{}   // has the keeper look again; capacity 1
+	ready   chan struct{}   // closed when the session can be used, or has failed
+	dead    chan struct{}   // closed when the server has said that the session is gone
+	wakeups chan struct{}   // has keepAlive look again; capacity 1
 	alarm   *time.Timer     // the same, at wakeAt
 	batch   batch
 
@@ -37,13 +35,13 @@ type session struct {
 	id              int64
 	failure         error // why it will never be ready
 	connected       chan struct{}
-	connectionCount int // how many there were so far
+	connectionCount int // how many connections there were so far
 	isDead          bool
-	timeout         time.Duration // an application's connection: as it says
+	timeout         time.Duration // of an application's connection: as the application says
 	confirmed       time.Time     // see confirm
 	attempts        map[*attempt]struct{}
-	waiters         int // claims that wait
-	deletions       int // deletions that the keeper has begun
+	waiters         int // attempts that wait
+	deletions       int // that keepAlive has begun
 	settingWatches  bool
 	due             dueHeap
 	wakeAt          time.Time // when alarm is set for
@@ -64,7 +62,7 @@ func newSession(b *backend, class time.Duration) *session {
 	return s
 }
 
-// live is the life of a session, on a goroutine of its own.
+// run is the life of a session, on a goroutine of its own.
 func (s *session) run() {
 	err := s.open()
 	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
@@ -90,7 +88,7 @@ func (s *session) fail(err error) {
 	close(s.ready)
 }
 
-// ttl is what each grant of the session gets.
+// ttl is the TTL of each grant of the session.
 func (s *session) ttl() time.Duration {
 	if s.link == nil {
 		return s.timeout - relayLag
@@ -98,7 +96,7 @@ func (s *session) ttl() time.Duration {
 	return s.link.timeout() - relayLag
 }
 
-// onEvent takes in what go-zookeeper tells, on its own goroutine.
+// onEvent handles an event of go-zookeeper, on go-zookeeper's goroutine.
 func (s *session) onEvent(ev zk.Event) {
 	switch ev.Type {
 	case zk.EventSession:
@@ -124,12 +122,11 @@ func (s *session) onConnected() {
 	}
 }
 
-// die takes in that the session has expired: all its claims are gone for certain,
-// and their holders are told.
+// die notes that the session has expired. All its claims are gone for certain, and their holders
+// are told.
 //
-// Death against a grant that is being made: each holds the lock when it decides. A
-// grant that was first is told of its loss here. One that comes later finds its claim
-// gone, and is none.
+// Death against a grant that is being made: each holds backend.mu when it decides. A grant that
+// was first is told of its loss here. A grant that comes later finds its attempt gone, and fails.
 func (s *session) die() {
 	b := s.backend
 	b.mu.Lock()
@@ -162,8 +159,8 @@ func (s *session) die() {
 	}
 }
 
-// alive reports whether this is still the session of its connection: that of an
-// application goes on with another one, and tells nobody.
+// alive reports whether this is still the session of its connection. An application's connection
+// goes on with another session, and tells nobody.
 func (s *session) alive() bool {
 	if s.link == nil && s.conn.SessionID() != s.id {
 		s.die()
@@ -182,10 +179,9 @@ func (s *session) tooShort(got time.Duration) error {
 		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
 }
 
-// close ends the connection. A session without grants ends with it, and the server
-// frees all that is left of it at once. Where there are grants it lives on until its
-// timeout, since Close does not release: then go-zookeeper, which would end it, is made
-// to send nothing more.
+// close ends the connection. A session without grants ends with it, and the server frees all that
+// is left of it at once. A session with grants lives on until its timeout, since Close does not
+// release. go-zookeeper would end it, and so is kept from sending anything more.
 func (s *session) close() {
 	if s.link == nil {
 		s.deleteAfterClose()
@@ -198,8 +194,9 @@ func (s *session) close() {
 	} else if s.conn.State() != zk.StateHasSession {
 		patience = 0 // there is nobody to tell
 	}
-	// Close of go-zookeeper waits for an answer, or until the connection is cut. If that comes
-	// before it has asked it waits for a second, for nothing; nobody waits for that with it.
+	// Close of go-zookeeper waits for an answer, or until the connection is cut. If the
+	// connection is cut before it has asked, it waits for a second, for nothing; so it does that
+	// on a goroutine of its own.
 	closed := make(chan struct{})
 	go func() {
 		s.conn.Close()
@@ -216,7 +213,7 @@ func (s *session) close() {
 	}
 }
 
-// farewell is how long a server may take to answer that a session ends.
+// closeSessionTimeout is how long a server may take to answer that a session ends.
 const closeSessionTimeout = 500 * time.Millisecond
 
 func (s *session) hasGrants() bool {
@@ -230,7 +227,7 @@ func (s *session) hasGrants() bool {
 	return false
 }
 
-// retire ends a session of which nothing is needed any more, as an expiry would.
+// retire ends a session that is not needed any more, as an expiry would.
 func (s *session) retire() {
 	b := s.backend
 	b.mu.Lock()
@@ -245,10 +242,10 @@ func (s *session) retire() {
 	}
 }
 
-// deleteAfterClose is what Close leaves behind on an application's connection. Its session
-// lives on, and with it each claim that was not released. So a timer deletes each grant
-// when its lease is over, as the keeper would have done, and all else now. A timer costs
-// no goroutine until then.
+// deleteAfterClose deletes what Close leaves behind on an application's connection. The session
+// of that connection lives on, and with it each claim that was not released. So a timer deletes
+// each grant when its lease is over, as keepAlive would have done, and all else now. A timer
+// costs no goroutine until it fires.
 func (s *session) deleteAfterClose() {
 	b := s.backend
 	b.mu.Lock()
@@ -263,7 +260,7 @@ func (s *session) deleteAfterClose() {
 	}
 }
 
-// deleteLate deletes a claim's nodes, and tries again while the session lives.
+// deleteLate deletes the nodes of an attempt, and tries again while the session lives.
 func (s *session) deleteLate(a *attempt, node string) {
 	if s.conn.SessionID() != s.id {
 		return
