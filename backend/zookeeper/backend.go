@@ -16,7 +16,7 @@ type backend struct {
 	config config
 	root   string // the namespace's node
 	info   driver.Info
-	app    conn        // the application's connection; nil: we make our own
+	app    conn        // the application's connection; nil: each session makes its own
 	plain  atomic.Bool // the server knows no containers
 
 	unwritable  atomic.Bool // we may not write to the locks' nodes

@@ -11,15 +11,15 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// adminTimeout bounds a request that is not about a lease, and adminTTL is the class
-// of the session that serves it if no other is open.
+// adminTimeout bounds a request that is not about a lease. adminTTL is the TTL whose session
+// serves it if no session is open.
 const (
 	adminTimeout = 3 * time.Second
 	adminTTL     = 10 * time.Second
 )
 
-// looks bounds how often Inspect and Evict look again when the first claim goes away
-// under their eyes.
+// maxLooks bounds how often a caller looks again when the first claim leaves while it is looked
+// at.
 const maxLooks = 10
 
 // Inspect tells who holds a key.
@@ -55,8 +55,8 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	return driver.Status{}, errNoAnswer
 }
 
-// describe reads the node of a holder. What is left of its lease only the holder
-// knows; its TTL is the most that it can be.
+// describe reads the node of a holder. Only the holder knows what is left of its lease; Left is
+// its TTL, the most that it can be.
 func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
 	data, stat, err := c.Get(parent + "/" + head.text)
 	if err != nil {
@@ -109,8 +109,8 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	return errNoAnswer
 }
 
-// catchUp has this client's server catch up with the leader, so that a look shows what
-// others have been told was done.
+// catchUp has this client's server catch up with the leader, so that a look shows what others
+// have been told was done.
 func (b *backend) catchUp(ctx context.Context, s *session, timeout time.Duration) error {
 	_, err := ask(ctx, s, timeout, func() (string, error) { return s.conn.Sync(b.root) })
 	return err

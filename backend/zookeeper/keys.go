@@ -28,41 +28,42 @@ func escape(key string) string {
 	return url.PathEscape(key)
 }
 
-// unescape is the inverse of escape. Of a node that has no key's name, since somebody else has
-// made it, it is not ok.
+// unescape is the inverse of escape. ok is false if escape does not make such a name, so that
+// somebody else must have made the node.
 func unescape(node string) (key string, ok bool) {
 	key, err := url.PathUnescape(node)
 	return key, err == nil && key != "" && len(key) <= driver.MaxKeyLen && utf8.ValidString(key) && escape(key) == node
 }
 
 const (
-	// orderly is where the numbers of a lock's node end that tell the order of its claims.
+	// lastOrdered is the end of the range in which the numbers of a lock's node tell the order of
+	// its claims.
 	//
 	// The server takes them from a counter of 32 bits, which does not wrap: it stays at
 	// 2147483647. A create that comes alone is given that number again and again, beside
-	// others that have it; of creates that overlap, the later get -2147483648 and so on,
+	// others that have it. Of creates that overlap, the later get -2147483648 and so on,
 	// and the next that comes alone has 2147483647 once more. Up to there each number is
-	// given once, and a higher one later. We keep away from the end by a million.
+	// given once, and a higher one later. The range ends a million before.
 	lastOrdered = 1<<31 - 1<<20
 
-	// halfway is the number from which on whoever empties a lock's node deletes it, so that
-	// the numbers begin anew: see tidy.
+	// halfway is the number from which on the client that empties a lock's node deletes it, so
+	// that the numbers begin anew: see tidyParent.
 	halfway = 1 << 30
 )
 
-// nodeName is the nodeName of a claim's node: the owner, '#', a sign, and the number that the
-// server gave it. No owner has a '#'. The sign tells our claims from those of earlier
-// builds, which have none and read the same number with it or without: see guard.
+// nodeName is the name of a claim's node: the AttemptID, '#', a sign, and the number that the
+// server gave it. No AttemptID has a '#'. The sign tells our claims from those of earlier builds,
+// which have none and read the same number with it or without: see guardName.
 type nodeName struct {
 	text      string
 	attemptID string
 	seq       int32
 	early     bool  // an earlier build's
-	czxid     int64 // where it is needed, see born; else 0
+	czxid     int64 // where it is needed, see readCzxids; else 0
 }
 
-// parseName reads the name of a node. What is not of our making is not ok, and
-// not a claim: one such node must not stop a lock (go-zookeeper's own Lock fails on it).
+// parseName reads the name of a node. If ok is false, the name is not of our making, and the node
+// is no claim: one such node must not stop a lock (go-zookeeper's own Lock fails on it).
 func parseName(text string) (n nodeName, ok bool) {
 	owner, digits, found := strings.Cut(text, "#")
 	digits, signed := strings.CutPrefix(digits, "+")
@@ -76,22 +77,22 @@ func parseName(text string) (n nodeName, ok bool) {
 	return nodeName{text: text, attemptID: owner, seq: int32(seq), early: !signed}, true
 }
 
-// beyond reports whether the number does not tell the order.
+// beyond reports whether the number is beyond the range in which numbers tell the order.
 func (n nodeName) beyond() bool { return n.seq < 0 || n.seq >= lastOrdered }
 
-// beyond reports the same of a node of ours.
+// beyond reports the same of the name of a node of ours.
 func beyond(node string) bool {
 	n, ok := parseName(node)
 	return ok && n.beyond()
 }
 
-// before reports whether n was created before m, under the same parent. All whose
-// numbers tell the order came before all others; among those the czxid tells it, the
-// number of the transaction that created the node. The leader gives these in one order
-// for all that is written, and no two claims of a lock have the same, see batch.
+// before reports whether n was created before m, under the same parent. All claims whose numbers
+// are in the range came before all others. Among the others the czxid tells the order, the number
+// of the transaction that created the node. The leader gives these in one order for all that is
+// written, and no two claims of a lock have the same: see batch.
 //
-// So this is one order, that of the creations, for whoever looks, whatever else he sees;
-// and that of the numbers, where all are in the range.
+// So this is one order, that of the creations, for every client that looks, whatever else it
+// sees. It is the order of the numbers, where all are in the range.
 func (n nodeName) before(m nodeName) bool {
 	switch {
 	case n.beyond() != m.beyond():
@@ -113,14 +114,14 @@ func parseAll(children []string) (queue []nodeName) {
 	return queue
 }
 
-// line is what a queue says about one claim.
+// position is where one claim is in its queue.
 type position struct {
 	inQueue     bool     // the claim is in it
-	predecessor nodeName // the one right before it; none if it is the first
+	predecessor nodeName // the claim directly before it; none if it is the first
 }
 
-// positionOf finds a claim in its queue. Of those beyond the range the czxid must be known
-// if the claim is one of them; to any other they are all later.
+// positionOf finds a claim in its queue. If the claim is beyond the range, the czxids of all that
+// are beyond must be known; if it is in the range, those are all later.
 func positionOf(queue []nodeName, me nodeName) (p position) {
 	for _, n := range queue {
 		switch {
@@ -134,8 +135,8 @@ func positionOf(queue []nodeName, me nodeName) (p position) {
 	return p
 }
 
-// first returns the claim that all others come after; none if there is none. The czxid
-// must be known if all are beyond the range.
+// first returns the first claim of a queue, none if there is none. If all are beyond the range,
+// their czxids must be known.
 func first(queue []nodeName) (head nodeName) {
 	for _, n := range queue {
 		if head.text == "" || n.before(head) {
@@ -145,8 +146,8 @@ func first(queue []nodeName) (head nodeName) {
 	return head
 }
 
-// recordVersion begins the data of each claim's node, so that a later release can
-// tell its own format from this one.
+// recordVersion begins the data of each claim's node, so that a later release can tell its own
+// format from this one.
 const recordVersion = "fencelock1"
 
 // record is the data of a claim's node, for Inspect: the version, a space, the TTL
@@ -155,8 +156,8 @@ func record(ttl time.Duration, joined string) []byte {
 	return []byte(recordVersion + " " + strconv.FormatInt(ttl.Milliseconds(), 10) + "\n" + joined)
 }
 
-// parseRecord reads it. A node that somebody else wrote gives zeros: it holds its
-// place all the same.
+// parseRecord reads it. A node that somebody else wrote gives zeros; it holds its place all the
+// same.
 func parseRecord(data []byte) (ttl time.Duration, identity, meta string) {
 	head, rest, _ := bytes.Cut(data, []byte("\n"))
 	version, digits, _ := bytes.Cut(head, []byte(" "))

@@ -26,7 +26,7 @@ func init() {
 type Options struct {
 	// Namespace is the name of the node under which all locks are: 1 to 64 letters,
 	// digits and . _ : - characters. "fencelock" if empty. Clients that are to exclude
-	// each other have the same.
+	// each other have the same namespace.
 	Namespace string
 
 	// Chroot is the path of the node above that, like "/apps/billing". "" is the root.
@@ -35,29 +35,30 @@ type Options struct {
 	// ACL is what each node gets; all rights for everybody if nil.
 	ACL []zk.ACL
 
-	// SessionTimeout is that of the connection, as the server has set it, which
-	// go-zookeeper does not tell. It must not be more than that.
+	// SessionTimeout is the timeout of the connection's session, as the server has set it. It must
+	// not be more than that. go-zookeeper does not tell it.
 	SessionTimeout time.Duration
 
 	// Logger gets what an operator should know and no call returns: that a session has expired.
-	// slog.Default() if nil. Of its connections the application learns from go-zookeeper.
+	// slog.Default() if nil. go-zookeeper tells the application of its connections.
 	Logger *slog.Logger
 }
 
-// config is what a backend was made with.
+// config is what a backend is made of.
 type config struct {
 	hosts     []string
 	tls       *address.Certificates
 	auth      []byte // user:password; nil: none
 	chroot    string
-	namespace string // the namespace
+	namespace string
 	acl       []zk.ACL
 	timeout   time.Duration // of an application's connection
 	log       *slog.Logger
 }
 
-// Open connects to the servers that u names; see the package comment for the form of
-// the URL. It is what fencelock.Open calls.
+// Open connects to the servers that u names, and returns when one of them has granted a session;
+// see the package comment for the form of the URL. fencelock.Open calls it. It fails within 5 s,
+// and says why.
 func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
 	conf, err := parseURL(u, o.Log("zookeeper"))
 	if err != nil {
@@ -84,15 +85,15 @@ const probeTimeout = 5 * time.Second
 
 var errNotOpened = unavailable("no answer within 5s")
 
-// New makes a backend of a connection that the application has, with the session that
-// it has. It serves TTLs of up to a second less than the session's timeout. A program
-// that dies, or is cut off, keeps its locks for as long as the session takes to expire,
-// whatever their TTLs. Close leaves the connection open; so it does not end calls of
-// go-zookeeper that wait for a server, and leaves a goroutine for each until they end.
+// New makes a backend of a connection that the application has, with the session that it has.
+// TTLs are up to a second less than the session's timeout. If the program dies, or is cut off, it
+// keeps its locks until the session expires, whatever their TTLs. Close leaves the connection
+// open. So it does not end calls of go-zookeeper that wait for a server, and leaves a goroutine
+// for each until they end.
 //
-// Such a connection does not tell us its events. Each lock that is held for longer than
-// a moment, and each that is waited for, costs a goroutine, and each renewal a request
-// for each lock.
+// Such a connection does not tell the backend its events. Each lock that is held for longer than
+// a moment, and each that is waited for, costs a goroutine, and each renewal costs a request for
+// each lock.
 func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
@@ -133,8 +134,8 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 	return b, nil
 }
 
-// probe asks for a session that is longer than any server grants, which tells the
-// longest there is, and makes the namespace's node. The session ends with that.
+// probe asks for a session that is longer than any server grants. The answer tells the longest
+// there is. probe makes the namespace's node in that session, and then ends it.
 func (b *backend) probe(ctx context.Context) error {
 	const class = -1 // no TTL's
 	b.mu.Lock()

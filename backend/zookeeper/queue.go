@@ -10,9 +10,9 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// front is the first claim of a lock, and how many there are.
+// front is the first claim of a lock, and the number of claims.
 type front struct {
-	head  nodeName // none if all have gone while we looked
+	head  nodeName // none if all have left while we looked
 	count int
 }
 
@@ -35,22 +35,21 @@ func frontOf(c conn, parent string, queue []nodeName) (f front, err error) {
 	return f, err
 }
 
-// readers bounds the reads of one queue that are under way.
+// maxReaders bounds the reads of one queue that are under way.
 const maxReaders = 64
 
-// born reads, for the claims of a list whose numbers do not tell the order, by which
-// transactions they were made. Those that are gone meanwhile are left out. me is one of
-// them that needs no read, or none.
+// readCzxids reads, for the claims of a list whose numbers do not tell the order, the
+// transactions by which they were made. It leaves out claims that are gone meanwhile. me is the
+// one that needs no read, if any.
 //
-// Is a read at a server that lags good enough? It comes after the list, and what a
-// session is shown never goes back, on another connection neither: a server refuses a
-// client that has seen more than itself. So a node of the list is there, with the number
-// that it was made with and keeps, or was deleted after the list. That is for good, but
-// for one thing: beyond the range a name may come again, since an owner that lost its
-// place makes a node anew and is given the number that it had. Then what is read is the
-// new node's, which was made after the list, and so after the claim that looks: it comes
-// behind it, as it should. For the same reason nothing is remembered by name from one
-// list to the next.
+// Why is a read at a server that lags good enough? It comes after the list, and what a session is
+// shown never goes back, on another connection neither: a server refuses a client that has seen
+// more than itself. So a node of the list is there, with the czxid that it was made with and
+// keeps, or was deleted after the list. It is gone for good, with one exception: beyond the range
+// a name may come again, since an attempt that lost its place makes a node anew and is given the
+// number that it had. Then the czxid that is read is the new node's, which was made after the
+// list, and so after the claim that looks: it comes behind that, as it should. For the same
+// reason nothing is remembered by name from one list to the next.
 func readCzxids(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, error) {
 	var mu sync.Mutex
 	var all []nodeName
@@ -93,9 +92,9 @@ func readCzxids(c conn, parent string, queue []nodeName, me nodeName) ([]nodeNam
 	return all, failed
 }
 
-// readPositionBeyond looks at a list for a claim whose number does not tell its place: it is
-// behind all whose number does, and among the others has the place of its czxid. If it is
-// the first it needs the guard, too, and a list in which that is.
+// readPositionBeyond finds, in a list, a claim whose number does not tell its place. It is behind
+// all whose number does, and among the others has the place of its czxid. If it is the first it
+// needs the guard, too, and a list that has the guard.
 func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string) (position, error) {
 	s := a.session
 	b.mu.Lock()
@@ -124,34 +123,34 @@ func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string)
 	return position{}, errNoAnswer
 }
 
-// guardName is a node that keeps earlier builds out of a lock whose numbers are beyond
-// the range, until its node is made anew.
+// guardName is a node that keeps earlier builds out of a lock whose numbers are beyond the range,
+// until its node is made anew.
 //
-// Earlier builds compare numbers as if they wrapped, so that there they may take
-// themselves for the first beside a holder. To them the guard is a claim whose number is
-// before all that are beyond: who looks at the queue waits behind it, or behind somebody
-// who does. Ours know it, and that it is none.
+// Earlier builds compare numbers as if they wrapped, so there they may take themselves for the
+// first beside a holder. To them the guard is a claim whose number is before all that are beyond:
+// a claim that looks at the queue waits behind it, or behind one that does. Our build knows the
+// guard, and that it is no claim.
 //
-// So one of ours whose number is beyond holds the lock only if it has seen, in one list,
-// that it is the first, that the guard is there, and that there is no claim of an earlier
-// build: see readPositionBeyond. Then none of these holds the lock beside it:
+// So one of our claims whose number is beyond holds the lock only if it has seen, in one list,
+// that it is the first, that the guard is there, and that there is no claim of an earlier build:
+// see readPositionBeyond. Then no claim of an earlier build holds the lock beside it:
 //
-//   - not by a look, since the list of one that comes later has the guard in it, which is
-//     not deleted while there are claims;
-//   - not by a word from the one ahead (see waitForPredecessor), since nobody is left to give it: not
-//     a claim in the range, for those came before and are gone; not an earlier build's,
-//     since none was there that could hold the lock, and none comes to; and not one of ours
-//     beyond, for those leave without a word.
+//   - Not by a look, since the list of one that comes later has the guard in it, which is not
+//     deleted while there are claims.
+//   - Not by being told by its predecessor (see waitForPredecessor), since no predecessor is
+//     left that would tell it. Not a claim in the range, for those came before and are gone. Not
+//     an earlier build's, since none was there that could hold the lock, and none can come to
+//     hold it. And not one of ours beyond, for those leave without a write.
 //
-// In the range the builds agree: see before. A holder there is the first to all that
-// come later, to those of earlier builds too, also if these have numbers beyond.
+// In the range the builds agree: see before. A holder there is the first to all that come later,
+// to those of earlier builds too, also if these have numbers beyond.
 //
-// While an earlier build waits beyond the range nobody is granted the lock, until it has
-// gone: it is kept out by the guard, and ours by it. That, or two holders, is the choice,
-// in a lock that came that far without its node being empty once since halfway.
+// While an earlier build waits beyond the range nobody is granted the lock: the guard keeps it
+// out, and it keeps ours out. The only alternative is two holders, in a lock that came that far
+// without its node being empty once since halfway.
 //
-// An earlier build's Evict would take the guard for the holder; so that it cannot delete
-// it, the guard has a child.
+// An earlier build's Evict would take the guard for the holder. The guard has a child, so that it
+// cannot be deleted so.
 var guardName = "~guard#" + strconv.Itoa(lastOrdered)
 
 func guardPaths(parent string) (guard, child string) {

@@ -10,10 +10,10 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// releaseTimeout bounds a Release of which no TTL is known.
+// releaseTimeout bounds a Release of a grant whose TTL is not known.
 const releaseTimeout = 3 * time.Second
 
-// Release ends a claim.
+// Release ends an attempt: its grant, or its place in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
@@ -27,8 +27,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		b.mu.Unlock()
 		return classify(ctx, b.releaseUnknown(ctx, g))
 	}
-	// An earlier Release may have had no answer yet. A lease that ran out before any is
-	// lost.
+	// An earlier Release may have had no answer yet; then this one ends the same grant. A lease
+	// that ran out before any Release is lost.
 	wasHeld := a.phase == held || a.phase == leaving && a.granted && a.released
 	a.released = true
 	if !wasHeld || a.late || a.callers > 0 {
@@ -55,8 +55,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	}
 }
 
-// removed waits until nothing of a claim that is leaving is on the server. An attempt
-// whose answer was lost is followed by the next, since nobody but us can tell what the
+// awaitRemoval waits until nothing of an attempt that is leaving is on the server. If the answer
+// to a deletion was lost, it begins the next one, since only this backend can tell what the
 // answer to that one means.
 func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
@@ -70,7 +70,7 @@ func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dur
 			return err
 		}
 		select {
-		case <-time.After(minRedial): // it takes a new connection
+		case <-time.After(minRedial): // the next one needs a new connection
 		case <-b.closing.Done():
 			return errClosed
 		case <-ctx.Done():
@@ -79,9 +79,9 @@ func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dur
 	}
 }
 
-// releaseUnknown ends a claim that this backend has none of: of another client, as a
-// rule of no client at all. An attempt of our own that has no claim has nothing on the
-// server (see claim); if a call of it has not got so far yet, it is kept out already.
+// releaseUnknown ends an attempt that this backend does not know: one of another client, and
+// mostly of none at all. An attempt of our own that is not known has nothing on the server (see
+// attempt). If a call of it has not got so far yet, its tombstone keeps it out already.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for tries := 1; ; tries++ {
 		s, err := b.adminSession(ctx)
@@ -90,7 +90,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		}
 		found, err := b.ownedBy(ctx, s, g)
 		if err != nil && !s.alive() && tries < 3 {
-			continue // the session that asked has ended, as others may where the claim's has: another asks
+			continue // the session that asked has ended, as others may when the attempt's has: another asks
 		}
 		if err != nil {
 			return err
@@ -99,11 +99,11 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	}
 }
 
-// places are the nodes of one owner in the queue of a lock.
+// ownedNodes are the nodes of one attempt in the queue of a lock.
 type ownedNodes struct {
 	parent string
 	nodes  []nodeName
-	head   nodeName // the first of the queue, of whomever
+	head   nodeName // the first of the queue, of any attempt
 }
 
 func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (ownedNodes, error) {
@@ -121,13 +121,13 @@ func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (owne
 	})
 }
 
-// removeAll deletes nodes. It returns nil if that ended a grant.
+// deleteOwned deletes nodes. It returns nil if that ended a grant.
 func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) error {
 	result := driver.ErrNotHeld
 	for _, n := range p.nodes {
 		remove := func() error { return s.conn.Delete(p.parent+"/"+n.text, -1) }
 		isHead := n.text == p.head.text
-		if isHead { // it may be the first in the list only if all before it are gone: see look
+		if isHead { // it can be the first in the list only if all before it are gone: see readPosition
 			remove = func() error { return s.handOff(p.parent, n) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
@@ -144,7 +144,7 @@ func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) err
 	return result
 }
 
-// giveUp removes a place in the queue that is not waited for.
+// leaveQueue removes a place in the queue that the caller does not wait for.
 func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
 	a.session.moveLocked(a, leaving)
@@ -155,10 +155,10 @@ func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// removeLocked begins to delete the node of a claim that is leaving, or joins who
-// does. If it fails, the keeper tries again until the server has confirmed, or the
-// session is dead: otherwise the node would be there for as long as the process lives.
-// Call with mu held.
+// removeLocked begins to delete the node of an attempt that is leaving, or joins the deletion
+// that is under way. If it fails, keepAlive tries again until the server has confirmed it, or the
+// session is dead. Otherwise the node would be there for as long as the process lives. Call with
+// mu held.
 func (b *backend) removeLocked(a *attempt) *task {
 	if a.removing == nil {
 		placing := a.creating
@@ -167,8 +167,8 @@ func (b *backend) removeLocked(a *attempt) *task {
 	return a.removing
 }
 
-// removeNode is the task of removeLocked. It returns nil if it deleted a node, and
-// zk.ErrNoNode if there was none.
+// removeNode is the task of removeLocked. It returns nil if it deleted a node, and zk.ErrNoNode
+// if there was none.
 func (b *backend) removeNode(a *attempt, placing *task) error {
 	if placing != nil {
 		<-placing.done
@@ -178,10 +178,10 @@ func (b *backend) removeNode(a *attempt, placing *task) error {
 	defer b.mu.Unlock()
 	a.removing = nil
 	if errors.Is(err, zk.ErrNoNode) && a.deleting {
-		// An earlier deletion of ours was not answered, and now the node is gone: it was
-		// carried out. Or an eviction came between the two, or right before; but the claim
-		// was not known to be lost when it was released, and then it makes no difference
-		// to its holder which of the two was a moment earlier.
+		// An earlier deletion of ours was not answered, and now the node is gone: the
+		// deletion was carried out. Or an eviction came between the two, or right before; but
+		// the grant was not known to be lost when it was released, and then it makes no
+		// difference to its holder which of the two was a moment earlier.
 		err = nil
 	}
 	if err == nil || errors.Is(err, zk.ErrNoNode) {
@@ -199,15 +199,15 @@ func (b *backend) removeNode(a *attempt, placing *task) error {
 	return err
 }
 
-// refusedAgain is how long the keeper leaves a node alone that it is not allowed to delete.
-// Nothing else ends it while the process lives, so it is tried when somebody may have
-// changed that.
+// refusedAgain is the pause before keepAlive tries again to delete a node that it was not allowed
+// to delete. Nothing else ends that node while the process lives, so keepAlive tries again in
+// case somebody has changed that.
 const refusedAgain = time.Minute
 
 func (b *backend) deleteNode(a *attempt) error {
 	s := a.session
 	b.mu.Lock()
-	node, unknown, handOver := a.node, a.sent, a.granted
+	node, unknown, handOff := a.node, a.sent, a.granted
 	b.mu.Unlock()
 	if node == "" && !unknown {
 		return zk.ErrNoNode
@@ -222,13 +222,13 @@ func (b *backend) deleteNode(a *attempt) error {
 		}
 	}
 	me, _ := parseName(node)
-	handOver = handOver && !me.beyond()
+	handOff = handOff && !me.beyond()
 	ops := handOffOps(a.parent + "/" + node)
-	if !handOver {
+	if !handOff {
 		ops = ops[1:]
 	}
 	_, err := s.batch.commit(&part{ops: ops})
-	if handOver && errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+	if handOff && errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
 		_, err = s.batch.commit(&part{ops: ops[1:]})
 	}
 	switch {
@@ -242,8 +242,8 @@ func (b *backend) deleteNode(a *attempt) error {
 	return err
 }
 
-// handOff deletes the node of a holder and tells the one that waits behind it, by
-// writing to the node in the same transaction: see waitForPredecessor.
+// handOffOps deletes the node of a holder, and tells the waiter behind it by a write to the node
+// in the same transaction: see waitForPredecessor.
 func handOffOps(path string) (ops []any) {
 	return []any{
 		&zk.SetDataRequest{Path: path, Version: -1},
@@ -251,15 +251,15 @@ func handOffOps(path string) (ops []any) {
 	}
 }
 
-// handOff does so for the first of a queue. Beyond the range nobody is told that he is
-// the first, see waitForPredecessor.
+// handOff does so for the first claim of a queue. Beyond the range of the numbers nobody is told
+// so that it is the first: see waitForPredecessor.
 func (s *session) handOff(parent string, head nodeName) error {
 	ops := handOffOps(parent + "/" + head.text)
 	if head.beyond() {
 		ops = ops[1:]
 	}
 	_, err := s.conn.Multi(ops...)
-	if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+	if errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
 		_, err = s.conn.Multi(ops[len(ops)-1])
 	}
 	return err

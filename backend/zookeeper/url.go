@@ -55,8 +55,8 @@ func parseURL(u *url.URL, log *slog.Logger) (conf config, err error) {
 	return conf, err
 }
 
-// parseAccess reads who we are and who may use our nodes: by default only the same
-// user, or everybody if there is none.
+// parseAccess reads the user and password, and the ACL of new nodes: by default only the same
+// user may use them, or everybody if there is no user.
 func (conf *config) parseAccess(u *url.URL, q url.Values) error {
 	conf.acl = zk.WorldACL(zk.PermAll)
 	if user := u.User; user != nil {
