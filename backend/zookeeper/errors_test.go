@@ -49,7 +49,7 @@ func TestVerdicts(t *testing.T) {
 		{fmt.Errorf("%w: short sessions", fencelock.ErrUnsupported), 0, ""},
 	} {
 		got := 0
-		err := fault(t.Context(), tc.err)
+		err := classify(t.Context(), tc.err)
 		if errors.Is(err, driver.ErrUnavailable) {
 			got |= unavailable
 		}
@@ -59,13 +59,13 @@ func TestVerdicts(t *testing.T) {
 		if got != tc.want || !errors.Is(err, tc.err) || !strings.Contains(err.Error(), tc.word) {
 			t.Errorf("%v becomes %v: %d, want %d, and the word %q", tc.err, err, got, tc.want, tc.word)
 		}
-		if err := sortFault(t.Context(), tc.err, false); errors.Is(err, driver.ErrRefused) || errors.Is(err, driver.ErrUnavailable) != (tc.want&unavailable != 0) {
+		if err := classifySteps(t.Context(), tc.err, false); errors.Is(err, driver.ErrRefused) || errors.Is(err, driver.ErrUnavailable) != (tc.want&unavailable != 0) {
 			t.Errorf("%v after a step that was done becomes %v", tc.err, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := fault(ctx, zk.ErrConnectionClosed); !errors.Is(err, context.Canceled) {
+	if err := classify(ctx, zk.ErrConnectionClosed); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%v: Evict = %v, want ErrRefused", why, err)
 			}
 			time.Sleep(refusedAgain / 2)
-			if n := f.count("multi") - tries; lastingFault(why) && n > 3 {
+			if n := f.count("multi") - tries; isLasting(why) && n > 3 {
 				t.Errorf("%v: tried %d times to delete what it may not", why, n)
 			}
 			allow(true, true)

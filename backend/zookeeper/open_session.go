@@ -10,11 +10,28 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-// openTimeout bounds the wait for a session of whoever needs one. The session goes
-// on connecting after that.
+// relayLag is how much longer a session lives than the leases on it. A server tells the leader of
+// the sessions that it has heard from every half tick. So if the server dies, the leader's count
+// begins up to half a tick before the last contact. One second covers a tickTime of up to 2 s,
+// which is the default.
+const relayLag = time.Second
+
+// The shortest and the longest TTL. Ticks make shorter ones of little use.
+const (
+	minTTL = time.Second
+	maxTTL = 24 * time.Hour
+)
+
+// longestClass returns the longest TTL whose class has a session of at most the given timeout.
+func longestClass(timeout time.Duration) time.Duration {
+	return claims.LongestSessionTTL(min(timeout-relayLag, maxTTL))
+}
+
+// openTimeout bounds how long a caller waits for a session. The session goes on connecting after
+// that.
 const openTimeout = 3 * time.Second
 
-// sessionFor returns the session for a TTL, which it opens if there is none.
+// sessionFor returns the session for a TTL. It opens the session if there is none.
 func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, error) {
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
@@ -66,7 +83,24 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 		}
 	}
 	b.sessions[class] = s
-	b.running.Go(s.live)
+	b.running.Go(s.run)
+	return s, nil
+}
+
+// connectLocked begins a session with a connection of its own. Call with mu held, which the
+// events of the connection wait for.
+func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
+	s := newSession(b, class)
+	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
+	s.hosts = &hosts{link: s.link, history: b.servers}
+	s.link.hosts = s.hosts
+	c, events, err := zk.Connect(b.config.hosts, timeout,
+		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
+		zk.WithLogger(noLog{}), zk.WithLogInfo(false))
+	if err != nil {
+		return nil, err
+	}
+	s.conn, s.events = c, events
 	return s, nil
 }
 
@@ -80,8 +114,8 @@ func (s *session) unreachable() error {
 	return errNoAnswer
 }
 
-// endedBefore is the error of a context that ended while the session was connecting, with what the
-// last attempt has met.
+// endedBefore is the error of a context that ended while the session was connecting. It also says
+// what the last attempt to connect has met.
 func (s *session) endedBefore(ctx context.Context) error {
 	if s.link == nil || s.link.lastFailure() == nil {
 		return context.Cause(ctx)
@@ -108,36 +142,10 @@ func (s *session) firstContact(ctx context.Context) error {
 	}
 }
 
-// live is the life of a session, on a goroutine of its own.
-func (s *session) live() {
-	err := s.open()
-	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
-		err = s.tooShort(s.link.timeout())
-	}
-	if err != nil {
-		s.fail(err)
-	} else {
-		close(s.ready)
-		s.keep()
-	}
-	s.close()
-}
-
-func (s *session) fail(err error) {
-	b := s.backend
-	b.mu.Lock()
-	s.failure = err
-	if b.sessions[s.class] == s {
-		delete(b.sessions, s.class)
-	}
-	b.mu.Unlock()
-	close(s.ready)
-}
-
 // open waits until the session can be used.
 func (s *session) open() error {
 	if s.link == nil {
-		return s.adopt()
+		return s.awaitAppSession()
 	}
 	select {
 	case <-s.connected:
@@ -146,12 +154,12 @@ func (s *session) open() error {
 	case <-s.backend.closing.Done():
 		return errClosed
 	}
-	s.id = s.conn.SessionID() // nobody else looks before ready
+	s.id = s.conn.SessionID() // nobody else reads it before ready is closed
 	if s.backend.config.auth == nil {
 		return nil
 	}
 	for {
-		// go-zookeeper says it again after each reconnect, once it has been said.
+		// go-zookeeper repeats it after each reconnect.
 		_, err := ask(s.backend.closing, s, openTimeout, func() (struct{}, error) {
 			return struct{}{}, s.conn.AddAuth("digest", s.backend.config.auth)
 		})
@@ -168,8 +176,8 @@ func (s *session) open() error {
 	}
 }
 
-// adopt waits until an application's connection has a session.
-func (s *session) adopt() error {
+// awaitAppSession waits until an application's connection has a session.
+func (s *session) awaitAppSession() error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -185,65 +193,47 @@ func (s *session) adopt() error {
 	}
 }
 
-// close ends the connection. A session without grants ends with it, and the server
-// frees all that is left of it at once. Where there are grants it lives on until its
-// timeout, since Close does not release: then go-zookeeper, which would end it, is made
-// to send nothing more.
-func (s *session) close() {
-	if s.link == nil {
-		s.bequeath()
-		return
+// adminSession returns a session that is open, or opens one.
+func (b *backend) adminSession(ctx context.Context) (*session, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	patience := farewell
-	if s.hasGrants() {
-		s.link.mute()
-		patience = 0
-	} else if s.conn.State() != zk.StateHasSession {
-		patience = 0 // there is nobody to tell
-	}
-	// Close of go-zookeeper waits for an answer, or until the connection is cut. If that comes
-	// before it has asked it waits for a second, for nothing; nobody waits for that with it.
-	closed := make(chan struct{})
-	go func() {
-		s.conn.Close()
-		close(closed)
-	}()
-	timer := time.NewTimer(patience + 10*time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-closed:
-	case <-timer.C:
-	}
-	s.link.refuse()
-	for range s.events {
-	}
+	return b.sessionFor(ctx, b.anyClass())
 }
 
-// farewell is how long a server may take to answer that a session ends.
-const farewell = 500 * time.Millisecond
-
-func (s *session) hasGrants() bool {
-	s.backend.mu.Lock()
-	defer s.backend.mu.Unlock()
-	for c := range s.claims {
-		if c.phase == held {
-			return true
-		}
-	}
-	return false
-}
-
-// retire ends a session of which nothing is needed any more, as an expiry would.
-func (s *session) retire() {
-	b := s.backend
+// anyClass returns the class of a session that is open, or one to open a session for.
+func (b *backend) anyClass() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if s.isDead {
-		return
+	best := time.Duration(0)
+	for class, s := range b.sessions {
+		select {
+		case <-s.ready:
+			// The one with the shortest TTL notices first that its server is gone.
+			if best == 0 || class < best {
+				best = class
+			}
+		default:
+		}
 	}
-	s.isDead = true
-	close(s.dead)
-	if b.sessions[s.class] == s {
-		delete(b.sessions, s.class)
+	if best == 0 {
+		best = min(adminTTL, b.info.MaxTTL)
 	}
+	return best
+}
+
+// anySession returns a session that is open; nil if there is none.
+func (b *backend) anySession() *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sessions {
+		select {
+		case <-s.ready:
+			if s.failure == nil && !s.isDead {
+				return s
+			}
+		default:
+		}
+	}
+	return nil
 }

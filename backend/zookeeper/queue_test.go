@@ -18,7 +18,7 @@ import (
 
 // ends are where the numbers of a queue go over an end of theirs.
 var ends = map[string]int32{
-	"the range's end":   orderly - 3,
+	"the range's end":   lastOrdered - 3,
 	"the counter's end": math.MaxInt32 - 3,
 	"at the end":        math.MaxInt32,
 }
@@ -214,7 +214,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	next := queue(t, b, "b", 1)
 	s := currentSession(t, b)
 	b.mu.Lock()
-	c := b.claims[claimID{"k", "b"}]
+	a := b.attempts[attemptKey{"k", "b"}]
 	b.mu.Unlock()
 	f.mu.Lock()
 	f.zxid++
@@ -222,7 +222,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.mu.Unlock()
-	first, err := b.waitBehind(soon(t), c, "x#+2147483647", nil)
+	first, err := b.waitForPredecessor(soon(t), a, "x#+2147483647", nil)
 	if first || err != nil {
 		t.Errorf("waitBehind = %v, %v; want to look again", first, err)
 	}
@@ -248,19 +248,19 @@ func TestGoneMeanwhile(t *testing.T) {
 		}
 	}
 	queue := parseAll([]string{nodeOf("a", math.MaxInt32), nodeOf("b", math.MaxInt32), nodeOf("gone", math.MinInt32), nodeOf("c", 1)})
-	got, err := born(f, "/ns/k", queue, nodeName{})
+	got, err := readCzxids(f, "/ns/k", queue, nodeName{})
 	if err != nil || len(got) != 3 {
 		t.Fatalf("born = %+v, %v; want three", got, err)
 	}
 	for _, want := range []string{"c", "b", "a"} {
 		head := first(got)
-		if head.owner != want {
-			t.Errorf("%q is before %q", head.owner, want)
+		if head.attemptID != want {
+			t.Errorf("%q is before %q", head.attemptID, want)
 		}
 		got = slices.DeleteFunc(got, func(n nodeName) bool { return n == head })
 	}
 	f.unanswered["exists"] = 1
-	if _, err := born(f, "/ns/k", queue, nodeName{}); !errors.Is(err, zk.ErrConnectionClosed) {
+	if _, err := readCzxids(f, "/ns/k", queue, nodeName{}); !errors.Is(err, zk.ErrConnectionClosed) {
 		t.Errorf("born without an answer: %v; what could not be asked is not gone", err)
 	}
 }
