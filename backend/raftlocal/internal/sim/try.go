@@ -66,6 +66,9 @@ func (t *try) pushed(p command.Claim) {
 			t.granted(p.Token)
 		}
 	case command.Evicted:
+		if !w.promises.evicted[p.Token] && !w.promises.targets[t.name] {
+			w.fail("%s is told that it is evicted from %s, and nobody has asked for that", t.name, t.key)
+		}
 		w.promises.end(t.attempt)
 		t.lost()
 	case command.Expired:
