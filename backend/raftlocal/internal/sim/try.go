@@ -135,7 +135,7 @@ func (t *try) release() {
 		case !known:
 			w.unknown++
 		case r.Code == command.NotHeld:
-			if held && w.now < until && !w.promises.evicted[t.token] {
+			if held && w.now < until && !w.promises.evicted[t.token] && !w.promises.targets[t.name] {
 				w.fail("%s released %s and was told that it does not hold it, %v before what it was promised", t.name, t.key, until-w.now)
 			}
 		case r.Code == command.OK:
