@@ -4,7 +4,13 @@
 //	import _ "github.com/fencelock/fencelock/backend/etcd"
 //
 // [New] makes a backend of a *clientv3.Client that the application has. Where both
-// packages are imported, locketcd is a good name for this one.
+// packages are imported, this one is named locketcd:
+//
+//	import (
+//		clientv3 "go.etcd.io/etcd/client/v3"
+//
+//		locketcd "github.com/fencelock/fencelock/backend/etcd"
+//	)
 //
 // There are examples of a whole program, of [Open] with what matters in production, and of [New].
 //
@@ -167,8 +173,20 @@
 // If they are taken away while locks are held, leases are not renewed any more, and end. A claim that
 // the server then refuses to have deleted goes with its lease.
 //
+// That is also enough for ListHeld, which reads the range of the prefix that it is asked for, and
+// the time that is left of each holder's lease. A user who may read a part of the namespace only
+// cannot open a backend, so there is no list of what such a user may see.
+//
 // A cluster without space (NOSPACE) takes no new claim and evicts nobody. What is held is renewed and
 // released.
+//
+// # Lists
+//
+// A page of ListHeld is one read of 128 claims at the most, which a quorum confirms, and one question
+// for each lease among its holders, eight at a time. It writes nothing. A page may have fewer locks
+// than were asked for, where others wait for them. etcd counts, in memory, all names that a read could
+// have returned: so each page of a long list also costs the server a walk over the names that are left,
+// those that were deleted since the last compaction among them.
 //
 // # Sources
 //

@@ -95,8 +95,9 @@ func TestOurTimeIsNotTheCallers(t *testing.T) {
 	})
 	_, acquired := b.Acquire(t.Context(), driver.Request{Key: "another", AttemptID: "another", TTL: time.Second, Wait: true})
 	_, inspected := b.Inspect(t.Context(), "k")
+	_, listed := b.ListHeld(t.Context(), "", "", 10)
 	for what, err := range map[string]error{
-		"Acquire": acquired, "Inspect": inspected, "Evict": b.Evict(t.Context(), "k", ""),
+		"Acquire": acquired, "Inspect": inspected, "ListHeld": listed, "Evict": b.Evict(t.Context(), "k", ""),
 		"Renew": b.Renew(t.Context(), []driver.Grant{g})[0].Err, "Release": b.Release(t.Context(), g),
 	} {
 		if !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, driver.ErrRefused) {

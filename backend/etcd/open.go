@@ -145,6 +145,7 @@ func open(ctx context.Context, client *clientv3.Client, opts Options, told *trou
 			Name:      "etcd",
 			Guarantee: driver.Linearizable,
 			Features:  driver.Fair | driver.Push,
+			Namespace: opts.Namespace,
 			MinTTL:    time.Second,
 			MaxTTL:    24 * time.Hour,
 		},

@@ -116,7 +116,7 @@ func (b *backend) whatServer(ctx context.Context) string {
 // The request goes around the client's own way to try again, which takes minutes for
 // it, and does not tell what is wrong: a certificate, say.
 func (b *backend) checkAnswers(ctx context.Context) error {
-	locks := b.namespace + "/locks/"
+	locks := b.locksPrefix()
 	request := &pb.RangeRequest{Key: []byte(locks), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(locks)), CountOnly: true}
 	return b.persist(ctx, "reading "+locks, func(ctx context.Context) error {
 		_, err := pb.NewKVClient(b.client.ActiveConnection()).Range(ctx, request)

@@ -80,7 +80,7 @@ func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *c
 	case place == nil && s.dead.Has(req.AttemptID):
 		return driver.Grant{}, nil, driver.ErrReleased
 	case l.holder != nil && !req.Wait:
-		return driver.Grant{}, nil, &driver.HeldError{}
+		return driver.Grant{}, nil, &driver.HeldError{Identity: l.holder.identity, Left: l.holder.until.Sub(now)}
 	case place == nil:
 		place = &claim{owner: req.AttemptID, identity: req.Identity, meta: req.Meta, ttl: req.TTL, lost: req.Lost, turn: make(chan struct{})}
 		l.queue = append(l.queue, place)

@@ -38,6 +38,7 @@ func (b *backend) Info() driver.Info {
 		Name:      "mem",
 		Guarantee: driver.Linearizable,
 		Features:  driver.Fair | driver.Push,
+		Namespace: b.namespace,
 		MinTTL:    b.minTTL,
 		MaxTTL:    24 * time.Hour,
 		SameClock: true,

@@ -31,7 +31,7 @@ func (s *session) deleteLate(c *claim, node string) {
 		return
 	}
 	var err error
-	names := []name{{text: node}}
+	names := []nodeName{{text: node}}
 	if node == "" { // its create may have been carried out
 		if _, err = s.conn.Sync(s.backend.root); err == nil {
 			var children []string

@@ -25,11 +25,11 @@ const readers = 64
 // new node's, which was made after the list, and so after the claim that looks: it comes
 // behind it, as it should. For the same reason nothing is remembered by name from one
 // list to the next.
-func born(c conn, parent string, queue []name, me name) ([]name, error) {
+func born(c conn, parent string, queue []nodeName, me nodeName) ([]nodeName, error) {
 	var mu sync.Mutex
-	var all []name
+	var all []nodeName
 	var failed error
-	take := func(n name, err error) {
+	take := func(n nodeName, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
@@ -39,7 +39,7 @@ func born(c conn, parent string, queue []name, me name) ([]name, error) {
 			failed = err
 		}
 	}
-	work := make(chan name, len(queue))
+	work := make(chan nodeName, len(queue))
 	for _, n := range queue {
 		switch {
 		case n.text == me.text:
@@ -70,14 +70,14 @@ func born(c conn, parent string, queue []name, me name) ([]name, error) {
 // lookBeyond looks at a list for a claim whose number does not tell its place: it is
 // behind all whose number does, and among the others has the place of its czxid. If it is
 // the first it needs the guard, too, and a list in which that is.
-func (b *backend) lookBeyond(c *claim, me name, children []string) (line, error) {
+func (b *backend) lookBeyond(c *claim, me nodeName, children []string) (line, error) {
 	s := c.session
 	b.mu.Lock()
 	me.czxid = c.czxid
 	b.mu.Unlock()
 	for range looks {
 		guarded, queue := slices.Contains(children, guardName), parseAll(children)
-		if guarded && slices.ContainsFunc(queue, func(n name) bool { return n.early }) {
+		if guarded && slices.ContainsFunc(queue, func(n nodeName) bool { return n.early }) {
 			return line{}, errEarlier
 		}
 		queue, err := born(s.conn, c.parent, queue, me)
@@ -100,7 +100,7 @@ func (b *backend) lookBeyond(c *claim, me name, children []string) (line, error)
 
 // front is the first claim of a lock, and how many there are.
 type front struct {
-	head  name // none if all have gone while we looked
+	head  nodeName // none if all have gone while we looked
 	count int
 }
 
@@ -114,10 +114,10 @@ func (b *backend) front(ctx context.Context, s *session, parent string) (front, 
 	})
 }
 
-func frontOf(c conn, parent string, queue []name) (f front, err error) {
+func frontOf(c conn, parent string, queue []nodeName) (f front, err error) {
 	f = front{first(queue), len(queue)}
 	if f.head.beyond() { // and so are all
-		queue, err = born(c, parent, queue, name{})
+		queue, err = born(c, parent, queue, nodeName{})
 		f.head = first(queue)
 	}
 	return f, err

@@ -51,6 +51,6 @@ func list(c conn, path string) ([]string, error) {
 }
 
 // owned returns the names of an owner's nodes, in no order.
-func owned(children []string, owner string) []name {
-	return slices.DeleteFunc(parseAll(children), func(n name) bool { return n.owner != owner })
+func owned(children []string, owner string) []nodeName {
+	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.owner != owner })
 }

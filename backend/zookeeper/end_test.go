@@ -247,8 +247,8 @@ func TestGoneMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	queue := parseAll([]string{nodeName("a", math.MaxInt32), nodeName("b", math.MaxInt32), nodeName("gone", math.MinInt32), nodeName("c", 1)})
-	got, err := born(f, "/ns/k", queue, name{})
+	queue := parseAll([]string{nodeOf("a", math.MaxInt32), nodeOf("b", math.MaxInt32), nodeOf("gone", math.MinInt32), nodeOf("c", 1)})
+	got, err := born(f, "/ns/k", queue, nodeName{})
 	if err != nil || len(got) != 3 {
 		t.Fatalf("born = %+v, %v; want three", got, err)
 	}
@@ -257,10 +257,10 @@ func TestGoneMeanwhile(t *testing.T) {
 		if head.owner != want {
 			t.Errorf("%q is before %q", head.owner, want)
 		}
-		got = slices.DeleteFunc(got, func(n name) bool { return n == head })
+		got = slices.DeleteFunc(got, func(n nodeName) bool { return n == head })
 	}
 	f.unanswered["exists"] = 1
-	if _, err := born(f, "/ns/k", queue, name{}); !errors.Is(err, zk.ErrConnectionClosed) {
+	if _, err := born(f, "/ns/k", queue, nodeName{}); !errors.Is(err, zk.ErrConnectionClosed) {
 		t.Errorf("born without an answer: %v; what could not be asked is not gone", err)
 	}
 }

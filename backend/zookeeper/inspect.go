@@ -3,7 +3,6 @@ package zookeeper
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -58,7 +57,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 
 // describe reads the node of a holder. What is left of its lease only the holder
 // knows; its TTL is the most that it can be.
-func describe(c conn, parent string, head name) (driver.Holder, error) {
+func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
 	data, stat, err := c.Get(parent + "/" + head.text)
 	if err != nil {
 		return driver.Holder{}, err
@@ -68,12 +67,14 @@ func describe(c conn, parent string, head name) (driver.Holder, error) {
 	return h, nil
 }
 
-// Evict deletes the first claim of a key, as its holder would. It is told by its
+// Evict deletes the first claim of a key, as its holder would. The holder is told by its
 // watch.
+//
+// With an attempt's ID it deletes that attempt's claim only, and only if it is the first. The
+// node's name has the ID, so the server deletes exactly this claim or, if it has left meanwhile,
+// none: never that of the next holder. And a claim that was the first stays the first for as long
+// as it is there, so an old list does no harm.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	if attemptID != "" {
-		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
-	}
 	s, err := b.adminSession(ctx)
 	if err != nil {
 		return fault(ctx, err)
@@ -92,6 +93,9 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		}
 		if f.head.text == "" {
 			continue
+		}
+		if attemptID != "" && f.head.owner != attemptID {
+			return driver.ErrNotHeld
 		}
 		err = s.await(ctx, b.start(func() error { return s.handOn(parent, f.head) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
@@ -138,9 +142,4 @@ func (b *backend) anyClass() time.Duration {
 		best = min(adminTTL, b.info.MaxTTL)
 	}
 	return best
-}
-
-// ListHeld is not there yet.
-func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -3,7 +3,9 @@ package zookeeper
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -21,6 +23,13 @@ func escape(key string) string {
 		return "%2E%2E"
 	}
 	return url.PathEscape(key)
+}
+
+// unescape is the inverse of escape. Of a node that has no key's name, since somebody else has
+// made it, it is not ok.
+func unescape(node string) (key string, ok bool) {
+	key, err := url.PathUnescape(node)
+	return key, err == nil && key != "" && len(key) <= driver.MaxKeyLen && utf8.ValidString(key) && escape(key) == node
 }
 
 // checkNamespace says what is wrong with a namespace.

@@ -20,6 +20,18 @@ func TestEscapeIsInjective(t *testing.T) {
 		if path == "" || path == "." || path == ".." || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' }) {
 			t.Errorf("%q becomes %q, which is no name of a node", key, path)
 		}
+		if back, ok := unescape(path); !ok || back != key {
+			t.Errorf("%q becomes %q, and that %q, %v", key, path, back, ok)
+		}
+	}
+}
+
+// TestUnescapeForeignNames: a node that escape does not make is no key's.
+func TestUnescapeForeignNames(t *testing.T) {
+	for _, node := range []string{"", ".", "..", "%2e", "%41", "%", "%zz", "%FF", "a b", "é", strings.Repeat("k", 1025)} {
+		if key, ok := unescape(node); ok {
+			t.Errorf("%q is taken for the key %q", node, key)
+		}
 	}
 }
 

@@ -173,6 +173,7 @@ func newBackend(conf config) *backend {
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,
 			Features:  driver.Fair | driver.Push,
+			Namespace: conf.space,
 			MinTTL:    minTTL,
 		},
 	}

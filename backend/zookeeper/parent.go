@@ -46,7 +46,7 @@ func (b *backend) makeKeyNode(s *session, path string) error {
 // numbers is not reached. If another claim comes at the same time, one of two is first:
 // then the parent is not empty and stays, or the create finds no parent and makes it
 // again.
-func (b *backend) tidy(s *session, parent string, left name) {
+func (b *backend) tidy(s *session, parent string, left nodeName) {
 	switch {
 	case left.seq >= halfway || left.beyond():
 		b.renewParent(s, parent)

@@ -1,9 +1,10 @@
 package zookeeper
 
 import (
-	"github.com/fencelock/fencelock/driver"
 	"testing"
 	"time"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 func TestRecord(t *testing.T) {

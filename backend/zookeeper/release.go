@@ -102,8 +102,8 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 // places are the nodes of one owner in the queue of a lock.
 type places struct {
 	parent string
-	nodes  []name
-	head   name // the first of the queue, of whomever
+	nodes  []nodeName
+	head   nodeName // the first of the queue, of whomever
 }
 
 func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (places, error) {
@@ -253,7 +253,7 @@ func handOn(path string) (ops []any) {
 
 // handOn does so for the first of a queue. Beyond the range nobody is told that he is
 // the first, see waitBehind.
-func (s *session) handOn(parent string, head name) error {
+func (s *session) handOn(parent string, head nodeName) error {
 	ops := handOn(parent + "/" + head.text)
 	if head.beyond() {
 		ops = ops[1:]

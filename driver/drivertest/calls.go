@@ -26,6 +26,7 @@ func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(
 		{"Acquire", acquire(false)},
 		{"Acquire", acquire(true)},
 		{"Inspect", func(ctx context.Context) error { _, err := b.Inspect(ctx, g.Key); return err }},
+		{"ListHeld", func(ctx context.Context) error { _, err := b.ListHeld(ctx, g.Key, "", 10); return err }},
 		{"Renew", func(ctx context.Context) error {
 			if out := b.Renew(ctx, []driver.Grant{g}); len(out) == 1 {
 				return out[0].Err

@@ -38,6 +38,67 @@ var evictRules = []Rule{{
 		}
 	},
 }, {
+	Name: "EvictOnlyThatAttempt",
+	Sentence: "Evict of an attempt ends the grant that this attempt has of the key, and no other's: neither that of who holds the key " +
+		"instead, nor that of who comes next; ErrNotHeld when that attempt does not hold the key.",
+	check: func(r *rig) {
+		a, b := r.clients()
+		key, other := r.key(), r.key()
+		g := r.lock(a, key)
+		w := r.wait(b, key)
+		r.queued(a, key, 1)
+		for _, x := range []struct{ key, attempt, why string }{
+			{key, newOwner(), "an attempt that never asked"},
+			{key, w.req.AttemptID, "an attempt that waits"},
+			{key, g.AttemptID[:len(g.AttemptID)-1], "the beginning of the holder's name"},
+			{key, g.AttemptID + "0", "more than the holder's name"},
+			{other, g.AttemptID, "the holder of another key"},
+		} {
+			if err := b.Evict(r.soon(), x.key, x.attempt); !errors.Is(err, driver.ErrNotHeld) {
+				r.Errorf("Evict of %s = %v, want ErrNotHeld", x.why, err)
+			}
+			r.held(a, g, "evicted was "+x.why)
+			r.waiting(w, "evicted was "+x.why)
+		}
+		r.notLost(g, "others were evicted")
+		r.evictAttempt(b, g)
+		next := r.granted(w, r.slack, "the holder was evicted by its name")
+		r.toldLost(g, "it was evicted by its name")
+		for range 2 { // the operator has looked before the hand-off, and is late
+			if err := b.Evict(r.soon(), key, g.AttemptID); !errors.Is(err, driver.ErrNotHeld) {
+				r.Errorf("Evict of an attempt that was evicted = %v, want ErrNotHeld", err)
+			}
+			r.held(b, next, "the one before it was evicted once more")
+		}
+		r.lost(a, g, "a grant that was evicted by its name")
+		r.nothing(a, g, "a grant that was evicted by its name")
+		r.notLost(next, "the one before it was evicted")
+		r.evictAttempt(b, next) // a client may evict its own
+		r.free(a, key, r.slack)
+		if err := a.Evict(r.soon(), key, next.AttemptID); !errors.Is(err, driver.ErrNotHeld) {
+			r.Errorf("Evict of a free key = %v, want ErrNotHeld", err)
+		}
+		for range 20 { // an eviction and a release at once: whichever is first, it is over with that attempt only
+			key := r.key()
+			g := r.lock(a, key)
+			w := r.wait(b, key)
+			r.queued(a, key, 1)
+			evicted := make(chan error, 1)
+			go func() { evicted <- b.Evict(r.soon(), key, g.AttemptID) }()
+			lag(r.Context(), time.Duration(r.rnd.Int64N(int64(time.Millisecond))))
+			released := a.Release(r.soon(), g)
+			gone := <-evicted
+			for name, err := range map[string]error{"Evict": gone, "Release": released} {
+				if err != nil && !errors.Is(err, driver.ErrNotHeld) || gone != nil && released != nil {
+					r.Errorf("%s, of Evict and Release of an attempt at once, one of which ends its grant = %v", name, err)
+				}
+			}
+			next := r.granted(w, r.slack, "released and evicted")
+			r.held(b, next, "the one before it was released and evicted")
+			r.release(b, next)
+		}
+	},
+}, {
 	Name:     "LostIsNoRumour",
 	Sentence: "Request.Lost is never called for a grant that was released, or that may still be there.",
 	check: func(r *rig) {
@@ -62,6 +123,12 @@ var evictRules = []Rule{{
 func (r *rig) evict(b driver.Backend, key string) {
 	if err := b.Evict(r.soon(), key, ""); err != nil {
 		r.Errorf("Evict of a key that is held: %v", err)
+	}
+}
+
+func (r *rig) evictAttempt(b driver.Backend, g driver.Grant) {
+	if err := b.Evict(r.soon(), g.Key, g.AttemptID); err != nil {
+		r.Errorf("Evict of the attempt that holds the key: %v", err)
 	}
 }
 

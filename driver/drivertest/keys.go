@@ -39,19 +39,20 @@ var keyRules = []Rule{{
 	},
 }, {
 	Name:     "Limits",
-	Sentence: "The longest key, owner and meta, and the shortest and longest TTL that Info names, are granted.",
+	Sentence: "The longest key, AttemptID, Identity and Meta, and the shortest and longest TTL that Info names, are granted.",
 	check: func(r *rig) {
 		a, b := r.clients()
 		req := driver.Request{
 			Key:       r.key(),
 			AttemptID: newOwner() + "_-" + strings.Repeat("zZ9", 21),
 			Identity:  strings.Repeat("é", driver.MaxIdentityLen/2),
+			Meta:      strings.Repeat("é", driver.MaxMetaLen/2),
 			TTL:       r.h.Want.MaxTTL,
 		}
 		req.AttemptID = req.AttemptID[:64]
 		req.Key += "/" + strings.Repeat("k", driver.MaxKeyLen-len(req.Key)-1)
 		g := r.take(a, req)
-		r.shows(b, g, req.Identity, 0)
+		r.showsBoth(b, g, req.Identity, req.Meta, 0)
 		r.held(a, g, "all that is allowed")
 		r.release(a, g)
 

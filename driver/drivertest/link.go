@@ -149,6 +149,18 @@ func (l *Link) Inspect(ctx context.Context, key string) (s driver.Status, err er
 	return s, nil
 }
 
+// ListHeld is driver.Backend's, over the link.
+func (l *Link) ListHeld(ctx context.Context, prefix, cursor string, limit int) (p driver.Page, err error) {
+	err = l.over(ctx, func() (err error) {
+		p, err = l.Backend.ListHeld(ctx, prefix, cursor, limit)
+		return err
+	})
+	if err != nil {
+		return driver.Page{}, err
+	}
+	return p, nil
+}
+
 // Evict is driver.Backend's, over the link.
 func (l *Link) Evict(ctx context.Context, key, attemptID string) error {
 	return l.over(ctx, func() error { return l.Backend.Evict(ctx, key, attemptID) })

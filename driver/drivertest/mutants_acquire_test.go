@@ -32,7 +32,7 @@ var acquireMutants = []mutant{{
 			g, mine := held[req.Key]
 			mu.Unlock()
 			if mine && g.AttemptID != req.AttemptID {
-				if s, err := b.Inspect(ctx, req.Key); err == nil && s.Holders[0].Token == g.Token {
+				if s, err := b.Inspect(ctx, req.Key); err == nil && holder(s).Token == g.Token {
 					g.AttemptID = req.AttemptID
 					return g, nil
 				}
@@ -84,7 +84,7 @@ var acquireMutants = []mutant{{
 	}),
 }, {
 	name:  "late packets of a released owner are granted",
-	rules: []string{"ReleasedOwnerStaysOut"},
+	rules: []string{"ReleasedAttemptStaysOut"},
 	mutate: hook(func(b driver.Backend) hooked {
 		var mu sync.Mutex
 		late := make(map[string]string) // owner to alias
@@ -129,7 +129,7 @@ var acquireMutants = []mutant{{
 // onlyHeld is a Release that does not see waiters.
 func onlyHeld(b driver.Backend) func(ctx, driver.Grant) error {
 	return func(ctx ctx, g driver.Grant) error {
-		if s, err := b.Inspect(ctx, g.Key); err != nil || !s.Held() || s.Holders[0].AttemptID != g.AttemptID {
+		if s, err := b.Inspect(ctx, g.Key); err != nil || !s.Held() || holder(s).AttemptID != g.AttemptID {
 			return errors.Join(driver.ErrNotHeld, err)
 		}
 		return b.Release(ctx, g)

@@ -47,7 +47,7 @@ var inspectMutants = []mutant{{
 	name:  "Evict does nothing",
 	rules: []string{"Evict", "TokensRiseThroughEviction", "RenewDoesNotResurrect"},
 	mutate: hook(func(b driver.Backend) hooked {
-		return hooked{Backend: b, evict: func(ctx ctx, key string) error {
+		return hooked{Backend: b, evict: func(ctx ctx, key, _ string) error {
 			if s, err := b.Inspect(ctx, key); err != nil || !s.Held() {
 				return errors.Join(driver.ErrNotHeld, err)
 			}

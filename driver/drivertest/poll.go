@@ -59,3 +59,11 @@ func (r *rig) free(b driver.Backend, key string, d time.Duration) {
 
 // idle reports whether nobody holds the lock, nor waits for it.
 func idle(s driver.Status) bool { return !s.Held() && s.Waiters <= 0 }
+
+// holder is who holds the lock, and zero if nobody does.
+func holder(s driver.Status) driver.Holder {
+	if !s.Held() {
+		return driver.Holder{}
+	}
+	return s.Holders[0]
+}

@@ -5,8 +5,8 @@ import (
 )
 
 var releaseRules = []Rule{{
-	Name: "ReleaseByOwner",
-	Sentence: "Release needs no more than Key and Owner, whether or not the request ever reached the server: " +
+	Name: "ReleaseByAttempt",
+	Sentence: "Release needs no more than Key and AttemptID, whether or not the request ever reached the server: " +
 		"the core has nothing else after a failed Acquire.",
 	check: func(r *rig) {
 		a, b := r.clients()
@@ -14,7 +14,7 @@ var releaseRules = []Rule{{
 		g := r.lock(a, key)
 		bare := driver.Grant{Key: key, AttemptID: g.AttemptID}
 		if err := a.Release(r.soon(), bare); err != nil {
-			r.Errorf("Release by Key and Owner = %v, want nil", err)
+			r.Errorf("Release by Key and AttemptID = %v, want nil", err)
 		}
 		r.lost(a, g, "a grant that was released by its owner's name")
 		g = r.lock(b, key)

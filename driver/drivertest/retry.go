@@ -9,7 +9,7 @@ import (
 
 var retryRules = []Rule{{
 	Name: "RetryReturnsSameGrant",
-	Sentence: "Acquire is idempotent per Owner: called again while the owner holds the key, it returns the same " +
+	Sentence: "Acquire is idempotent per attempt: called again while the attempt holds the key, it returns the same " +
 		"token, never a second grant and never ErrHeld.",
 	check: func(r *rig) {
 		a, b := r.clients()
@@ -29,7 +29,7 @@ var retryRules = []Rule{{
 				}
 				r.held(a, again, "after a retry")
 			}
-			if s := r.inspect(b, key); s.Holders[0].AttemptID != req.AttemptID || s.Holders[0].Token != first.Token || s.Waiters > 0 {
+			if s := r.inspect(b, key); holder(s).AttemptID != req.AttemptID || holder(s).Token != first.Token || s.Waiters > 0 {
 				r.Errorf("after retries Inspect says %+v, want one grant of %s with token %v", s, req.AttemptID, first.Token)
 			}
 			r.release(a, first)
@@ -39,7 +39,7 @@ var retryRules = []Rule{{
 	},
 }, {
 	Name:     "RetryKeepsPlace",
-	Sentence: "Acquire called again while the owner waits keeps its place.",
+	Sentence: "Acquire called again while the attempt waits keeps its place.",
 	features: driver.Fair,
 	check: func(r *rig) {
 		a, b := r.clients()
@@ -72,7 +72,7 @@ var retryRules = []Rule{{
 		}
 	},
 }, {
-	Name:     "ReleasedOwnerStaysOut",
+	Name:     "ReleasedAttemptStaysOut",
 	Sentence: "A packet of an attempt that has been released never grants anything, however late it arrives.",
 	check: func(r *rig) {
 		a, b := r.clients()

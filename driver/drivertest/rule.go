@@ -25,7 +25,7 @@ func Rules() []Rule {
 	return slices.Concat(
 		infoRules, exclusionRules, tryRules, waitRules, waitingRules, queueRules, cancelRules, retryRules,
 		startRules, renewRules, expiryRules, releaseRules, staleRules, tokenRules,
-		inspectRules, evictRules, closeRules, keyRules, loadRules, stormRules, goroutineRules,
+		inspectRules, listRules, evictRules, closeRules, keyRules, loadRules, stormRules, goroutineRules,
 		openRules, outageRules, sessionRules, failoverRules,
 	)
 }

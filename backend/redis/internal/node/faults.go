@@ -96,14 +96,14 @@ var refusals = []struct {
 	{"NOSCRIPT ", false},                                // it does not keep our scripts: a proxy
 }
 
-// Fault sorts an error of a node. It is the cause of ctx if that has ended, so give it the context of
+// Classify sorts an error of a node. It is the cause of ctx if that has ended, so give it the context of
 // a caller, or one that does not end. driver.ErrUnavailable where asking again may help,
 // driver.ErrRefused where the server has said that it has done nothing; neither for whatever else it
 // says, and for ErrClosed. ErrNotSent stays. No context's error is in it unless ctx has ended, and no
 // password.
 //
 // It waits for a moment where the deadline of ctx has passed and ctx has not noticed.
-func Fault(ctx context.Context, err error) error {
+func Classify(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -120,7 +120,7 @@ func Fault(ctx context.Context, err error) error {
 	var unsent *notSent
 	switch {
 	case errors.As(err, &unsent):
-		return &notSent{Fault(ctx, unsent.why)}
+		return &notSent{Classify(ctx, unsent.why)}
 	case errors.Is(err, errCredentials):
 		return fmt.Errorf("%w: %w: %w", driver.ErrUnavailable, driver.ErrRefused, err)
 	case errors.As(err, &reply):

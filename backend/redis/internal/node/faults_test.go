@@ -70,7 +70,7 @@ func TestFault(t *testing.T) {
 		{goredis.ErrClosed, open},
 	} {
 		for _, err := range []error{tc.err, fmt.Errorf("setting up a connection: %w", tc.err)} {
-			got := Fault(t.Context(), err)
+			got := Classify(t.Context(), err)
 			unavailable, refused := errors.Is(got, driver.ErrUnavailable), errors.Is(got, driver.ErrRefused)
 			if unavailable != (tc.want == passing || tc.want == silent) || refused != (tc.want == passing || tc.want == forGood) {
 				t.Errorf("%v: unavailable %v, refused %v; want it %s", got, unavailable, refused, tc.want)
@@ -84,7 +84,7 @@ func TestFault(t *testing.T) {
 			}
 		}
 	}
-	if err := Fault(t.Context(), nil); err != nil {
+	if err := Classify(t.Context(), nil); err != nil {
 		t.Errorf("no error becomes %v", err)
 	}
 }
@@ -94,7 +94,7 @@ func TestFaultOfAnEndedContext(t *testing.T) {
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
-	if err := Fault(ctx, io.EOF); !errors.Is(err, why) || errors.Is(err, driver.ErrUnavailable) {
+	if err := Classify(ctx, io.EOF); !errors.Is(err, why) || errors.Is(err, driver.ErrUnavailable) {
 		t.Errorf("fault = %v, want the cause", err)
 	}
 	for range 100 { // a connection that has the same deadline may be the first to notice
@@ -102,7 +102,7 @@ func TestFaultOfAnEndedContext(t *testing.T) {
 		for end, _ := late.Deadline(); time.Now().Before(end); {
 			runtime.Gosched()
 		}
-		if err := Fault(late, io.EOF); !errors.Is(err, context.DeadlineExceeded) || late.Err() == nil {
+		if err := Classify(late, io.EOF); !errors.Is(err, context.DeadlineExceeded) || late.Err() == nil {
 			t.Errorf("fault = %v, want the context's error", err)
 		}
 		stop()
@@ -116,7 +116,7 @@ func TestFaultHidesArguments(t *testing.T) {
 		"ERR unknown command `HELLO`, with args beginning with: `3`, `auth`, `default`, `s3cret`, ",
 	} {
 		for _, err := range []error{replied(text), fmt.Errorf("setting up a connection: %w", replied(text))} {
-			got := Fault(t.Context(), err)
+			got := Classify(t.Context(), err)
 			var reply goredis.Error
 			if !errors.As(got, &reply) || strings.Contains(got.Error()+reply.Error(), "s3cret") {
 				t.Errorf("it shows the password: %v", got)

@@ -34,7 +34,7 @@ func TestHangingDialEndsWithTheRequest(t *testing.T) {
 			defer c.Close()
 		}
 	}
-	conf := Connections()
+	conf := BaseOptions()
 	conf.Network, conf.Addr, conf.Dialer = "tcp", addr, Dialer(nil, "")
 	closing, end := context.WithCancel(t.Context())
 	defer end()

@@ -10,7 +10,7 @@ import (
 // one again by itself, whatever the one that was brought does.
 func TestWeDoNotLetGoRedisRetry(t *testing.T) {
 	for name, conf := range map[string]goredis.Options{
-		"a URL":           Connections(),
+		"a URL":           BaseOptions(),
 		"somebody's, set": theirs(&goredis.Options{MaxRetries: 7, DialerRetries: 7}),
 		"somebody's":      theirs(goredis.NewClient(&goredis.Options{}).Options()),
 	} {

@@ -31,7 +31,7 @@ type fakeServer struct {
 }
 
 func (f *fakeServer) conf() goredis.Options {
-	conf := Connections()
+	conf := BaseOptions()
 	conf.Addr, conf.Dialer = "192.0.2.1:6379", f.dial // no name: a lookup of it would leave its bubble
 	return conf
 }

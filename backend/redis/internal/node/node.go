@@ -23,8 +23,8 @@ type Config struct {
 	// Contact is told when the server cannot be reached, and when it can again. It may be nil.
 	Contact *address.Contact
 
-	// Alone is how many callers of Eval use a connection by themselves; more share those of the senders.
-	Alone int32
+	// DirectLimit is how many callers of Eval use a connection by themselves; more share those of the senders.
+	DirectLimit int32
 
 	// Senders is how many connections, at most, take what is queued to the server: 1 if it is not set.
 	Senders int
@@ -62,8 +62,8 @@ func New(closing context.Context, c Config) *Node {
 	n := &Node{conf: c.Options, contact: c.Contact}
 	n.closing, n.stop = context.WithCancel(closing)
 	half := func(of int) int { return (max(of, 1) + 1) / 2 }
-	n.calls = n.newPipe(c, c.Alone, max(c.Senders, 1))
-	n.apart = n.newPipe(c, int32(half(int(c.Alone))), half(c.Senders)) //nolint:gosec // it is small
+	n.calls = n.newPipe(c, c.DirectLimit, max(c.Senders, 1))
+	n.apart = n.newPipe(c, int32(half(int(c.DirectLimit))), half(c.Senders)) //nolint:gosec // it is small
 	return n
 }
 
@@ -100,7 +100,7 @@ func (n *Node) with(ctx context.Context, ask func(*goredis.Client) error) error 
 	lanes := n.apart.lanes
 	l, _, err := lanes.take(ctx, time.Now(), 3*connectTimeout) // until connect has failed
 	if err != nil {
-		return fmt.Errorf("connecting: %w", Fault(ctx, err))
+		return fmt.Errorf("connecting: %w", Classify(ctx, err))
 	}
 	stop := context.AfterFunc(ctx, l.hangUp) // drop closes it
 	err = ask(l.client)

@@ -50,7 +50,7 @@ func (n *Node) Subscribe(ctx context.Context, channel string, take func(payload 
 	case err != nil:
 		n.sub = nil
 		s.close()
-		return fmt.Errorf("subscribing to %s: %w", channel, Fault(ctx, err))
+		return fmt.Errorf("subscribing to %s: %w", channel, Classify(ctx, err))
 	}
 	news := s.sub.ChannelWithSubscriptions()
 	s.running.Go(func() {

@@ -15,9 +15,9 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Connections are the options of a connection of ours, but for where it goes (Network, Addr, DB,
+// BaseOptions are the options of a connection of ours, but for where it goes (Network, Addr, DB,
 // Dialer) and who we are. A lane has one, and lives as long.
-func Connections() goredis.Options {
+func BaseOptions() goredis.Options {
 	return goredis.Options{
 		// We retry, since we know what may be asked twice.
 		MaxRetries:    -1,
@@ -34,14 +34,17 @@ func Connections() goredis.Options {
 		Protocol:              2,    // nothing is pushed on a lane
 		DisableIdentity:       true, // saves a round trip, and CLIENT needs a permission
 		// A server that moves is met with a new connection.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// Without a type go-redis 9.22 looks the host up while a client is made, for up to 2 s.
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone,
+		},
 	}
 }
 
-// LikeTheirs are the options of connections that go where an application's client does, as the same
+// OptionsOf are the options of connections that go where an application's client does, as the same
 // user. A client that is not one of a single server is driver.ErrInvalid; field is what the error calls
 // it.
-func LikeTheirs(field string, client goredis.UniversalClient) (goredis.Options, error) {
+func OptionsOf(field string, client goredis.UniversalClient) (goredis.Options, error) {
 	var single *goredis.Client
 	switch c := client.(type) {
 	case *goredis.Client:
@@ -64,7 +67,7 @@ func LikeTheirs(field string, client goredis.UniversalClient) (goredis.Options, 
 }
 
 func theirs(client *goredis.Options) goredis.Options {
-	conf := Connections()
+	conf := BaseOptions()
 	conf.Network, conf.Addr, conf.DB = client.Network, client.Addr, client.DB
 	conf.Dialer, conf.OnConnect, conf.ClientName = client.Dialer, client.OnConnect, client.ClientName
 	conf.Username, conf.Password = client.Username, client.Password

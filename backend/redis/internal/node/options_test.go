@@ -34,7 +34,7 @@ func TestLikeTheirs(t *testing.T) {
 		"none":         {nil, "clients[1] is nil"},
 		"a nil one":    {(*goredis.Client)(nil), "clients[1] is nil"},
 	} {
-		conf, err := LikeTheirs("clients[1]", tc.client)
+		conf, err := OptionsOf("clients[1]", tc.client)
 		switch {
 		case tc.says == "":
 			if err != nil || conf.DB != 3 || conf.Dialer == nil || conf.MaxRetries != -1 {

@@ -40,12 +40,12 @@ func (n *Node) Prepare(ctx context.Context, scripts []*Script, p Permissions) er
 		_, _ = pipeline.Exec(ctx) // each command has its own error
 		for _, l := range loads {
 			if err := l.Err(); err != nil {
-				return fmt.Errorf("loading the scripts (SCRIPT LOAD): %w", Fault(ctx, err))
+				return fmt.Errorf("loading the scripts (SCRIPT LOAD): %w", Classify(ctx, err))
 			}
 		}
 		refused, err := asked.StringSlice()
 		if err != nil {
-			return fmt.Errorf("running a script (EVALSHA): %w", Fault(ctx, err))
+			return fmt.Errorf("running a script (EVALSHA): %w", Classify(ctx, err))
 		}
 		return p.judge(refused)
 	})

@@ -17,13 +17,13 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Place is where a URL leads.
-type Place struct{ Scheme, Network, Addr string }
+// Endpoint is where a URL leads.
+type Endpoint struct{ Scheme, Network, Addr string }
 
 // Explain says more of an error that ended an Open: what answers there if it hangs up (TLS where none
 // was expected, a proxy), where user and password go. What will be the same next time is not called
 // unavailable. It may connect.
-func (p Place) Explain(ctx context.Context, err error) error {
+func (p Endpoint) Explain(ctx context.Context, err error) error {
 	var op *net.OpError
 	if cure := p.login(err); cure != "" {
 		return fmt.Errorf("%w (%s)", err, cure)
@@ -44,7 +44,7 @@ func (p Place) Explain(ctx context.Context, err error) error {
 }
 
 // login says where user and password go, if err is that the server does not let us in.
-func (p Place) login(err error) string {
+func (p Endpoint) login(err error) string {
 	var reply goredis.Error
 	if !errors.As(err, &reply) {
 		return ""
@@ -61,7 +61,7 @@ func (p Place) login(err error) string {
 
 // look finds out what it is that hangs up where a server was expected; nil if it does not say
 // that. What speaks other protocols address.Watch finds.
-func (p Place) look(ctx context.Context) error {
+func (p Endpoint) look(ctx context.Context) error {
 	// Who is turned away is told so, and cut off, before it has said anything.
 	if farewell, found := strings.CutPrefix(p.says(ctx, ""), "-"); found {
 		return answered(farewell, replied(farewell))
@@ -74,7 +74,7 @@ func (p Place) look(ctx context.Context) error {
 
 // says sends one word without TLS, or none, and returns the first line of the answer if it
 // is one of Redis's protocol.
-func (p Place) says(ctx context.Context, word string) string {
+func (p Endpoint) says(ctx context.Context, word string) string {
 	within := time.Second
 	if word == "" {
 		within /= 5
@@ -97,7 +97,7 @@ func (p Place) says(ctx context.Context, word string) string {
 }
 
 // dial connects, for some time at most; nil if it cannot.
-func (p Place) dial(ctx context.Context, within time.Duration) (net.Conn, context.CancelFunc) {
+func (p Endpoint) dial(ctx context.Context, within time.Duration) (net.Conn, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	conn, err := (&net.Dialer{}).DialContext(ctx, p.Network, p.Addr)
 	if err != nil {

@@ -27,16 +27,16 @@ func NewScript(parts ...string) *Script {
 	return &Script{source: source, name: hex.EncodeToString(sum[:])}
 }
 
-// Apart marks a script that has connections of its own, so that other requests, however many, do not
+// Dedicated marks a script that has connections of its own, so that other requests, however many, do not
 // delay it: a renewal. It returns the script, and is for when it is made.
-func (s *Script) Apart() *Script {
+func (s *Script) Dedicated() *Script {
 	s.apart = true
 	return s
 }
 
-// Twice marks a script that may be carried out twice: Eval sends it again if the connection was idle,
+// Idempotent marks a script that may be carried out twice: Eval sends it again if the connection was idle,
 // and closed. It returns the script, and is for when it is made.
-func (s *Script) Twice() *Script {
+func (s *Script) Idempotent() *Script {
 	s.twice = true
 	return s
 }
@@ -62,6 +62,21 @@ func (n *Node) Eval(ctx context.Context, timeout time.Duration, s *Script, keys 
 	if err != nil && isUnknownScript(err) {
 		cmd = goredis.NewCmd(ctx, s.inFull(keys, args)...)
 		err = pipe.do(ctx, timeout, cmd)
+	}
+	if err != nil {
+		return nil, err // cmd may still be under way: do not look at it
+	}
+	return cmd.Val(), nil
+}
+
+// Do runs a command in one round trip, twice where the connection was idle, and closed: so it is one that
+// may be carried out twice. It has a timeout as Eval has. The error is raw: see Classify.
+func (n *Node) Do(ctx context.Context, timeout time.Duration, words ...any) (any, error) {
+	cmd := goredis.NewCmd(ctx, words...)
+	err := n.calls.do(ctx, timeout, cmd)
+	if errors.Is(err, ErrStale) {
+		cmd = goredis.NewCmd(ctx, words...)
+		err = n.calls.do(ctx, timeout, cmd)
 	}
 	if err != nil {
 		return nil, err // cmd may still be under way: do not look at it

@@ -30,7 +30,7 @@ func (n *Node) Look(ctx context.Context) (s Server, err error) {
 	err = n.with(ctx, func(client *goredis.Client) error {
 		text, err := client.Info(ctx).Result()
 		if err != nil {
-			return fmt.Errorf("asking the server about itself (INFO): %w", Fault(ctx, err))
+			return fmt.Errorf("asking the server about itself (INFO): %w", Classify(ctx, err))
 		}
 		s = Server{info: parseInfo(text)}
 		if s.Version() == "" {

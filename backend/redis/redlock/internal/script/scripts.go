@@ -48,10 +48,10 @@ var permissionsLua string
 var (
 	take      = node.NewScript(takeFastLua, libLua, takeLua, tailLua)
 	writeBack = node.NewScript(libLua, writeBackLua, tailLua)
-	renew     = node.NewScript(libLua, renewLua, tailLua).Apart().Twice()
+	renew     = node.NewScript(libLua, renewLua, tailLua).Dedicated().Idempotent()
 	repair    = node.NewScript(libLua, repairLua, tailLua)
 	end       = node.NewScript(endFastLua, libLua, endLua, tailLua)
-	look      = node.NewScript(libLua, lookLua, tailLua).Twice()
+	look      = node.NewScript(libLua, lookLua, tailLua).Idempotent()
 
 	permissions = node.NewScript(permissionsLua)
 )
