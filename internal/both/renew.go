@@ -3,7 +3,6 @@ package both
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/fencelock/fencelock/driver"
 )
@@ -69,7 +68,8 @@ func (o outcome) ofEnd() error {
 	return o.ofHeld()
 }
 
-// Evict ends whichever grants there are: of who has both, or of who has one.
+// Evict ends the grants of the attempt on both servers, or on the one where it has a grant.
+// With an empty attemptID it ends whatever grants there are.
 func (p *Pair) Evict(ctx context.Context, key, attemptID string) error {
 	o := together(func(s side) error { return s.blame(s.Evict(ctx, key, attemptID)) }, p)
 	err := o.ofEnd()
@@ -77,40 +77,4 @@ func (p *Pair) Evict(ctx context.Context, key, attemptID string) error {
 		return nil
 	}
 	return err
-}
-
-// Inspect tells of the holder of the new lock or, if there is none, of the old one's.
-func (p *Pair) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	var old, fresh driver.Status
-	o := together(func(s side) error {
-		st, err := s.Inspect(ctx, key)
-		if s.isNew {
-			fresh = st
-		} else {
-			old = st
-		}
-		return s.blame(err)
-	}, p)
-	if err := o.join(); err != nil {
-		return driver.Status{}, err
-	}
-	waiters := old.Waiters + fresh.Waiters
-	if old.Waiters < 0 || fresh.Waiters < 0 {
-		waiters = -1
-	}
-	s := fresh
-	switch {
-	case !fresh.Held() && old.Held():
-		s = old
-		s.Holders[0].Token -= p.ahead // wraps, and back when the core adds the base
-	case fresh.Held() && old.Held() && fresh.Holders[0].AttemptID == old.Holders[0].AttemptID:
-		s.Holders[0].Left = min(old.Holders[0].Left, fresh.Holders[0].Left)
-	}
-	s.Waiters = waiters
-	return s, nil
-}
-
-// ListHeld is not there yet.
-func (p *Pair) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }
