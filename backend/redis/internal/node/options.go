@@ -37,7 +37,10 @@ func BaseOptions() goredis.Options {
 		Protocol:              2,    // the server pushes nothing on a conn
 		DisableIdentity:       true, // saves a round trip, and CLIENT needs a permission
 		// A server that moves is met with a new connection.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// Without a type go-redis 9.22 looks the host up while a client is made, for up to 2 s.
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone,
+		},
 	}
 }
 
