@@ -36,7 +36,7 @@ type handOffs struct{ transactions, requests, bytes float64 }
 // drain has n waiters of four clients, in turns, take a lock one after the other.
 func drain(t *testing.T, s *servers.Server, n int) handOffs {
 	t.Helper()
-	const ttl = 50 * time.Second // a keeper's barrier is far away
+	const ttl = 50 * time.Second // the next barrier of keepAlive is far away
 	p, ns := through(t, s.Addr()), locktest.Namespace()
 	look := dial(t, s.Addr(), ns) // not through the proxy
 	settle(t, s, ns, "k")

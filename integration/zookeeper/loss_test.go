@@ -96,14 +96,14 @@ func TestWatchesAreShared(t *testing.T) {
 		}
 		return false
 	}, 1)
-	for _, owner := range []string{"a", "b", "c", "d", "e"} {
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
 		ctx, cancel := contextFor(t, 100*time.Millisecond)
-		_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: owner, TTL: 30 * time.Second, Wait: true})
+		_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: id, TTL: 30 * time.Second, Wait: true})
 		cancel()
 		if err == nil {
 			t.Fatalf("a waiter was granted the lock of %v", g.AttemptID)
 		}
-		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: owner}); !errors.Is(err, driver.ErrNotHeld) {
+		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: id}); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
 		}
 	}

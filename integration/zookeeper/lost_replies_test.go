@@ -37,7 +37,7 @@ func TestConformanceWithLostReplies(t *testing.T) {
 	}
 }
 
-// calmReleases keeps losses and Releases apart. Whoever loses the answer to a deletion
+// calmReleases keeps losses and Releases apart. A client that loses the answer to a deletion
 // and then finds no node cannot tell whether an eviction came first, and package
 // persistent cannot either: that is in client_test.go. And one reply that is lost takes
 // the connection with it, and so the answers to all that is under way on it: the watch
