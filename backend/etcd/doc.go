@@ -4,7 +4,13 @@
 //	import _ "github.com/fencelock/fencelock/backend/etcd"
 //
 // [New] makes a backend of a *clientv3.Client that the application has. Where both
-// packages are imported, locketcd is a good name for this one.
+// packages are imported, this one is named locketcd:
+//
+//	import (
+//		clientv3 "go.etcd.io/etcd/client/v3"
+//
+//		locketcd "github.com/fencelock/fencelock/backend/etcd"
+//	)
 //
 // There are examples of a whole program, of [Open] with what matters in production, and of [New].
 //
@@ -115,7 +121,7 @@
 // Of many callers of one client that want a lock, one stands in line. It need not look
 // either, if the answer to the client's own deletion of the claim before it tells enough.
 //
-// Each lease has a key of its own, the fence. Claims are conditional on it, so that
+// Each lease has a key of its own, the epoch key. Claims are conditional on it, so that
 // writing to it keeps out the late packets of an attempt that was given up. An
 // eviction is told by it, and so is the end of the lease.
 //
@@ -167,15 +173,27 @@
 // If they are taken away while locks are held, leases are not renewed any more, and end. A claim that
 // the server then refuses to have deleted goes with its lease.
 //
+// That is also enough for ListHeld, which reads the range of the prefix that it is asked for, and
+// the time that is left of each holder's lease. A user who may read a part of the namespace only
+// cannot open a backend, so there is no list of what such a user may see.
+//
 // A cluster without space (NOSPACE) takes no new claim and evicts nobody. What is held is renewed and
 // released.
+//
+// # Lists
+//
+// A page of ListHeld is one read of 128 claims at the most, which a quorum confirms, and one question
+// for each lease among its holders, eight at a time. It writes nothing. A page may have fewer locks
+// than were asked for, where others wait for them. etcd counts, in memory, all names that a read could
+// have returned: so each page of a long list also costs the server a walk over the names that are left,
+// those that were deleted since the last compaction among them.
 //
 // # Sources
 //
 // The queue by creation revision is the recipe of etcd's own concurrency package; the
 // guarded deletion, the claim by attempt and the check of the waiter's own lease are
 // answers to its issues 22082, 9715 and 11456. The token and the check at the resource
-// are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
+// are Burrows' ("The Chubby lock service", OSDI 2006). The epoch key and the renewal that
 // is confirmed are our own: docs/decisions, 0011, 0012 and 0027. Who is told how it gets the
 // lock without asking: 0017. How a client logs in: 0028. What is
 // read again: 0042.

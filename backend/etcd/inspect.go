@@ -3,9 +3,9 @@ package etcd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -20,67 +20,79 @@ const adminTimeout = 3 * time.Second
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
+	status, err := b.inspect(bounded, key)
+	if err != nil {
+		return driver.Status{}, b.requestError(ctx, err)
+	}
+	return status, nil
+}
+
+// inspect is Inspect within a bound context. It returns the client's errors.
+func (b *backend) inspect(ctx context.Context, key string) (driver.Status, error) {
 	for {
-		answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
+		answer, err := b.client.Get(ctx, b.prefix(key), clientv3.WithFirstCreate()...)
 		if err != nil {
-			return driver.Status{}, b.requestFault(ctx, err)
+			return driver.Status{}, err
 		}
 		if len(answer.Kvs) == 0 {
 			return driver.Status{Key: key}, nil
 		}
 		holder := answer.Kvs[0]
-		lease, err := b.client.TimeToLive(bounded, clientv3.LeaseID(holder.Lease))
-		if err != nil && !leaseGone(err) {
-			return driver.Status{}, b.requestFault(ctx, err)
+		left, err := b.leaseLeft(ctx, clientv3.LeaseID(holder.Lease))
+		if err != nil {
+			return driver.Status{}, err
 		}
-		if err != nil || lease.TTL < 0 {
+		if left < 0 {
 			continue // its lease ended in between, and the claim with it: look again
 		}
-		h := driver.Holder{
-			Token: fencing.Token(holder.CreateRevision),
-			Left:  time.Duration(lease.TTL+1) * time.Second, // it tells whole seconds, cut
-		}
-		h.AttemptID, h.Identity, h.Meta = parseValue(holder.Value)
-		return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: int(answer.Count) - 1}, nil
+		return driver.Status{Key: key, Holders: []driver.Holder{holderOf(holder, left)}, Waiters: int(answer.Count) - 1}, nil
 	}
 }
 
+// holderOf tells of the holder what its claim says.
+func holderOf(claim *mvccpb.KeyValue, left time.Duration) driver.Holder {
+	h := driver.Holder{Token: fencing.Token(claim.CreateRevision), Left: left}
+	h.AttemptID, h.Identity, h.Meta = parseValue(claim.Value)
+	return h
+}
+
 // Evict deletes the claim of a key's holder, and tells the holder: by a write to
-// the fence of its session, in the same transaction. If the holder goes by itself in
-// the meantime, the next one stays: nobody asked for its eviction.
+// the epoch key of its session, in the same transaction. The transaction compares the revision that
+// made the claim, so it deletes no other. If the holder goes by itself in the meantime, the next
+// one stays: nobody asked for its eviction.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	if attemptID != "" {
-		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
-	}
 	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
 	answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
 	if err != nil {
-		return b.requestFault(ctx, err)
+		return b.requestError(ctx, err)
 	}
 	if len(answer.Kvs) == 0 {
 		return driver.ErrNotHeld
 	}
 	holder := answer.Kvs[0]
-	owner, _, _ := parseValue(holder.Value)
+	holds, _, _ := parseValue(holder.Value)
+	if attemptID != "" && attemptID != holds {
+		return driver.ErrNotHeld
+	}
 	lease := clientv3.LeaseID(holder.Lease)
-	_, err = b.client.Txn(bounded).
+	evicted, err := b.client.Txn(bounded).
 		If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
 		Then(
 			clientv3.OpDelete(string(holder.Key)),
-			clientv3.OpPut(b.fenceKey(lease), owner, clientv3.WithLease(lease)),
+			clientv3.OpPut(b.epochKeyOf(lease), holds, clientv3.WithLease(lease)),
 		).Commit()
 	switch {
-	case err == nil || leaseGone(err): // if it is gone, so is the claim
+	case err == nil && evicted.Succeeded:
 		return nil
+	case err == nil || leaseGone(err): // if the lease is gone, so is the claim
+		if attemptID != "" {
+			return driver.ErrNotHeld // it ended by itself
+		}
+		return nil // whoever held it then does not any more
 	case !errors.Is(err, rpctypes.ErrNoSpace):
-		return b.requestFault(ctx, err)
+		return b.requestError(ctx, err)
 	}
-	_, err = b.spared(ctx, bounded, string(holder.Key), holder.Value, err)
+	_, err = b.claimRemains(ctx, bounded, string(holder.Key), holder.Value, err)
 	return err // nil: it was carried out, or the holder has gone by itself
-}
-
-// ListHeld is not there yet.
-func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

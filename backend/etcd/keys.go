@@ -28,9 +28,14 @@ import (
 //	NAMESPACE/leases/LEASE          LEASE in hexadecimal
 const defaultNamespace = "fencelock"
 
-func (b *backend) prefix(key string) string {
-	return b.namespace + "/locks/" + url.PathEscape(key) + "/"
-}
+// locksPrefix is what the names of all claims begin with.
+func (b *backend) locksPrefix() string { return b.namespace + "/locks/" }
+
+// prefix is what the names of the claims of a lock begin with.
+func (b *backend) prefix(key string) string { return b.locksPrefix() + url.PathEscape(key) + "/" }
+
+// leaseName is how names have a lease.
+func leaseName(id clientv3.LeaseID) string { return strconv.FormatInt(int64(id), 16) }
 
 // claimName is a name for a claim of a session that no other claim has. Called with
 // mu held.
@@ -44,7 +49,7 @@ func (b *backend) claimName(key string, lease clientv3.LeaseID) string {
 }
 
 func (b *backend) firstName(key string, lease clientv3.LeaseID) string {
-	return b.prefix(key) + strconv.FormatInt(int64(lease), 16)
+	return b.prefix(key) + leaseName(lease)
 }
 
 func nextName(first string, n int) string { return first + "." + strconv.Itoa(n) }
@@ -58,8 +63,8 @@ func parseValue(value []byte) (owner, identity, meta string) {
 	return owner, identity, meta
 }
 
-func (b *backend) fenceKey(lease clientv3.LeaseID) string {
-	return b.namespace + "/leases/" + strconv.FormatInt(int64(lease), 16)
+func (b *backend) epochKeyOf(lease clientv3.LeaseID) string {
+	return b.namespace + "/leases/" + leaseName(lease)
 }
 
 // checkNamespace says what is wrong with a namespace, or nothing.

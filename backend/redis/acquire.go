@@ -66,7 +66,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if token, ok := w.pushed(); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
-			return driver.Grant{}, node.Fault(ctx, err)
+			return driver.Grant{}, node.Classify(ctx, err)
 		}
 		var pause time.Duration // until we ask again
 		switch r := reply.(type) {
@@ -77,6 +77,9 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
+			if !req.Wait {
+				return driver.Grant{}, heldBy(r)
+			}
 			isFirst, ahead, last, err := parseWaiting(r)
 			if err != nil {
 				return driver.Grant{}, err
@@ -87,7 +90,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			}
 			pause = nextConfirm(req.TTL, isFirst, ahead)
 		default:
-			return driver.Grant{}, fmt.Errorf("redis: unexpected reply %T to acquire", reply)
+			return driver.Grant{}, unexpected("acquire", reply)
 		}
 
 		next := time.NewTimer(pause)
@@ -146,6 +149,21 @@ func (b *backend) granted(req driver.Request, token string, start time.Time, lat
 	}, nil
 }
 
+// heldBy is the error of an attempt that does not wait: what is left of the holder's lease, and who
+// the holder is.
+func heldBy(r []any) error {
+	if len(r) == 2 {
+		ms, ok1 := r[0].(int64)
+		joined, ok2 := r[1].(string)
+		if ok1 && ok2 {
+			left := time.Duration(max(ms, 0)) * time.Millisecond
+			identity, _ := driver.SplitIdentity(joined)
+			return &driver.HeldError{RetryAfter: left, Identity: identity, Left: left}
+		}
+	}
+	return unexpected("acquire", r)
+}
+
 // isNew reports whether a token, if it is one at all, was granted after seen.
 func isNew(token string, seen fencing.Token) bool {
 	t, err := fencing.Parse(token)
@@ -162,5 +180,5 @@ func parseWaiting(r []any) (isFirst bool, ahead time.Duration, last fencing.Toke
 			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, last, nil
 		}
 	}
-	return false, 0, 0, fmt.Errorf("redis: unexpected reply %v to acquire", r)
+	return false, 0, 0, unexpected("acquire", r)
 }

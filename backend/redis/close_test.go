@@ -14,7 +14,7 @@ import (
 // An application's dialler that does not heed its context cannot hold Close up.
 func TestCloseDoesNotWaitForADeafDialler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		conf := node.Connections()
+		conf := node.BaseOptions()
 		conf.Addr, conf.Dialer = "192.0.2.1:6379", func(context.Context, string, string) (net.Conn, error) {
 			time.Sleep(time.Hour)
 			return nil, errors.New("nobody is there")

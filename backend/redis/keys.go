@@ -1,6 +1,9 @@
 package redis
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // shards is the number of token counters in a namespace. It is part of the
 // format: a key's counter must not change.
@@ -28,3 +31,10 @@ func shardNames(namespace string) (names [shards]string) {
 }
 
 func (b *backend) lockKey(key string) string { return b.shard(key) + key + ":l" }
+
+// keyOf is the inverse of lockKey; ok is false for any other name.
+func (b *backend) keyOf(name string) (key string, ok bool) {
+	_, rest, _ := strings.Cut(name, "}:")
+	key, ok = strings.CutSuffix(rest, ":l")
+	return key, ok && key != "" && b.lockKey(key) == name
+}

@@ -58,7 +58,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	opts.Logger = log
 	b, err := open(bounded, conf, opts)
 	if err != nil {
-		err = node.Place{Scheme: u.Scheme, Network: conf.Network, Addr: conf.Addr}.Explain(ctx, err)
+		err = node.Endpoint{Scheme: u.Scheme, Network: conf.Network, Addr: conf.Addr}.Explain(ctx, err)
 	}
 	if err = w.End(err); err != nil {
 		return nil, err
@@ -68,8 +68,6 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 
 // openTimeout bounds Open. To connect may take a few round trips, each of which has less.
 const openTimeout = 5 * time.Second
-
-var errNotOpened = fmt.Errorf("%w: %w within %v", driver.ErrUnavailable, node.ErrNoAnswer, openTimeout)
 
 // New makes a backend that connects to the server as client does, an application's own:
 // by the same dialer, so with its TLS, proxy or Sentinels, as the same user, in the same
@@ -88,7 +86,7 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 	if opts != nil {
 		o = *opts
 	}
-	conf, err := node.LikeTheirs("the client", client)
+	conf, err := node.OptionsOf("the client", client)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +124,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 		channel: opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
 		info: driver.Info{
 			Name:      "redis",
+			Namespace: opts.Namespace,
 			Guarantee: driver.Advisory,
 			Features:  driver.Fair | driver.Push,
 			MinTTL:    100 * time.Millisecond,
@@ -134,7 +133,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
-	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, Alone: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
+	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
 	b.waiters = newWaiters(b)
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever we wait for

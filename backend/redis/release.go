@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -35,7 +34,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		}
 	}
 	if err != nil {
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	}
 	switch reply {
 	case int64(1):
@@ -43,5 +42,5 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	case int64(0), int64(2): // 2: released before, by an earlier call, which had the answer
 		return driver.ErrNotHeld
 	}
-	return fmt.Errorf("redis: unexpected reply %v to release", reply)
+	return unexpected("release", reply)
 }

@@ -21,7 +21,7 @@ var (
 
 // parseURL also returns the certificates that the connections have; nil without TLS.
 func parseURL(u *url.URL, log *slog.Logger) (conf goredis.Options, opts Options, certificates *address.Certificates, err error) {
-	conf = node.Connections()
+	conf = node.BaseOptions()
 	known := commonParams
 	switch u.Scheme {
 	case "unix":

@@ -38,8 +38,6 @@ type held struct {
 	lost func(why error)
 }
 
-var errGone = errors.New("the server does not know it any more (was it restarted, or its data deleted?)")
-
 func newWaiters(b *backend) *waiters {
 	return &waiters{backend: b, waiting: make(map[string]*waiter), held: make(map[string]held)}
 }

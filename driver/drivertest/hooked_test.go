@@ -14,7 +14,8 @@ type hooked struct {
 	renew   func(context.Context, []driver.Grant) []driver.Renewal
 	release func(context.Context, driver.Grant) error
 	inspect func(context.Context, string) (driver.Status, error)
-	evict   func(context.Context, string) error
+	evict   func(context.Context, string, string) error
+	list    func(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error)
 	info    func() driver.Info
 	close   func() error
 }
@@ -63,9 +64,16 @@ func (h hooked) Inspect(ctx context.Context, key string) (driver.Status, error) 
 
 func (h hooked) Evict(ctx context.Context, key, attemptID string) error {
 	if h.evict != nil {
-		return h.evict(ctx, key)
+		return h.evict(ctx, key, attemptID)
 	}
 	return h.Backend.Evict(ctx, key, attemptID)
+}
+
+func (h hooked) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+	if h.list != nil {
+		return h.list(ctx, prefix, cursor, limit)
+	}
+	return h.Backend.ListHeld(ctx, prefix, cursor, limit)
 }
 
 func (h hooked) Info() driver.Info {

@@ -52,6 +52,10 @@ var infoMutants = []mutant{{
 		}}
 	}),
 }, {
+	name:  "Info names another namespace",
+	rules: []string{"Info"},
+	world: func(w *world) { w.want.Namespace = "billing" },
+}, {
 	name:  "Info changes",
 	rules: []string{"Info"},
 	mutate: hook(func(b driver.Backend) hooked {

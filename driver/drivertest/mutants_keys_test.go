@@ -81,8 +81,8 @@ func folding(how string, fold func(string) string) mutant {
 				return b.Release(ctx, g)
 			}, inspect: func(ctx ctx, key string) (driver.Status, error) {
 				return b.Inspect(ctx, fold(key))
-			}, evict: func(ctx ctx, key string) error {
-				return b.Evict(ctx, fold(key), "")
+			}, evict: func(ctx ctx, key, attemptID string) error {
+				return b.Evict(ctx, fold(key), attemptID)
 			}}
 		}),
 	}

@@ -7,8 +7,8 @@ import (
 )
 
 var releaseMutants = []mutant{{
-	name:  "release frees the key, whoever holds it",
-	rules: []string{"ReleaseOnlyOwn", "StaleHolderIsHarmless", "ReleaseByOwner"},
+	name:  "release frees the key of any holder",
+	rules: []string{"ReleaseOnlyOwn", "StaleHolderIsHarmless", "ReleaseByAttempt"},
 	mutate: releasing(func(ctx ctx, b driver.Backend, g driver.Grant) error {
 		err := b.Release(ctx, g)
 		if s, failed := b.Inspect(ctx, g.Key); err != nil && failed == nil && s.Held() {
@@ -18,7 +18,7 @@ var releaseMutants = []mutant{{
 	}),
 }, {
 	name:  "release without a token is ignored",
-	rules: []string{"ReleaseByOwner"},
+	rules: []string{"ReleaseByAttempt"},
 	mutate: releasing(func(ctx ctx, b driver.Backend, g driver.Grant) error {
 		if g.Token == 0 {
 			return driver.ErrNotHeld

@@ -32,7 +32,7 @@ var retryMutants = []mutant{{
 	rules: []string{"RetryReturnsSameGrant"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Holders[0].AttemptID == req.AttemptID && req.Wait {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && holder(s).AttemptID == req.AttemptID && req.Wait {
 				<-ctx.Done()
 				return driver.Grant{}, ctx.Err()
 			}

@@ -121,9 +121,9 @@ func (c *counters) client(b driver.Backend) driver.Backend {
 			}
 			return err
 		},
-		evict: func(ctx ctx, key string) error {
+		evict: func(ctx ctx, key, attemptID string) error {
 			c.end(key, "eviction")
-			return b.Evict(ctx, key, "")
+			return b.Evict(ctx, key, attemptID)
 		},
 	}
 }

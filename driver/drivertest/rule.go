@@ -17,7 +17,7 @@ type Rule struct {
 	hook      string           // needs this hook of the Harness
 	tokens    bool             // applies unless Want says that there are none
 	serial    bool             // disturbs every client of the server
-	check     func(r *rig)
+	check     func(r *fixture)
 }
 
 // Rules returns all rules, in the order in which they are run.
@@ -25,7 +25,7 @@ func Rules() []Rule {
 	return slices.Concat(
 		infoRules, exclusionRules, tryRules, waitRules, waitingRules, queueRules, cancelRules, retryRules,
 		startRules, renewRules, expiryRules, releaseRules, staleRules, tokenRules,
-		inspectRules, evictRules, closeRules, keyRules, loadRules, stormRules, goroutineRules,
+		inspectRules, listRules, evictRules, closeRules, keyRules, loadRules, stormRules, goroutineRules,
 		openRules, outageRules, sessionRules, failoverRules,
 	)
 }

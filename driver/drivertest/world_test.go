@@ -25,6 +25,7 @@ type world struct {
 	failed  func()           // what a fail-over does
 	erased  func(key string) // what the hook DestroyGrant does besides
 	open    func(context.Context, *url.URL) (driver.Backend, error)
+	want    driver.Info
 
 	mu       sync.Mutex
 	sessions map[driver.Backend]*session
@@ -41,6 +42,7 @@ func newWorld() *world {
 		ctx:      ctx,
 		end:      end,
 		open:     opener(nil),
+		want:     want,
 		space:    mem.NewSpace(),
 		sessions: make(map[driver.Backend]*session),
 		links:    make(map[driver.Backend]*Link),
@@ -52,7 +54,7 @@ var want = mem.New(nil).Info()
 func (w *world) harness(seed uint64) Harness {
 	return Harness{
 		New:  func(T) driver.Backend { return w.client() },
-		Want: want,
+		Want: w.want,
 		TTL:  time.Second,
 		Seed: seed,
 		DestroyGrant: func(t T, key string) {

@@ -8,7 +8,8 @@
 --         its way, and a number: tokens granted later are greater, those granted
 --         before, also before a restart that set the counter back, are not,
 --         {0, ms, last} if it waits behind others: the ttl of the one before it,
---         ms (a number) if another holds it and the owner does not wait,
+--         {ms, meta} if another holds it and the owner does not wait: what is left of
+--         the holder's lease, and its meta; 0 if the lease has ended and others wait,
 --         nil if the owner was released.
 
 local owner, client, ttl, mode, meta = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -46,7 +47,7 @@ if left > lock.ttl then
 end
 
 if mode == 'try' then
-  if not lock.over then return left end
+  if not lock.over then return { left, lock.meta } end
   -- The lease has ended, and the lock belongs to whoever waits and lives.
   for _, w in ipairs(redis.call('HVALS', WAITERS)) do
     if tonumber(string.match(w, '^%S+')) > now then return 0 end

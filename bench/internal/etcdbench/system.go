@@ -2,6 +2,10 @@
 package etcdbench
 
 import (
+	_ "github.com/fencelock/fencelock/backend/etcd" // etcd://
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 	"github.com/fencelock/fencelock/bench/internal/system"
 	"github.com/fencelock/fencelock/bench/internal/wire"
@@ -28,4 +32,70 @@ func System() system.System {
 		Budgets:      Budgets,
 		Plots:        system.Plots("etcd", "etcd", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client messages"}),
 	}
+}
+
+// maxProposals are one to take a lock, or to get in line, and one to release it.
+const maxProposals = 2
+
+// Budgets are what fencelock must reach on etcd. leases is the number in the scenario of that name.
+func Budgets(leases int) []report.Budget {
+	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase}
+	pair, guarded, writes := alone, alone, alone
+	pair.Metric, pair.Against, pair.Bound, pair.BoundDetail = scenario.AlonePair, rawName, 1.05, "× raw"
+	guarded.Metric, guarded.Against, guarded.Bound, guarded.BoundDetail = scenario.AlonePair, guardedName, 1.05, "× "+guardedName
+	writes.Metric, writes.Bound, writes.BoundDetail = proposals, maxProposals, "a pair"
+	all := []report.Budget{pair, guarded, writes}
+
+	// The better of the two: both.
+	for _, n := range []int{64, 1024} {
+		for _, against := range []string{rawName, mutexName} {
+			all = append(all, report.Budget{
+				Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
+				Against: against, AtLeast: true, Bound: 1, BoundDetail: "× " + against,
+			})
+		}
+	}
+	all = append(all, report.Budget{
+		Scenario: scenario.Turns, Case: scenario.TurnsCase(2), Metric: scenario.TurnsGap,
+		Against: rawName, Bound: 1.1, BoundDetail: "× raw",
+	})
+	return append(append(all, queueBudgets()...), ours.ProcessBudgets(leases)...)
+}
+
+func queueBudgets() []report.Budget {
+	bounds := map[int]float64{16: 0.85, 64: 0.65}
+	var all []report.Budget
+	for _, n := range sizes.Queue {
+		at := report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n)}
+		perHandOff, writes := at, at
+		if bound := bounds[n]; bound != 0 {
+			perHandOff.Metric, perHandOff.Against = scenario.HandOff, mutexName
+			perHandOff.Bound, perHandOff.BoundDetail = bound, "× "+mutexName
+			all = append(all, perHandOff)
+		}
+		writes.Metric, writes.Bound, writes.BoundDetail = proposals, maxProposals, "per hand-off"
+		all = append(all, writes)
+	}
+	return all
+}
+
+// Names used by the budgets.
+const (
+	rawName     = "raw"
+	guardedName = "raw+guard"
+	mutexName   = "concurrency.Mutex"
+)
+
+// Peers are the names of those that ours must not be slower than.
+func Peers() []string { return []string{rawName, mutexName} }
+
+// Contestants lists ours first. Every client they open has a connection of its own to the server at addr.
+func Contestants(addr string) []contest.Contestant {
+	return []contest.Contestant{fenceLock(addr), raw(addr), guarded(addr), mutex(addr)}
+}
+
+func fenceLock(addr string) contest.Contestant {
+	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string {
+		return "etcd://" + addr + "/" + ours.Namespace
+	})
 }

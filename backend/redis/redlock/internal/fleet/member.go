@@ -70,7 +70,7 @@ func (m *Member) Send(ctx context.Context, r wire.Request, timeout time.Duration
 		Ctx: ctx, Timeout: timeout, Script: s, Keys: keys, Args: args, Boot: st.run,
 		Done: func(reply any, err error) {
 			if err == nil {
-				reply, err = script.Decode(r, reply)
+				reply, err = m.fleet.conf.Keys.Decode(r, reply)
 			}
 			if err != nil {
 				done(nil, m.failed(ctx, st, err))
@@ -84,7 +84,7 @@ func (m *Member) Send(ctx context.Context, r wire.Request, timeout time.Duration
 // failed sorts the error of a request, and remembers what it says of the node: one that has not answered, or
 // is not what it was, is asked no more until a look finds it fit.
 func (m *Member) failed(ctx context.Context, st *state, err error) error {
-	sorted := node.Fault(context.Background(), err) //nolint:contextcheck // the end of the caller's says nothing of the node
+	sorted := node.Classify(context.Background(), err) //nolint:contextcheck // the end of the caller's says nothing of the node
 	var boot *node.BootError
 	_, unfit := script.Unfit(err)
 	switch {

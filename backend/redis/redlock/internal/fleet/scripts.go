@@ -25,10 +25,10 @@ var adoptLua string
 var countersLua string
 
 var (
-	observeScript  = node.NewScript(observeLua).Twice()
-	claimScript    = node.NewScript(claimLua).Twice()
+	observeScript  = node.NewScript(observeLua).Idempotent()
+	claimScript    = node.NewScript(claimLua).Idempotent()
 	adoptScript    = node.NewScript(adoptLua)
-	countersScript = node.NewScript(countersLua).Twice()
+	countersScript = node.NewScript(countersLua).Idempotent()
 
 	ownScripts = []*node.Script{observeScript, claimScript, adoptScript, countersScript}
 )
@@ -55,7 +55,7 @@ type asker struct {
 func (a asker) eval(ctx context.Context, s *node.Script, args ...any) (any, error) {
 	reply, err := a.server.Eval(ctx, askTimeout, s, 0, append([]any{a.prefix}, args...)...)
 	if err != nil {
-		return nil, node.Fault(ctx, err)
+		return nil, node.Classify(ctx, err)
 	}
 	return reply, nil
 }

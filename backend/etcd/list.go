@@ -1,0 +1,186 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+const (
+	// maxPage is how many claims one page of ListHeld reads at the most. Each may have a
+	// lease of its own, whose time the page has to ask for.
+	maxPage = 128
+	// maxLeasesAsked is how many leases a page asks for at the same time.
+	maxLeasesAsked = 8
+)
+
+// ListHeld reads the claims in the order of their names, limit or maxPage in one request.
+// The claims of a lock follow each other, and the lock's holder is the claim with the lowest
+// revision. A page that ends within the claims of a lock does not show that lock: the next
+// page begins with it. If there is no other lock in the page, the server is asked for the
+// first claim of that lock alone, however many there are.
+//
+// The cursor is what follows NAMESPACE/locks/ in the name with which the next page begins.
+//
+// Each page is one read that a quorum confirms, so a lock that is held at that moment has
+// its claims there. A member that is behind could not know the lock yet.
+func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+	begin := url.PathEscape(prefix) // of a part of a key it is a part of what it is of the key
+	if !strings.HasPrefix(cursor, begin) && cursor != "" {
+		return driver.Page{}, fmt.Errorf("%w: etcd: no page of the prefix %q had the cursor %q", driver.ErrInvalid, prefix, cursor)
+	}
+	bounded, cancel := b.bound(ctx, adminTimeout)
+	defer cancel()
+	locks := b.locksPrefix()
+	from := max(locks+begin, locks+cursor)
+	answer, err := b.client.Get(bounded, from,
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(locks+begin)), clientv3.WithLimit(int64(max(1, min(limit, maxPage)))))
+	if err != nil {
+		return driver.Page{}, b.requestError(ctx, err)
+	}
+	holders, last := b.firstClaims(answer.Kvs)
+	var page driver.Page
+	if answer.More {
+		if last != b.directoryOf(answer.Kvs[0]) {
+			delete(holders, last)
+			page.Next = strings.TrimPrefix(last, locks)
+		} else {
+			page.Next = strings.TrimPrefix(clientv3.GetPrefixRangeEnd(last), locks)
+			first, err := b.firstClaim(bounded, last)
+			if err != nil {
+				return driver.Page{}, b.requestError(ctx, err)
+			}
+			delete(holders, last)
+			if first != nil {
+				holders[last] = first
+			}
+		}
+	}
+	left, err := b.leasesLeft(bounded, holders)
+	if err != nil {
+		return driver.Page{}, b.requestError(ctx, err)
+	}
+	for _, directory := range slices.Sorted(maps.Keys(holders)) {
+		kv := holders[directory]
+		name := strings.TrimSuffix(strings.TrimPrefix(directory, locks), "/")
+		key, err := url.PathUnescape(name)
+		if err != nil || url.PathEscape(key) != name {
+			continue // not ours, which are escaped in one way
+		}
+		status := driver.Status{Key: key, Holders: []driver.Holder{holderOf(kv, left[kv.Lease])}}
+		if left[kv.Lease] < 0 {
+			// The lease ended in between, and another may hold the lock now.
+			if status, err = b.inspect(bounded, key); err != nil {
+				return driver.Page{}, b.requestError(ctx, err)
+			}
+		}
+		if status.Held() {
+			status.Waiters = -1
+			page.Locks = append(page.Locks, status)
+		}
+	}
+	return page, nil
+}
+
+// directoryOf returns what the claims of a lock have in common, with the slash at its end.
+func (b *backend) directoryOf(kv *mvccpb.KeyValue) string {
+	locks := b.locksPrefix()
+	lock, _, _ := strings.Cut(string(kv.Key)[len(locks):], "/")
+	return locks + lock + "/"
+}
+
+// firstClaims returns the claim with the lowest revision of each lock, by the directory of
+// the lock, and the directory in which the last claim is.
+//
+// A namespace may lie within this one's: "a/locks/b" within "a". Its names have more slashes
+// than ours, or no lease at the end, and are no claims.
+func (b *backend) firstClaims(kvs []*mvccpb.KeyValue) (first map[string]*mvccpb.KeyValue, last string) {
+	first = make(map[string]*mvccpb.KeyValue)
+	for _, kv := range kvs {
+		last = b.directoryOf(kv)
+		if !isClaim(kv, last) {
+			continue
+		}
+		if other := first[last]; other == nil || kv.CreateRevision < other.CreateRevision {
+			first[last] = kv
+		}
+	}
+	return first, last
+}
+
+// isClaim reports whether a name is that of a claim: LEASE or LEASE.N in the directory.
+func isClaim(kv *mvccpb.KeyValue, directory string) bool {
+	lease, ok := strings.CutPrefix(string(kv.Key), directory)
+	lease, _, _ = strings.Cut(lease, ".")
+	return ok && kv.Lease != 0 && lease == leaseName(clientv3.LeaseID(kv.Lease))
+}
+
+// firstClaim asks for the claim of a lock with the lowest revision; nil if there is none. It
+// asks only for names that begin with a digit of a lease.
+func (b *backend) firstClaim(ctx context.Context, directory string) (*mvccpb.KeyValue, error) {
+	answer, err := b.client.Get(ctx, directory+"0", clientv3.WithRange(directory+"g"),
+		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend), clientv3.WithLimit(1))
+	if err != nil || len(answer.Kvs) == 0 || !isClaim(answer.Kvs[0], directory) {
+		return nil, err
+	}
+	return answer.Kvs[0], nil
+}
+
+// leasesLeft asks how much is left of each lease that the claims have; negative if it has
+// ended. The server tells that for one lease at a time.
+func (b *backend) leasesLeft(ctx context.Context, claims map[string]*mvccpb.KeyValue) (map[int64]time.Duration, error) {
+	left := make(map[int64]time.Duration)
+	for _, kv := range claims {
+		left[kv.Lease] = 0
+	}
+	ids := make(chan int64, len(left))
+	for id := range left {
+		ids <- id
+	}
+	close(ids)
+	var mu sync.Mutex
+	var failed error
+	var asking sync.WaitGroup
+	for range min(len(left), maxLeasesAsked) {
+		asking.Go(func() {
+			for id := range ids {
+				l, err := b.leaseLeft(ctx, clientv3.LeaseID(id))
+				mu.Lock()
+				left[id] = l
+				if err != nil {
+					failed = err
+				}
+				stop := failed != nil
+				mu.Unlock()
+				if stop {
+					return
+				}
+			}
+		})
+	}
+	asking.Wait()
+	return left, failed
+}
+
+// leaseLeft asks how much is left of a lease; negative if it has ended. The server tells
+// whole seconds, cut.
+func (b *backend) leaseLeft(ctx context.Context, id clientv3.LeaseID) (time.Duration, error) {
+	lease, err := b.client.TimeToLive(ctx, id)
+	switch {
+	case leaseGone(err) || err == nil && lease.TTL < 0:
+		return -1, nil
+	case err != nil:
+		return 0, err
+	}
+	return time.Duration(lease.TTL+1) * time.Second, nil
+}

@@ -1,0 +1,301 @@
+package etcd_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/backend/etcd"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/servers"
+)
+
+// listAll asks for all pages, and returns who holds what.
+func listAll(t *testing.T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
+	t.Helper()
+	found := make(map[string]driver.Status)
+	for cursor, pages := "", 0; ; pages++ {
+		page, err := b.ListHeld(t.Context(), prefix, cursor, limit)
+		if err != nil {
+			t.Fatalf("ListHeld(%q, %q, %d): %v", prefix, cursor, limit, err)
+		}
+		if len(page.Locks) > limit {
+			t.Errorf("ListHeld(%q, %q, %d) has %d locks", prefix, cursor, limit, len(page.Locks))
+		}
+		for _, s := range page.Locks {
+			if len(s.Holders) != 1 || s.Waiters != -1 || !strings.HasPrefix(s.Key, prefix) {
+				t.Errorf("ListHeld(%q) has %+v", prefix, s)
+			}
+			found[s.Key] = s
+		}
+		if page.Next == "" {
+			return found
+		}
+		if cursor = page.Next; pages > 1000 {
+			t.Fatalf("more than 1,000 pages, and the next begins with %q", cursor)
+		}
+	}
+}
+
+// take takes a lock without the core.
+func take(t *testing.T, b driver.Backend, key, attemptID string, ttl time.Duration) driver.Grant {
+	t.Helper()
+	g, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: attemptID, Identity: "host-" + attemptID, Meta: "job of " + attemptID, TTL: ttl, Wait: true})
+	if err != nil {
+		t.Fatalf("Acquire(%q): %v", key, err)
+	}
+	return g
+}
+
+// queueUp has attempts of clients of their own wait for a lock until the test ends.
+func queueUp(t *testing.T, addr, ns, key string, n int, ttl time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for i := range n {
+		b := dial(t, addr, ns)
+		waiting.Go(func() {
+			_, _ = b.Acquire(ctx, driver.Request{Key: key, AttemptID: "waiter-" + strconv.Itoa(i), TTL: ttl, Wait: true})
+		})
+	}
+	t.Cleanup(func() { cancel(); waiting.Wait() })
+}
+
+// TestListHeld lists locks in pages of any length. A lock whose claims do not fit into a page has
+// its holder shown once, and so has one whose name begins as another's, or has any character.
+func TestListHeld(t *testing.T) {
+	t.Parallel()
+	const ttl, waiters = time.Minute, 7
+	for _, kind := range servers.Etcds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
+			first, second := dial(t, s.Addr(), ns), dial(t, s.Addr(), ns)
+			within := dial(t, s.Addr(), ns+"/locks/bb") // a namespace within the other
+			take(t, within, "not of ns", "stranger", ttl)
+			keys := []string{"a", "b", "b/c", "b/d", "b0", "b*", "b%2F", " ", "..", "ä", "Ä", "b/" + strings.Repeat("x", 500), "z"}
+			want := make(map[string]driver.Grant)
+			for i, key := range keys {
+				want[key] = take(t, []driver.Backend{first, second}[i%2], key, "attempt-"+strconv.Itoa(i), ttl)
+			}
+			for _, key := range []string{"b/c", "b0", "z"} {
+				queueUp(t, s.Addr(), ns, key, waiters, ttl)
+				locktest.Eventually(t, locktest.Soon, "they wait", func() bool {
+					status, err := first.Inspect(t.Context(), key)
+					return err == nil && status.Waiters == waiters
+				})
+			}
+			released := take(t, first, "b/released", "released", ttl)
+			if err := first.Release(t.Context(), released); err != nil {
+				t.Fatal(err)
+			}
+			for _, prefix := range []string{"", "b", "b/", "b*", "b%", "ä", "c", "b/c"} {
+				var below []string
+				for _, key := range keys {
+					if strings.HasPrefix(key, prefix) {
+						below = append(below, key)
+					}
+				}
+				slices.Sort(below)
+				for _, limit := range []int{1, 2, 3, 5, 20, 1000} {
+					found := listAll(t, second, prefix, limit)
+					if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, below) {
+						t.Errorf("ListHeld(%q) in pages of %d: %q, want %q", prefix, limit, got, below)
+					}
+					for key, s := range found {
+						g := want[key]
+						left := s.Holders[0].Left
+						s.Holders[0].Left = 0
+						if h := (driver.Holder{AttemptID: g.AttemptID, Identity: "host-" + g.AttemptID, Meta: "job of " + g.AttemptID, Token: g.Token}); s.Holders[0] != h {
+							t.Errorf("%q is held by %+v, want %+v", key, s.Holders[0], h)
+						}
+						if left <= 0 || left > g.TTL+time.Second {
+							t.Errorf("%q has %v left of %v", key, left, g.TTL)
+						}
+					}
+				}
+			}
+			if _, err := first.ListHeld(t.Context(), "b", "a/1", 10); !errors.Is(err, driver.ErrInvalid) {
+				t.Errorf("a cursor of another prefix: %v, want ErrInvalid", err)
+			}
+		})
+	}
+}
+
+// TestListHeldWhileLocksChangeHands: a lock that always has a holder is in each list, whoever
+// holds it.
+func TestListHeldWhileLocksChangeHands(t *testing.T) {
+	t.Parallel()
+	const ttl = 30 * time.Second
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
+	lister := dial(t, s.Addr(), ns)
+	for i := range 20 {
+		take(t, lister, "k"+strconv.Itoa(i), "fixed-"+strconv.Itoa(i), ttl)
+	}
+	// Each waits before the one before it releases, so that there is no time without a holder.
+	last := take(t, lister, "k5x", "turn-0", ttl)
+	for n := 1; n <= 20; n++ {
+		next := make(chan driver.Grant, 1)
+		go func() {
+			g, err := lister.Acquire(t.Context(), driver.Request{Key: "k5x", AttemptID: "turn-" + strconv.Itoa(n), TTL: ttl, Wait: true})
+			if err != nil {
+				t.Errorf("Acquire: %v", err)
+			}
+			next <- g
+		}()
+		locktest.Eventually(t, locktest.Soon, "it waits", func() bool {
+			status, err := lister.Inspect(t.Context(), "k5x")
+			return err == nil && status.Waiters == 1
+		})
+		released := make(chan error, 1)
+		go func() { released <- lister.Release(t.Context(), last) }()
+		if found := listAll(t, lister, "k", 1+n%4); len(found) != 21 {
+			t.Errorf("in list %d there are %d locks of 21", n, len(found))
+		}
+		if err := <-released; err != nil {
+			t.Errorf("Release: %v", err)
+		}
+		last = <-next
+	}
+}
+
+// TestListHeldAfterALeaseHasEnded: a claim goes with its lease, and the list shows who is next.
+func TestListHeldAfterALeaseHasEnded(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.Etcd), locktest.Namespace()
+	holder, next := dial(t, s.Addr(), ns), dial(t, s.Addr(), ns)
+	take(t, holder, "k", "holder", time.Minute)
+	granted := make(chan driver.Grant, 1)
+	go func() {
+		g, err := next.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "next", TTL: time.Minute, Wait: true})
+		if err != nil {
+			t.Errorf("Acquire: %v", err)
+		}
+		granted <- g
+	}()
+	locktest.Eventually(t, locktest.Soon, "it waits", func() bool {
+		status, err := next.Inspect(t.Context(), "k")
+		return err == nil && status.Waiters == 1
+	})
+	revoke(t, raw(t, s.Addr()), ns)
+	g := <-granted
+	found := listAll(t, next, "", 10)
+	if len(found) != 1 || found["k"].Holders[0].Token != g.Token || found["k"].Holders[0].AttemptID != "next" {
+		t.Errorf("the list is %+v, want that next holds k by %d", found, g.Token)
+	}
+}
+
+// TestEvictOneAttempt: an eviction of the holder hits nobody else, however often it is asked for.
+func TestEvictOneAttempt(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Minute
+	for _, kind := range servers.Etcds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Shared(t, kind), locktest.Namespace()
+			first, second := dial(t, s.Addr(), ns), dial(t, s.Addr(), ns)
+			lost := make(chan error, 10)
+			if _, err := first.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "first", TTL: ttl, Lost: func(why error) { lost <- why }}); err != nil {
+				t.Fatal(err)
+			}
+			next := make(chan driver.Grant, 1)
+			go func() {
+				g, err := second.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "second", TTL: ttl, Wait: true})
+				if err != nil {
+					t.Errorf("Acquire: %v", err)
+				}
+				next <- g
+			}()
+			locktest.Eventually(t, locktest.Soon, "it waits", func() bool {
+				status, err := second.Inspect(t.Context(), "k")
+				return err == nil && status.Waiters == 1
+			})
+			for _, attemptID := range []string{"second", "stranger"} { // one that waits, and one that never was
+				if err := second.Evict(t.Context(), "k", attemptID); !errors.Is(err, driver.ErrNotHeld) {
+					t.Errorf("Evict(%s) = %v, want ErrNotHeld", attemptID, err)
+				}
+			}
+			if err := second.Evict(t.Context(), "k", "first"); err != nil {
+				t.Fatalf("Evict: %v", err)
+			}
+			select {
+			case why := <-lost:
+				if !errors.Is(why, driver.ErrEvicted) {
+					t.Errorf("the holder is told %v, want ErrEvicted", why)
+				}
+			case <-time.After(locktest.Soon):
+				t.Error("the holder is not told")
+			}
+			g := <-next
+			for range 3 {
+				if err := first.Evict(t.Context(), "k", "first"); !errors.Is(err, driver.ErrNotHeld) {
+					t.Errorf("Evict of who has gone = %v, want ErrNotHeld", err)
+				}
+			}
+			if r := second.Renew(t.Context(), []driver.Grant{g})[0]; r.Err != nil {
+				t.Errorf("the next holder's Renew: %v", r.Err)
+			}
+			if err := second.Release(t.Context(), g); err != nil {
+				t.Errorf("the next holder's Release: %v", err)
+			}
+			expectNothingLeft(t, raw(t, s.Addr()), ns)
+		})
+	}
+}
+
+// TestListHeldBehindAProxy: what is told behind etcd grpc-proxy is what the members have.
+func TestListHeldBehindAProxy(t *testing.T) {
+	t.Parallel()
+	behind, ns := servers.StartCluster(t, servers.EtcdProxied, 2).Members()[1], locktest.Namespace()
+	b := dial(t, behind.Addr(), ns)
+	for i := range 5 {
+		g := take(t, b, "k"+strconv.Itoa(i), "attempt-"+strconv.Itoa(i), time.Minute)
+		if found := listAll(t, b, "k", 2); len(found) != i+1 || found[g.Key].Holders[0].Token != g.Token {
+			t.Errorf("with %d locks the list is %+v", i+1, found)
+		}
+	}
+	if err := b.Evict(t.Context(), "k2", "attempt-2"); err != nil {
+		t.Errorf("Evict: %v", err)
+	}
+	if found := listAll(t, b, "", 3); len(found) != 4 {
+		t.Errorf("after the eviction the list is %+v", found)
+	}
+}
+
+// TestListHeldWithPermissions: what is documented is enough to list, also a part.
+func TestListHeldWithPermissions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Etcds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := guard(t, kind), locktest.Namespace()
+			s.allow(t, "locks", ns+"/", readWrite)
+			b := locktest.Dial(t, etcd.Open, &url.URL{Scheme: "etcd", User: url.UserPassword("locks", secret), Host: s.Addr(), Path: "/" + ns})
+			take(t, b, "a/1", "attempt-1", time.Minute)
+			take(t, b, "b/1", "attempt-2", time.Minute)
+			for prefix, n := range map[string]int{"": 2, "a/": 1, "c": 0} {
+				if found := listAll(t, b, prefix, 1); len(found) != n {
+					t.Errorf("ListHeld(%q) is %+v", prefix, found)
+				}
+			}
+			end := clientv3.GetPrefixRangeEnd(ns + "/")
+			if _, err := s.admin.RoleRevokePermission(t.Context(), "locks", ns+"/", end); err != nil {
+				t.Fatal(err)
+			}
+			locktest.Eventually(t, locktest.Soon, "it is refused", func() bool {
+				_, err := b.ListHeld(t.Context(), "", "", 10)
+				return errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) && strings.Contains(err.Error(), "permission denied")
+			})
+		})
+	}
+}
