@@ -36,7 +36,8 @@ import (
 // locks and those of the new cluster exclude nobody from the other.
 //
 // A directory with anything in it is refused. After an error it is empty, or must be removed.
-func Restore(c Config, backup io.Reader, at time.Time) error {
+func Restore(o *Options, backup io.Reader, at time.Time) error {
+	c := o.value()
 	alone := c.ID == ""
 	logger := server.Logger(c.Logger)
 	c, err := c.checkRestore()
@@ -73,7 +74,7 @@ func Restore(c Config, backup io.Reader, at time.Time) error {
 
 // restoreTo puts a state where a member begins with it: one that is alone at once, the others
 // when they have all been started and have agreed.
-func restoreTo(files disk.FS, c Config, alone bool, state []byte, base uint64) error {
+func restoreTo(files disk.FS, c Options, alone bool, state []byte, base uint64) error {
 	if alone {
 		return server.Found(member.Config{
 			Name: c.ID, Cluster: c.Cluster, FS: files, State: state, TokenBase: base,
@@ -123,9 +124,9 @@ func tokenBase(highest uint64, taken, at time.Time) (base uint64, ahead time.Dur
 	return base, ahead
 }
 
-// checkRestore takes of a Config what a restored directory needs.
-func (c Config) checkRestore() (Config, error) {
-	r := Config{Dir: c.Dir, ID: c.ID, Cluster: c.Cluster, Peers: c.Peers}
+// checkRestore takes of the Options what a restored directory needs.
+func (c Options) checkRestore() (Options, error) {
+	r := Options{Dir: c.Dir, ID: c.ID, Cluster: c.Cluster, Peers: c.Peers}
 	if r.ID == "" {
 		r, err := r.check()
 		r.ID, r.Cluster, r.Peers = shared.Member, shared.Cluster, []Peer{{Name: shared.Member}}
@@ -154,7 +155,7 @@ func checkEmpty(dir *os.Root) error {
 }
 
 // named are the members of peers=, by name and address. Their ids are drawn.
-func named(c Config) []machine.Member {
+func named(c Options) []machine.Member {
 	var all []machine.Member
 	for _, p := range c.Peers {
 		all = append(all, machine.Member{Name: p.Name, Addr: p.Addr})

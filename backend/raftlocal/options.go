@@ -14,9 +14,9 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Config says where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
+// Options says where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
 // Socket and Hosts is set.
-type Config struct {
+type Options struct {
 	// Dir is the directory that processes of this machine share, or, with ID, a member's own. It
 	// is made if it does not exist.
 	Dir string
@@ -84,8 +84,16 @@ const (
 	mostMembers = 7
 )
 
+// value is a copy of the Options, which are the caller's. Nil stands for none.
+func (o *Options) value() Options {
+	if o == nil {
+		return Options{}
+	}
+	return *o
+}
+
 // check refuses what makes no sense, and fills in what was left out.
-func (c Config) check() (Config, error) {
+func (c Options) check() (Options, error) {
 	ways := 0
 	for _, is := range []bool{c.Dir != "", c.Memory != "", c.Socket != "", len(c.Hosts) > 0} {
 		if is {
@@ -130,7 +138,7 @@ func (c Config) check() (Config, error) {
 }
 
 // place is what processes share.
-func (c Config) place() (shared.Place, error) {
+func (c Options) place() (shared.Place, error) {
 	if c.Memory != "" {
 		return shared.Memory(c.Memory)
 	}
@@ -144,8 +152,8 @@ func (c Config) place() (shared.Place, error) {
 	return shared.Directory(c.Dir, group)
 }
 
-// warnings are what the Config weakens.
-func (c Config) warnings() []string {
+// warnings are what the Options weaken.
+func (c Options) warnings() []string {
 	if !c.Insecure {
 		return nil
 	}
@@ -155,10 +163,10 @@ func (c Config) warnings() []string {
 // namespaceOthers are the characters of a namespace besides letters and digits.
 const namespaceOthers = "._:-"
 
-func (c Config) secured() bool { return c.TLS != nil || c.Certificates != nil }
+func (c Options) secured() bool { return c.TLS != nil || c.Certificates != nil }
 
-// secure makes the TLS of a Config that has any.
-func (c Config) secure() (s *network.Secure, err error) {
+// secure makes the TLS of Options that have any.
+func (c Options) secure() (s *network.Secure, err error) {
 	if c.Certificates != nil {
 		s, err = network.Renewed(c.Certificates)
 	} else {
@@ -170,7 +178,7 @@ func (c Config) secure() (s *network.Secure, err error) {
 	return s, nil
 }
 
-func (c Config) checkTrust() error {
+func (c Options) checkTrust() error {
 	switch {
 	case c.TLS != nil && c.Certificates != nil:
 		return address.Invalid("TLS and Certificates are both set: leave one of them out")
@@ -183,7 +191,7 @@ func (c Config) checkTrust() error {
 }
 
 // checkMember looks at what only a member has.
-func (c Config) checkMember() (Config, error) {
+func (c Options) checkMember() (Options, error) {
 	switch {
 	case c.Dir == "":
 		return c, address.Invalid("id= is for a member, which needs a directory: write raft:///dir?id=%s", c.ID)
