@@ -37,13 +37,13 @@ func appendBackup(dst []byte, s member.Status, state []byte) []byte {
 	return append(dst, sum[:]...)
 }
 
-// mostBackup is the most that is read.
-const mostBackup = 2 << 30
+// maxBackup is the most that is read.
+const maxBackup = 2 << 30
 
 var errBackup = errors.New("this is not a whole backup: take one with Admin.Backup or GET /backup, and do not change it")
 
 func readBackup(r io.Reader) (l label, state []byte, err error) {
-	b, err := io.ReadAll(io.LimitReader(r, mostBackup))
+	b, err := io.ReadAll(io.LimitReader(r, maxBackup))
 	if err != nil {
 		return l, nil, fmt.Errorf("reading the backup: %w", err)
 	}

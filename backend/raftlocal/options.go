@@ -80,8 +80,8 @@ type Peer struct {
 const (
 	defaultNamespace = "fencelock"
 	defaultPort      = "7300"
-	// mostMembers is the most that a cluster begins with: each more makes it slower.
-	mostMembers = 7
+	// maxMembers is the most that a cluster begins with: each more makes it slower.
+	maxMembers = 7
 )
 
 // value is a copy of the Options, which are the caller's. Nil stands for none.
@@ -258,7 +258,7 @@ func checkAddr(p Peer) error {
 // the cluster does not exist.
 func checkFounders(n int) error {
 	switch {
-	case n > mostMembers:
+	case n > maxMembers:
 		return address.Invalid("peers= has %d members: begin with 3 or 5, and let all others be clients", n)
 	case n%2 == 0:
 		return address.Invalid("peers= has %d members, which stand the loss of no more than %d do: begin with %d or %d", n, n-1, n-1, n+1)

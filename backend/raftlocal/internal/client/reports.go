@@ -98,10 +98,10 @@ func stranger(head []byte) error {
 	case len(head) > 1 && (head[0] == 0x15 || head[0] == 0x16) && head[1] == 3:
 		return errors.New("it speaks TLS, and we do not: give ca=, cert= and key= of the cluster's authority")
 	case len(head) > 0:
-		return fmt.Errorf("it answers %q, and is no member of fencelock: correct the address or the port", text[:min(len(text), mostQuoted)])
+		return fmt.Errorf("it answers %q, and is no member of fencelock: correct the address or the port", text[:min(len(text), maxQuoted)])
 	}
 	return nil
 }
 
-// mostQuoted is how much is told of what a stranger says.
-const mostQuoted = 16
+// maxQuoted is how much is told of what a stranger says.
+const maxQuoted = 16

@@ -55,18 +55,18 @@ type Command struct {
 	Meta  string        // Acquire
 	TTL   time.Duration // Acquire; of the session: Open
 	Wait  bool          // Acquire: take a place in the queue if it is held
-	// Claims are the numbers of claims: Renew, MostClaims at most; Release, if it is known.
+	// Claims are the numbers of claims: Renew, MaxClaims at most; Release, if it is known.
 	// For ListHeld they are two other numbers: the cursor, which is 0 for the first page, and how many locks a
 	// page has at the most.
 	Claims []uint64
 }
 
-// MostClaims is the most that one Renew names.
-const MostClaims = 1024
+// MaxClaims is the most that one Renew names.
+const MaxClaims = 1024
 
-// MostOutstanding is how many commands of a session may be without a known reply: the
+// MaxOutstanding is how many commands of a session may be without a known reply: the
 // state machine keeps no more replies for it.
-const MostOutstanding = 4096
+const MaxOutstanding = 4096
 
 // Code is the outcome of a command, or the standing of a claim.
 type Code uint8

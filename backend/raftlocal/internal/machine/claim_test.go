@@ -253,10 +253,10 @@ func TestLimits(t *testing.T) {
 	l.do(s, acquire("k", "a"))
 	before := l.m.Stats()
 	for _, cmd := range []command.Command{
-		acquire("", "o"), acquire("k", ""), acquire(long(command.MostKey+1), "o"), acquire("k", long(command.MostOwner+1)),
-		{Op: command.Acquire, Key: "k", Owner: "o", Meta: long(command.MostMeta + 1), TTL: ttl},
+		acquire("", "o"), acquire("k", ""), acquire(long(command.MaxKey+1), "o"), acquire("k", long(command.MaxOwner+1)),
+		{Op: command.Acquire, Key: "k", Owner: "o", Meta: long(command.MaxMeta + 1), TTL: ttl},
 		{Op: command.Acquire, Key: "k", Owner: "o"},
-		release("k", ""), evict(""), renew(make([]uint64, command.MostClaims+1)...),
+		release("k", ""), evict(""), renew(make([]uint64, command.MaxClaims+1)...),
 		{},
 		{Op: command.Inspect, Key: "k"},
 		{Op: 99},

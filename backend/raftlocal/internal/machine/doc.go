@@ -29,6 +29,6 @@
 //
 // # Memory
 //
-// A key without claims takes no memory. A session keeps command.MostOutstanding replies at
-// most, and these the standings of mostStandings claims.
+// A key without claims takes no memory. A session keeps command.MaxOutstanding replies at
+// most, and these the standings of maxStandings claims.
 package machine

@@ -75,10 +75,10 @@ func TestIdleKeysCostNothing(t *testing.T) {
 	}
 	// But for some spare memory: the outcome of that entry, which is that of the next, too.
 	m.outcome = Outcome{}
-	if left := heap() - room; left > 2*mostSpare*256 {
+	if left := heap() - room; left > 2*maxSpare*256 {
 		t.Errorf("%d bytes are left", left)
 	}
-	if len(m.spare.claims) > mostSpare || len(m.spare.queues) > mostSpare {
+	if len(m.spare.claims) > maxSpare || len(m.spare.queues) > maxSpare {
 		t.Errorf("%d and %d are kept", len(m.spare.claims), len(m.spare.queues))
 	}
 	for _, c := range m.spare.claims {

@@ -70,7 +70,7 @@ func (m *model) command(c command.Command) command.Reply {
 	if was, ok := s.replies[c.Seq]; ok {
 		return was
 	}
-	if c.Seq-s.lowest >= command.MostOutstanding {
+	if c.Seq-s.lowest >= command.MaxOutstanding {
 		return command.Reply{Code: command.Invalid}
 	}
 	r := m.carryOut(c)
@@ -133,7 +133,7 @@ func (m *model) carryOut(c command.Command) command.Reply {
 	}
 }
 
-func goodKey(s string) bool { return s != "" && len(s) <= command.MostKey }
+func goodKey(s string) bool { return s != "" && len(s) <= command.MaxKey }
 
 func goodOwner(s string) bool { return s != "" && len(s) <= 64 }
 

@@ -25,9 +25,9 @@ const (
 	// making shorter.
 	leastRing = 8
 	shortRing = 64
-	// mostStandings is how many standings of claims the replies of a session hold in all, so that
+	// maxStandings is how many standings of claims the replies of a session hold in all, so that
 	// renewals without end cannot fill the memory.
-	mostStandings = 1 << 20
+	maxStandings = 1 << 20
 )
 
 // admit reports whether a command is to be carried out: it was not before, and there is room
@@ -46,7 +46,7 @@ func (p *replies) admit(c *command.Command, r *command.Reply) bool {
 			return false
 		}
 	}
-	if ahead >= command.MostOutstanding || len(c.Claims) > mostStandings-p.standings {
+	if ahead >= command.MaxOutstanding || len(c.Claims) > maxStandings-p.standings {
 		// Nothing is kept of it: with a later Lowest it may come again.
 		r.Code = command.Invalid
 		return false

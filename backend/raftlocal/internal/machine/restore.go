@@ -107,8 +107,8 @@ func (r *restoring) replies() (p replies) {
 	for range r.Count(3) {
 		ahead := next + r.Number()
 		reply := r.Reply()
-		if ahead < next || ahead >= command.MostOutstanding || p.lowest == 0 || p.lowest+ahead < p.lowest ||
-			reply.Code == 0 || reply.Status != (command.Status{}) || len(reply.Locks) > 0 || len(reply.Claims) > mostStandings-p.standings {
+		if ahead < next || ahead >= command.MaxOutstanding || p.lowest == 0 || p.lowest+ahead < p.lowest ||
+			reply.Code == 0 || reply.Status != (command.Status{}) || len(reply.Locks) > 0 || len(reply.Claims) > maxStandings-p.standings {
 			r.Fail()
 			return p
 		}

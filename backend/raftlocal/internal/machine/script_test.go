@@ -157,7 +157,7 @@ func (s *script) spoil(c *command.Command) {
 	case 0:
 		c.Key = ""
 	case 1:
-		c.Key = long(command.MostKey + 1)
+		c.Key = long(command.MaxKey + 1)
 	case 2:
 		c.Owner = ""
 	case 3:
@@ -167,9 +167,9 @@ func (s *script) spoil(c *command.Command) {
 	case 5:
 		c.Session = s.r.Uint64N(100)
 	case 6:
-		c.Seq += command.MostOutstanding
+		c.Seq += command.MaxOutstanding
 	case 7:
-		c.Claims = make([]uint64, 2+s.r.IntN(2*command.MostClaims))
+		c.Claims = make([]uint64, 2+s.r.IntN(2*command.MaxClaims))
 	case 8:
 		c.Seq = 0
 	}

@@ -135,7 +135,7 @@ func TestWindow(t *testing.T) {
 	do := func(seq, lowest uint64) command.Code {
 		return l.write(command.Command{Op: command.Nop, Session: s, Seq: seq, Lowest: lowest})[0].Reply.Code
 	}
-	const most = command.MostOutstanding
+	const most = command.MaxOutstanding
 	for _, c := range []struct {
 		seq, lowest uint64
 		want        command.Code
@@ -164,9 +164,9 @@ func TestWindow(t *testing.T) {
 func TestRepliesAreBounded(t *testing.T) {
 	l := newLog(t)
 	s := l.open(0)
-	numbers := make([]uint64, command.MostClaims)
+	numbers := make([]uint64, command.MaxClaims)
 	kept, seq := 0, uint64(0)
-	for range command.MostOutstanding {
+	for range command.MaxOutstanding {
 		seq++
 		r := l.write(command.Command{Op: command.Renew, Session: s, Seq: seq, Lowest: 1, Claims: numbers})[0].Reply
 		if r.Code != command.OK {
@@ -174,8 +174,8 @@ func TestRepliesAreBounded(t *testing.T) {
 		}
 		kept += len(r.Claims)
 	}
-	if kept != mostStandings {
-		t.Errorf("%d standings are kept, want %d", kept, mostStandings)
+	if kept != maxStandings {
+		t.Errorf("%d standings are kept, want %d", kept, maxStandings)
 	}
 	p := &l.m.sessions[s].replies
 	l.write(command.Command{Op: command.Nop, Session: s, Seq: seq, Lowest: seq})

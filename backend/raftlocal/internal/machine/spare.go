@@ -7,8 +7,8 @@ type spare struct {
 	queues []*queue
 }
 
-// mostSpare is how many of each are kept.
-const mostSpare = 1024
+// maxSpare is how many of each are kept.
+const maxSpare = 1024
 
 func (s *spare) claim() *claim {
 	n := len(s.claims)
@@ -32,14 +32,14 @@ func (s *spare) queue() *queue {
 
 func (s *spare) keepClaim(c *claim) {
 	*c = claim{}
-	if len(s.claims) < mostSpare {
+	if len(s.claims) < maxSpare {
 		s.claims = append(s.claims, c)
 	}
 }
 
 func (s *spare) keepQueue(q *queue) {
 	*q = queue{}
-	if len(s.queues) < mostSpare {
+	if len(s.queues) < maxSpare {
 		s.queues = append(s.queues, q)
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// mostSessions is how many sessions a connection has at once: a client has one, and for a moment
+// maxSessions is how many sessions a connection has at once: a client has one, and for a moment
 // the one before.
-const mostSessions = 8
+const maxSessions = 8
 
 // client is a connection.
 type client struct {
@@ -68,7 +68,7 @@ func (cs *clients) give(session uint64, to *client) {
 		}
 		has.sessions = slices.DeleteFunc(has.sessions, func(s uint64) bool { return s == session })
 	}
-	if len(to.sessions) == mostSessions {
+	if len(to.sessions) == maxSessions {
 		delete(cs.bySession, to.sessions[0])
 		to.sessions = slices.Delete(to.sessions, 0, 1)
 	}

@@ -2,9 +2,9 @@ package member
 
 import "time"
 
-// mostLook is the most that one look counts for: two ticks. A member that was suspended, or
+// maxLook is the most that one look counts for: two ticks. A member that was suspended, or
 // whose disk hung, does not make up for it: nobody could renew meanwhile.
-const mostLook = 100 * time.Millisecond
+const maxLook = 100 * time.Millisecond
 
 // clusterClock is the clock of the cluster while this member leads. It begins where the last
 // entry left it and never runs faster than the leader's own monotonic clock, so no lease ends
@@ -21,7 +21,7 @@ func (c *clusterClock) start(at int64, now time.Duration) { c.at, c.last = at, n
 // came in, or their leases would begin before they were asked for.
 func (c *clusterClock) look(now time.Duration) int64 {
 	if d := now - c.last; d > 0 {
-		c.at += int64(min(d, mostLook))
+		c.at += int64(min(d, maxLook))
 		c.last = now
 	}
 	return c.at

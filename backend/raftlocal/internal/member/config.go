@@ -12,16 +12,16 @@ import (
 
 // Limits of what one member holds in memory for others.
 const (
-	// mostBatch is the most bytes of commands in one entry.
-	mostBatch = 1 << 20
-	// mostUncommitted is the most bytes of entries that wait for a majority.
-	mostUncommitted = 8 << 20
-	// mostPending and mostPendingBytes bound the commands that wait to be proposed, or read.
-	mostPending      = 1 << 16
-	mostPendingBytes = 32 << 20
-	// mostInflight and mostInflightBytes bound the appends on their way to one peer.
-	mostInflight      = 256
-	mostInflightBytes = 16 << 20
+	// maxBatch is the most bytes of commands in one entry.
+	maxBatch = 1 << 20
+	// maxUncommitted is the most bytes of entries that wait for a majority.
+	maxUncommitted = 8 << 20
+	// maxPending and maxPendingBytes bound the commands that wait to be proposed, or read.
+	maxPending      = 1 << 16
+	maxPendingBytes = 32 << 20
+	// maxInflight and maxInflightBytes bound the appends on their way to one peer.
+	maxInflight      = 256
+	maxInflightBytes = 16 << 20
 )
 
 // Config is what a member is opened with.

@@ -35,7 +35,7 @@ func (p *pending) take(n int) {
 
 func (p *pending) drop() { p.take(len(p.commands)) }
 
-func (p *pending) full() bool { return len(p.commands) >= mostPending || p.bytes >= mostPendingBytes }
+func (p *pending) full() bool { return len(p.commands) >= maxPending || p.bytes >= maxPendingBytes }
 
 // Busy reports whether more than half of what may wait is waiting. Whoever reads connections
 // should stop until it does not, so that clients wait in their own memory. What goes on sending
@@ -43,7 +43,7 @@ func (p *pending) full() bool { return len(p.commands) >= mostPending || p.bytes
 // and it has none; the client comes back, later, and sends it again.
 func (m *Member) Busy() bool {
 	p, r := &m.pending, &m.reads
-	return 2*(len(p.commands)+r.waiting) >= mostPending || 2*(p.bytes+r.bytes) >= mostPendingBytes
+	return 2*(len(p.commands)+r.waiting) >= maxPending || 2*(p.bytes+r.bytes) >= maxPendingBytes
 }
 
 // Submit takes commands of a connection. They are copied, but not what they point to. Those of
@@ -60,7 +60,7 @@ func (m *Member) Submit(c Conn, cmds []command.Command) {
 		if cmd.Op != command.Open && !cl.has(cmd.Session) {
 			continue
 		}
-		if !cmd.Valid() || cost(cmd) > mostBatch/2 {
+		if !cmd.Valid() || cost(cmd) > maxBatch/2 {
 			m.out.Answer(c, []command.Answer{{Session: cmd.Session, Seq: cmd.Seq, ID: cmd.ID, Reply: command.Reply{Code: command.Invalid}}}, nil)
 			continue
 		}

@@ -20,7 +20,7 @@ func (m *Member) propose(stamp int64) {
 	p := &m.pending
 	for len(p.commands) > 0 {
 		n, bytes := 0, 0
-		for n < len(p.commands) && (n == 0 || bytes+cost(&p.commands[n]) <= mostBatch) {
+		for n < len(p.commands) && (n == 0 || bytes+cost(&p.commands[n]) <= maxBatch) {
 			bytes += cost(&p.commands[n])
 			n++
 		}

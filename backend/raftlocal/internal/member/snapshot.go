@@ -77,8 +77,8 @@ func (m *Member) compact() error {
 	return m.forget()
 }
 
-// mostKept is the most bytes of entries below a snapshot that stay in memory.
-const mostKept = 4 << 20
+// maxKept is the most bytes of entries below a snapshot that stay in memory.
+const maxKept = 4 << 20
 
 // forget drops from memory what no follower but a slow one needs.
 func (m *Member) forget() error {
@@ -93,7 +93,7 @@ func (m *Member) forget() error {
 	keep, bytes := 0, 0
 	for _, e := range slices.Backward(entries) {
 		bytes += len(e.GetData()) + entryCost
-		if keep == m.cfg.KeepEntries || bytes > mostKept {
+		if keep == m.cfg.KeepEntries || bytes > maxKept {
 			break
 		}
 		keep++

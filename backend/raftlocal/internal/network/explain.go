@@ -70,8 +70,8 @@ func explain(err error, conf *tls.Config) error {
 // noCertificate is what crypto/tls says of a client without one; it has no type for it.
 const noCertificate = "tls: client didn't provide a certificate"
 
-// mostNames is how many names of a certificate are told.
-const mostNames = 6
+// maxNames is how many names of a certificate are told.
+const maxNames = 6
 
 // describe tells whose a certificate is, for messages.
 func describe(c *x509.Certificate) string {
@@ -89,8 +89,8 @@ func describe(c *x509.Certificate) string {
 	switch {
 	case len(names) == 0:
 		return whose + ", for no name: it has no subjectAltName, and a CN does not count"
-	case len(names) > mostNames:
-		names = append(names[:mostNames], "…")
+	case len(names) > maxNames:
+		names = append(names[:maxNames], "…")
 	}
 	text := whose + ", for " + names[0]
 	for _, n := range names[1:] {

@@ -115,9 +115,9 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	s.operators.serve(c)
 }
 
-// mostIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
+// maxIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
 // connection that is closed with something unread tells the other side so before it has read.
-const mostIgnored = 4 << 10
+const maxIgnored = 4 << 10
 
 // refusePlain tells one who does not use TLS to do so. It has sent one byte, and nothing that follows
 // is looked at.
@@ -133,7 +133,7 @@ func (s *Server) refusePlain(conn net.Conn, first byte) {
 	_, _ = conn.Write(answer)
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
-		_, _ = io.CopyN(io.Discard, conn, mostIgnored)
+		_, _ = io.CopyN(io.Discard, conn, maxIgnored)
 	}
 }
 

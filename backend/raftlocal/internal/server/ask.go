@@ -207,12 +207,12 @@ func appendAnswer(dst []byte, a answer) ([]byte, error) {
 	return wire.AppendIntroduction(dst, body)
 }
 
-// mostBase is what a proposal of a token base may be at most: far above all clocks, and far below
+// maxBase is what a proposal of a token base may be at most: far above all clocks, and far below
 // where numbers end.
-const mostBase = 1 << 61
+const maxBase = 1 << 61
 
 func parseAnswer(body []byte) (a answer, err error) {
-	if json.Unmarshal(body, &a) != nil || a.ID == 0 || a.Name == "" || a.Base > mostBase {
+	if json.Unmarshal(body, &a) != nil || a.ID == 0 || a.Name == "" || a.Base > maxBase {
 		return a, errors.New("a member must say how it stands: run the same release of fencelock on all members")
 	}
 	return a, nil

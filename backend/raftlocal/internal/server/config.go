@@ -23,12 +23,12 @@ const (
 	// handover bounds the time in which leadership is handed over when a member stops.
 	handover = 2 * time.Second
 
-	// mostInbox is how many bytes each lane of the inbox takes before readers wait.
-	mostInbox = 16 << 20
-	// mostUnread is how much is kept for a client that does not read.
-	mostUnread = 16 << 20
-	// mostQueued is how many messages wait for a peer.
-	mostQueued = 1024
+	// maxInbox is how many bytes each lane of the inbox takes before readers wait.
+	maxInbox = 16 << 20
+	// maxUnread is how much is kept for a client that does not read.
+	maxUnread = 16 << 20
+	// maxQueued is how many messages wait for a peer.
+	maxQueued = 1024
 )
 
 // Config is what a server is started with.

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// mostClients is the most clients and operators at once.
-	mostClients = 20_000
-	// mostStrangers is the most connections of those who have not said who they are.
-	mostStrangers = 1024
+	// maxClients is the most clients and operators at once.
+	maxClients = 20_000
+	// maxStrangers is the most connections of those who have not said who they are.
+	maxStrangers = 1024
 	// leastStrangers is for a process that may have very few files open: fewer connections than
 	// a handful of members and clients make at once would keep these out.
 	leastStrangers = 16
@@ -39,8 +39,8 @@ type held struct {
 
 func (c *conns) begin(files uint64) {
 	c.all = map[net.Conn]*held{}
-	c.clients = int(min(mostClients, files/2))                          //nolint:gosec // small
-	c.strangers = max(int(min(mostStrangers, files/8)), leastStrangers) //nolint:gosec // small
+	c.clients = int(min(maxClients, files/2))                          //nolint:gosec // small
+	c.strangers = max(int(min(maxStrangers, files/8)), leastStrangers) //nolint:gosec // small
 }
 
 // hold notes a connection, so that it is closed when the server ends.

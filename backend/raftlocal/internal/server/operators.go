@@ -25,7 +25,7 @@ func (o *operators) begin(s *Server) {
 		Handler:           s.cfg.Operate,
 		ReadHeaderTimeout: helloTimeout,
 		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    mostHello,
+		MaxHeaderBytes:    maxHello,
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 	}
 	s.running.Go(func() { _ = o.http.Serve(o) }) // it ends with ErrServerClosed

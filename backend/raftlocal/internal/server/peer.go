@@ -27,8 +27,8 @@ const (
 	pingTimeout = 3 * time.Second
 	// moment is how long a member may be away before it is told.
 	moment = time.Second
-	// mostWrite is about how much goes out in one write.
-	mostWrite = 256 << 10
+	// maxWrite is about how much goes out in one write.
+	maxWrite = 256 << 10
 )
 
 // peer sends to one other member.
@@ -48,7 +48,7 @@ type peer struct {
 }
 
 func newPeer(s *Server, to machine.Member) *peer {
-	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, mostQueued), wake: make(chan struct{}, 1)}
+	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, maxQueued), wake: make(chan struct{}, 1)}
 	p.ctx, p.retire = context.WithCancel(s.ctx)
 	p.state.Store(&PeerState{Member: to})
 	return p
@@ -170,7 +170,7 @@ func (p *peer) send(conn net.Conn, broken chan error) error {
 		case <-p.ctx.Done():
 			last = true
 		}
-		for more := true; more && len(b) < mostWrite; {
+		for more := true; more && len(b) < maxWrite; {
 			select {
 			case msg := <-p.queue:
 				b = p.append(b, msg)
@@ -182,7 +182,7 @@ func (p *peer) send(conn net.Conn, broken chan error) error {
 		if _, err := conn.Write(b); err != nil {
 			return err
 		}
-		if cap(b) > 4*mostWrite {
+		if cap(b) > 4*maxWrite {
 			b = nil // a large one is rare
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// mostTold is how many lines are remembered that were told within a tellAgain.
-const mostTold = 256
+// maxTold is how many lines are remembered that were told within a tellAgain.
+const maxTold = 256
 
 // once reports whether a line is to be told: not if the same was within the last tellAgain. What strangers
 // cause has to come through here, since they may come back at once, for ever.
@@ -18,13 +18,13 @@ func (s *Server) once(line ...string) bool {
 	if at, ok := s.told[key]; ok && now.Sub(at) < tellAgain {
 		return false
 	}
-	if len(s.told) >= mostTold {
+	if len(s.told) >= maxTold {
 		for k, at := range s.told {
 			if now.Sub(at) >= tellAgain {
 				delete(s.told, k)
 			}
 		}
-		if len(s.told) >= mostTold {
+		if len(s.told) >= maxTold {
 			return false // they are many, and the first of them were told
 		}
 	}

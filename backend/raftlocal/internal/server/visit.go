@@ -62,7 +62,7 @@ func (s *Server) serveMember(c net.Conn, r *wire.Reader, h wire.Hello, i introdu
 			s.logger.Warn("a member is cut off", "member", s.cfg.Member.Name, "from", h.Name, "error", err)
 			return
 		}
-		if len(msgs) == 0 || r.More() && weight < mostInbox {
+		if len(msgs) == 0 || r.More() && weight < maxInbox {
 			continue
 		}
 		together := msgs
@@ -84,8 +84,8 @@ func appendMessage(msgs []*raftpb.Message, body []byte, from uint64) ([]*raftpb.
 	return append(msgs, msg), nil
 }
 
-// mostIntroduced is how many members are remembered that are not in the book.
-const mostIntroduced = 16
+// maxIntroduced is how many members are remembered that are not in the book.
+const maxIntroduced = 16
 
 // introduce makes sure that a member which has come in can be answered, and that it is dialled
 // now if it could not be reached before. One that is not in the book may have been added while
@@ -100,7 +100,7 @@ func (s *Server) introduce(who machine.Member) {
 		if who.Addr == "" {
 			return
 		}
-		if len(l.introduced) == mostIntroduced {
+		if len(l.introduced) == maxIntroduced {
 			l.introduced = l.introduced[1:]
 		}
 		l.introduced = append(l.introduced, who)

@@ -3,7 +3,7 @@ package session
 import "github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 
 // line is what was sent to one session and has no answer: a window of numbers, of which
-// command.MostOutstanding are under way at most.
+// command.MaxOutstanding are under way at most.
 type line struct {
 	number uint64 // of the session
 	lowest uint64 // the first that is under way; next if there is none
@@ -20,7 +20,7 @@ func newLine(number uint64) *line {
 func (l *line) slot(seq uint64) **Call { return &l.ring[seq%uint64(len(l.ring))] }
 
 // full reports whether no more may be under way.
-func (l *line) full() bool { return l.next-l.lowest >= command.MostOutstanding }
+func (l *line) full() bool { return l.next-l.lowest >= command.MaxOutstanding }
 
 // add gives a call the next number.
 func (l *line) add(c *Call) {

@@ -116,8 +116,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../member/clock.go",
-		Old:  "int64(min(d, mostLook))",
-		Put:  "int64(min(d, map[bool]time.Duration{false: mostLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
+		Old:  "int64(min(d, maxLook))",
+		Put:  "int64(min(d, map[bool]time.Duration{false: maxLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
 	},
 	{
 		File: "../member/flush.go",

@@ -21,7 +21,7 @@ func (w *world) change() {
 	if kind != 0 && len(book) > 2 && w.lost == nil {
 		c.remove = []uint64{book[w.rng.IntN(len(book))].ID}
 	}
-	if (kind != 1 || len(c.remove) == 0) && len(w.hosts) < mostHosts {
+	if (kind != 1 || len(c.remove) == 0) && len(w.hosts) < maxHosts {
 		n := w.newHost(true)
 		n.start()
 		c.add = append(c.add, n.place)
@@ -56,8 +56,8 @@ func (w *world) changeFor(c wish, book []machine.Member) (do member.Change) {
 	return do
 }
 
-// mostHosts is how many machines a world has at most.
-const mostHosts = 8
+// maxHosts is how many machines a world has at most.
+const maxHosts = 8
 
 // operate asks for a change until it is in force. An operator gives up after a while, but not
 // when all is well again.

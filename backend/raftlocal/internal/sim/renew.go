@@ -33,7 +33,7 @@ func (t *try) renew() {
 	all := []*try{t}
 	if c.w.plan.gathered {
 		for _, o := range c.attempts {
-			if o != t && !o.over && o.number != 0 && len(all) < command.MostClaims {
+			if o != t && !o.over && o.number != 0 && len(all) < command.MaxClaims {
 				all = append(all, o)
 			}
 		}

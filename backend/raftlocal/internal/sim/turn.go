@@ -60,7 +60,7 @@ func (h *host) turn() {
 		return
 	}
 	now := h.clock.read(w.now)
-	h.awake += min(now-h.lastTurn, mostLook)
+	h.awake += min(now-h.lastTurn, maxLook)
 	h.lastTurn = now
 	in := h.inbox
 	h.inbox = nil
@@ -89,8 +89,8 @@ func (h *host) turn() {
 	h.wake()
 }
 
-// mostLook is the most that one look at a leader's clock may count for.
-const mostLook = 100 * time.Millisecond
+// maxLook is the most that one look at a leader's clock may count for.
+const maxLook = 100 * time.Millisecond
 
 func (h *host) receive(data []byte) {
 	var m raftpb.Message

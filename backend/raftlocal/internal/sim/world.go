@@ -78,9 +78,9 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 		w.keys = append(w.keys, fmt.Sprintf("k%d", i+1))
 	}
 	for i := range w.plan.clients {
-		w.clients = append(w.clients, &client{w: w, place: mostHosts + i, name: fmt.Sprintf("c%d", i+1), clock: w.newClock()})
+		w.clients = append(w.clients, &client{w: w, place: maxHosts + i, name: fmt.Sprintf("c%d", i+1), clock: w.newClock()})
 	}
-	w.places = mostHosts + w.plan.clients
+	w.places = maxHosts + w.plan.clients
 	return w
 }
 

@@ -13,8 +13,8 @@ const (
 	headerSize = 20
 )
 
-// mostPayload bounds a frame: more than any batch of entries that Raft hands out.
-const mostPayload = 1 << 30
+// maxPayload bounds a frame: more than any batch of entries that Raft hands out.
+const maxPayload = 1 << 30
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -117,8 +117,8 @@ func (l *Log) write() error {
 		l.frame.shrink()
 	}()
 	content := appendRecord(l.frame.payload(), r)
-	if len(content) > mostPayload {
-		return fmt.Errorf("wal: %d bytes at once are more than %d", len(content), mostPayload)
+	if len(content) > maxPayload {
+		return fmt.Errorf("wal: %d bytes at once are more than %d", len(content), maxPayload)
 	}
 	blocks := l.frame.finish(l.number+1, content)
 	if l.segment.end+int64(len(blocks)) > l.segment.size {

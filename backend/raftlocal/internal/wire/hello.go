@@ -122,8 +122,8 @@ func ParseMoved(body []byte) (leader Member, err error) {
 	return leader, f.Done()
 }
 
-// mostText is how much of a refusal is told.
-const mostText = 4 << 10
+// maxText is how much of a refusal is told.
+const maxText = 4 << 10
 
 // AppendRefusal appends the frame that tells, in a sentence, why the connection ends.
 func AppendRefusal(dst []byte, text string) []byte { return appendText(dst, TypeRefusal, text) }
@@ -143,8 +143,8 @@ const Full = "as many as it may"
 
 func appendText(dst []byte, t Type, text string) []byte {
 	at := len(dst)
-	return end(append(begin(dst, t), text[:min(len(text), mostText)]...), at)
+	return end(append(begin(dst, t), text[:min(len(text), maxText)]...), at)
 }
 
 // ParseRefusal takes it apart.
-func ParseRefusal(body []byte) string { return string(body[:min(len(body), mostText)]) }
+func ParseRefusal(body []byte) string { return string(body[:min(len(body), maxText)]) }
