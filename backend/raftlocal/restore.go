@@ -11,7 +11,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/shared"
@@ -48,7 +48,7 @@ func Restore(o *Options, backup io.Reader, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	was, err := machine.Restore(state)
+	was, err := statemachine.Restore(state)
 	if err != nil {
 		return fmt.Errorf("the backup: %w", err)
 	}
@@ -78,7 +78,7 @@ func restoreTo(files disk.FS, c Options, alone bool, state []byte, base uint64) 
 	if alone {
 		return server.Found(member.Config{
 			Name: c.ID, Cluster: c.Cluster, FS: files, State: state, TokenBase: base,
-			Members: []machine.Member{{ID: member.ID(c.Cluster, c.ID), Name: c.ID}},
+			Members: []statemachine.Member{{ID: member.ID(c.Cluster, c.ID), Name: c.ID}},
 		})
 	}
 	// The log, which makes a member of the directory, comes last.
@@ -155,10 +155,10 @@ func checkEmpty(dir *os.Root) error {
 }
 
 // named are the members of peers=, by name and address. Their ids are drawn.
-func named(c Options) []machine.Member {
-	var all []machine.Member
+func named(c Options) []statemachine.Member {
+	var all []statemachine.Member
 	for _, p := range c.Peers {
-		all = append(all, machine.Member{Name: p.Name, Addr: p.Addr})
+		all = append(all, statemachine.Member{Name: p.Name, Addr: p.Addr})
 	}
 	return all
 }

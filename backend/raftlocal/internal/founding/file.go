@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 const (
@@ -95,7 +95,7 @@ func Forget(files disk.FS) error {
 
 // Terms is the hash of what founders must have in common before they know each other: who they
 // are, where, and the state that they begin with.
-func Terms(cluster string, members []machine.Member, state []byte) uint64 {
+func Terms(cluster string, members []statemachine.Member, state []byte) uint64 {
 	lines := []string{cluster}
 	for _, m := range members {
 		lines = append(lines, m.Name+"="+m.Addr)

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-var record = Record{TokenBase: 7, Members: []machine.Member{{ID: 1 << 63, Name: "a", Addr: "h:1"}, {ID: 5, Name: "b", Addr: "h:2"}}}
+var record = Record{TokenBase: 7, Members: []statemachine.Member{{ID: 1 << 63, Name: "a", Addr: "h:1"}, {ID: 5, Name: "b", Addr: "h:2"}}}
 
 // What was saved is there after a loss of power, whole; what was being saved is there or not.
 func TestSave(t *testing.T) {
@@ -90,8 +90,8 @@ func TestStateAndForget(t *testing.T) {
 
 // Terms tell apart what must not begin together.
 func TestTerms(t *testing.T) {
-	ab := []machine.Member{{Name: "a", Addr: "1"}, {Name: "b", Addr: "2"}}
-	ba := []machine.Member{{Name: "b", Addr: "2"}, {Name: "a", Addr: "1"}}
+	ab := []statemachine.Member{{Name: "a", Addr: "1"}, {Name: "b", Addr: "2"}}
+	ba := []statemachine.Member{{Name: "b", Addr: "2"}, {Name: "a", Addr: "1"}}
 	if Terms("c", ab, nil) != Terms("c", ba, nil) {
 		t.Error("the order of peers= counts")
 	}
@@ -100,9 +100,9 @@ func TestTerms(t *testing.T) {
 		"as it is":        Terms("c", ab, nil),
 		"another cluster": Terms("d", ab, nil),
 		"another state":   Terms("c", ab, []byte("state")),
-		"another address": Terms("c", []machine.Member{ab[0], {Name: "b", Addr: "3"}}, nil),
-		"one more":        Terms("c", append(ab[:2:2], machine.Member{Name: "x", Addr: "9"}), nil),
-		"mixed up":        Terms("c", []machine.Member{{Name: "a", Addr: "2"}, {Name: "b", Addr: "1"}}, nil),
+		"another address": Terms("c", []statemachine.Member{ab[0], {Name: "b", Addr: "3"}}, nil),
+		"one more":        Terms("c", append(ab[:2:2], statemachine.Member{Name: "x", Addr: "9"}), nil),
+		"mixed up":        Terms("c", []statemachine.Member{{Name: "a", Addr: "2"}, {Name: "b", Addr: "1"}}, nil),
 	} {
 		if other, ok := seen[terms]; ok {
 			t.Errorf("%s and %s are the same", what, other)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // Record is what a cluster begins with, beside the state of a backup.
 type Record struct {
-	Members   []machine.Member `json:"members"` // by name
+	Members   []statemachine.Member `json:"members"` // by name
 	TokenBase uint64           `json:"token_base"`
 }
 
@@ -35,8 +35,8 @@ type Standing struct {
 
 // Config is what a founder is made of.
 type Config struct {
-	Self   machine.Member
-	Others []machine.Member // the other founders, by name and address; they have no ids
+	Self   statemachine.Member
+	Others []statemachine.Member // the other founders, by name and address; they have no ids
 	Terms  uint64           // see Terms
 	Base   uint64           // durable, so that it is the same in each life of the directory
 	Bound  *Record          // what an earlier life has bound this directory to
@@ -76,11 +76,11 @@ func (f *Founder) Standing() Standing {
 }
 
 // Others are whom to ask, and where. Whoever is bound goes by the record that it is bound to.
-func (f *Founder) Others() []machine.Member {
+func (f *Founder) Others() []statemachine.Member {
 	if f.bound == nil {
 		return f.cfg.Others
 	}
-	return slices.DeleteFunc(slices.Clone(f.bound.Members), func(m machine.Member) bool { return m.Name == f.cfg.Self.Name })
+	return slices.DeleteFunc(slices.Clone(f.bound.Members), func(m statemachine.Member) bool { return m.Name == f.cfg.Self.Name })
 }
 
 // Hear takes in what another says of itself. An error is for good: this directory cannot begin, or
@@ -89,7 +89,7 @@ func (f *Founder) Hear(s Standing) error {
 	if f.refused != nil {
 		return f.refused
 	}
-	if !slices.ContainsFunc(f.Others(), func(m machine.Member) bool { return m.Name == s.Name }) {
+	if !slices.ContainsFunc(f.Others(), func(m statemachine.Member) bool { return m.Name == s.Name }) {
 		return nil
 	}
 	if s.Begun {
@@ -122,16 +122,16 @@ func (f *Founder) bind() error {
 	if f.bound != nil {
 		return nil
 	}
-	r := Record{TokenBase: f.cfg.Base, Members: []machine.Member{f.cfg.Self}}
+	r := Record{TokenBase: f.cfg.Base, Members: []statemachine.Member{f.cfg.Self}}
 	for _, o := range f.cfg.Others {
 		s, ok := f.heard[o.Name]
 		if !ok || !f.agrees(s) {
 			return nil
 		}
-		r.Members = append(r.Members, machine.Member{ID: s.ID, Name: o.Name, Addr: o.Addr})
+		r.Members = append(r.Members, statemachine.Member{ID: s.ID, Name: o.Name, Addr: o.Addr})
 		r.TokenBase = max(r.TokenBase, s.Base)
 	}
-	slices.SortFunc(r.Members, func(a, b machine.Member) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.Members, func(a, b statemachine.Member) int { return cmp.Compare(a.Name, b.Name) })
 	if err := f.cfg.Bind(r); err != nil {
 		f.refused = err // nobody knows what is on the disk
 		return err

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // The model has all runs of three founders, with so many losses of a directory and crashes, in
@@ -136,10 +136,10 @@ func (s *state) start(i int) {
 	if p.begun != nil {
 		return
 	}
-	cfg := Config{Self: machine.Member{ID: p.id(i), Name: names[i], Addr: names[i] + ":1"}, Terms: 7, Base: p.id(i), Bound: p.bound, Hash: hash}
+	cfg := Config{Self: statemachine.Member{ID: p.id(i), Name: names[i], Addr: names[i] + ":1"}, Terms: 7, Base: p.id(i), Bound: p.bound, Hash: hash}
 	for j, name := range names {
 		if j != i {
-			cfg.Others = append(cfg.Others, machine.Member{Name: name, Addr: name + ":1"})
+			cfg.Others = append(cfg.Others, statemachine.Member{Name: name, Addr: name + ":1"})
 		}
 	}
 	p.f, _ = New(cfg)
@@ -225,7 +225,7 @@ func (s *state) check() error {
 		}
 	}
 	for i := range s.places {
-		if r := s.places[i].begun; r != nil && !slices.ContainsFunc(r.Members, func(m machine.Member) bool { return m.ID == s.places[i].id(i) }) {
+		if r := s.places[i].begun; r != nil && !slices.ContainsFunc(r.Members, func(m statemachine.Member) bool { return m.ID == s.places[i].id(i) }) {
 			return fmt.Errorf("%s has begun with a record without it: %v", names[i], *r)
 		}
 	}
@@ -235,7 +235,7 @@ func (s *state) check() error {
 // living counts the directories of a record that are there.
 func (s *state) living(r *Record) (n int) {
 	for i := range s.places {
-		if slices.ContainsFunc(r.Members, func(m machine.Member) bool { return m.ID == s.places[i].id(i) }) {
+		if slices.ContainsFunc(r.Members, func(m statemachine.Member) bool { return m.ID == s.places[i].id(i) }) {
 			n++
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // apply carries out committed entries, in order, and answers.
@@ -25,7 +25,7 @@ func (m *Member) apply(entries []*raftpb.Entry, now time.Duration) error {
 			return fmt.Errorf("member: entry %d of the log: %w", e.GetIndex(), err)
 		}
 		if m.cfg.Applied != nil && (e.GetType() != raftpb.EntryNormal || len(e.GetData()) == 0) {
-			m.cfg.Applied(e.GetIndex(), e.GetTerm(), command.Batch{}, machine.Outcome{})
+			m.cfg.Applied(e.GetIndex(), e.GetTerm(), command.Batch{}, statemachine.Outcome{})
 		}
 		m.applied, m.appliedTerm = e.GetIndex(), e.GetTerm()
 		m.growth.add(e)

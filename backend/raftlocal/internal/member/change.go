@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // Change is a change of the members: to replace one, remove it and add another at once. Those
@@ -12,7 +12,7 @@ import (
 // member ever had, as Draw gives them. A name may come back: a member is replaced by itself when
 // its directory is lost.
 type Change struct {
-	Add    []machine.Member
+	Add    []statemachine.Member
 	Remove []uint64
 }
 
@@ -50,7 +50,7 @@ func (m *Member) checkChange(c Change) error {
 			return fmt.Errorf("member: %x is no member: nothing to remove", id)
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(book), func(b machine.Member) bool { return slices.Contains(c.Remove, b.ID) })
+	left := slices.DeleteFunc(slices.Clone(book), func(b statemachine.Member) bool { return slices.Contains(c.Remove, b.ID) })
 	for _, a := range c.Add {
 		if slices.Contains(m.conf.GetVoters(), a.ID) {
 			return fmt.Errorf("member: %q is a member already: to add another, start it with an empty directory", a.Name)
@@ -59,7 +59,7 @@ func (m *Member) checkChange(c Change) error {
 			return fmt.Errorf("member: %q was removed with the directory that it has, and cannot come back with it: start it with an empty one", a.Name)
 		}
 		// A learner that an earlier try left behind.
-		left = slices.DeleteFunc(left, func(b machine.Member) bool { return b == a })
+		left = slices.DeleteFunc(left, func(b statemachine.Member) bool { return b == a })
 	}
 	if err := checkBook(slices.Concat(left, c.Add)); err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -38,7 +38,7 @@ type Config struct {
 	// Members begins a cluster, if the directory has not begun. All members must be opened with
 	// the same, on which package founding has them agree. It says nothing once the directory is in
 	// use.
-	Members []machine.Member
+	Members []statemachine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,
 	// which must be the same for all members.
 	State []byte
@@ -55,7 +55,7 @@ type Config struct {
 	Logger *slog.Logger // nil for none
 	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
 	// what members have applied can so be compared. The memory is used again after the call.
-	Applied func(index, term uint64, b command.Batch, o machine.Outcome)
+	Applied func(index, term uint64, b command.Batch, o statemachine.Outcome)
 
 	// ElectionTicks is how many ticks a follower waits for its leader, at least; up to twice as
 	// many, at random. 10 if 0.

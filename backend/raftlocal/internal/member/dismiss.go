@@ -3,11 +3,11 @@ package member
 import (
 	"slices"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // dismiss sends one client away.
-func (m *Member) dismiss(cl *client, to machine.Member) {
+func (m *Member) dismiss(cl *client, to statemachine.Member) {
 	m.clients.forget(cl)
 	m.out.Dismiss(cl.id, to)
 }
@@ -29,7 +29,7 @@ func (m *Member) dismissAll() {
 }
 
 // elsewhere returns who leads, or is about to, if it is not this member.
-func (m *Member) elsewhere() machine.Member {
+func (m *Member) elsewhere() statemachine.Member {
 	switch {
 	case m.leader != 0 && m.leader != m.cfg.ID:
 		return m.member(m.leader)

@@ -6,7 +6,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
@@ -66,10 +66,10 @@ func begin(cfg Config) (*raftpb.Snapshot, error) {
 // every founder.
 func Beginning(cfg Config) ([]byte, error) {
 	founders := sortedBook(cfg.Members)
-	state := machine.New(founders)
+	state := statemachine.New(founders)
 	if cfg.State != nil {
 		var err error
-		if state, err = machine.Restore(cfg.State); err != nil {
+		if state, err = statemachine.Restore(cfg.State); err != nil {
 			return nil, err
 		}
 		state.ApplyMembers(firstIndex, founders)

@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -21,13 +21,13 @@ type Member struct {
 	node    *raft.RawNode
 	storage *storage
 	log     *wal.Log
-	machine *machine.Machine
+	machine *statemachine.Machine
 	err     error // why it has ended
 
 	// What raft said last.
 	hard    *raftpb.HardState
 	conf    *raftpb.ConfState
-	book    []machine.Member // those with a part in conf
+	book    []statemachine.Member // those with a part in conf
 	leader  uint64
 	leading bool
 	// campaigning: it stands for election.

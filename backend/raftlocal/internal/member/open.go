@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
@@ -57,7 +57,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	}
 	m := &Member{
 		cfg: cfg, out: cfg.Outside, logger: cfg.Logger, log: log,
-		machine: machine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
+		machine: statemachine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
 		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(), evictions: map[commandID]struct{}{},
 	}
 	if m.hard == nil {
@@ -65,7 +65,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	}
 	m.storage = &storage{MemoryStorage: raft.NewMemoryStorage(), conf: &m.conf}
 	if snap != nil {
-		state, err := machine.Restore(snap.GetData())
+		state, err := statemachine.Restore(snap.GetData())
 		if err != nil {
 			return nil, fmt.Errorf("member: the snapshot at entry %d: %w", snap.GetMetadata().GetIndex(), err)
 		}

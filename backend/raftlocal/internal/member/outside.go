@@ -4,7 +4,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // Conn is a connection of a client. Numbers rise in the order in which connections were
@@ -24,5 +24,5 @@ type Outside interface {
 	// Dismiss tells a client to go to the leader, which is the zero Member if it is not known.
 	// The connection must be closed; the member has forgotten it already and ignores what it
 	// sends.
-	Dismiss(c Conn, leader machine.Member)
+	Dismiss(c Conn, leader statemachine.Member)
 }

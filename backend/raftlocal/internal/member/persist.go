@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
@@ -16,11 +16,11 @@ import (
 // is committed is not written by itself: after a restart the member learns it again from the
 // leader, or by its own first entry when it leads.
 func (m *Member) persist(rd *raft.Ready) error {
-	var restored *machine.Machine
+	var restored *statemachine.Machine
 	if !raft.IsEmptySnap(rd.Snapshot) {
 		var err error
 		// First of all: a snapshot that cannot be read must not replace anything.
-		if restored, err = machine.Restore(rd.Snapshot.GetData()); err != nil {
+		if restored, err = statemachine.Restore(rd.Snapshot.GetData()); err != nil {
 			return fmt.Errorf("member: the leader's snapshot: %w", err)
 		}
 		// A crash after this and before the log is written finds a snapshot and a log that

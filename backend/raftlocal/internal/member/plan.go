@@ -5,7 +5,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // stage is how far a change has come.
@@ -80,7 +80,7 @@ func single(what raftpb.ConfChangeType, id uint64) *raftpb.ConfChangeSingle {
 
 // proposeChange reports whether raft has taken the proposal. It may still make an empty entry
 // of it: see planRefused.
-func (m *Member) proposeChange(changes []*raftpb.ConfChangeSingle, book []machine.Member) bool {
+func (m *Member) proposeChange(changes []*raftpb.ConfChangeSingle, book []statemachine.Member) bool {
 	return m.node.ProposeConfChange(&raftpb.ConfChangeV2{Changes: changes, Context: encodeBook(book)}) == nil
 }
 
@@ -112,7 +112,7 @@ func (m *Member) planRefused() {
 }
 
 // caughtUp reports whether all of these follow closely.
-func (m *Member) caughtUp(members []machine.Member) bool {
+func (m *Member) caughtUp(members []statemachine.Member) bool {
 	for _, a := range members {
 		ok := false
 		m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {

@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 )
 
@@ -105,7 +105,7 @@ func (m *Member) forget() error {
 }
 
 // install makes a snapshot the state of this member.
-func (m *Member) install(snap *raftpb.Snapshot, state *machine.Machine) {
+func (m *Member) install(snap *raftpb.Snapshot, state *statemachine.Machine) {
 	m.machine = state
 	m.conf = snap.GetMetadata().GetConfState()
 	m.applied, m.appliedTerm = snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm()

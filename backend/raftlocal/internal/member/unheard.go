@@ -15,7 +15,7 @@ const unheardMost = 256
 const usherTTL = 5 * time.Second
 
 // usher ends the claims of waiters that were granted a lock, have not been heard of since, and were
-// to end as waiters by now: see machine.Unheard. Without it each waiter that has died costs those
+// to end as waiters by now: see statemachine.Unheard. Without it each waiter that has died costs those
 // behind it a TTL of its own. It has the log carry out what a client could ask for: a session is
 // opened, in it the claims are released, and it is closed. So members of earlier builds do the
 // same.

@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 // asking is a member of no cluster that asks another, again and again.
 type asking struct {
-	to    machine.Member
+	to    statemachine.Member
 	wake  chan struct{}
 	state PeerState // guarded by early
 }
@@ -32,7 +32,7 @@ func (a *asking) now() {
 }
 
 // askAll begins to ask all others how they stand, until ctx ends or this member is in a cluster.
-func (s *Server) askAll(ctx context.Context, all []machine.Member, hear func(founding.Standing)) {
+func (s *Server) askAll(ctx context.Context, all []statemachine.Member, hear func(founding.Standing)) {
 	s.early.Lock()
 	defer s.early.Unlock()
 	for _, p := range all {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 )
@@ -48,7 +48,7 @@ type Config struct {
 	// Peers are the members that a new cluster begins with, this one too, or those whom one asks
 	// that is to join. They have no ids: these are drawn, see member.Draw. It says nothing once the
 	// directory is in use.
-	Peers []machine.Member
+	Peers []statemachine.Member
 	// Operate answers operators; nil for nobody.
 	Operate http.Handler
 	Logger  *slog.Logger

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -115,9 +115,9 @@ func newFounder(c Config) (*founding.Founder, error) {
 	}
 	for _, p := range c.Peers {
 		if p.Name == own.Name {
-			f.Self = machine.Member{ID: own.ID, Name: p.Name, Addr: p.Addr}
+			f.Self = statemachine.Member{ID: own.ID, Name: p.Name, Addr: p.Addr}
 		} else {
-			f.Others = append(f.Others, machine.Member{Name: p.Name, Addr: p.Addr})
+			f.Others = append(f.Others, statemachine.Member{Name: p.Name, Addr: p.Addr})
 		}
 	}
 	if f.Self.Name == "" {
@@ -261,7 +261,7 @@ func (s *Server) open(cfg member.Config) error {
 func (s *Server) warnOfPeers() {
 	var lacks []string
 	for _, m := range s.role.Load().members {
-		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p machine.Member) bool { return p.Name == m.Name }) {
+		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p statemachine.Member) bool { return p.Name == m.Name }) {
 			lacks = append(lacks, m.Name)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -80,4 +80,4 @@ type nobody struct{}
 
 func (nobody) Send(*raftpb.Message)                                 {}
 func (nobody) Answer(member.Conn, []command.Answer, []command.Push) {}
-func (nobody) Dismiss(member.Conn, machine.Member)                  {}
+func (nobody) Dismiss(member.Conn, statemachine.Member)                  {}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -17,7 +17,7 @@ type loop struct {
 	start       time.Time // its monotonic reading is what the member's time begins at
 	clients     map[member.Conn]*client
 	peers       map[uint64]*peer
-	introduced  []machine.Member // who has come in and is not in the book
+	introduced  []statemachine.Member // who has come in and is not in the book
 	unreachable []uint64         // to whom messages were dropped
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing

@@ -2,7 +2,7 @@ package server
 
 import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
@@ -18,7 +18,7 @@ func (o *outside) Answer(c member.Conn, answers []command.Answer, pushes []comma
 }
 
 // Dismiss sends a client away.
-func (o *outside) Dismiss(c member.Conn, leader machine.Member) {
+func (o *outside) Dismiss(c member.Conn, leader statemachine.Member) {
 	if cl := o.loop.clients[c]; cl != nil {
 		delete(o.loop.clients, c)
 		cl.end(func(b []byte) []byte { return wire.AppendMoved(b, wire.Member(leader)) })

@@ -11,7 +11,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
@@ -34,7 +34,7 @@ const (
 // peer sends to one other member.
 type peer struct {
 	s       *Server
-	to      machine.Member
+	to      statemachine.Member
 	queue   chan *raftpb.Message
 	wake    chan struct{} // dial now
 	ctx     context.Context
@@ -47,7 +47,7 @@ type peer struct {
 	unreached string
 }
 
-func newPeer(s *Server, to machine.Member) *peer {
+func newPeer(s *Server, to statemachine.Member) *peer {
 	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, maxQueued), wake: make(chan struct{}, 1)}
 	p.ctx, p.retire = context.WithCancel(s.ctx)
 	p.state.Store(&PeerState{Member: to})

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -13,11 +13,11 @@ func (s *Server) keepPeers() {
 	l := &s.loop
 	want := slices.Clone(l.member.Members())
 	for _, m := range l.introduced {
-		if !slices.ContainsFunc(want, func(w machine.Member) bool { return w.ID == m.ID }) {
+		if !slices.ContainsFunc(want, func(w statemachine.Member) bool { return w.ID == m.ID }) {
 			want = append(want, m)
 		}
 	}
-	want = slices.DeleteFunc(want, func(m machine.Member) bool { return m.ID == s.id || m.Addr == "" })
+	want = slices.DeleteFunc(want, func(m statemachine.Member) bool { return m.ID == s.id || m.Addr == "" })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, p := range l.peers {
@@ -38,7 +38,7 @@ func (s *Server) keepPeers() {
 
 // PeerState is how this member reaches another.
 type PeerState struct {
-	machine.Member
+	statemachine.Member
 	Connected bool
 	// Err is why it is not connected, if that is known; Refused, that the other has said so.
 	Err     string

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
@@ -31,7 +31,7 @@ func (s *Server) wait(why error) bool {
 	s.lacks(why)
 	if role := s.role.Load(); len(role.members) > 1 {
 		aside := *role
-		aside.leader = machine.Member{}
+		aside.leader = statemachine.Member{}
 		s.role.Store(&aside) // the loop notes who leads when it goes on
 		s.sendAway()
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 )
@@ -56,8 +56,8 @@ type Server struct {
 
 // role is what a member says of itself to those who come in.
 type role struct {
-	leader  machine.Member
-	members []machine.Member
+	leader  statemachine.Member
+	members []statemachine.Member
 	removed []uint64 // those who were members
 }
 
@@ -97,8 +97,8 @@ func Start(cfg Config) (*Server, error) {
 func (s *Server) ID() uint64 { return s.id }
 
 // Self is the member that it runs.
-func (s *Server) Self() machine.Member {
-	return machine.Member{ID: s.id, Name: s.cfg.Member.Name, Addr: s.cfg.Addr}
+func (s *Server) Self() statemachine.Member {
+	return statemachine.Member{ID: s.id, Name: s.cfg.Member.Name, Addr: s.cfg.Addr}
 }
 
 // Alone reports whether this server reaches no others, and never will, as that of a directory.
@@ -171,7 +171,7 @@ func (s *Server) When(ctx context.Context, f func(*member.Member) (done bool, er
 }
 
 // Leader is who leads, as far as this member knows, or the zero Member.
-func (s *Server) Leader() machine.Member { return s.role.Load().leader }
+func (s *Server) Leader() statemachine.Member { return s.role.Load().leader }
 
 // Context ends when the server does.
 func (s *Server) Context() context.Context { return s.ctx }

@@ -6,7 +6,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
@@ -22,7 +22,7 @@ func (s *Server) serveMember(c net.Conn, r *wire.Reader, h wire.Hello, i introdu
 	if _, err := c.Write(s.greeting()); err != nil {
 		return
 	}
-	s.introduce(machine.Member{ID: h.Member, Name: h.Name, Addr: i.Addr})
+	s.introduce(statemachine.Member{ID: h.Member, Name: h.Name, Addr: i.Addr})
 	var snapshot wire.Assembly
 	var msgs []*raftpb.Message
 	weight := 0
@@ -90,7 +90,7 @@ const maxIntroduced = 16
 // introduce makes sure that a member which has come in can be answered, and that it is dialled
 // now if it could not be reached before. One that is not in the book may have been added while
 // this member was down, or this one is about to join.
-func (s *Server) introduce(who machine.Member) {
+func (s *Server) introduce(who statemachine.Member) {
 	s.inbox.ask(func(*member.Member) {
 		l := &s.loop
 		if p := l.peers[who.ID]; p != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 )
@@ -99,7 +99,7 @@ func (s *Share) serve(files disk.FS) (*server.Server, error) {
 	cfg := server.Config{
 		Member: member.Config{
 			Name: Member, Cluster: Cluster, FS: files,
-			Members:   []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+			Members:   []statemachine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
 			TokenBase: uint64(max(time.Now().UnixMicro(), 0)),
 		},
 		Listener: l, Logger: s.logger,

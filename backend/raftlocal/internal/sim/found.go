@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -99,9 +99,9 @@ func (h *host) newFounder() (*founding.Founder, error) {
 	// An operator keeps peers= as the members are.
 	peers := h.w.founders
 	for _, o := range h.w.hosts[len(peers):] {
-		peers = append(slices.Clip(peers), machine.Member{Name: o.self.Name, Addr: o.self.Addr})
+		peers = append(slices.Clip(peers), statemachine.Member{Name: o.self.Name, Addr: o.self.Addr})
 	}
-	var others []machine.Member
+	var others []statemachine.Member
 	for _, p := range peers {
 		if p.Name != h.self.Name {
 			others = append(others, p)

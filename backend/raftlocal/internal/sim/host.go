@@ -7,7 +7,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -19,7 +19,7 @@ type host struct {
 	w     *world
 	place int // in the network
 	made  int // how many machines were in its place before
-	self  machine.Member
+	self  statemachine.Member
 	join  bool
 	clock clock
 	disk  *disk.Memory

@@ -171,27 +171,27 @@ var patches = []mutants.Patch{
 		Put:  "		if !wrong(\"snapshot not synced\") {\n			err = f.Sync()\n		}\n",
 	},
 	{
-		File: "../machine/machine.go",
+		File: "../statemachine/statemachine.go",
 		Old:  "	if !s.replies.admit(c, r) {\n",
 		Put:  "	if !s.replies.admit(c, r) && !wrong(\"no memory of replies\") {\n",
 	},
 	{
-		File: "../machine/snapshot.go",
+		File: "../statemachine/snapshot.go",
 		Old:  "	return s.replies.append(dst)\n",
 		Put:  "	if wrong(\"replies not in the snapshot\") {\n		return (&replies{lowest: 1}).append(dst)\n	}\n	return s.replies.append(dst)\n",
 	},
 	{
-		File: "../machine/snapshot.go",
+		File: "../statemachine/snapshot.go",
 		Old:  "[]uint64{m.token, m.base, m.number} {\n",
 		Put:  "[]uint64{m.token, m.base, m.number} {\n		if wrong(\"last token not in the snapshot\") && v == m.token {\n			v = 0\n		}\n",
 	},
 	{
-		File: "../machine/restore.go",
+		File: "../statemachine/restore.go",
 		Old:  "	return r.m, nil\n",
 		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/expire.go",
 		Old:  "func (m *Machine) expire() {",
 		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
 	},
@@ -201,7 +201,7 @@ var patches = []mutants.Patch{
 		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).Owner)\n	}\n	if number != 0 {\n",
 	},
 	{
-		File: "../machine/list.go",
+		File: "../statemachine/list.go",
 		Old:  "			return locks, all[i-1].number\n",
 		Put:  "			if wrong(\"a page leaves one out\") {\n				return locks, all[i].number\n			}\n			return locks, all[i-1].number\n",
 	},
@@ -211,22 +211,22 @@ var patches = []mutants.Patch{
 		Put:  "	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/expire.go",
 		Old:  "		number, ok := m.overdue.due(m.clock)\n",
 		Put:  "		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/expire.go",
 		Old:  "		c := m.claims[number]\n",
 		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
-		File: "../machine/unheard.go",
+		File: "../statemachine/unheard.go",
 		Old:  "!some || at > now {\n		return nil\n	}\n",
 		Put:  "!some || at > now && !wrong(\"waiters end early\") {\n		return nil\n	}\n	if wrong(\"waiters end early\") {\n		now += 400e6\n	}\n",
 	},
 	{
-		File: "../machine/claim.go",
+		File: "../statemachine/claim.go",
 		Old:  "	m.hear(c)\n	m.overdue.move(c.place",
 		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.place",
 	},
@@ -236,7 +236,7 @@ var patches = []mutants.Patch{
 		Put:  "	if len(u.due) == 0 || wrong(\"who renews is ended\") {\n",
 	},
 	{
-		File: "../machine/renew.go",
+		File: "../statemachine/renew.go",
 		Old:  "		if c := m.claims[number]; c != nil {\n",
 		Put:  "		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -42,13 +42,13 @@ type wish struct {
 }
 
 // change is what a leader is asked to do for a wish, as it stands.
-func (w *world) changeFor(c wish, book []machine.Member) (do member.Change) {
+func (w *world) changeFor(c wish, book []statemachine.Member) (do member.Change) {
 	for _, place := range c.add {
 		do.Add = append(do.Add, w.hosts[place].self)
 	}
 	for _, p := range book {
 		// Under the name of one that is added there may be the directory that it had before.
-		again := slices.ContainsFunc(do.Add, func(a machine.Member) bool { return a.Name == p.Name && a.ID != p.ID })
+		again := slices.ContainsFunc(do.Add, func(a statemachine.Member) bool { return a.Name == p.Name && a.ID != p.ID })
 		if again || slices.Contains(c.remove, p.ID) {
 			do.Remove = append(do.Remove, p.ID)
 		}

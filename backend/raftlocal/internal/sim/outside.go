@@ -6,7 +6,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -51,7 +51,7 @@ func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []comman
 	o.leave(func() { l.down(packet) })
 }
 
-func (o outside) Dismiss(c member.Conn, leader machine.Member) {
+func (o outside) Dismiss(c member.Conn, leader statemachine.Member) {
 	if l := o.h.w.lines[c]; l != nil {
 		o.leave(func() { l.dismiss(leader) })
 	}

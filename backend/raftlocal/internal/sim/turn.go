@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -109,7 +109,7 @@ func (h *host) undelivered(to uint64, snap bool) {
 }
 
 // applied is told by the member of each entry.
-func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
+func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
 	w := h.w
 	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
 		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)

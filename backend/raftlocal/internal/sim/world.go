@@ -9,7 +9,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
 
@@ -25,7 +25,7 @@ type world struct {
 
 	hosts    []*host          // by place: the one that is there now
 	byID     map[uint64]*host // all that ever were
-	founders []machine.Member // by name and address
+	founders []statemachine.Member // by name and address
 	losses
 	clients  []*client
 	keys     []string
@@ -68,7 +68,7 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	w.truth.referee.stand = w.truth.write
 	for i := range w.plan.members {
 		name := hostName(i)
-		w.founders = append(w.founders, machine.Member{Name: name, Addr: name + ":1"})
+		w.founders = append(w.founders, statemachine.Member{Name: name, Addr: name + ":1"})
 	}
 	for range w.plan.members {
 		w.newHost(false)
@@ -101,7 +101,7 @@ func (w *world) newHostAt(place int, join bool) *host {
 	name := hostName(place)
 	h := &host{
 		w: w, place: place, join: join, clock: w.newClock(), disk: disk.NewMemory(), drive: &drive{w: w},
-		self: machine.Member{Name: name, Addr: name + ":1"},
+		self: statemachine.Member{Name: name, Addr: name + ":1"},
 	}
 	if was := w.hosts[place]; was != nil {
 		h.made = was.made + 1

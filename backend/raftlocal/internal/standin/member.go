@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -65,7 +65,7 @@ func New() *Member {
 	self := wire.Member{ID: 1, Name: "a", Addr: "a"}
 	return &Member{
 		Welcome: wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: self, Members: []wire.Member{self}},
-		state:   newState(machine.Member(self)), conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
+		state:   newState(statemachine.Member(self)), conns: map[*conn]struct{}{}, attached: map[uint64]*conn{},
 	}
 }
 

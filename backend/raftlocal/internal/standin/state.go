@@ -6,20 +6,20 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // state is a state machine, which members may share in place of a log.
 type state struct {
 	mu      sync.Mutex
-	machine *machine.Machine
+	machine *statemachine.Machine
 	start   time.Time
 	index   uint64
 	seen    map[uint64]uint64 // of each session the last command
 }
 
-func newState(self machine.Member) *state {
-	return &state{machine: machine.New([]machine.Member{self}), start: time.Now(), seen: map[uint64]uint64{}}
+func newState(self statemachine.Member) *state {
+	return &state{machine: statemachine.New([]statemachine.Member{self}), start: time.Now(), seen: map[uint64]uint64{}}
 }
 
 func (s *state) now() int64 { return int64(time.Since(s.start)) }
