@@ -10,7 +10,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
@@ -82,10 +82,10 @@ func restoreTo(files disk.FS, c Options, alone bool, state []byte, base uint64) 
 		})
 	}
 	// The log, which makes a member of the directory, comes last.
-	if err := founding.SaveState(files, state); err != nil {
+	if err := bootstrap.SaveState(files, state); err != nil {
 		return err
 	}
-	if err := founding.Save(files, founding.Saved{Base: base}); err != nil {
+	if err := bootstrap.Save(files, bootstrap.Saved{Base: base}); err != nil {
 		return err
 	}
 	_, _, err := member.Draw(member.Config{Name: c.ID, Cluster: c.Cluster, FS: files})

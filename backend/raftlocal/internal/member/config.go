@@ -36,7 +36,7 @@ type Config struct {
 	// told to add this member. It says nothing once the directory has a snapshot.
 	Join bool
 	// Members begins a cluster, if the directory has not begun. All members must be opened with
-	// the same, on which package founding has them agree. It says nothing once the directory is in
+	// the same, on which package bootstrap has them agree. It says nothing once the directory is in
 	// use.
 	Members []statemachine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,

@@ -21,7 +21,7 @@
 //
 // A directory that is to begin a cluster with others has an id and no member yet. Until it has
 // (found.go, ask.go), the server asks the others how they stand, answers the same, tells clients that
-// nobody leads, and takes no messages of raft. Package founding says when it is time.
+// nobody leads, and takes no messages of raft. Package bootstrap says when it is time.
 //
 // # Limits
 //

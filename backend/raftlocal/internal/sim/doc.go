@@ -11,7 +11,7 @@
 // # A world
 //
 // 1, 3 or 5 members, each with a disk that loses what was not synced (disk.Memory) and a clock
-// of its own rate; up to 5 join later. They found the cluster by package founding, and one disk at a
+// of its own rate; up to 5 join later. They found the cluster by package bootstrap, and one disk at a
 // time may be lost, before, while and after that: then its member comes with an empty one, and is
 // replaced (found.go, lost.go). 4 to 6 clients, whose workers take locks, renew, release,
 // cancel, forget, oversleep and die, over connections that are late, stall and break. plan.go

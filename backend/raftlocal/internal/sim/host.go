@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 )
@@ -26,7 +26,7 @@ type host struct {
 	drive *drive
 
 	member  *member.Member    // nil: down, or it founds
-	founder *founding.Founder // nil: down, or it has begun
+	founder *bootstrap.Founder // nil: down, or it has begun
 	stuck   time.Duration     // since when it seems that it can never begin
 	asked   int               // how often its operator has asked for it to replace another
 	life    int               // rises with each start and each end

@@ -16,7 +16,7 @@ type Role uint8
 const (
 	Client  Role = iota + 1 // to send commands
 	Peer                    // to send messages of raft
-	Founder                 // to tell how it stands, and be told: see package founding
+	Founder                 // to tell how it stands, and be told: see package bootstrap
 )
 
 // Hello says who has connected.

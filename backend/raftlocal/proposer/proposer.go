@@ -1,8 +1,8 @@
-// Package bare proposes entries to a cluster of backend/raftlocal that change nothing. They
+// Package proposer proposes entries to a cluster of backend/raftlocal that change nothing. They
 // take the way of every command: to the leader, into the log of a majority, through the
 // state machine and back. So they are the least that a lock can cost, and what a benchmark
 // compares it with.
-package bare
+package proposer
 
 import (
 	"context"

@@ -1,5 +1,5 @@
 //go:build !race
 
-package founding
+package bootstrap
 
 const raced = false

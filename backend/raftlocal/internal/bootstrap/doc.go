@@ -1,4 +1,4 @@
-// Package founding is how the first members of a cluster agree on what it begins with, before
+// Package bootstrap is how the first members of a cluster agree on what it begins with, before
 // any of them votes.
 //
 // A directory has an id that was drawn for it, and the id is what votes: a member that has lost its
@@ -47,4 +47,4 @@
 // bound to a record that nobody can begin with: they say so, and are begun again with empty
 // directories. Nothing was granted by then. One that is lost before step 1 is just replaced by what its
 // new directory says.
-package founding
+package bootstrap
