@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // members carries a change of the members out. It answers when the change is done.

@@ -19,7 +19,7 @@ type scene struct {
 	member *fakemember.Member
 	a, b   *backend
 	link   *fakemember.Link // of b
-	held   driver.Grant  // a's
+	held   driver.Grant     // a's
 	wait   chan driver.Grant
 	heard  atomic.Int64 // how often the cluster has confirmed that b waits
 }

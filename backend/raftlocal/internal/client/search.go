@@ -21,12 +21,12 @@ const (
 	// A pause between rounds is an eighth of the time that it took until now, within bounds: it
 	// is to delay nobody by much more, and not to keep members busy that cannot agree.
 	firstPause = 10 * time.Millisecond
-	maxPause  = 500 * time.Millisecond
+	maxPause   = 500 * time.Millisecond
 
 	// A member has as long to be reached and to answer as it took until now, within bounds: a
 	// connection that was begun while it could not be reached may never come about.
 	leastGreeting = time.Second
-	maxGreeting  = 5 * time.Second
+	maxGreeting   = 5 * time.Second
 )
 
 // search looks for the leader. A member that is dead may take all the time it likes to show

@@ -2,7 +2,11 @@ package member
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"log/slog"
+
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -85,3 +89,62 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// Conn is a connection of a client. Numbers rise in the order in which connections were
+// accepted, and none is used again: of two that name the same session, the higher has it.
+type Conn uint64
+
+// Outside is what a member tells. It is called from within the member's methods, must not
+// block, and must not call back.
+type Outside interface {
+	// Send sends a message to the peer m.To, or drops it. It may be kept, but the message and
+	// what it points to belong to the log as well and must not be changed. What became of a
+	// MsgSnap must be reported with ReportSnapshot, or its receiver gets nothing more.
+	Send(m *raftpb.Message)
+	// Answer gives a client its answers, in the order of its commands, and then its pushes. The
+	// slices, and the claims in the answers, are used again after the call.
+	Answer(c Conn, answers []command.Answer, pushes []command.Push)
+	// Dismiss tells a client to go to the leader, which is the zero Member if it is not known.
+	// The connection must be closed; the member has forgotten it already and ignores what it
+	// sends.
+	Dismiss(c Conn, leader statemachine.Member)
+}
+
+// raftLogger hands on what raft has to say. Its news of every election are for who debugs, and its
+// warnings, too: who runs the member tells what they mean.
+type raftLogger struct{ to *slog.Logger }
+
+// raftPanic is how raft tells that an invariant is broken: a disk that lost what was synced, or
+// a peer that sends nonsense. The member ends with it; the process need not.
+type raftPanic struct{ what string }
+
+func (p raftPanic) Error() string {
+	return "member: the consensus has found a contradiction, as when a disk has lost what it had synced: " + p.what +
+		": " + disk.Cure
+}
+
+func (l raftLogger) say(level slog.Level, v []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.Log(context.Background(), level, fmt.Sprint(v...))
+	}
+}
+
+func (l raftLogger) sayf(level slog.Level, format string, v []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.Log(context.Background(), level, fmt.Sprintf(format, v...))
+	}
+}
+
+func (l raftLogger) Debug(v ...any)                   { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Debugf(format string, v ...any)   { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Info(v ...any)                    { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Infof(format string, v ...any)    { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Warning(v ...any)                 { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Warningf(format string, v ...any) { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Error(v ...any)                   { l.say(slog.LevelError, v) }
+func (l raftLogger) Errorf(format string, v ...any)   { l.sayf(slog.LevelError, format, v) }
+
+func (l raftLogger) Fatal(v ...any)                 { panic(raftPanic{fmt.Sprint(v...)}) }
+func (l raftLogger) Fatalf(format string, v ...any) { panic(raftPanic{fmt.Sprintf(format, v...)}) }
+func (l raftLogger) Panic(v ...any)                 { panic(raftPanic{fmt.Sprint(v...)}) }
+func (l raftLogger) Panicf(format string, v ...any) { panic(raftPanic{fmt.Sprintf(format, v...)}) }

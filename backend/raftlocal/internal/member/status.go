@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -20,8 +20,8 @@ type Status struct {
 	Name    string
 	Cluster string
 	Leader  statemachine.Member // the zero Member if not known
-	Leading bool           // it leads
-	Serving bool           // and takes commands
+	Leading bool                // it leads
+	Serving bool                // and takes commands
 	Term    uint64
 
 	Committed uint64 // the last entry that is known to be committed

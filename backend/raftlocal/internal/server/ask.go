@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // stuckFor is how long it must seem that the founders can never begin, until that is an error.

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // client is a process that uses locks: one session, one connection at a time, and a few

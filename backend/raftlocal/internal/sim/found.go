@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // A host that founds does what a server does before it has a member: package bootstrap decides,

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // line is a connection between a client and a member: what is sent on it arrives in order,

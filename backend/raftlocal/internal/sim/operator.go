@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // change replaces, adds or removes a member, as an operator would: until it is done, or it

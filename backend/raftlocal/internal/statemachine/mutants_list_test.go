@@ -60,12 +60,12 @@ var wrongs = []mutant{
 // patch is where a source is changed for mutants: old stands in file, once.
 var patches = []mutants.Patch{
 	{
-		File: "replies.go",
+		File: "session.go",
 		Old:  "was.code != 0 {",
 		Put:  "was.code != 0 && !wrong(\"commands run as often as they come\") {",
 	},
 	{
-		File: "replies.go",
+		File: "session.go",
 		Old:  "	if c.Seq < p.lowest {\n",
 		Put:  "	if c.Seq < p.lowest && wrong(\"late copies run\") {\n		p.lowest, p.span = c.Seq, 0\n	}\n	if c.Seq < p.lowest {\n",
 	},
@@ -75,12 +75,12 @@ var patches = []mutants.Patch{
 		Put:  "	count := uint64(0)\n	if wrong(\"replies not in the snapshot\") {\n		return binary.AppendUvarint(dst, 0)\n	}\n",
 	},
 	{
-		File: "restore.go",
+		File: "snapshot.go",
 		Old:  "	if p.lowest == 0 {\n",
 		Put:  "	if wrong(\"lowest not in the snapshot\") {\n		p.lowest = 1\n	}\n	if p.lowest == 0 {\n",
 	},
 	{
-		File: "restore.go",
+		File: "snapshot.go",
 		Old:  "	return r.m.clock + left\n",
 		Put:  "	if wrong(\"TTL begins anew at restore\") {\n		return r.m.clock + int64(10e9)\n	}\n	return r.m.clock + left\n",
 	},
@@ -100,32 +100,32 @@ var patches = []mutants.Patch{
 		Put:  "	if wrong(\"renewal brings back what has ended\") {\n		defer m.expire()\n	} else {\n		m.expire()\n	}\n",
 	},
 	{
-		File: "grant.go",
+		File: "claim.go",
 		Old:  "	c.token = m.token\n",
 		Put:  "	if wrong(\"some tokens not raised\") && m.index%7 == 0 {\n		m.token--\n	}\n	c.token = m.token\n",
 	},
 	{
-		File: "grant.go",
+		File: "claim.go",
 		Old:  "	m.base = max(m.base, base)\n",
 		Put:  "	m.base = max(m.base, base)\n	if wrong(\"tokens begin anew with the log\") {\n		m.base, m.token = 0, 0\n	}\n",
 	},
 	{
-		File: "grant.go",
+		File: "claim.go",
 		Old:  "	m.number = max(m.number, base)\n",
 		Put:  "	if m.number = max(m.number, base); wrong(\"a number is given again after restore\") {\n		m.number = 0\n	}\n",
 	},
 	{
-		File: "restore.go",
+		File: "snapshot.go",
 		Old:  "	return r.m, nil\n",
 		Put:  "	if wrong(\"last token not in the snapshot\") {\n		r.m.token = 0\n	}\n	return r.m, nil\n",
 	},
 	{
-		File: "restore.go",
+		File: "snapshot.go",
 		Old:  "		r.m.link(q, c, deadline)\n",
 		Put:  "		r.m.link(q, c, deadline)\n		if wrong(\"queues in another order after restore\") && q.length > 2 {\n			q.last, c.prev.next = c.prev, nil\n			c.prev, c.next = q.first, q.first.next\n			c.next.prev, q.first.next = c, c\n		}\n",
 	},
 	{
-		File: "expire.go",
+		File: "claim.go",
 		Old:  "	for {\n		number, ok := m.overdue.due(m.clock)\n",
 		Put:  "	for number, c := range m.claims {\n		if wrong(\"expiry in the order of a map\") && m.overdue[c.place].at <= m.clock {\n			m.push(m.claims[number], command.Expired)\n			m.remove(c)\n		}\n	}\n	for {\n		number, ok := m.overdue.due(m.clock)\n",
 	},
@@ -135,7 +135,7 @@ var patches = []mutants.Patch{
 		Put:  "	for number := range m.sessions {\n		if wrong(\"snapshot in the order of a map\") {\n			dst = append(dst, byte(number))\n		}\n	}\n	for _, number := range slices.Sorted(maps.Keys(m.sessions)) {\n",
 	},
 	{
-		File: "release.go",
+		File: "claim.go",
 		Old:  "		c = q.find(cmd.Owner)\n",
 		Put:  "		c = q.find(cmd.Owner)\n		if c == nil && wrong(\"anyone may release\") {\n			c = q.first\n		}\n",
 	},
@@ -145,17 +145,17 @@ var patches = []mutants.Patch{
 		Put:  "		if !wrong(\"the next keeps its deadline\") {\n			m.overdue.move(next.place, m.after(int64(next.ttl)))\n		}\n		if !wrong(\"the next is not told\") {\n			m.push(next, command.Granted)\n		}\n",
 	},
 	{
-		File: "expire.go",
+		File: "claim.go",
 		Old:  "		c := m.claims[number]\n",
 		Put:  "		c := m.claims[number]\n		if c.token == 0 && wrong(\"one that waits and ends blocks the queue\") {\n			m.push(c, command.Expired)\n			m.overdue.move(c.place, m.after(int64(c.ttl)))\n			continue\n		}\n",
 	},
 	{
-		File: "acquire.go",
+		File: "claim.go",
 		Old:  "	if c.queue.first == c {\n",
 		Put:  "	if c.queue.first == c || wrong(\"two are granted\") && m.index%40 == 0 {\n",
 	},
 	{
-		File: "acquire.go",
+		File: "claim.go",
 		Old:  "			if c.token == 0 {\n",
 		Put:  "			if c.token == 0 || wrong(\"asking again renews a grant\") {\n",
 	},
@@ -165,12 +165,12 @@ var patches = []mutants.Patch{
 		Put:  "		if delete(m.queues, q.key); wrong(\"keys are remembered\") {\n			m.queues[q.key] = &queue{}\n		}\n",
 	},
 	{
-		File: "shrink.go",
+		File: "statemachine.go",
 		Old:  "	if m.most < muchRoom",
 		Put:  "	if wrong(\"maps keep their size\") || m.most < muchRoom",
 	},
 	{
-		File: "replies.go",
+		File: "session.go",
 		Old:  "		p.lowest++\n		p.span--\n",
 		Put:  "		if wrong(\"replies are remembered\") {\n			return\n		}\n		p.lowest++\n		p.span--\n",
 	},

@@ -148,3 +148,44 @@ func appendText(dst []byte, t Type, text string) []byte {
 
 // ParseRefusal takes it apart.
 func ParseRefusal(body []byte) string { return string(body[:min(len(body), maxText)]) }
+
+// AppendIntroduction appends what two members tell each other of themselves before anything else.
+// What is in it is the server's business.
+func AppendIntroduction(dst, body []byte) ([]byte, error) {
+	at := len(dst)
+	return checked(append(begin(dst, TypeIntroduction), body...), at)
+}
+
+// AppendResume appends the frame that says which session goes on on this connection: from
+// here on its commands are taken from it, and from no other that was accepted earlier. It is not
+// in the Hello since a client that looks for the leader may say that on several connections, and
+// goes on on one.
+func AppendResume(dst []byte, session uint64) []byte { return appendNumber(dst, TypeResume, session) }
+
+// ParseResume takes it apart.
+func ParseResume(body []byte) (session uint64, err error) { return parseNumber(body) }
+
+// AppendPing appends a question whether the other is there, with a number of the asker's.
+func AppendPing(dst []byte, number uint64) []byte {
+	return appendNumber(dst, TypePing, number)
+}
+
+// AppendPong appends the answer, with the number of the question.
+func AppendPong(dst []byte, number uint64) []byte {
+	return appendNumber(dst, TypePong, number)
+}
+
+// ParsePing takes a ping apart, or a pong.
+func ParsePing(body []byte) (number uint64, err error) { return parseNumber(body) }
+
+// appendNumber appends a frame that is a number.
+func appendNumber(dst []byte, t Type, number uint64) []byte {
+	at := len(dst)
+	return end(binary.AppendUvarint(begin(dst, t), number), at)
+}
+
+func parseNumber(body []byte) (number uint64, err error) {
+	f := command.FieldsOf(body)
+	number = f.Number()
+	return number, f.Done()
+}

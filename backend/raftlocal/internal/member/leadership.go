@@ -3,6 +3,7 @@ package member
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -60,4 +61,40 @@ func (m *Member) forgetHeir() {
 	if s := m.node.BasicStatus(); s.RaftState == raft.StateLeader && s.LeadTransferee == 0 {
 		m.heir = 0
 	}
+}
+
+// Campaign makes a member that is the only one lead now: it has nobody to wait for. For any
+// other it does nothing.
+func (m *Member) Campaign() {
+	if voters := m.conf.GetVoters(); m.err != nil || len(voters) != 1 || voters[0] != m.cfg.ID || len(m.conf.GetVotersOutgoing()) > 0 {
+		return
+	}
+	defer m.guard()
+	// It is refused only by a member that leads already.
+	_ = m.node.Campaign()
+}
+
+// maxLook is the most that one look counts for: two ticks. A member that was suspended, or
+// whose disk hung, does not make up for it: nobody could renew meanwhile.
+const maxLook = 100 * time.Millisecond
+
+// clusterClock is the clock of the cluster while this member leads. It begins where the last
+// entry left it and never runs faster than the leader's own monotonic clock, so no lease ends
+// early by it.
+type clusterClock struct {
+	at   int64 // nanoseconds of the cluster's time, at the last look
+	last time.Duration
+}
+
+// start begins at the stamp of the last entry that was applied.
+func (c *clusterClock) start(at int64, now time.Duration) { c.at, c.last = at, now }
+
+// look returns the time. now must have been read after all commands that will get this stamp
+// came in, or their leases would begin before they were asked for.
+func (c *clusterClock) look(now time.Duration) int64 {
+	if d := now - c.last; d > 0 {
+		c.at += int64(min(d, maxLook))
+		c.last = now
+	}
+	return c.at
 }
