@@ -53,7 +53,7 @@ type Server struct {
 	cfg    Config
 	logger *slog.Logger
 	id     uint64
-	life   uint64 // of this process's run: see hello.go
+	life   uint64 // of this process's run: see peerHandshake
 
 	begun    atomic.Bool // the member is open
 	founding uint64      // what its cluster began with, hashed; read once it has begun
@@ -75,9 +75,9 @@ type Server struct {
 	lives   map[uint64]*visitor
 	known   map[uint64]*peer // by member; written by the loop
 	clients map[*client]struct{}
-	told    map[string]time.Time // lines, and when: see tell.go
-	voided  error                // why nothing counts any more that was granted: see watch.go
-	want    want                 // what is missing to make a file: see scarce.go
+	told    map[string]time.Time // lines, and when: see once
+	voided  error                // why nothing counts any more that was granted: see void
+	want    want                 // what is missing to make a file: see lacks
 	err     error                // why it has ended
 	running sync.WaitGroup
 

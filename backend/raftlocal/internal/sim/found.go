@@ -16,9 +16,9 @@ import (
 func (h *host) config() member.Config {
 	w := h.w
 	return member.Config{
-		ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, SegmentBytes: w.plan.segment,
-		Outside: outside{h, h.life}, ElectionTicks: w.plan.electionTicks,
-		SnapshotEntries: w.plan.snapshotEntries, KeepEntries: w.plan.keepEntries,
+		ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, SegmentBytes: w.scenario.segment,
+		Outside: outside{h, h.life}, ElectionTicks: w.scenario.electionTicks,
+		SnapshotEntries: w.scenario.snapshotEntries, KeepEntries: w.scenario.keepEntries,
 		Applied: h.applied,
 	}
 }

@@ -9,7 +9,7 @@ type mutant struct {
 	name  string
 	seeds uint64
 	fault string
-	// blind is without the referee, and so by what a user could see.
+	// blind is without the model, and so by what a user could see.
 	blind bool
 }
 

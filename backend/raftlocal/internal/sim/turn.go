@@ -113,8 +113,8 @@ func (h *host) undelivered(to uint64, snap bool) {
 // applied is told by the member of each entry.
 func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
 	w := h.w
-	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
-		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
+	if w.committedLog.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
+		w.trace.note('e', index, term, w.committedLog.records[index].entry, w.committedLog.records[index].outcome)
 		w.checkClock(h, index, term, b.Stamp)
 		for _, p := range o.Pushes {
 			if p.Claim.Code == command.Evicted {
@@ -126,7 +126,7 @@ func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outco
 		w.noteVoters(h, index)
 	}
 	if index%16 == 0 {
-		w.truth.state(h.String(), index, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), index, digest(h.member.Machine().Snapshot()))
 	}
 }
 
@@ -153,7 +153,7 @@ func (o outside) Send(m *raftpb.Message) {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		o.h.w.leads(o.h, m.GetTerm())
 	case raftpb.MsgVoteResp:
-		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.calm {
+		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.quiescent {
 			defer o.leave(func() { o.h.powerCut(0) })
 		}
 	default:
