@@ -236,7 +236,7 @@ func (c *client) events(all []session.Event) {
 		switch e.Kind {
 		case session.Done, session.Unknown:
 			c.w.trace.note('a', uint64(c.place), uint64(e.Kind), uint64(e.Reply.Code), e.Reply.Number, e.Reply.Token)
-			e.Ticket.For.(*call).done(e.Reply, e.Kind == session.Done)
+			e.Call.For.(*call).done(e.Reply, e.Kind == session.Done)
 		case session.Pushed:
 			c.w.trace.note('p', uint64(c.place), uint64(e.Claim.Code), e.Claim.Number, e.Claim.Token)
 			for _, t := range c.attempts {

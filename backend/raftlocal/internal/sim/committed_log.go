@@ -67,7 +67,7 @@ func (t *committedLog) applied(who string, at time.Duration, index, term uint64,
 	return true
 }
 
-// firstEntry is the index of the first entry of a cluster: its founders make a snapshot, at the
+// firstEntry is the index of the first entry of a cluster: its initial members make a snapshot, at the
 // one before.
 const firstEntry = 2
 

@@ -165,7 +165,7 @@ func (w *world) roughStart(n int) {
 	for range n {
 		w.after(w.some(0, 2500*time.Millisecond), func() {
 			h := w.hosts[w.rng.IntN(len(w.hosts))]
-			if w.quiescent || h.retired || len(w.records) == len(w.founders) {
+			if w.quiescent || h.retired || len(w.records) == len(w.initialMembers) {
 				return
 			}
 			switch w.rng.IntN(5) {
@@ -182,7 +182,7 @@ func (w *world) roughStart(n int) {
 	}
 }
 
-// beginAgain is what an operator does where the founders say that they can never begin.
+// beginAgain is what an operator does where the initial members say that they can never begin.
 func (w *world) beginAgain() {
 	if w.begun() {
 		return // the others will hear of it

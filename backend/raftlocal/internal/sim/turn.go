@@ -133,14 +133,14 @@ func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outco
 // at is now, for what the member does in this turn.
 func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
 
-// outside is what the member of one life speaks to.
-type outside struct {
+// callbacks is what the member of one life speaks to.
+type callbacks struct {
 	h    *host
 	life int
 }
 
 // leave lets something happen when what the disk is doing now is done, if the member lives.
-func (o outside) leave(f func()) {
+func (o callbacks) leave(f func()) {
 	o.h.w.at(o.h.at(), func() {
 		if o.h.life == o.life {
 			f()
@@ -148,7 +148,7 @@ func (o outside) leave(f func()) {
 	})
 }
 
-func (o outside) Send(m *raftpb.Message) {
+func (o callbacks) Send(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		o.h.w.leads(o.h, m.GetTerm())
@@ -165,7 +165,7 @@ func (o outside) Send(m *raftpb.Message) {
 	o.leave(func() { o.h.w.network.send(o.h, m) })
 }
 
-func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
+func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
 	l := o.h.w.lines[c]
 	if l == nil {
 		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
@@ -174,7 +174,7 @@ func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []comman
 	o.leave(func() { l.down(packet) })
 }
 
-func (o outside) Dismiss(c member.Conn, leader statemachine.Member) {
+func (o callbacks) Redirect(c member.Conn, leader statemachine.Member) {
 	if l := o.h.w.lines[c]; l != nil {
 		o.leave(func() { l.dismiss(leader) })
 	}

@@ -13,7 +13,7 @@
 // 1, 3 or 5 members, each with a disk that loses what was not synced (disk.Memory) and a clock
 // of its own rate; up to 5 join later. They found the cluster by package bootstrap, and one disk at a
 // time may be lost, before, while and after that: then its member comes with an empty one, and is
-// replaced (found.go, lost.go). 4 to 6 clients, whose workers take locks, renew, release,
+// replaced (bootstrap.go, lost.go). 4 to 6 clients, whose workers take locks, renew, release,
 // cancel, forget, oversleep and die, over connections that are late, stall and break. scenario.go
 // says what a seed may choose, faults.go what may happen. In the end all is mended, and then
 // everybody who wants a lock must get one, and nothing may stay in memory.
@@ -34,7 +34,7 @@
 //   - world.go: one leader in a term; the clock of the cluster never goes further than its
 //     leader was awake, and no claim ends earlier than its TTL after it was asked for, by the
 //     fastest of clocks; what was certainly refused or released is never granted.
-//   - found.go: no two records are begun with; a directory keeps its id; only one that was lost
+//   - bootstrap.go: no two records are begun with; a directory keeps its id; only one that was lost
 //     is told that the cluster has begun without it.
 //   - quiescence.go: every worker is served, sessions and claims end, members are equal, and an idle
 //     cluster writes nothing.
@@ -65,9 +65,9 @@ type world struct {
 	committedLog *committedLog
 	promises     *promises
 
-	hosts    []*host               // by place: the one that is there now
-	byID     map[uint64]*host      // all that ever were
-	founders []statemachine.Member // by name and address
+	hosts          []*host               // by place: the one that is there now
+	byID           map[uint64]*host      // all that ever were
+	initialMembers []statemachine.Member // by name and address
 	losses
 	clients  []*client
 	keys     []string
@@ -110,7 +110,7 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	w.committedLog.model.stand = w.committedLog.write
 	for i := range w.scenario.members {
 		name := hostName(i)
-		w.founders = append(w.founders, statemachine.Member{Name: name, Addr: name + ":1"})
+		w.initialMembers = append(w.initialMembers, statemachine.Member{Name: name, Addr: name + ":1"})
 	}
 	for range w.scenario.members {
 		w.newHost(false)
