@@ -14,7 +14,7 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Options says where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
+// Options say where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
 // Socket and Hosts is set.
 type Options struct {
 	// Dir is the directory that processes of this machine share, or, with ID, a member's own. It
