@@ -137,8 +137,8 @@ func (c Options) check() (Options, error) {
 	return c.checkMember()
 }
 
-// place is what processes share.
-func (c Options) place() (shared.Place, error) {
+// location is what processes share.
+func (c Options) location() (shared.Location, error) {
 	if c.Memory != "" {
 		return shared.Memory(c.Memory)
 	}

@@ -144,7 +144,7 @@ func (s *Share) dial(ctx context.Context, srv *server.Server) (net.Conn, error) 
 	if srv != nil {
 		return srv.Dial(ctx)
 	}
-	conn, err := s.place.Dial(ctx)
+	conn, err := s.location.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
