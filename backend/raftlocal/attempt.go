@@ -51,13 +51,13 @@ type attempt struct {
 	urgent   bool // the next must not wait
 }
 
-// OnReply takes in the reply to a request for the claim.
+// OnReply records the reply to a request for the claim.
 func (c *attempt) OnReply(o *client.Outcome) {
 	b := c.backend
 	var confirmed func()
 	b.mu.Lock()
 	switch {
-	case o.Err != nil: // whoever waits for it knows what to do
+	case o.Err != nil: // the caller that waits for it knows what to do
 	case c.phase == gone:
 		// News of its end came on the way, by a push or a renewal. That reply is older.
 	case o.Reply.Code == command.Granted:
@@ -167,7 +167,7 @@ func (b *backend) find(g driver.Grant) *attempt {
 	return b.attempts[id]
 }
 
-// onPush takes in news of a claim. One that is not known has ended, or the reply that would
+// onPush records news of a claim. One that is not known has ended, or the reply that would
 // name it is not there yet; that reply then is the one to an old copy of the request, and the
 // claim is asked about at once: see [claim.OnReply].
 func (b *backend) onPush(p command.Claim) {
@@ -187,8 +187,8 @@ func (b *backend) onPush(p command.Claim) {
 	}
 }
 
-// onVoid takes in that the cluster has lost all that it has granted: whoever holds is told at once,
-// and whoever waits asks anew. What was asked and has no answer is not known here to be a claim;
+// onVoid is called when the cluster has lost all that it has granted. All holders are told at once,
+// and waiters ask again. What was asked and has no answer is not known here to be a claim;
 // its session is gone, too, and the core asks again.
 func (b *backend) onVoid(text string) {
 	why := errors.New(text)

@@ -38,7 +38,7 @@
 //
 //	raft://h1,h2,h3?cluster=prod&ca=…&cert=…&key=…
 //
-// For tests, whoever opens the same name in one process shares locks in memory, for as long as
+// For tests, those who open the same name in one process share locks in memory, for as long as
 // somebody has it open. Nothing else differs from a directory:
 //
 //	raftmem://name

@@ -54,7 +54,7 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 	return c, call, err
 }
 
-// settle takes in the outcome of a release.
+// settle records the outcome of a release.
 //
 // When an attempt has no outcome, and a later one finds nothing, two things may have happened:
 // the earlier attempt was carried out, or the lease had run out, or was evicted, before. If the

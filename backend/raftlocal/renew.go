@@ -14,7 +14,7 @@ type renewal struct {
 	keeper   bool
 }
 
-// OnReply takes in how the claims stand.
+// OnReply records how the claims stand.
 func (r *renewal) OnReply(o *client.Outcome) {
 	b := r.attempts[0].backend
 	var losses []func(error)

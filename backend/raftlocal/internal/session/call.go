@@ -6,7 +6,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// Call is one command on its way. Whoever makes it fills in Command, without its numbers, and
+// Call is one command on its way. Its maker fills in Command, without its numbers, and
 // For, and reads the others when there is an event for it. It must not be used again before.
 type Call struct {
 	Command command.Command

@@ -21,7 +21,7 @@ type Event struct {
 	Claim command.Claim // Pushed
 }
 
-// Receive takes in what has come on the connection: answers, and then pushes. The events are
+// Receive handles what has come on the connection: answers, and then pushes. The events are
 // in the same order, and valid until the next call.
 func (s *Session) Receive(answers []command.Answer, pushes []command.Push) []Event {
 	s.events = s.events[:0]

@@ -201,7 +201,7 @@ func (c *client) moved(l *conn, leader statemachine.Member) {
 	})
 }
 
-// receive takes in answers and pushes.
+// receive handles answers and pushes.
 func (c *client) receive(l *conn, p packet) {
 	c.awake(c.life, func() {
 		if c.conn != l {
