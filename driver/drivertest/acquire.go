@@ -12,11 +12,11 @@ import (
 
 // acquire does what the core does: it asks, and, where the backend does not
 // block, asks again when told to.
-func (r *rig) acquire(ctx context.Context, b driver.Backend, req driver.Request) (driver.Grant, error) {
+func (r *fixture) acquire(ctx context.Context, b driver.Backend, req driver.Request) (driver.Grant, error) {
 	for {
 		g, err := b.Acquire(ctx, req)
 		if err == nil {
-			r.examine(g, req)
+			r.checkGrant(g, req)
 			return g, nil
 		}
 		var held *driver.HeldError
@@ -36,8 +36,8 @@ func (r *rig) acquire(ctx context.Context, b driver.Backend, req driver.Request)
 	}
 }
 
-// examine checks what must hold of each grant that is handed out.
-func (r *rig) examine(g driver.Grant, req driver.Request) {
+// checkGrant checks what must hold of each grant that is handed out.
+func (r *fixture) checkGrant(g driver.Grant, req driver.Request) {
 	now := time.Now()
 	if g.Key != req.Key || g.AttemptID != req.AttemptID {
 		r.Errorf("asked for %s as %s, got a grant of %s for %s", short(req.Key), req.AttemptID, short(g.Key), g.AttemptID)

@@ -9,13 +9,13 @@ import (
 
 // calls lists the methods of a client that ask the server, each ready to be
 // called on the key of g. Release and Evict come last: they may succeed. Attempted is told
-// of each owner that tries to lock, whose claim is to be released if it may be there.
+// of each attempt to lock, which is to be released since it may have left a claim.
 func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(yield func(string, func(context.Context) error) bool) {
 	acquire := func(wait bool) func(context.Context) error {
 		return func(ctx context.Context) error {
-			owner := newOwner()
-			attempted(driver.Grant{Key: g.Key, AttemptID: owner})
-			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, AttemptID: owner, TTL: g.TTL, Wait: wait})
+			attemptID := newAttemptID()
+			attempted(driver.Grant{Key: g.Key, AttemptID: attemptID})
+			_, err := b.Acquire(ctx, driver.Request{Key: g.Key, AttemptID: attemptID, TTL: g.TTL, Wait: wait})
 			return err
 		}
 	}
@@ -47,7 +47,7 @@ func calls(b driver.Backend, g driver.Grant, attempted func(driver.Grant)) func(
 
 // bounded calls f and reports whether it returned in time. A call that does not
 // is left behind.
-func (r *rig) bounded(f func() error) (error, bool) {
+func (r *fixture) bounded(f func() error) (error, bool) {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
 	t := time.NewTimer(r.slack)

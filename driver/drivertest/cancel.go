@@ -10,27 +10,27 @@ import (
 
 var cancelRules = []Rule{{
 	Name:     "ReleasedWaiterLeavesQueue",
-	Sentence: "A waiting owner that is released does not delay those behind it.",
-	check: func(r *rig) {
+	Sentence: "A waiting attempt that is released does not delay those behind it.",
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
-		first := r.wait(b, key)
-		r.queued(a, key, 1)
-		second := r.wait(a, key)
-		r.queued(a, key, 2)
-		r.abandon(first)
-		r.nothing(b, driver.Grant{Key: key, AttemptID: first.req.AttemptID}, "a waiter")
-		r.queued(a, key, 1)
-		r.release(a, g)
-		r.release(a, r.granted(second, r.slack, "behind a waiter that was released"))
-		r.free(b, key, r.slack)
+		g := r.mustLock(a, key)
+		first := r.startWait(b, key)
+		r.waitQueued(a, key, 1)
+		second := r.startWait(a, key)
+		r.waitQueued(a, key, 2)
+		r.mustCancel(first)
+		r.wantNotHeld(b, driver.Grant{Key: key, AttemptID: first.req.AttemptID}, "a waiter")
+		r.waitQueued(a, key, 1)
+		r.mustRelease(a, g)
+		r.mustRelease(a, r.waitGranted(second, r.slack, "behind a waiter that was released"))
+		r.waitFree(b, key, r.slack)
 	},
 }, {
 	Name: "CancelRacesGrant",
 	Sentence: "Whether a wait ends by its context or by its grant, or by both at once, Release leaves nothing of it, " +
 		"and the next waiter gets the lock.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		c := r.client()
 		const rounds = 40
@@ -38,11 +38,11 @@ var cancelRules = []Rule{{
 		cancelled := 0
 		for i := range rounds {
 			key := r.key()
-			g := r.lock(a, key)
-			first := r.wait(b, key)
-			r.queued(a, key, 1)
-			second := r.wait(c, key)
-			r.queued(a, key, 2)
+			g := r.mustLock(a, key)
+			first := r.startWait(b, key)
+			r.waitQueued(a, key, 1)
+			second := r.startWait(c, key)
+			r.waitQueued(a, key, 2)
 			early := time.Duration(r.rnd.Int64N(int64(2 * window)))
 			late := time.Duration(r.rnd.Int64N(int64(2 * time.Millisecond)))
 			cleaned := make(chan struct{})
@@ -55,7 +55,7 @@ var cancelRules = []Rule{{
 				}
 			}()
 			lag(r.Context(), late)
-			r.release(a, g)
+			r.mustRelease(a, g)
 			<-cleaned
 			if !first.returned() {
 				r.Fatalf("round %d: a cancelled waiter did not return", i)
@@ -67,8 +67,8 @@ var cancelRules = []Rule{{
 				window = window * 5 / 4
 				cancelled++
 			}
-			r.release(c, r.granted(second, r.slack, "behind a waiter that was cancelled"))
-			r.free(a, key, r.slack)
+			r.mustRelease(c, r.waitGranted(second, r.slack, "behind a waiter that was cancelled"))
+			r.waitFree(a, key, r.slack)
 			if r.Failed() {
 				r.Fatalf("round %d: cancelled %v and released %v after the start; waiter: %v", i, early, late, first.err)
 			}
@@ -78,29 +78,29 @@ var cancelRules = []Rule{{
 }, {
 	Name:     "GrantIsAlive",
 	Sentence: "A claim whose waiter stopped asking is not handed to a waiter that asks again later: a grant is alive when Acquire returns it.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
+		g := r.mustLock(a, key)
 		req := r.request(key)
 		req.TTL = r.ttl
-		sleeper := r.waitFor(b, req)
-		r.queued(a, key, 1)
-		r.abandon(sleeper) // and no Release: it means to come back
-		r.release(a, g)
-		next := r.granted(r.wait(a, key), 2*r.ttl+r.slack, "after a waiter that stopped asking")
+		sleeper := r.startWaitFor(b, req)
+		r.waitQueued(a, key, 1)
+		r.mustCancel(sleeper) // and no Release: it means to come back
+		r.mustRelease(a, g)
+		next := r.waitGranted(r.startWait(a, key), 2*r.ttl+r.slack, "after a waiter that stopped asking")
 		if sleeper.err == nil { // it was granted before it could be cancelled
-			r.lost(b, sleeper.grant, "a grant that ran out")
+			r.wantLost(b, sleeper.grant, "a grant that ran out")
 		}
 
 		req.Retry = true
 		if g, err := r.acquire(r.soon(), b, req); err == nil {
 			r.Fatalf("a waiter that came back was granted token %v; the holder has %v", g.Token, next.Token)
 		}
-		r.held(a, next, "a waiter came back")
-		back := r.waitFor(b, req)
-		r.passed(time.Now().Add(r.ttl / 4))
-		r.release(a, next)
+		r.wantHeld(a, next, "a waiter came back")
+		back := r.startWaitFor(b, req)
+		r.sleepUntil(time.Now().Add(r.ttl / 4))
+		r.mustRelease(a, next)
 		if !back.ended(r.slack) {
 			r.Fatalf("a waiter that came back has no answer")
 		}
@@ -110,7 +110,7 @@ var cancelRules = []Rule{{
 			}
 			_ = b.Release(r.soon(), back.grant)
 		}
-		r.free(a, key, r.ttl+r.slack)
+		r.waitFree(a, key, r.ttl+r.slack)
 	},
 }}
 

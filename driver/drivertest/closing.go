@@ -9,13 +9,13 @@ import (
 var closeRules = []Rule{{
 	Name:     "CloseLeavesGrants",
 	Sentence: "Close does not release grants; calls under way end with an error; it may be called twice.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key, busy := r.key(), r.key()
-		g := r.lock(a, key)
-		other := r.lock(b, busy)
-		w := r.wait(a, busy)
-		r.queued(b, busy, 1)
+		g := r.mustLock(a, key)
+		other := r.mustLock(b, busy)
+		w := r.startWait(a, busy)
+		r.waitQueued(b, busy, 1)
 		for range 2 {
 			if _, ok := r.bounded(a.Close); !ok {
 				r.Fatalf("Close did not return within %v", r.slack)
@@ -29,8 +29,8 @@ var closeRules = []Rule{{
 		case definitive(w.err):
 			r.Errorf("a waiting Acquire ended with %v after Close: that is a guess", w.err)
 		}
-		r.taken(b, key, "its holder's client was closed")
-		r.shows(b, g, r.Name(), 0)
+		r.wantHeldByOther(b, key, "its holder's client was closed")
+		r.wantShown(b, g, r.Name(), 0)
 		for name, call := range calls(a, g, func(driver.Grant) {}) {
 			switch err, ok := r.bounded(func() error { return call(r.soon()) }); {
 			case !ok:
@@ -39,9 +39,9 @@ var closeRules = []Rule{{
 				r.Errorf("%s on a closed client = %v, want another error", name, err)
 			}
 		}
-		r.taken(b, key, "its holder's client was closed")
-		r.evict(b, key)
-		r.release(b, other)
+		r.wantHeldByOther(b, key, "its holder's client was closed")
+		r.mustEvict(b, key)
+		r.mustRelease(b, other)
 	},
 }}
 

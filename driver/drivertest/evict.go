@@ -11,28 +11,28 @@ var evictRules = []Rule{{
 	Name: "Evict",
 	Sentence: "Evict ends whatever grant the key has: the next waiter gets the lock, the holder's next Renew says " +
 		"ErrNotHeld, and its Request.Lost is called where losses are pushed; ErrNotHeld when nobody holds the key.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
 		if err := b.Evict(r.soon(), key, ""); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a free key = %v, want ErrNotHeld", err)
 		}
-		g := r.lock(a, key)
-		r.notLost(g, "it is held")
-		w := r.wait(b, key)
-		r.queued(a, key, 1)
-		r.notLost(g, "somebody waits")
-		r.evict(b, key)
-		next := r.granted(w, r.slack, "the holder was evicted")
-		r.toldLost(g, "it was evicted") // before Renew tells it, too
-		r.lost(a, g, "a grant that was evicted")
-		r.nothing(a, g, "a grant that was evicted")
-		r.held(b, next, "the one before it was evicted")
-		r.notLost(next, "the one before it was evicted")
-		r.evict(a, key) // a client may evict the grant of another, or its own
-		r.free(b, key, r.slack)
-		r.toldLost(next, "it was evicted") // before Renew tells it, too
-		r.lost(b, next, "a grant that was evicted")
+		g := r.mustLock(a, key)
+		r.wantNotTold(g, "it is held")
+		w := r.startWait(b, key)
+		r.waitQueued(a, key, 1)
+		r.wantNotTold(g, "somebody waits")
+		r.mustEvict(b, key)
+		next := r.waitGranted(w, r.slack, "the holder was evicted")
+		r.waitTold(g, "it was evicted") // before Renew tells it, too
+		r.wantLost(a, g, "a grant that was evicted")
+		r.wantNotHeld(a, g, "a grant that was evicted")
+		r.wantHeld(b, next, "the one before it was evicted")
+		r.wantNotTold(next, "the one before it was evicted")
+		r.mustEvict(a, key) // a client may evict the grant of another, or its own
+		r.waitFree(b, key, r.slack)
+		r.waitTold(next, "it was evicted") // before Renew tells it, too
+		r.wantLost(b, next, "a grant that was evicted")
 		if err := a.Evict(r.soon(), key, ""); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a key whose holder was evicted = %v, want ErrNotHeld", err)
 		}
@@ -41,14 +41,14 @@ var evictRules = []Rule{{
 	Name: "EvictOnlyThatAttempt",
 	Sentence: "Evict of an attempt ends the grant that this attempt has of the key, and no other's: neither that of who holds the key " +
 		"instead, nor that of who comes next; ErrNotHeld when that attempt does not hold the key.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key, other := r.key(), r.key()
-		g := r.lock(a, key)
-		w := r.wait(b, key)
-		r.queued(a, key, 1)
+		g := r.mustLock(a, key)
+		w := r.startWait(b, key)
+		r.waitQueued(a, key, 1)
 		for _, x := range []struct{ key, attempt, why string }{
-			{key, newOwner(), "an attempt that never asked"},
+			{key, newAttemptID(), "an attempt that never asked"},
 			{key, w.req.AttemptID, "an attempt that waits"},
 			{key, g.AttemptID[:len(g.AttemptID)-1], "the beginning of the holder's name"},
 			{key, g.AttemptID + "0", "more than the holder's name"},
@@ -57,32 +57,32 @@ var evictRules = []Rule{{
 			if err := b.Evict(r.soon(), x.key, x.attempt); !errors.Is(err, driver.ErrNotHeld) {
 				r.Errorf("Evict of %s = %v, want ErrNotHeld", x.why, err)
 			}
-			r.held(a, g, "evicted was "+x.why)
-			r.waiting(w, "evicted was "+x.why)
+			r.wantHeld(a, g, "evicted was "+x.why)
+			r.wantWaiting(w, "evicted was "+x.why)
 		}
-		r.notLost(g, "others were evicted")
-		r.evictAttempt(b, g)
-		next := r.granted(w, r.slack, "the holder was evicted by its name")
-		r.toldLost(g, "it was evicted by its name")
+		r.wantNotTold(g, "others were evicted")
+		r.mustEvictAttempt(b, g)
+		next := r.waitGranted(w, r.slack, "the holder was evicted by its name")
+		r.waitTold(g, "it was evicted by its name")
 		for range 2 { // the operator has looked before the hand-off, and is late
 			if err := b.Evict(r.soon(), key, g.AttemptID); !errors.Is(err, driver.ErrNotHeld) {
 				r.Errorf("Evict of an attempt that was evicted = %v, want ErrNotHeld", err)
 			}
-			r.held(b, next, "the one before it was evicted once more")
+			r.wantHeld(b, next, "the one before it was evicted once more")
 		}
-		r.lost(a, g, "a grant that was evicted by its name")
-		r.nothing(a, g, "a grant that was evicted by its name")
-		r.notLost(next, "the one before it was evicted")
-		r.evictAttempt(b, next) // a client may evict its own
-		r.free(a, key, r.slack)
+		r.wantLost(a, g, "a grant that was evicted by its name")
+		r.wantNotHeld(a, g, "a grant that was evicted by its name")
+		r.wantNotTold(next, "the one before it was evicted")
+		r.mustEvictAttempt(b, next) // a client may evict its own
+		r.waitFree(a, key, r.slack)
 		if err := a.Evict(r.soon(), key, next.AttemptID); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Evict of a free key = %v, want ErrNotHeld", err)
 		}
 		for range 20 { // an eviction and a release at once: whichever is first, it is over with that attempt only
 			key := r.key()
-			g := r.lock(a, key)
-			w := r.wait(b, key)
-			r.queued(a, key, 1)
+			g := r.mustLock(a, key)
+			w := r.startWait(b, key)
+			r.waitQueued(a, key, 1)
 			evicted := make(chan error, 1)
 			go func() { evicted <- b.Evict(r.soon(), key, g.AttemptID) }()
 			lag(r.Context(), time.Duration(r.rnd.Int64N(int64(time.Millisecond))))
@@ -93,53 +93,53 @@ var evictRules = []Rule{{
 					r.Errorf("%s, of Evict and Release of an attempt at once, one of which ends its grant = %v", name, err)
 				}
 			}
-			next := r.granted(w, r.slack, "released and evicted")
-			r.held(b, next, "the one before it was released and evicted")
-			r.release(b, next)
+			next := r.waitGranted(w, r.slack, "released and evicted")
+			r.wantHeld(b, next, "the one before it was released and evicted")
+			r.mustRelease(b, next)
 		}
 	},
 }, {
 	Name:     "LostIsNoRumour",
 	Sentence: "Request.Lost is never called for a grant that was released, or that may still be there.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key, short := r.key(), r.key()
-		g := r.lock(a, key)
-		w := r.wait(b, key)
-		r.queued(a, key, 1)
-		r.release(a, g)
-		next := r.granted(w, r.slack, "released")
-		r.release(b, next)
-		kept := r.lock(a, key)
-		r.lease(r.client(), short)
-		r.free(b, short, r.ttl+r.slack) // long enough for a rumour to spread
-		r.notLost(g, "it was released")
-		r.notLost(next, "it was released")
-		r.notLost(kept, "it is held")
-		r.release(a, kept)
+		g := r.mustLock(a, key)
+		w := r.startWait(b, key)
+		r.waitQueued(a, key, 1)
+		r.mustRelease(a, g)
+		next := r.waitGranted(w, r.slack, "released")
+		r.mustRelease(b, next)
+		kept := r.mustLock(a, key)
+		r.mustLockShort(r.client(), short)
+		r.waitFree(b, short, r.ttl+r.slack) // long enough for a rumour to spread
+		r.wantNotTold(g, "it was released")
+		r.wantNotTold(next, "it was released")
+		r.wantNotTold(kept, "it is held")
+		r.mustRelease(a, kept)
 	},
 }}
 
-func (r *rig) evict(b driver.Backend, key string) {
+func (r *fixture) mustEvict(b driver.Backend, key string) {
 	if err := b.Evict(r.soon(), key, ""); err != nil {
 		r.Errorf("Evict of a key that is held: %v", err)
 	}
 }
 
-func (r *rig) evictAttempt(b driver.Backend, g driver.Grant) {
+func (r *fixture) mustEvictAttempt(b driver.Backend, g driver.Grant) {
 	if err := b.Evict(r.soon(), g.Key, g.AttemptID); err != nil {
 		r.Errorf("Evict of the attempt that holds the key: %v", err)
 	}
 }
 
-func (r *rig) notLost(g driver.Grant, why string) {
+func (r *fixture) wantNotTold(g driver.Grant, why string) {
 	if _, told := r.losses.Load(g.AttemptID); told && time.Now().Before(ends(g)) {
 		r.Errorf("Request.Lost was called although %s", why)
 	}
 }
 
-// toldLost requires of a backend that pushes that it pushes losses, too.
-func (r *rig) toldLost(g driver.Grant, why string) {
+// waitTold requires of a backend that pushes that it pushes losses, too.
+func (r *fixture) waitTold(g driver.Grant, why string) {
 	told := func() bool { _, ok := r.losses.Load(g.AttemptID); return ok }
 	if r.h.Want.Features.Has(driver.Push) && !r.until(r.slack, told) {
 		r.Errorf("Request.Lost was not called although %s", why)

@@ -9,27 +9,27 @@ import (
 var exclusionRules = []Rule{{
 	Name:     "Exclusion",
 	Sentence: "At most one unexpired grant of a key exists at any time.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
-		r.taken(b, key, "held by another client")
-		r.taken(a, key, "held by the same client under another owner")
-		w := r.wait(b, key)
-		r.queued(b, key, 1)
+		g := r.mustLock(a, key)
+		r.wantHeldByOther(b, key, "held by another client")
+		r.wantHeldByOther(a, key, "held by the same client by another attempt")
+		w := r.startWait(b, key)
+		r.waitQueued(b, key, 1)
 		for range 5 {
-			r.taken(b, key, "held, with a waiter")
-			r.waiting(w, "held by another")
+			r.wantHeldByOther(b, key, "held, with a waiter")
+			r.wantWaiting(w, "held by another")
 		}
-		r.release(a, g)
-		g = r.granted(w, r.slack, "released")
-		r.taken(a, key, "handed to a waiter")
-		r.release(b, g)
+		r.mustRelease(a, g)
+		g = r.waitGranted(w, r.slack, "released")
+		r.wantHeldByOther(a, key, "handed to a waiter")
+		r.mustRelease(b, g)
 	},
 }, {
 	Name:     "Scramble",
 	Sentence: "Of several that ask for a free key at once, at most one gets it.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		backends := []driver.Backend{r.client(), r.client(), r.client(), r.client()}
 		for range 15 {
 			key := r.key()
@@ -37,7 +37,7 @@ var exclusionRules = []Rule{{
 			var wg sync.WaitGroup
 			for i, b := range backends {
 				wg.Go(func() {
-					if g, err := r.try(b, key); err == nil {
+					if g, err := r.tryLock(b, key); err == nil {
 						grants[i] = &g
 					}
 				})
@@ -54,7 +54,7 @@ var exclusionRules = []Rule{{
 			}
 			for i, g := range grants {
 				if g != nil {
-					r.release(backends[i], *g)
+					r.mustRelease(backends[i], *g)
 				}
 			}
 		}

@@ -17,21 +17,21 @@ var failoverRules = []Rule{{
 	tokens:    true,
 	hook:      "Failover",
 	serial:    true,
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		keys := []string{r.key(), r.key(), r.key(), r.key()}
 		seen := make([]rising, len(keys))
 		for i, key := range keys {
 			for range i + 1 {
-				g := r.lock(a, key)
+				g := r.mustLock(a, key)
 				seen[i].add(r, g)
-				r.release(a, g)
+				r.mustRelease(a, g)
 			}
 		}
 		r.h.Failover(r.recorder)
 		for _, c := range []driver.Backend{a, b} {
 			for i, key := range keys {
-				g := r.eventually(c, key)
+				g := r.lockAfterFailover(c, key)
 				seen[i].add(r, g)
 				if err := r.releaseUntil(c, g); err != nil {
 					r.Errorf("Release after a fail-over: %v", err)
@@ -45,12 +45,12 @@ var failoverRules = []Rule{{
 	guarantee: driver.Linearizable,
 	hook:      "Failover",
 	serial:    true,
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
-		w := r.wait(b, key)
-		r.queued(a, key, 1)
+		g := r.mustLock(a, key)
+		w := r.startWait(b, key)
+		r.waitQueued(a, key, 1)
 		r.h.Failover(r.recorder)
 		if err := r.renewUntil(a, g, recovery); err != nil {
 			r.Errorf("Renew after a fail-over = %v, want nil", err)
@@ -58,7 +58,7 @@ var failoverRules = []Rule{{
 		if w.returned() && w.err == nil {
 			r.Errorf("a waiter got the lock in a fail-over: token %v beside %v", w.grant.Token, g.Token)
 		}
-		if _, err := r.try(b, key); err == nil {
+		if _, err := r.tryLock(b, key); err == nil {
 			r.Errorf("another got the lock after a fail-over, while it is held")
 		}
 		if err := r.releaseUntil(a, g); err != nil {
@@ -68,16 +68,16 @@ var failoverRules = []Rule{{
 		next := w.req
 		next.Retry = w.ended(r.slack)
 		if w.err == nil && next.Retry {
-			r.release(b, w.grant)
+			r.mustRelease(b, w.grant)
 			return
 		}
-		r.abandon(w)
-		r.release(b, r.granted(r.waitFor(b, next), recovery, "released after a fail-over"))
+		r.mustCancel(w)
+		r.mustRelease(b, r.waitGranted(r.startWaitFor(b, next), recovery, "released after a fail-over"))
 	},
 }}
 
-// eventually takes a free key as soon as the server is of use again.
-func (r *rig) eventually(b driver.Backend, key string) (g driver.Grant) {
+// lockAfterFailover takes a free key as soon as the server is of use again.
+func (r *fixture) lockAfterFailover(b driver.Backend, key string) (g driver.Grant) {
 	req := r.request(key)
 	var err error
 	if !r.until(recovery, func() bool {
@@ -91,8 +91,8 @@ func (r *rig) eventually(b driver.Backend, key string) (g driver.Grant) {
 }
 
 // releaseUntil releases until the answer is definite. ErrNotHeld counts as
-// success after an attempt whose outcome is not known.
-func (r *rig) releaseUntil(b driver.Backend, g driver.Grant) (err error) {
+// success after a request with an unknown outcome.
+func (r *fixture) releaseUntil(b driver.Backend, g driver.Grant) (err error) {
 	unknown := false
 	r.until(recovery, func() bool {
 		err = b.Release(r.soon(), g)

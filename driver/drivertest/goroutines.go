@@ -13,9 +13,9 @@ import (
 var goroutineRules = []Rule{{
 	Name:     "NoGoroutineLeaks",
 	Sentence: "A backend leaks no goroutine past Close, nor with each wait that was cancelled.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		r.exercise(r.client()) // what a library starts once and keeps is started now
-		label := "goroutines/" + newOwner()
+		label := "goroutines/" + newAttemptID()
 		during := make(chan int)
 		end := make(chan struct{})
 		go pprof.Do(r.Context(), pprof.Labels("drivertest", label), func(context.Context) {
@@ -53,15 +53,15 @@ var goroutineRules = []Rule{{
 }}
 
 // exercise takes a lock, loses one, and cancels a wait.
-func (r *rig) exercise(b driver.Backend) {
+func (r *fixture) exercise(b driver.Backend) {
 	key := r.key()
-	g := r.lock(b, key)
-	r.taken(b, key, "held")
-	w := r.wait(b, key)
-	r.queued(b, key, 1)
-	r.abandon(w)
-	r.nothing(b, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter")
-	r.release(b, g)
+	g := r.mustLock(b, key)
+	r.wantHeldByOther(b, key, "held")
+	w := r.startWait(b, key)
+	r.waitQueued(b, key, 1)
+	r.mustCancel(w)
+	r.wantNotHeld(b, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter")
+	r.mustRelease(b, g)
 }
 
 // labelled counts the goroutines that were started under a label. Unlike

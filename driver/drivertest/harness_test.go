@@ -95,7 +95,7 @@ func TestWatchdog(t *testing.T) {
 		rec := newRecorder(t.Context(), "hangs")
 		rec.fail = func(msg string) { said = append(said, msg) }
 		free := make(chan struct{})
-		watch(rec, &h, Rule{Name: "Hangs", Sentence: "It ends.", check: func(r *rig) {
+		watch(rec, &h, Rule{Name: "Hangs", Sentence: "It ends.", check: func(r *fixture) {
 			r.Cleanup(func() { cleaned++ })
 			<-free
 			r.Errorf("too late")

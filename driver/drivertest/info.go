@@ -5,7 +5,7 @@ import "github.com/fencelock/fencelock/driver"
 var infoRules = []Rule{{
 	Name:     "Info",
 	Sentence: "Info never changes over a Backend's life, and is what the harness wants.", // Namespace only where Want has one: most harnesses draw theirs
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		for range 2 {
 			for _, c := range []driver.Backend{a, b} {
@@ -17,8 +17,8 @@ var infoRules = []Rule{{
 				}
 			}
 			key := r.key()
-			r.release(a, r.lock(a, key))
-			r.release(b, r.lock(b, key))
+			r.mustRelease(a, r.mustLock(a, key))
+			r.mustRelease(b, r.mustLock(b, key))
 		}
 	},
 }}

@@ -13,7 +13,7 @@ var loadRules = []Rule{{
 	Name: "Contention",
 	Sentence: "Many that take the same lock in turn never meet, lose no update, and their tokens rise in the order " +
 		"in which they hold it.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
 		const workers, rounds = 8, 15
@@ -44,7 +44,7 @@ var loadRules = []Rule{{
 					_ = pause(r.Context(), 50*time.Microsecond)
 					counter.Store(n + 1)
 					inside.Add(-1)
-					r.release(backend, g)
+					r.mustRelease(backend, g)
 				}
 			})
 		}
@@ -52,12 +52,12 @@ var loadRules = []Rule{{
 		if n := counter.Load(); n != workers*rounds && !r.Failed() {
 			r.Errorf("%d updates were made, %d are there", workers*rounds, n)
 		}
-		r.free(a, key, r.slack)
+		r.waitFree(a, key, r.slack)
 	},
 }, {
 	Name:     "ManyKeys",
 	Sentence: "Keys do not touch each other; a batch of renewals may be of any size.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		const n = 400
 		keys := make([]string, n)
@@ -66,7 +66,7 @@ var loadRules = []Rule{{
 		}
 		grants := make([]driver.Grant, n)
 		r.forAll(keys, func(i int) {
-			g, err := r.try(a, keys[i])
+			g, err := r.tryLock(a, keys[i])
 			if err != nil {
 				r.Errorf("Acquire of one of %d keys: %v", n, err)
 			}
@@ -76,7 +76,7 @@ var loadRules = []Rule{{
 			return
 		}
 		r.forAll(keys, func(i int) {
-			if _, err := r.try(b, keys[i]); !errors.Is(err, driver.ErrHeld) {
+			if _, err := r.tryLock(b, keys[i]); !errors.Is(err, driver.ErrHeld) {
 				r.Errorf("Acquire of a key that is held, among %d = %v, want ErrHeld", n, err)
 			}
 		})
@@ -85,13 +85,13 @@ var loadRules = []Rule{{
 				r.Errorf("Renewal %d of %d: %v", i, n, out.Err)
 			}
 		}
-		r.forAll(keys, func(i int) { r.release(a, grants[i]) })
-		r.forAll(keys, func(i int) { r.free(b, keys[i], r.slack) })
+		r.forAll(keys, func(i int) { r.mustRelease(a, grants[i]) })
+		r.forAll(keys, func(i int) { r.waitFree(b, keys[i], r.slack) })
 	},
 }}
 
 // forAll calls f for the index of each key, a few at a time.
-func (r *rig) forAll(keys []string, f func(i int)) {
+func (r *fixture) forAll(keys []string, f func(i int)) {
 	var wg sync.WaitGroup
 	var next atomic.Int64
 	for range 16 {

@@ -66,7 +66,7 @@ var inspectMutants = []mutant{{
 	name:  "Lost is called at release",
 	rules: []string{"LostIsNoRumour"},
 	mutate: hook(func(b driver.Backend) hooked {
-		var told sync.Map // owner to Request.Lost
+		var told sync.Map // attempt to Request.Lost
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
 			told.Store(req.AttemptID, req.Lost)
 			return b.Acquire(ctx, req)

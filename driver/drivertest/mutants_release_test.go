@@ -7,7 +7,7 @@ import (
 )
 
 var releaseMutants = []mutant{{
-	name:  "release frees the key, whoever holds it",
+	name:  "release frees the key of any holder",
 	rules: []string{"ReleaseOnlyOwn", "StaleHolderIsHarmless", "ReleaseByAttempt"},
 	mutate: releasing(func(ctx ctx, b driver.Backend, g driver.Grant) error {
 		err := b.Release(ctx, g)

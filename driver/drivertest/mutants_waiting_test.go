@@ -44,7 +44,7 @@ var waitingMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "whoever asks is told that it waits",
+	name:  "an attempt is told that it waits before it has asked",
 	rules: []string{"WaitingIsTold"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {

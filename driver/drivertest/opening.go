@@ -17,7 +17,7 @@ var openRules = []Rule{{
 	Name:     "OpenWorks",
 	Sentence: "The registered URL opens a backend that is what the harness wants.",
 	hook:     "Open",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		b, err := r.open(r.h.URL)
 		if err != nil {
 			r.Fatalf("Open: %v", err)
@@ -27,13 +27,13 @@ var openRules = []Rule{{
 			r.Errorf("Info is %+v, want %+v", got, want)
 		}
 		key := r.key()
-		r.release(b, r.lock(b, key))
+		r.mustRelease(b, r.mustLock(b, key))
 	},
 }, {
 	Name:     "OpenRefusesNonsense",
 	Sentence: "Open refuses unknown query parameters by name, and says what is wrong with any other URL.",
 	hook:     "Open",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		bad := maps.Clone(r.h.BadURLs)
 		if bad == nil {
 			bad = make(map[string]string)
@@ -54,7 +54,7 @@ var openRules = []Rule{{
 	Name:     "OpenHidesPasswords",
 	Sentence: "The URL is never shown in an error: it has a password.",
 	hook:     "Open",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		const password = "hunter2-s3cret"
 		urls := append(slices.Sorted(maps.Keys(r.h.BadURLs)), r.h.URL)
 		for _, raw := range urls {
@@ -75,7 +75,7 @@ var openRules = []Rule{{
 	Sentence: "Open does not wait for a server that is away: within 5 s it returns an error that wraps ErrUnavailable or " +
 		"ErrRefused and tells the reason, also where its context never ends.",
 	hook: "Away",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		const most = 5 * time.Second
 		for _, raw := range slices.Sorted(maps.Keys(r.h.Away)) {
 			endless, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
@@ -112,9 +112,9 @@ var openRules = []Rule{{
 	},
 }}
 
-func (r *rig) open(raw string) (driver.Backend, error) { return r.openIn(r.soon(), raw) }
+func (r *fixture) open(raw string) (driver.Backend, error) { return r.openIn(r.soon(), raw) }
 
-func (r *rig) openIn(ctx context.Context, raw string) (driver.Backend, error) {
+func (r *fixture) openIn(ctx context.Context, raw string) (driver.Backend, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		r.Fatalf("harness: %v", err)

@@ -12,13 +12,13 @@ var outageRules = []Rule{{
 	Sentence: "An error that cannot say whether the request was carried out wraps ErrUnavailable; ErrHeld and " +
 		"ErrNotHeld are never a guess. No call outlives its context.",
 	hook: "Partition",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key, busy := r.key(), r.key()
-		g := r.lock(a, key)
-		other := r.lock(b, busy)
-		w := r.wait(a, busy)
-		r.queued(b, busy, 1)
+		g := r.mustLock(a, key)
+		other := r.mustLock(b, busy)
+		w := r.startWait(a, busy)
+		r.waitQueued(b, busy, 1)
 		heal := r.h.Partition(r.recorder, a)
 		var failed []error
 		left := []driver.Grant{g, {Key: busy, AttemptID: w.req.AttemptID}}
@@ -36,7 +36,7 @@ var outageRules = []Rule{{
 			}
 			failed = append(failed, err)
 		}
-		r.abandon(w) // returns although the server does not answer
+		r.mustCancel(w) // returns although the server does not answer
 		if w.err == nil || definitive(w.err) {
 			r.Errorf("a waiting Acquire, cut off and cancelled, ended with %v", w.err)
 		}
@@ -53,28 +53,28 @@ var outageRules = []Rule{{
 				r.Errorf("Release after the network was mended = %v", err)
 			}
 		}
-		r.free(b, key, r.slack)
-		r.release(b, other)
-		r.free(b, busy, r.slack)
+		r.waitFree(b, key, r.slack)
+		r.mustRelease(b, other)
+		r.waitFree(b, busy, r.slack)
 		r.Logf("errors while cut off: %v", failed)
 	},
 }, {
 	Name:     "CutHolderLapses",
 	Sentence: "A holder that cannot reach the server loses the lock when its TTL is over, not before, and is told so when it can.",
 	hook:     "Partition",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		b := r.client()
 		cut, key := r.client(), r.key()
-		g := r.lease(cut, key)
+		g := r.mustLockShort(cut, key)
 		heal := r.h.Partition(r.recorder, cut)
-		w := r.wait(b, key)
-		next := r.granted(w, r.ttl+r.slack, "behind a holder that was cut off")
-		r.notEarly(w.at, ends(g), "a waiter got the lock")
+		w := r.startWait(b, key)
+		next := r.waitGranted(w, r.ttl+r.slack, "behind a holder that was cut off")
+		r.wantNotEarly(w.at, ends(g), "a waiter got the lock")
 		heal()
 		if err := r.renewUntil(cut, g, r.slack); !errors.Is(err, driver.ErrNotHeld) {
 			r.Errorf("Renew after the lease ran out and the network was mended = %v, want ErrNotHeld", err)
 		}
-		r.held(b, next, "the one before it is back")
-		r.release(b, next)
+		r.wantHeld(b, next, "the one before it is back")
+		r.mustRelease(b, next)
 	},
 }}

@@ -20,7 +20,7 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // until polls a condition for at most d, and reports whether it came true.
-func (r *rig) until(d time.Duration, cond func() bool) bool {
+func (r *fixture) until(d time.Duration, cond func() bool) bool {
 	for end := time.Now().Add(d); ; {
 		if cond() {
 			return true
@@ -31,29 +31,29 @@ func (r *rig) until(d time.Duration, cond func() bool) bool {
 	}
 }
 
-// passed waits until a moment is over.
-func (r *rig) passed(t time.Time) {
+// sleepUntil waits until a moment is over.
+func (r *fixture) sleepUntil(t time.Time) {
 	if err := pause(r.Context(), time.Until(t)+1); err != nil {
 		r.Fatalf("waiting for a lease to run out: %v", err)
 	}
 }
 
-// queued waits until n waiters stand in the server's queue. A server that cannot
+// waitQueued waits until n waiters stand in the server's queue. A server that cannot
 // count them is given a moment instead; no rule about order applies to it.
-func (r *rig) queued(b driver.Backend, key string, n int) {
-	if r.inspect(b, key).Waiters < 0 {
-		r.passed(time.Now().Add(r.ttl / 4))
+func (r *fixture) waitQueued(b driver.Backend, key string, n int) {
+	if r.mustInspect(b, key).Waiters < 0 {
+		r.sleepUntil(time.Now().Add(r.ttl / 4))
 		return
 	}
-	if !r.until(r.slack, func() bool { return r.inspect(b, key).Waiters == n }) {
-		r.Fatalf("Inspect counts %d waiters, want %d", r.inspect(b, key).Waiters, n)
+	if !r.until(r.slack, func() bool { return r.mustInspect(b, key).Waiters == n }) {
+		r.Fatalf("Inspect counts %d waiters, want %d", r.mustInspect(b, key).Waiters, n)
 	}
 }
 
-// free waits until nobody holds the key, nor waits for it.
-func (r *rig) free(b driver.Backend, key string, d time.Duration) {
-	if !r.until(d, func() bool { return idle(r.inspect(b, key)) }) {
-		r.Errorf("%s should be free, but Inspect says %+v", short(key), r.inspect(b, key))
+// waitFree waits until nobody holds the key, nor waits for it.
+func (r *fixture) waitFree(b driver.Backend, key string, d time.Duration) {
+	if !r.until(d, func() bool { return idle(r.mustInspect(b, key)) }) {
+		r.Errorf("%s should be free, but Inspect says %+v", short(key), r.mustInspect(b, key))
 	}
 }
 

@@ -11,20 +11,20 @@ import (
 var renewRules = []Rule{{
 	Name:     "RenewKeeps",
 	Sentence: "Renew extends a grant to its TTL from now: a holder that renews in time keeps the lock for as long as it likes.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		for range 5 {
 			key := r.key()
-			g := r.lease(a, key)
+			g := r.mustLockShort(a, key)
 			for begun := g.Start; time.Since(begun) < 4*r.ttl; {
-				r.passed(g.Start.Add(r.ttl / 3))
+				r.sleepUntil(g.Start.Add(r.ttl / 3))
 				last := g
 				var err error
 				r.until(time.Until(ends(g)), func() bool { // silence leaves it open, and the core asks again
 					err = r.renew(a, &g)
 					return err == nil || errors.Is(err, driver.ErrNotHeld)
 				})
-				other, tryErr := r.try(b, key)
+				other, tryErr := r.tryLock(b, key)
 				if !time.Now().Before(ends(g)) || !g.Start.Before(ends(last)) {
 					break // this machine stalled for a whole lease: nothing is proved
 				}
@@ -38,7 +38,7 @@ var renewRules = []Rule{{
 					r.Errorf("Renew extended to %v, the TTL is %v", g.TTL, r.ttl)
 				}
 				if time.Since(begun) >= 4*r.ttl {
-					r.release(a, g)
+					r.mustRelease(a, g)
 					return
 				}
 			}
@@ -48,23 +48,23 @@ var renewRules = []Rule{{
 }, {
 	Name:     "RenewKeepsOrder",
 	Sentence: "Renew answers by one Renewal for each Grant, in order; one grant's failure says nothing about the next.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		var grants, theirs []driver.Grant
 		gone := map[string]string{} // by key: why
 		for i := range 24 {
 			key := r.key()
-			g := r.lock(a, key)
+			g := r.mustLock(a, key)
 			switch i % 4 {
 			case 1:
-				r.release(a, g)
+				r.mustRelease(a, g)
 				gone[key] = "released"
 			case 2:
-				r.evict(b, key)
+				r.mustEvict(b, key)
 				gone[key] = "evicted"
 			case 3:
-				r.release(a, g)
-				theirs = append(theirs, r.lock(b, key))
+				r.mustRelease(a, g)
+				theirs = append(theirs, r.mustLock(b, key))
 				gone[key] = "released, and taken by another"
 			}
 			grants = append(grants, g)
@@ -96,42 +96,42 @@ var renewRules = []Rule{{
 				r.Errorf("Renewal %d of a grant that was %s: %v, want ErrNotHeld", i, why, err)
 			}
 			if why == "" {
-				r.release(a, g)
+				r.mustRelease(a, g)
 			}
 		}
 		for _, g := range theirs {
-			r.release(b, g)
+			r.mustRelease(b, g)
 		}
 	},
 }, {
 	Name:     "RenewDoesNotResurrect",
 	Sentence: "A grant that has expired, was released or evicted gets ErrNotHeld, even when the key is free, and stays lost.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		b := r.client()
 		for _, how := range []string{"expired", "released", "evicted"} {
 			a, key := r.client(), r.key()
 			var g driver.Grant
 			switch how {
 			case "expired":
-				g = r.lease(a, key)
-				r.free(b, key, r.ttl+r.slack)
+				g = r.mustLockShort(a, key)
+				r.waitFree(b, key, r.ttl+r.slack)
 			case "released":
-				g = r.lock(a, key)
-				r.release(a, g)
+				g = r.mustLock(a, key)
+				r.mustRelease(a, g)
 			case "evicted":
-				g = r.lock(a, key)
-				r.evict(b, key)
+				g = r.mustLock(a, key)
+				r.mustEvict(b, key)
 			}
-			r.lost(a, g, "a grant that was "+how+", its key free")
-			r.lost(a, g, "the same, once more")
-			if s := r.inspect(b, key); s.Held() {
+			r.wantLost(a, g, "a grant that was "+how+", its key free")
+			r.wantLost(a, g, "the same, once more")
+			if s := r.mustInspect(b, key); s.Held() {
 				r.Errorf("%s, then renewed: Inspect says %+v, want free", how, s)
 			}
-			next := r.lock(b, key)
-			r.lost(a, g, "a grant that was "+how+", its key taken")
-			r.held(b, next, "another tried to renew what it had lost")
-			r.release(b, next)
-			r.lost(a, g, "the same, its key free again")
+			next := r.mustLock(b, key)
+			r.wantLost(a, g, "a grant that was "+how+", its key taken")
+			r.wantHeld(b, next, "another tried to renew what it had lost")
+			r.mustRelease(b, next)
+			r.wantLost(a, g, "the same, its key free again")
 		}
 	},
 }}

@@ -12,9 +12,9 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// rig is what a rule works with. Its methods fail the rule when the backend does
+// fixture is what a rule works with. Its methods fail the rule when the backend does
 // not do the obvious, so that a rule spells out only what it is about.
-type rig struct {
+type fixture struct {
 	*recorder
 	h     *Harness
 	rnd   *mathrand.Rand // for the rule's own goroutine
@@ -24,25 +24,25 @@ type rig struct {
 	keys  int
 	tag   string // keeps keys apart from those of other rules and runs
 
-	losses sync.Map // owner to error, as told to Request.Lost
+	losses sync.Map // attempt to error, as told to Request.Lost
 }
 
-func newRig(rec *recorder, h *Harness, rule Rule) *rig {
+func newFixture(rec *recorder, h *Harness, rule Rule) *fixture {
 	sum := fnv.New64a()
 	sum.Write([]byte(rule.Name))
-	return &rig{
+	return &fixture{
 		recorder: rec,
 		h:        h,
 		rnd:      mathrand.New(mathrand.NewPCG(h.Seed, sum.Sum64())),
 		ttl:      h.TTL,
-		long:     min(h.Want.MaxTTL, patience(h).Round(time.Millisecond)),
+		long:     min(h.Want.MaxTTL, ruleTimeout(h).Round(time.Millisecond)),
 		slack:    h.Slack,
 		tag:      rule.Name + "/" + rand.Text()[:10],
 	}
 }
 
 // client returns a client of its own, closed when the rule ends.
-func (r *rig) client() driver.Backend {
+func (r *fixture) client() driver.Backend {
 	b := r.h.New(r.recorder)
 	r.Cleanup(func() {
 		if err := b.Close(); err != nil {
@@ -52,33 +52,33 @@ func (r *rig) client() driver.Backend {
 	return b
 }
 
-func (r *rig) clients() (a, b driver.Backend) { return r.client(), r.client() }
+func (r *fixture) clients() (a, b driver.Backend) { return r.client(), r.client() }
 
 // key returns a key that nobody has used.
-func (r *rig) key() string {
+func (r *fixture) key() string {
 	r.keys++
 	return fmt.Sprintf("%s/%d", r.tag, r.keys)
 }
 
-// request asks for a long lease in the name of a new owner.
-func (r *rig) request(key string) driver.Request {
-	owner := newOwner()
+// request asks for a long lease as a new attempt.
+func (r *fixture) request(key string) driver.Request {
+	attemptID := newAttemptID()
 	return driver.Request{
-		Key: key, AttemptID: owner, Identity: r.Name(), TTL: r.long,
-		Lost: func(why error) { r.losses.Store(owner, why) },
+		Key: key, AttemptID: attemptID, Identity: r.Name(), TTL: r.long,
+		Lost: func(why error) { r.losses.Store(attemptID, why) },
 	}
 }
 
-func newOwner() string { return rand.Text() }
+func newAttemptID() string { return rand.Text() }
 
 // within returns a context that outlasts anything a working backend does.
-func (r *rig) within(d time.Duration) context.Context {
+func (r *fixture) within(d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(r.Context(), d)
 	r.Cleanup(cancel)
 	return ctx
 }
 
-func (r *rig) soon() context.Context { return r.within(r.slack) }
+func (r *fixture) soon() context.Context { return r.within(r.slack) }
 
 // ends is when a grant may end on the server, and not sooner.
 func ends(g driver.Grant) time.Time { return g.Start.Add(g.TTL) }

@@ -17,7 +17,7 @@ type Rule struct {
 	hook      string           // needs this hook of the Harness
 	tokens    bool             // applies unless Want says that there are none
 	serial    bool             // disturbs every client of the server
-	check     func(r *rig)
+	check     func(r *fixture)
 }
 
 // Rules returns all rules, in the order in which they are run.

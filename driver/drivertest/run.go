@@ -54,7 +54,7 @@ func runOne(t *testing.T, h *Harness, rule Rule) {
 }
 
 // paced returns the harness with the times that a rule has on a machine on which others use
-// the processors, too: a lease of a second would run out there while whoever renews it, and
+// the processors, too: a lease of a second would run out there while the client that renews it, and
 // the server, wait for their turn.
 func paced(h *Harness) *Harness {
 	times, slow := busy.Times(), *h

@@ -10,13 +10,13 @@ var startRules = []Rule{{
 	Name: "StartIsBeforeRequest",
 	Sentence: "Counted from Start, the TTL ends no later than the grant does on the server: Start was read before " +
 		"the request was sent that granted or last renewed.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		b := r.client()
 		const tries = 15
 		late := 0
 		for range tries {
 			before := time.Now()
-			g := r.lock(b, r.key())
+			g := r.mustLock(b, r.key())
 			if nearReply(before, g.Start, time.Now()) {
 				late++
 			}
@@ -27,7 +27,7 @@ var startRules = []Rule{{
 			if nearReply(before, g.Start, time.Now()) {
 				late++
 			}
-			r.release(b, g)
+			r.mustRelease(b, g)
 		}
 		if late > tries {
 			r.Errorf("in %d of %d calls Start is nearer to the reply than to the request", late, 2*tries)
@@ -38,25 +38,25 @@ var startRules = []Rule{{
 			var g driver.Grant
 			switch kind {
 			case "granted at once":
-				g = r.lease(a, key)
+				g = r.mustLockShort(a, key)
 			case "renewed":
-				g = r.lease(a, key)
+				g = r.mustLockShort(a, key)
 				if err := r.renew(a, &g); err != nil {
 					r.Logf("renewed too late: %v", err)
 				}
 			case "pushed":
-				before := r.lock(b, key)
+				before := r.mustLock(b, key)
 				req := r.request(key)
 				req.TTL = r.ttl
-				w := r.waitFor(a, req)
-				r.queued(b, key, 1)
-				r.release(b, before)
-				g = r.granted(w, r.slack, "released")
+				w := r.startWaitFor(a, req)
+				r.waitQueued(b, key, 1)
+				r.mustRelease(b, before)
+				g = r.waitGranted(w, r.slack, "released")
 			}
-			next := r.wait(b, key)
-			after := r.granted(next, r.ttl+r.slack, "behind a short lease")
-			r.notEarly(next.at, ends(g), "a grant that was "+kind+" went to another")
-			r.release(b, after)
+			next := r.startWait(b, key)
+			after := r.waitGranted(next, r.ttl+r.slack, "behind a short lease")
+			r.wantNotEarly(next.at, ends(g), "a grant that was "+kind+" went to another")
+			r.mustRelease(b, after)
 		}
 	},
 }}

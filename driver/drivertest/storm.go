@@ -15,16 +15,16 @@ var stormRules = []Rule{{
 	Name: "ConcurrentUse",
 	Sentence: "Methods are safe for concurrent use: whatever is asked at once, at most one holds a key, tokens rise, " +
 		"and errors are of the kinds that the contract names.",
-	check: (*rig).storm,
+	check: (*fixture).checkConcurrentUse,
 }, {
 	Name:     "LeavesNothing",
 	Sentence: "When every attempt has been released, was evicted or has run out, nothing is left of it: no grant, no waiter.",
-	check:    (*rig).litter,
+	check:    (*fixture).checkLeavesNothing,
 }}
 
-// storm makes eight workers of two clients do what comes to their minds with
+// checkConcurrentUse makes eight workers of two clients do what comes to their minds with
 // three keys, and then looks for remains.
-func (r *rig) storm() {
+func (r *fixture) checkConcurrentUse() {
 	const workers, steps = 8, 30
 	a, b := r.clients()
 	keys := []string{r.key(), r.key(), r.key()}
@@ -56,7 +56,7 @@ func (r *rig) storm() {
 					r.Errorf("token %v was granted after %v", g.Token, before)
 				}
 				if rnd.IntN(2) == 0 {
-					r.held(backend, g, "in a storm")
+					r.wantHeld(backend, g, "in a storm")
 				}
 				if _, err := backend.Inspect(r.soon(), req.Key); err != nil {
 					r.Errorf("Inspect: %v", err)
@@ -65,18 +65,18 @@ func (r *rig) storm() {
 				if rnd.IntN(2) == 0 {
 					g = driver.Grant{Key: g.Key, AttemptID: g.AttemptID}
 				}
-				r.release(backend, g)
+				r.mustRelease(backend, g)
 			}
 		})
 	}
 	wg.Wait()
 	for i, key := range keys {
-		r.free(a, key, r.slack)
+		r.waitFree(a, key, r.slack)
 		if r.Failed() {
 			r.Errorf("key %d of %d was not left as it was found", i+1, len(keys))
 			return
 		}
-		r.release(b, r.lock(b, key))
+		r.mustRelease(b, r.mustLock(b, key))
 	}
 }
 
@@ -90,9 +90,9 @@ func known(err error) bool {
 	return false
 }
 
-// litter ends attempts in every way there is, without order, and then looks for
+// checkLeavesNothing ends attempts in every way there is, without order, and then looks for
 // remains.
-func (r *rig) litter() {
+func (r *fixture) checkLeavesNothing() {
 	clients := []driver.Backend{r.client(), r.client()}
 	keys := []string{r.key(), r.key()}
 	var wg sync.WaitGroup
@@ -113,7 +113,7 @@ func (r *rig) litter() {
 				case err != nil:
 					_ = b.Release(r.soon(), driver.Grant{Key: req.Key, AttemptID: req.AttemptID})
 				case rnd.IntN(3) == 0:
-					_ = b.Evict(r.soon(), req.Key, "") // no matter whose
+					_ = b.Evict(r.soon(), req.Key, "") // of any attempt
 				case req.TTL == r.ttl:
 					// left to run out
 				default:
@@ -124,7 +124,7 @@ func (r *rig) litter() {
 	}
 	wg.Wait()
 	for _, key := range keys {
-		r.free(clients[0], key, r.ttl+r.slack)
-		r.release(clients[1], r.lock(clients[1], key))
+		r.waitFree(clients[0], key, r.ttl+r.slack)
+		r.mustRelease(clients[1], r.mustLock(clients[1], key))
 	}
 }

@@ -12,73 +12,73 @@ import (
 var waitRules = []Rule{{
 	Name:     "WaitOutlivesTTL",
 	Sentence: "Acquire may wait for longer than any TTL, keeping its own place alive.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
+		g := r.mustLock(a, key)
 		req := r.request(key)
 		req.TTL = r.ttl
-		w := r.waitFor(b, req)
-		r.queued(a, key, 1)
+		w := r.startWaitFor(b, req)
+		r.waitQueued(a, key, 1)
 		for end := time.Now().Add(3 * r.ttl); time.Now().Before(end); {
-			r.waiting(w, "the holder is alive")
-			r.held(a, g, "with a waiter")
-			r.passed(time.Now().Add(r.ttl / 4))
+			r.wantWaiting(w, "the holder is alive")
+			r.wantHeld(a, g, "with a waiter")
+			r.sleepUntil(time.Now().Add(r.ttl / 4))
 		}
 		var late *waiter
 		if r.h.Want.Features.Has(driver.Fair) {
-			late = r.wait(r.client(), key)
-			r.queued(a, key, 2)
+			late = r.startWait(r.client(), key)
+			r.waitQueued(a, key, 2)
 		}
-		r.release(a, g)
-		g = r.granted(w, r.slack, "after three TTLs in the queue")
+		r.mustRelease(a, g)
+		g = r.waitGranted(w, r.slack, "after three TTLs in the queue")
 		if late != nil && late.returned() && late.err == nil && late.at.Before(ends(g)) {
 			r.Errorf("a waiter that came later got the lock before one that waited for three TTLs")
 		}
 		_ = b.Release(r.soon(), g) // a short lease: on a slow machine it has run out
 		if late != nil {
-			r.release(a, r.granted(late, r.ttl+r.slack, "second in the queue"))
+			r.mustRelease(a, r.waitGranted(late, r.ttl+r.slack, "second in the queue"))
 		}
-		r.free(a, key, r.ttl+r.slack)
+		r.waitFree(a, key, r.ttl+r.slack)
 	},
 }, {
 	Name:     "WaitBlocksNobody",
 	Sentence: "A call that waits for one key does not hold up the calls of the same client for others.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		busy := r.key()
-		g := r.lock(a, busy)
-		queue := []*waiter{r.wait(b, busy)}
-		r.queued(a, busy, 1)
+		g := r.mustLock(a, busy)
+		queue := []*waiter{r.startWait(b, busy)}
+		r.waitQueued(a, busy, 1)
 		for range 5 {
 			start := time.Now()
-			r.release(b, r.lock(b, r.key()))
-			r.inspect(b, busy)
+			r.mustRelease(b, r.mustLock(b, r.key()))
+			r.mustInspect(b, busy)
 			if took := time.Since(start); took > r.slack {
 				r.Errorf("Acquire, Release and Inspect took %v beside a call that waits", took)
 			}
 		}
 		for range 7 {
-			queue = append(queue, r.wait(b, busy))
+			queue = append(queue, r.startWait(b, busy))
 		}
-		r.queued(a, busy, len(queue))
-		r.release(a, g)
+		r.waitQueued(a, busy, len(queue))
+		r.mustRelease(a, g)
 		for range queue { // the order is another rule's affair
 			if !r.until(2*r.slack, func() bool { return slices.ContainsFunc(queue, (*waiter).returned) }) {
 				r.Fatalf("of several waiters of one client, %d got no answer", len(queue))
 			}
 			i := slices.IndexFunc(queue, (*waiter).returned)
-			r.release(b, r.granted(queue[i], 0, "one of several waiters of one client"))
+			r.mustRelease(b, r.waitGranted(queue[i], 0, "one of several waiters of one client"))
 			queue = slices.Delete(queue, i, i+1)
 		}
 	},
 }, {
 	Name:     "ReturnsWhenContextDone",
 	Sentence: "Methods return when ctx is done, soon enough that a caller does not notice.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
+		g := r.mustLock(a, key)
 		for _, timeout := range []time.Duration{r.slack * 10, r.ttl / 5} {
 			err, want := r.interrupted(b, key, timeout)
 			for range 2 { // a reply that was lost at that moment is an answer too, but not each time
@@ -100,14 +100,14 @@ var waitRules = []Rule{{
 			}
 		}
 		_ = a.Release(r.soon(), g) // calls has tried, and may have got through
-		r.free(a, key, r.slack)
+		r.waitFree(a, key, r.slack)
 	},
 }}
 
 // interrupted waits for a key that is held until the context ends: by cancel if
 // the timeout is long, else by its deadline. It returns what Acquire said, and the
 // context's error.
-func (r *rig) interrupted(b driver.Backend, key string, timeout time.Duration) (err, ended error) {
+func (r *fixture) interrupted(b driver.Backend, key string, timeout time.Duration) (err, ended error) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	req := r.request(key)
@@ -118,7 +118,7 @@ func (r *rig) interrupted(b driver.Backend, key string, timeout time.Duration) (
 		errs <- err
 	}()
 	if timeout > r.ttl {
-		r.queued(b, key, 1)
+		r.waitQueued(b, key, 1)
 		cancel()
 	}
 	<-ctx.Done()
@@ -126,6 +126,6 @@ func (r *rig) interrupted(b driver.Backend, key string, timeout time.Duration) (
 	if !ok {
 		r.Fatalf("a waiting Acquire did not return within %v after its context: %v", r.slack, ctx.Err())
 	}
-	r.nothing(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a wait that was interrupted")
+	r.wantNotHeld(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a wait that was interrupted")
 	return err, ctx.Err()
 }

@@ -18,12 +18,12 @@ type waiter struct {
 	at    time.Time
 }
 
-// wait starts waiting for a key with a long lease.
-func (r *rig) wait(b driver.Backend, key string) *waiter {
-	return r.waitFor(b, r.request(key))
+// startWait starts waiting for a key with a long lease.
+func (r *fixture) startWait(b driver.Backend, key string) *waiter {
+	return r.startWaitFor(b, r.request(key))
 }
 
-func (r *rig) waitFor(b driver.Backend, req driver.Request) *waiter {
+func (r *fixture) startWaitFor(b driver.Backend, req driver.Request) *waiter {
 	req.Wait = true
 	ctx, cancel := context.WithCancel(r.Context())
 	w := &waiter{req: req, cancel: cancel, done: make(chan struct{})}
@@ -58,8 +58,8 @@ func (w *waiter) ended(d time.Duration) bool {
 	}
 }
 
-// granted requires that the waiter has the lock within d.
-func (r *rig) granted(w *waiter, d time.Duration, why string) driver.Grant {
+// waitGranted requires that the waiter has the lock within d.
+func (r *fixture) waitGranted(w *waiter, d time.Duration, why string) driver.Grant {
 	if !w.ended(d) {
 		r.Fatalf("%s: a waiter has no answer after %v", why, d)
 	}
@@ -69,15 +69,15 @@ func (r *rig) granted(w *waiter, d time.Duration, why string) driver.Grant {
 	return w.grant
 }
 
-// waiting requires that the waiter is still in the queue.
-func (r *rig) waiting(w *waiter, why string) {
+// wantWaiting requires that the waiter is still in the queue.
+func (r *fixture) wantWaiting(w *waiter, why string) {
 	if w.returned() {
 		r.Fatalf("%s: a waiter returned with token %v, error %v", why, w.grant.Token, w.err)
 	}
 }
 
-// abandon makes the waiter's call end by its context.
-func (r *rig) abandon(w *waiter) {
+// mustCancel makes the waiter's call end by its context.
+func (r *fixture) mustCancel(w *waiter) {
 	w.cancel()
 	if !w.ended(r.slack) {
 		r.Fatalf("a waiting Acquire did not return within %v after its context ended", r.slack)

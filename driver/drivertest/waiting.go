@@ -9,12 +9,12 @@ import (
 
 var waitingRules = []Rule{{
 	Name: "WaitingIsTold",
-	Sentence: "Request.Waiting is called with the first answer that says that the owner waits, and then at least once in " +
+	Sentence: "Request.Waiting is called with the first answer that says that the attempt waits, and then at least once in " +
 		"half a TTL; never for a request that does not wait.",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
+		g := r.mustLock(a, key)
 		req := r.request(key)
 		tries := countWaiting(&req)
 		if _, err := r.acquire(r.soon(), b, req); err == nil {
@@ -27,34 +27,34 @@ var waitingRules = []Rule{{
 		req = r.request(key)
 		req.TTL = r.ttl
 		told := countWaiting(&req)
-		w := r.waitFor(b, req)
+		w := r.startWaitFor(b, req)
 		// Counted over several: a machine may stall once for longer than half a TTL.
 		const times = 6
 		if !r.until(times*r.ttl/2+r.slack, func() bool { return told.Load() >= times || w.returned() }) {
 			r.Errorf("a waiter was told %d times in %v that it waits, want %d at least", told.Load(), times*r.ttl/2+r.slack, times)
 		}
-		r.waiting(w, "the holder is alive")
-		r.abandon(w)
-		r.nothing(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a waiter")
-		r.release(a, g)
+		r.wantWaiting(w, "the holder is alive")
+		r.mustCancel(w)
+		r.wantNotHeld(b, driver.Grant{Key: key, AttemptID: req.AttemptID}, "a waiter")
+		r.mustRelease(a, g)
 	},
 }, {
 	Name:     "SilenceIsNotWaiting",
 	Sentence: "Request.Waiting is called for an answer of the server, and for nothing else: not while it is silent.",
 	hook:     "Partition",
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()
-		g := r.lock(a, key)
+		g := r.mustLock(a, key)
 		req := r.request(key)
 		req.TTL = r.ttl
 		told := countWaiting(&req)
-		w := r.waitFor(b, req)
+		w := r.startWaitFor(b, req)
 		if !r.until(r.slack, func() bool { return told.Load() > 0 }) {
 			r.Fatalf("a waiter was not told that it waits")
 		}
 		heal := r.h.Partition(r.recorder, b)
-		r.passed(time.Now().Add(r.ttl / 2)) // replies that were under way
+		r.sleepUntil(time.Now().Add(r.ttl / 2)) // replies that were under way
 		before := told.Load()
 		w.ended(2 * r.ttl)
 		// One reply may have been slower than that. The core asks again after an error.
@@ -62,7 +62,7 @@ var waitingRules = []Rule{{
 			r.Errorf("a waiter that was cut off from the server was told %d times in two TTLs that it waits", n)
 		}
 		heal()
-		r.abandon(w)
+		r.mustCancel(w)
 		r.until(r.slack, func() bool { return b.Release(r.soon(), driver.Grant{Key: key, AttemptID: req.AttemptID}) != nil })
 		_ = a.Release(r.soon(), g)
 	},

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// patience is how long a rule may take. Those that wait for leases to run out
+// ruleTimeout is how long a rule may take. Those that wait for leases to run out
 // need a few TTLs; a fail-over may need a minute.
-func patience(h *Harness) time.Duration {
+func ruleTimeout(h *Harness) time.Duration {
 	return 2*time.Minute + 30*h.TTL + 10*h.Slack
 }
 
@@ -20,9 +20,9 @@ func watch(rec *recorder, h *Harness, rule Rule) {
 	go func() {
 		defer close(done)
 		defer rec.end() // also when Fatalf ends the goroutine
-		rule.check(newRig(rec, h, rule))
+		rule.check(newFixture(rec, h, rule))
 	}()
-	dog := time.NewTimer(patience(h))
+	dog := time.NewTimer(ruleTimeout(h))
 	defer dog.Stop()
 	select {
 	case <-done:
@@ -31,7 +31,7 @@ func watch(rec *recorder, h *Harness, rule Rule) {
 	}
 	stacks := make([]byte, 1<<16)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	rec.Errorf("the rule did not end within %v", patience(h))
+	rec.Errorf("the rule did not end within %v", ruleTimeout(h))
 	rec.Logf("goroutines when the watchdog barked:\n%s", stacks)
 	rec.end() // closing the backends may set the rule free
 	dog.Reset(h.Slack)

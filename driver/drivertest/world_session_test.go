@@ -19,7 +19,7 @@ type session struct {
 	mine map[claimID]context.CancelCauseFunc
 }
 
-type claimID struct{ key, owner string }
+type claimID struct{ key, attemptID string }
 
 var errSession = fmt.Errorf("%w: session died", driver.ErrUnavailable)
 
@@ -54,10 +54,10 @@ func (s *session) kill() {
 	ctx := context.Background()
 	for id, cancel := range s.mine {
 		cancel(errSession)
-		if st, err := s.mem.Inspect(ctx, id.key); err == nil && st.Held() && st.Holders[0].AttemptID == id.owner {
+		if st, err := s.mem.Inspect(ctx, id.key); err == nil && st.Held() && st.Holders[0].AttemptID == id.attemptID {
 			_ = s.mem.Evict(ctx, id.key, "")
 		} else {
-			_ = s.mem.Release(ctx, driver.Grant{Key: id.key, AttemptID: id.owner})
+			_ = s.mem.Release(ctx, driver.Grant{Key: id.key, AttemptID: id.attemptID})
 		}
 	}
 	clear(s.mine)

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/redis"
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -32,11 +35,27 @@ func TestPermissions(t *testing.T) {
 			}
 			expectDurable(t, u, ns, "CONFIG GET")
 			expectDurable(t, allow(t, admin, s, "durable", append(rules, "+config|get")), ns, "")
+			if _, err := dialAs(t, u, ns).ListHeld(t.Context(), "", "", 10); !errors.Is(err, driver.ErrRefused) ||
+				errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "+scan") {
+				t.Errorf("ListHeld without +scan: %v; want ErrRefused that names it", err)
+			}
+			expectKeys(t, list(t, dialAs(t, allow(t, admin, s, "lister", append(rules, "+scan")), ns), "", 10))
 			if err := exercise(t, u, s.Addr(), ns+"2"); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 				t.Errorf("in another namespace: %v, want NOPERM", err)
 			}
 		})
 	}
+}
+
+// dialAs opens a backend by the URL of a user.
+func dialAs(t *testing.T, rawURL, ns string) driver.Backend {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.RawQuery = "namespace=" + ns
+	return locktest.Dial(t, redis.Open, u)
 }
 
 // allow makes a user with these rules and nothing else, and returns the URL for it.

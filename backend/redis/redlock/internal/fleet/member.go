@@ -70,7 +70,7 @@ func (m *Member) Send(ctx context.Context, r wire.Request, timeout time.Duration
 		Ctx: ctx, Timeout: timeout, Script: s, Keys: keys, Args: args, Boot: st.run,
 		Done: func(reply any, err error) {
 			if err == nil {
-				reply, err = script.Decode(r, reply)
+				reply, err = m.fleet.conf.Keys.Decode(r, reply)
 			}
 			if err != nil {
 				done(nil, m.failed(ctx, st, err))

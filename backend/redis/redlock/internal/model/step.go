@@ -3,6 +3,9 @@ package model
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/script"
@@ -37,6 +40,14 @@ func (n *Node) Do(now time.Time, r wire.Request) (reply any, told []Told) {
 		reply = s.end(r)
 	case wire.Look:
 		reply = s.look(r)
+	case wire.Scan:
+		reply = s.scan(r)
+	case wire.Holders:
+		holders := make([]wire.Holder, len(r.Keys))
+		for i, key := range r.Keys {
+			holders[i] = s.look(wire.Look{Key: key}).Holder
+		}
+		reply = wire.HoldersReply{Holders: holders}
 	default:
 		panic(fmt.Sprintf("there is no %T", r))
 	}
@@ -188,6 +199,21 @@ func (s *step) look(r wire.Look) wire.LookReply {
 				reply.Waiters++
 			}
 		}
+	}
+	return reply
+}
+
+// scan tells the keys in their order, and where a part ends by its last key: a server has an order of its own.
+func (s *step) scan(r wire.Scan) (reply wire.ScanReply) {
+	for _, key := range slices.Sorted(maps.Keys(s.Claims)) {
+		if _, held := s.claim(key); !held || !strings.HasPrefix(key, r.Prefix) || r.From != "" && key <= r.From {
+			continue
+		}
+		if len(reply.Keys) == r.Count {
+			reply.Next = reply.Keys[r.Count-1]
+			break
+		}
+		reply.Keys = append(reply.Keys, key)
 	}
 	return reply
 }

@@ -59,6 +59,7 @@ type Backend struct {
 	floors    floors
 	courtesy  courtesy
 	leftovers leftovers
+	listings  listings
 	calls     sync.Pool // of *call
 }
 

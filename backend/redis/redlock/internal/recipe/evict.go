@@ -11,18 +11,21 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Evict ends the grant that a key has. Repairs of it, and what else of that try may be on its way,
-// are kept out. Where too few nodes answer to know who has it, all who may have it are ended: it is one of
-// them, and what the others have is no grant.
+// Evict ends the grant that an attempt has of a key, or whatever grant the key has if attemptID is empty. The End names
+// the try that it ends, so a node never ends what has come after it; repairs of the grant, and what else of that try may
+// be on its way, are kept out.
+//
+// Where too few nodes answer to know who has the key, all who may have it are ended, or the one attempt if it is one of
+// them: what the others have is no grant.
 func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
-	if attemptID != "" {
-		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
-	}
 	v, err := b.look(ctx, key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case v.holder.ID.Owner == "":
+	}
+	if attemptID != "" {
+		v.maybe = slices.DeleteFunc(v.maybe, func(id wire.ID) bool { return id.Owner != attemptID })
+	}
+	if v.holder.ID.Owner == "" || len(v.maybe) == 0 {
 		return driver.ErrNotHeld
 	}
 	for _, id := range v.maybe {
@@ -148,9 +151,4 @@ func (v *verification) told(node int, reply any, err error) {
 	case answer != vote.No && again:
 		v.b.verify(c)
 	}
-}
-
-// ListHeld is not there yet.
-func (b *Backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -5,12 +5,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 )
 
 // Decode makes of what a script has returned the reply to the request.
-func Decode(r wire.Request, reply any) (any, error) {
+func (n *Names) Decode(r wire.Request, reply any) (any, error) {
 	var decoded any
 	var ok bool
 	switch r := r.(type) {
@@ -24,6 +25,10 @@ func Decode(r wire.Request, reply any) (any, error) {
 		decoded, ok = ended(reply)
 	case wire.Look:
 		decoded, ok = looked(reply)
+	case wire.Scan:
+		decoded, ok = scanned(reply, n.lock(""))
+	case wire.Holders:
+		decoded, ok = held(reply, len(r.Keys))
 	}
 	if !ok {
 		return nil, fmt.Errorf("redlock: unexpected reply %v to a %T", reply, r)
@@ -101,6 +106,51 @@ func looked(reply any) (r wire.LookReply, ok bool) {
 	r.Held = true
 	r.Holder, ok = holder(list[0], list[1])
 	return r, ok && okWaiters && okCount
+}
+
+// scanned parses a part of the names of locks, which all begin with prefix.
+func scanned(reply any, prefix string) (r wire.ScanReply, ok bool) {
+	list, ok := reply.([]any)
+	if !ok || len(list) < 2 {
+		return r, false
+	}
+	var okNext, okBoot bool
+	r.Next, okNext = list[0].(string)
+	r.Boot, okBoot = list[1].(string)
+	if !okNext || !okBoot {
+		return r, false
+	}
+	if r.Next == "0" {
+		r.Next = ""
+	}
+	for _, name := range list[2:] {
+		text, _ := name.(string)
+		key, ok := strings.CutPrefix(text, prefix)
+		if !ok {
+			return r, false
+		}
+		if key != "" && utf8.ValidString(key) { // others are nobody's locks
+			r.Keys = append(r.Keys, key)
+		}
+	}
+	return r, true
+}
+
+func held(reply any, keys int) (r wire.HoldersReply, ok bool) {
+	list, ok := reply.([]any)
+	if !ok || len(list) != 2*keys {
+		return r, false
+	}
+	r.Holders = make([]wire.Holder, keys)
+	for i := range r.Holders {
+		if list[2*i] == "" {
+			continue
+		}
+		if r.Holders[i], ok = holder(list[2*i], list[2*i+1]); !ok {
+			return r, false
+		}
+	}
+	return r, true
 }
 
 // holder parses the record of a key: "owner try channel token ttl meta".

@@ -3,6 +3,7 @@ package script
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -67,9 +68,26 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 		return end, 4, args
 	case wire.Look:
 		return look, 3, []any{n.node, n.lock(r.Key), n.counters[Shard(r.Key)], expected}
+	case wire.Scan:
+		from := r.From
+		if from == "" {
+			from = "0"
+		}
+		return scan, 1, []any{n.node, expected, from, literal(n.lock(r.Prefix)) + "*", r.Count}
+	case wire.Holders:
+		args = append(make([]any, 0, 2+len(r.Keys)), n.node)
+		for _, key := range r.Keys {
+			args = append(args, n.lock(key))
+		}
+		return holders, 1 + len(r.Keys), append(args, expected)
 	}
 	panic(fmt.Sprintf("redlock: there is no script for a %T", r))
 }
+
+// literal is a pattern that matches only name.
+func literal(name string) string { return patternEscaper.Replace(name) }
+
+var patternEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
 func number(u uint64) string { return strconv.FormatUint(min(u, most), 10) }
 

@@ -82,6 +82,21 @@ func TestEncode(t *testing.T) {
 			3,
 			[]any{node, lock, counter, is},
 		},
+		{
+			wire.Scan{Prefix: `a*[b]?\`, Count: 100},
+			1,
+			[]any{node, is, "0", `ns:redlock:l:a\*\[b]\?\\*`, 100},
+		},
+		{
+			wire.Scan{From: "77", Count: 1},
+			1,
+			[]any{node, is, "77", "ns:redlock:l:*", 1},
+		},
+		{
+			wire.Holders{Keys: []string{lease.Key, "k2"}},
+			3,
+			[]any{node, lock, "ns:redlock:l:k2", is},
+		},
 	} {
 		s, keys, args := script.NewNames("ns").Encode(is, c.request)
 		if keys != c.keys || !reflect.DeepEqual(args, c.args) {
@@ -123,8 +138,15 @@ func TestDecode(t *testing.T) {
 		{wire.Look{}, []any{"", int64(0), "3", int64(2)}, wire.LookReply{Count: 3, Waiters: 2}},
 		{wire.Look{}, []any{record, int64(900), "3", int64(0)}, wire.LookReply{Held: true, Holder: holder, Count: 3}},
 		{wire.Look{}, []any{record, "900", "3", int64(0)}, nil},
+		{wire.Scan{}, []any{"0", is, lock, "ns:redlock:l:\xff"}, wire.ScanReply{Keys: []string{lease.Key}, Boot: is}},
+		{wire.Scan{}, []any{"9", is}, wire.ScanReply{Next: "9", Boot: is}},
+		{wire.Scan{}, []any{"0", is, counter}, nil},
+		{wire.Scan{}, []any{"0"}, nil},
+		{wire.Holders{Keys: []string{"a", "b"}}, []any{record, int64(900), "", int64(0)}, wire.HoldersReply{Holders: []wire.Holder{holder, {}}}},
+		{wire.Holders{Keys: []string{"a"}}, []any{record, int64(900), "", int64(0)}, nil},
+		{wire.Holders{Keys: []string{"a"}}, []any{"somebody's data", int64(900)}, nil},
 	} {
-		got, err := script.Decode(c.request, c.reply)
+		got, err := script.NewNames("ns").Decode(c.request, c.reply)
 		if (err == nil) != (c.want != nil) || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%T, %v: %+v, %v; want %+v", c.request, c.reply, got, err, c.want)
 		}

@@ -40,6 +40,12 @@ var endLua string
 //go:embed lua/look.lua
 var lookLua string
 
+//go:embed lua/scan.lua
+var scanLua string
+
+//go:embed lua/holders.lua
+var holdersLua string
+
 //go:embed lua/permissions.lua
 var permissionsLua string
 
@@ -52,9 +58,11 @@ var (
 	repair    = node.NewScript(libLua, repairLua, tailLua)
 	end       = node.NewScript(endFastLua, libLua, endLua, tailLua)
 	look      = node.NewScript(libLua, lookLua, tailLua).Idempotent()
+	scan      = node.NewScript(scanLua).Idempotent()
+	holders   = node.NewScript(holdersLua).Idempotent()
 
 	permissions = node.NewScript(permissionsLua)
 )
 
 // All are the scripts that a node must know.
-var All = []*node.Script{take, writeBack, renew, repair, end, look, permissions}
+var All = []*node.Script{take, writeBack, renew, repair, end, look, scan, holders, permissions}

@@ -14,8 +14,8 @@ type ID struct {
 	Try   uint64
 }
 
-// Request is one of Take, WriteBack, Renew, Repair, End and Look. Each is one script, and one
-// step of the node.
+// Request is one of Take, WriteBack, Renew, Repair, End, Look, Scan and Holders. Each is one script,
+// and one step of the node.
 type Request interface{ request() }
 
 // Take takes the key for a try, where it is free or has a lower try of the same owner, and raises
@@ -114,6 +114,27 @@ type LookReply struct {
 	Waiters int
 }
 
+// Scan asks which keys begin with Prefix and are locked on a node. The answer comes in parts. A key that is locked
+// from before the first part until after the last is in one of them, if all parts have the same Boot.
+type Scan struct {
+	Prefix string
+	From   string // Next of the part before; empty for the first part
+	Count  int    // about how many names the server looks at
+}
+
+// ScanReply answers Scan. A key may come twice.
+type ScanReply struct {
+	Keys []string
+	Next string // empty after the last part
+	Boot string // names the list, the node and the process of its server
+}
+
+// Holders asks who has each of a few keys.
+type Holders struct{ Keys []string }
+
+// HoldersReply answers Holders, key by key. The Holder of a key that nobody has is the zero value.
+type HoldersReply struct{ Holders []Holder }
+
 // Reply answers WriteBack (Done, None or Other), Repair (Done, Other or Over) and End (Done if it
 // has ended a key, None if there was none, or another's).
 type Reply struct {
@@ -127,6 +148,8 @@ func (Renew) request()     {}
 func (Repair) request()    {}
 func (End) request()       {}
 func (Look) request()      {}
+func (Scan) request()      {}
+func (Holders) request()   {}
 
 // Outcome is what a node made of a request.
 type Outcome uint8

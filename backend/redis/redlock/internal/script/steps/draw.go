@@ -11,7 +11,7 @@ import (
 
 var (
 	owners = []string{"a", "b-1", "Zz_9"}
-	keys   = []string{"k", "with space:and:colons\n", "ключ"}
+	keys   = []string{"k", "with space:and:colons\n", "ключ", `*[k]?\`}
 )
 
 // draw is a random request. Most are about one key, of small numbers, and many of who has it, so that they meet.
@@ -61,6 +61,11 @@ func draw(r *rand.Rand, node *model.Node) wire.Request {
 			e.Queue, e.Channel, e.TTL, e.Place = true, channel, ttl(r), uint64(r.IntN(3))*1e15
 		}
 		return e
+	case n < 95:
+		return wire.Holders{Keys: keys}
+	case n < 97:
+		prefix := []string{"", "k", "w", "with space:", "кл", "*", "[k]", "?"}[r.IntN(8)]
+		return wire.Scan{Prefix: prefix, Count: 100}
 	default:
 		return wire.Look{Key: key}
 	}

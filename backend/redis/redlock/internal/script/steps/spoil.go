@@ -90,6 +90,12 @@ func (t *tally) add(reply any, told []model.Told) {
 		for _, o := range r.Outcomes {
 			t.count(fmt.Sprint("renew ", words[o]))
 		}
+	case wire.ScanReply:
+		t.count(fmt.Sprint("scan ", min(len(r.Keys), 1)))
+	case wire.HoldersReply:
+		for _, h := range r.Holders {
+			t.count(fmt.Sprint("holders ", h.ID.Try != 0))
+		}
 	}
 	for _, n := range told {
 		t.count(fmt.Sprint("notice ", n.Notice.Kind))
@@ -102,7 +108,7 @@ func (t *tally) lacking(full bool) error {
 	var short []string
 	want := []string{
 		"take done", "take other", "take over", "waiting", "reply done", "reply none", "reply other", "reply over",
-		"renew done", "renew none", "renew other", "notice 1", "notice 2", "unfit", "counter at its end",
+		"renew done", "renew none", "renew other", "notice 1", "notice 2", "scan 1", "holders true", "holders false", "unfit", "counter at its end",
 	}
 	if full {
 		want = append(want, "refused since it is full")
