@@ -9,19 +9,22 @@
 //     for ever, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee].
 //
-//  2. Make a package with the files of backend/redis: doc.go (URL, recipe,
-//     guarantees, limits), open.go, url.go, acquire.go, renew.go, release.go,
-//     inspect.go, example_test.go. A networked backend is a Go module of its own, so that nobody
+//  2. Read backend/mem, which does all of it without a network, and then acquire.go,
+//     renew.go and release.go of backend/redis with their scripts. Make a package with the
+//     files that every backend has: doc.go (URLs, recipe, promises, limits), backend.go, open.go,
+//     url.go, acquire.go, renew.go, release.go, inspect.go, errors.go, keys.go,
+//     example_test.go. A networked backend is a Go module of its own, so that nobody
 //     downloads a client that they do not use.
 //
-//  3. Write Acquire for a free lock, Release and Renew, each in one round trip,
-//     each naming the owner. Read the clock before sending.
+//  3. Write Acquire for a free lock, Release and Renew, each in one round trip, each
+//     naming the attempt. Read the clock before sending. Then the queue, Inspect,
+//     ListHeld and Evict.
 //
 //     Make a table of the server's errors: which say that nothing was done
 //     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). Only what
 //     leaves it open wraps neither or ErrUnavailable alone. A time-out of your own says
 //     what it is ("no answer within 3s"), and wraps no context's error. Call
-//     Request.Waiting for each answer that says that the owner waits, and for nothing else.
+//     Request.Waiting for each answer that says that the attempt waits, and for nothing else.
 //
 //  4. Register the URL scheme with fencelock.Register in an init function. Refuse
 //     unknown query parameters by name. Never put the URL in an error: it has a
@@ -44,5 +47,6 @@
 //  6. Run it again with each reply of the server lost once, and with the server
 //     killed and restarted, as package integration does for our own.
 //
-//  7. Write down in doc.go what is not promised.
+//  7. Write down in doc.go what is not promised. In this repository CONTRIBUTING.md lists
+//     the files that name the backends.
 package driver
