@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/mem"
@@ -134,3 +135,93 @@ func away(instead func(ctx ctx) error) func(w *world) {
 		}
 	}
 }
+
+var closeMutants = []mutant{{
+	name:  "Close releases the grants",
+	rules: []string{"CloseLeavesGrants"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		var mu sync.Mutex
+		var grants []driver.Grant
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			mu.Lock()
+			defer mu.Unlock()
+			grants = append(grants, g)
+			return g, err
+		}, close: func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, g := range grants {
+				_ = b.Release(w.ctx, g)
+			}
+			return b.Close()
+		}}
+	}),
+}, {
+	name:  "Close leaves calls under way",
+	rules: []string{"CloseLeavesGrants", "NoGoroutineLeaks"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		go func() { <-w.ctx.Done(); _ = b.Close() }()
+		return hooked{Backend: b, close: func() error { return nil }}
+	}),
+}, {
+	name:  "Close cannot be called twice",
+	rules: []string{"CloseLeavesGrants"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		closed := make(chan struct{}, 1)
+		return hooked{Backend: b, close: func() error {
+			select {
+			case closed <- struct{}{}:
+				return b.Close()
+			default:
+				<-w.ctx.Done() // as a send to a loop that has stopped
+				return nil
+			}
+		}}
+	}),
+}, {
+	name:  "a closed client guesses",
+	rules: []string{"CloseLeavesGrants"},
+	outside: renewing(func(ctx ctx, b driver.Backend, grants []driver.Grant) []driver.Renewal {
+		out := b.Renew(ctx, grants)
+		for i := range out {
+			if out[i].Err != nil {
+				out[i].Err = driver.ErrNotHeld
+			}
+		}
+		return out
+	}),
+}}
+
+var failoverMutants = []mutant{{
+	name:  "a fail-over loses the grants",
+	rules: []string{"GrantsSurviveFailover"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if err == nil {
+				lost := w.failed
+				w.failed = func() {
+					_ = b.Evict(w.ctx, req.Key, "")
+					if lost != nil {
+						lost()
+					}
+				}
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "a fail-over grants what is held",
+	rules: []string{"GrantsSurviveFailover"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		over := false
+		w.failed = func() { over = true }
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if g, err := b.Acquire(ctx, req); err == nil || !over || req.Wait {
+				return g, err
+			}
+			return driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
+		}}
+	}),
+}}

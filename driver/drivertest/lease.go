@@ -8,6 +8,68 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
+var startRules = []Rule{{
+	Name: "StartIsBeforeRequest",
+	Sentence: "Counted from Start, the TTL ends no later than the grant does on the server: Start was read before " +
+		"the request was sent that granted or last renewed.",
+	check: func(r *fixture) {
+		b := r.client()
+		const tries = 15
+		late := 0
+		for range tries {
+			before := time.Now()
+			g := r.mustLock(b, r.key())
+			if nearReply(before, g.Start, time.Now()) {
+				late++
+			}
+			before = time.Now()
+			if err := r.renew(b, &g); err != nil {
+				r.Fatalf("Renew: %v", err)
+			}
+			if nearReply(before, g.Start, time.Now()) {
+				late++
+			}
+			r.mustRelease(b, g)
+		}
+		if late > tries {
+			r.Errorf("in %d of %d calls Start is nearer to the reply than to the request", late, 2*tries)
+		}
+
+		for _, kind := range []string{"granted at once", "renewed", "pushed"} {
+			a, key := r.client(), r.key() // a client that does nothing else, and does not renew
+			var g driver.Grant
+			switch kind {
+			case "granted at once":
+				g = r.mustLockShort(a, key)
+			case "renewed":
+				g = r.mustLockShort(a, key)
+				if err := r.renew(a, &g); err != nil {
+					r.Logf("renewed too late: %v", err)
+				}
+			case "pushed":
+				before := r.mustLock(b, key)
+				req := r.request(key)
+				req.TTL = r.ttl
+				w := r.startWaitFor(a, req)
+				r.waitQueued(b, key, 1)
+				r.mustRelease(b, before)
+				g = r.waitGranted(w, r.slack, "released")
+			}
+			next := r.startWait(b, key)
+			after := r.waitGranted(next, r.ttl+r.slack, "behind a short lease")
+			r.wantNotEarly(next.at, ends(g), "a grant that was "+kind+" went to another")
+			r.mustRelease(b, after)
+		}
+	},
+}}
+
+// nearReply reports whether Start looks as if it had been read when a call
+// returned. It needs a server that takes its time, and may be wrong about a
+// single call.
+func nearReply(before, start, after time.Time) bool {
+	return start.Sub(before) > 100*time.Microsecond && after.Sub(start) < start.Sub(before)/4
+}
+
 var renewRules = []Rule{{
 	Name:     "RenewKeeps",
 	Sentence: "Renew extends a grant to its TTL from now: a holder that renews in time keeps the lock for as long as it likes.",
@@ -135,3 +197,61 @@ var renewRules = []Rule{{
 		}
 	},
 }}
+
+var expiryRules = []Rule{{
+	Name: "ExpiryFrees",
+	Sentence: "The lock of a holder that has died is free when its TTL is over, for a waiter and for the next that asks, " +
+		"and not before.",
+	check: func(r *fixture) {
+		b := r.client()
+
+		key := r.key() // somebody waits
+		g := r.mustLockShort(r.client(), key)
+		w := r.startWait(b, key)
+		next := r.waitGranted(w, r.ttl+r.slack, "behind a holder that died")
+		r.wantNotEarly(w.at, ends(g), "a waiter got the lock")
+		r.mustRelease(b, next)
+
+		key = r.key() // nobody waits, somebody asks now and then
+		dead := r.client()
+		g = r.mustLockShort(dead, key)
+		_ = dead.Close()
+		got := r.until(r.ttl+r.slack, func() bool {
+			var err error
+			next, err = r.tryLock(b, key)
+			return err == nil
+		})
+		at := time.Now()
+		if !got {
+			r.Fatalf("the lock of a holder that died is not free after %v", r.ttl+r.slack)
+		}
+		r.wantNotEarly(at, ends(g), "one that asked got the lock")
+		r.mustRelease(b, next)
+
+		key = r.key() // nobody asks at all
+		r.mustLockShort(r.client(), key)
+		r.waitFree(b, key, r.ttl+r.slack)
+	},
+}, {
+	Name:     "ExpiryIsPerGrant",
+	Sentence: "A grant lives by its own TTL, whatever others the same client holds or asks for.",
+	check: func(r *fixture) {
+		a, b := r.clients()
+		short, long := r.key(), r.key()
+		g := r.mustLock(a, long)
+		r.mustLockShort(a, short)
+		r.waitFree(b, short, r.ttl+r.slack)
+		r.wantHeld(a, g, "another grant of the client has run out")
+		r.wantHeldByOther(b, long, "another grant of the holder's client has run out")
+		r.mustRelease(a, g)
+	},
+}}
+
+// wantNotEarly compares the moment at which a grant was seen to have ended, which is
+// later than its end on the server, with the end that its holder reckons with.
+// So it errs on neither side of a slow machine.
+func (r *fixture) wantNotEarly(seen, end time.Time, what string) {
+	if early := end.Sub(seen); early > 0 {
+		r.Errorf("%s %v before the holder's lease had ended", what, early)
+	}
+}

@@ -1,11 +1,14 @@
 package drivertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -128,4 +131,123 @@ func with(raw, param string) string {
 		return raw + "&" + param
 	}
 	return raw + "?" + param
+}
+
+var closeRules = []Rule{{
+	Name:     "CloseLeavesGrants",
+	Sentence: "Close does not release grants; calls under way end with an error; it may be called twice.",
+	check: func(r *fixture) {
+		a, b := r.clients()
+		key, busy := r.key(), r.key()
+		g := r.mustLock(a, key)
+		other := r.mustLock(b, busy)
+		w := r.startWait(a, busy)
+		r.waitQueued(b, busy, 1)
+		for range 2 {
+			if _, ok := r.bounded(a.Close); !ok {
+				r.Fatalf("Close did not return within %v", r.slack)
+			}
+		}
+		switch {
+		case !w.ended(r.slack):
+			r.Errorf("a waiting Acquire did not return within %v after Close", r.slack)
+		case w.err == nil:
+			r.Errorf("a waiting Acquire was granted by Close")
+		case definitive(w.err):
+			r.Errorf("a waiting Acquire ended with %v after Close: that is a guess", w.err)
+		}
+		r.wantHeldByOther(b, key, "its holder's client was closed")
+		r.wantShown(b, g, r.Name(), 0)
+		for name, call := range calls(a, g, func(driver.Grant) {}) {
+			switch err, ok := r.bounded(func() error { return call(r.soon()) }); {
+			case !ok:
+				r.Errorf("%s on a closed client did not return within %v", name, r.slack)
+			case err == nil || definitive(err):
+				r.Errorf("%s on a closed client = %v, want another error", name, err)
+			}
+		}
+		r.wantHeldByOther(b, key, "its holder's client was closed")
+		r.mustEvict(b, key)
+		r.mustRelease(b, other)
+	},
+}}
+
+// definitive reports whether an error claims to know who holds the key.
+func definitive(err error) bool {
+	return errors.Is(err, driver.ErrHeld) || errors.Is(err, driver.ErrNotHeld)
+}
+
+var goroutineRules = []Rule{{
+	Name:     "NoGoroutineLeaks",
+	Sentence: "A backend leaks no goroutine past Close, nor with each wait that was cancelled.",
+	check: func(r *fixture) {
+		r.exercise(r.client()) // what a library starts once and keeps is started now
+		label := "goroutines/" + newAttemptID()
+		during := make(chan int)
+		end := make(chan struct{})
+		go pprof.Do(r.Context(), pprof.Labels("drivertest", label), func(context.Context) {
+			defer close(end)
+			b := r.h.New(r.recorder)
+			defer func() { _ = b.Close() }()
+			r.exercise(b)
+			during <- labelled(label)
+			for range 20 {
+				r.exercise(b)
+			}
+			during <- labelled(label)
+		})
+		var before, after int
+		for _, n := range []*int{&before, &after} {
+			select {
+			case *n = <-during:
+			case <-end:
+				return // a failure that has been told
+			}
+		}
+		<-end
+		if after > before+10 {
+			r.Errorf("%d goroutines after one cancelled wait, %d after twenty more", before, after)
+		}
+		left := labelled(label)
+		for end := time.Now().Add(r.slack); left > 0 && time.Now().Before(end); left = labelled(label) {
+			_ = pause(r.Context(), r.slack/20) // counting is dear
+		}
+		if left > 0 {
+			r.Errorf("%d goroutines are left after Close", left)
+			r.Logf("%s", goroutines())
+		}
+	},
+}}
+
+// exercise takes a lock, loses one, and cancels a wait.
+func (r *fixture) exercise(b driver.Backend) {
+	key := r.key()
+	g := r.mustLock(b, key)
+	r.wantHeldByOther(b, key, "held")
+	w := r.startWait(b, key)
+	r.waitQueued(b, key, 1)
+	r.mustCancel(w)
+	r.wantNotHeld(b, driver.Grant{Key: key, AttemptID: w.req.AttemptID}, "a waiter")
+	r.mustRelease(b, g)
+}
+
+// labelled counts the goroutines that were started under a label. Unlike
+// runtime.NumGoroutine it is not disturbed by what else goes on in the process.
+func labelled(label string) (n int) {
+	_, groups, _ := bytes.Cut(goroutines(), []byte("\n")) // the first line is a title
+	for _, group := range bytes.Split(groups, []byte("\n\n")) {
+		if bytes.Contains(group, []byte(label)) {
+			var count int
+			if _, err := fmt.Sscanf(string(group), "%d @", &count); err == nil {
+				n += count
+			}
+		}
+	}
+	return n
+}
+
+func goroutines() []byte {
+	var buf bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&buf, 1)
+	return buf.Bytes()
 }

@@ -12,6 +12,50 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
+// Rule is one sentence of the contract and the check that goes with it.
+type Rule struct {
+	Name     string
+	Sentence string
+
+	features  driver.Features  // applies if Want has these
+	guarantee driver.Guarantee // applies if Want promises at least this
+	hook      string           // needs this hook of the Harness
+	tokens    bool             // applies unless Want says that there are none
+	serial    bool             // disturbs every client of the server
+	check     func(r *fixture)
+}
+
+// verdict says what is to be done with a rule before it has run.
+type verdict int
+
+const (
+	run          verdict = iota
+	doesNotApply         // nothing to test
+	skip                 // something to test, and nobody does: fatal in CI
+)
+
+func (rule Rule) verdict(h *Harness) (verdict, string) {
+	if !h.Want.Features.Has(rule.features) {
+		return doesNotApply, fmt.Sprintf("Want.Features does not claim %v", rule.features)
+	}
+	if h.Want.Guarantee < rule.guarantee {
+		return doesNotApply, fmt.Sprintf("Want.Guarantee is less than %v", rule.guarantee)
+	}
+	if rule.tokens && h.Want.Tokenless {
+		return doesNotApply, "Want says that there are no tokens"
+	}
+	if why, ok := h.Skip[rule.Name]; ok {
+		return skip, "Harness.Skip: " + why
+	}
+	if rule.hook != "" && !h.hooks()[rule.hook] {
+		if why, ok := h.Lacks[rule.hook]; ok {
+			return doesNotApply, "Harness.Lacks " + rule.hook + ": " + why
+		}
+		return skip, "Harness." + rule.hook + " is nil"
+	}
+	return run, ""
+}
+
 // fixture is what a rule works with. Its methods fail the rule when the backend does
 // not do the obvious, so that a rule spells out only what it is about.
 type fixture struct {
