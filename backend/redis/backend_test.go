@@ -1,10 +1,15 @@
 package redis
 
 import (
+	"context"
+	"errors"
 	"hash/fnv"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
@@ -42,7 +47,7 @@ func TestHashTagIsTheShard(t *testing.T) {
 // No two keys, and no two kinds of names, meet.
 func TestNamesDoNotCollide(t *testing.T) {
 	b := &backend{shards: shardNames("ns")}
-	owner := strings.Repeat("0", 32)
+	attempt := strings.Repeat("0", 32)
 	seen := make(map[string]string)
 	enter := func(name, of string) {
 		if was, ok := seen[name]; ok {
@@ -52,9 +57,9 @@ func TestNamesDoNotCollide(t *testing.T) {
 	}
 	for _, s := range b.shards {
 		enter(s+"t", "the counter of "+s)
-		enter(s+owner+":x", "the tombstone in "+s)
+		enter(s+attempt+":x", "the tombstone in "+s)
 	}
-	for _, key := range []string{"a", "a:l", "a:q", "a:w", "t", "x", ":l", ":", owner, owner + ":x", "{0}:t", "ns:{0}:t"} {
+	for _, key := range []string{"a", "a:l", "a:q", "a:w", "t", "x", ":l", ":", attempt, attempt + ":x", "{0}:t", "ns:{0}:t"} {
 		lock := b.lockKey(key)
 		queue := strings.TrimSuffix(lock, "l")
 		enter(lock, "the lock of "+key)
@@ -74,4 +79,25 @@ func TestNamespace(t *testing.T) {
 			t.Errorf("%q is taken", ns)
 		}
 	}
+}
+
+// An application's dialler that does not heed its context cannot hold Close up.
+func TestCloseDoesNotWaitForADeafDialler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := node.BaseOptions()
+		conf.Addr, conf.Dialer = "192.0.2.1:6379", func(context.Context, string, string) (net.Conn, error) {
+			time.Sleep(time.Hour)
+			return nil, errors.New("nobody is there")
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		if _, err := open(ctx, conf, Options{}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("open: %v, want its context's error", err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("open took %v", took)
+		}
+		time.Sleep(2 * time.Hour) // until the dialler is done, so that all goroutines are
+	})
 }
