@@ -128,6 +128,10 @@ func (l *link) arrive(r wire.Request, knows identity, sent time.Time) (any, erro
 		r = t
 	}
 	reply, told := h.do(r)
+	if part, ok := reply.(wire.ScanReply); ok {
+		part.Boot = fmt.Sprint(h.is)
+		reply = part
+	}
 	if t, ok := reply.(wire.TakeReply); ok && t.Outcome == wire.Done {
 		w.vanishSoon(h, r.(wire.Take).Key)
 	}

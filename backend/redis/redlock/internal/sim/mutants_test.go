@@ -29,6 +29,7 @@ var mutants = []mutant{
 	{"late packets are not kept out", lossy, 500, always(wrongs{request: noKeepOut})},
 	{"the end of a try ends higher ones", lossy, 2000, always(wrongs{node: endsAnyTry})},
 	{"leases end early on the nodes", lossy, 500, always(wrongs{node: endsEarly})},
+	{"a listing scans one node", lossy, 500, always(wrongs{request: scansOneNode})},
 	{"packets for another boot are answered", restart, 500, always(wrongs{anyBoot: true})},
 }
 

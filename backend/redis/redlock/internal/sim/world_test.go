@@ -109,6 +109,7 @@ func (w *world) run() string {
 			workers.Go(func() { c.work(i) })
 		}
 	}
+	workers.Go(w.list)
 	stop := make(chan struct{})
 	var faults sync.WaitGroup
 	if w.mode != calm {

@@ -115,6 +115,14 @@ func noKeepOut(_ *link, r wire.Request) (wire.Request, any) {
 	return r, nil
 }
 
+// scansOneNode takes the keys of one node for all.
+func scansOneNode(l *link, r wire.Request) (wire.Request, any) {
+	if _, ok := r.(wire.Scan); ok && l.host.n > 0 {
+		return nil, wire.ScanReply{}
+	}
+	return r, nil
+}
+
 // repairCounts has a repair count in the renewal that it follows: where one node has the lease, those that lack it are
 // repaired, and said to have it.
 func repairCounts() wrongs {
