@@ -1,18 +1,19 @@
 package etcd_test
 
 import (
+	"errors"
 	"net/url"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/fencelock/fencelock/backend/etcd"
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
-	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -92,57 +93,6 @@ func urlFor(name, addr string) string {
 	return (&url.URL{Scheme: "etcd", User: url.UserPassword(name, secret), Host: addr}).String()
 }
 
-// TestTokensEnd: the token by which the server knows a client ends while that holds,
-// and while it waits, or is forgotten in a restart. The client gets another, and
-// nobody notices.
-func TestTokensEnd(t *testing.T) {
-	t.Parallel()
-	for _, kind := range servers.Etcds() {
-		for name, end := range map[string]func(*testing.T, *servers.Server){
-			"by age": func(*testing.T, *servers.Server) { <-time.After(4 * time.Second) },
-			// After a kill it may find the logins in its log, and know the tokens again.
-			"by restart": func(t *testing.T, s *servers.Server) { s.Kill(t); s.Restart(t); s.Restart(t) },
-		} {
-			t.Run(kind.String()+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				const ttl = 30 * time.Second
-				s, ns := guard(t, kind), locktest.Namespace()
-				s.allow(t, "locks", ns+"/", readWrite)
-				links := []*proxy.Proxy{through(t, s.Addr()), through(t, s.Addr())}
-				holder := locktest.Open(t, urlFor("locks", links[0].Addr()), ns, ttl)
-				waiter := locktest.Open(t, urlFor("locks", links[1].Addr()), ns, ttl)
-				again := []*atomic.Int64{locktest.Tally(links[0], authenticates), locktest.Tally(links[1], authenticates)}
-				var book locktest.Ledger
-				held, other := locktest.Lock(t, holder, "k"), locktest.Lock(t, holder, "another")
-				book.Enter(t, held)
-				waiting := locktest.StartLock(t.Context(), waiter, "k")
-				awaitWaiters(t, holder, "k", 1)
-				end(t, s.Server)
-				ended := time.Now()
-				// None is sent while the last one is fresher than a twelfth of the TTL.
-				locktest.Eventually(t, locktest.Electing, "the lease is renewed", func() bool {
-					err := held.Ensure(t.Context(), ttl-ttl/8)
-					return err == nil && held.ValidUntil().Add(ttl/10-ttl).After(ended)
-				})
-				if name == "by age" {
-					end(t, s.Server)
-				}
-				locktest.Unlock(t, held)
-				next := locktest.ExpectLock(t, waiting, locktest.Soon)
-				book.Enter(t, next)
-				locktest.Unlock(t, next)
-				locktest.Unlock(t, other)
-				for i, who := range []string{"holder", "waiter"} {
-					if again[i].Load() == 0 {
-						t.Errorf("the token of the %s has not ended", who)
-					}
-				}
-				expectNothingLeft(t, s.admin, ns)
-			})
-		}
-	}
-}
-
 // TestPermissions: what is documented is enough for all that a client does. With
 // less, the error says so, and at once.
 func TestPermissions(t *testing.T) {
@@ -168,6 +118,34 @@ func TestPermissions(t *testing.T) {
 			expectRefusal(t, s.url("nobody"), ns, "invalid user ID or password", "etcd://user:password@host", "percent-encoded")
 			expectRefusal(t, strings.Replace(s.url("enough"), "s3cr", "S3cr", 1), ns, "invalid user ID or password")
 			expectRefusal(t, "etcd://"+s.Addr(), ns, "user name is empty", "etcd://user:password@host", "password_file=")
+		})
+	}
+}
+
+// TestListHeldWithPermissions: what is documented is enough to list, also a part.
+func TestListHeldWithPermissions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Etcds() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := guard(t, kind), locktest.Namespace()
+			s.allow(t, "locks", ns+"/", readWrite)
+			b := locktest.Dial(t, etcd.Open, &url.URL{Scheme: "etcd", User: url.UserPassword("locks", secret), Host: s.Addr(), Path: "/" + ns})
+			take(t, b, "a/1", "attempt-1", time.Minute)
+			take(t, b, "b/1", "attempt-2", time.Minute)
+			for prefix, n := range map[string]int{"": 2, "a/": 1, "c": 0} {
+				if found := listAll(t, b, prefix, 1); len(found) != n {
+					t.Errorf("ListHeld(%q) is %+v", prefix, found)
+				}
+			}
+			end := clientv3.GetPrefixRangeEnd(ns + "/")
+			if _, err := s.admin.RoleRevokePermission(t.Context(), "locks", ns+"/", end); err != nil {
+				t.Fatal(err)
+			}
+			locktest.Eventually(t, locktest.Soon, "it is refused", func() bool {
+				_, err := b.ListHeld(t.Context(), "", "", 10)
+				return errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) && strings.Contains(err.Error(), "permission denied")
+			})
 		})
 	}
 }
@@ -198,8 +176,6 @@ func exercise(t *testing.T, u, ns string) {
 	book.Enter(t, held)
 	locktest.Unlock(t, held)
 }
-
-var authenticates = proxy.Method("/etcdserverpb.Auth/Authenticate")
 
 const (
 	readOnly  = clientv3.PermissionType(clientv3.PermRead)

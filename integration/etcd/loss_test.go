@@ -91,32 +91,3 @@ func TestKeyDeletedByHand(t *testing.T) {
 	locktest.Unlock(t, next)
 	locktest.Unlock(t, other)
 }
-
-// TestServerAwayForLongerThanTheTTL: the holder is told at its deadline, and its
-// client goes on when the server is back. One that waits for less than the server
-// was away is told why it got no lock; another gets it.
-func TestServerAwayForLongerThanTheTTL(t *testing.T) {
-	t.Parallel()
-	const ttl = time.Second
-	s, ns := servers.Start(t, servers.Etcd), locktest.Namespace()
-	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
-	var book locktest.Ledger
-	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
-	soonTired := locktest.StartLock(t.Context(), impatient, "k")
-	awaitWaiters(t, holder, "k", 1)
-	untiring := locktest.StartLock(t.Context(), patient, "k")
-	awaitWaiters(t, holder, "k", 2)
-
-	s.Kill(t)
-	locktest.ExpectLost(t, held, ttl+locktest.Slack)
-	if a := locktest.Outcome(t, soonTired, locktest.Soon); !errors.Is(a.Err, fencelock.ErrUnavailable) || a.Lease != nil {
-		t.Errorf("Lock = %v, %v; want ErrUnavailable", a.Lease, a.Err)
-	}
-	s.Restart(t)
-	l := locktest.ExpectLock(t, untiring, 4*locktest.Soon)
-	book.Enter(t, l)
-	locktest.Unlock(t, l)
-	book.TakeTurns(t, 2*locktest.Soon, "k", holder, impatient, patient)
-	expectNothingLeft(t, raw(t, s.Addr()), ns)
-}
