@@ -1,6 +1,7 @@
 package zookeeper_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -10,6 +11,47 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
+
+// TestServerAwayForLongerThanTheTTL: the holder is told at its deadline, and its
+// client goes on when the server is back. One that waits for less than the server was
+// away gets no lock; another gets it.
+func TestServerAwayForLongerThanTheTTL(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Second
+	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()
+	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, 50*time.Second)
+	var book locktest.Ledger
+	held := lock(t, holder, "k")
+	book.Enter(t, held)
+	tires, cancel := contextFor(t, 2*time.Second)
+	defer cancel()
+	soonTired := locktest.StartLock(tires, impatient, "k")
+	awaitWaiters(t, holder, "k", 1)
+	untiring := locktest.StartLock(t.Context(), patient, "k")
+	awaitWaiters(t, holder, "k", 2)
+
+	s.Kill(t)
+	deadline := held.ValidUntil() // no renewal can be under way any more
+	locktest.ExpectLost(t, held, ttl+locktest.Slack)
+	if late := time.Since(deadline); late < 0 || late > locktest.Slack {
+		t.Errorf("the holder is told %v after its deadline", late)
+	}
+	if a := locktest.Outcome(t, soonTired, 2*time.Second+locktest.Slack); a.Lease != nil || !errors.Is(a.Err, context.DeadlineExceeded) &&
+		!errors.Is(a.Err, fencelock.ErrUnavailable) {
+		t.Errorf("Lock = %v, %v; want the error of its context, or ErrUnavailable", a.Lease, a.Err)
+	}
+	s.Restart(t)
+	l := locktest.ExpectLock(t, untiring, 2*soon)
+	book.Enter(t, l)
+	locktest.Unlock(t, l)
+	book.TakeTurns(t, 2*soon, "k", holder, impatient, patient)
+}
+
+// TestHoldersCutOff: a holder is cut off, and loses its lease in time.
+func TestHoldersCutOff(t *testing.T) {
+	t.Parallel()
+	inTurn(t, part{"ClientCutOff", clientCutOff}, part{"ServerCutOff", serverCutOff}, part{"DeposedLeader", deposedLeader})
+}
 
 // clientCutOff: a holder that is cut off from all servers loses its lease by its own
 // clock before another gets the lock.
