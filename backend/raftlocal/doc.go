@@ -257,7 +257,7 @@
 //
 // # Log
 //
-// What an operator should know goes to Options.Logger of fencelock.Open, or Config.Logger of New, or to
+// What an operator should know goes to Options.Logger of fencelock.Open, or raftlocal.Options.Logger of New, or to
 // slog.Default: each change once, and not each try; what strangers cause, once a minute for each cause.
 //
 //   - Info: the cluster has begun, who leads, a member is added, removed or reached again, there is

@@ -17,14 +17,14 @@ import (
 )
 
 // wipe ends a member and loses its directory.
-func (c *cluster) wipe(name string) Config {
+func (c *cluster) wipe(name string) Options {
 	c.t.Helper()
 	n := c.members[name]
 	n.kill()
 	if err := os.RemoveAll(n.Dir); err != nil {
 		c.t.Fatal(err)
 	}
-	return n.Config
+	return n.Options
 }
 
 // said waits for a member to end, and returns why.
@@ -47,7 +47,7 @@ func (n *node) said(t *testing.T) string {
 func TestFirstStartNeedsAll(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
-	c := &cluster{t: t, base: Config{Peers: peers, Cluster: "test", Insecure: true}, members: map[string]*node{}}
+	c := &cluster{t: t, base: Options{Peers: peers, Cluster: "test", Insecure: true}, members: map[string]*node{}}
 	start := func(name string) *node {
 		conf := c.base
 		conf.ID, conf.Dir = name, filepath.Join(t.TempDir(), name)
@@ -92,7 +92,7 @@ func TestFirstStartNeedsAll(t *testing.T) {
 // It says what to do, and then does.
 func TestLostDirectory(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	first := takesOne(t, c.client(), "k", "0")
 	leader := c.leader()
 	var lags, lost *node
@@ -110,7 +110,7 @@ func TestLostDirectory(t *testing.T) {
 	held := take(t, b, request("precious", "owner", false))
 	leader.kill()
 	again := c.wipe(lost.ID)
-	c.start(lags.Config)
+	c.start(lags.Options)
 	empty := c.start(again)
 	wantWords(t, "the one that is empty", empty.said(t), "has begun", "join=true", "Admin.ReplaceMember", lost.ID)
 	// As one that is to join it does not vote either.
@@ -131,7 +131,7 @@ func TestLostDirectory(t *testing.T) {
 		}
 	}
 	// The leader comes back with its disk.
-	c.start(leader.Config)
+	c.start(leader.Options)
 	other := c.client()
 	s, err := other.Inspect(t.Context(), "precious")
 	if err != nil || !s.Held() || s.Holders[0].AttemptID != "owner" || s.Holders[0].Token != held.Token {
@@ -166,9 +166,9 @@ func TestLostDirectory(t *testing.T) {
 // A member with its own directory that was replaced in its absence is told so.
 func TestReplacedInItsAbsence(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	takesOne(t, c.client(), "k", "0")
-	old := c.members["c"].Config
+	old := c.members["c"].Options
 	c.members["c"].kill()
 	again := old
 	again.Dir, again.Join = filepath.Join(t.TempDir(), "new"), true
@@ -184,7 +184,7 @@ func TestReplacedInItsAbsence(t *testing.T) {
 // Whoever is to be added must wait for that, under the name that it is added by.
 func TestAddMemberThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a")
+	c := newCluster(t, Options{}, "a")
 	takesOne(t, c.client(), "k", "0")
 	admin, ctx := c.admin(), within(t, 60*time.Second)
 	add := func(p Peer) string {
@@ -208,7 +208,7 @@ func TestAddMemberThatIsNotThere(t *testing.T) {
 // Members that were restored from different backups do not begin together.
 func TestRestoredDiffer(t *testing.T) {
 	t.Parallel()
-	old := newCluster(t, Config{}, "a")
+	old := newCluster(t, Options{}, "a")
 	client := old.client()
 	backup := func() string {
 		t.Helper()
@@ -232,7 +232,7 @@ func TestRestoredDiffer(t *testing.T) {
 		if i == 2 {
 			from = two
 		}
-		if err := Restore(conf, strings.NewReader(from), time.Now()); err != nil {
+		if err := Restore(&conf, strings.NewReader(from), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		joins := conf
@@ -258,7 +258,7 @@ func TestRestoredDiffer(t *testing.T) {
 // would ask nobody else, and begin alone again.
 func TestPeersLackMembers(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a")
+	c := newCluster(t, Options{}, "a")
 	takesOne(t, c.client(), "k", "0")
 	later := Peer{"b", freeAddr(t)}
 	conf := c.base
@@ -272,7 +272,7 @@ func TestPeersLackMembers(t *testing.T) {
 	c.stop(a)
 	for _, listed := range []bool{false, true} {
 		var log strings.Builder
-		again := a.Config
+		again := a.Options
 		again.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		if listed {
 			again.Peers = conf.Peers

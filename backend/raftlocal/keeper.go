@@ -84,7 +84,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 			due = append(due, c)
 		}
 	}
-	for some := range slices.Chunk(due, command.MostClaims) {
+	for some := range slices.Chunk(due, command.MaxClaims) {
 		numbers := make([]uint64, len(some))
 		for i, c := range some {
 			numbers[i] = c.number[0]

@@ -97,7 +97,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		}
 		out[i].TTL = c.ttl
 		numbers, claims, where = append(numbers, number), append(claims, c), append(where, i)
-		if len(numbers) == command.MostClaims {
+		if len(numbers) == command.MaxClaims {
 			send()
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // parse reads a URL as fencelock.Open does, which lets it have several hosts.
-func parse(t *testing.T, raw string) (Config, error) {
+func parse(t *testing.T, raw string) (Options, error) {
 	t.Helper()
 	scheme, rest, _ := strings.Cut(raw, "://")
 	end := len(rest)
@@ -24,14 +24,15 @@ func parse(t *testing.T, raw string) (Config, error) {
 		t.Fatal(err)
 	}
 	u.Host = rest[:end]
-	return ParseURL(u)
+	o, err := ParseURL(u)
+	return o.value(), err
 }
 
 const three = "peers=a=h1:1,b=h2:2,c=h3:3&cluster=c&insecure=true"
 
 func TestParseURL(t *testing.T) {
 	peers := []Peer{{"a", "h1:1"}, {"b", "h2:2"}, {"c", "h3:3"}}
-	for raw, want := range map[string]Config{
+	for raw, want := range map[string]Options{
 		"raft:///var/lib/locks":                       {Dir: "/var/lib/locks"},
 		"raft:///var/lib/locks?namespace=billing":     {Dir: "/var/lib/locks", Namespace: "billing"},
 		"raft:///var/lib/locks?group=locks":           {Dir: "/var/lib/locks", Group: "locks"},

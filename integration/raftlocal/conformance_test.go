@@ -42,7 +42,7 @@ var badURLs = map[string]string{
 
 // evict ends a grant by a client of its own. There is no other way: nobody but a member
 // touches what is on its disk.
-func evict(c raftlocal.Config) func(drivertest.T, string) {
+func evict(c *raftlocal.Options) func(drivertest.T, string) {
 	return func(t drivertest.T, key string) {
 		if err := dial(t, c).Evict(t.Context(), key, ""); err != nil {
 			t.Fatalf("evicting: %v", err)
@@ -56,7 +56,7 @@ func evict(c raftlocal.Config) func(drivertest.T, string) {
 func TestConformanceOfDirectory(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t, filepath.Join(t.TempDir(), "locks"), 2)
-	c := raftlocal.Config{Dir: d.path, Namespace: locktest.Namespace()}
+	c := &raftlocal.Options{Dir: d.path, Namespace: locktest.Namespace()}
 	drivertest.Run(t, drivertest.Harness{
 		Want: want,
 		New: func(t drivertest.T) driver.Backend {

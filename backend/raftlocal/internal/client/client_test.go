@@ -14,7 +14,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 	"github.com/fencelock/fencelock/driver"
 )
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cluster struct {
 	t       *testing.T
 	mu      sync.Mutex // the client looks members up while the test takes them away
-	members map[string]*standin.Member
-	link    *standin.Link
+	members map[string]*fakemember.Member
+	link    *fakemember.Link
 	client  *client.Client
 }
 
@@ -34,10 +34,10 @@ type cluster struct {
 // client knows the addresses that are given.
 func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, members: map[string]*standin.Member{}}
+		c := &cluster{t: t, members: map[string]*fakemember.Member{}}
 		all := []wire.Member{{ID: 1, Name: "a", Addr: "a"}, {ID: 2, Name: "b", Addr: "b"}, {ID: 3, Name: "c", Addr: "c"}}
 		for _, self := range all {
-			m := standin.New()
+			m := fakemember.New()
 			defer m.Close()
 			m.Welcome = wire.Welcome{Cluster: "test", Member: self.ID, Name: self.Name, Leader: all[0], Members: all}
 			c.members[self.Addr] = m
@@ -45,7 +45,7 @@ func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 				m.Follow(c.members["a"])
 			}
 		}
-		c.link = standin.NewLink(func(addr string) *standin.Member {
+		c.link = fakemember.NewLink(func(addr string) *fakemember.Member {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.members[strings.TrimPrefix(addr, "also ")]
@@ -127,7 +127,7 @@ func TestNobodyLeads(t *testing.T) {
 func TestSilentLeaderIsLeft(t *testing.T) {
 	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Silent)
+		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
 		if d := c.nop(); d < 2*time.Second || d > 5*time.Second {
 			t.Errorf("a leader that says nothing was left after %v", d)
@@ -141,7 +141,7 @@ func TestSilentLeaderIsLeftByWaiters(t *testing.T) {
 		c.nop()
 		c.client.Expect(1)
 		time.Sleep(time.Minute) // an honest one is kept
-		c.members["a"].Be(standin.Silent)
+		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
 		time.Sleep(6 * time.Second)
 		if d := c.nop(); d > 0 {
@@ -154,7 +154,7 @@ func TestSilentLeaderIsLeftByWaiters(t *testing.T) {
 func TestLeaderThatDoesNothing(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		begin := time.Now()
 		o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil)
 		if !errors.Is(o.Err, driver.ErrUnavailable) || o.Never || !strings.Contains(o.Err.Error(), "was sent") {
@@ -163,7 +163,7 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 		if d := time.Since(begin); d < 9*time.Second || d > 12*time.Second {
 			t.Errorf("gave up after %v", d)
 		}
-		c.members["a"].Be(standin.Well)
+		c.members["a"].Be(fakemember.Well)
 		c.nop()
 	})
 }
@@ -173,17 +173,17 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 func TestPatience(t *testing.T) {
 	for _, mute := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := standin.New()
+			m := fakemember.New()
 			defer m.Close()
 			leader := wire.Member{ID: 1, Name: "a", Addr: "a"}
 			m.Welcome = wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: leader, Members: []wire.Member{leader}}
-			link := standin.NewLink(func(string) *standin.Member {
+			link := fakemember.NewLink(func(string) *fakemember.Member {
 				if mute {
 					return m
 				}
 				return nil
 			})
-			m.Be(standin.Mute)
+			m.Be(fakemember.Mute)
 			c := client.New(client.Config{Addrs: []string{"a"}, Dial: link.Dial, Patience: 3 * time.Second})
 			defer c.Close()
 			began := time.Now()
@@ -202,7 +202,7 @@ func TestPatience(t *testing.T) {
 func TestContext(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
@@ -276,7 +276,7 @@ func TestSessionLapses(t *testing.T) {
 func TestClose(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {

@@ -149,7 +149,7 @@ func (c *Client) read(l *link) (leader wire.Member, err error) {
 			c.mu.Unlock()
 		default: // a pong: that it came is all
 		}
-		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MostOutstanding {
+		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MaxOutstanding {
 			continue
 		}
 		c.receive(answers, pushes)

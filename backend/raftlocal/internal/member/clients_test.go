@@ -134,7 +134,7 @@ func TestPendingIsBounded(t *testing.T) {
 	l.cut = true
 	net.settle()
 	sent := 0
-	for !p.gone && sent < 2*mostPending {
+	for !p.gone && sent < 2*maxPending {
 		for range 1000 {
 			p.send(acquire("k", "p", time.Minute))
 			sent++
@@ -147,7 +147,7 @@ func TestPendingIsBounded(t *testing.T) {
 		t.Error("answered")
 	}
 	l.m.Submit(p.conn, []command.Command{acquire("k", "p", time.Minute)})
-	if n := len(l.m.pending.commands); n > mostPending {
+	if n := len(l.m.pending.commands); n > maxPending {
 		t.Errorf("%d commands wait", n)
 	}
 }
@@ -157,6 +157,6 @@ func TestHugeCommand(t *testing.T) {
 	net := newNetwork(t, 1)
 	p := net.open(net.leader())
 	c := acquire("k", "p", time.Minute)
-	c.Meta = string(make([]byte, mostBatch))
+	c.Meta = string(make([]byte, maxBatch))
 	p.want(c, command.Invalid)
 }

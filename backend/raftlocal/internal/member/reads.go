@@ -45,7 +45,7 @@ func (r *reads) add(cmd *command.Command, from *client) {
 	r.bytes += cost(cmd)
 }
 
-func (r *reads) full() bool { return r.waiting >= mostPending || r.bytes >= mostPendingBytes }
+func (r *reads) full() bool { return r.waiting >= maxPending || r.bytes >= maxPendingBytes }
 
 func (r *reads) drop() { *r = reads{last: r.last} }
 

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // stuckFor is how long it must seem that the founders can never begin, until that is an error.
@@ -22,7 +22,7 @@ const stuckFor = 5 * time.Second
 // beginnings is what a server has that has no member yet.
 type beginnings struct {
 	early   sync.Mutex // guards what follows
-	founder *founding.Founder
+	founder *bootstrap.Founder
 	over    bool  // it has begun, or never will
 	refused error // why it never will
 	stuck   time.Time
@@ -49,7 +49,7 @@ func (s *Server) begin() error {
 				return err
 			}
 		default:
-			if state, err := founding.LoadState(own.FS); err != nil || state != nil {
+			if state, err := bootstrap.LoadState(own.FS); err != nil || state != nil {
 				return cmp.Or(err, errRestored)
 			}
 		}
@@ -70,13 +70,13 @@ func (s *Server) begin() error {
 // newFounder makes a founder of a directory that has an id, and nothing else. What it says of
 // itself is on the disk before it says it: the id since it was drawn, the base here, and what it
 // is bound to in Bind.
-func newFounder(c Config) (*founding.Founder, error) {
+func newFounder(c Config) (*bootstrap.Founder, error) {
 	own := c.Member
-	state, err := founding.LoadState(own.FS)
+	state, err := bootstrap.LoadState(own.FS)
 	if err != nil {
 		return nil, err
 	}
-	saved, err := founding.Load(own.FS)
+	saved, err := bootstrap.Load(own.FS)
 	if err != nil {
 		return nil, err
 	}
@@ -86,26 +86,26 @@ func newFounder(c Config) (*founding.Founder, error) {
 	if saved == nil {
 		// The wall clock, so that tokens rise even if this cluster is in the place of one of which
 		// everything is lost. A directory that was restored has one.
-		saved = &founding.Saved{Base: uint64(max(time.Now().UnixMicro(), 0))} //nolint:gosec // not negative
-		if err := founding.Save(own.FS, *saved); err != nil {
+		saved = &bootstrap.Saved{Base: uint64(max(time.Now().UnixMicro(), 0))} //nolint:gosec // not negative
+		if err := bootstrap.Save(own.FS, *saved); err != nil {
 			return nil, err
 		}
 	}
 	own.State = state
-	beginning := func(r founding.Record) ([]byte, error) {
+	beginning := func(r bootstrap.Record) ([]byte, error) {
 		own := own
 		own.Members, own.TokenBase = r.Members, r.TokenBase
 		return member.Beginning(own)
 	}
-	if _, err := beginning(founding.Record{}); err != nil {
+	if _, err := beginning(bootstrap.Record{}); err != nil {
 		return nil, fmt.Errorf("the state that was restored: %w", err)
 	}
-	f := founding.Config{
-		Terms: founding.Terms(own.Cluster, c.Peers, state), Base: saved.Base, Bound: saved.Bound,
-		Bind: func(r founding.Record) error {
-			return founding.Save(own.FS, founding.Saved{Base: saved.Base, Bound: &r})
+	f := bootstrap.Config{
+		Terms: bootstrap.Terms(own.Cluster, c.Peers, state), Base: saved.Base, Bound: saved.Bound,
+		Bind: func(r bootstrap.Record) error {
+			return bootstrap.Save(own.FS, bootstrap.Saved{Base: saved.Base, Bound: &r})
 		},
-		Hash: func(r founding.Record) uint64 {
+		Hash: func(r bootstrap.Record) uint64 {
 			b, err := beginning(r)
 			if err != nil {
 				panic(err) // it was read before
@@ -115,15 +115,15 @@ func newFounder(c Config) (*founding.Founder, error) {
 	}
 	for _, p := range c.Peers {
 		if p.Name == own.Name {
-			f.Self = machine.Member{ID: own.ID, Name: p.Name, Addr: p.Addr}
+			f.Self = statemachine.Member{ID: own.ID, Name: p.Name, Addr: p.Addr}
 		} else {
-			f.Others = append(f.Others, machine.Member{Name: p.Name, Addr: p.Addr})
+			f.Others = append(f.Others, statemachine.Member{Name: p.Name, Addr: p.Addr})
 		}
 	}
 	if f.Self.Name == "" {
 		return nil, fmt.Errorf("this member %q is not in the list of members: add it, or correct the name", own.Name)
 	}
-	return founding.New(f)
+	return bootstrap.New(f)
 }
 
 // found returns when the member is open, or never will be. A member that is to join is open at
@@ -132,13 +132,13 @@ func newFounder(c Config) (*founding.Founder, error) {
 // The time to begin may come as the server is stopped. If it is seen first, the member is opened, and
 // the loop ends at once with what has begun on the disk; if not, the directory stays bound, and begins
 // at its next start. A refusal that comes after the time to begin is not heard: over is set, and
-// it could only be of a cluster that cannot be, by the argument in package founding.
+// it could only be of a cluster that cannot be, by the argument in package bootstrap.
 func (s *Server) found() error {
 	if s.begun.Load() {
 		if s.cfg.Member.Join && len(s.role.Load().members) == 0 {
 			s.logger.Info("this member waits to be added to its cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT there; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well",
 				"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "addr", s.cfg.Addr)
-			s.askAll(s.ctx, s.cfg.Peers, func(founding.Standing) {})
+			s.askAll(s.ctx, s.cfg.Peers, func(bootstrap.Standing) {})
 		}
 		return nil
 	}
@@ -174,7 +174,7 @@ func (s *Server) found() error {
 }
 
 // hear takes in how another stands.
-func (s *Server) hear(theirs founding.Standing) {
+func (s *Server) hear(theirs bootstrap.Standing) {
 	s.early.Lock()
 	defer s.early.Unlock()
 	if s.over || s.founder == nil {
@@ -196,7 +196,7 @@ func (s *Server) hear(theirs founding.Standing) {
 }
 
 // standsReady returns what to begin with, if it is time to.
-func (s *Server) standsReady() (r founding.Record, ready bool, err error) {
+func (s *Server) standsReady() (r bootstrap.Record, ready bool, err error) {
 	s.early.Lock()
 	defer s.early.Unlock()
 	if s.refused != nil {
@@ -218,10 +218,10 @@ func (s *Server) standsReady() (r founding.Record, ready bool, err error) {
 }
 
 // beginWith opens the member of a directory that is bound to a record.
-func (s *Server) beginWith(r founding.Record) error {
+func (s *Server) beginWith(r bootstrap.Record) error {
 	own := s.cfg.Member // which others read
 	var err error
-	if own.State, err = founding.LoadState(own.FS); err != nil {
+	if own.State, err = bootstrap.LoadState(own.FS); err != nil {
 		return err
 	}
 	own.Members, own.TokenBase = r.Members, r.TokenBase
@@ -239,7 +239,7 @@ func (s *Server) open(cfg member.Config) error {
 		return err
 	}
 	if s.founding, err = foundingOf(cfg, m); err == nil && len(m.Members()) > 0 {
-		err = founding.Forget(cfg.FS)
+		err = bootstrap.Forget(cfg.FS)
 	}
 	if err != nil {
 		return errors.Join(err, m.Close())
@@ -261,7 +261,7 @@ func (s *Server) open(cfg member.Config) error {
 func (s *Server) warnOfPeers() {
 	var lacks []string
 	for _, m := range s.role.Load().members {
-		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p machine.Member) bool { return p.Name == m.Name }) {
+		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p statemachine.Member) bool { return p.Name == m.Name }) {
 			lacks = append(lacks, m.Name)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // foundingFile has the hash of what the member's cluster began with. It lasts as long as the
@@ -80,4 +80,4 @@ type nobody struct{}
 
 func (nobody) Send(*raftpb.Message)                                 {}
 func (nobody) Answer(member.Conn, []command.Answer, []command.Push) {}
-func (nobody) Dismiss(member.Conn, machine.Member)                  {}
+func (nobody) Dismiss(member.Conn, statemachine.Member)             {}

@@ -11,8 +11,8 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// mostHello is how long a frame may be before it is known who speaks.
-const mostHello = 64 << 10
+// maxHello is how long a frame may be before it is known who speaks.
+const maxHello = 64 << 10
 
 // greet reads who has connected, and serves them or says why not. raw is the connection that c
 // goes over.
@@ -59,7 +59,7 @@ func (s *Server) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
 		return nil, wire.Hello{}, errors.New("this port is for fencelock's members and clients, and HTTP")
 	}
 	r := wire.NewReader(c)
-	r.Limit = mostHello
+	r.Limit = maxHello
 	t, body, err := r.Next()
 	if err != nil || t != wire.TypeHello {
 		return nil, wire.Hello{}, errors.New("the connection does not begin with a hello")

@@ -19,10 +19,10 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -66,7 +66,7 @@ func (w *world) start(name string) *server.Server {
 		Listener: l, Network: &w.net, Addr: name,
 	}
 	for n := range w.disks {
-		cfg.Peers = append(cfg.Peers, machine.Member{Name: n, Addr: n})
+		cfg.Peers = append(cfg.Peers, statemachine.Member{Name: n, Addr: n})
 	}
 	if w.change != nil {
 		w.change(&cfg)

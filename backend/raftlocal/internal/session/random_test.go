@@ -53,7 +53,7 @@ func (c *cluster) apply(cmd command.Command) command.Answer {
 		a.Reply = r
 	case cmd.Seq < s.lowest:
 		a.Reply.Code = command.Done
-	case cmd.Seq >= s.lowest+command.MostOutstanding:
+	case cmd.Seq >= s.lowest+command.MaxOutstanding:
 		c.t.Errorf("command %d with Lowest %d is beyond the window", cmd.Seq, cmd.Lowest)
 	default:
 		c.numbers++

@@ -190,21 +190,21 @@ func TestSentTwiceAndGoneIsUnknown(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	s := newTest()
-	const all = command.MostOutstanding + 100
+	const all = command.MaxOutstanding + 100
 	for range all {
 		s.Do(key("k"))
 	}
 	openSession(t, s, 7)
 	out := slices.Clone(s.Outgoing(0))
-	if len(out) != command.MostOutstanding {
-		t.Fatalf("%d are sent at once, want %d", len(out), command.MostOutstanding)
+	if len(out) != command.MaxOutstanding {
+		t.Fatalf("%d are sent at once, want %d", len(out), command.MaxOutstanding)
 	}
 	answer(s, out[1], okay) // not the lowest: its reply must be kept on
 	if more := s.Outgoing(0); len(more) != 0 {
 		t.Errorf("%d are sent beyond the window", len(more))
 	}
 	answer(s, out[0], okay)
-	if more := s.Outgoing(0); len(more) != 2 || more[1].Seq-more[1].Lowest >= command.MostOutstanding {
+	if more := s.Outgoing(0); len(more) != 2 || more[1].Seq-more[1].Lowest >= command.MaxOutstanding {
 		t.Errorf("%d are sent when two are answered", len(more))
 	}
 }

@@ -1,3 +1,17 @@
+// Package shared lets processes share one member: whoever has the lock of its place runs it,
+// and the others connect to it. When that process ends, another takes over from what is on the
+// disk. There is no message between them for that: the kernel gives the lock to one.
+//
+// # Who may serve
+//
+// A directory has an owner, a user. Processes of that user serve; those of others, root among them, are
+// guests: clients that never serve, never make the directory, and touch nothing in it. Guests are let
+// in by a group, if the owner's processes ask for that: the directory becomes the group's with the mode 2750, the
+// socket with 0660, and all other files stay the owner's with 0600. The kernel looks at these rights at
+// each connect, so the server need not ask who is at the other end (SO_PEERCRED): all who get through may do
+// the same.
+//
+// That two never serve does not rest on this, but on the lock of the directory: see package dirlock.
 package shared
 
 import (
@@ -6,14 +20,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 const (
@@ -99,7 +115,7 @@ func (s *Share) serve(files disk.FS) (*server.Server, error) {
 	cfg := server.Config{
 		Member: member.Config{
 			Name: Member, Cluster: Cluster, FS: files,
-			Members:   []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+			Members:   []statemachine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
 			TokenBase: uint64(max(time.Now().UnixMicro(), 0)),
 		},
 		Listener: l, Logger: s.logger,
@@ -227,4 +243,16 @@ func (s *Share) Kill() {
 	s.kill = true
 	s.mu.Unlock()
 	s.Close()
+}
+
+// begin makes an empty log where there is nothing, in files that are shorter than those of a
+// cluster's member: they are read whole at each take-over, for which somebody waits. Where there
+// is something the member sees to it that it is all there.
+func begin(files disk.FS, segment int64) error {
+	names, err := files.List()
+	if err != nil || slices.ContainsFunc(names, func(name string) bool { return name != dirlock.File }) {
+		return err
+	}
+	id := wal.Identity{Cluster: Cluster, Member: member.ID(Cluster, Member), Name: Member}
+	return wal.CreateSized(files, id, segment)
 }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// mostCalm is how long the last phase may take: every lease that was forgotten must have
+// maxCalm is how long the last phase may take: every lease that was forgotten must have
 // ended, and each worker had its turn.
-const mostCalm = 60 * time.Second
+const maxCalm = 60 * time.Second
 
 // becalm mends everything. From here on nothing goes wrong, so all must come right: every
 // worker that still wants a lock gets one, and when all have had it, nothing is left in the
@@ -29,8 +29,8 @@ func (w *world) becalm() {
 		*h.drive = drive{w: w, spent: h.drive.spent, erred: h.drive.erred}
 		h.start()
 	}
-	w.await(w.now+mostCalm, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
-		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, mostCalm, w.changing, w.lost)
+	w.await(w.now+maxCalm, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
+		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, maxCalm, w.changing, w.lost)
 	})
 }
 

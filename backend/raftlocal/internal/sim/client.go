@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // client is a process that uses locks: one session, one connection at a time, and a few
@@ -181,7 +181,7 @@ func (c *client) hangUp() {
 }
 
 // moved is when a connection has ended from the other side.
-func (c *client) moved(l *line, leader machine.Member) {
+func (c *client) moved(l *line, leader statemachine.Member) {
 	c.awake(c.life, func() {
 		if c.line != l {
 			return

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// A host that founds does what a server does before it has a member: package founding decides,
+// A host that founds does what a server does before it has a member: package bootstrap decides,
 // and here are the files, and the questions that are late and lost.
 
 func (h *host) config() member.Config {
@@ -35,7 +35,7 @@ func (h *host) begin() error {
 	h.self.ID = id
 	h.w.byID[id] = h
 	if begun || h.join {
-		return h.open(founding.Record{})
+		return h.open(bootstrap.Record{})
 	}
 	f, err := h.newFounder()
 	if err != nil {
@@ -49,7 +49,7 @@ func (h *host) begin() error {
 	return nil
 }
 
-func (h *host) open(r founding.Record) (err error) {
+func (h *host) open(r bootstrap.Record) (err error) {
 	w := h.w
 	cfg := h.config()
 	if len(r.Members) > 0 {
@@ -72,12 +72,12 @@ func (h *host) open(r founding.Record) (err error) {
 	}
 	h.member = m
 	if len(m.Members()) > 0 {
-		return founding.Forget(h.disk)
+		return bootstrap.Forget(h.disk)
 	}
 	return nil
 }
 
-func hashRecord(r founding.Record) uint64 {
+func hashRecord(r bootstrap.Record) uint64 {
 	b, err := member.Beginning(member.Config{Members: r.Members, TokenBase: r.TokenBase})
 	if err != nil {
 		panic(err)
@@ -87,11 +87,11 @@ func hashRecord(r founding.Record) uint64 {
 	return f.Sum64()
 }
 
-func (h *host) newFounder() (*founding.Founder, error) {
-	saved, err := founding.Load(h.disk)
+func (h *host) newFounder() (*bootstrap.Founder, error) {
+	saved, err := bootstrap.Load(h.disk)
 	if err == nil && saved == nil {
-		saved = &founding.Saved{}
-		err = founding.Save(h.disk, *saved)
+		saved = &bootstrap.Saved{}
+		err = bootstrap.Save(h.disk, *saved)
 	}
 	if err != nil {
 		return nil, err
@@ -99,34 +99,34 @@ func (h *host) newFounder() (*founding.Founder, error) {
 	// An operator keeps peers= as the members are.
 	peers := h.w.founders
 	for _, o := range h.w.hosts[len(peers):] {
-		peers = append(slices.Clip(peers), machine.Member{Name: o.self.Name, Addr: o.self.Addr})
+		peers = append(slices.Clip(peers), statemachine.Member{Name: o.self.Name, Addr: o.self.Addr})
 	}
-	var others []machine.Member
+	var others []statemachine.Member
 	for _, p := range peers {
 		if p.Name != h.self.Name {
 			others = append(others, p)
 		}
 	}
-	return founding.New(founding.Config{
-		Self: h.self, Others: others, Terms: founding.Terms("sim", peers, nil), Base: saved.Base, Bound: saved.Bound,
-		Bind: func(r founding.Record) error {
-			return founding.Save(h.disk, founding.Saved{Base: saved.Base, Bound: &r})
+	return bootstrap.New(bootstrap.Config{
+		Self: h.self, Others: others, Terms: bootstrap.Terms("sim", peers, nil), Base: saved.Base, Bound: saved.Bound,
+		Bind: func(r bootstrap.Record) error {
+			return bootstrap.Save(h.disk, bootstrap.Saved{Base: saved.Base, Bound: &r})
 		},
 		Hash: hashRecord,
 	})
 }
 
 // standing is what a host says of itself; false if it says nothing.
-func (h *host) standing() (founding.Standing, bool) {
+func (h *host) standing() (bootstrap.Standing, bool) {
 	switch {
 	case h.founder != nil:
 		return h.founder.Standing(), true
 	case h.member != nil && len(h.member.Members()) == 0:
-		return founding.Standing{ID: h.self.ID, Name: h.self.Name, Joins: true}, true
+		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Joins: true}, true
 	case h.member != nil:
-		return founding.Standing{ID: h.self.ID, Name: h.self.Name, Begun: true, Founding: h.w.records[h.self.ID]}, true
+		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Begun: true, Founding: h.w.records[h.self.ID]}, true
 	}
-	return founding.Standing{}, false
+	return bootstrap.Standing{}, false
 }
 
 // ask asks all others, again and again.
@@ -197,7 +197,7 @@ func (n *network) ask(from, to *host) {
 }
 
 // hear takes in what another says.
-func (h *host) hear(s founding.Standing) {
+func (h *host) hear(s bootstrap.Standing) {
 	if h.founder == nil {
 		return
 	}

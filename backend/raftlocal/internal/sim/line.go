@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // line is a connection between a client and a member: what is sent on it arrives in order,
@@ -114,7 +114,7 @@ func (l *line) leave() {
 }
 
 // dismiss is the member's end of it.
-func (l *line) dismiss(leader machine.Member) {
+func (l *line) dismiss(leader statemachine.Member) {
 	if l.closed {
 		return
 	}
@@ -140,7 +140,7 @@ func (l *line) serverGone() {
 	l.w.after(l.w.network.latency(), func() {
 		if !l.left && l.w.network.open(l.host.place, l.client.place) {
 			l.left = true
-			l.client.moved(l, machine.Member{})
+			l.client.moved(l, statemachine.Member{})
 		}
 	})
 }

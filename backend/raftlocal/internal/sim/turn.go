@@ -2,13 +2,15 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -60,7 +62,7 @@ func (h *host) turn() {
 		return
 	}
 	now := h.clock.read(w.now)
-	h.awake += min(now-h.lastTurn, mostLook)
+	h.awake += min(now-h.lastTurn, maxLook)
 	h.lastTurn = now
 	in := h.inbox
 	h.inbox = nil
@@ -89,8 +91,8 @@ func (h *host) turn() {
 	h.wake()
 }
 
-// mostLook is the most that one look at a leader's clock may count for.
-const mostLook = 100 * time.Millisecond
+// maxLook is the most that one look at a leader's clock may count for.
+const maxLook = 100 * time.Millisecond
 
 func (h *host) receive(data []byte) {
 	var m raftpb.Message
@@ -109,7 +111,7 @@ func (h *host) undelivered(to uint64, snap bool) {
 }
 
 // applied is told by the member of each entry.
-func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
+func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
 	w := h.w
 	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
 		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
@@ -130,3 +132,50 @@ func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
 
 // at is now, for what the member does in this turn.
 func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
+
+// outside is what the member of one life speaks to.
+type outside struct {
+	h    *host
+	life int
+}
+
+// leave lets something happen when what the disk is doing now is done, if the member lives.
+func (o outside) leave(f func()) {
+	o.h.w.at(o.h.at(), func() {
+		if o.h.life == o.life {
+			f()
+		}
+	})
+}
+
+func (o outside) Send(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		o.h.w.leads(o.h, m.GetTerm())
+	case raftpb.MsgVoteResp:
+		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.calm {
+			defer o.leave(func() { o.h.powerCut(0) })
+		}
+	default:
+	}
+	if o.h.drive.spent == 0 {
+		o.h.w.network.send(o.h, m)
+		return
+	}
+	o.leave(func() { o.h.w.network.send(o.h, m) })
+}
+
+func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
+	l := o.h.w.lines[c]
+	if l == nil {
+		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
+	}
+	packet := encodeAnswers(answers, pushes)
+	o.leave(func() { l.down(packet) })
+}
+
+func (o outside) Dismiss(c member.Conn, leader statemachine.Member) {
+	if l := o.h.w.lines[c]; l != nil {
+		o.leave(func() { l.dismiss(leader) })
+	}
+}
