@@ -96,7 +96,8 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
-// A test that a document names, or begins the name of, exists: somebody may want to run it.
+// A test that a document names, or begins the name of, exists, and so does its directory:
+// somebody may want to run it.
 func TestDocumentsNameTests(t *testing.T) {
 	if _, err := os.Stat("go.work"); err != nil {
 		t.Skip("this is a copy of the root module only")
@@ -121,6 +122,13 @@ func TestDocumentsNameTests(t *testing.T) {
 		for _, named := range regexp.MustCompile(`\bTest[A-Z]\w*`).FindAllString(read(t, doc), -1) {
 			if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, named) }) {
 				t.Errorf("%s names %s, which no test is called", doc, named)
+			}
+		}
+		for _, m := range regexp.MustCompile(`[^\w.]\./([a-z][\w/-]*)`).FindAllStringSubmatch(read(t, doc), -1) {
+			_, fromRoot := os.Stat(m[1])
+			_, fromHere := os.Stat(filepath.Join(filepath.Dir(doc), m[1]))
+			if fromRoot != nil && fromHere != nil {
+				t.Errorf("%s names ./%s, which is not there", doc, m[1])
 			}
 		}
 	}
