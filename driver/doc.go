@@ -6,7 +6,7 @@
 //
 // A backend outside of this repository needs steps 1 to 5 and 9 only.
 //
-//  1. Read the contract at [Backend]. Decide how the server will tell one
+//  1. Read the contract at [Backend], then package backend/mem, which is a whole backend without a network. Decide how the server will tell one
 //     attempt (Request.AttemptID) from another, where a token comes from that always
 //     rises, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee]. Write it down as a decision, in docs/decisions.
@@ -42,8 +42,8 @@
 //     drivertest.Harness that says how to reach the server, what the backend must be able to do, and how to hurt
 //     the server. Package drivertest shows it.
 //
-//  6. Enter the backend where the repository lists its backends: CONTRIBUTING.md has all of
-//     these places, and a test of the root fails where one is left out.
+//  6. Enter the backend in each place of the repository that names the backends: CONTRIBUTING.md has the table, under "It
+//     is known", and a test of the root reads it.
 //
 //  7. Run the suite on real servers, in integration/NAME, again with each reply of the server lost once, and with the server
 //     killed and restarted. The files have the same names for the same behaviour over all backends: conformance_test.go,
@@ -54,6 +54,5 @@
 //  8. Add a target to integration/process, in target_test.go: real processes are paused, killed and cut off
 //     there, and the histories checked. Add a package to bench, beside raw commands of the same client.
 //
-//  9. Write down in doc.go what is not promised. In the repository: a heading in docs/guarantees.md, a row in the README's
-//     table, a line in CHANGELOG.md and in the list of backends in the root's doc.go.
+//  9. Write down in doc.go what is not promised.
 package driver

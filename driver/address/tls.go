@@ -145,7 +145,7 @@ func readPEM(file string) ([]byte, error) {
 
 // Reason says in plain words why a connection was not secured: which names the server's certificate
 // has, that its authority is not known, that it has expired, that the server wants one of ours, that
-// it speaks without TLS. What it knows nothing of it returns as it is. scheme is that of the URL,
+// it speaks without TLS. An error of another kind is returned as it is. scheme is that of the URL,
 // addr the server's.
 func Reason(scheme, addr string, err error) error {
 	var certificate *tls.CertificateVerificationError
