@@ -18,10 +18,10 @@ func (w *world) list() {
 			return
 		}
 		c := w.clients[w.rng.IntN(len(w.clients))]
-		before := w.truth.holding()
+		before := w.history.holding()
 		w.mu.Unlock()
 		if listed, ok := c.list(); ok {
-			w.truth.listed(c, before, listed)
+			w.history.listed(c, before, listed)
 		}
 	}
 }
@@ -35,7 +35,7 @@ func (c *client) list() (listed map[string]bool, ok bool) {
 		page, err := c.backend.ListHeld(ctx, theKey, cursor, 1)
 		cancel()
 		if err != nil {
-			c.w.truth.unlisted(c, err)
+			c.w.history.unlisted(c, err)
 			if failed++; failed == 3 {
 				return nil, false
 			}
@@ -54,11 +54,11 @@ func (c *client) list() (listed map[string]bool, ok bool) {
 // heldBefore is what there was before a listing.
 type heldBefore struct {
 	grants []*held
-	free   map[string]int // keys that nobody wants, and how many owners there had been
+	free   map[string]int // keys that nobody wants, and how many attempts there had been
 }
 
 // holding is what there is before a listing. Called with the mutex held.
-func (t *truth) holding() heldBefore {
+func (t *history) holding() heldBefore {
 	b := heldBefore{free: map[string]int{}}
 	for _, key := range t.w.keys {
 		k := t.key(key)
@@ -75,7 +75,7 @@ func (t *truth) holding() heldBefore {
 }
 
 // listed looks at a listing: what was held all the while is there, and what nobody wanted is not.
-func (t *truth) listed(c *client, before heldBefore, listed map[string]bool) {
+func (t *history) listed(c *client, before heldBefore, listed map[string]bool) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,19 +89,19 @@ func (t *truth) listed(c *client, before heldBefore, listed map[string]bool) {
 		}
 	}
 	for key, came := range before.free {
-		if k := t.key(key); w.mode == calm && k.users == 0 && k.came == came && listed[key] {
+		if k := t.key(key); w.mode == faultless && k.users == 0 && k.came == came && listed[key] {
 			t.fail("%q is listed, and nobody wanted it", key)
 		}
 	}
 }
 
 // unlisted looks at the error of a page.
-func (t *truth) unlisted(c *client, err error) {
+func (t *history) unlisted(c *client, err error) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trace("%s cannot list: %v", c.name, err)
-	if !errors.Is(err, driver.ErrUnavailable) || w.mode == calm {
+	if !errors.Is(err, driver.ErrUnavailable) || w.mode == faultless {
 		t.fail("%s: ListHeld: %v", c.name, err)
 	}
 }

@@ -14,22 +14,22 @@ import (
 
 // turn takes the lock and releases it. It reports whether the client joined the waiters first, and whether
 // it told none when it released.
-func (h *hands) turn(n int, woke bool) (joined, quiet bool) {
+func (h *manualNodes) turn(n int, woke bool) (joined, quiet bool) {
 	h.t.Helper()
-	owner := strconv.Itoa(n)
+	attemptID := strconv.Itoa(n)
 	c := run(func() (driver.Grant, error) {
-		return h.Acquire(h.t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: true})
+		return h.Acquire(h.t.Context(), driver.Request{Key: "k", AttemptID: attemptID, TTL: 10 * time.Second, Wait: true})
 	})
 	a, _ := others()
 	if joined = h.idle(a); joined {
 		r, q := next[wire.End](h, homeOf)
-		if !r.Failed || !r.Queue || r.ID.Owner != owner {
+		if !r.Failed || !r.Queue || r.ID.AttemptID != attemptID {
 			h.t.Errorf("the home was asked %+v", r)
 		}
 		q.done(wire.Reply{Outcome: wire.None}, nil)
 		time.Sleep(time.Second)
 		h.nothing(0, 1, 2)
-		h.Notify(homeOf, wire.Notice{Kind: wire.Free, Owner: owner})
+		h.Notify(homeOf, wire.Notice{Kind: wire.Free, AttemptID: attemptID})
 	}
 	for i := range 3 {
 		h.took(i, uint64(n+1))
@@ -50,7 +50,7 @@ func (h *hands) turn(n int, woke bool) (joined, quiet bool) {
 // one go first that it has told.
 func TestQuietReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		var joins, quiets string
 		for n := range 13 {
 			joined, quiet := h.turn(n, true)
@@ -73,7 +73,7 @@ func b2i(b bool) int {
 // Where nobody waits, a client does not wait either.
 func TestNoCourtesyTowardsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		for n := range 20 {
 			if joined, quiet := h.turn(n, n == 0); joined || quiet && n > 3 {
 				t.Errorf("in turn %d: joined %t, told nobody %t", n, joined, quiet)
@@ -85,7 +85,7 @@ func TestNoCourtesyTowardsNobody(t *testing.T) {
 // A client that holds the lock for longer than it takes to hand it over tells a waiter each time.
 func TestNoRowOfLongTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.hold = time.Second
 		for n := range 10 {
 			if joined, quiet := h.turn(n, true); quiet || joined != (n > 1) {
@@ -97,7 +97,7 @@ func TestNoRowOfLongTurns(t *testing.T) {
 
 // Whoever does not come back after it told nobody, or comes and goes, tells a waiter after all.
 func TestQuietReleaseIsMadeUpFor(t *testing.T) {
-	told := func(h *hands) {
+	told := func(h *manualNodes) {
 		h.t.Helper()
 		for i := range 3 {
 			if r := h.ended(i, wire.None); r.Failed || r.KeepOut != 0 {
@@ -106,8 +106,8 @@ func TestQuietReleaseIsMadeUpFor(t *testing.T) {
 		}
 		h.nothing(0, 1, 2)
 	}
-	start := func(t *testing.T) *hands {
-		h := byHand(t, 3)
+	start := func(t *testing.T) *manualNodes {
+		h := newManual(t, 3)
 		h.turn(0, true)
 		if _, quiet := h.turn(1, true); !quiet {
 			t.Fatal("it told somebody")
@@ -146,7 +146,7 @@ func TestQuietReleaseIsMadeUpFor(t *testing.T) {
 // only one that can: the core lets one goroutine ask for a key at a time, and that one is waiting.
 func TestQuietReleaseIsForOurOwnWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.turn(1, true) // it shows that others wait
 		holder := h.acquire(t.Context(), true)
 		for i := range 3 {
@@ -157,7 +157,7 @@ func TestQuietReleaseIsForOurOwnWaiter(t *testing.T) {
 			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "other", TTL: 10 * time.Second, Wait: true})
 		})
 		for i := range 3 {
-			h.other(i, wire.Holder{ID: wire.ID{Owner: "me", Try: 2}, Left: time.Second})
+			h.other(i, wire.Holder{ID: wire.ID{AttemptID: "me", Try: 2}, Left: time.Second})
 		}
 		r := h.release(g)
 		for i := range 3 {

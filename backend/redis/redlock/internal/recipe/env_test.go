@@ -18,9 +18,9 @@ import (
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
-// world is N model nodes, and a network in virtual time: each way of a message takes up to a
+// env is N model nodes, and a network in virtual time: each way of a message takes up to a
 // millisecond, and no two arrive in the order in which they were sent.
-type world struct {
+type env struct {
 	mu      sync.Mutex
 	rnd     *rand.Rand
 	nodes   []*model.Node
@@ -55,11 +55,11 @@ func only(nodes ...int) func(int) bool {
 	}
 }
 
-func newWorld(t testing.TB, n int) *world {
+func newEnv(t testing.TB, n int) *env {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	w := &world{
+	w := &env{
 		rnd: rand.New(rand.NewPCG(seed, 0)), clients: map[string]*client{}, sent: map[string]int{}, replied: map[string]int{},
 		lose: none, away: none, silent: none, info: info,
 	}
@@ -72,7 +72,7 @@ func newWorld(t testing.TB, n int) *world {
 // client is one client of the world, with a link to each node.
 type client struct {
 	*recipe.Backend
-	w       *world
+	w       *env
 	channel string
 	links   []*link
 
@@ -92,7 +92,7 @@ type link struct {
 	hook  func(r wire.Request) error
 }
 
-func (w *world) client() *client {
+func (w *env) client() *client {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &client{w: w, channel: "c" + strconv.Itoa(len(w.clients)), ends: map[*request]struct{}{}}
@@ -254,13 +254,13 @@ func (c *client) partition() (heal func()) {
 			arrive()
 		}
 		for i := range c.links {
-			c.Notify(i, wire.Notice{Kind: wire.Again})
+			c.Notify(i, wire.Notice{Kind: wire.NoticesLost})
 		}
 	}
 }
 
 // took returns the requests since the last look, by kind, when all has come to rest.
-func (w *world) took() map[string]int {
+func (w *env) took() map[string]int {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,13 +270,13 @@ func (w *world) took() map[string]int {
 }
 
 // at calls f with the model of a node.
-func (w *world) at(node int, f func(n *model.Node)) {
+func (w *env) at(node int, f func(n *model.Node)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f(w.nodes[node])
 }
 
-func (w *world) harness() drivertest.Harness {
+func (w *env) harness() drivertest.Harness {
 	var clients sync.Map
 	return drivertest.Harness{
 		New: func(drivertest.T) driver.Backend {

@@ -1,15 +1,17 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
-// sight is what one look at a node has found.
-type sight struct {
+// observation is what one look at a node has found.
+type observation struct {
 	seen bool      // it was looked at
 	at   time.Time // when the look began; zero where it does not matter
 	err  error     // it cannot be asked, or is no server for this; what follows is empty, but for run
@@ -21,29 +23,29 @@ type sight struct {
 }
 
 // answers reports whether a look has found a server that may be a node.
-func (s sight) answers() bool { return s.seen && s.err == nil }
+func (s observation) answers() bool { return s.seen && s.err == nil }
 
 // certified reports whether this process of the server may answer, in the list that the node has.
-func (s sight) certified() bool { return s.intact() && s.cert.run == s.run }
+func (s observation) certified() bool { return s.intact() && s.cert.run == s.run }
 
 // intact reports whether the node has all that makes it one of its list.
-func (s sight) intact() bool {
+func (s observation) intact() bool {
 	return s.list != nil && s.id != "" && s.cert.list == s.list.ID && s.cert.edition == s.list.edition() && s.cert.identity == s.id
 }
 
-// state tells sights apart that have to be waited out each for itself.
-func (s sight) state() string { return s.run + "|" + s.id + "|" + s.cert.String() }
+// state tells observations apart that have to be waited out each for itself.
+func (s observation) state() string { return s.run + "|" + s.id + "|" + s.cert.String() }
 
 // known is what a client remembers of a node.
 type known struct {
 	id    string    // the identity that it had when it was fit
 	count uint64    // of its certifications
-	state string    // of the last sight
+	state string    // of the last observation
 	since time.Time // when that state was seen first
 }
 
-// remember takes in a sight.
-func (k *known) remember(s sight, now time.Time) {
+// remember takes in a observation.
+func (k *known) remember(s observation, now time.Time) {
 	if s.err == nil && (k.state != s.state() || k.since.IsZero()) {
 		k.state, k.since = s.state(), now
 	}
@@ -104,4 +106,35 @@ func (a *abstaining) Unwrap() error { return driver.ErrUnavailable }
 func abstains(err error) bool {
 	var a *abstaining
 	return errors.As(err, &a)
+}
+
+// Server is one server, as a fleet needs it: *node.Node is, by Wrap.
+type Server interface {
+	Look(ctx context.Context) (Told, error)
+	Prepare(ctx context.Context, scripts []*node.Script, p node.Permissions) error
+	Eval(ctx context.Context, timeout time.Duration, s *node.Script, keys int, args ...any) (any, error)
+	Go(c *node.Call)
+	Subscribe(ctx context.Context, channel string, take func(payload string), again func()) error
+	Trip() time.Duration
+	Close()
+}
+
+// Told is what a server tells of itself.
+type Told struct {
+	RunID    string
+	Unusable error  // why no lock can be kept on it
+	Weak     string // what keeps it from keeping its data through a crash; "" if nothing does
+}
+
+// Wrap makes a Server of a node.
+func Wrap(n *node.Node) Server { return wrapped{n} }
+
+type wrapped struct{ *node.Node }
+
+func (w wrapped) Look(ctx context.Context) (Told, error) {
+	s, err := w.Node.Look(ctx)
+	if err != nil {
+		return Told{}, err
+	}
+	return Told{RunID: s.RunID(), Unusable: s.Usable(), Weak: s.NotDurable()}, nil
 }

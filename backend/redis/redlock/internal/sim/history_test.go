@@ -9,29 +9,29 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// truth knows what really happens, and checks what was promised. The world's mutex guards it; its methods take
+// history knows what really happens, and checks what was promised. The world's mutex guards it; its methods take
 // it, but for those that say so.
-type truth struct {
+type history struct {
 	w       *world
-	keys    map[string]*keyTruth
-	owners  map[string]*ownerTruth
+	keys    map[string]*keyHistory
+	owners  map[string]*attemptHistory
 	failure string
 }
 
-// keyTruth is all grants of a key.
-type keyTruth struct {
+// keyHistory is all grants of a key.
+type keyHistory struct {
 	tokens map[uint64]*held
 	grants []*held // by when they were returned
 	highs  []uint64
 	active []*held
-	users  int       // owners that may have a key on some node
-	came   int       // all owners that there have been
+	users  int       // attempts that may have a key on some node
+	came   int       // all attempts that there have been
 	evict  int       // evictions under way
 	clear  time.Time // when the last one was over
 }
 
-// ownerTruth is what was sent for an owner.
-type ownerTruth struct {
+// attemptHistory is what was sent for an attempt.
+type attemptHistory struct {
 	over     bool // it was released
 	died     bool
 	endLost  bool // an End has not arrived
@@ -41,7 +41,7 @@ type ownerTruth struct {
 	failed   map[*host]uint64 // and where just this one, the last
 }
 
-// late is a key that was set for an owner: when, and when that was decided.
+// late is a key that was set for an attempt: when, and when that was decided.
 type late struct{ decided, set time.Time }
 
 // held is one grant. It holds from when Acquire has returned until its lease has ended, or Release was called.
@@ -55,71 +55,71 @@ type held struct {
 	doubtful    bool // somebody has evicted it, maybe
 }
 
-func (t *truth) fail(format string, args ...any) {
+func (t *history) fail(format string, args ...any) {
 	if t.failure == "" {
 		t.failure = fmt.Sprintf("at %v: ", time.Since(t.w.began)) + fmt.Sprintf(format, args...)
 		t.w.trace("WRONG: %s", t.failure)
 	}
 }
 
-// owner begins an owner. Called with the mutex held.
-func (t *truth) owner(name string) *ownerTruth {
+// attempt begins an attempt. Called with the mutex held.
+func (t *history) attempt(name string) *attemptHistory {
 	o := t.owners[name]
 	if o == nil {
-		o = &ownerTruth{}
+		o = &attemptHistory{}
 		t.owners[name] = o
 	}
 	return o
 }
 
-func (t *truth) key(name string) *keyTruth {
+func (t *history) key(name string) *keyHistory {
 	k := t.keys[name]
 	if k == nil {
-		k = &keyTruth{tokens: map[uint64]*held{}}
+		k = &keyHistory{tokens: map[uint64]*held{}}
 		t.keys[name] = k
 	}
 	return k
 }
 
 // sent, unsent and carriedOut follow a request. Called with the mutex held.
-func (t *truth) sent(r wire.Request) {
+func (t *history) sent(r wire.Request) {
 	if r, ok := r.(wire.Renew); ok {
 		for _, l := range r.Leases {
-			t.owner(l.ID.Owner).renewing = time.Now()
+			t.attempt(l.ID.AttemptID).renewing = time.Now()
 		}
 	}
 }
 
-func (t *truth) unsent(r wire.Request) {
+func (t *history) unsent(r wire.Request) {
 	if r, ok := r.(wire.End); ok {
-		t.owner(r.ID.Owner).endLost = true
+		t.attempt(r.ID.AttemptID).endLost = true
 	}
 }
 
 // What comes after the End of its try must not get a key: nobody would release that.
-func (t *truth) carriedOut(h *host, r wire.Request, reply any, sent time.Time) {
+func (t *history) carriedOut(h *host, r wire.Request, reply any, sent time.Time) {
 	t.w.sum.requests++
 	set := func(id wire.ID, decided time.Time) {
-		o := t.owner(id.Owner)
+		o := t.attempt(id.AttemptID)
 		o.lates = append(o.lates, late{decided, time.Now()})
 		if id.Try <= o.ended[h] || id.Try == o.failed[h] {
-			t.fail("%s has try %d ended on node %d, and gets the key there after that", id.Owner, id.Try, h.n)
+			t.fail("%s has try %d ended on node %d, and gets the key there after that", id.AttemptID, id.Try, h.n)
 		}
 	}
 	switch r := r.(type) {
 	case wire.Take:
 		if reply, ok := reply.(wire.TakeReply); ok && reply.Outcome == wire.Done {
 			set(r.ID, sent)
-		} else if ok && reply.Outcome == wire.Over {
+		} else if ok && reply.Outcome == wire.Ended {
 			t.w.sum.keptOut++
 		}
 	case wire.Repair:
 		if reply, ok := reply.(wire.Reply); ok && reply.Outcome == wire.Done {
-			set(r.ID, t.owner(r.ID.Owner).renewing)
+			set(r.ID, t.attempt(r.ID.AttemptID).renewing)
 			t.w.sum.repairs++
 		}
 	case wire.End:
-		o := t.owner(r.ID.Owner)
+		o := t.attempt(r.ID.AttemptID)
 		if o.ended == nil {
 			o.ended, o.failed = map[*host]uint64{}, map[*host]uint64{}
 		}
@@ -131,8 +131,8 @@ func (t *truth) carriedOut(h *host, r wire.Request, reply any, sent time.Time) {
 	}
 }
 
-// comes is when an owner begins to ask, and goes when the last of what it had has ended.
-func (t *truth) comes(key string) (alone bool, came int) {
+// comes is when an attempt begins to ask, and goes when the last of what it had has ended.
+func (t *history) comes(key string) (alone bool, came int) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	k := t.key(key)
@@ -141,7 +141,7 @@ func (t *truth) comes(key string) (alone bool, came int) {
 	return k.users == 1, k.came
 }
 
-func (t *truth) goes(key string, after time.Duration) {
+func (t *history) goes(key string, after time.Duration) {
 	time.AfterFunc(after, func() {
 		t.w.mu.Lock()
 		defer t.w.mu.Unlock()
@@ -150,14 +150,14 @@ func (t *truth) goes(key string, after time.Duration) {
 }
 
 // held looks at an answer that another has the lock.
-func (t *truth) held(req driver.Request, alone bool, came int) {
-	if t.w.mode == calm && alone && t.key(req.Key).came == came {
+func (t *history) held(req driver.Request, alone bool, came int) {
+	if t.w.mode == faultless && alone && t.key(req.Key).came == came {
 		t.fail("%s is told that another has %q, and nobody has", req.AttemptID, req.Key)
 	}
 }
 
 // acquired looks at what Acquire has returned.
-func (t *truth) acquired(c *client, req driver.Request, g driver.Grant, err error, alone bool, came int) {
+func (t *history) acquired(c *client, req driver.Request, g driver.Grant, err error, alone bool, came int) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -170,7 +170,7 @@ func (t *truth) acquired(c *client, req driver.Request, g driver.Grant, err erro
 		t.held(req, alone, came)
 	case errors.Is(err, driver.ErrUnavailable):
 		w.sum.unavailable++
-		if w.mode == calm {
+		if w.mode == faultless {
 			t.fail("%s: in a calm world, Acquire: %v", req.AttemptID, err)
 		}
 	case errors.Is(err, errContext):
@@ -183,7 +183,7 @@ func (t *truth) acquired(c *client, req driver.Request, g driver.Grant, err erro
 }
 
 // hold begins a grant, and checks its token, and that nobody else has one.
-func (t *truth) hold(c *client, g driver.Grant) *held {
+func (t *history) hold(c *client, g driver.Grant) *held {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -240,8 +240,8 @@ func (t *truth) hold(c *client, g driver.Grant) *held {
 	return h
 }
 
-// again looks at what an owner gets that asks for what it has.
-func (t *truth) again(h *held, g driver.Grant, err error, began time.Time) {
+// again looks at what an attempt gets that asks for what it has.
+func (t *history) again(h *held, g driver.Grant, err error, began time.Time) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -254,7 +254,7 @@ func (t *truth) again(h *held, g driver.Grant, err error, began time.Time) {
 }
 
 // renewed looks at a renewal, and reports whether the lease goes on.
-func (t *truth) renewed(h *held, r driver.Renewal, sent time.Time) bool {
+func (t *history) renewed(h *held, r driver.Renewal, sent time.Time) bool {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -268,7 +268,7 @@ func (t *truth) renewed(h *held, r driver.Renewal, sent time.Time) bool {
 		h.over = true
 		return false
 	case r.Err != nil:
-		if w.mode == calm {
+		if w.mode == faultless {
 			t.fail("%s: in a calm world, Renew: %v", h.owner, r.Err)
 		}
 		return time.Now().Before(h.until)
@@ -285,14 +285,14 @@ func (t *truth) renewed(h *held, r driver.Renewal, sent time.Time) bool {
 
 // revived looks for a lease that is confirmed though another has had the lock since. That takes a key that was set
 // by a packet that was on its way all the while: a renewal that is sent later cannot bring it back.
-func (t *truth) revived(h *held, sent time.Time) {
+func (t *history) revived(h *held, sent time.Time) {
 	k := t.key(h.key)
 	for _, g := range k.grants {
 		if g == h || !g.from.Before(sent) || !h.from.Before(g.start) || g.owner == h.owner {
 			continue
 		}
 		excused := h.doubtful
-		for _, l := range t.owner(h.owner).lates {
+		for _, l := range t.attempt(h.owner).lates {
 			excused = excused || l.set.After(g.start) && l.decided.Before(g.from)
 		}
 		if excused {
@@ -304,13 +304,13 @@ func (t *truth) revived(h *held, sent time.Time) {
 }
 
 // ended is when a holder has slept through the end of its lease, and afterEnd the renewal that it asks for then.
-func (t *truth) ended(h *held) {
+func (t *history) ended(h *held) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	h.over = true
 }
 
-func (t *truth) afterEnd(h *held, r driver.Renewal) {
+func (t *history) afterEnd(h *held, r driver.Renewal) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	t.w.sum.slept++
@@ -319,14 +319,14 @@ func (t *truth) afterEnd(h *held, r driver.Renewal) {
 	}
 }
 
-func (t *truth) abandon(h *held) {
+func (t *history) abandon(h *held) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	t.w.trace("%s dies", h.owner)
-	t.owner(h.owner).died = true
+	t.attempt(h.owner).died = true
 }
 
-func (t *truth) releasing(g driver.Grant, h *held) {
+func (t *history) releasing(g driver.Grant, h *held) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
 	if h != nil {
@@ -334,19 +334,19 @@ func (t *truth) releasing(g driver.Grant, h *held) {
 	}
 }
 
-func (t *truth) released(c *client, g driver.Grant, h *held, err error) {
+func (t *history) released(c *client, g driver.Grant, h *held, err error) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trace("%s releases %q for %s: %v", c.name, g.Key, g.AttemptID, err)
-	t.owner(g.AttemptID).over = true
-	if err != nil && h != nil && w.mode == calm && time.Now().Before(h.until) {
+	t.attempt(g.AttemptID).over = true
+	if err != nil && h != nil && w.mode == faultless && time.Now().Before(h.until) {
 		t.fail("%s holds %q, and Release says %v", g.AttemptID, g.Key, err)
 	}
 }
 
 // evicting doubts whoever holds the key, until it is over.
-func (t *truth) evicting(key string) []*held {
+func (t *history) evicting(key string) []*held {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -358,7 +358,7 @@ func (t *truth) evicting(key string) []*held {
 	return k.active
 }
 
-func (t *truth) evicted(c *client, key string, _ []*held, err error) {
+func (t *history) evicted(c *client, key string, _ []*held, err error) {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -370,30 +370,30 @@ func (t *truth) evicted(c *client, key string, _ []*held, err error) {
 	w.trace("%s evicts %q: %v", c.name, key, err)
 }
 
-// left looks for what nobody wants: a key, or a place in a queue, of an owner that was released, though all Ends have
+// left looks for what nobody wants: a key, or a place in a queue, of an attempt that was released, though all Ends have
 // arrived. Called with the mutex held.
-func (t *truth) left() {
+func (t *history) left() {
 	for _, h := range t.w.hosts {
 		for key, c := range h.node.Claims {
-			o := t.owner(c.ID.Owner)
+			o := t.attempt(c.ID.AttemptID)
 			if o.died {
 				continue
 			}
 			t.w.sum.claims++
 			if !o.over {
-				t.fail("node %d has %q for %s, which was never released", h.n, key, c.ID.Owner)
+				t.fail("node %d has %q for %s, which was never released", h.n, key, c.ID.AttemptID)
 			}
 			if o.over && !o.endLost {
-				t.fail("node %d still has %q for %s, which was released", h.n, key, c.ID.Owner)
+				t.fail("node %d still has %q for %s, which was released", h.n, key, c.ID.AttemptID)
 			}
 		}
 		h.node.Expire(h.now())
 		for key, c := range h.node.Claims {
-			t.fail("node %d has %q for %s, long after its lease has ended", h.n, key, c.ID.Owner)
+			t.fail("node %d has %q for %s, long after its lease has ended", h.n, key, c.ID.AttemptID)
 		}
 		for key, q := range h.node.Queues {
 			for owner := range q.By {
-				if o := t.owner(owner); o.over && !o.endLost {
+				if o := t.attempt(owner); o.over && !o.endLost {
 					t.fail("node %d still has %s waiting for %q", h.n, owner, key)
 				}
 			}

@@ -8,9 +8,9 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 )
 
-// wrongs are ways to be wrong, for the simulation. Nothing of the code that runs in production knows of them: they
+// mutation are ways to be wrong, for the simulation. Nothing of the code that runs in production knows of them: they
 // are around it, between the recipe and its nodes. The functions are called with the world's mutex held.
-type wrongs struct {
+type mutation struct {
 	// node is what a wrong node makes of a request.
 	node func(h *host, r wire.Request) (any, []model.Told)
 	// request changes what a wrong client sends, or has an answer without sending it.
@@ -47,7 +47,7 @@ func acquiringRenewal(h *host, r wire.Request) (any, []model.Told) {
 	return reply, told
 }
 
-// endsAnyTry ends higher tries of the owner, too.
+// endsAnyTry ends higher tries of the attempt, too.
 func endsAnyTry(h *host, r wire.Request) (any, []model.Told) {
 	if e, ok := r.(wire.End); ok && e.KeepOut == 0 {
 		e.ID.Try = 1<<53 - 1
@@ -73,7 +73,7 @@ func noWriteBack(_ *link, r wire.Request) (wire.Request, any) {
 	return r, nil
 }
 
-// sameTry gives all tries of an owner one number.
+// sameTry gives all tries of an attempt one number.
 func sameTry(_ *link, r wire.Request) (wire.Request, any) {
 	switch r := r.(type) {
 	case wire.Take:
@@ -125,13 +125,13 @@ func scansOneNode(l *link, r wire.Request) (wire.Request, any) {
 
 // repairCounts has a repair count in the renewal that it follows: where one node has the lease, those that lack it are
 // repaired, and said to have it.
-func repairCounts() wrongs {
+func repairCounts() mutation {
 	type renewal struct {
 		owner string
 		at    time.Time
 	}
 	has := map[renewal]bool{}
-	return wrongs{
+	return mutation{
 		reply: func(l *link, r wire.Request, reply any) any {
 			renew, ok := r.(wire.Renew)
 			if !ok {
@@ -139,14 +139,14 @@ func repairCounts() wrongs {
 			}
 			outcomes := append([]wire.Outcome(nil), reply.(wire.RenewReply).Outcomes...)
 			for i, lease := range renew.Leases {
-				this := renewal{lease.ID.Owner, l.w.truth.owner(lease.ID.Owner).renewing}
+				this := renewal{lease.ID.AttemptID, l.w.history.attempt(lease.ID.AttemptID).renewing}
 				switch {
 				case outcomes[i] == wire.Done:
 					has[this] = true
-				case outcomes[i] == wire.None && has[this] && l.host.certified && l.w.truth.owner(lease.ID.Owner).ended[l.host] == 0:
+				case outcomes[i] == wire.None && has[this] && l.host.certified && l.w.history.attempt(lease.ID.AttemptID).ended[l.host] == 0:
 					repair := wire.Repair{Lease: lease, Channel: l.client.name}
 					answer, _ := l.host.node.Do(l.host.now(), repair)
-					l.w.truth.carriedOut(l.host, repair, answer, time.Now())
+					l.w.history.carriedOut(l.host, repair, answer, time.Now())
 					outcomes[i] = answer.(wire.Reply).Outcome
 				}
 			}

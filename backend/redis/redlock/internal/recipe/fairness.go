@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// batch is how often a client takes a key in a row while others wait, at most.
-	batch = 3
-	// batchTrips is how many round trips such a row lasts, at most: where the lock is held for longer than
+	// maxRow is how often a client takes a key in a row while others wait, at most.
+	maxRow = 3
+	// maxRowTrips is how many round trips such a row lasts, at most: where the lock is held for longer than
 	// it takes to hand it over, nothing is gained by keeping it.
-	batchTrips = 20
+	maxRowTrips = 20
 )
 
-// courtesy arranges how clients share a key that they want again and again.
+// fairness arranges how clients share a key that they want again and again.
 //
 // To hand a key over costs more than to take it back, and if a waiter is told at each release, it meets
 // the releaser, who takes the key back, on the nodes: both then have some of them, and nobody a
@@ -24,7 +24,7 @@ const (
 // in a row. Then it tells the first waiter, and waits behind the others. If it does not come back this
 // time, a timer tells the first waiter. All that may fail is a hint: a client that dies before the timer
 // leaves waiters to find out by themselves, when they ask again.
-type courtesy struct {
+type fairness struct {
 	keys atomic.Int64 // the length of runs: nobody waits, mostly
 
 	mu      sync.Mutex
@@ -34,22 +34,22 @@ type courtesy struct {
 
 // run is what a client knows of a key for which others wait.
 type run struct {
-	crowded bool      // the last release that told a waiter found one
-	back    bool      // the client came back soon after its last release
-	yield   bool      // others are to go first
-	taken   int       // releases in a row of which nobody was told
-	since   time.Time // when the first of them was asked for
-	freed   time.Time // the last release
-	owed    wire.Request
-	timer   *time.Timer
+	crowded      bool      // the last release that told a waiter found one
+	back         bool      // the client came back soon after its last release
+	yield        bool      // others are to go first
+	taken        int       // releases in a row of which nobody was told
+	since        time.Time // when the first of them was asked for
+	freed        time.Time // the last release
+	deferredWake wire.Request
+	timer        *time.Timer
 }
 
-// mostRuns is the number of keys that are remembered.
-const mostRuns = 1024
+// maxRuns is the number of keys that are remembered.
+const maxRuns = 1024
 
 // release is called before a key is released that was asked for at began. It reports whether nobody is told; or, if it is the last
 // of a row, that it matters whether somebody is.
-func (c *courtesy) release(key string, began time.Time, trip time.Duration) (quiet, last bool) {
+func (c *fairness) release(key string, began time.Time, trip time.Duration) (quiet, last bool) {
 	if c.keys.Load() == 0 {
 		return false, false
 	}
@@ -63,7 +63,7 @@ func (c *courtesy) release(key string, began time.Time, trip time.Duration) (qui
 	if r.taken == 0 {
 		r.since = began
 	}
-	if r.crowded && (r.back || c.waiting[key] != nil) && r.taken < batch-1 && now.Sub(r.since) < batchTrips*trip {
+	if r.crowded && (r.back || c.waiting[key] != nil) && r.taken < maxRow-1 && now.Sub(r.since) < maxRowTrips*trip {
 		r.taken++
 		return true, false
 	}
@@ -72,13 +72,13 @@ func (c *courtesy) release(key string, began time.Time, trip time.Duration) (qui
 		return false, false
 	}
 	r.yield = r.back
-	r.crowded, r.taken, r.freed, r.owed = false, 0, now, nil
+	r.crowded, r.taken, r.freed, r.deferredWake = false, 0, now, nil
 	return false, r.yield
 }
 
-// waits takes in that a waiter of this client waits. It reports whether the client has released the key, and told
+// addWaiter takes in that a waiter of this client waits. It reports whether the client has released the key, and told
 // nobody, since the waiter's last try began.
-func (c *courtesy) waits(w *claim, began time.Time) (missed bool) {
+func (c *fairness) addWaiter(w *claim, began time.Time) (missed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting == nil {
@@ -86,11 +86,11 @@ func (c *courtesy) waits(w *claim, began time.Time) (missed bool) {
 	}
 	c.waiting[w.key] = w
 	r := c.runs[w.key]
-	return r != nil && r.owed != nil && r.freed.After(began)
+	return r != nil && r.deferredWake != nil && r.freed.After(began)
 }
 
-// waitsNoMore is the end of that.
-func (c *courtesy) waitsNoMore(w *claim) {
+// removeWaiter is the end of that.
+func (c *fairness) removeWaiter(w *claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting[w.key] == w {
@@ -98,16 +98,16 @@ func (c *courtesy) waitsNoMore(w *claim) {
 	}
 }
 
-// own returns a waiter of this client, or nil. A release of which no node tells anybody is its turn: it comes
+// localWaiter returns a waiter of this client, or nil. A release of which no node tells anybody is its turn: it comes
 // as the client comes back, and nobody knows as soon.
-func (c *courtesy) own(key string) *claim {
+func (c *fairness) localWaiter(key string) *claim {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting[key]
 }
 
-// woke takes in that a release has told a waiter.
-func (c *courtesy) woke(key string) {
+// foundWaiter takes in that a release has told a waiter.
+func (c *fairness) foundWaiter(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.runs[key]
@@ -115,7 +115,7 @@ func (c *courtesy) woke(key string) {
 		if c.runs == nil {
 			c.runs = make(map[string]*run)
 		}
-		if len(c.runs) >= mostRuns {
+		if len(c.runs) >= maxRuns {
 			c.shrinkLocked()
 		}
 		r = &run{freed: time.Now()}
@@ -125,9 +125,9 @@ func (c *courtesy) woke(key string) {
 	r.crowded = true
 }
 
-// owe is called when a key was released and nobody told. tell is called with what tells a waiter, unless
+// deferWake is called when a key was released and nobody told. tell is called with what tells a waiter, unless
 // the client comes back within d.
-func (c *courtesy) owe(key string, end wire.Request, d time.Duration, tell func(wire.Request)) {
+func (c *fairness) deferWake(key string, end wire.Request, d time.Duration, tell func(wire.Request)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.runs[key]
@@ -135,21 +135,21 @@ func (c *courtesy) owe(key string, end wire.Request, d time.Duration, tell func(
 		go tell(end) // forgotten meanwhile
 		return
 	}
-	r.freed, r.owed = time.Now(), end
+	r.freed, r.deferredWake = time.Now(), end
 	if r.timer != nil {
 		r.timer.Reset(d)
 		return
 	}
 	r.timer = time.AfterFunc(d, func() {
-		if end := c.pay(key, r); end != nil {
+		if end := c.takeDeferred(key, r); end != nil {
 			tell(end)
 		}
 	})
 }
 
-// pay returns what tells a waiter, if that is owed. The client does not come back, or has not got
+// takeDeferred returns what tells a waiter, if that is owed. The client does not come back, or has not got
 // the key.
-func (c *courtesy) pay(key string, of *run) wire.Request {
+func (c *fairness) takeDeferred(key string, of *run) wire.Request {
 	if c.keys.Load() == 0 {
 		return nil
 	}
@@ -159,15 +159,15 @@ func (c *courtesy) pay(key string, of *run) wire.Request {
 	if r == nil || of != nil && r != of {
 		return nil
 	}
-	end := r.owed
+	end := r.deferredWake
 	if end != nil {
-		r.owed, r.taken, r.back = nil, 0, false
+		r.deferredWake, r.taken, r.back = nil, 0, false
 	}
 	return end
 }
 
 // enter is called when the client wants a key. It reports whether others are to go first.
-func (c *courtesy) enter(key string, soon time.Duration) (yield bool) {
+func (c *fairness) enter(key string, soon time.Duration) (yield bool) {
 	if c.keys.Load() == 0 {
 		return false
 	}
@@ -185,34 +185,34 @@ func (c *courtesy) enter(key string, soon time.Duration) (yield bool) {
 	return yield
 }
 
-// met takes in that a try which began then has met another that has the key, and so will tell the next. That is
+// metHolder takes in that a try which began then has met another that has the key, and so will tell the next. That is
 // not so where the other was of this client, and has released it since, and told nobody.
-func (c *courtesy) met(key string, began time.Time) {
+func (c *fairness) metHolder(key string, began time.Time) {
 	if c.keys.Load() == 0 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := c.runs[key]; r != nil && began.After(r.freed) {
-		r.taken, r.owed = 0, nil
+		r.taken, r.deferredWake = 0, nil
 	}
 }
 
 // shrinkLocked forgets the keys that nobody has released for a second, or else all that owe nothing.
-func (c *courtesy) shrinkLocked() {
+func (c *fairness) shrinkLocked() {
 	for key, r := range c.runs {
-		if r.owed == nil && time.Since(r.freed) > time.Second {
+		if r.deferredWake == nil && time.Since(r.freed) > time.Second {
 			c.forgetLocked(key)
 		}
 	}
 	for key, r := range c.runs {
-		if len(c.runs) >= mostRuns && r.owed == nil {
+		if len(c.runs) >= maxRuns && r.deferredWake == nil {
 			c.forgetLocked(key)
 		}
 	}
 }
 
-func (c *courtesy) forgetLocked(key string) {
+func (c *fairness) forgetLocked(key string) {
 	delete(c.runs, key)
 	c.keys.Store(int64(len(c.runs)))
 }

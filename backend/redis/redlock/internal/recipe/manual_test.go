@@ -13,8 +13,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// hand is a node that a test answers for by hand.
-type hand struct {
+// manualNode is a node that a test answers for by hand.
+type manualNode struct {
 	name  string
 	unfit error
 
@@ -29,22 +29,22 @@ type asked struct {
 	over bool
 }
 
-func (h *hand) Name() string { return h.name }
+func (h *manualNode) Name() string { return h.name }
 
-func (h *hand) Fit() error {
+func (h *manualNode) Fit() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.unfit
 }
 
 // down makes a node unfit, or fit.
-func (h *hand) down(why error) {
+func (h *manualNode) down(why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.unfit = why
 }
 
-func (h *hand) Send(_ context.Context, r wire.Request, _ time.Duration, done func(any, error)) {
+func (h *manualNode) Send(_ context.Context, r wire.Request, _ time.Duration, done func(any, error)) {
 	if err := h.Fit(); err != nil {
 		done(nil, err)
 		return
@@ -54,21 +54,21 @@ func (h *hand) Send(_ context.Context, r wire.Request, _ time.Duration, done fun
 	h.asked = append(h.asked, &asked{Request: r, done: done})
 }
 
-// hands are a backend's nodes.
-type hands struct {
+// manualNodes are a backend's nodes.
+type manualNodes struct {
 	t     *testing.T
 	hold  time.Duration // of turn
-	nodes []*hand
+	nodes []*manualNode
 	*recipe.Backend
 }
 
-func byHand(t *testing.T, n int) *hands { return byHandOf(t, n, func(*recipe.Config) {}) }
+func newManual(t *testing.T, n int) *manualNodes { return newManualOf(t, n, func(*recipe.Config) {}) }
 
-func byHandOf(t *testing.T, n int, change func(*recipe.Config)) *hands {
-	h := &hands{t: t}
+func newManualOf(t *testing.T, n int, change func(*recipe.Config)) *manualNodes {
+	h := &manualNodes{t: t}
 	nodes := make([]wire.Node, n)
 	for i := range n {
-		node := &hand{name: "h" + strconv.Itoa(i)}
+		node := &manualNode{name: "h" + strconv.Itoa(i)}
 		h.nodes, nodes[i] = append(h.nodes, node), node
 	}
 	c := recipe.Config{Nodes: nodes, Channel: "me", Info: info}
@@ -79,7 +79,7 @@ func byHandOf(t *testing.T, n int, change func(*recipe.Config)) *hands {
 }
 
 // next waits for all to be idle, and returns the oldest request of a kind that a node has not answered.
-func next[R wire.Request](h *hands, node int) (R, *asked) {
+func next[R wire.Request](h *manualNodes, node int) (R, *asked) {
 	h.t.Helper()
 	synctest.Wait()
 	n := h.nodes[node]
@@ -97,9 +97,9 @@ func next[R wire.Request](h *hands, node int) (R, *asked) {
 }
 
 // idle reports whether a node has no request that is not answered, when all has come to rest.
-func (h *hands) idle(node int) bool { return h.open(node) == nil }
+func (h *manualNodes) idle(node int) bool { return h.open(node) == nil }
 
-func (h *hands) open(node int) wire.Request {
+func (h *manualNodes) open(node int) wire.Request {
 	synctest.Wait()
 	n := h.nodes[node]
 	n.mu.Lock()
@@ -113,7 +113,7 @@ func (h *hands) open(node int) wire.Request {
 }
 
 // nothing requires that nodes are idle.
-func (h *hands) nothing(nodes ...int) {
+func (h *manualNodes) nothing(nodes ...int) {
 	h.t.Helper()
 	for _, i := range nodes {
 		if r := h.open(i); r != nil {
@@ -122,27 +122,27 @@ func (h *hands) nothing(nodes ...int) {
 	}
 }
 
-func (h *hands) took(node int, count uint64) wire.Take {
+func (h *manualNodes) took(node int, count uint64) wire.Take {
 	h.t.Helper()
 	r, a := next[wire.Take](h, node)
 	a.done(wire.TakeReply{Outcome: wire.Done, Count: count}, nil)
 	return r
 }
 
-func (h *hands) other(node int, holder wire.Holder) {
+func (h *manualNodes) other(node int, holder wire.Holder) {
 	h.t.Helper()
 	_, a := next[wire.Take](h, node)
 	a.done(wire.TakeReply{Outcome: wire.Other, Holder: holder}, nil)
 }
 
-func (h *hands) ended(node int, o wire.Outcome) wire.End {
+func (h *manualNodes) ended(node int, o wire.Outcome) wire.End {
 	h.t.Helper()
 	r, a := next[wire.End](h, node)
 	a.done(wire.Reply{Outcome: o}, nil)
 	return r
 }
 
-func (h *hands) renewed(node int, o wire.Outcome) {
+func (h *manualNodes) renewed(node int, o wire.Outcome) {
 	h.t.Helper()
 	_, a := next[wire.Renew](h, node)
 	a.done(wire.RenewReply{Outcomes: []wire.Outcome{o}}, nil)
@@ -163,22 +163,22 @@ func run(f func() (driver.Grant, error)) <-chan result {
 	return c
 }
 
-func (h *hands) acquire(ctx context.Context, wait bool) <-chan result {
+func (h *manualNodes) acquire(ctx context.Context, wait bool) <-chan result {
 	return run(func() (driver.Grant, error) {
 		return h.Acquire(ctx, driver.Request{Key: "k", AttemptID: "me", Identity: "mine", TTL: 10 * time.Second, Wait: wait})
 	})
 }
 
-func (h *hands) release(g driver.Grant) <-chan result {
+func (h *manualNodes) release(g driver.Grant) <-chan result {
 	return run(func() (driver.Grant, error) { return g, h.Release(h.t.Context(), g) })
 }
 
-func (h *hands) renew(g driver.Grant) <-chan result {
+func (h *manualNodes) renew(g driver.Grant) <-chan result {
 	return run(func() (driver.Grant, error) { return g, h.Renew(h.t.Context(), []driver.Grant{g})[0].Err })
 }
 
 // got requires that a call has returned, without an error.
-func (h *hands) got(c <-chan result) driver.Grant {
+func (h *manualNodes) got(c <-chan result) driver.Grant {
 	h.t.Helper()
 	r := h.returned(c)
 	if r.err != nil {
@@ -187,7 +187,7 @@ func (h *hands) got(c <-chan result) driver.Grant {
 	return r.grant
 }
 
-func (h *hands) returned(c <-chan result) result {
+func (h *manualNodes) returned(c <-chan result) result {
 	h.t.Helper()
 	synctest.Wait()
 	select {
@@ -199,7 +199,7 @@ func (h *hands) returned(c <-chan result) result {
 	}
 }
 
-func (h *hands) waits(c <-chan result) {
+func (h *manualNodes) waits(c <-chan result) {
 	h.t.Helper()
 	synctest.Wait()
 	select {
@@ -210,7 +210,7 @@ func (h *hands) waits(c <-chan result) {
 }
 
 // held has the lock on nodes 0 and 1, and an answer of node 2 that has not come.
-func (h *hands) held() driver.Grant {
+func (h *manualNodes) held() driver.Grant {
 	h.t.Helper()
 	c := h.acquire(h.t.Context(), false)
 	h.took(0, 7)

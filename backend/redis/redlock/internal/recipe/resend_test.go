@@ -13,7 +13,7 @@ import (
 // An End that gets no answer is sent again, when the node is fit, until it does or the key has run out.
 func TestEndIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 7)
 		c := h.release(g)
@@ -38,7 +38,7 @@ func TestEndIsSentAgain(t *testing.T) {
 		h.nothing(0, 1, 2)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 7)
 		h.release(g)
@@ -59,7 +59,7 @@ func TestEndIsSentAgain(t *testing.T) {
 // A node that a Take has not reached has nothing to be ended.
 func TestNodeWithoutTakeIsNotAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		_, a := next[wire.Take](h, 2)
 		a.done(nil, errAway)
