@@ -28,7 +28,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	defer b.leave(c)
 	o := b.client.Wait(ctx, call)
 	if o.Err != nil {
-		if !o.Never {
+		if !o.NotExecuted {
 			b.mu.Lock()
 			c.late = true
 			b.mu.Unlock()
@@ -109,8 +109,8 @@ func (b *backend) await(ctx context.Context, c *claim) error {
 	}
 	turn := c.turn
 	b.mu.Unlock()
-	b.client.Expect(1)
-	defer b.client.Expect(-1)
+	b.client.ExpectPushes(1)
+	defer b.client.ExpectPushes(-1)
 	select {
 	case <-turn:
 		return nil

@@ -52,7 +52,7 @@ func newBackend(cfg client.Config, namespace string, closers ...func() error) *b
 		claims: make(map[claimID]*claim), numbers: make(map[uint64]*claim), queued: make(map[*claim]struct{}),
 		planned: time.Now().Add(sweeping),
 	}
-	cfg.Pushed, cfg.Anew, cfg.Void = b.pushed, b.anew, b.void
+	cfg.OnPush, cfg.OnReconnect, cfg.OnVoid = b.onPush, b.onReconnect, b.onVoid
 	b.client = client.New(cfg)
 	b.kept.Go(b.keep)
 	return b

@@ -80,7 +80,7 @@ func Restore(o *Options, backup io.Reader, at time.Time) error {
 // when they have all been started and have agreed.
 func restoreTo(files disk.FS, c Options, alone bool, state []byte, base uint64) error {
 	if alone {
-		return server.Found(member.Config{
+		return server.Bootstrap(member.Config{
 			Name: c.ID, Cluster: c.Cluster, FS: files, State: state, TokenBase: base,
 			Members: []statemachine.Member{{ID: member.ID(c.Cluster, c.ID), Name: c.ID}},
 		})
@@ -141,7 +141,7 @@ func (c Options) checkRestore() (Options, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, checkFounders(len(r.Peers))
+	return r, checkInitialMembers(len(r.Peers))
 }
 
 // checkEmpty refuses a directory that has something in it, but for the lock.

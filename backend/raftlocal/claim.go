@@ -51,8 +51,8 @@ type claim struct {
 	urgent   bool // the next must not wait
 }
 
-// Answered takes in the reply to a request for the claim.
-func (c *claim) Answered(o *client.Outcome) {
+// OnReply takes in the reply to a request for the claim.
+func (c *claim) OnReply(o *client.Outcome) {
 	b := c.backend
 	var confirmed func()
 	b.mu.Lock()
@@ -71,7 +71,7 @@ func (c *claim) Answered(o *client.Outcome) {
 	case o.Reply.Code == command.Waiting && c.phase != held:
 		// If it is known to hold the lock, the reply is the one to a first copy of the request.
 		b.know(c, o.Reply.Number)
-		confirmed = b.queue(c, o.Sent, o.Again)
+		confirmed = b.queue(c, o.Sent, o.Resent)
 	}
 	b.mu.Unlock()
 	if confirmed != nil {
@@ -167,10 +167,10 @@ func (b *backend) find(g driver.Grant) *claim {
 	return b.claims[id]
 }
 
-// pushed takes in news of a claim. One that is not known has ended, or the reply that would
+// onPush takes in news of a claim. One that is not known has ended, or the reply that would
 // name it is not there yet; that reply then is the one to an old copy of the request, and the
-// claim is asked about at once: see [claim.Answered].
-func (b *backend) pushed(p command.Claim) {
+// claim is asked about at once: see [claim.OnReply].
+func (b *backend) onPush(p command.Claim) {
 	b.mu.Lock()
 	c := b.numbers[p.Number]
 	var lost func(error)
@@ -187,10 +187,10 @@ func (b *backend) pushed(p command.Claim) {
 	}
 }
 
-// void takes in that the cluster has lost all that it has granted: whoever holds is told at once,
+// onVoid takes in that the cluster has lost all that it has granted: whoever holds is told at once,
 // and whoever waits asks anew. What was asked and has no answer is not known here to be a claim;
 // its session is gone, too, and the core asks again.
-func (b *backend) void(text string) {
+func (b *backend) onVoid(text string) {
 	why := errors.New(text)
 	var lost []func(error)
 	b.mu.Lock()

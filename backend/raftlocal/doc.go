@@ -143,7 +143,7 @@
 //
 // A directory has an id that was drawn for it, and the id is what votes. So a member that has lost
 // its directory is another one, whatever its name, and its vote is not taken for that of the one
-// before. Before the first vote of all, founders tell each other their ids, and bind themselves to the
+// before. Before the first vote of all, initial members tell each other their ids, and bind themselves to the
 // list of them: docs/decisions, 0029 and 0030.
 //
 // What is acknowledged was synced by a majority. Any error of a write or a sync ends the

@@ -124,7 +124,7 @@ func refused(code command.Code) error {
 // tooOld is for a command within its limits that a leader does not know, and answers with Invalid, as all members do what
 // they do not know. Where the command was sent to more than one leader, the one before may have carried it out.
 func tooOld(what string, o client.Outcome) error {
-	if o.Again {
+	if o.Resent {
 		return fmt.Errorf("%w: raft: the leader is of a release of fencelock from before there was a way %s, and the one before may have done it: upgrade all members", driver.ErrUnavailable, what)
 	}
 	return fmt.Errorf("%w: raft: the leader is of a release of fencelock from before there was a way %s: upgrade all members, or the processes that share the directory", driver.ErrUnsupported, what)

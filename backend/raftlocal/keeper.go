@@ -112,9 +112,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// anew is called when pushes may have been lost: all that wait are asked about. What holds a
+// onReconnect is called when pushes may have been lost: all that wait are asked about. What holds a
 // lock is asked about by the core, soon enough.
-func (b *backend) anew() {
+func (b *backend) onReconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c := range b.queued {

@@ -93,7 +93,7 @@ func serveMember(c Options, files disk.FS) (*server.Server, error) {
 		return nil, err
 	}
 	if !used && !c.Join {
-		if err := checkFounders(len(c.Peers)); err != nil {
+		if err := checkInitialMembers(len(c.Peers)); err != nil {
 			return nil, err
 		}
 	}

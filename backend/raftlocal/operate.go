@@ -53,8 +53,8 @@ Each POST needs the header `+clusterHeader+`: NAME-OF-THE-CLUSTER. Follow redire
 func (o *operator) status(w http.ResponseWriter, r *http.Request) {
 	var s member.Status
 	err := o.s.Do(r.Context(), func(m *member.Member) error { s = m.Status(); return nil })
-	var unbegun *server.UnbegunError
-	if errors.As(err, &unbegun) {
+	var notBootstrapped *server.NotBootstrappedError
+	if errors.As(err, &notBootstrapped) {
 		own := o.s.Self()
 		s = member.Status{ID: own.ID, Name: own.Name, Cluster: o.s.Cluster(), Change: err.Error()}
 		s.Members = append(s.Members, member.MemberStatus{Member: own, Alive: true})
@@ -125,9 +125,9 @@ type trouble struct {
 
 func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
 	t, code := trouble{Error: err.Error()}, http.StatusConflict
-	var unbegun *server.UnbegunError
+	var notBootstrapped *server.NotBootstrappedError
 	switch {
-	case errors.As(err, &unbegun):
+	case errors.As(err, &notBootstrapped):
 		t.NotBegun = true
 		code = http.StatusServiceUnavailable
 	case errors.Is(err, member.ErrNotLeader):

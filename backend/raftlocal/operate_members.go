@@ -102,7 +102,7 @@ func (o *operator) added(ctx context.Context, q url.Values) (*statemachine.Membe
 		case err != nil:
 		case s.Name != name:
 			return nil, fmt.Errorf("at %s is the member %q, and not %q: correct the name or the address", addr, s.Name, name)
-		case s.Joins || s.Begun: // a learner that an earlier try left behind has a log
+		case s.Joins || s.Bootstrapped: // a learner that an earlier try left behind has a log
 			return &statemachine.Member{ID: s.ID, Name: name, Addr: addr}, nil
 		default:
 			err = errors.New("it waits to found a cluster")

@@ -254,9 +254,9 @@ func checkAddr(p Peer) error {
 	return nil
 }
 
-// checkFounders refuses a number of members that makes no sense. It counts only as long as
+// checkInitialMembers refuses a number of members that makes no sense. It counts only as long as
 // the cluster does not exist.
-func checkFounders(n int) error {
+func checkInitialMembers(n int) error {
 	switch {
 	case n > maxMembers:
 		return address.Invalid("peers= has %d members: begin with 3 or 5, and let all others be clients", n)

@@ -65,7 +65,7 @@ func (b *backend) settle(c *claim, o client.Outcome) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if o.Err != nil {
-		c.tried = c.tried || !o.Never
+		c.tried = c.tried || !o.NotExecuted
 		return o.Err
 	}
 	err := ended(o)

@@ -14,8 +14,8 @@ type renewal struct {
 	keeper bool
 }
 
-// Answered takes in how the claims stand.
-func (r *renewal) Answered(o *client.Outcome) {
+// OnReply takes in how the claims stand.
+func (r *renewal) OnReply(o *client.Outcome) {
 	b := r.claims[0].backend
 	var losses []func(error)
 	var confirmed []func()
@@ -42,7 +42,7 @@ func (r *renewal) Answered(o *client.Outcome) {
 				c.start = o.Sent
 			}
 		case command.Waiting:
-			if f := b.queue(c, o.Sent, o.Again); f != nil {
+			if f := b.queue(c, o.Sent, o.Resent); f != nil {
 				confirmed = append(confirmed, f)
 			}
 		case command.NotHeld:

@@ -133,7 +133,7 @@ func TestParseURLWithCertificates(t *testing.T) {
 
 func TestCheckFounders(t *testing.T) {
 	for n, word := range map[int]string{1: "", 2: "begin with 1 or 3", 3: "", 4: "begin with 3 or 5", 5: "", 7: "", 9: "clients"} {
-		err := checkFounders(n)
+		err := checkInitialMembers(n)
 		if (err == nil) != (word == "") || err != nil && !strings.Contains(err.Error(), word) {
 			t.Errorf("%d members: %v", n, err)
 		}

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// founderFile is there from before the directory has said anything until it has begun.
-	founderFile = "founder"
+	// bootstrapperFile is there from before the directory has said anything until it has begun.
+	bootstrapperFile = "founder"
 	// stateFile has the state that a cluster begins with which is restored from a backup.
 	stateFile = "restored"
 )
@@ -33,13 +33,13 @@ func Load(files disk.FS) (*Saved, error) {
 	if err := files.SyncDir(); err != nil {
 		return nil, err
 	}
-	b, err := disk.ReadFile(files, founderFile)
+	b, err := disk.ReadFile(files, bootstrapperFile)
 	if b == nil || err != nil {
 		return nil, err
 	}
 	s := new(Saved)
 	if err := json.Unmarshal(b, s); err != nil {
-		return nil, damaged(founderFile)
+		return nil, damaged(bootstrapperFile)
 	}
 	return s, nil
 }
@@ -50,7 +50,7 @@ func Save(files disk.FS, s Saved) error {
 	if err != nil {
 		return err
 	}
-	return disk.Replace(files, founderFile, b)
+	return disk.Replace(files, bootstrapperFile, b)
 }
 
 // LoadState returns the state to begin with, or nil for none.
@@ -82,7 +82,7 @@ func Forget(files disk.FS) error {
 		return err
 	}
 	gone := false
-	for _, name := range []string{founderFile, stateFile, founderFile + disk.Fresh, stateFile + disk.Fresh} {
+	for _, name := range []string{bootstrapperFile, stateFile, bootstrapperFile + disk.Fresh, stateFile + disk.Fresh} {
 		if slices.Contains(names, name) {
 			err, gone = errors.Join(err, files.Remove(name)), true
 		}
@@ -93,7 +93,7 @@ func Forget(files disk.FS) error {
 	return err
 }
 
-// Terms is the hash of what founders must have in common before they know each other: who they
+// Terms is the hash of what initial members must have in common before they know each other: who they
 // are, where, and the state that they begin with.
 func Terms(cluster string, members []statemachine.Member, state []byte) uint64 {
 	lines := []string{cluster}

@@ -14,9 +14,9 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// The model has all runs of three founders, with so many losses of a directory and crashes, in
+// The model has all runs of three initial members, with so many losses of a directory and crashes, in
 // every order, with questions and answers that are late as long as the connection lives. It goes
-// through all its states, and has the very Founder decide.
+// through all its states, and has the very Bootstrapper decide.
 
 var names = []string{"a", "b", "c"}
 
@@ -26,7 +26,7 @@ type place struct {
 	up    bool
 	bound *Record // on the disk, as are made and begun
 	begun *Record
-	f     *Founder // in memory; nil if it is down, has begun, or has been refused
+	f     *Bootstrapper // in memory; nil if it is down, has begun, or has been refused
 }
 
 func (p *place) id(i int) uint64 { return 10*uint64(i+1) + p.made }
@@ -81,7 +81,7 @@ func (s *state) key() string {
 	standing := func(st Standing) {
 		number(st.ID)
 		number(st.Bound)
-		number(st.Founding)
+		number(st.BootstrapHash)
 	}
 	for i := range s.places {
 		p := &s.places[i]
@@ -149,7 +149,7 @@ func (s *state) standing(i int) Standing {
 	p := &s.places[i]
 	switch {
 	case p.begun != nil:
-		return Standing{ID: p.id(i), Name: names[i], Begun: true, Founding: hash(*p.begun)}
+		return Standing{ID: p.id(i), Name: names[i], Bootstrapped: true, BootstrapHash: hash(*p.begun)}
 	case p.f != nil:
 		return p.f.Standing()
 	}

@@ -8,32 +8,32 @@ import (
 
 var patches = []mutants.Patch{
 	{
-		File: "founder.go",
+		File: "bootstrapper.go",
 		Old:  "(s.Bound != f.hash || s.ID != o.ID) {\n			return r, false\n",
 		Put:  "(s.Bound != f.hash && !wrong(\"begins as soon as all ids are known\") || s.ID != o.ID) {\n			if wrong(\"founding by a majority\") && f.most() {\n				return *f.bound, true\n			}\n			return r, false\n",
 	},
 	{
-		File: "founder.go",
+		File: "bootstrapper.go",
 		Old:  "// Waits tells",
-		Put:  "func (f *Founder) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
+		Put:  "func (f *Bootstrapper) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
 	},
 	{
-		File: "founder.go",
+		File: "bootstrapper.go",
 		Old:  "	if cfg.Bound != nil {\n",
 		Put:  "	if cfg.Bound != nil && !wrong(\"forgets what it is bound to\") {\n",
 	},
 	{
-		File: "founder.go",
-		Old:  "s.Founding == f.hash:\n",
-		Put:  "(s.Founding == f.hash || wrong(\"begins since another has begun without it\")):\n",
+		File: "bootstrapper.go",
+		Old:  "s.BootstrapHash == f.hash:\n",
+		Put:  "(s.BootstrapHash == f.hash || wrong(\"begins since another has begun without it\")):\n",
 	},
 	{
-		File: "founder.go",
+		File: "bootstrapper.go",
 		Old:  "		f.refused = f.excluded(s)\n",
 		Put:  "		if wrong(\"begun without it is not refused\") {\n			return nil\n		}\n		f.refused = f.excluded(s)\n",
 	},
 	{
-		File: "founder.go",
+		File: "bootstrapper.go",
 		Old:  "	if f.bound != nil {\n		return nil\n	}\n	r :=",
 		Put:  "	if f.bound != nil && !wrong(\"bound to another later\") {\n		return nil\n	}\n	r :=",
 	},

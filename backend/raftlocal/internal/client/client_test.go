@@ -118,7 +118,7 @@ func TestNobodyLeads(t *testing.T) {
 		}
 		c.elect(0, "")
 		o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, driver.ErrUnavailable) || !o.Never || !strings.Contains(o.Err.Error(), "no member leads") {
+		if !errors.Is(o.Err, driver.ErrUnavailable) || !o.NotExecuted || !strings.Contains(o.Err.Error(), "no member leads") {
 			t.Errorf("without a leader: %+v", o)
 		}
 	})
@@ -139,7 +139,7 @@ func TestSilentLeaderIsLeft(t *testing.T) {
 func TestSilentLeaderIsLeftByWaiters(t *testing.T) {
 	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.client.Expect(1)
+		c.client.ExpectPushes(1)
 		time.Sleep(time.Minute) // an honest one is kept
 		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
@@ -147,7 +147,7 @@ func TestSilentLeaderIsLeftByWaiters(t *testing.T) {
 		if d := c.nop(); d > 0 {
 			t.Errorf("the other leader was not found in the meantime: it took %v", d)
 		}
-		c.client.Expect(-1)
+		c.client.ExpectPushes(-1)
 	})
 }
 
@@ -157,7 +157,7 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 		c.members["a"].Be(fakemember.Mute)
 		begin := time.Now()
 		o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, driver.ErrUnavailable) || o.Never || !strings.Contains(o.Err.Error(), "was sent") {
+		if !errors.Is(o.Err, driver.ErrUnavailable) || o.NotExecuted || !strings.Contains(o.Err.Error(), "was sent") {
 			t.Errorf("outcome %+v", o)
 		}
 		if d := time.Since(begin); d < 9*time.Second || d > 12*time.Second {
@@ -207,7 +207,7 @@ func TestContext(t *testing.T) {
 		defer cancel()
 		begin := time.Now()
 		o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, context.DeadlineExceeded) || o.Never || time.Since(begin) != 100*time.Millisecond {
+		if !errors.Is(o.Err, context.DeadlineExceeded) || o.NotExecuted || time.Since(begin) != 100*time.Millisecond {
 			t.Errorf("one that was sent: %+v after %v", o, time.Since(begin))
 		}
 		c.link.Cut()
@@ -215,7 +215,7 @@ func TestContext(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, context.DeadlineExceeded) || !o.Never {
+		if o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, context.DeadlineExceeded) || !o.NotExecuted {
 			t.Errorf("one that could not be sent: %+v", o)
 		}
 	})
@@ -280,7 +280,7 @@ func TestClose(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || o.Never {
+				if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || o.NotExecuted {
 					t.Errorf("a call under way ended with %+v", o)
 				}
 			})
@@ -292,7 +292,7 @@ func TestClose(t *testing.T) {
 		if err := c.client.Close(); err != nil || time.Since(begin) > 0 {
 			t.Errorf("closing again: %v; it took %v", err, time.Since(begin))
 		}
-		if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || !o.Never {
+		if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || !o.NotExecuted {
 			t.Errorf("a call afterwards ended with %+v", o)
 		}
 	})
@@ -303,7 +303,7 @@ type order struct {
 	name string
 }
 
-func (o order) Answered(*client.Outcome) { *o.list = append(*o.list, o.name) }
+func (o order) OnReply(*client.Outcome) { *o.list = append(*o.list, o.name) }
 
 // What is told is in the order of the commands, whoever waits.
 func TestThenIsInOrder(t *testing.T) {

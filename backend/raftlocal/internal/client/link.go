@@ -142,7 +142,7 @@ func (c *Client) read(l *link) (leader wire.Member, err error) {
 			c.receive(answers, pushes)
 			clear(answers)
 			answers, pushes = answers[:0], pushes[:0]
-			c.cfg.Void(wire.ParseRefusal(body))
+			c.cfg.OnVoid(wire.ParseRefusal(body))
 		case wire.TypeTrouble:
 			c.mu.Lock()
 			l.says = wire.ParseRefusal(body)
@@ -174,13 +174,13 @@ func (c *Client) handle(events []session.Event) {
 	for i := range events {
 		switch e := &events[i]; e.Kind {
 		case session.Done:
-			c.finish(e.Ticket, &e.Reply, nil, false)
+			c.finish(e.Call, &e.Reply, nil, false)
 		case session.Unknown:
-			c.finish(e.Ticket, nil, errUnknown, false)
+			c.finish(e.Call, nil, errUnknown, false)
 		case session.Pushed:
-			c.cfg.Pushed(e.Claim)
+			c.cfg.OnPush(e.Claim)
 		case session.Opened:
-			c.cfg.Anew()
+			c.cfg.OnReconnect()
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (c *Client) serve(l *link) (leader wire.Member, err error) {
 	stop := make(chan struct{})
 	c.running.Go(func() { c.write(l); close(stop) })
 	unhook := afterDone(c.closing, func() { l.close(errClosed) })
-	c.cfg.Anew()
+	c.cfg.OnReconnect()
 	leader, err = c.read(l)
 	l.close(err)
 	close(l.ended)
@@ -132,7 +132,7 @@ func (c *Client) tickLocked() {
 func (c *Client) tick() {
 	defer c.running.Done()
 	var silent *link
-	var late []session.Ticket
+	var late []*session.Call
 	var never []bool
 	c.mu.Lock()
 	if c.closed {

@@ -37,10 +37,10 @@ func newClients() clients {
 }
 
 // Attach tells of a new connection, with the number of the session that it names, or 0. A member
-// that does not lead dismisses it at once.
+// that does not lead redirects it at once.
 func (m *Member) Attach(c Conn, session uint64) {
 	if m.err != nil || !m.leading {
-		m.out.Dismiss(c, m.elsewhere())
+		m.out.Redirect(c, m.elsewhere())
 		return
 	}
 	cl := m.clients.byConn[c]
@@ -109,14 +109,14 @@ func (cs *clients) stale(cl *client, cmd *command.Command) bool {
 	return has != cl && (has != nil || !cl.gone)
 }
 
-// dismiss sends one client away.
-func (m *Member) dismiss(cl *client, to statemachine.Member) {
+// redirect sends one client away.
+func (m *Member) redirect(cl *client, to statemachine.Member) {
 	m.clients.forget(cl)
-	m.out.Dismiss(cl.id, to)
+	m.out.Redirect(cl.id, to)
 }
 
-// dismissAll sends all clients away, in the order of their numbers, and forgets what they asked.
-func (m *Member) dismissAll() {
+// redirectAll sends all clients away, in the order of their numbers, and forgets what they asked.
+func (m *Member) redirectAll() {
 	all := make([]Conn, 0, len(m.clients.byConn))
 	for c := range m.clients.byConn {
 		all = append(all, c)
@@ -124,7 +124,7 @@ func (m *Member) dismissAll() {
 	slices.Sort(all)
 	leader := m.elsewhere()
 	for _, c := range all {
-		m.dismiss(m.clients.byConn[c], leader)
+		m.redirect(m.clients.byConn[c], leader)
 	}
 	clear(m.clients.opening)
 	m.pending.drop()
@@ -137,6 +137,6 @@ func (m *Member) elsewhere() statemachine.Member {
 	case m.leader != 0 && m.leader != m.cfg.ID:
 		return m.member(m.leader)
 	default:
-		return m.member(m.heir)
+		return m.member(m.transferee)
 	}
 }

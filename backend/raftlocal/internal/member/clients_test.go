@@ -8,7 +8,7 @@ import (
 )
 
 // Whoever comes to a follower is sent to the leader.
-func TestFollowerDismisses(t *testing.T) {
+func TestFollowerRedirects(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	net.pass(2 * tick)
@@ -24,7 +24,7 @@ func TestFollowerDismisses(t *testing.T) {
 }
 
 // When leadership is lost, all clients go, and what they asked goes with them.
-func TestDismissalOnLoss(t *testing.T) {
+func TestRedirectOnLoss(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	p, q := net.open(l), net.open(l)
@@ -125,7 +125,7 @@ func TestOpenOnTwoConnections(t *testing.T) {
 	}
 }
 
-// What waits is bounded: who goes on sending is dismissed, and gets no answer that could be
+// What waits is bounded: who goes on sending is redirected, and gets no answer that could be
 // taken for an outcome.
 func TestPendingIsBounded(t *testing.T) {
 	net := newNetwork(t, 3)

@@ -51,7 +51,7 @@ type Config struct {
 	// in its place. It must be the same for all members.
 	TokenBase uint64
 
-	Outside Outside
+	Callbacks Callbacks
 	// Wait is called within a Flush that cannot go on since there is nothing left to make a file
 	// of: a [disk.ErrScarce]. It returns true when it is to be tried again. Nobody waits, and the
 	// member ends, if it is nil.
@@ -94,9 +94,9 @@ func (c Config) withDefaults() Config {
 // accepted, and none is used again: of two that name the same session, the higher has it.
 type Conn uint64
 
-// Outside is what a member tells. It is called from within the member's methods, must not
+// Callbacks is what a member tells. It is called from within the member's methods, must not
 // block, and must not call back.
-type Outside interface {
+type Callbacks interface {
 	// Send sends a message to the peer m.To, or drops it. It may be kept, but the message and
 	// what it points to belong to the log as well and must not be changed. What became of a
 	// MsgSnap must be reported with ReportSnapshot, or its receiver gets nothing more.
@@ -104,10 +104,10 @@ type Outside interface {
 	// Answer gives a client its answers, in the order of its commands, and then its pushes. The
 	// slices, and the claims in the answers, are used again after the call.
 	Answer(c Conn, answers []command.Answer, pushes []command.Push)
-	// Dismiss tells a client to go to the leader, which is the zero Member if it is not known.
+	// Redirect tells a client to go to the leader, which is the zero Member if it is not known.
 	// The connection must be closed; the member has forgotten it already and ignores what it
 	// sends.
-	Dismiss(c Conn, leader statemachine.Member)
+	Redirect(c Conn, leader statemachine.Member)
 }
 
 // raftLogger hands on what raft has to say. Its news of every election are for who debugs, and its

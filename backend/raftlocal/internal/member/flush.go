@@ -25,7 +25,7 @@ func (m *Member) Flush(now time.Duration) (err error) {
 	defer m.guard()
 	for {
 		stamp := m.look(now)
-		m.forgetHeir()
+		m.forgetTransferee()
 		m.advancePlan()
 		m.propose(stamp)
 		m.askReads()
@@ -90,7 +90,7 @@ func split(rd *raft.Ready) (stable, rest []*raftpb.Entry) {
 }
 
 // noteRole takes in who leads, and in which term. Whoever is connected to a member that leads
-// no more is dismissed: see the package's documentation.
+// no more is redirected: see the package's documentation.
 func (m *Member) noteRole(rd *raft.Ready) {
 	term := m.hard.GetTerm()
 	if !raft.IsEmptyHardState(rd.HardState) {
@@ -117,8 +117,8 @@ func (m *Member) stopServing() {
 	m.plan = nil
 	m.usher = usher{}
 	clear(m.evictions)
-	m.dismissAll()
-	m.heir = 0
+	m.redirectAll()
+	m.transferee = 0
 }
 
 // startServing begins to take commands: an entry of the own term is applied, so all that was

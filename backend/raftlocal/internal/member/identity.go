@@ -135,8 +135,8 @@ func checkBook(members []statemachine.Member) error {
 	return nil
 }
 
-// checkFounders refuses a set of members that no cluster should begin with.
-func checkFounders(c Config) error {
+// checkInitialMembers refuses a set of members that no cluster should begin with.
+func checkInitialMembers(c Config) error {
 	if err := checkBook(c.Members); err != nil {
 		return err
 	}

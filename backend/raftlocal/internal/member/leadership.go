@@ -33,13 +33,13 @@ func (m *Member) Transfer(to uint64) error {
 		return fmt.Errorf("member: %q was not heard of for a while: it cannot lead now", m.member(to).Name)
 	}
 	defer m.guard()
-	m.heir = to
+	m.transferee = to
 	m.node.TransferLeader(to)
 	return nil
 }
 
 // Transferring reports whether leadership is being handed over.
-func (m *Member) Transferring() bool { return m.heir != 0 }
+func (m *Member) Transferring() bool { return m.transferee != 0 }
 
 // furthest returns the living voter that has the most of the log.
 func (m *Member) furthest() (to uint64) {
@@ -52,14 +52,14 @@ func (m *Member) furthest() (to uint64) {
 	return to
 }
 
-// forgetHeir ends a transfer that raft has given up.
-func (m *Member) forgetHeir() {
-	if m.heir == 0 {
+// forgetTransferee ends a transfer that raft has given up.
+func (m *Member) forgetTransferee() {
+	if m.transferee == 0 {
 		return
 	}
-	// If it leads no more, the transfer has come about, and clients are to be told of the heir.
+	// If it leads no more, the transfer has come about, and clients are to be told of the transferee.
 	if s := m.node.BasicStatus(); s.RaftState == raft.StateLeader && s.LeadTransferee == 0 {
-		m.heir = 0
+		m.transferee = 0
 	}
 }
 

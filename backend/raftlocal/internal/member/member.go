@@ -1,7 +1,7 @@
 // Package member is one member of a cluster: the log, the state machine and the consensus of
 // go.etcd.io/raft between them. It starts no goroutine, reads no clock and speaks to no
 // network: whoever runs it hands in messages, ticks and commands, and calls Flush, which does
-// all that is due and tells the Outside. So a simulation runs the very code that serves.
+// all that is due and tells the Callbacks. So a simulation runs the very code that serves.
 //
 // # Order
 //
@@ -42,7 +42,7 @@
 //
 // Only a leader takes commands, and only when it has applied an entry of its own term: before,
 // it does not know all that its predecessors have committed. Whoever is connected to a member
-// that does not lead, or leads no more, is dismissed and goes to the leader.
+// that does not lead, or leads no more, is redirected and goes to the leader.
 //
 // A session belongs to one connection, the one accepted last of those that named it. What comes
 // from another is dropped, and so is what came from another and was not proposed yet: the client
@@ -66,7 +66,7 @@ import (
 // Member is one member of a cluster. It is not safe for concurrent use.
 type Member struct {
 	cfg    Config
-	out    Outside
+	out    Callbacks
 	logger *slog.Logger
 
 	node    *raft.RawNode
@@ -97,15 +97,15 @@ type Member struct {
 	growth      growth
 
 	// Leading. serving: an entry of the own term is applied.
-	serving   bool
-	clock     clusterClock
-	lastStamp int64
-	proposed  uint64 // batches of the own term
-	completed uint64 // of these, those applied
-	plan      *plan
-	heir      uint64 // to whom leadership is being transferred
-	usher     usher
-	evictions map[commandID]struct{} // those that stand in the log or are about to, each as a Release
+	serving    bool
+	clock      clusterClock
+	lastStamp  int64
+	proposed   uint64 // batches of the own term
+	completed  uint64 // of these, those applied
+	plan       *plan
+	transferee uint64 // to whom leadership is being transferred
+	usher      usher
+	evictions  map[commandID]struct{} // those that stand in the log or are about to, each as a Release
 
 	clients  clients
 	pending  pending
@@ -181,7 +181,7 @@ func (m *Member) Close() error {
 	if m.err == nil {
 		m.err = ErrClosed
 	}
-	m.dismissAll()
+	m.redirectAll()
 	return m.log.Close()
 }
 
@@ -189,7 +189,7 @@ func (m *Member) Close() error {
 func (m *Member) fail(err error) error {
 	if m.err == nil {
 		m.err = err
-		m.dismissAll()
+		m.redirectAll()
 		m.logger.Error("member has ended", "cluster", m.cfg.Cluster, "member", m.cfg.Name, "error", err)
 	}
 	return m.err

@@ -109,7 +109,7 @@ func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
 func (m *Member) worthwhile(rd *raft.Ready) []*raftpb.Message {
 	defer clear(m.beaten)
 	msgs := rd.Messages
-	if len(msgs) == 0 || m.heir != 0 || hasChange(rd.CommittedEntries) {
+	if len(msgs) == 0 || m.transferee != 0 || hasChange(rd.CommittedEntries) {
 		return msgs
 	}
 	var steady map[uint64]bool

@@ -25,7 +25,7 @@ func Open(cfg Config) (*Member, error) {
 		return nil, err
 	}
 	if !exists {
-		if err := found(cfg); err != nil {
+		if err := initLog(cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +56,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 		return nil, errors.New("member: the directory has a log but no snapshot, so it is incomplete: " + disk.Cure)
 	}
 	m := &Member{
-		cfg: cfg, out: cfg.Outside, logger: cfg.Logger, log: log,
+		cfg: cfg, out: cfg.Callbacks, logger: cfg.Logger, log: log,
 		machine: statemachine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
 		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(), evictions: map[commandID]struct{}{},
 	}
@@ -151,12 +151,12 @@ func (m *Member) start() (err error) {
 	return err
 }
 
-// firstIndex is where the log of a cluster begins: at a snapshot that all its founders make for
+// firstIndex is where the log of a cluster begins: at a snapshot that all its initialMembers make for
 // themselves. It is above 0, so whoever joins later is sent a snapshot.
 const firstIndex = 1
 
-// found makes the files of a member in an empty directory.
-func found(cfg Config) error {
+// initLog makes the files of a member in an empty directory.
+func initLog(cfg Config) error {
 	id := cfg.identity()
 	if cfg.Join {
 		return wal.CreateSized(cfg.FS, id, cfg.SegmentBytes)
@@ -164,7 +164,7 @@ func found(cfg Config) error {
 	if len(cfg.Members) == 0 {
 		return errors.New("member: the directory is empty: name the members that begin the cluster, or tell this one to join")
 	}
-	if err := checkFounders(cfg); err != nil {
+	if err := checkInitialMembers(cfg); err != nil {
 		return err
 	}
 	// A snapshot without a log is a member that has forgotten its votes, and is refused. A log that
@@ -182,9 +182,9 @@ func found(cfg Config) error {
 	return err
 }
 
-// begin saves the snapshot that a cluster begins with: the same bytes at every founder.
+// begin saves the snapshot that a cluster begins with: the same bytes at every initial member.
 func begin(cfg Config) (*raftpb.Snapshot, error) {
-	if err := checkFounders(cfg); err != nil {
+	if err := checkInitialMembers(cfg); err != nil {
 		return nil, err
 	}
 	state, err := Beginning(cfg)
@@ -203,16 +203,16 @@ func begin(cfg Config) (*raftpb.Snapshot, error) {
 }
 
 // Beginning returns the state of the machine with which a cluster begins, which is the same at
-// every founder.
+// every initial member.
 func Beginning(cfg Config) ([]byte, error) {
-	founders := sortedBook(cfg.Members)
-	state := statemachine.New(founders)
+	initialMembers := sortedBook(cfg.Members)
+	state := statemachine.New(initialMembers)
 	if cfg.State != nil {
 		var err error
 		if state, err = statemachine.Restore(cfg.State); err != nil {
 			return nil, err
 		}
-		state.ApplyMembers(firstIndex, founders)
+		state.ApplyMembers(firstIndex, initialMembers)
 	}
 	state.RaiseTokens(cfg.TokenBase)
 	return state.Snapshot(), nil

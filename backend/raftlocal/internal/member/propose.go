@@ -132,7 +132,7 @@ func (p *pending) full() bool { return len(p.commands) >= maxPending || p.bytes 
 
 // Busy reports whether more than half of what may wait is waiting. Whoever reads connections
 // should stop until it does not, so that clients wait in their own memory. What goes on sending
-// is dismissed when nothing more may wait: a reply would be taken for the command's outcome,
+// is redirected when nothing more may wait: a reply would be taken for the command's outcome,
 // and it has none; the client comes back, later, and sends it again.
 func (m *Member) Busy() bool {
 	p, r := &m.pending, &m.reads
@@ -158,7 +158,7 @@ func (m *Member) Submit(c Conn, cmds []command.Command) {
 			continue
 		}
 		if m.pending.full() || m.reads.full() {
-			m.dismiss(cl, m.member(m.cfg.ID))
+			m.redirect(cl, m.member(m.cfg.ID))
 			return
 		}
 		if cmd.Op == command.Open {

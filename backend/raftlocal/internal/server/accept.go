@@ -74,7 +74,7 @@ const beginsTLS = 0x16
 // serve finds out who it is. Who comes from our own process needs no TLS.
 func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows at the next call
-	c := &begun{Conn: conn}
+	c := &peekedConn{Conn: conn}
 	first, err := c.peek()
 	if err != nil {
 		return
@@ -100,7 +100,7 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 			}
 			return
 		}
-		c = &begun{Conn: inner}
+		c = &peekedConn{Conn: inner}
 		if first, err = c.peek(); err != nil {
 			return
 		}
@@ -138,13 +138,13 @@ func (s *Server) refusePlain(conn net.Conn, first byte) {
 	}
 }
 
-// begun is a connection of which a byte has been read ahead.
-type begun struct {
+// peekedConn is a connection of which a byte has been read ahead.
+type peekedConn struct {
 	net.Conn
 	ahead []byte
 }
 
-func (c *begun) peek() (byte, error) {
+func (c *peekedConn) peek() (byte, error) {
 	if len(c.ahead) == 0 {
 		b := make([]byte, 1)
 		if _, err := io.ReadFull(c.Conn, b); err != nil {
@@ -155,7 +155,7 @@ func (c *begun) peek() (byte, error) {
 	return c.ahead[0], nil
 }
 
-func (c *begun) Read(p []byte) (int, error) {
+func (c *peekedConn) Read(p []byte) (int, error) {
 	if len(c.ahead) > 0 && len(p) > 0 {
 		n := copy(p, c.ahead)
 		c.ahead = c.ahead[n:]

@@ -84,11 +84,11 @@ func (s *Server) note(a *asking, err error) bool {
 	switch {
 	case err != nil:
 		state.Err = err.Error()
-		if s.founder != nil {
-			s.founder.Missed(a.to.Name)
+		if s.bootstrapper != nil {
+			s.bootstrapper.Missed(a.to.Name)
 		}
-	case s.founder != nil:
-		state.Err = s.founder.Waits(a.to.Name)
+	case s.bootstrapper != nil:
+		state.Err = s.bootstrapper.Waits(a.to.Name)
 	}
 	was := a.state
 	a.state = state
@@ -117,19 +117,19 @@ func (s *Server) standing() bootstrap.Standing {
 	own := s.cfg.Member
 	s.early.Lock()
 	defer s.early.Unlock()
-	if s.founder != nil {
-		return s.founder.Standing()
+	if s.bootstrapper != nil {
+		return s.bootstrapper.Standing()
 	}
 	if len(s.role.Load().members) == 0 {
 		return bootstrap.Standing{ID: s.id, Name: own.Name, Joins: true}
 	}
-	return bootstrap.Standing{ID: s.id, Name: own.Name, Begun: true, Founding: s.founding}
+	return bootstrap.Standing{ID: s.id, Name: own.Name, Bootstrapped: true, BootstrapHash: s.bootstrapHash}
 }
 
 // Ask tells whoever is at an address how this member stands, and returns how that one does. Of a
 // member of the first release, which does not know of that, it returns what it tells everybody.
 func (s *Server) Ask(ctx context.Context, addr string) (bootstrap.Standing, error) {
-	theirs, err := s.askAs(ctx, addr, wire.Founder)
+	theirs, err := s.askAs(ctx, addr, wire.Bootstrapper)
 	if errors.Is(err, errRefused) {
 		if first, worse := s.askAs(ctx, addr, wire.Client); worse == nil {
 			return first, nil
@@ -158,11 +158,11 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // the reader sees that
 	own := s.cfg.Member
 	h := wire.Hello{Version: wire.Version, Cluster: own.Cluster, Role: role}
-	if role == wire.Founder {
+	if role == wire.Bootstrapper {
 		h.Member, h.Name = s.id, own.Name
 	}
 	b := wire.AppendHello([]byte(wire.Preface), h)
-	if role == wire.Founder {
+	if role == wire.Bootstrapper {
 		if b, err = appendAnswer(b, answer{Standing: s.standing()}); err != nil {
 			return theirs, err
 		}
@@ -179,7 +179,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 		return theirs, err
 	case t == wire.TypeRefusal:
 		return theirs, fmt.Errorf("it %w: %s", errRefused, wire.ParseRefusal(body))
-	case t == wire.TypeIntroduction:
+	case t == wire.TypePeerHandshake:
 		a, err := parseAnswer(body)
 		if err == nil && a.Says != "" {
 			err = fmt.Errorf("it says: %s", a.Says)
@@ -187,7 +187,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 		return a.Standing, err
 	case t == wire.TypeWelcome:
 		w, err := wire.ParseWelcome(body)
-		return bootstrap.Standing{ID: w.Member, Name: w.Name, Begun: len(w.Members) > 0, Joins: len(w.Members) == 0}, err
+		return bootstrap.Standing{ID: w.Member, Name: w.Name, Bootstrapped: len(w.Members) > 0, Joins: len(w.Members) == 0}, err
 	}
 	return theirs, fmt.Errorf("%s is no member of a cluster: correct the addresses in peers=", addr)
 }
@@ -204,7 +204,7 @@ func appendAnswer(dst []byte, a answer) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return wire.AppendIntroduction(dst, body)
+	return wire.AppendPeerHandshake(dst, body)
 }
 
 // maxBase is what a proposal of a token base may be at most: far above all clocks, and far below
@@ -224,9 +224,9 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 	case wire.Client:
 		// It is told who this is, and that nobody leads. So it asks on.
 		_, _ = c.Write(s.clientGreeting()) // who does not read it is gone
-	case wire.Founder:
+	case wire.Bootstrapper:
 		t, body, err := r.Next()
-		if err == nil && t != wire.TypeIntroduction {
+		if err == nil && t != wire.TypePeerHandshake {
 			err = errors.New("a member must say how it stands")
 		}
 		var theirs answer
@@ -241,7 +241,7 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 			return
 		}
 		why := s.excludes(theirs.Standing)
-		if why == "" && !s.begun.Load() {
+		if why == "" && !s.bootstrapped.Load() {
 			s.hear(theirs.Standing)
 		}
 		if b, err := appendAnswer(nil, answer{s.standing(), why}); err == nil {
@@ -253,13 +253,13 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 }
 
 // excludes says why whoever stands so cannot be in a cluster with this member, as it is. What a
-// founder has to know it finds out by what it is answered.
+// initial member has to know it finds out by what it is answered.
 func (s *Server) excludes(theirs bootstrap.Standing) string {
 	own := s.cfg.Member.Name
 	switch {
 	case theirs.Name == own && theirs.ID == s.id:
 		return fmt.Sprintf("the member %q has asked itself: correct the addresses in peers=", own)
-	case theirs.Name == own && !s.begun.Load():
+	case theirs.Name == own && !s.bootstrapped.Load():
 		return fmt.Sprintf("this is the member %q, as you say that you are, with another directory: end one of the two", own)
 	case theirs.Joins:
 		for _, m := range s.role.Load().members {

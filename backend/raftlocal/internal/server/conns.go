@@ -35,7 +35,7 @@ type conns struct {
 
 // held is what is known of a connection.
 type held struct {
-	lingers  bool          // see finish.go
+	lingers  bool          // see Stop
 	client   bool          // it is served as one
 	stranger *list.Element // its place among them, or nil
 }

@@ -87,7 +87,7 @@ func greeted(t *testing.T, conn net.Conn, role wire.Role) string {
 	})
 	if role == wire.Peer {
 		var err error
-		if b, err = wire.AppendIntroduction(b, []byte(`{"life":7}`)); err != nil {
+		if b, err = wire.AppendPeerHandshake(b, []byte(`{"life":7}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

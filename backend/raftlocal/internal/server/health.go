@@ -106,8 +106,8 @@ func (s *Server) Health() error {
 		return trouble
 	case ended != nil:
 		return ended
-	case !s.begun.Load():
-		return s.unbegun()
+	case !s.bootstrapped.Load():
+		return s.notBootstrapped()
 	case len(role.members) == 0:
 		return errors.New("this member waits to be added to the cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well")
 	case time.Since(s.loop.start)-time.Duration(s.turned.Load()) > hungFor:

@@ -38,7 +38,7 @@ func (l *loop) begin() {
 
 // run is the loop. It ends when the member fails, or the server is told to quit.
 func (s *Server) run() {
-	if err := s.found(); err != nil {
+	if err := s.bootstrap(); err != nil {
 		s.finish(err)
 		return
 	}

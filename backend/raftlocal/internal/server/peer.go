@@ -225,7 +225,7 @@ func (p *peer) hello(conn net.Conn, snapshot bool) (*wire.Reader, error) {
 	b := wire.AppendHello([]byte(wire.Preface), wire.Hello{
 		Version: wire.Version, Cluster: own.Cluster, Role: wire.Peer, Member: p.s.id, Name: own.Name, To: p.to.ID,
 	})
-	b, err := appendIntroduction(b, introduction{Life: p.s.life, Founding: p.s.founding, Addr: p.s.cfg.Addr, Snapshot: snapshot})
+	b, err := appendPeerHandshake(b, peerHandshake{Incarnation: p.s.incarnation, BootstrapHash: p.s.bootstrapHash, Addr: p.s.cfg.Addr, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (s *Server) reportSnapshot(to uint64, arrived bool) {
 }
 
 // Send puts a message where its writer takes it, or drops it.
-func (o *outside) Send(msg *raftpb.Message) {
+func (o *callbacks) Send(msg *raftpb.Message) {
 	s := (*Server)(o)
 	p := s.loop.peers[msg.GetTo()]
 	if msg.GetType() == raftpb.MsgSnap {
@@ -98,18 +98,18 @@ func (o *outside) Send(msg *raftpb.Message) {
 	}
 }
 
-// outside is the server as its member sees it.
-type outside Server
+// callbacks is the server as its member sees it.
+type callbacks Server
 
 // Answer tells a client.
-func (o *outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
+func (o *callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
 	if cl := o.loop.clients[c]; cl != nil {
 		cl.tell(func(b []byte) []byte { return wire.AppendAnswers(b, answers, pushes) })
 	}
 }
 
-// Dismiss sends a client away.
-func (o *outside) Dismiss(c member.Conn, leader statemachine.Member) {
+// Redirect sends a client away.
+func (o *callbacks) Redirect(c member.Conn, leader statemachine.Member) {
 	if cl := o.loop.clients[c]; cl != nil {
 		delete(o.loop.clients, c)
 		cl.end(func(b []byte) []byte { return wire.AppendMoved(b, wire.Member(leader)) })

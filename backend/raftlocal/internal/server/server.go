@@ -20,7 +20,7 @@
 // # Before there is a member
 //
 // A directory that is to begin a cluster with others has an id and no member yet. Until it has
-// (found.go, ask.go), the server asks the others how they stand, answers the same, tells clients that
+// (bootstrap.go, ask.go), the server asks the others how they stand, answers the same, tells clients that
 // nobody leads, and takes no messages of raft. Package bootstrap says when it is time.
 //
 // # Limits
@@ -50,13 +50,13 @@ var ErrStopped = errors.New("this member has stopped")
 
 // Server runs a member. It is safe for concurrent use.
 type Server struct {
-	cfg    Config
-	logger *slog.Logger
-	id     uint64
-	life   uint64 // of this process's run: see hello.go
+	cfg         Config
+	logger      *slog.Logger
+	id          uint64
+	incarnation uint64 // of this process's run: see peerHandshake
 
-	begun    atomic.Bool // the member is open
-	founding uint64      // what its cluster began with, hashed; read once it has begun
+	bootstrapped  atomic.Bool // the member is open
+	bootstrapHash uint64      // what its cluster began with, hashed; read once it has begun
 	beginnings
 
 	inbox *inbox
@@ -72,12 +72,12 @@ type Server struct {
 	mu      sync.Mutex
 	conns   conns
 	closed  bool // no more connections
-	lives   map[uint64]*visitor
+	inbound map[uint64]*inboundPeer
 	known   map[uint64]*peer // by member; written by the loop
 	clients map[*client]struct{}
-	told    map[string]time.Time // lines, and when: see tell.go
-	voided  error                // why nothing counts any more that was granted: see watch.go
-	want    want                 // what is missing to make a file: see scarce.go
+	told    map[string]time.Time // lines, and when: see once
+	voided  error                // why nothing counts any more that was granted: see void
+	want    want                 // what is missing to make a file: see lacks
 	err     error                // why it has ended
 	running sync.WaitGroup
 
@@ -97,13 +97,13 @@ type role struct {
 // is closed.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, logger: Logger(cfg.Logger), life: newLife(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
-		lives: map[uint64]*visitor{}, known: map[uint64]*peer{},
+		cfg: cfg, logger: Logger(cfg.Logger), incarnation: newIncarnation(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
+		inbound: map[uint64]*inboundPeer{}, known: map[uint64]*peer{},
 		clients: map[*client]struct{}{}, told: map[string]time.Time{}, done: make(chan struct{}),
 	}
 	s.conns.begin(openFiles())
 	s.ctx, s.quit = context.WithCancel(context.Background())
-	s.cfg.Member.Outside, s.cfg.Member.Logger = (*outside)(s), s.logger
+	s.cfg.Member.Callbacks, s.cfg.Member.Logger = (*callbacks)(s), s.logger
 	s.cfg.Member.FS, s.cfg.Member.Wait = &watched{cfg.Member.FS, s}, s.wait
 	s.loop.begin()
 	s.role.Store(&role{})
@@ -154,10 +154,10 @@ func (s *Server) Err() error {
 
 // Do calls f with the member, in the loop, and returns what it does. f must not block or keep
 // the member. If ctx ends first, f may be called later, or not. While the cluster has not begun
-// there is no member, and the error is an [*UnbegunError].
+// there is no member, and the error is an [*NotBootstrappedError].
 func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
-	if !s.begun.Load() {
-		return s.unbegun()
+	if !s.bootstrapped.Load() {
+		return s.notBootstrapped()
 	}
 	said := make(chan error, 1)
 	if !s.inbox.ask(func(m *member.Member) { said <- f(m) }) {
@@ -230,7 +230,7 @@ const (
 // Config is what a server is started with.
 type Config struct {
 	// Member says what to run. Outside and Logger are the server's, and so are ID, Members, State
-	// and TokenBase of a member of several: its directory tells them, or the founders agree on them.
+	// and TokenBase of a member of several: its directory tells them, or the initial members agree on them.
 	Member member.Config
 	// Listener is where all others come in; nil for a member that only its own process reaches.
 	// It is closed by the server.

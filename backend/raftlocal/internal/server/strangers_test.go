@@ -118,7 +118,7 @@ func TestMembersShowTheirCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b, err = wire.AppendIntroduction(b, intro); err != nil {
+			if b, err = wire.AppendPeerHandshake(b, intro); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := conn.Write(b); err != nil {

@@ -28,9 +28,6 @@ type Call struct {
 // Over reports whether the call waits for no event: it has had one, or was cancelled.
 func (c *Call) Over() bool { return c.state == idle }
 
-// Ticket names a call.
-type Ticket = *Call
-
 // state is where a call is.
 type state uint8
 

@@ -15,10 +15,10 @@ const (
 
 // Event is what the caller of a session must know.
 type Event struct {
-	Kind   EventKind
-	Ticket Ticket        // Done, Unknown
-	Reply  command.Reply // Done
-	Claim  command.Claim // Pushed
+	Kind  EventKind
+	Call  *Call         // Done, Unknown
+	Reply command.Reply // Done
+	Claim command.Claim // Pushed
 }
 
 // Receive takes in what has come on the connection: answers, and then pushes. The events are
@@ -101,9 +101,9 @@ func (s *Session) ended(l *line) {
 }
 
 func (s *Session) done(c *Call, r *command.Reply) {
-	s.events = append(s.events, Event{Kind: Done, Ticket: c, Reply: *r})
+	s.events = append(s.events, Event{Kind: Done, Call: c, Reply: *r})
 }
 
 func (s *Session) unknown(c *Call) {
-	s.events = append(s.events, Event{Kind: Unknown, Ticket: c})
+	s.events = append(s.events, Event{Kind: Unknown, Call: c})
 }

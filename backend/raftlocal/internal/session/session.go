@@ -62,7 +62,7 @@ func New(id func() command.SessionID, ttl time.Duration) *Session {
 }
 
 // Do takes a command, to send it as soon as it can be.
-func (s *Session) Do(cmd command.Command) Ticket {
+func (s *Session) Do(cmd command.Command) *Call {
 	c := &Call{Command: cmd}
 	s.Start(c)
 	return c
@@ -78,7 +78,7 @@ func (s *Session) Start(c *Call) {
 // Cancel tells that nobody waits for a call any more: there will be no event for it. It
 // reports whether it is certain that the command was not carried out and never will be. For
 // a call that is over it does nothing.
-func (s *Session) Cancel(c Ticket) (never bool) {
+func (s *Session) Cancel(c *Call) (never bool) {
 	switch c.state {
 	case waiting:
 		s.queue.remove(c)
@@ -108,7 +108,7 @@ func (s *Session) Outstanding() int {
 func (s *Session) Waiting() int { return s.queue.length }
 
 // Oldest returns the call that has been waiting longest for an event, or nil.
-func (s *Session) Oldest() Ticket {
+func (s *Session) Oldest() *Call {
 	oldest := s.queue.first
 	for _, l := range []*line{s.former, s.line} {
 		if l != nil && l.flying > 0 {

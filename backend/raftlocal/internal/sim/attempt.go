@@ -6,9 +6,9 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// try is one attempt of a worker, as a driver would make it.
-type try struct {
-	*attempt
+// attempt is one attempt of a worker, as a driver would make it.
+type attempt struct {
+	*promise
 	k       *worker
 	key     string
 	ttl     time.Duration
@@ -20,7 +20,7 @@ type try struct {
 	over    bool
 }
 
-func (t *try) acquire(cmd command.Command) {
+func (t *attempt) acquire(cmd command.Command) {
 	c := t.k.c
 	w := c.w
 	asked := w.now
@@ -46,7 +46,7 @@ func (t *try) acquire(cmd command.Command) {
 		case r.Code == command.Held && !cmd.Wait:
 			w.held++
 			w.denied[t.name] = true
-			if !w.truth.possible(t.key, asked, func(v version) bool { return v.owner != "" && (v.owner != t.name || v.waiters > 0) }) {
+			if !w.committedLog.possible(t.key, asked, func(v version) bool { return v.owner != "" && (v.owner != t.name || v.waiters > 0) }) {
 				w.fail("%s was told that %s is held, and at no time since it asked was it", t.name, t.key)
 			}
 			t.finish()
@@ -57,7 +57,7 @@ func (t *try) acquire(cmd command.Command) {
 }
 
 // pushed is news of its claim.
-func (t *try) pushed(p command.Claim) {
+func (t *attempt) pushed(p command.Claim) {
 	w := t.k.c.w
 	switch p.Code {
 	case command.Granted:
@@ -69,10 +69,10 @@ func (t *try) pushed(p command.Claim) {
 		if !w.promises.evicted[p.Token] && !w.promises.targets[t.name] {
 			w.fail("%s is told that it is evicted from %s, and nobody has asked for that", t.name, t.key)
 		}
-		w.promises.end(t.attempt)
+		w.promises.end(t.promise)
 		t.lost()
 	case command.Expired:
-		w.promises.refused(t.attempt, "it is said to have expired")
+		w.promises.refused(t.promise, "it is said to have expired")
 		t.lost()
 	default:
 		w.fail("%s was pushed %+v", t.name, p)
@@ -80,8 +80,8 @@ func (t *try) pushed(p command.Claim) {
 }
 
 // lost ends what the client does not hold, or cannot be sure of.
-func (t *try) lost() {
-	t.k.c.w.promises.end(t.attempt)
+func (t *attempt) lost() {
+	t.k.c.w.promises.end(t.promise)
 	if t.k.final || t.k.c.w.rng.IntN(2) == 0 {
 		t.release()
 		return
@@ -90,7 +90,7 @@ func (t *try) lost() {
 }
 
 // cancel gives up an attempt that waits, or is about to.
-func (t *try) cancel() {
+func (t *attempt) cancel() {
 	if t.over || t.token != 0 {
 		return
 	}
@@ -103,13 +103,13 @@ func (t *try) cancel() {
 }
 
 // leave lets go of what it holds.
-func (t *try) leave() {
+func (t *attempt) leave() {
 	if t.over {
 		return
 	}
 	if t.k.c.w.rng.IntN(12) == 0 && !t.k.final {
 		// It forgets to.
-		t.k.c.w.promises.end(t.attempt)
+		t.k.c.w.promises.end(t.promise)
 		t.finish()
 		return
 	}
@@ -117,12 +117,12 @@ func (t *try) leave() {
 }
 
 // release ends it at the server. From the call on nobody counts on it.
-func (t *try) release() {
+func (t *attempt) release() {
 	c := t.k.c
 	w := c.w
 	until := t.until
 	held := t.holds(w.now)
-	w.promises.end(t.attempt)
+	w.promises.end(t.promise)
 	cmd := command.Command{Op: command.Release, Key: t.key, Owner: t.name}
 	if t.number != 0 && w.rng.IntN(2) == 0 {
 		cmd.Claims = []uint64{t.number}
@@ -150,7 +150,7 @@ func (t *try) release() {
 }
 
 // finish goes on to the next attempt.
-func (t *try) finish() {
+func (t *attempt) finish() {
 	c := t.k.c
 	t.over = true
 	if t.k.final && t.token == 0 {
@@ -160,7 +160,7 @@ func (t *try) finish() {
 	t.k.again()
 }
 
-func without(all []*try, t *try) []*try {
+func without(all []*attempt, t *attempt) []*attempt {
 	for i, o := range all {
 		if o == t {
 			return append(all[:i:i], all[i+1:]...)
@@ -170,7 +170,7 @@ func without(all []*try, t *try) []*try {
 }
 
 // renewLater renews in a third of the TTL, whether it holds or waits.
-func (t *try) renewLater() {
+func (t *attempt) renewLater() {
 	c := t.k.c
 	c.then(c.clock.real(t.ttl/3), func() {
 		if t.over {
@@ -191,10 +191,10 @@ func (t *try) renewLater() {
 }
 
 // renew asks for more time, for others of this client as well.
-func (t *try) renew() {
+func (t *attempt) renew() {
 	c := t.k.c
-	all := []*try{t}
-	if c.w.plan.gathered {
+	all := []*attempt{t}
+	if c.w.scenario.gathered {
 		for _, o := range c.attempts {
 			if o != t && !o.over && o.number != 0 && len(all) < command.MaxClaims {
 				all = append(all, o)
@@ -223,7 +223,7 @@ func (t *try) renew() {
 	t.renewal = k
 }
 
-func (t *try) renewed(r command.Claim, sent time.Duration, times int) {
+func (t *attempt) renewed(r command.Claim, sent time.Duration, times int) {
 	w := t.k.c.w
 	switch {
 	case t.over:
@@ -242,7 +242,7 @@ func (t *try) renewed(r command.Claim, sent time.Duration, times int) {
 		}
 		t.asked = max(t.asked, sent)
 	case r.Code == command.NotHeld:
-		w.promises.refused(t.attempt, "a renewal says that it does not")
+		w.promises.refused(t.promise, "a renewal says that it does not")
 		w.trace.line("%s has lost %s: not held", t.name, t.key)
 		w.gone++
 		t.lost()

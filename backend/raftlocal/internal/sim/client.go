@@ -30,7 +30,7 @@ type client struct {
 	dialing bool
 	next    int // which host to try
 
-	attempts []*try // whose claims are of interest
+	attempts []*attempt // whose claims are of interest
 	tries    int
 }
 
@@ -88,13 +88,13 @@ func (c *client) pause(d time.Duration) {
 func (c *client) begin() {
 	c.life++
 	c.lives = true
-	c.session = session.New(c.w.newSessionID, c.w.plan.session)
+	c.session = session.New(c.w.newSessionID, c.w.scenario.session)
 	c.attempts, c.line, c.dialing = nil, nil, false
 	c.next = c.w.rng.IntN(len(c.w.hosts))
-	for range c.w.plan.workers {
+	for range c.w.scenario.workers {
 		c.w.working++
 		k := &worker{c: c}
-		c.then(c.w.some(0, c.w.plan.think), k.work)
+		c.then(c.w.some(0, c.w.scenario.think), k.work)
 	}
 	c.watch()
 }
@@ -102,16 +102,16 @@ func (c *client) begin() {
 // die ends the process without a word. Another begins in its place.
 func (c *client) die() {
 	w := c.w
-	if w.calm || !c.lives {
+	if w.quiescent || !c.lives {
 		return
 	}
 	w.trace.line("%s dies", c)
 	w.deaths++
 	for _, t := range c.attempts {
-		w.promises.end(t.attempt)
+		w.promises.end(t.promise)
 	}
 	c.hangUp()
-	w.working -= w.plan.workers
+	w.working -= w.scenario.workers
 	c.life++
 	c.lives = false
 	w.unborn++
@@ -215,13 +215,13 @@ func (c *client) receive(l *line, p packet) {
 
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.plan.patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.patience {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++
 		c.connect()
 	}
-	c.then(c.w.plan.patience/5, c.watch)
+	c.then(c.w.scenario.patience/5, c.watch)
 }
 
 func (c *client) attemptName() string {
@@ -236,7 +236,7 @@ func (c *client) events(all []session.Event) {
 		switch e.Kind {
 		case session.Done, session.Unknown:
 			c.w.trace.note('a', uint64(c.place), uint64(e.Kind), uint64(e.Reply.Code), e.Reply.Number, e.Reply.Token)
-			e.Ticket.For.(*call).done(e.Reply, e.Kind == session.Done)
+			e.Call.For.(*call).done(e.Reply, e.Kind == session.Done)
 		case session.Pushed:
 			c.w.trace.note('p', uint64(c.place), uint64(e.Claim.Code), e.Claim.Number, e.Claim.Token)
 			for _, t := range c.attempts {

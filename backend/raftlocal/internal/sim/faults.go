@@ -27,7 +27,7 @@ var faults = []fault{
 	{"rolling restart", func(w *world) {
 		for i, h := range w.hosts {
 			w.after(time.Duration(i)*1200*time.Millisecond, func() {
-				if !w.calm {
+				if !w.quiescent {
 					h.stop()
 				}
 			})
@@ -103,7 +103,7 @@ var faults = []fault{
 				when, to = d+w.some(-150*time.Millisecond, 300*time.Millisecond), h.place
 			}
 			w.after(when, func() {
-				if !c.lives || w.calm {
+				if !c.lives || w.quiescent {
 					return
 				}
 				c.hangUp()
@@ -187,7 +187,7 @@ var faults = []fault{
 		}
 	}},
 	{"tries given up at once", func(w *world) {
-		// Before the try there is a question without an answer, so that Lowest does not pass the try.
+		// Before the attempt there is a question without an answer, so that Lowest does not pass the attempt.
 		for _, c := range w.clients {
 			if !c.lives || c.paused > w.now {
 				continue

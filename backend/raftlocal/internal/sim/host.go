@@ -26,12 +26,12 @@ type host struct {
 	disk  *disk.Memory
 	drive *drive
 
-	member  *member.Member     // nil: down, or it founds
-	founder *bootstrap.Founder // nil: down, or it has begun
-	stuck   time.Duration      // since when it seems that it can never begin
-	asked   int                // how often its operator has asked for it to replace another
-	life    int                // rises with each start and each end
-	retired bool               // removed from the cluster, or another is in its place
+	member       *member.Member          // nil: down, or it founds
+	bootstrapper *bootstrap.Bootstrapper // nil: down, or it has begun
+	stuck        time.Duration           // since when it seems that it can never begin
+	asked        int                     // how often its operator has asked for it to replace another
+	life         int                     // rises with each start and each end
+	retired      bool                    // removed from the cluster, or another is in its place
 
 	inbox   []func()
 	planned bool          // a turn
@@ -57,7 +57,7 @@ func (h *host) String() string {
 func (h *host) up() bool { return h.member != nil }
 
 // lives tells that a process runs, which is a member or is to found a cluster.
-func (h *host) lives() bool { return h.member != nil || h.founder != nil }
+func (h *host) lives() bool { return h.member != nil || h.bootstrapper != nil }
 
 // start begins a life on what the disk holds.
 func (h *host) start() {
@@ -87,7 +87,7 @@ func (h *host) started(crashed bool, err error) {
 		h.member = nil
 		w.fail("%s does not open its directory: %v", h, err)
 		return
-	case h.founder != nil:
+	case h.bootstrapper != nil:
 		w.trace.line("%s founds, as %x", h, h.self.ID)
 		h.drive.take()
 		h.ask(h.life)
@@ -116,7 +116,7 @@ func (h *host) end(why string) {
 	h.w.trace.note('d', uint64(h.place))
 	h.w.trace.line("%s is down: %s", h, why)
 	h.w.crashes++
-	h.member, h.founder = nil, nil
+	h.member, h.bootstrapper = nil, nil
 	h.life++
 	h.inbox = nil
 	for _, l := range h.lines {

@@ -7,13 +7,13 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// referee knows the rules of the state machine and nothing of how it keeps them: it goes
+// model knows the rules of the state machine and nothing of how it keeps them: it goes
 // through the log once more, with lists and loops, and says what each answer and each push
 // must have been. Its numbers of sessions and claims are those that the machine gave.
-type referee struct {
+type model struct {
 	fail func(format string, args ...any)
 	// ended hears of each claim that has ended for want of a renewal.
-	ended func(c *ruling)
+	ended func(c *modelClaim)
 	// claimed hears of each owner that gets a claim.
 	claimed func(owner string)
 	// stand is called whenever something may have changed.
@@ -23,7 +23,7 @@ type referee struct {
 	token    uint64 // the last one
 	base     uint64
 	number   uint64 // the greatest of any claim
-	sessions []*sitting
+	sessions []*modelSession
 	queues   []*queue // of keys that have had a claim, in the order of their first
 	expiries int
 	handOffs int
@@ -32,11 +32,11 @@ type referee struct {
 // queue is the claims of a key; the first holds it.
 type queue struct {
 	key    string
-	claims []*ruling
+	claims []*modelClaim
 }
 
-// ruling is a claim, as it must be.
-type ruling struct {
+// modelClaim is a claim, as it must be.
+type modelClaim struct {
 	number, session uint64
 	key, owner      string
 	meta            string
@@ -44,16 +44,16 @@ type ruling struct {
 	deadline        int64
 	token           uint64 // 0 while it waits
 	// by is the command that last moved the deadline, or nobody's if it was a hand-over.
-	by ticket
+	by commandID
 }
 
-// ticket names a command of a client.
-type ticket struct {
+// commandID names a command of a client.
+type commandID struct {
 	session, seq uint64
 }
 
-// sitting is a session. Replies are kept for ever, to know a command that ran twice.
-type sitting struct {
+// modelSession is a session. Replies are kept for ever, to know a command that ran twice.
+type modelSession struct {
 	number   uint64
 	id       command.SessionID
 	ttl      time.Duration
@@ -64,7 +64,7 @@ type sitting struct {
 
 // apply takes an entry in, and says whether this outcome was right. It stops at the first
 // thing that was not.
-func (r *referee) apply(index uint64, b command.Batch, answers []command.Answer, pushes []command.Push) {
+func (r *model) apply(index uint64, b command.Batch, answers []command.Answer, pushes []command.Push) {
 	r.clock = max(r.clock, b.Stamp)
 	due := r.expire(index)
 	r.stand(index)
@@ -88,9 +88,9 @@ func (r *referee) apply(index uint64, b command.Batch, answers []command.Answer,
 }
 
 // expire ends what has run out, in the order of the deadlines, and of the numbers.
-func (r *referee) expire(index uint64) (due []command.Push) {
+func (r *model) expire(index uint64) (due []command.Push) {
 	for {
-		var next *ruling
+		var next *modelClaim
 		for _, q := range r.queues {
 			for _, c := range q.claims {
 				if c.deadline <= r.clock && (next == nil || c.deadline < next.deadline || c.deadline == next.deadline && c.number < next.number) {
@@ -106,11 +106,11 @@ func (r *referee) expire(index uint64) (due []command.Push) {
 		r.ended(next)
 		due = append(due, r.remove(index, next)...)
 	}
-	r.sessions = slices.DeleteFunc(r.sessions, func(s *sitting) bool { return s.deadline <= r.clock })
+	r.sessions = slices.DeleteFunc(r.sessions, func(s *modelSession) bool { return s.deadline <= r.clock })
 	return due
 }
 
-func (r *referee) queue(key string) *queue {
+func (r *model) queue(key string) *queue {
 	for _, q := range r.queues {
 		if q.key == key {
 			return q
@@ -120,7 +120,7 @@ func (r *referee) queue(key string) *queue {
 	return r.queues[len(r.queues)-1]
 }
 
-func (r *referee) claim(number uint64) *ruling {
+func (r *model) claim(number uint64) *modelClaim {
 	for _, q := range r.queues {
 		for _, c := range q.claims {
 			if c.number == number {
@@ -131,7 +131,7 @@ func (r *referee) claim(number uint64) *ruling {
 	return nil
 }
 
-func (r *referee) owned(key, owner string) *ruling {
+func (r *model) owned(key, owner string) *modelClaim {
 	for _, c := range r.queue(key).claims {
 		if c.owner == owner {
 			return c
@@ -140,7 +140,7 @@ func (r *referee) owned(key, owner string) *ruling {
 	return nil
 }
 
-func (r *referee) sitting(number uint64) *sitting {
+func (r *model) modelSession(number uint64) *modelSession {
 	for _, s := range r.sessions {
 		if s.number == number {
 			return s
@@ -158,7 +158,7 @@ type counted struct {
 
 // sent notes when a command goes out.
 func (w *world) sent(cmd *command.Command) {
-	at := ticket{cmd.Session, cmd.Seq}
+	at := commandID{cmd.Session, cmd.Seq}
 	if _, ok := w.sends[at]; !ok {
 		w.sends[at] = w.now
 	}
@@ -184,7 +184,7 @@ func (w *world) checkClock(h *host, index, term uint64, stamp int64) {
 	c := w.clocks[term]
 	if c == nil {
 		// The first entry of a term, which its leader is the first to apply, mostly.
-		w.clocks[term] = &counted{leader: h, stamp: w.truth.stamps, awake: h.awake}
+		w.clocks[term] = &counted{leader: h, stamp: w.committedLog.stamps, awake: h.awake}
 		return
 	}
 	if c.leader != w.leaders[term] && w.leaders[term] != nil {
@@ -197,7 +197,7 @@ func (w *world) checkClock(h *host, index, term uint64, stamp int64) {
 
 // expired is when a claim has ended by its deadline: not earlier than its TTL after the
 // command that gave it the time was sent, by the fastest of clocks.
-func (w *world) expired(c *ruling) {
+func (w *world) expired(c *modelClaim) {
 	sent, ok := w.sends[c.by]
 	w.trace.line("claim %d on %s by %s has expired", c.number, c.key, c.owner)
 	if !ok {

@@ -9,7 +9,7 @@ type mutant struct {
 	name  string
 	seeds uint64
 	fault string
-	// blind is without the referee, and so by what a user could see.
+	// blind is without the model, and so by what a user could see.
 	blind bool
 }
 
@@ -55,17 +55,17 @@ var wrongs = []mutant{
 
 var patches = []mutants.Patch{
 	{
-		File: "../bootstrap/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "(s.Bound != f.hash || s.ID != o.ID) {\n			return r, false\n",
 		Put:  "(s.Bound != f.hash && !wrong(\"begins as soon as all ids are known\") || s.ID != o.ID) {\n			if wrong(\"founding by a majority\") && f.most() {\n				return *f.bound, true\n			}\n			return r, false\n",
 	},
 	{
-		File: "../bootstrap/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "// Waits tells",
-		Put:  "func (f *Founder) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
+		Put:  "func (f *Bootstrapper) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
 	},
 	{
-		File: "../bootstrap/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "		f.refused = f.excluded(s)\n",
 		Put:  "		if wrong(\"begun without it is not refused\") {\n			return nil\n		}\n		f.refused = f.excluded(s)\n",
 	},

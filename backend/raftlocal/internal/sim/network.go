@@ -43,9 +43,9 @@ func (n *network) open(from, to int) bool { return n.cut[way{from, to}] == 0 }
 
 // usual makes it as good as it is meant to be.
 func (n *network) usual() {
-	p := &n.w.plan
+	p := &n.w.scenario
 	n.loss, n.twice, n.late, n.slow = p.loss, p.twice, p.late, p.slow
-	if n.w.calm {
+	if n.w.quiescent {
 		n.loss, n.late = 0, 0
 	}
 }
@@ -165,7 +165,7 @@ func (w *world) sever(ways []way) { w.severFor(ways, w.some(200*time.Millisecond
 func (w *world) severFor(ways []way, d time.Duration) {
 	mend := w.network.sever(ways)
 	w.after(d, func() {
-		if !w.calm {
+		if !w.quiescent {
 			mend()
 		}
 	})

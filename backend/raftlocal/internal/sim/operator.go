@@ -66,7 +66,7 @@ func (w *world) operate(c wish, tries int) {
 		return
 	}
 	h := w.leader()
-	if tries == 0 && !w.calm {
+	if tries == 0 && !w.quiescent {
 		// Whoever was added stays what it is, as a learner or not even that.
 		w.changing, w.gaveUp = false, true
 		if h != nil {

@@ -27,9 +27,9 @@ func (r *report) add(w *world) {
 	r.events += w.trace.events
 	r.grants += w.promises.grants
 	r.fenced += w.promises.fenced
-	if referee := w.truth.referee; referee != nil {
-		r.handOffs += referee.handOffs
-		r.expiries += referee.expiries
+	if model := w.committedLog.model; model != nil {
+		r.handOffs += model.handOffs
+		r.expiries += model.expiries
 	}
 	r.elections += len(w.leaders)
 	t, o := &r.tally, &w.tally

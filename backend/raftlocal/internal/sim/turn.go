@@ -113,8 +113,8 @@ func (h *host) undelivered(to uint64, snap bool) {
 // applied is told by the member of each entry.
 func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
 	w := h.w
-	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
-		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
+	if w.committedLog.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
+		w.trace.note('e', index, term, w.committedLog.records[index].entry, w.committedLog.records[index].outcome)
 		w.checkClock(h, index, term, b.Stamp)
 		for _, p := range o.Pushes {
 			if p.Claim.Code == command.Evicted {
@@ -126,21 +126,21 @@ func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outco
 		w.noteVoters(h, index)
 	}
 	if index%16 == 0 {
-		w.truth.state(h.String(), index, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), index, digest(h.member.Machine().Snapshot()))
 	}
 }
 
 // at is now, for what the member does in this turn.
 func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
 
-// outside is what the member of one life speaks to.
-type outside struct {
+// callbacks is what the member of one life speaks to.
+type callbacks struct {
 	h    *host
 	life int
 }
 
 // leave lets something happen when what the disk is doing now is done, if the member lives.
-func (o outside) leave(f func()) {
+func (o callbacks) leave(f func()) {
 	o.h.w.at(o.h.at(), func() {
 		if o.h.life == o.life {
 			f()
@@ -148,12 +148,12 @@ func (o outside) leave(f func()) {
 	})
 }
 
-func (o outside) Send(m *raftpb.Message) {
+func (o callbacks) Send(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		o.h.w.leads(o.h, m.GetTerm())
 	case raftpb.MsgVoteResp:
-		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.calm {
+		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.quiescent {
 			defer o.leave(func() { o.h.powerCut(0) })
 		}
 	default:
@@ -165,7 +165,7 @@ func (o outside) Send(m *raftpb.Message) {
 	o.leave(func() { o.h.w.network.send(o.h, m) })
 }
 
-func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
+func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
 	l := o.h.w.lines[c]
 	if l == nil {
 		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
@@ -174,7 +174,7 @@ func (o outside) Answer(c member.Conn, answers []command.Answer, pushes []comman
 	o.leave(func() { l.down(packet) })
 }
 
-func (o outside) Dismiss(c member.Conn, leader statemachine.Member) {
+func (o callbacks) Redirect(c member.Conn, leader statemachine.Member) {
 	if l := o.h.w.lines[c]; l != nil {
 		o.leave(func() { l.dismiss(leader) })
 	}

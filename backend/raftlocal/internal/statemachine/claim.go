@@ -37,13 +37,13 @@ func (m *Machine) add(cmd *command.Command, q *queue) *claim {
 	if q == nil {
 		key = cmd.Key
 	}
-	key, owner, meta := own(key, cmd.Owner, cmd.Meta)
+	key, owner, meta := cloneStrings(key, cmd.Owner, cmd.Meta)
 	if q == nil {
-		q = m.spare.queue()
+		q = m.free.queue()
 		q.key = key
 		m.queues[key] = q
 	}
-	c := m.spare.claim()
+	c := m.free.claim()
 	c.number, c.session, c.ttl, c.owner, c.meta = m.give(), cmd.Session, cmd.TTL, owner, meta
 	m.link(q, c, m.after(int64(cmd.TTL)))
 	return c
@@ -67,11 +67,11 @@ func (m *Machine) remove(c *claim) {
 	m.overdue.remove(c.place)
 	m.lengths.change(q.length, q.length-1)
 	q.remove(c)
-	m.spare.keepClaim(c)
+	m.free.keepClaim(c)
 	switch next := q.first; {
 	case next == nil:
 		delete(m.queues, q.key)
-		m.spare.keepQueue(q)
+		m.free.keepQueue(q)
 	case held:
 		m.grant(next)
 		m.unhear(next)
@@ -80,9 +80,9 @@ func (m *Machine) remove(c *claim) {
 	}
 }
 
-// own returns strings in memory of their own: those of a command share it with the whole
+// cloneStrings returns strings in memory of their own: those of a command share it with the whole
 // batch, which would live as long as the claim.
-func own(key, owner, meta string) (_, _, _ string) {
+func cloneStrings(key, owner, meta string) (_, _, _ string) {
 	var b strings.Builder
 	b.Grow(len(key) + len(owner) + len(meta))
 	b.WriteString(key)

@@ -75,13 +75,13 @@ func TestIdleKeysCostNothing(t *testing.T) {
 	}
 	// But for some spare memory: the outcome of that entry, which is that of the next, too.
 	m.outcome = Outcome{}
-	if left := heap() - room; left > 2*maxSpare*256 {
+	if left := heap() - room; left > 2*maxFree*256 {
 		t.Errorf("%d bytes are left", left)
 	}
-	if len(m.spare.claims) > maxSpare || len(m.spare.queues) > maxSpare {
-		t.Errorf("%d and %d are kept", len(m.spare.claims), len(m.spare.queues))
+	if len(m.free.claims) > maxFree || len(m.free.queues) > maxFree {
+		t.Errorf("%d and %d are kept", len(m.free.claims), len(m.free.queues))
 	}
-	for _, c := range m.spare.claims {
+	for _, c := range m.free.claims {
 		if *c != (claim{}) {
 			t.Fatalf("%+v", c)
 		}

@@ -70,12 +70,12 @@ func (q *queue) remove(c *claim) {
 	}
 }
 
-// lengths is how many queues there are of each length, so that the longest is known at any
+// queueLengths is how many queues there are of each length, so that the longest is known at any
 // time. No trailing element is zero.
-type lengths []int
+type queueLengths []int
 
 // change notes that a queue has another length, by one more or less; 0 is none.
-func (l *lengths) change(from, to int) {
+func (l *queueLengths) change(from, to int) {
 	if to > 0 {
 		for len(*l) <= to {
 			*l = append(*l, 0)
@@ -91,19 +91,19 @@ func (l *lengths) change(from, to int) {
 }
 
 // longest returns the length of the longest queue.
-func (l lengths) longest() int { return max(len(l), 1) - 1 }
+func (l queueLengths) longest() int { return max(len(l), 1) - 1 }
 
-// spare is memory of claims and queues that have ended, for the next: a lock that is taken and
+// freeList is memory of claims and queues that have ended, for the next: a lock that is taken and
 // given back costs the collector of garbage nothing but its strings.
-type spare struct {
+type freeList struct {
 	claims []*claim
 	queues []*queue
 }
 
-// maxSpare is how many of each are kept.
-const maxSpare = 1024
+// maxFree is how many of each are kept.
+const maxFree = 1024
 
-func (s *spare) claim() *claim {
+func (s *freeList) claim() *claim {
 	n := len(s.claims)
 	if n == 0 {
 		return &claim{}
@@ -113,7 +113,7 @@ func (s *spare) claim() *claim {
 	return c
 }
 
-func (s *spare) queue() *queue {
+func (s *freeList) queue() *queue {
 	n := len(s.queues)
 	if n == 0 {
 		return &queue{}
@@ -123,16 +123,16 @@ func (s *spare) queue() *queue {
 	return q
 }
 
-func (s *spare) keepClaim(c *claim) {
+func (s *freeList) keepClaim(c *claim) {
 	*c = claim{}
-	if len(s.claims) < maxSpare {
+	if len(s.claims) < maxFree {
 		s.claims = append(s.claims, c)
 	}
 }
 
-func (s *spare) keepQueue(q *queue) {
+func (s *freeList) keepQueue(q *queue) {
 	*q = queue{}
-	if len(s.queues) < maxSpare {
+	if len(s.queues) < maxFree {
 		s.queues = append(s.queues, q)
 	}
 }

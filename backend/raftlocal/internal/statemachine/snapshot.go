@@ -137,7 +137,7 @@ func (r *restoring) claims() {
 			r.Fail()
 			return
 		}
-		_, c.owner, c.meta = own("", c.owner, c.meta)
+		_, c.owner, c.meta = cloneStrings("", c.owner, c.meta)
 		r.m.queues[q.key] = q
 		r.m.link(q, c, deadline)
 	}

@@ -54,7 +54,7 @@ type Machine struct {
 	arrivals arrivals  // of claims; not part of the state
 	overdue  deadlines // of claims
 	unheard  deadlines // see there; not part of the state
-	lengths  lengths
+	lengths  queueLengths
 	sessions map[uint64]*session
 	names    map[command.SessionID]*session
 	lapsing  deadlines // of sessions
@@ -62,7 +62,7 @@ type Machine struct {
 
 	index   uint64 // of the entry that is being applied
 	outcome Outcome
-	spare   spare
+	free    freeList
 }
 
 // Outcome is what an entry has brought about.
@@ -99,7 +99,7 @@ func (m *Machine) Apply(index uint64, b command.Batch) Outcome {
 	for i := range b.Commands {
 		m.command(&b.Commands[i])
 	}
-	m.shrink()
+	m.compactMaps()
 	return m.outcome
 }
 
@@ -200,10 +200,10 @@ func (m *Machine) setMembers(members []Member) {
 // muchRoom is from how many claims on room that they have left is given back.
 const muchRoom = 4096
 
-// shrink gives back the memory of maps when most of what was in them has gone, since a map keeps
+// compactMaps gives back the memory of maps when most of what was in them has gone, since a map keeps
 // its size for ever. So the past of a cluster costs nothing. It copies less than has been removed
 // since the last time.
-func (m *Machine) shrink() {
+func (m *Machine) compactMaps() {
 	m.most = max(m.most, len(m.claims))
 	if m.most < muchRoom || len(m.claims) > m.most/8 {
 		return

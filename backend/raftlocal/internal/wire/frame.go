@@ -147,26 +147,26 @@ type Type uint8
 
 // The types.
 const (
-	TypeHello        Type = iota + 1 // who speaks; the first frame, after Preface
-	TypeWelcome                      // the answer to Hello
-	TypeRefusal                      // instead of Welcome, or later: why the connection ends
-	TypeCommands                     // of a client's sessions
-	TypeAnswers                      // and pushes, to a client
-	TypeMoved                        // to a client: another member leads; the connection ends
-	TypePing                         // is somebody there?
-	TypePong                         // yes
-	TypeRaft                         // a message of one member's raft to another's
-	TypeSnapshot                     // a part of a raft message that is too long, or of a backup
-	TypeIntroduction                 // what members tell each other of themselves
-	TypeResume                       // a client's session goes on on this connection
-	TypeVoid                         // to a client: all that was granted is void, and why
-	TypeTrouble                      // to a client: what keeps this member from serving; empty when that is over
+	TypeHello         Type = iota + 1 // who speaks; the first frame, after Preface
+	TypeWelcome                       // the answer to Hello
+	TypeRefusal                       // instead of Welcome, or later: why the connection ends
+	TypeCommands                      // of a client's sessions
+	TypeAnswers                       // and pushes, to a client
+	TypeMoved                         // to a client: another member leads; the connection ends
+	TypePing                          // is somebody there?
+	TypePong                          // yes
+	TypeRaft                          // a message of one member's raft to another's
+	TypeSnapshot                      // a part of a raft message that is too long, or of a backup
+	TypePeerHandshake                 // what members tell each other of themselves
+	TypeResume                        // a client's session goes on on this connection
+	TypeVoid                          // to a client: all that was granted is void, and why
+	TypeTrouble                       // to a client: what keeps this member from serving; empty when that is over
 )
 
 func (t Type) String() string {
 	names := [...]string{
 		"", "hello", "welcome", "refusal", "commands", "answers", "moved", "ping", "pong", "raft", "snapshot",
-		"introduction", "resume", "void", "trouble",
+		"peer handshake", "resume", "void", "trouble",
 	}
 	if int(t) < len(names) && t > 0 {
 		return names[t]

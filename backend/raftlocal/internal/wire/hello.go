@@ -14,9 +14,9 @@ type Role uint8
 
 // The roles.
 const (
-	Client  Role = iota + 1 // to send commands
-	Peer                    // to send messages of raft
-	Founder                 // to tell how it stands, and be told: see package bootstrap
+	Client       Role = iota + 1 // to send commands
+	Peer                         // to send messages of raft
+	Bootstrapper                 // to tell how it stands, and be told: see package bootstrap
 )
 
 // Hello says who has connected.
@@ -149,11 +149,11 @@ func appendText(dst []byte, t Type, text string) []byte {
 // ParseRefusal takes it apart.
 func ParseRefusal(body []byte) string { return string(body[:min(len(body), maxText)]) }
 
-// AppendIntroduction appends what two members tell each other of themselves before anything else.
+// AppendPeerHandshake appends what two members tell each other of themselves before anything else.
 // What is in it is the server's business.
-func AppendIntroduction(dst, body []byte) ([]byte, error) {
+func AppendPeerHandshake(dst, body []byte) ([]byte, error) {
 	at := len(dst)
-	return checked(append(begin(dst, TypeIntroduction), body...), at)
+	return checked(append(begin(dst, TypePeerHandshake), body...), at)
 }
 
 // AppendResume appends the frame that says which session goes on on this connection: from

@@ -15,16 +15,16 @@ import (
 type directory struct {
 	path string
 
-	mu      sync.Mutex
-	sharers map[int]*process // by process number
+	mu        sync.Mutex
+	processes map[int]*process // by process number
 }
 
 // startDirectory has n processes share a new directory; the first serves.
 func startDirectory(t locktest.T, path string, n int) *directory {
 	t.Helper()
-	d := &directory{path: path, sharers: map[int]*process{}}
+	d := &directory{path: path, processes: map[int]*process{}}
 	t.Cleanup(func() {
-		for pid := range d.sharers {
+		for pid := range d.processes {
 			_ = d.kill(pid)
 		}
 	})
@@ -39,7 +39,7 @@ func (d *directory) hire(t locktest.T) {
 	t.Helper()
 	p := spawn(t, "raft://"+d.path)
 	d.mu.Lock()
-	d.sharers[p.Process.Pid] = p
+	d.processes[p.Process.Pid] = p
 	d.mu.Unlock()
 	p.awaitOpen(t)
 }
@@ -48,8 +48,8 @@ func (d *directory) hire(t locktest.T) {
 func (d *directory) kill(pid int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := d.sharers[pid]
-	delete(d.sharers, pid)
+	p := d.processes[pid]
+	delete(d.processes, pid)
 	return p.kill()
 }
 
@@ -62,7 +62,7 @@ func (d *directory) server() (pid int, ours bool) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, ours = d.sharers[owner.PID]
+	_, ours = d.processes[owner.PID]
 	return owner.PID, ours
 }
 

@@ -6,19 +6,19 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// truth is the log that was committed, as the first member to apply each entry saw it. All
+// committedLog is the log that was committed, as the first member to apply each entry saw it. All
 // others, later ones and restarted ones, must see the same: an entry that was applied
 // anywhere is never lost, and has one outcome.
-type truth struct {
+type committedLog struct {
 	fail    func(format string, args ...any)
-	referee *referee // nil: it is not known what is right, only that all must say the same
-	facts   []fact   // by index; those of indices that no member has applied are zero
-	stamps  int64    // the greatest in the log
-	keys    map[string]*chronicle
+	model   *model        // nil: it is not known what is right, only that all must say the same
+	records []entryRecord // by index; those of indices that no member has applied are zero
+	stamps  int64         // the greatest in the log
+	keys    map[string]*keyHistory
 }
 
-// fact is what is known of an entry.
-type fact struct {
+// entryRecord is what is known of an entry.
+type entryRecord struct {
 	known   bool
 	term    uint64
 	entry   uint64        // hash of what it holds
@@ -27,8 +27,8 @@ type fact struct {
 	at      time.Duration // when the first member had applied it
 }
 
-// chronicle is how a key stood, from when.
-type chronicle struct {
+// keyHistory is how a key stood, from when.
+type keyHistory struct {
 	key      string
 	versions []version
 }
@@ -41,9 +41,9 @@ type version struct {
 }
 
 // applied is when a member has applied an entry. It reports whether none had before.
-func (t *truth) applied(who string, at time.Duration, index, term uint64, b command.Batch, answers []command.Answer, pushes []command.Push) (first bool) {
-	now := fact{known: true, term: term, entry: hashBatch(b), outcome: hashOutcome(answers, pushes), at: at}
-	before := t.fact(index)
+func (t *committedLog) applied(who string, at time.Duration, index, term uint64, b command.Batch, answers []command.Answer, pushes []command.Push) (first bool) {
+	now := entryRecord{known: true, term: term, entry: hashBatch(b), outcome: hashOutcome(answers, pushes), at: at}
+	before := t.entryRecord(index)
 	if before.known {
 		if before.term != term || before.entry != now.entry {
 			t.fail("log matching: %s has applied another entry %d (term %d) than was applied before (term %d, at %v)", who, index, term, before.term, before.at)
@@ -53,34 +53,34 @@ func (t *truth) applied(who string, at time.Duration, index, term uint64, b comm
 		before.at = min(before.at, at)
 		return false
 	}
-	if index > firstEntry && !t.fact(index-1).known {
+	if index > firstEntry && !t.entryRecord(index-1).known {
 		t.fail("%s has applied entry %d, and nobody the one before", who, index)
 	}
-	*t.fact(index) = now
+	*t.entryRecord(index) = now
 	if b.Stamp != 0 && b.Stamp < t.stamps {
 		t.fail("index %d: the stamp %v is before the clock %v", index, time.Duration(b.Stamp), time.Duration(t.stamps))
 	}
 	t.stamps = max(t.stamps, b.Stamp)
-	if t.referee != nil {
-		t.referee.apply(index, b, answers, pushes)
+	if t.model != nil {
+		t.model.apply(index, b, answers, pushes)
 	}
 	return true
 }
 
-// firstEntry is the index of the first entry of a cluster: its founders make a snapshot, at the
+// firstEntry is the index of the first entry of a cluster: its initial members make a snapshot, at the
 // one before.
 const firstEntry = 2
 
-func (t *truth) fact(index uint64) *fact {
-	for uint64(len(t.facts)) <= index {
-		t.facts = append(t.facts, fact{})
+func (t *committedLog) entryRecord(index uint64) *entryRecord {
+	for uint64(len(t.records)) <= index {
+		t.records = append(t.records, entryRecord{})
 	}
-	return &t.facts[index]
+	return &t.records[index]
 }
 
 // state is when a member tells a hash of its whole state at an index.
-func (t *truth) state(who string, index, hash uint64) {
-	f := t.fact(index)
+func (t *committedLog) state(who string, index, hash uint64) {
+	f := t.entryRecord(index)
 	if f.state != 0 && f.state != hash {
 		t.fail("%s is in another state after entry %d than another was", who, index)
 	}
@@ -88,15 +88,15 @@ func (t *truth) state(who string, index, hash uint64) {
 }
 
 // last is the index of the last entry that was applied anywhere.
-func (t *truth) last() uint64 { return uint64(max(len(t.facts), 1)) - 1 }
+func (t *committedLog) last() uint64 { return uint64(max(len(t.records), 1)) - 1 }
 
-// write keeps the chronicles, of all keys: an expiry may have changed any. Within one entry a
+// write keeps the history of all keys: an expiry may have changed any. Within one entry a
 // key may stand in several ways, one after the other.
-func (t *truth) write(index uint64) {
-	for _, q := range t.referee.queues {
+func (t *committedLog) write(index uint64) {
+	for _, q := range t.model.queues {
 		c := t.keys[q.key]
 		if c == nil {
-			c = &chronicle{key: q.key, versions: []version{{}}}
+			c = &keyHistory{key: q.key, versions: []version{{}}}
 			t.keys[q.key] = c
 		}
 		v := version{index: index}
@@ -111,7 +111,7 @@ func (t *truth) write(index uint64) {
 }
 
 // owners are those who have held a key, the last one last.
-func (t *truth) owners(key string) (all []string) {
+func (t *committedLog) owners(key string) (all []string) {
 	if c := t.keys[key]; c != nil {
 		for _, v := range c.versions {
 			if v.owner != "" {
@@ -124,8 +124,8 @@ func (t *truth) owners(key string) (all []string) {
 
 // possible reports whether a key stood, at some moment since an answer was asked for, as a
 // predicate says. What was applied before it was asked for must show in the answer.
-func (t *truth) possible(key string, asked time.Duration, stood func(version) bool) bool {
-	if t.referee == nil {
+func (t *committedLog) possible(key string, asked time.Duration, stood func(version) bool) bool {
+	if t.model == nil {
 		return true
 	}
 	c := t.keys[key]
@@ -136,7 +136,7 @@ func (t *truth) possible(key string, asked time.Duration, stood func(version) bo
 		if stood(c.versions[i]) {
 			return true
 		}
-		if t.facts[c.versions[i].index].at < asked {
+		if t.records[c.versions[i].index].at < asked {
 			return false
 		}
 	}

@@ -8,17 +8,17 @@
 //
 // # The protocol
 //
-// A [Founder] is one directory that is to begin. It does no I/O and knows no time: whoever runs it
-// exchanges a [Standing] with each other founder, again and again, and calls Hear with what comes,
+// A [Bootstrapper] is one directory that is to begin. It does no I/O and knows no time: whoever runs it
+// exchanges a [Standing] with each other initial member, again and again, and calls Hear with what comes,
 // asked for or not.
 //
-//  1. When it has heard the id of every other founder, it binds itself to the [Record] of all
+//  1. When it has heard the id of every other initial member, it binds itself to the [Record] of all
 //     these ids: durably, before it tells anybody, and for good. It begins with that record or never.
-//  2. When it has heard of every other founder that it is bound to the same record, or of one that
+//  2. When it has heard of every other initial member that it is bound to the same record, or of one that
 //     it has begun with it, it begins: it writes the record as the start of its log. Only then is
 //     there a raft node that may vote.
 //
-// So all founders have to be there once. From then on a majority is enough: whoever was bound and
+// So all initial members have to be there once. From then on a majority is enough: whoever was bound and
 // has not begun yet need hear of one that has.
 //
 // # Why there is one cluster
@@ -43,7 +43,7 @@
 //
 // # What it costs
 //
-// A founder that loses its directory between step 1 and the beginning of all leaves the others
+// An initial member that loses its directory between step 1 and the beginning of all leaves the others
 // bound to a record that nobody can begin with: they say so, and are begun again with empty
 // directories. Nothing was granted by then. One that is lost before step 1 is just replaced by what its
 // new directory says.
@@ -68,7 +68,7 @@ type Record struct {
 type Standing struct {
 	ID   uint64 `json:"id"`
 	Name string `json:"name"`
-	// Terms is the hash of what must be the same at all founders before they know each other.
+	// Terms is the hash of what must be the same at all initial members before they know each other.
 	Terms uint64 `json:"terms,omitempty"`
 	// Base is what its tokens shall be above.
 	Base uint64 `json:"base,omitempty"`
@@ -76,16 +76,16 @@ type Standing struct {
 	Bound uint64 `json:"bound,omitempty"`
 	// Begun says that it is a member of a cluster, and Founding is the hash of the record that this
 	// began with; 0 if it joined later, and does not know.
-	Begun    bool   `json:"begun,omitempty"`
-	Founding uint64 `json:"founding,omitempty"`
+	Bootstrapped  bool   `json:"begun,omitempty"`
+	BootstrapHash uint64 `json:"founding,omitempty"`
 	// Joins says that it waits to be added to a cluster, and founds none.
 	Joins bool `json:"joins,omitempty"`
 }
 
-// Config is what a founder is made of.
+// Config is what an initial member is made of.
 type Config struct {
 	Self   statemachine.Member
-	Others []statemachine.Member // the other founders, by name and address; they have no ids
+	Others []statemachine.Member // the other initial members, by name and address; they have no ids
 	Terms  uint64                // see Terms
 	Base   uint64                // durable, so that it is the same in each life of the directory
 	Bound  *Record               // what an earlier life has bound this directory to
@@ -95,29 +95,29 @@ type Config struct {
 	Hash func(Record) uint64
 }
 
-// Founder is a directory that is to begin with others. It is not safe for concurrent use.
-type Founder struct {
+// Bootstrapper is a directory that is to begin with others. It is not safe for concurrent use.
+type Bootstrapper struct {
 	cfg     Config
-	heard   map[string]Standing // the last of each other founder
+	heard   map[string]Standing // the last of each other initial member
 	bound   *Record
 	hash    uint64 // of bound
 	begun   bool   // another has begun with bound
 	refused error
 }
 
-// New returns a founder. One that has nobody to wait for can begin at once.
-func New(cfg Config) (*Founder, error) {
-	f := &Founder{cfg: cfg, heard: map[string]Standing{}}
+// New returns an initial member. One that has nobody to wait for can begin at once.
+func New(cfg Config) (*Bootstrapper, error) {
+	f := &Bootstrapper{cfg: cfg, heard: map[string]Standing{}}
 	if cfg.Bound != nil {
 		f.note(*cfg.Bound)
 	}
 	return f, f.bind()
 }
 
-func (f *Founder) note(r Record) { f.bound, f.hash = &r, f.cfg.Hash(r) }
+func (f *Bootstrapper) note(r Record) { f.bound, f.hash = &r, f.cfg.Hash(r) }
 
 // Standing is what it says of itself.
-func (f *Founder) Standing() Standing {
+func (f *Bootstrapper) Standing() Standing {
 	return Standing{
 		ID: f.cfg.Self.ID, Name: f.cfg.Self.Name,
 		Terms: f.cfg.Terms, Base: f.cfg.Base, Bound: f.hash,
@@ -125,7 +125,7 @@ func (f *Founder) Standing() Standing {
 }
 
 // Others are whom to ask, and where. Whoever is bound goes by the record that it is bound to.
-func (f *Founder) Others() []statemachine.Member {
+func (f *Bootstrapper) Others() []statemachine.Member {
 	if f.bound == nil {
 		return f.cfg.Others
 	}
@@ -134,19 +134,19 @@ func (f *Founder) Others() []statemachine.Member {
 
 // Hear takes in what another says of itself. An error is for good: this directory cannot begin, or
 // its disk has failed.
-func (f *Founder) Hear(s Standing) error {
+func (f *Bootstrapper) Hear(s Standing) error {
 	if f.refused != nil {
 		return f.refused
 	}
 	if !slices.ContainsFunc(f.Others(), func(m statemachine.Member) bool { return m.Name == s.Name }) {
 		return nil
 	}
-	if s.Begun {
+	if s.Bootstrapped {
 		switch {
-		case f.bound != nil && s.Founding == f.hash:
+		case f.bound != nil && s.BootstrapHash == f.hash:
 			f.begun = true
 			return nil
-		case f.bound != nil && s.Founding == 0:
+		case f.bound != nil && s.BootstrapHash == 0:
 			// It joined a cluster later: ours, or another. Somebody else knows.
 			f.heard[s.Name] = s
 			return nil
@@ -158,16 +158,16 @@ func (f *Founder) Hear(s Standing) error {
 	return f.bind()
 }
 
-// Missed notes that a founder could not be asked. It may have lost its directory since, so what it
+// Missed notes that an initial member could not be asked. It may have lost its directory since, so what it
 // has said is worth nothing as long as nothing is bound.
-func (f *Founder) Missed(name string) {
+func (f *Bootstrapper) Missed(name string) {
 	if f.bound == nil || f.heard[name].Bound != f.hash {
 		delete(f.heard, name)
 	}
 }
 
 // bind binds the directory, if all are there.
-func (f *Founder) bind() error {
+func (f *Bootstrapper) bind() error {
 	if f.bound != nil {
 		return nil
 	}
@@ -189,10 +189,12 @@ func (f *Founder) bind() error {
 	return nil
 }
 
-func (f *Founder) agrees(s Standing) bool { return !s.Begun && !s.Joins && s.Terms == f.cfg.Terms }
+func (f *Bootstrapper) agrees(s Standing) bool {
+	return !s.Bootstrapped && !s.Joins && s.Terms == f.cfg.Terms
+}
 
 // Record is what to begin with, and whether it is time to.
-func (f *Founder) Record() (r Record, ready bool) {
+func (f *Bootstrapper) Record() (r Record, ready bool) {
 	if f.bound == nil || f.refused != nil {
 		return r, false
 	}
@@ -205,15 +207,15 @@ func (f *Founder) Record() (r Record, ready bool) {
 	return *f.bound, true
 }
 
-// Waits tells why it waits for another founder; "" if it does not.
-func (f *Founder) Waits(name string) string {
+// Waits tells why it waits for another initial member; "" if it does not.
+func (f *Bootstrapper) Waits(name string) string {
 	s, ok := f.heard[name]
 	switch {
 	case !ok:
 		return "it has not answered"
 	case f.conflicts(s):
 		return f.conflict(s).Error()
-	case s.Begun:
+	case s.Bootstrapped:
 		return "it has joined a cluster, and does not know how that has begun"
 	case s.Joins:
 		return "it was started with join=true, and waits to be added: start the first members of a cluster without that"
@@ -226,15 +228,15 @@ func (f *Founder) Waits(name string) string {
 }
 
 // conflicts reports whether another cannot begin with the record that this one is bound to.
-func (f *Founder) conflicts(s Standing) bool {
-	if f.bound == nil || s.Begun {
+func (f *Bootstrapper) conflicts(s Standing) bool {
+	if f.bound == nil || s.Bootstrapped {
 		return false
 	}
 	return s.ID != f.id(s.Name) || s.Bound != 0 && s.Bound != f.hash
 }
 
 // id is whom the record has under a name.
-func (f *Founder) id(name string) uint64 {
+func (f *Bootstrapper) id(name string) uint64 {
 	for _, m := range f.bound.Members {
 		if m.Name == name {
 			return m.ID
@@ -246,7 +248,7 @@ func (f *Founder) id(name string) uint64 {
 // Stuck says why the record that this directory is bound to will hardly be begun with by anybody:
 // all have answered, and one cannot. Only if somebody has begun who was not heard since may it go
 // on yet.
-func (f *Founder) Stuck() error {
+func (f *Bootstrapper) Stuck() error {
 	var why error
 	for _, o := range f.Others() {
 		s, ok := f.heard[o.Name]
@@ -260,12 +262,12 @@ func (f *Founder) Stuck() error {
 	return why
 }
 
-func (f *Founder) conflict(s Standing) error {
+func (f *Bootstrapper) conflict(s Standing) error {
 	return fmt.Errorf("two directories have said that they are the member %q, while the cluster was to begin: nothing was granted yet: begin again with empty directories on all members", s.Name)
 }
 
 // excluded is what whoever has begun means for a directory that it does not know.
-func (f *Founder) excluded(s Standing) error {
+func (f *Bootstrapper) excluded(s Standing) error {
 	return fmt.Errorf("the cluster has begun, as its member %q says, with another directory of the member %q than this one: if that is lost, start this one with join=true, and replace it by itself: Admin.ReplaceMember, or POST /members?remove=%[2]s&add=%[2]s=%[3]s; for a name that the cluster does not have, Admin.AddMember, or add= alone",
 		s.Name, f.cfg.Self.Name, cmp.Or(f.cfg.Self.Addr, "HOST:PORT"))
 }

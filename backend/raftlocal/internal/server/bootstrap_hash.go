@@ -16,27 +16,27 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// foundingFile has the hash of what the member's cluster began with. It lasts as long as the
+// bootstrapHashFile has the hash of what the member's cluster began with. It lasts as long as the
 // directory, and each member shows it to the others: so those that were told of different
-// founders, which would make two clusters of them, find out.
-const foundingFile = "founding"
+// initial members, which would make two clusters of them, find out.
+const bootstrapHashFile = "founding"
 
-// foundingOf returns the hash, or 0 for a member that joined later. A member that has done
+// bootstrapHashOf returns the hash, or 0 for a member that joined later. A member that has done
 // nothing yet computes it.
-func foundingOf(cfg member.Config, m *member.Member) (uint64, error) {
+func bootstrapHashOf(cfg member.Config, m *member.Member) (uint64, error) {
 	names, err := cfg.FS.List()
 	if err != nil {
 		return 0, err
 	}
-	if slices.Contains(names, foundingFile) {
-		return readFounding(cfg.FS)
+	if slices.Contains(names, bootstrapHashFile) {
+		return readBootstrapHash(cfg.FS)
 	}
 	status := m.Status()
 	if len(status.Members) == 0 || status.Term > 1 || status.Last != status.SnapshotIndex {
 		return 0, nil
 	}
 	hash := hashOf(m.Backup())
-	return hash, writeFounding(cfg.FS, hash)
+	return hash, writeBootstrapHash(cfg.FS, hash)
 }
 
 // hashOf is of the state that a cluster begins with: its members with their ids, the base of its
@@ -46,8 +46,8 @@ func hashOf(state []byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-func readFounding(files disk.FS) (uint64, error) {
-	b, err := disk.ReadFile(files, foundingFile)
+func readBootstrapHash(files disk.FS) (uint64, error) {
+	b, err := disk.ReadFile(files, bootstrapHashFile)
 	if err == nil && len(b) < 8 {
 		err = io.ErrUnexpectedEOF
 	}
@@ -55,23 +55,23 @@ func readFounding(files disk.FS) (uint64, error) {
 	case errors.Is(err, disk.ErrScarce):
 		return 0, err
 	case err != nil:
-		return 0, fmt.Errorf("the file %s cannot be read: remove it, and the member goes on without: %w", foundingFile, err)
+		return 0, fmt.Errorf("the file %s cannot be read: remove it, and the member goes on without: %w", bootstrapHashFile, err)
 	}
 	return binary.BigEndian.Uint64(b), nil
 }
 
-func writeFounding(files disk.FS, hash uint64) error {
-	return disk.Replace(files, foundingFile, binary.BigEndian.AppendUint64(nil, hash))
+func writeBootstrapHash(files disk.FS, hash uint64) error {
+	return disk.Replace(files, bootstrapHashFile, binary.BigEndian.AppendUint64(nil, hash))
 }
 
-// Found makes the files of a member that is alone, in an empty directory, and runs nothing.
-func Found(cfg member.Config) error {
-	cfg.Outside = nobody{}
+// Bootstrap makes the files of a member that is alone, in an empty directory, and runs nothing.
+func Bootstrap(cfg member.Config) error {
+	cfg.Callbacks = nobody{}
 	m, err := member.Open(cfg)
 	if err != nil {
 		return err
 	}
-	_, err = foundingOf(cfg, m)
+	_, err = bootstrapHashOf(cfg, m)
 	return errors.Join(err, m.Close())
 }
 
@@ -80,4 +80,4 @@ type nobody struct{}
 
 func (nobody) Send(*raftpb.Message)                                 {}
 func (nobody) Answer(member.Conn, []command.Answer, []command.Push) {}
-func (nobody) Dismiss(member.Conn, statemachine.Member)             {}
+func (nobody) Redirect(member.Conn, statemachine.Member)            {}

@@ -16,18 +16,18 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// stuckFor is how long it must seem that the founders can never begin, until that is an error.
+// stuckFor is how long it must seem that the initial members can never begin, until that is an error.
 const stuckFor = 5 * time.Second
 
 // beginnings is what a server has that has no member yet.
 type beginnings struct {
-	early   sync.Mutex // guards what follows
-	founder *bootstrap.Founder
-	over    bool  // it has begun, or never will
-	refused error // why it never will
-	stuck   time.Time
-	heard   chan struct{}      // has an element when the founder has heard something
-	asks    map[string]*asking // those whom it asks, by name
+	early        sync.Mutex // guards what follows
+	bootstrapper *bootstrap.Bootstrapper
+	over         bool  // it has begun, or never will
+	refused      error // why it never will
+	stuck        time.Time
+	heard        chan struct{}      // has an element when the initial member has heard something
+	asks         map[string]*asking // those whom it asks, by name
 }
 
 var errRestored = errors.New("the directory was restored from a backup, and founds a cluster with others: start it without join=true")
@@ -45,7 +45,7 @@ func (s *Server) begin() error {
 		switch {
 		case begun:
 		case !own.Join:
-			if s.founder, err = newFounder(s.cfg); err != nil {
+			if s.bootstrapper, err = newBootstrapper(s.cfg); err != nil {
 				return err
 			}
 		default:
@@ -58,19 +58,19 @@ func (s *Server) begin() error {
 		own.ID = member.ID(own.Cluster, own.Name) // it is alone, and begins with itself
 	}
 	s.id = own.ID
-	if s.founder == nil {
+	if s.bootstrapper == nil {
 		return s.open(*own)
 	}
-	if r, ready := s.founder.Record(); ready {
+	if r, ready := s.bootstrapper.Record(); ready {
 		return s.beginWith(r)
 	}
 	return nil
 }
 
-// newFounder makes a founder of a directory that has an id, and nothing else. What it says of
+// newBootstrapper makes an initial member of a directory that has an id, and nothing else. What it says of
 // itself is on the disk before it says it: the id since it was drawn, the base here, and what it
 // is bound to in Bind.
-func newFounder(c Config) (*bootstrap.Founder, error) {
+func newBootstrapper(c Config) (*bootstrap.Bootstrapper, error) {
 	own := c.Member
 	state, err := bootstrap.LoadState(own.FS)
 	if err != nil {
@@ -126,15 +126,15 @@ func newFounder(c Config) (*bootstrap.Founder, error) {
 	return bootstrap.New(f)
 }
 
-// found returns when the member is open, or never will be. A member that is to join is open at
+// bootstrap returns when the member is open, or never will be. A member that is to join is open at
 // once, and asks to be added.
 //
 // The time to begin may come as the server is stopped. If it is seen first, the member is opened, and
 // the loop ends at once with what has begun on the disk; if not, the directory stays bound, and begins
 // at its next start. A refusal that comes after the time to begin is not heard: over is set, and
 // it could only be of a cluster that cannot be, by the argument in package bootstrap.
-func (s *Server) found() error {
-	if s.begun.Load() {
+func (s *Server) bootstrap() error {
+	if s.bootstrapped.Load() {
 		if s.cfg.Member.Join && len(s.role.Load().members) == 0 {
 			s.logger.Info("this member waits to be added to its cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT there; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well",
 				"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "addr", s.cfg.Addr)
@@ -145,7 +145,7 @@ func (s *Server) found() error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	s.early.Lock()
-	others := s.founder.Others()
+	others := s.bootstrapper.Others()
 	s.early.Unlock()
 	s.logger.Info("the cluster has not begun: all its members must be there once",
 		"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "waits_for", bookOf(others))
@@ -177,14 +177,14 @@ func (s *Server) found() error {
 func (s *Server) hear(theirs bootstrap.Standing) {
 	s.early.Lock()
 	defer s.early.Unlock()
-	if s.over || s.founder == nil {
+	if s.over || s.bootstrapper == nil {
 		return
 	}
-	before := s.founder.Standing()
-	if err := s.founder.Hear(theirs); err != nil {
+	before := s.bootstrapper.Standing()
+	if err := s.bootstrapper.Hear(theirs); err != nil {
 		s.over, s.refused = true, err
 	}
-	if s.founder.Standing() != before {
+	if s.bootstrapper.Standing() != before {
 		for _, a := range s.asks {
 			a.now() // so that they hear of it
 		}
@@ -202,11 +202,11 @@ func (s *Server) standsReady() (r bootstrap.Record, ready bool, err error) {
 	if s.refused != nil {
 		return r, false, s.refused
 	}
-	if r, ready = s.founder.Record(); ready {
+	if r, ready = s.bootstrapper.Record(); ready {
 		s.over = true
 		return r, true, nil
 	}
-	switch why := s.founder.Stuck(); {
+	switch why := s.bootstrapper.Stuck(); {
 	case why == nil:
 		s.stuck = time.Time{}
 	case s.stuck.IsZero():
@@ -238,7 +238,7 @@ func (s *Server) open(cfg member.Config) error {
 	if err != nil {
 		return err
 	}
-	if s.founding, err = foundingOf(cfg, m); err == nil && len(m.Members()) > 0 {
+	if s.bootstrapHash, err = bootstrapHashOf(cfg, m); err == nil && len(m.Members()) > 0 {
 		err = bootstrap.Forget(cfg.FS)
 	}
 	if err != nil {
@@ -249,9 +249,9 @@ func (s *Server) open(cfg member.Config) error {
 	s.warnOfPeers()
 	s.running.Go(s.prepare)
 	s.turned.Store(int64(s.age()))
-	s.begun.Store(true)
+	s.bootstrapped.Store(true)
 	s.early.Lock()
-	s.founder = nil // it may hold a large state
+	s.bootstrapper = nil // it may hold a large state
 	s.early.Unlock()
 	return nil
 }
@@ -271,13 +271,13 @@ func (s *Server) warnOfPeers() {
 	}
 }
 
-// UnbegunError says that the cluster has not begun.
-type UnbegunError struct {
+// NotBootstrappedError says that the cluster has not begun.
+type NotBootstrappedError struct {
 	// Waits are those who are waited for.
 	Waits []PeerState
 }
 
-func (e *UnbegunError) Error() string {
+func (e *NotBootstrappedError) Error() string {
 	var names []string
 	for _, p := range e.Waits {
 		names = append(names, away(p))
@@ -289,8 +289,8 @@ func (e *UnbegunError) Error() string {
 	return "the cluster has not begun: it waits until all its members have been there once: start " + strings.Join(names, ", ")
 }
 
-func (s *Server) unbegun() error {
-	e := &UnbegunError{}
+func (s *Server) notBootstrapped() error {
+	e := &NotBootstrappedError{}
 	for _, p := range s.asked() {
 		if p.Err != "" || !p.Connected {
 			e.Waits = append(e.Waits, p)

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// maxCalm is how long the last phase may take: every lease that was forgotten must have
+// maxQuiescence is how long the last phase may take: every lease that was forgotten must have
 // ended, and each worker had its turn.
-const maxCalm = 60 * time.Second
+const maxQuiescence = 60 * time.Second
 
-// becalm mends everything. From here on nothing goes wrong, so all must come right: every
+// quiesce mends everything. From here on nothing goes wrong, so all must come right: every
 // worker that still wants a lock gets one, and when all have had it, nothing is left in the
 // memory of the machine.
-func (w *world) becalm() {
-	w.trace.line("calm")
-	w.calm = true
+func (w *world) quiesce() {
+	w.trace.line("quiescence")
+	w.quiescent = true
 	clear(w.network.cut)
 	w.network.usual()
 	for _, l := range w.lines {
@@ -29,8 +29,8 @@ func (w *world) becalm() {
 		*h.drive = drive{w: w, spent: h.drive.spent, erred: h.drive.erred}
 		h.start()
 	}
-	w.await(w.now+maxCalm, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
-		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, maxCalm, w.changing, w.lost)
+	w.await(w.now+maxQuiescence, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
+		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, maxQuiescence, w.changing, w.lost)
 	})
 }
 
@@ -57,7 +57,7 @@ func (w *world) await(until time.Duration, isTrue func() bool, then, never func(
 // quiet is when nobody wants anything any more: what is in memory must end by itself.
 func (w *world) quiet() {
 	w.trace.line("quiet")
-	w.await(w.now+w.plan.session+25*time.Second, func() bool {
+	w.await(w.now+w.scenario.session+25*time.Second, func() bool {
 		h := w.leader()
 		if h == nil {
 			return false
@@ -69,7 +69,7 @@ func (w *world) quiet() {
 			w.fail("something stays in memory for ever: %+v", h.member.Machine().Stats())
 			return
 		}
-		w.fail("nobody leads after %v of calm", w.now-w.plan.duration)
+		w.fail("nobody leads after %v of calm", w.now-w.scenario.duration)
 	})
 }
 
@@ -77,10 +77,10 @@ func (w *world) quiet() {
 func (w *world) idle() {
 	// What is on its way arrives.
 	w.after(time.Second, func() {
-		last, terms := w.truth.last(), len(w.leaders)
+		last, terms := w.committedLog.last(), len(w.leaders)
 		w.after(time.Second, func() {
-			if w.truth.last() != last && len(w.leaders) == terms {
-				w.fail("an idle cluster has written %d entries", w.truth.last()-last)
+			if w.committedLog.last() != last && len(w.leaders) == terms {
+				w.fail("an idle cluster has written %d entries", w.committedLog.last()-last)
 			}
 			w.compare()
 			w.over = true
@@ -95,7 +95,7 @@ func (w *world) compare() {
 		w.fail("nobody leads at the end")
 		return
 	}
-	last := w.truth.last()
+	last := w.committedLog.last()
 	for _, p := range leader.member.Members() {
 		h := w.host(p.ID)
 		if !h.up() {
@@ -106,7 +106,7 @@ func (w *world) compare() {
 		if s.Applied != last {
 			w.fail("%s has applied %d entries at the end, and there are %d", h, s.Applied, last)
 		}
-		w.truth.state(h.String(), s.Applied, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), s.Applied, digest(h.member.Machine().Snapshot()))
 		if s.Machine.Keys != 0 {
 			w.fail("%s remembers %d keys that nobody uses", h, s.Machine.Keys)
 		}

@@ -6,34 +6,34 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-func push(c *ruling, code command.Code) command.Push {
+func push(c *modelClaim, code command.Code) command.Push {
 	return command.Push{Session: c.session, Claim: command.Claim{Number: c.number, Code: code, Token: c.token}}
 }
 
 // remove takes a claim out of its queue. If it held the key, the next does.
-func (r *referee) remove(index uint64, c *ruling) (due []command.Push) {
+func (r *model) remove(index uint64, c *modelClaim) (due []command.Push) {
 	q := r.queue(c.key)
 	i := slices.Index(q.claims, c)
 	q.claims = slices.Delete(q.claims, i, i+1)
 	if i == 0 && len(q.claims) > 0 {
 		r.handOffs++
-		due = append(due, r.grant(index, q.claims[0], command.Granted, ticket{}))
+		due = append(due, r.grant(index, q.claims[0], command.Granted, commandID{}))
 	}
 	return due
 }
 
-func (r *referee) grant(index uint64, c *ruling, code command.Code, by ticket) command.Push {
+func (r *model) grant(index uint64, c *modelClaim, code command.Code, by commandID) command.Push {
 	r.token = max(r.token+1, r.base+index)
 	c.token, c.deadline, c.by = r.token, r.clock+int64(c.ttl), by
 	return push(c, code)
 }
 
 // command carries one out, or finds what it was answered before.
-func (r *referee) command(index uint64, cmd *command.Command, got *command.Reply) (want command.Reply, due []command.Push) {
+func (r *model) command(index uint64, cmd *command.Command, got *command.Reply) (want command.Reply, due []command.Push) {
 	if cmd.Op == command.Open {
 		return r.open(cmd, got), nil
 	}
-	s := r.sitting(cmd.Session)
+	s := r.modelSession(cmd.Session)
 	if s == nil {
 		return command.Reply{Code: command.SessionGone}, nil
 	}
@@ -51,30 +51,30 @@ func (r *referee) command(index uint64, cmd *command.Command, got *command.Reply
 	return want, due
 }
 
-func (r *referee) open(cmd *command.Command, got *command.Reply) command.Reply {
+func (r *model) open(cmd *command.Command, got *command.Reply) command.Reply {
 	for _, s := range r.sessions {
 		if s.id == cmd.ID {
 			s.deadline = r.clock + int64(s.ttl)
 			return command.Reply{Code: command.OK, Number: s.number}
 		}
 	}
-	if got.Number == 0 || r.sitting(got.Number) != nil {
+	if got.Number == 0 || r.modelSession(got.Number) != nil {
 		r.fail("a session got the number %d", got.Number)
 	}
-	r.sessions = append(r.sessions, &sitting{
+	r.sessions = append(r.sessions, &modelSession{
 		number: got.Number, id: cmd.ID, ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL),
 		replies: map[uint64]command.Reply{},
 	})
 	return command.Reply{Code: command.OK, Number: got.Number}
 }
 
-func (r *referee) carryOut(index uint64, s *sitting, cmd *command.Command, got *command.Reply) (command.Reply, []command.Push) {
-	by := ticket{cmd.Session, cmd.Seq}
+func (r *model) carryOut(index uint64, s *modelSession, cmd *command.Command, got *command.Reply) (command.Reply, []command.Push) {
+	by := commandID{cmd.Session, cmd.Seq}
 	switch cmd.Op {
 	case command.Nop:
 		return command.Reply{Code: command.OK}, nil
 	case command.Close:
-		r.sessions = slices.DeleteFunc(r.sessions, func(o *sitting) bool { return o == s })
+		r.sessions = slices.DeleteFunc(r.sessions, func(o *modelSession) bool { return o == s })
 		return command.Reply{Code: command.OK}, nil
 	case command.Acquire:
 		return r.acquire(index, by, cmd, got), nil
@@ -105,7 +105,7 @@ func (r *referee) carryOut(index uint64, s *sitting, cmd *command.Command, got *
 	}
 }
 
-func (r *referee) acquire(index uint64, by ticket, cmd *command.Command, got *command.Reply) command.Reply {
+func (r *model) acquire(index uint64, by commandID, cmd *command.Command, got *command.Reply) command.Reply {
 	if c := r.owned(cmd.Key, cmd.Owner); c != nil {
 		c.session = by.session
 		if c.token == 0 {
@@ -122,7 +122,7 @@ func (r *referee) acquire(index uint64, by ticket, cmd *command.Command, got *co
 	}
 	r.number = got.Number
 	r.claimed(cmd.Owner)
-	c := &ruling{
+	c := &modelClaim{
 		number: got.Number, session: by.session, key: cmd.Key, owner: cmd.Owner, meta: cmd.Meta,
 		ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL), by: by,
 	}
@@ -133,7 +133,7 @@ func (r *referee) acquire(index uint64, by ticket, cmd *command.Command, got *co
 	return standing(c)
 }
 
-func standing(c *ruling) command.Reply {
+func standing(c *modelClaim) command.Reply {
 	code := command.Granted
 	if c.token == 0 {
 		code = command.Waiting
@@ -141,7 +141,7 @@ func standing(c *ruling) command.Reply {
 	return command.Reply{Code: code, Number: c.number, Token: c.token}
 }
 
-func (r *referee) renew(by ticket, numbers []uint64) command.Reply {
+func (r *model) renew(by commandID, numbers []uint64) command.Reply {
 	var out command.Reply
 	out.Code = command.OK
 	for _, n := range numbers {

@@ -16,9 +16,9 @@ import (
 func (h *host) config() member.Config {
 	w := h.w
 	return member.Config{
-		ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, SegmentBytes: w.plan.segment,
-		Outside: outside{h, h.life}, ElectionTicks: w.plan.electionTicks,
-		SnapshotEntries: w.plan.snapshotEntries, KeepEntries: w.plan.keepEntries,
+		ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, SegmentBytes: w.scenario.segment,
+		Callbacks: callbacks{h, h.life}, ElectionTicks: w.scenario.electionTicks,
+		SnapshotEntries: w.scenario.snapshotEntries, KeepEntries: w.scenario.keepEntries,
 		Applied: h.applied,
 	}
 }
@@ -45,7 +45,7 @@ func (h *host) begin() error {
 		return h.open(r)
 	}
 	delete(h.w.records, id) // it was about to begin, and has not
-	h.founder, h.stuck = f, 0
+	h.bootstrapper, h.stuck = f, 0
 	return nil
 }
 
@@ -65,7 +65,7 @@ func (h *host) open(r bootstrap.Record) (err error) {
 		}
 		cfg.Members, cfg.TokenBase = r.Members, r.TokenBase
 	}
-	h.founder = nil
+	h.bootstrapper = nil
 	m, err := member.Open(cfg)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func hashRecord(r bootstrap.Record) uint64 {
 	return f.Sum64()
 }
 
-func (h *host) newFounder() (*bootstrap.Founder, error) {
+func (h *host) newFounder() (*bootstrap.Bootstrapper, error) {
 	saved, err := bootstrap.Load(h.disk)
 	if err == nil && saved == nil {
 		saved = &bootstrap.Saved{}
@@ -97,7 +97,7 @@ func (h *host) newFounder() (*bootstrap.Founder, error) {
 		return nil, err
 	}
 	// An operator keeps peers= as the members are.
-	peers := h.w.founders
+	peers := h.w.initialMembers
 	for _, o := range h.w.hosts[len(peers):] {
 		peers = append(slices.Clip(peers), statemachine.Member{Name: o.self.Name, Addr: o.self.Addr})
 	}
@@ -119,12 +119,12 @@ func (h *host) newFounder() (*bootstrap.Founder, error) {
 // standing is what a host says of itself; false if it says nothing.
 func (h *host) standing() (bootstrap.Standing, bool) {
 	switch {
-	case h.founder != nil:
-		return h.founder.Standing(), true
+	case h.bootstrapper != nil:
+		return h.bootstrapper.Standing(), true
 	case h.member != nil && len(h.member.Members()) == 0:
 		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Joins: true}, true
 	case h.member != nil:
-		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Begun: true, Founding: h.w.records[h.self.ID]}, true
+		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Bootstrapped: true, BootstrapHash: h.w.records[h.self.ID]}, true
 	}
 	return bootstrap.Standing{}, false
 }
@@ -132,10 +132,10 @@ func (h *host) standing() (bootstrap.Standing, bool) {
 // ask asks all others, again and again.
 func (h *host) ask(life int) {
 	w := h.w
-	if life != h.life || h.founder == nil {
+	if life != h.life || h.bootstrapper == nil {
 		return
 	}
-	for _, o := range h.founder.Others() {
+	for _, o := range h.bootstrapper.Others() {
 		for _, to := range w.hosts {
 			if to.self.Name == o.Name {
 				w.network.ask(h, to)
@@ -143,7 +143,7 @@ func (h *host) ask(life int) {
 		}
 	}
 	switch {
-	case h.founder.Stuck() == nil:
+	case h.bootstrapper.Stuck() == nil:
 		h.stuck = 0
 	case h.stuck == 0:
 		h.stuck = w.now
@@ -159,8 +159,8 @@ func (n *network) ask(from, to *host) {
 	asks, _ := from.standing()
 	missed := func() {
 		w.after(n.latency(), func() {
-			if from.life == life && from.founder != nil {
-				from.founder.Missed(to.self.Name)
+			if from.life == life && from.bootstrapper != nil {
+				from.bootstrapper.Missed(to.self.Name)
 			}
 		})
 	}
@@ -187,7 +187,7 @@ func (n *network) ask(from, to *host) {
 			missed()
 			return
 		}
-		w.trace.note('q', uint64(from.place), uint64(to.place), asks.Bound, answer.Bound, answer.Founding)
+		w.trace.note('q', uint64(from.place), uint64(to.place), asks.Bound, answer.Bound, answer.BootstrapHash)
 		w.after(latency(), func() {
 			if from.life == life {
 				from.hear(answer)
@@ -198,11 +198,11 @@ func (n *network) ask(from, to *host) {
 
 // hear takes in what another says.
 func (h *host) hear(s bootstrap.Standing) {
-	if h.founder == nil {
+	if h.bootstrapper == nil {
 		return
 	}
 	var err error
-	if h.running(func() { err = h.founder.Hear(s) }) {
+	if h.running(func() { err = h.bootstrapper.Hear(s) }) {
 		h.restart()
 		return
 	}
@@ -214,7 +214,7 @@ func (h *host) hear(s bootstrap.Standing) {
 	case err != nil:
 		h.refused(err)
 	default:
-		if r, ready := h.founder.Record(); ready {
+		if r, ready := h.bootstrapper.Record(); ready {
 			crashed := h.running(func() { err = h.open(r) })
 			h.started(crashed, err)
 		}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// plan is what one seed is about: a few kinds of faults, not all, so that some runs are deep
+// scenario is what one seed is about: a few kinds of faults, not all, so that some runs are deep
 // in one kind where others are wide.
-type plan struct {
+type scenario struct {
 	members int
 	clients int
 	workers int // of each client
@@ -37,9 +37,9 @@ type plan struct {
 	slow              time.Duration
 }
 
-// newPlan chooses.
-func newPlan(r *rand.Rand) plan {
-	p := plan{
+// newScenario chooses.
+func newScenario(r *rand.Rand) scenario {
+	p := scenario{
 		members:         3,
 		clients:         4 + r.IntN(3),
 		workers:         1 + r.IntN(3),

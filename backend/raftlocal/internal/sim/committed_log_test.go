@@ -9,8 +9,8 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// newTruth returns a truth with one session, and what it finds wrong.
-func newTruth(t *testing.T) (*truth, *string) {
+// newCommittedLog returns a committedLog with one session, and what it finds wrong.
+func newCommittedLog(t *testing.T) (*committedLog, *string) {
 	t.Helper()
 	found := ""
 	fail := func(format string, args ...any) {
@@ -18,8 +18,8 @@ func newTruth(t *testing.T) (*truth, *string) {
 			found = fmt.Sprintf(format, args...)
 		}
 	}
-	r := &referee{fail: fail, ended: func(*ruling) {}, claimed: func(string) {}}
-	x := &truth{fail: fail, referee: r, keys: map[string]*chronicle{}}
+	r := &model{fail: fail, ended: func(*modelClaim) {}, claimed: func(string) {}}
+	x := &committedLog{fail: fail, model: r, keys: map[string]*keyHistory{}}
 	r.stand = x.write
 	x.applied("m1", 0, firstEntry, 1, command.Batch{}, nil, nil)
 	open := command.Command{Op: command.Open, ID: command.SessionID{1}, TTL: time.Hour}
@@ -51,10 +51,10 @@ func TestTruth(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		do   func(x *truth)
+		do   func(x *committedLog)
 		want string
 	}{
-		{"right", func(x *truth) {
+		{"right", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.applied("m2", 9, i, 1, first, right, nil)
 			x.state("m1", i, 7)
@@ -62,44 +62,44 @@ func TestTruth(t *testing.T) {
 			x.applied("m1", 9, i+1, 1, command.Batch{Commands: []command.Command{acquire(1, "a")}}, right[:1], nil)
 			x.applied("m1", 9, i+2, 1, command.Batch{}, nil, nil)
 		}, ""},
-		{"another entry", func(x *truth) {
+		{"another entry", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.applied("m2", 5, i, 2, first, right, nil)
 		}, "log matching"},
-		{"another outcome", func(x *truth) {
+		{"another outcome", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.applied("m2", 5, i, 1, first, right, expired)
 		}, "another outcome"},
-		{"another state", func(x *truth) {
+		{"another state", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.state("m1", i, 7)
 			x.state("m2", i, 8)
 		}, "another state"},
-		{"a gap", func(x *truth) { x.applied("m1", 5, i+1, 1, first, right, nil) }, "the one before"},
-		{"two holders", func(x *truth) {
+		{"a gap", func(x *committedLog) { x.applied("m1", 5, i+1, 1, first, right, nil) }, "the one before"},
+		{"two holders", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, []command.Answer{right[0], answered(2, command.Reply{Code: command.Granted, Number: 3, Token: i + 1})}, nil)
 		}, "must be"},
-		{"carried out twice", func(x *truth) {
+		{"carried out twice", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			again := granted
 			again.Token++
 			x.applied("m1", 5, i+1, 1, command.Batch{Commands: []command.Command{acquire(1, "a")}}, []command.Answer{answered(1, again)}, nil)
 		}, "must be"},
-		{"early expiry", func(x *truth) {
+		{"early expiry", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.applied("m1", 5, i+1, 1, command.Batch{Stamp: int64(time.Second) - 1}, nil, expired)
 		}, "pushed"},
-		{"late expiry", func(x *truth) {
+		{"late expiry", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, first, right, nil)
 			x.applied("m1", 5, i+1, 1, command.Batch{Stamp: int64(time.Second)}, nil, nil)
 		}, "pushed"},
-		{"the clock goes back", func(x *truth) {
+		{"the clock goes back", func(x *committedLog) {
 			x.applied("m1", 5, i, 1, command.Batch{Stamp: 9}, nil, nil)
 			x.applied("m1", 5, i+1, 1, command.Batch{Stamp: 8}, nil, nil)
 		}, "stamp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x, found := newTruth(t)
+			x, found := newCommittedLog(t)
 			c.do(x)
 			if (c.want == "") != (*found == "") || !strings.Contains(*found, c.want) {
 				t.Errorf("found %q, want %q", *found, c.want)
@@ -110,7 +110,7 @@ func TestTruth(t *testing.T) {
 
 // A read may tell how a key stood at any moment since it was asked for, and no earlier.
 func TestTruthOfReads(t *testing.T) {
-	x, found := newTruth(t)
+	x, found := newCommittedLog(t)
 	const i = firstEntry + 2
 	x.applied("m1", 10, i, 1, command.Batch{Commands: []command.Command{acquire(1, "a")}},
 		[]command.Answer{answered(1, command.Reply{Code: command.Granted, Number: 2, Token: i})}, nil)
