@@ -8,15 +8,18 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/drivertest"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/internal/busy"
 )
 
 // losses is a client that loses messages of one kind, and another that does not.
 type losses struct {
-	*world
-	loser, other *party
+	*env
+	loser, other *proxiedClient
 	book         locktest.Ledger
 	arm          func(p *proxy.Proxy, match func([]byte) bool, n int) *proxy.Fault
 	nodes        int
@@ -52,12 +55,12 @@ func eachLoss(t *testing.T, test func(t *testing.T, l *losses)) {
 		for _, nodes := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s of %d", name, nodes), func(t *testing.T) {
 				t.Parallel()
-				w := sharedWorld(t, 3)
-				l := &losses{world: w, loser: w.party(t, short), other: w.party(t, short), arm: arm, nodes: nodes}
+				w := sharedEnv(t, 3)
+				l := &losses{env: w, loser: w.proxied(t, shortTTL), other: w.proxied(t, shortTTL), arm: arm, nodes: nodes}
 				locktest.Unlock(t, locktest.Lock(t, l.loser, "warm"))
 				test(t, l)
 				l.book.TakeTurns(t, 2*locktest.Soon, "k", l.other.Client, l.loser.Client)
-				w.expectNothingLeft(t, 4*short) // what a node was not told of ends so
+				w.expectNothingLeft(t, 4*shortTTL) // what a node was not told of ends so
 			})
 		}
 	}
@@ -126,7 +129,7 @@ func TestLossOnWriteBack(t *testing.T) {
 			for i, p := range l.loser.links[:2] {
 				p.Delay(proxy.ToClient, time.Duration(1+i)*100*time.Millisecond*busy.Times())
 			}
-			lease := locktest.ExpectLock(t, locktest.StartLock(t.Context(), l.loser, "k", fencelock.WithTTL(4*short)), 6*locktest.Soon)
+			lease := locktest.ExpectLock(t, locktest.StartLock(t.Context(), l.loser, "k", fencelock.WithTTL(4*shortTTL)), 6*locktest.Soon)
 			for _, p := range l.loser.links[:2] {
 				p.Delay(proxy.ToClient, 0)
 			}
@@ -155,7 +158,7 @@ func fired(f *proxy.Fault) bool {
 }
 
 // advance moves the counters of a master on by grants of which nobody has been told.
-func (w *world) advance(t *testing.T, master int, by int64) {
+func (w *env) advance(t *testing.T, master int, by int64) {
 	t.Helper()
 	a := w.admins[master]
 	names, err := a.Keys(t.Context(), w.name("t:*")).Result()
@@ -172,13 +175,13 @@ func (w *world) advance(t *testing.T, master int, by int64) {
 // TestLossOnRenewal: the lease goes on.
 func TestLossOnRenewal(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
-		lease := locktest.Lock(t, l.loser, "k", fencelock.WithTTL(short))
+		lease := locktest.Lock(t, l.loser, "k", fencelock.WithTTL(shortTTL))
 		l.book.Enter(t, lease)
 		first := lease.ValidUntil()
 		happened := l.lose(t, renews)
 		happened()
-		locktest.Eventually(t, short+locktest.Soon, "the lease outlives its first term", func() bool {
-			return time.Now().After(first.Add(short/2)) || lease.Err() != nil
+		locktest.Eventually(t, shortTTL+locktest.Soon, "the lease outlives its first term", func() bool {
+			return time.Now().After(first.Add(shortTTL/2)) || lease.Err() != nil
 		})
 		if err := lease.Err(); err != nil {
 			t.Fatalf("Err = %v", err)
@@ -192,12 +195,12 @@ func TestLossOnUnlock(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
 		lease := locktest.Lock(t, l.loser, "k")
 		l.book.Enter(t, lease)
-		next := locktest.StartLock(t.Context(), l.other, "k", fencelock.WithTTL(short))
+		next := locktest.StartLock(t.Context(), l.other, "k", fencelock.WithTTL(shortTTL))
 		locktest.AwaitWaiters(t, locktest.Soon, l.other.Client, "k", 1)
 		happened := l.lose(t, ends)
 		locktest.Unlock(t, lease)
 		happened()
-		lease = locktest.ExpectLock(t, next, short+locktest.Soon)
+		lease = locktest.ExpectLock(t, next, shortTTL+locktest.Soon)
 		l.book.Enter(t, lease)
 		locktest.Unlock(t, lease)
 	})
@@ -207,7 +210,7 @@ func TestLossOnUnlock(t *testing.T) {
 // out by asking again, and it says so.
 func TestLossOnEvict(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
-		held := locktest.Lock(t, l.other, "k", fencelock.WithTTL(short))
+		held := locktest.Lock(t, l.other, "k", fencelock.WithTTL(shortTTL))
 		l.book.Enter(t, held)
 		happened := l.lose(t, ends)
 		_, err := l.loser.Evict(t.Context(), "k", "")
@@ -219,10 +222,42 @@ func TestLossOnEvict(t *testing.T) {
 			t.Errorf("Evict = %v, want ErrUnknown", err)
 		}
 		if err == nil {
-			locktest.ExpectLost(t, held, short+locktest.Slack)
+			locktest.ExpectLost(t, held, shortTTL+locktest.Slack)
 			return
 		}
 		// Carried out or not: by a minority it is mended, or by a majority told.
 		_ = held.Unlock(t.Context())
 	})
+}
+
+// TestConformanceWithLostReplies runs the suite while each client loses replies: a node has done what
+// it was asked, and nobody is told. That of one node is made up for by the others; where a
+// majority's is lost, the core asks again, as package persistent does here. What is made of lost replies
+// to Unlock and Evict, whose outcome cannot be had by asking again, is in loss_test.go; so nothing is
+// lost of a majority at a time when there may be one of those on the same connections.
+func TestConformanceWithLostReplies(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		to    []func([]byte) bool
+		nodes int
+	}{
+		{"of one node", []func([]byte) bool{takes, writesBack, renews, ends, looks}, 1},
+		{"of a majority, to renew", []func([]byte) bool{renews}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			w := sharedEnv(t, 3)
+			h := w.harness(fenced, func(t drivertest.T, l links) driver.Backend {
+				b := w.dial(t, l)
+				for _, match := range tc.to {
+					for _, p := range l[:tc.nodes] {
+						p.LoseReplyTo(match, 1)
+					}
+				}
+				return persistent.New(b)
+			})
+			h.Failover, h.Lacks["Failover"] = nil, "the masters are shared; TestConformance has it"
+			drivertest.Run(t, h)
+		})
+	}
 }

@@ -50,7 +50,7 @@ func drop(dir proxy.Direction) func(*testing.T, *servers.Server, links) {
 }
 
 // strike lets it happen to some masters. What it returns ends it, as does the test's end.
-func (s stroke) strike(t *testing.T, w *world, clients []*party, victims []int) (over func()) {
+func (s stroke) strike(t *testing.T, w *env, clients []*proxiedClient, victims []int) (over func()) {
 	t.Helper()
 	each := func(do func(*testing.T, *servers.Server, links)) {
 		for _, i := range victims {
@@ -76,9 +76,9 @@ func TestMinority(t *testing.T) {
 		for _, s := range strokes {
 			t.Run(fmt.Sprintf("%s, of %d", s.name, n), func(t *testing.T) {
 				t.Parallel()
-				w := sharedWorld
+				w := sharedEnv
 				if s.kills {
-					w = ownWorld
+					w = ownEnv
 				}
 				s.test(t, w(t, n))
 			})
@@ -86,15 +86,15 @@ func TestMinority(t *testing.T) {
 	}
 }
 
-func (s stroke) test(t *testing.T, w *world) {
-	clients := w.parties(t, 3, short)
+func (s stroke) test(t *testing.T, w *env) {
+	clients := w.proxiedClients(t, 3, shortTTL)
 	holder, waiter, other := clients[0], clients[1], clients[2]
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
-	w.awaitEverywhere(t, short+2*locktest.Soon, held) // a waiter may come to a node before the holder does
+	w.awaitEverywhere(t, shortTTL+2*locktest.Soon, held) // a waiter may come to a node before the holder does
 	survivors := locktest.Survivors{
-		Held: held, TTL: short, Other: other.Client, Book: &book,
+		Held: held, TTL: shortTTL, Other: other.Client, Book: &book,
 		Waiting: locktest.StartLock(t.Context(), waiter, "k"),
 	}
 	stop := keepTurning(t, &book, "turns", holder, waiter, other)
@@ -110,12 +110,12 @@ func (s stroke) test(t *testing.T, w *world) {
 	}
 	over()
 
-	w.awaitEverywhere(t, 2*locktest.Soon+short, meanwhile)
+	w.awaitEverywhere(t, 2*locktest.Soon+shortTTL, meanwhile)
 	for range 3 {
 		book.TakeTurns(t, locktest.Soon, "k", holder.Client, waiter.Client, other.Client)
 	}
 	locktest.Unlock(t, meanwhile)
-	w.expectNothingLeft(t, short) // where a client did not reach a master in time, it ends so
+	w.expectNothingLeft(t, shortTTL) // where a client did not reach a master in time, it ends so
 	for i, c := range clients {
 		expectOutagesTold(t, fmt.Sprintf("client %d", i), c, victims)
 	}
@@ -129,8 +129,8 @@ func TestFreshLocksOutliveANode(t *testing.T) {
 	for gone := range 3 {
 		t.Run(fmt.Sprint(gone), func(t *testing.T) {
 			t.Parallel()
-			w := sharedWorld(t, 3)
-			c := w.party(t, patient)
+			w := sharedEnv(t, 3)
+			c := w.proxied(t, longTTL)
 			var held []*fencelock.Lease
 			for i := range locks {
 				held = append(held, locktest.Lock(t, c, fmt.Sprint(i)))
@@ -140,7 +140,7 @@ func TestFreshLocksOutliveANode(t *testing.T) {
 			}
 			c.links[gone].Blackhole()
 			for _, l := range held {
-				if err := l.Ensure(t.Context(), patient*4/5); err != nil {
+				if err := l.Ensure(t.Context(), longTTL*4/5); err != nil {
 					t.Errorf("%q: %v", l.Key(), err)
 				}
 			}
@@ -153,7 +153,7 @@ func TestFreshLocksOutliveANode(t *testing.T) {
 }
 
 // keepTurning has clients take a lock in turn until it is stopped.
-func keepTurning(t *testing.T, book *locktest.Ledger, key string, clients ...*party) (stop func() (turns int)) {
+func keepTurning(t *testing.T, book *locktest.Ledger, key string, clients ...*proxiedClient) (stop func() (turns int)) {
 	t.Helper()
 	done := make(chan struct{})
 	var turning sync.WaitGroup
@@ -187,7 +187,7 @@ const lostLine, backLine = "the server cannot be reached", "the server can be re
 
 // expectOutagesTold wants the log to have a line at most for the loss of each of the masters, and
 // one for its return, and none about others.
-func expectOutagesTold(t *testing.T, who string, c *party, victims []int) {
+func expectOutagesTold(t *testing.T, who string, c *proxiedClient, victims []int) {
 	t.Helper()
 	for i, p := range c.links {
 		var lost, back int
@@ -219,18 +219,18 @@ func TestMajority(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			w := sharedWorld
+			w := sharedEnv
 			if s.kills {
-				w = ownWorld
+				w = ownEnv
 			}
 			s.testMajority(t, w(t, 3))
 		})
 	}
 }
 
-func (s stroke) testMajority(t *testing.T, w *world) {
-	holder, waiter, other := w.party(t, short), w.party(t, patient), w.party(t, short)
-	clients := []*party{holder, waiter, other}
+func (s stroke) testMajority(t *testing.T, w *env) {
+	holder, waiter, other := w.proxied(t, shortTTL), w.proxied(t, longTTL), w.proxied(t, shortTTL)
+	clients := []*proxiedClient{holder, waiter, other}
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
@@ -239,8 +239,8 @@ func (s stroke) testMajority(t *testing.T, w *world) {
 
 	over := s.strike(t, w, clients, []int{1, 2})
 	began := time.Now()
-	locktest.ExpectLost(t, held, short+locktest.Slack)
-	t.Logf("told of the loss after %v of %v", time.Since(began).Round(time.Millisecond), short)
+	locktest.ExpectLost(t, held, shortTTL+locktest.Slack)
+	t.Logf("told of the loss after %v of %v", time.Since(began).Round(time.Millisecond), shortTTL)
 	for _, key := range []string{"k", "free"} {
 		l, err := other.TryLock(t.Context(), key)
 		expectNoQuorum(t, l, err, other.links.addrs()[1:]...)

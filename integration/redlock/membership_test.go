@@ -16,13 +16,13 @@ import (
 // and leaves the masters as they are.
 func TestOneListForAll(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 5)
+	w := sharedEnv(t, 5)
 	a := w.addrs()
-	first := locktest.Open(t, w.url(a[0], a[1], a[2]), "", patient)
+	first := locktest.Open(t, w.url(a[0], a[1], a[2]), "", longTTL)
 	held := locktest.Lock(t, first, "k")
 
 	t.Run("another order", func(t *testing.T) {
-		c := locktest.Open(t, w.url(a[2], a[0], a[1]), "", patient)
+		c := locktest.Open(t, w.url(a[2], a[0], a[1]), "", longTTL)
 		if l, err := c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock = %v, %v; want ErrHeld", l, err)
 		}
@@ -55,8 +55,8 @@ func TestOneListForAll(t *testing.T) {
 		expectNoOpening(t, w.url(a[:3]...)+"&max_ttl=10s", "max_ttl", "1m")
 	})
 	t.Run("half of two lists", func(t *testing.T) {
-		b := append([]string{servers.Start(t, servers.Redis, keeping()).Addr()}, a[3], a[4])
-		mine := locktest.Open(t, w.url(b...), "", patient)
+		b := append([]string{servers.Start(t, servers.Redis, durable()).Addr()}, a[3], a[4])
+		mine := locktest.Open(t, w.url(b...), "", longTTL)
 		mineHeld := locktest.Lock(t, mine, "mine")
 		// It is refused, unless a majority was so much quicker that it works with that; and the third
 		// takes no part.
@@ -110,7 +110,7 @@ func expectNoOpening(t *testing.T, u string, words ...string) {
 }
 
 // expectUnused wants a master to have nothing of the namespace.
-func (w *world) expectUnused(t *testing.T, i int) {
+func (w *env) expectUnused(t *testing.T, i int) {
 	t.Helper()
 	if names, err := w.admins[i].Keys(t.Context(), w.name("*")).Result(); err != nil || len(names) > 0 {
 		t.Errorf("%s has %q, %v; it is in no list", w.masters[i].Addr(), names, err)
@@ -121,7 +121,7 @@ func (w *world) expectUnused(t *testing.T, i int) {
 // anywhere.
 func TestUnfitMasters(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
+	w := sharedEnv(t, 3)
 	a := w.addrs()
 	twice := w.links(t)[0].Addr() // another way to the first
 	odd := servers.StartMasters(t, []servers.Kind{servers.Redis, servers.Redis70})
@@ -148,13 +148,13 @@ func TestUnfitMasters(t *testing.T) {
 		w.expectUnused(t, i)
 	}
 	// Whatever went wrong before, the right list can be set up.
-	locktest.Unlock(t, locktest.Lock(t, w.open(t, patient), "k"))
+	locktest.Unlock(t, locktest.Lock(t, w.open(t, longTTL), "k"))
 }
 
 // TestSetUpAtOnce: many clients set up a list at the same time, each in another order. They agree.
 func TestSetUpAtOnce(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 5)
+	w := sharedEnv(t, 5)
 	a := w.addrs()
 	type opened struct {
 		c   *fencelock.Client

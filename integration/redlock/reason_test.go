@@ -46,8 +46,8 @@ func expectMissing(t *testing.T, err error, missing ...string) {
 // TestHeldTellsWho: who holds the lock, and for how long, where a majority says so.
 func TestHeldTellsWho(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
-	holder, other := w.party(t, patient), w.party(t, patient)
+	w := sharedEnv(t, 3)
+	holder, other := w.proxied(t, longTTL), w.proxied(t, longTTL)
 	held := locktest.Lock(t, holder, "k")
 	expect := func() {
 		t.Helper()
@@ -56,7 +56,7 @@ func TestHeldTellsWho(t *testing.T) {
 		if !errors.Is(err, fencelock.ErrHeld) || !errors.As(err, &by) {
 			t.Fatalf("TryLock = %v, %v; want a HeldError", l, err)
 		}
-		if by.Identity != "a party" || by.Left <= patient/2 || by.Left > patient+2*time.Second || !strings.Contains(err.Error(), "a party") {
+		if by.Identity != "a party" || by.Left <= longTTL/2 || by.Left > longTTL+2*time.Second || !strings.Contains(err.Error(), "a party") {
 			t.Errorf("TryLock = %v; want who, and for how long", err)
 		}
 		t.Log(err)
@@ -72,8 +72,8 @@ func TestHeldTellsWho(t *testing.T) {
 // word for each. The vote of a node that cannot be asked is not taken for "held".
 func TestFaultIsNoHolder(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
-	holder, other := w.party(t, patient), w.party(t, patient)
+	w := sharedEnv(t, 3)
+	holder, other := w.proxied(t, longTTL), w.proxied(t, longTTL)
 	held := locktest.Lock(t, holder, "k")
 	for _, p := range other.links[1:] {
 		p.Refuse()
@@ -94,8 +94,8 @@ func TestFaultIsNoHolder(t *testing.T) {
 // the third is free. Nobody holds the lock, and TryLock gets it within the TTL of the dead.
 func TestSplitVoteIsNoHolder(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
-	c := w.party(t, short)
+	w := sharedEnv(t, 3)
+	c := w.proxied(t, shortTTL)
 	locktest.Unlock(t, locktest.Lock(t, c, "k"))
 	for i, a := range w.admins[:2] {
 		record := []string{"dead1 1 - 0 1000 nobody", "dead2 1 - 0 1000 nobody"}[i]
@@ -111,6 +111,6 @@ func TestSplitVoteIsNoHolder(t *testing.T) {
 // and one when it can again; with its address.
 func TestOutageIsToldOnce(t *testing.T) {
 	t.Parallel()
-	w := ownWorld(t, 3)
+	w := ownEnv(t, 3)
 	locktest.ExpectOutageTold(t, w.url(w.addrs()...), "", func() { w.masters[1].Kill(t) }, func() { w.masters[1].Restart(t) })
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// world is some masters and a namespace.
-type world struct {
+// env is some masters and a namespace.
+type env struct {
 	masters []*servers.Server
 	ns      string
 	query   url.Values // of each URL
 	admins  []*goredis.Client
 }
 
-// newWorld makes one of masters that have been started.
-func newWorld(t locktest.T, masters []*servers.Server, query ...string) *world {
+// newEnv makes one of masters that have been started.
+func newEnv(t locktest.T, masters []*servers.Server, query ...string) *env {
 	t.Helper()
-	w := &world{masters: masters, ns: locktest.Namespace(), query: url.Values{}}
+	w := &env{masters: masters, ns: locktest.Namespace(), query: url.Values{}}
 	w.query.Set("namespace", w.ns)
 	for i := 0; i < len(query); i += 2 {
 		w.query.Set(query[i], query[i+1])
@@ -37,24 +37,24 @@ func newWorld(t locktest.T, masters []*servers.Server, query ...string) *world {
 	return w
 }
 
-// ownWorld has masters that the test may kill. They keep what they have.
-func ownWorld(t locktest.T, n int, query ...string) *world {
+// ownEnv has masters that the test may kill. They keep what they have.
+func ownEnv(t locktest.T, n int, query ...string) *env {
 	t.Helper()
-	return newWorld(t, servers.StartMasters(t, kinds(t, n), keeping()), query...)
+	return newEnv(t, servers.StartMasters(t, kinds(t, n), durable()), query...)
 }
 
-// sharedWorld has masters that other tests use as well, each its own namespace: what breaks here
+// sharedEnv has masters that other tests use as well, each its own namespace: what breaks here
 // are the ways to them. They keep what they have.
-func sharedWorld(t locktest.T, n int, query ...string) *world {
+func sharedEnv(t locktest.T, n int, query ...string) *env {
 	t.Helper()
-	return newWorld(t, servers.SharedMasters(t, kinds(t, 5), keeping())[:n], query...)
+	return newEnv(t, servers.SharedMasters(t, kinds(t, 5), durable())[:n], query...)
 }
 
-// forgetfulWorld has masters that the test may kill, and that know nothing afterwards. The list is
+// forgetfulEnv has masters that the test may kill, and that know nothing afterwards. The list is
 // advisory. A node abstains for the longest TTL.
-func forgetfulWorld(t locktest.T, n int, longest time.Duration) *world {
+func forgetfulEnv(t locktest.T, n int, longest time.Duration) *env {
 	t.Helper()
-	return newWorld(t, servers.StartMasters(t, kinds(t, n)), "max_ttl", longest.String())
+	return newEnv(t, servers.StartMasters(t, kinds(t, n)), "max_ttl", longest.String())
 }
 
 // raw is a plain client, for looking at a server and for breaking things.
@@ -64,7 +64,7 @@ func raw(t locktest.T, addr string) *goredis.Client {
 	return c
 }
 
-func (w *world) addrs() (list []string) {
+func (w *env) addrs() (list []string) {
 	for _, s := range w.masters {
 		list = append(list, s.Addr())
 	}
@@ -72,26 +72,26 @@ func (w *world) addrs() (list []string) {
 }
 
 // url is that of clients that go to these addresses.
-func (w *world) url(addrs ...string) string {
+func (w *env) url(addrs ...string) string {
 	return "redlock://" + strings.Join(addrs, ",") + "?" + w.query.Encode()
 }
 
 // open makes a client that goes straight to the masters.
-func (w *world) open(t locktest.T, ttl time.Duration) *fencelock.Client {
+func (w *env) open(t locktest.T, ttl time.Duration) *fencelock.Client {
 	t.Helper()
 	return locktest.Open(t, w.url(w.addrs()...), "", ttl)
 }
 
-// party is a client that has a way of its own to each master, which can be cut.
-type party struct {
+// proxiedClient is a client that has a way of its own to each master, which can be cut.
+type proxiedClient struct {
 	*fencelock.Client
 	links links
 	log   *locktest.Log
 }
 
-func (w *world) party(t locktest.T, ttl time.Duration) *party {
+func (w *env) proxied(t locktest.T, ttl time.Duration) *proxiedClient {
 	t.Helper()
-	p := &party{links: w.links(t), log: new(locktest.Log)}
+	p := &proxiedClient{links: w.links(t), log: new(locktest.Log)}
 	c, err := fencelock.Open(t.Context(), w.url(p.links.addrs()...), &fencelock.Options{TTL: ttl, Identity: "a party", Logger: p.log.Logger()})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -109,11 +109,11 @@ func (w *world) party(t locktest.T, ttl time.Duration) *party {
 	return p
 }
 
-func (w *world) parties(t locktest.T, n int, ttl time.Duration) []*party {
+func (w *env) proxiedClients(t locktest.T, n int, ttl time.Duration) []*proxiedClient {
 	t.Helper()
-	list := make([]*party, n)
+	list := make([]*proxiedClient, n)
 	for i := range list {
-		list[i] = w.party(t, ttl)
+		list[i] = w.proxied(t, ttl)
 	}
 	return list
 }
@@ -121,7 +121,7 @@ func (w *world) parties(t locktest.T, n int, ttl time.Duration) []*party {
 // links are the ways of one client to the masters, in their order.
 type links []*proxy.Proxy
 
-func (w *world) links(t locktest.T) (all links) {
+func (w *env) links(t locktest.T) (all links) {
 	t.Helper()
 	for _, s := range w.masters {
 		all = append(all, locktest.Through(t, s.Addr(), proxy.RESP))
@@ -143,17 +143,17 @@ func (l links) each(do func(*proxy.Proxy)) {
 }
 
 // Names of keys on the masters.
-func (w *world) name(rest string) string { return w.ns + ":redlock:" + rest }
+func (w *env) name(rest string) string { return w.ns + ":redlock:" + rest }
 
 // record is that of a lock on a master; "" if there is none.
-func (w *world) record(master int, key string) string {
+func (w *env) record(master int, key string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return w.admins[master].Get(ctx, w.name("l:"+key)).Val()
 }
 
 // holding counts the masters that have the record of a lock.
-func (w *world) holding(key string) (n int) {
+func (w *env) holding(key string) (n int) {
 	for i := range w.masters {
 		if w.record(i, key) != "" {
 			n++
@@ -164,7 +164,7 @@ func (w *world) holding(key string) (n int) {
 
 // awaitEverywhere waits until all masters have the record of a lease: those that missed it have
 // been repaired.
-func (w *world) awaitEverywhere(t locktest.T, within time.Duration, l *fencelock.Lease) {
+func (w *env) awaitEverywhere(t locktest.T, within time.Duration, l *fencelock.Lease) {
 	t.Helper()
 	locktest.Eventually(t, within, "all masters have "+l.Key(), func() bool {
 		if err := l.Err(); err != nil {
@@ -175,7 +175,7 @@ func (w *world) awaitEverywhere(t locktest.T, within time.Duration, l *fencelock
 }
 
 // awaitFresh waits until all masters have more than some time left for a lease.
-func (w *world) awaitFresh(t locktest.T, within time.Duration, l *fencelock.Lease, least time.Duration) {
+func (w *env) awaitFresh(t locktest.T, within time.Duration, l *fencelock.Lease, least time.Duration) {
 	t.Helper()
 	locktest.Eventually(t, within, "all masters have "+l.Key()+", renewed", func() bool {
 		if err := l.Err(); err != nil {
@@ -191,7 +191,7 @@ func (w *world) awaitFresh(t locktest.T, within time.Duration, l *fencelock.Leas
 }
 
 // home is the master at which the waiters of a key stand.
-func (w *world) home(t locktest.T, key string) (found int) {
+func (w *env) home(t locktest.T, key string) (found int) {
 	t.Helper()
 	locktest.Eventually(t, locktest.Soon, "somebody waits for "+key, func() bool {
 		for i, a := range w.admins {
@@ -206,7 +206,7 @@ func (w *world) home(t locktest.T, key string) (found int) {
 }
 
 // minority is the home of a key, and as many after it as a majority can do without.
-func (w *world) minority(t locktest.T, key string) (list []int) {
+func (w *env) minority(t locktest.T, key string) (list []int) {
 	t.Helper()
 	home := w.home(t, key)
 	for i := range len(w.masters) / 2 {
@@ -215,8 +215,8 @@ func (w *world) minority(t locktest.T, key string) (list []int) {
 	return list
 }
 
-// together does something to several masters at the same time.
-func together(masters []*servers.Server, do func(*servers.Server)) {
+// concurrently does something to several masters at the same time.
+func concurrently(masters []*servers.Server, do func(*servers.Server)) {
 	var doing sync.WaitGroup
 	for _, s := range masters {
 		doing.Go(func() { do(s) })
@@ -226,7 +226,7 @@ func together(masters []*servers.Server, do func(*servers.Server)) {
 
 // expectNothingLeft waits for what is cleaned up in the background, and for what ends by itself within
 // the time: set-up records stay, counters, and tombstones for a while.
-func (w *world) expectNothingLeft(t locktest.T, within ...time.Duration) {
+func (w *env) expectNothingLeft(t locktest.T, within ...time.Duration) {
 	t.Helper()
 	list := func() (names []string) {
 		for i, a := range w.admins {
