@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -91,6 +92,42 @@ func TestDocuments(t *testing.T) {
 			} else if m[2] != "" && strings.HasSuffix(target, ".md") && !hasAnchor(read(t, target), m[2]) {
 				t.Errorf("%s: %s has no heading for %s", doc, target, m[2])
 			}
+		}
+	}
+}
+
+// Each backend has a heading with the same lines, in the same order.
+func TestGuaranteesAreComplete(t *testing.T) {
+	lines := []string{
+		"Declared level", "One holder at a time", "Tokens rise through", "Order of waiters", "A waiter learns of its turn",
+		"A holder or waiter that dies", "A loss is told", "TTL", "Not promised",
+	}
+	page := read(t, "docs/guarantees.md")
+	dirs, err := filepath.Glob("backend/*/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	below, err := filepath.Glob("backend/*/*/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(dirs, below...) {
+		var section string
+		for s := range strings.SplitSeq(page, "\n## ") {
+			if strings.Contains(s, "[Package page](../"+filepath.ToSlash(file)+")") {
+				section = s
+			}
+		}
+		if section == "" {
+			t.Errorf("docs/guarantees.md has no heading with the page of %s", filepath.Dir(file))
+			continue
+		}
+		var found []string
+		for _, m := range regexp.MustCompile(`(?m)^\* \*\*(.*?)\*\*:`).FindAllStringSubmatch(section, -1) {
+			found = append(found, m[1])
+		}
+		if !slices.Equal(found, lines) {
+			t.Errorf("docs/guarantees.md has of %s %q, want %q", filepath.Dir(file), found, lines)
 		}
 	}
 }

@@ -121,7 +121,7 @@
 // Of many callers of one client that want a lock, one stands in line. It need not look
 // either, if the answer to the client's own deletion of the claim before it tells enough.
 //
-// Each lease has a key of its own, the fence. Claims are conditional on it, so that
+// Each lease has a key of its own, the epoch key. Claims are conditional on it, so that
 // writing to it keeps out the late packets of an attempt that was given up. An
 // eviction is told by it, and so is the end of the lease.
 //
@@ -193,7 +193,7 @@
 // The queue by creation revision is the recipe of etcd's own concurrency package; the
 // guarded deletion, the claim by attempt and the check of the waiter's own lease are
 // answers to its issues 22082, 9715 and 11456. The token and the check at the resource
-// are Burrows' ("The Chubby lock service", OSDI 2006). The fence and the renewal that
+// are Burrows' ("The Chubby lock service", OSDI 2006). The epoch key and the renewal that
 // is confirmed are our own: docs/decisions, 0011, 0012 and 0027. Who is told how it gets the
 // lock without asking: 0017. How a client logs in: 0028. What is
 // read again: 0042.

@@ -63,7 +63,7 @@ func parseValue(value []byte) (owner, identity, meta string) {
 	return owner, identity, meta
 }
 
-func (b *backend) fenceKey(lease clientv3.LeaseID) string {
+func (b *backend) epochKeyOf(lease clientv3.LeaseID) string {
 	return b.namespace + "/leases/" + leaseName(lease)
 }
 

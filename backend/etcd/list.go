@@ -46,7 +46,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	answer, err := b.client.Get(bounded, from,
 		clientv3.WithRange(clientv3.GetPrefixRangeEnd(locks+begin)), clientv3.WithLimit(int64(max(1, min(limit, maxPage)))))
 	if err != nil {
-		return driver.Page{}, b.requestFault(ctx, err)
+		return driver.Page{}, b.requestError(ctx, err)
 	}
 	holders, last := b.firstClaims(answer.Kvs)
 	var page driver.Page
@@ -58,7 +58,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 			page.Next = strings.TrimPrefix(clientv3.GetPrefixRangeEnd(last), locks)
 			first, err := b.firstClaim(bounded, last)
 			if err != nil {
-				return driver.Page{}, b.requestFault(ctx, err)
+				return driver.Page{}, b.requestError(ctx, err)
 			}
 			delete(holders, last)
 			if first != nil {
@@ -68,7 +68,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	}
 	left, err := b.leasesLeft(bounded, holders)
 	if err != nil {
-		return driver.Page{}, b.requestFault(ctx, err)
+		return driver.Page{}, b.requestError(ctx, err)
 	}
 	for _, directory := range slices.Sorted(maps.Keys(holders)) {
 		kv := holders[directory]
@@ -81,7 +81,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 		if left[kv.Lease] < 0 {
 			// The lease ended in between, and another may hold the lock now.
 			if status, err = b.inspect(bounded, key); err != nil {
-				return driver.Page{}, b.requestFault(ctx, err)
+				return driver.Page{}, b.requestError(ctx, err)
 			}
 		}
 		if status.Held() {

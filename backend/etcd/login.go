@@ -134,7 +134,7 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 	l.trying = t
 	pause := time.Until(l.next)
 	l.running.Go(func() {
-		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(undated{l.stopping}), loginTimeout)
+		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(noDeadline{l.stopping}), loginTimeout)
 		defer cancel()
 		t.err = errClosed
 		if pause <= 0 || sleep(ctx, pause) {
@@ -150,7 +150,7 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 			}
 		} else {
 			l.next = time.Now().Add(loginRest)
-			if lasting(t.err) {
+			if isPermanent(t.err) {
 				l.contact.Warn("etcd refuses the user and the password", "err", t.err)
 			}
 			if l.any && l.password.file != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
@@ -194,7 +194,7 @@ func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, e
 	for {
 		select {
 		case a := <-answers:
-			if a.err == nil || lasting(a.err) || ctx.Err() != nil {
+			if a.err == nil || isPermanent(a.err) || ctx.Err() != nil {
 				return a.token, a.err
 			}
 			err = a.err

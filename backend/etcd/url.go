@@ -1,7 +1,10 @@
 package etcd
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/fencelock/fencelock/driver/address"
 )
@@ -84,7 +88,7 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 		if certificates, err = address.TLS(q, log); err != nil {
 			return t, err
 		}
-		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithTransportCredentials(renewing{certificates}))
+		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithTransportCredentials(reloadingCredentials{certificates}))
 		if name := q.Get("server_name"); name != "" {
 			// The client puts each host's own name into the TLS configuration.
 			t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithAuthority(name))
@@ -147,3 +151,52 @@ func parseNamespace(u *url.URL, q url.Values) (Options, error) {
 	}
 	return Options{Namespace: name}, nil
 }
+
+// password is what a user logs in with: that of the URL, or what a file has at the time.
+type password struct{ fixed, file string }
+
+// errOldPassword: the password has been changed on the servers, and not in the file yet, or the
+// other way round. The file is read again for the next login.
+var errOldPassword = errors.New("etcd: the servers do not take the password that is in the file of password_file= now")
+
+// now returns the password. A file may be half written, and then the servers refuse what it has; one
+// that is empty, or is not there, is not even shown to them.
+func (p password) now() (string, error) {
+	if p.file == "" {
+		return p.fixed, nil
+	}
+	return address.Password(p.file)
+}
+
+// reloadingCredentials are the TLS credentials of a client. Each connection gets certificates and authorities
+// that are read anew: those of gRPC are read once, and a certificate that has been renewed in time
+// would never be shown.
+type reloadingCredentials struct{ certificates *address.Certificates }
+
+var _ credentials.TransportCredentials = reloadingCredentials{}
+
+// now returns the credentials for one connection. The name of the server comes with the handshake.
+func (r reloadingCredentials) now() credentials.TransportCredentials {
+	return credentials.NewTLS(r.certificates.Config(""))
+}
+
+// ClientHandshake secures a connection.
+func (r reloadingCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return r.now().ClientHandshake(ctx, authority, conn)
+}
+
+// ServerHandshake is of no use here.
+func (r reloadingCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return r.now().ServerHandshake(conn)
+}
+
+// Info tells what protocol it is, without a name: the client knows that of each server.
+func (r reloadingCredentials) Info() credentials.ProtocolInfo {
+	return credentials.NewTLS(nil).Info()
+}
+
+// Clone returns the same: nothing in it is changed.
+func (r reloadingCredentials) Clone() credentials.TransportCredentials { return r }
+
+// OverrideServerName does nothing: gRPC does not use it, and has grpc.WithAuthority for that.
+func (r reloadingCredentials) OverrideServerName(string) error { return nil }

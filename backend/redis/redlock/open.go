@@ -170,6 +170,7 @@ func info(f *fleet.Fleet, opts Options) driver.Info {
 		MinTTL:    minTTL,
 		MaxTTL:    l.Longest(),
 		Tokenless: opts.Tokenless,
+		Namespace: opts.Namespace,
 	}
 	switch {
 	case l.Level != fleet.Fenced:
