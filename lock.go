@@ -97,7 +97,7 @@ func (c *Client) lockKey(ctx context.Context, op, key string, wait bool, opts []
 	case err == nil:
 		return lease, nil
 	case ctx.Err() != nil:
-		if kind, why := last.verdict(); kind == ErrUnavailable { //nolint:errorlint // one of ours
+		if kind, why := last.errorKind(); kind == ErrUnavailable { //nolint:errorlint // one of ours
 			last.failed(why) // for those behind us, who have not asked
 		}
 		return nil, c.contextEnded(ctx, op, key, err, last)
