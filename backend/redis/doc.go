@@ -187,7 +187,7 @@
 //
 // To list locks (Client.ListHeld), and for nothing else, add +scan. Open does not ask for it: without
 // it a listing gets an error of kind fencelock.ErrRefused that says so. No pattern of an ACL
-// limits SCAN: whoever may use it can read the names of all keys of the database, those of
+// limits SCAN: a user who may use it can read the names of all keys of the database, those of
 // other applications, too, but not their values.
 //
 // HELLO and AUTH are allowed to everybody; CLIENT and UNSUBSCRIBE are not used.
