@@ -10,21 +10,21 @@ import (
 )
 
 // Acquire makes a claim, a key below the name of the lock, and holds the lock if
-// there is no older claim. To wait is to watch the next older one: see await.
+// there is no older claim. Otherwise it waits: it watches the next older one, see waitInQueue.
 //
-// The claim is made by one transaction, whose answer may be lost. Asking again
-// finds it, by the owner in its value; releasing it either deletes it or, by a write
-// to the fence of the session, sees to it that it is never made.
+// One transaction makes the claim. The answer to it may be lost. Asking again
+// finds the claim, by the attempt ID in its value. Releasing either deletes the claim or, by a write
+// to the epoch key of the session, makes sure that it is never made.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	c, s, err := b.enter(ctx, req)
+	a, s, err := b.beginCall(ctx, req)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.leave(c)
+	defer b.endCall(a)
 	if !req.Wait {
-		return b.try(ctx, c, s)
+		return b.tryAcquire(ctx, a, s)
 	}
-	first, err := b.claim(ctx, c, s, false)
+	first, err := b.makeClaim(ctx, a, s, false)
 	if err != nil {
 		return driver.Grant{}, err
 	}
@@ -33,157 +33,136 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			req.Waiting = func() {}
 		}
 		req.Waiting() // a majority has answered
-		if err := b.await(ctx, c, s, req); err != nil {
+		if err := b.waitInQueue(ctx, a, s, req); err != nil {
 			return driver.Grant{}, err
 		}
 	}
-	return b.grant(ctx, c, s)
+	return b.grant(ctx, a, s)
 }
 
-// try looks first, since a transaction that might write costs a write even if it
-// does not.
-func (b *backend) try(ctx context.Context, c *claim, s *session) (driver.Grant, error) {
+// tryAcquire reads first: a transaction that might write costs the server a write, even if it
+// writes nothing.
+func (b *backend) tryAcquire(ctx context.Context, a *attempt, s *session) (driver.Grant, error) {
 	claims, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return b.client.Get(ctx, b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
+		return b.client.Get(ctx, b.prefix(a.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
 	})
 	if err != nil {
 		return driver.Grant{}, err
 	}
 	b.mu.Lock()
-	known := c.asked // ours may be among them
+	known := a.sent // our claim may be among them
 	b.mu.Unlock()
 	if len(claims.Kvs) > 0 && !known {
 		return driver.Grant{}, &driver.HeldError{}
 	}
-	first, err := b.claim(ctx, c, s, true)
+	first, err := b.makeClaim(ctx, a, s, true)
 	switch {
 	case err != nil:
 		return driver.Grant{}, err
 	case !first:
 		return driver.Grant{}, &driver.HeldError{}
 	}
-	return b.grant(ctx, c, s)
+	return b.grant(ctx, a, s)
 }
 
-// claim makes the key of a claim, or finds it, and reports whether no claim is
-// older. With alone set it makes it only if there is no other at all.
-func (b *backend) claim(ctx context.Context, c *claim, s *session, alone bool) (first bool, err error) {
+// makeClaim makes the claim of an attempt, or finds it, and reports whether no claim is
+// older. With onlyIfFree set it makes the claim only if there is no other at all.
+func (b *backend) makeClaim(ctx context.Context, a *attempt, s *session, onlyIfFree bool) (first bool, err error) {
 	b.mu.Lock()
-	before := c.asked
-	c.asked = true
+	sentBefore := a.sent
+	a.sent = true
 	b.mu.Unlock()
-	own := b.before(c)
+	prev := b.localPredecessor(a)
 	for {
 		epoch := s.currentEpoch()
-		answer, err := b.askToClaim(ctx, c, s, epoch, alone)
+		answer, err := b.putClaim(ctx, a, s, epoch, onlyIfFree)
 		if err != nil {
 			b.mu.Lock()
-			c.late = true
+			a.late = true
 			b.mu.Unlock()
 			if leaseGone(err) {
 				s.end(errGone)
 				return false, errSessionGone
 			}
-			return false, b.requestFault(ctx, err)
+			return false, b.requestError(ctx, err)
 		}
 		if answer.Succeeded {
-			b.found(c, answer.Header.Revision)
+			b.setRevision(a, answer.Header.Revision)
 			switch count := answer.Responses[0].GetResponseRange().Count; {
-			case alone || count == 0:
+			case onlyIfFree || count == 0:
 				return true, nil
-			case count == 1 && own != nil:
-				return b.follows(ctx, c, own), nil
+			case count == 1 && prev != nil:
+				return b.isNext(ctx, a, prev), nil
 			}
 			return false, nil
 		}
-		made, others, err := b.askWhy(ctx, c, s)
+		made, others, err := b.whyNoClaim(ctx, a, s)
 		switch {
 		case err != nil:
 			return false, err
 		case made:
-			place, err := b.look(ctx, c, s, answer.Header.Revision, false)
-			return place.first(), err
-		case alone && others: // nothing was made
+			p, err := b.readPosition(ctx, a, s, answer.Header.Revision, false)
+			return p.first(), err
+		case onlyIfFree && others: // nothing was made
 			b.mu.Lock()
-			c.asked = before
+			a.sent = sentBefore
 			b.mu.Unlock()
 			return false, nil
 		}
-		// The fence had changed, and askWhy has seen how: again.
+		// The epoch key had changed, and whyNoClaim has seen how: ask again.
 	}
 }
 
-// askToClaim is the transaction. Counting the claims is cheap for the server, while
-// sorting them to find the next older one would hold up all its other writes.
-func (b *backend) askToClaim(ctx context.Context, c *claim, s *session, epoch int64, alone bool) (*clientv3.TxnResponse, error) {
+// putClaim sends the transaction that makes a claim. It counts the other claims, which is cheap for
+// the server. Sorting them, to find the next older one, would hold up all other writes of the server.
+func (b *backend) putClaim(ctx context.Context, a *attempt, s *session, epoch int64, onlyIfFree bool) (*clientv3.TxnResponse, error) {
 	ctx, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
 	defer cancel()
-	prefix, name := b.prefix(c.key), b.nameOf(c)
+	prefix, name := b.prefix(a.key), b.claimNameOf(a)
 	conditions := []clientv3.Cmp{
 		clientv3.Compare(clientv3.CreateRevision(name), "=", 0),
-		clientv3.Compare(clientv3.ModRevision(s.fence), "=", epoch),
+		clientv3.Compare(clientv3.ModRevision(s.epochKey), "=", epoch),
 	}
-	if alone { // true of all claims only if there are none
+	if onlyIfFree { // true of all claims only if there are none
 		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
 	}
-	return b.batch.commit(ctx, &part{
-		key: c.key, conditions: conditions, timeout: driver.RequestTimeout(s.ttl),
+	return b.batch.commit(ctx, &pendingTxn{
+		key: a.key, conditions: conditions, timeout: driver.RequestTimeout(s.ttl),
 		then: []clientv3.Op{
 			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpPut(name, c.value(), clientv3.WithLease(s.id)),
+			clientv3.OpPut(name, a.value(), clientv3.WithLease(s.id)),
 		},
 	})
 }
 
-// askWhy finds out why nothing was made: there is our claim, made by an earlier
-// request whose answer was lost; or others; or the fence has changed. It is a
-// request of its own, since whatever a transaction says in its other branch has to
+// whyNoClaim finds out why nothing was made: there is our claim, made by an earlier
+// request whose answer was lost; or others; or the epoch key has changed. It is a
+// request of its own: whatever a transaction reads in its other branch would have to
 // go through the log with it.
-func (b *backend) askWhy(ctx context.Context, c *claim, s *session) (own, others bool, err error) {
+func (b *backend) whyNoClaim(ctx context.Context, a *attempt, s *session) (own, others bool, err error) {
 	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return b.client.Txn(ctx).Then(
-			clientv3.OpGet(b.nameOf(c)),
-			clientv3.OpGet(b.prefix(c.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpGet(s.fence, clientv3.WithKeysOnly()),
+			clientv3.OpGet(b.claimNameOf(a)),
+			clientv3.OpGet(b.prefix(a.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+			clientv3.OpGet(s.epochKey, clientv3.WithKeysOnly()),
 		).Commit()
 	})
 	if err != nil {
 		return false, false, err
 	}
-	fence := answer.Responses[2].GetResponseRange().Kvs
-	if len(fence) == 0 {
+	epochKey := answer.Responses[2].GetResponseRange().Kvs
+	if len(epochKey) == 0 {
 		s.end(errGone)
 		return false, false, errSessionGone
 	}
-	s.sawFence(fence[0].ModRevision)
+	s.sawEpoch(epochKey[0].ModRevision)
 	others = answer.Responses[1].GetResponseRange().Count > 0
 	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
-		if string(kv.Value) != c.value() {
+		if string(kv.Value) != a.value() {
 			return false, others, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", kv.Key)
 		}
-		b.found(c, kv.CreateRevision)
+		b.setRevision(a, kv.CreateRevision)
 		own = true
 	}
 	return own, others, nil
-}
-
-func (b *backend) found(c *claim, revision int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c.revision = revision
-}
-
-func (b *backend) nameOf(c *claim) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return c.name
-}
-
-// requestFault sorts an error of a request that was bounded in time: ctx is the
-// caller's, without the bound.
-func (b *backend) requestFault(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return b.endedBefore(ctx)
-	}
-	return b.detachedFault(err)
 }

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fencelock/fencelock/driver"
-
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // TestConnectsAgainSoon: however long servers have been away, the next attempt to connect is not

@@ -34,7 +34,7 @@ type fake struct {
 	meet    func(ctx context.Context, method string, r any) error // what happens to a request before it is answered; or nil
 	alive   func() (ttl int64)                                    // the answer to a keep-alive; or nil
 	proxy   bool                                                  // it answers for leases that never were as a proxy does
-	revoked bool                                                  // the lease, and the fence with it
+	revoked bool                                                  // the lease, and the epoch key with it
 	left    int64                                                 // of the lease, for who asks for that
 	login   func() (token string)
 	members []string

@@ -22,7 +22,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	defer cancel()
 	status, err := b.inspect(bounded, key)
 	if err != nil {
-		return driver.Status{}, b.requestFault(ctx, err)
+		return driver.Status{}, b.requestError(ctx, err)
 	}
 	return status, nil
 }
@@ -57,7 +57,7 @@ func holderOf(claim *mvccpb.KeyValue, left time.Duration) driver.Holder {
 }
 
 // Evict deletes the claim of a key's holder, and tells the holder: by a write to
-// the fence of its session, in the same transaction. The transaction compares the revision that
+// the epoch key of its session, in the same transaction. The transaction compares the revision that
 // made the claim, so it deletes no other. If the holder goes by itself in the meantime, the next
 // one stays: nobody asked for its eviction.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
@@ -65,7 +65,7 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	defer cancel()
 	answer, err := b.client.Get(bounded, b.prefix(key), clientv3.WithFirstCreate()...)
 	if err != nil {
-		return b.requestFault(ctx, err)
+		return b.requestError(ctx, err)
 	}
 	if len(answer.Kvs) == 0 {
 		return driver.ErrNotHeld
@@ -80,7 +80,7 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
 		Then(
 			clientv3.OpDelete(string(holder.Key)),
-			clientv3.OpPut(b.fenceKey(lease), holds, clientv3.WithLease(lease)),
+			clientv3.OpPut(b.epochKeyOf(lease), holds, clientv3.WithLease(lease)),
 		).Commit()
 	switch {
 	case err == nil && evicted.Succeeded:
@@ -91,8 +91,8 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		}
 		return nil // whoever held it then does not any more
 	case !errors.Is(err, rpctypes.ErrNoSpace):
-		return b.requestFault(ctx, err)
+		return b.requestError(ctx, err)
 	}
-	_, err = b.spared(ctx, bounded, string(holder.Key), holder.Value, err)
+	_, err = b.claimRemains(ctx, bounded, string(holder.Key), holder.Value, err)
 	return err // nil: it was carried out, or the holder has gone by itself
 }

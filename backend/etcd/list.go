@@ -24,7 +24,8 @@ const (
 	maxLeasesAsked = 8
 )
 
-// ListHeld reads the claims in the order of their names, limit or maxPage in one request.
+// ListHeld tells which locks are held below a prefix. It reads the claims in the order of their names,
+// limit or maxPage of them in one request.
 // The claims of a lock follow each other, and the lock's holder is the claim with the lowest
 // revision. A page that ends within the claims of a lock does not show that lock: the next
 // page begins with it. If there is no other lock in the page, the server is asked for the
@@ -46,7 +47,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	answer, err := b.client.Get(bounded, from,
 		clientv3.WithRange(clientv3.GetPrefixRangeEnd(locks+begin)), clientv3.WithLimit(int64(max(1, min(limit, maxPage)))))
 	if err != nil {
-		return driver.Page{}, b.requestFault(ctx, err)
+		return driver.Page{}, b.requestError(ctx, err)
 	}
 	holders, last := b.firstClaims(answer.Kvs)
 	var page driver.Page
@@ -58,7 +59,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 			page.Next = strings.TrimPrefix(clientv3.GetPrefixRangeEnd(last), locks)
 			first, err := b.firstClaim(bounded, last)
 			if err != nil {
-				return driver.Page{}, b.requestFault(ctx, err)
+				return driver.Page{}, b.requestError(ctx, err)
 			}
 			delete(holders, last)
 			if first != nil {
@@ -68,7 +69,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	}
 	left, err := b.leasesLeft(bounded, holders)
 	if err != nil {
-		return driver.Page{}, b.requestFault(ctx, err)
+		return driver.Page{}, b.requestError(ctx, err)
 	}
 	for _, directory := range slices.Sorted(maps.Keys(holders)) {
 		kv := holders[directory]
@@ -81,7 +82,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 		if left[kv.Lease] < 0 {
 			// The lease ended in between, and another may hold the lock now.
 			if status, err = b.inspect(bounded, key); err != nil {
-				return driver.Page{}, b.requestFault(ctx, err)
+				return driver.Page{}, b.requestError(ctx, err)
 			}
 		}
 		if status.Held() {

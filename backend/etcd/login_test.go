@@ -228,7 +228,7 @@ func TestWrongPassword(t *testing.T) {
 	f, g := serve(t), &gate{}
 	g.guard(f)
 	_, err := f.open(t, url.UserPassword("user", "secrets"))
-	if err == nil || !lasting(err) {
+	if err == nil || !isPermanent(err) {
 		t.Errorf("Open = %v, want that the password is wrong", err)
 	}
 	if n := f.counted("Authenticate"); n != 1 {

@@ -37,7 +37,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := b.claims["owner"].session
+	session := b.attempts["owner"].session
 	asked := 0
 	f.set(func() {
 		f.meet = func(_ context.Context, _ string, r any) error {
@@ -62,7 +62,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.claims[next.AttemptID].session; s == session {
+	if s := b.attempts[next.AttemptID].session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
 	f.set(func() { f.meet = nil })

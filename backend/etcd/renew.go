@@ -11,10 +11,10 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// checkTogether is how many claims one request asks about: as many operations as
-// the server allows in a transaction, by default. From one that allows fewer that is
-// learned: see check.
-const checkTogether = 128
+// maxCheck is how many claims one request asks about: as many operations as
+// a server allows in a transaction by default. If a server allows fewer, check learns
+// that from its refusal.
+const maxCheck = 128
 
 var errForeign = errors.New("etcd: the grant is another backend's")
 
@@ -26,17 +26,17 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	bySession := make(map[*session][]renewal)
 	b.mu.Lock()
 	for i, g := range grants {
-		c := b.claims[g.AttemptID]
+		a := b.attempts[g.AttemptID]
 		switch {
-		case c != nil && c.key == g.Key:
-		case c == nil && g.Handle != nil && !b.made(g):
+		case a != nil && a.key == g.Key:
+		case a == nil && g.Handle != nil && !b.isOurs(g):
 			out[i].Err = errForeign
 			continue
 		default:
 			out[i].Err = driver.ErrNotHeld
 			continue
 		}
-		bySession[c.session] = append(bySession[c.session], renewal{c, &out[i]})
+		bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 	}
 	b.mu.Unlock()
 	if b.closing.Err() != nil {
@@ -51,23 +51,23 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	return out
 }
 
-// renewal is a claim to be renewed, and where the outcome goes.
+// renewal is an attempt to be renewed, and where the outcome goes.
 type renewal struct {
-	claim *claim
-	out   *driver.Renewal
+	attempt *attempt
+	out     *driver.Renewal
 }
 
 // renew renews claims of one session.
 func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
-	start, err := s.fresh(ctx, s.ttl/12)
+	start, err := s.aliveSince(ctx, s.ttl/12)
 	if errors.Is(err, errSessionGone) {
 		s.end(errGone)
 		err = driver.ErrNotHeld
 	}
-	for some := range slices.Chunk(renewals, checkTogether) {
+	for some := range slices.Chunk(renewals, maxCheck) {
 		var there []bool
 		if err == nil {
-			there, err = b.check(ctx, s, claimsOf(some))
+			there, err = b.check(ctx, s, attemptsOf(some))
 		}
 		for i, r := range some {
 			switch {
@@ -75,7 +75,7 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 				r.out.Err = err
 			case !there[i]:
 				r.out.Err = driver.ErrNotHeld
-			case !b.extend(r.claim, start.Add(s.ttl)):
+			case !b.recordRenewal(r.attempt, start.Add(s.ttl)):
 				r.out.Err = driver.ErrNotHeld // this client is deleting it: nobody holds it any more
 			default:
 				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
@@ -84,26 +84,26 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 	}
 }
 
-func claimsOf(renewals []renewal) []*claim {
-	claims := make([]*claim, len(renewals))
+func attemptsOf(renewals []renewal) []*attempt {
+	claims := make([]*attempt, len(renewals))
 	for i, r := range renewals {
-		claims[i] = r.claim
+		claims[i] = r.attempt
 	}
 	return claims
 }
 
-// check asks whether claims are still there, checkTogether at most. It forgets those
-// that are not, and tells their holders: who watches for a loss need not wait for the
-// next renewal.
+// check asks whether claims are still there, maxCheck at most. It forgets those
+// that are not, and tells their holders, so that nobody has to wait for the next renewal to learn
+// of a loss.
 //
-// A server that finds them too many for one transaction has been asked nothing: they are asked
-// about in halves, and from then on so many at a time.
-func (b *backend) check(ctx context.Context, s *session, claims []*claim) (there []bool, err error) {
+// A server that refuses them as too many for one transaction has answered nothing: check asks again
+// in halves, and from then on about so many at a time.
+func (b *backend) check(ctx context.Context, s *session, claims []*attempt) (there []bool, err error) {
 	for len(claims) > 0 {
-		some := claims[:min(len(claims), int(b.checkMost.Load()))]
+		some := claims[:min(len(claims), int(b.checkLimit.Load()))]
 		part, err := b.checkSome(ctx, s, some)
 		if errors.Is(err, rpctypes.ErrTooManyOps) && len(some) > 1 {
-			b.checkMost.Store(int64(len(some) / 2))
+			b.checkLimit.Store(int64(len(some) / 2))
 			continue
 		}
 		if err != nil {
@@ -114,13 +114,13 @@ func (b *backend) check(ctx context.Context, s *session, claims []*claim) (there
 	return there, nil
 }
 
-func (b *backend) checkSome(ctx context.Context, s *session, claims []*claim) ([]bool, error) {
+func (b *backend) checkSome(ctx context.Context, s *session, claims []*attempt) ([]bool, error) {
 	ops := make([]clientv3.Op, len(claims))
 	revisions := make([]int64, len(claims))
 	b.mu.Lock()
-	for i, c := range claims {
-		ops[i] = clientv3.OpGet(c.name, clientv3.WithKeysOnly())
-		revisions[i] = c.revision
+	for i, a := range claims {
+		ops[i] = clientv3.OpGet(a.name, clientv3.WithKeysOnly())
+		revisions[i] = a.revision
 	}
 	b.mu.Unlock()
 	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -14,38 +13,38 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-// session is one lease of etcd, shared by all claims of a TTL class. It is kept
-// alive, by [keeper], until the backend is closed, so that a lock costs one write
+// session is one lease of etcd, shared by all claims with about the same TTL. maintain keeps it
+// alive until the backend is closed, so that a lock costs one write
 // and no lease of its own.
 //
-// It has a key, the fence, which is attached to the lease like all claims. Every
-// request that makes a claim is conditional on the fence's revision, so that one
-// write to the fence keeps out whatever is still on its way: the packets of an
+// A session has a key, the epoch key, which is attached to the lease like all claims. Every
+// request that makes a claim is conditional on the revision of the epoch key, the epoch. So one
+// write to the epoch key keeps out whatever is still on its way: the packets of an
 // attempt that was given up may arrive long after it has been released, and nothing
-// would end their claim as long as the session lives. The fence also carries word
-// of evictions, and its end is the end of the session: one watch tells both.
+// would end their claim as long as the session lives. Evictions are also written to the epoch key,
+// and it ends with the session: one watch tells both.
 type session struct {
-	backend *backend
-	id      clientv3.LeaseID
-	fence   string
-	ttl     time.Duration // as the server has granted it
-	dead    chan struct{} // closed when the server has said that the lease is gone
-	wake    chan struct{} // tells the keeper that there is something to delete
+	backend  *backend
+	id       clientv3.LeaseID
+	epochKey string
+	ttl      time.Duration // as the server has granted it
+	dead     chan struct{} // closed when the server has said that the lease is gone
+	wake     chan struct{} // tells maintain that there is something to delete
 
-	listening     context.Context // ends when the session does
-	stopListening context.CancelFunc
+	lifetime    context.Context // ends when the session does
+	endLifetime context.CancelFunc
 
 	retired atomic.Bool // no new claims: see retire
 
 	// mu may be held when backend.mu is taken, and never the other way round.
 	mu         sync.Mutex
-	epoch      int64     // revision of the fence
+	epoch      int64     // revision of the epoch key
 	start      time.Time // the lease lives, at the least, for ttl from here
 	refreshing *refreshing
 	die        sync.Once
 
 	// Of the keep-alive that is under way, which is one at a time.
-	alive *aliveStream // nil: none is open
+	alive *keepAliveStream // nil: none is open
 }
 
 // opening is a session that is being made, or was.
@@ -75,7 +74,7 @@ func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, err
 	case <-o.done:
 		return o.session, o.err
 	case <-ctx.Done():
-		return nil, b.endedBefore(ctx)
+		return nil, b.contextError(ctx)
 	case <-b.closing.Done():
 		return nil, errClosed
 	}
@@ -91,20 +90,20 @@ func (o *opening) failed() bool {
 	}
 }
 
-// openSession makes a session, and keeps it, detached from the callers who wait for
-// it: one that gives up must not take the others with it.
+// openSession makes a session, and maintains it, detached from the callers who wait for
+// it: a caller that gives up must not take the others with it.
 func (b *backend) openSession(o *opening, class time.Duration) {
 	o.session, o.err = b.newSession(class)
 	close(o.done)
 	if o.err == nil {
-		var listening sync.WaitGroup
-		listening.Go(o.session.listen)
-		o.session.keep()
-		listening.Wait()
+		var watching sync.WaitGroup
+		watching.Go(o.session.watchEpoch)
+		o.session.maintain()
+		watching.Wait()
 	}
 }
 
-// newSession grants a lease and makes its fence. If an answer is lost, what was
+// newSession grants a lease and makes its epoch key. If an answer is lost, what was
 // made ends with the TTL.
 func (b *backend) newSession(class time.Duration) (*session, error) {
 	// The first request may have to wait for a connection, which has its own time.
@@ -116,53 +115,26 @@ func (b *backend) newSession(class time.Duration) (*session, error) {
 	start := time.Now()
 	lease, err := b.client.Grant(ctx, int64(class/time.Second))
 	if err != nil {
-		return nil, b.detachedFault(fmt.Errorf("making a lease: %w", err))
+		return nil, b.detachedError(fmt.Errorf("making a lease: %w", err))
 	}
 	b.roundTrip.Store(int64(time.Since(start)))
 	if lease.TTL < int64(class/time.Second) {
 		return nil, fmt.Errorf("etcd: the server has made a lease of %d s in place of %v", lease.TTL, class)
 	}
 	s := &session{
-		backend: b, id: lease.ID, fence: b.fenceKey(lease.ID),
+		backend: b, id: lease.ID, epochKey: b.epochKeyOf(lease.ID),
 		ttl:  time.Duration(lease.TTL) * time.Second,
 		dead: make(chan struct{}), wake: make(chan struct{}, 1),
 		start: start,
 	}
-	made, err := b.client.Put(ctx, s.fence, "", clientv3.WithLease(s.id))
+	made, err := b.client.Put(ctx, s.epochKey, "", clientv3.WithLease(s.id))
 	if err != nil {
-		return nil, b.detachedFault(fmt.Errorf("making %s: %w", s.fence, err))
+		return nil, b.detachedError(fmt.Errorf("making %s: %w", s.epochKey, err))
 	}
 	s.epoch = made.Header.Revision
-	s.listening, s.stopListening = context.WithCancel(b.closing)
+	s.lifetime, s.endLifetime = context.WithCancel(b.closing)
 	return s, nil
 }
-
-// detachedFault sorts an error of a request that was not a caller's.
-func (b *backend) detachedFault(err error) error {
-	if b.closing.Err() != nil {
-		return errClosed
-	}
-	err = sorted(err)
-	if text := b.trouble.now(); errors.Is(err, errSilent) && text != "" {
-		return fmt.Errorf("%w: %s", err, text)
-	}
-	if took := time.Duration(b.roundTrip.Load()); errors.Is(err, errSilent) && took > far {
-		err = fmt.Errorf("%w; a request took %v when the session was made; a renewal is two, and has a third of the TTL", err, took.Round(time.Millisecond))
-	}
-	return err
-}
-
-// endedBefore is the error of a caller's context that ended before there was an answer, with why the
-// servers cannot be reached, if that is known.
-func (b *backend) endedBefore(ctx context.Context) error {
-	if text := b.trouble.now(); text != "" {
-		return fmt.Errorf("%w: %s", context.Cause(ctx), text)
-	}
-	return context.Cause(ctx)
-}
-
-// far is from when on the time of a request is worth a word.
-const far = 50 * time.Millisecond
 
 func (s *session) isDead() bool {
 	select {
@@ -173,21 +145,21 @@ func (s *session) isDead() bool {
 	}
 }
 
-// retire has the session end with its last claim. It has a key on the server that cannot be
-// deleted, since the server refuses that for good (somebody took the permission away, say): only
-// the end of the lease ends it.
+// retire makes the session end with its last claim. The session has a claim on the server that cannot
+// be deleted, since the server refuses that for good (somebody took the permission away, say). Only
+// the end of the lease ends that claim.
 func (s *session) retire() { s.retired.Store(true) }
 
-// over reports whether the session is retired, and has no claim left.
-func (s *session) over() bool {
+// isOver reports whether the session is retired, and has no claim left.
+func (s *session) isOver() bool {
 	if !s.retired.Load() {
 		return false
 	}
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, c := range b.claims {
-		if c.session == s {
+	for _, a := range b.attempts {
+		if a.session == s {
 			return false
 		}
 	}
@@ -198,7 +170,7 @@ func (s *session) over() bool {
 func (s *session) end(why error) {
 	s.die.Do(func() {
 		close(s.dead)
-		s.stopListening()
+		s.endLifetime()
 		if n := s.backend.loseAll(s, why); n > 0 && s.backend.closing.Err() == nil {
 			s.backend.contact.Warn("a lease with etcd has ended, and with it its locks and its places in queues", "claims", n, "err", why)
 		}
@@ -211,8 +183,8 @@ func (s *session) currentEpoch() int64 {
 	return s.epoch
 }
 
-// sawFence takes in a revision of the fence.
-func (s *session) sawFence(revision int64) {
+// sawEpoch notes a revision of the epoch key.
+func (s *session) sawEpoch(revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch = max(s.epoch, revision)
@@ -230,8 +202,8 @@ func (s *session) confirmed() time.Time {
 func (b *backend) endIdleSessions() {
 	busy := make(map[*session]bool)
 	b.mu.Lock()
-	for _, c := range b.claims {
-		busy[c.session] = true
+	for _, a := range b.attempts {
+		busy[a.session] = true
 	}
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -245,5 +217,3 @@ func (b *backend) endIdleSessions() {
 	}
 	revoking.Wait()
 }
-
-var errGone = errors.New("the server does not know it any more (did the session expire, or somebody delete the key?)")

@@ -1,7 +1,10 @@
 package etcd
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/fencelock/fencelock/driver/address"
 )
@@ -21,8 +25,8 @@ var (
 )
 
 const (
-	// pingAfter is the silence after which a connection is asked whether it lives. A
-	// server takes more frequent questions for an attack, by default.
+	// pingAfter is the silence after which a ping asks whether the connection lives. By default a
+	// server takes more frequent pings for an attack.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
 	// reconnectPause is the longest time, but for a fifth, between two attempts to connect, and
@@ -31,8 +35,8 @@ const (
 	reconnectPause = 800 * time.Millisecond
 	connectTimeout = 2 * time.Second
 	// window is how much of an answer a server may send ahead of us: more than any answer
-	// of a lock with hundreds of waiters. gRPC looks for a window of its own if it is not
-	// told one, by a ping after each answer, which costs both sides about as much as the
+	// of a lock with hundreds of waiters. Without this setting gRPC estimates a window,
+	// by a ping after each answer, which costs both sides about as much as the
 	// conditions of a transaction do.
 	window = 1 << 20
 )
@@ -73,7 +77,7 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 	}
 	switch by := q.Get("proxy"); {
 	case !q.Has("proxy"):
-		// gRPC takes the proxy of the environment unless it is told not to. One for the web
+		// By default gRPC uses the proxy of the environment. A proxy for the web
 		// seldom lets a client through to etcd, and its operators would see who holds which lock.
 		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithNoProxy())
 	case by != "env":
@@ -84,7 +88,7 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 		if certificates, err = address.TLS(q, log); err != nil {
 			return t, err
 		}
-		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithTransportCredentials(renewing{certificates}))
+		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithTransportCredentials(reloadingCredentials{certificates}))
 		if name := q.Get("server_name"); name != "" {
 			// The client puts each host's own name into the TLS configuration.
 			t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithAuthority(name))
@@ -147,3 +151,52 @@ func parseNamespace(u *url.URL, q url.Values) (Options, error) {
 	}
 	return Options{Namespace: name}, nil
 }
+
+// password is what a user logs in with: that of the URL, or what a file has at the time.
+type password struct{ fixed, file string }
+
+// errOldPassword: the password has been changed on the servers, and not in the file yet, or the
+// other way round. The file is read again for the next login.
+var errOldPassword = errors.New("etcd: the servers do not take the password that is in the file of password_file= now")
+
+// now returns the password. A file may be half written, and then the servers refuse what it has; one
+// that is empty, or is not there, is not even shown to them.
+func (p password) now() (string, error) {
+	if p.file == "" {
+		return p.fixed, nil
+	}
+	return address.Password(p.file)
+}
+
+// reloadingCredentials are the TLS credentials of a client. Each connection gets certificates and authorities
+// that are read anew: those of gRPC are read once, and a certificate that has been renewed in time
+// would never be shown.
+type reloadingCredentials struct{ certificates *address.Certificates }
+
+var _ credentials.TransportCredentials = reloadingCredentials{}
+
+// now returns the credentials for one connection. The name of the server comes with the handshake.
+func (r reloadingCredentials) now() credentials.TransportCredentials {
+	return credentials.NewTLS(r.certificates.Config(""))
+}
+
+// ClientHandshake secures a connection.
+func (r reloadingCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return r.now().ClientHandshake(ctx, authority, conn)
+}
+
+// ServerHandshake is of no use here.
+func (r reloadingCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return r.now().ServerHandshake(conn)
+}
+
+// Info tells what protocol it is, without a name: the client knows that of each server.
+func (r reloadingCredentials) Info() credentials.ProtocolInfo {
+	return credentials.NewTLS(nil).Info()
+}
+
+// Clone returns the same: nothing in it is changed.
+func (r reloadingCredentials) Clone() credentials.TransportCredentials { return r }
+
+// OverrideServerName does nothing: gRPC does not use it, and has grpc.WithAuthority for that.
+func (r reloadingCredentials) OverrideServerName(string) error { return nil }

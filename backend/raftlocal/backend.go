@@ -3,6 +3,7 @@ package raftlocal
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 // processes or this one.
 type backend struct {
 	client  *client.Client
-	prefix  string // of all keys: the namespace
+	prefix  string // of all keys: the namespace and a slash
 	closers []func() error
 
 	warnings []string // of Info
@@ -34,11 +35,11 @@ type backend struct {
 	// order of commands is decided with what we know of their claims.
 	mu       sync.Mutex
 	closed   bool
-	claims   map[claimID]*claim
-	numbers  map[uint64]*claim   // those that the cluster has, as far as is known
-	queued   map[*claim]struct{} // those of them that wait
-	planned  time.Time           // when the keeper looks next
-	released claims.Tombstones[claimID]
+	attempts map[attemptKey]*attempt
+	numbers  map[uint64]*attempt   // those that the cluster has, as far as is known
+	queued   map[*attempt]struct{} // those of them that wait
+	planned  time.Time             // when the keeper looks next
+	released claims.Tombstones[attemptKey]
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -48,10 +49,10 @@ var _ driver.Backend = (*backend)(nil)
 func newBackend(cfg client.Config, namespace string, closers ...func() error) *backend {
 	b := &backend{
 		prefix: namespace + "/", closers: closers, wake: make(chan struct{}, 1),
-		claims: make(map[claimID]*claim), numbers: make(map[uint64]*claim), queued: make(map[*claim]struct{}),
+		attempts: make(map[attemptKey]*attempt), numbers: make(map[uint64]*attempt), queued: make(map[*attempt]struct{}),
 		planned: time.Now().Add(sweeping),
 	}
-	cfg.Pushed, cfg.Anew, cfg.Void = b.pushed, b.anew, b.void
+	cfg.OnPush, cfg.OnReconnect, cfg.OnVoid = b.onPush, b.onReconnect, b.onVoid
 	b.client = client.New(cfg)
 	b.kept.Go(b.keep)
 	return b
@@ -61,7 +62,7 @@ func newBackend(cfg client.Config, namespace string, closers ...func() error) *b
 func (b *backend) Info() driver.Info {
 	return driver.Info{
 		Name: "raft", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
-		MinTTL: minTTL, MaxTTL: maxTTL, Warnings: slices.Clone(b.warnings),
+		MinTTL: minTTL, MaxTTL: maxTTL, Namespace: strings.TrimSuffix(b.prefix, "/"), Warnings: slices.Clone(b.warnings),
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 
 	// listReaders bounds the locks that a page looks at side by side. They share the connection
 	// with the requests of locks, so there are few.
-	listReaders = 32
+	maxListReaders = 32
 )
 
 // ListHeld lists the children of the namespace's node, and then looks at one key after the
@@ -37,11 +37,11 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	}
 	s, err := b.adminSession(ctx)
 	if err != nil {
-		return driver.Page{}, fault(ctx, err)
+		return driver.Page{}, classify(ctx, err)
 	}
 	page, err := b.listPage(ctx, s, prefix, cursor, limit)
 	if err != nil {
-		return driver.Page{}, fault(ctx, err)
+		return driver.Page{}, classify(ctx, err)
 	}
 	return page, nil
 }
@@ -58,7 +58,7 @@ func (b *backend) listPage(ctx context.Context, s *session, prefix, cursor strin
 	}
 	keys := keysAfter(nodes, prefix, cursor)
 	for len(keys) > 0 && len(page.Locks) < limit && time.Since(began) < listTime {
-		some := keys[:min(len(keys), listReaders, limit-len(page.Locks))]
+		some := keys[:min(len(keys), maxListReaders, limit-len(page.Locks))]
 		held, err := ask(ctx, s, left(), func() ([]driver.Status, error) { return b.heldAmong(s.conn, some) })
 		if err != nil {
 			return page, err
@@ -109,7 +109,7 @@ func (b *backend) holderOf(c conn, key string) (st driver.Status, err error) {
 	st = driver.Status{Key: key, Waiters: -1}
 	parent := b.parentOf(key)
 	var last nodeName
-	for range looks {
+	for range maxLooks {
 		children, err := list(c, parent)
 		if err != nil {
 			return st, fmt.Errorf("the node %s: %w", parent, err)
@@ -135,7 +135,7 @@ func (b *backend) holderOf(c conn, key string) (st driver.Status, err error) {
 		last = f.head
 	}
 	if last.text != "" {
-		st.Holders = []driver.Holder{{AttemptID: last.owner}}
+		st.Holders = []driver.Holder{{AttemptID: last.attemptID}}
 	}
 	return st, nil
 }

@@ -78,7 +78,7 @@ func (l *Link) works() bool {
 }
 
 // over carries a request to the server and its reply back. A request that was
-// not sent, and one whose reply is lost, look the same to the caller.
+// not sent and a reply that is lost look the same to the caller.
 func (l *Link) over(ctx context.Context, call func() error) error {
 	if err := l.travel(ctx); err != nil {
 		return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)

@@ -185,7 +185,7 @@ var listMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:   "Evict of an attempt takes whoever holds the key",
+	name:   "Evict of an attempt ends the grant of any holder",
 	rules:  []string{"EvictOnlyThatAttempt"},
 	mutate: evicting(func(ctx ctx, b driver.Backend, key, _ string) error { return b.Evict(ctx, key, "") }),
 }, {

@@ -62,7 +62,7 @@ func (s *scriptServer) serve(c net.Conn) {
 	s.conns[c] = struct{}{}
 	boot := s.boot
 	s.mu.Unlock()
-	answers := make(chan string, 10000) // of a pipeline, which a pipe has no room for
+	answers := make(chan string, 10000) // more than a connection has room for
 	defer close(answers)
 	go func() {
 		for a := range answers {

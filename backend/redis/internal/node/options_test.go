@@ -45,3 +45,20 @@ func TestLikeTheirs(t *testing.T) {
 		}
 	}
 }
+
+// Whether a request may be sent twice is ours to decide, so no client that we make sends
+// one again by itself, whatever the one that was brought does.
+func TestWeDoNotLetGoRedisRetry(t *testing.T) {
+	for name, conf := range map[string]goredis.Options{
+		"a URL":           BaseOptions(),
+		"somebody's, set": copyOptions(&goredis.Options{MaxRetries: 7, DialerRetries: 7}),
+		"somebody's":      copyOptions(goredis.NewClient(&goredis.Options{}).Options()),
+	} {
+		client := goredis.NewClient(&conf)
+		defer client.Close()
+		o := client.Options()
+		if o.MaxRetries != 0 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled {
+			t.Errorf("the client of %s retries %d times, dials %d times, heeds contexts: %v", name, o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled)
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package etcd
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// waitInQueue returns nil when a claim has become the first of its lock.
+//
+// It watches the next older claim, which will hand over, and the one before that, so
+// that a hand-over wakes two waiters however many there are: one to take the lock, the
+// other to read its position. That one learns that nobody is before the next any more, which
+// lets it take the lock in its turn as soon as the deletion is reported, without another request.
+//
+// The order is: start the watches, have them confirmed, and only then read whether
+// those claims are still there. If one is deleted before its watch begins, the read
+// sees it; if after, the watch tells. A watch that is given a revision to begin at
+// would not need the read, but is served, once that revision is past, by a loop of the
+// server that runs ten times a second.
+//
+// A read once in a third of the TTL, which a majority answers, is the net under it all:
+// a member that hangs, or is cut off from the others, tells nothing. That read is also what confirms
+// that the claim waits, in time for the TTL that was asked for, which may be less than the
+// session's. A read that a member answers by itself confirms it only if its data is newer than
+// that of the last: a member that is cut off would say the same again.
+func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req driver.Request) error {
+	var w watches
+	defer func() { w.end() }()
+	var seen int64 // revision of the server's data that we know of
+	b.mu.Lock()
+	confirmed := a.revision // and of that which confirmed that we wait
+	b.mu.Unlock()
+	pace := min(s.ttl, req.TTL) / 3
+	next := time.NewTimer(0)
+	defer next.Stop()
+	byQuorum := false // the next read is the net
+	for failures := 0; ; {
+		p, err := b.readPosition(ctx, a, s, seen, byQuorum)
+		if err != nil || p.first() {
+			return err
+		}
+		if byQuorum || p.revision > confirmed {
+			req.Waiting()
+		}
+		confirmed = max(confirmed, p.revision)
+		w = b.updateWatches(ctx, w, p.claims, s.ttl/3)
+		seen = max(seen, p.revision)
+		byQuorum = false
+		next.Reset(pace - rand.N(pace/8+1))
+		for readAgain := false; !readAgain; {
+			var r clientv3.WatchResponse
+			var open bool
+			var from *watch
+			select {
+			case r, open = <-w[0].events:
+				from = &w[0]
+			case r, open = <-w[1].events:
+				from = &w[1]
+			case <-next.C:
+				readAgain, byQuorum = true, true
+				continue
+			case <-s.dead:
+				return errSessionGone
+			case <-b.closing.Done():
+				return errClosed
+			case <-ctx.Done():
+				// A hand-over at this moment is not noticed: the core releases the
+				// attempt, and with it the lock that it may have got.
+				return context.Cause(ctx)
+			}
+			switch {
+			case !open || r.Err() != nil:
+				// Compacted, cancelled, without a leader: another watch, soon.
+				b.noteWatchError(from.stream, r.Err())
+				from.end()
+				*from = watch{}
+				failures++
+				next.Reset(min(5*time.Millisecond<<min(failures, 8), s.ttl/3))
+			case r.Created:
+				failures = 0
+				from.confirmed = true
+				seen = max(seen, r.Header.Revision)
+				// If the read saw what the watch begins with, nothing is between them.
+				readAgain = w.confirmed() && p.revision < seen
+			default:
+				for _, e := range r.Events {
+					seen = max(seen, e.Kv.ModRevision)
+					readAgain = p.removed(string(e.Kv.Key), e.Kv.ModRevision) || readAgain
+				}
+				if p.empty(time.Now(), s.ttl) {
+					// If the session dies, or an operator evicts us, before this is
+					// seen, grant sees it; if after, it finds a grant, and says so.
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// watch tells of the deletion of one claim.
+type watch struct {
+	name      string
+	events    clientv3.WatchChan // nil: none
+	stream    int64              // that it was begun on; see watchStream
+	confirmed bool
+	stop      func()
+}
+
+// watches are those of the nearest predecessors.
+type watches [maxWatched]watch
+
+// updateWatches keeps the watches of claims, begins those that are missing, and ends the
+// others.
+func (b *backend) updateWatches(ctx context.Context, old watches, claims []predecessor, timeout time.Duration) (all watches) {
+	for i, o := range claims {
+		for j := range old {
+			if old[j].name == o.name {
+				all[i], old[j] = old[j], watch{}
+			}
+		}
+	}
+	old.end()
+	for i, o := range claims {
+		if all[i].events == nil {
+			all[i] = b.watch(ctx, o.name, timeout)
+		}
+	}
+	return all
+}
+
+// confirmed reports whether the server has confirmed all that there are.
+func (all *watches) confirmed() bool {
+	for _, w := range all {
+		if w.events != nil && !w.confirmed {
+			return false
+		}
+	}
+	return true
+}
+
+func (all *watches) end() {
+	for _, w := range all {
+		w.end()
+	}
+}
+
+// watch begins to watch a claim, and gives up if the server does not confirm it in
+// time. All watches of a client share one stream, as a rule: their context is the
+// backend's.
+func (b *backend) watch(ctx context.Context, name string, timeout time.Duration) watch {
+	watching, stream := b.watchStream(b.closing)
+	watching, cancel := context.WithCancel(watching)
+	stop := context.AfterFunc(ctx, cancel)
+	late := time.AfterFunc(timeout, cancel)
+	defer late.Stop()
+	return watch{
+		name: name, stream: stream,
+		events: b.client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()), //nolint:contextcheck // the backend's, as it says
+		stop: func() {
+			stop()
+			cancel()
+		},
+	}
+}
+
+func (w watch) end() {
+	if w.stop != nil {
+		w.stop()
+	}
+}
+
+// watchStream returns the context for a new watch, and the number of its stream. The client makes
+// a stream for each kind of context, and the server knows a stream by the token that it
+// began with. When that token has ended, the watches that there are go on, and new ones are refused,
+// for as long as there are any. So later watches go on another stream.
+func (b *backend) watchStream(ctx context.Context) (context.Context, int64) {
+	ctx = clientv3.WithRequireLeader(ctx)
+	stream := b.watchStreamID.Load()
+	if stream > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "fencelock-watches", strconv.FormatInt(stream, 10))
+	}
+	return ctx, stream
+}
+
+// noteWatchError notes why a watch has ended, or was not begun.
+func (b *backend) noteWatchError(stream int64, err error) {
+	if err != nil && refusesWatch(err.Error()) {
+		b.watchStreamID.CompareAndSwap(stream, stream+1) // of many on one stream, the first
+	}
+}
