@@ -81,7 +81,7 @@ bench: ## ours beside others, on one real server: make bench BACKEND=redis
 	$(if $(filter redlock,$(BACKEND)),go run ./bench -backend redlock5 $(ARGS))
 
 .PHONY: lint
-lint: format-check vet tidy-check golangci vuln ## all static checks
+lint: format-check words vet tidy-check golangci vuln ## all static checks
 
 .PHONY: format
 format: $(GOFUMPT) ## format all code
@@ -91,6 +91,10 @@ format: $(GOFUMPT) ## format all code
 format-check: $(GOFUMPT)
 	@echo "== gofumpt"
 	@unformatted=$$($(GOFUMPT) -l .); [[ -z $$unformatted ]] || { echo "not formatted (make format): $$unformatted"; exit 1; }
+
+.PHONY: words
+words: ## words to avoid in comments and documents: the table of CONTRIBUTING.md
+	go test -count=1 -run '^TestWords$$' .
 
 .PHONY: vet
 vet: ## go vet, in each module by itself

@@ -12,112 +12,38 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Lock waits until it holds the lock of key, or until ctx ends. ctx governs the
-// wait only. Locks are not reentrant: a goroutine that locks a key twice waits
-// for itself.
+// acquire asks the backend until it gets a grant with time left, or must give up. If it
+// fails, nothing of the attempt stays on the server. It calls onWaiting, if that is not nil,
+// when the server says that the attempt waits.
 //
-// While it waits, an outage of the server of up to one TTL is ridden out. If ctx ends
-// first, the error matches ctx's (errors.Is with context.Canceled and so on) and, besides,
-// ErrHeld if the server had lately said that another has the lock, or ErrUnavailable if
-// it was last silent: so a short wait on a dead server does not look like a busy lock.
-// Otherwise the error is of kind ErrUnavailable, ErrClosed or ErrInvalid; of kind
-// ErrRefused where the server said no; or the server's own where asking again would not
-// help. After an error nothing is held: what the attempt may have left on the server is
-// released in the background, and ends by itself after the TTL at the latest.
-func (c *Client) Lock(ctx context.Context, key string, opts ...LockOption) (*Lease, error) {
-	return c.lock(ctx, "lock", key, true, opts)
-}
-
-// TryLock takes the lock of key if it is free. If another holds it, or waits for
-// it, TryLock returns ErrHeld at once and leaves nothing on the server. Otherwise
-// it is like [Client.Lock], except that it gives up with ErrUnavailable after the
-// second request that got no answer.
-func (c *Client) TryLock(ctx context.Context, key string, opts ...LockOption) (*Lease, error) {
-	return c.lock(ctx, "try lock", key, false, opts)
-}
-
-func (c *Client) lock(ctx context.Context, op, key string, wait bool, opts []LockOption) (*Lease, error) {
-	if err := c.made(op, key); err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	lease, err := c.tryToLock(ctx, op, key, wait, opts)
-	if err != nil {
-		c.observe(ctx, Event{Kind: EventNotAcquired, Key: key, Took: time.Since(began), Err: err})
-		return nil, err
-	}
-	c.observe(ctx, Event{Kind: EventAcquired, Key: key, Token: lease.Token(), Took: time.Since(began)})
-	return lease, nil
-}
-
-func (c *Client) tryToLock(ctx context.Context, op, key string, wait bool, opts []LockOption) (*Lease, error) {
-	cfg := lockConfig{ttl: c.ttl}
-	for _, o := range opts {
-		if o != nil { // nil changes nothing
-			o.apply(&cfg)
-		}
-	}
-	ttl, err := checkTTL("WithTTL", cfg.ttl, c.info)
-	if err != nil {
-		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: err}
-	}
-	ctx, done, err := c.enter(ctx, op, key)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	req := driver.Request{Key: key, Identity: c.identity, TTL: ttl, Wait: wait}
-	var word *heard
-	if wait {
-		if word, err = c.turns.take(ctx, key); err != nil {
-			return nil, c.ended(ctx, op, key, nil, word)
-		}
-		defer c.turns.pass(key)
-	} else {
-		word = &heard{}
-	}
-	lease, err := c.acquire(ctx, req, word)
-	switch {
-	case err == nil:
-		return lease, nil
-	case ctx.Err() != nil:
-		if kind, why := word.verdict(); kind == ErrUnavailable { //nolint:errorlint // one of ours
-			word.failed(why) // for those behind us, who have not asked
-		}
-		return nil, c.ended(ctx, op, key, err, word)
-	}
-	return nil, c.fault(op, key, err)
-}
-
-// acquire asks the backend until it gets a grant with time left, or must give
-// up. However it fails, nothing of the attempt stays on the server.
-//
-// Success against cancellation: if the backend returned a grant, the caller gets
-// the lease, even when ctx ended at that moment; ctx bounds the wait, and the
-// wait is over. If the backend returned ctx's error, the server may have granted
-// just then; the janitor releases by owner, and an owner that has been released
-// gets no grant from a packet that arrives later. Either way one of the two
-// holds: the caller has the lease, or nobody of this process has.
-func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (*Lease, error) {
-	lease := c.newLease(req.Key)
-	req.AttemptID, req.Lost = newOwner(), lease.onLost
-	var placed atomic.Bool // in the server's queue
+// Success against cancellation: if the backend returned a grant, the caller gets the lease,
+// even when ctx ended at that moment. ctx bounds the wait, and the wait is over. If the
+// backend returned ctx's error, the server may have granted just then: the janitor releases
+// the attempt, and an attempt that has been released gets no grant from a packet that arrives
+// later. So in each order either the caller has the lease, or nobody in this process has it.
+func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfig, last *lastAnswer, onWaiting func()) (*Lease, error) {
+	lease := c.newLease(req.Key, cfg)
+	req.AttemptID, req.Lost = newAttemptID(), lease.onLost
+	var queued atomic.Bool // on the server
 	if req.Wait {
 		req.Waiting = func() {
-			placed.Store(true)
-			word.held(req.TTL)
+			queued.Store(true)
+			last.held(req.TTL, nil)
+			if onWaiting != nil {
+				onWaiting()
+			}
 		}
 	}
-	// abandon has the janitor remove whatever the attempt may have left. That should be
-	// nothing where all that was sent was refused.
+	// abandon has the janitor remove what the attempt may have left. That should be nothing
+	// where all that was sent was refused.
 	abandon := func() {
-		c.janitor.sweepUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !placed.Load())
+		c.janitor.cleanUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !queued.Load())
 	}
-	var silent silence
-	patient := req.Wait
+	var silence retryWindow
+	patient := req.Wait // as Lock, not as TryLock
 	for {
 		sent := time.Now()
-		word.asked(req.TTL)
+		last.requestSent(req.TTL)
 		grant, err := c.backend.Acquire(ctx, req)
 		if err == nil {
 			if err := c.checkGranted(grant); err != nil {
@@ -131,20 +57,20 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 			if time.Now().Before(c.trustedUntil(grant)) {
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
-				word.held(req.TTL)
-				if placed.Load() {
+				last.held(req.TTL, nil)
+				if queued.Load() {
 					took = 0 // it may have been pushed: the wait tells nothing of the network
 				}
 				lease.hold(grant, took) //nolint:contextcheck // its renewal outlives the call
 				return lease, nil
 			}
-			// It came so late (a paused process, a slow network, a suspended machine)
-			// that nothing of it can be trusted. Give it back, and begin again under a new name:
-			// the old one must never be granted to again.
+			// The grant came so late (a paused process, a slow network, a suspended machine)
+			// that nothing of it can be trusted. Give it back, and begin again as a new
+			// attempt: the old one must never be granted to again.
 			c.janitor.release(grant)
-			lease = c.newLease(req.Key)
-			req.AttemptID, req.Lost, req.Retry = newOwner(), lease.onLost, false
-			placed.Store(false)
+			lease = c.newLease(req.Key, cfg)
+			req.AttemptID, req.Lost, req.Retry = newAttemptID(), lease.onLost, false
+			queued.Store(false)
 			woke := c.clock.Woke(grant.Start)
 			patient = patient || woke
 			err = fmt.Errorf("%w: the grant arrived when its lease had ended", driver.ErrUnavailable)
@@ -152,15 +78,17 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 				err = fmt.Errorf("%w%s", err, tooSlow(took, req.TTL))
 			}
 		} else if errors.Is(err, driver.ErrHeld) {
-			placed.Store(req.Wait)
+			if req.Wait {
+				req.Waiting()
+			}
 		} else if !errors.Is(err, driver.ErrRefused) {
 			req.Retry = true
 		}
 		switch {
 		case errors.Is(err, driver.ErrHeld):
-			word.held(req.TTL)
+			last.held(req.TTL, err)
 		case !endedBy(ctx, err): // which would tell nothing of the server
-			word.failed(own(err))
+			last.failed(withoutContext(err))
 		}
 
 		var pause time.Duration
@@ -177,14 +105,14 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 			abandon()
 			return nil, err
 		case errors.Is(err, driver.ErrHeld):
-			silent = silence{}
+			silence = retryWindow{}
 			pause = jitter(req.TTL / 16)
 			if held := (*driver.HeldError)(nil); errors.As(err, &held) && held.RetryAfter > 0 {
 				pause = held.RetryAfter
 			}
 		case errors.Is(err, driver.ErrUnavailable):
 			var goOn bool
-			if pause, goOn = silent.next(word.since(silent.began), time.Since(sent), req.TTL, patient); !goOn {
+			if pause, goOn = silence.next(last.heldSince(silence.began), time.Since(sent), req.TTL, patient); !goOn {
 				abandon()
 				return nil, err
 			}
@@ -199,9 +127,9 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, word *heard) (
 	}
 }
 
-// newOwner names an attempt: 128 random bits. A name that came back would let a
-// late packet of one attempt act for another (redsync reuses it over its tries).
-func newOwner() string {
+// newAttemptID names an attempt by 128 random bits. If a name came back, a late packet of one
+// attempt could act for another.
+func newAttemptID() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails: crypto/rand crashes the program instead
 	return hex.EncodeToString(b[:])

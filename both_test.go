@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"log"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -455,23 +453,4 @@ func TestBothTokenIsShownFirst(t *testing.T) {
 		unlock(t, second)
 		_ = first.Unlock(t.Context())
 	}
-}
-
-func ExampleOpenBoth() {
-	ctx := context.Background()
-	// While programs that lock on the old server only are still there. Before: Open with the
-	// old URL; when they are gone: Open with the new one.
-	locker, err := fencelock.OpenBoth(ctx, "mem://old", "mem://new?token_base=2000000000000000", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer locker.Close()
-
-	lease, err := locker.Lock(ctx, "invoices/42")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer lease.Unlock(ctx)
-	fmt.Println(lease.Token())
-	// Output: 2000000000000001
 }

@@ -50,8 +50,6 @@ type Client struct {
 	closeBy atomic.Pointer[time.Time] // when requests must be over since Close waits for them
 }
 
-var _ Locker = (*Client)(nil)
-
 // New makes a client of a backend that the application has opened itself. The
 // client owns it from now on, and closes it. opts may be nil.
 func New(b driver.Backend, opts *Options) (*Client, error) {
@@ -90,7 +88,7 @@ func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[rec
 	if err != nil {
 		return fail(ErrInvalid, err)
 	}
-	identity, err := checkIdentity(o.Identity)
+	identity, err := checkIdentity("Options.Identity", o.Identity)
 	if err != nil {
 		return fail(ErrInvalid, err)
 	}
@@ -119,7 +117,7 @@ func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[rec
 		calls:    make(map[*call]struct{}),
 		leases:   make(map[*Lease]struct{}),
 	}
-	c.events = newEvents(c.detached, o.Observer, info.Name)
+	c.events = newEvents(c.detached, o.Observer, info)
 	c.renewal.client = c
 	c.janitor.client = c
 	c.janitor.quit = make(chan struct{})
@@ -162,9 +160,9 @@ func (c *Client) Info() driver.Info {
 	return c.info
 }
 
-// made refuses a client that nobody has made: nil, say since the error of Open was not looked
-// at, or the zero value.
-func (c *Client) made(op, key string) error {
+// checkMade refuses a client that is nil, as after an error of Open that was not looked at, or
+// the zero value.
+func (c *Client) checkMade(op, key string) error {
 	if c == nil || c.backend == nil {
 		return &Error{Op: op, Key: key, Kind: ErrInvalid, Err: errors.New("this client is nil or zero: make it with Open or New")}
 	}
@@ -174,20 +172,25 @@ func (c *Client) made(op, key string) error {
 // call is one method of the client under way.
 type call struct{ cancel context.CancelCauseFunc }
 
-// enter begins a call: it checks the key, and derives the context that ends with
-// the caller's, or with [ErrClosed] when the client is closed. done ends the call.
-func (c *Client) enter(ctx context.Context, op, key string) (_ context.Context, done func(), err error) {
-	if err := c.made(op, key); err != nil {
+// begin begins a call about a key: see beginCall.
+func (c *Client) begin(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
+	if err := c.checkMade(op, key); err != nil {
 		return nil, nil, err
 	}
 	if err := checkKey(key); err != nil {
 		return nil, nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
 	}
+	return c.beginCall(ctx, op, key)
+}
+
+// beginCall derives the context of a call, which ends with the caller's, or with [ErrClosed]
+// when the client is closed. end ends the call.
+func (c *Client) beginCall(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
 	if ctx == nil {
 		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
 	}
 	if ctx.Err() != nil {
-		return nil, nil, c.ended(ctx, op, key, nil, nil)
+		return nil, nil, c.contextEnded(ctx, op, key, nil, nil)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	this := &call{cancel}
@@ -206,55 +209,4 @@ func (c *Client) enter(ctx context.Context, op, key string) (_ context.Context, 
 		c.mu.Unlock()
 		c.idle.Done()
 	}, nil
-}
-
-// fault makes the error of a call that failed with err, while its context lives.
-func (c *Client) fault(op, key string, err error) error {
-	return &Error{Op: op, Backend: c.info.Name, Key: key, Kind: kindOf(err), Err: own(err)}
-}
-
-// unasked is fault for a call of one request, whose context may have ended.
-func (c *Client) unasked(ctx context.Context, op, key string, err error) error {
-	if ctx.Err() == nil {
-		return c.fault(op, key, err)
-	}
-	word := &heard{}
-	if !endedBy(ctx, err) {
-		word.failed(own(err))
-	}
-	return c.ended(ctx, op, key, err, word)
-}
-
-// ended makes the error of a call whose context has ended: the context's, what the backend
-// has returned then, which may say more, or nil, and what was last heard from the server;
-// nil if nothing has been asked. A client that is closed explains all of it.
-func (c *Client) ended(ctx context.Context, op, key string, returned error, word *heard) error {
-	e := &Error{Op: op, Backend: c.info.Name, Key: key, Err: ending(ctx)}
-	if errors.Is(e.Err, ErrClosed) {
-		e.Kind, e.Err = ErrClosed, nil
-		return e
-	}
-	if word == nil {
-		return e
-	}
-	kind, why := word.verdict()
-	e.Kind = kind
-	if why == nil {
-		return e
-	}
-	if endedBy(ctx, returned) && len(returned.Error()) > len(e.Err.Error()) {
-		why = fmt.Errorf("%w: %w", why, returned)
-	}
-	e.Err = fmt.Errorf("%w (%w)", e.Err, why)
-	return e
-}
-
-// ending says why ctx has ended: by the caller's own context, or since the client is
-// closed.
-func ending(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	if errors.Is(cause, ErrClosed) || errors.Is(cause, ctx.Err()) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }

@@ -30,7 +30,7 @@ const closeWorkers = 64
 // It takes 5 s at most, whatever the server, the log and the observer do. What could not
 // be released by then ends with its TTL, and the error says how many leases that are.
 func (c *Client) Close() error {
-	if err := c.made("close", ""); err != nil {
+	if err := c.checkMade("close", ""); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -63,7 +63,7 @@ func (c *Client) Close() error {
 		err = errors.Join(fmt.Errorf("%d leases could not be released; they end with their TTL", n), err)
 	}
 	if err != nil {
-		return &Error{Op: "close", Backend: c.info.Name, Err: own(err)}
+		return &Error{Op: "close", Backend: c.info.Name, Err: withoutContext(err)}
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 // finds out by it at the first look, while Done may be closed, and contexts derived from
 // this one cancelled, some time later: the runtime may let a goroutine whose data has
 // come go first. Contexts that package context derives from it do not look at the clock
-// themselves; ask this one, or the lease, between the steps of the work.
+// themselves; ask this one, or the lease, between the steps of the work. [FromContext] finds
+// the lease in it.
 func (l *Lease) Context(parent context.Context) context.Context {
 	inner, cancel := context.WithCancelCause(parent)
 	ctx := &leaseContext{inner, l}
@@ -62,4 +63,32 @@ func (c *leaseContext) Err() error {
 // String is for package fmt, which would else print all that the lease consists of.
 func (c *leaseContext) String() string {
 	return fmt.Sprintf("%v.fencelock(%q)", c.Context, c.lease.key)
+}
+
+// Value also gives the lease, to FromContext.
+func (c *leaseContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return c.lease
+	}
+	return c.Context.Value(key)
+}
+
+// contextKey is the key under which a context carries a lease.
+type contextKey struct{}
+
+// NewContext returns a context that carries the lease, for code that is reached only by a
+// context. It does not end with the lease: [Lease.Context] makes one that does, and that
+// carries the lease, too.
+func NewContext(ctx context.Context, l *Lease) context.Context {
+	return context.WithValue(ctx, contextKey{}, l)
+}
+
+// FromContext returns the lease that a context carries, and whether there is one. Of several
+// leases it is the one that was put in last. The lease may have ended: ask its Err.
+func FromContext(ctx context.Context) (*Lease, bool) {
+	if ctx == nil {
+		return nil, false
+	}
+	l, _ := ctx.Value(contextKey{}).(*Lease)
+	return l, l != nil
 }

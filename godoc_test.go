@@ -1,12 +1,14 @@
 package fencelock_test
 
 import (
+	"cmp"
 	"go/ast"
 	"go/doc"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -35,6 +37,53 @@ func TestBackendsHaveExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What names the backends names each of them. The list is a table of CONTRIBUTING.md, for those
+// who add a backend.
+func TestBackendsAreKnown(t *testing.T) {
+	if _, err := os.Stat("go.work"); err != nil {
+		t.Skip("this is a copy of the root module only")
+	}
+	_, after, _ := strings.Cut(read(t, "CONTRIBUTING.md"), "\n### It is known\n")
+	places := regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(after, -1)
+	if len(places) < 20 {
+		t.Fatalf("CONTRIBUTING.md has %d places that name the backends", len(places))
+	}
+	for _, dir := range []string{"backend/*/go.mod", "backend/*/*/doc.go"} {
+		dirs, err := filepath.Glob(dir)
+		if err != nil || len(dirs) == 0 {
+			t.Fatalf("no backends %s: %v", dir, err)
+		}
+		for _, file := range dirs {
+			name := filepath.Base(filepath.Dir(file))
+			says := map[string]string{"raftlocal": "raft", "redlock": "(redlock|redis)"}[name]
+			named := regexp.MustCompile("(?i)" + cmp.Or(says, regexp.QuoteMeta(name)))
+			for _, m := range places {
+				for place := range strings.SplitSeq(m[1], ", ") {
+					if place = strings.Trim(place, "`"); !isNamed(t, place, named) {
+						t.Errorf("%s does not name %s (CONTRIBUTING.md, It is known)", place, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// isNamed reports whether a file, or one of a directory's, has the name.
+func isNamed(t *testing.T, place string, name *regexp.Regexp) (found bool) {
+	t.Helper()
+	err := filepath.WalkDir(place, func(file string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && name.MatchString(read(t, file)) {
+			found = true
+			return filepath.SkipAll
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
 }
 
 // Readers copy an example as the program that is shown for it. It has to be one, and to

@@ -19,7 +19,7 @@ type janitor struct {
 	quit   chan struct{} // closed when stopped
 
 	mu      sync.Mutex
-	work    []chore
+	work    []cleanupTask
 	workers int
 	stopped bool
 	idle    sync.WaitGroup // counts workers
@@ -32,9 +32,9 @@ type janitor struct {
 // lacks a permission lacks it for each lock.
 const tellEvery = time.Minute
 
-type chore struct {
+type cleanupTask struct {
 	grant   driver.Grant
-	refused bool      // nothing should be there, see sweepUp
+	refused bool      // nothing should be there, see cleanUp
 	until   time.Time // the server has forgotten it by then
 	tries   int
 }
@@ -42,12 +42,12 @@ type chore struct {
 // maxSweepers bounds the goroutines of a janitor; it has none when idle.
 const maxSweepers = 8
 
-// release ends grant's claim, of which only Key, Owner and TTL need be known.
-func (j *janitor) release(grant driver.Grant) { j.sweepUp(grant, false) }
+// release ends the claim of a grant, of which only Key, AttemptID and TTL need be known.
+func (j *janitor) release(grant driver.Grant) { j.cleanUp(grant, false) }
 
-// sweepUp is release for an attempt that has failed. If the server has refused all that
+// cleanUp is release for an attempt that has failed. If the server has refused all that
 // was sent, it asks once, and takes another refusal for the end.
-func (j *janitor) sweepUp(grant driver.Grant, refused bool) {
+func (j *janitor) cleanUp(grant driver.Grant, refused bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.stopped {
@@ -55,7 +55,7 @@ func (j *janitor) sweepUp(grant driver.Grant, refused bool) {
 	}
 	// The last request was sent before now, but may be executed later than it was
 	// sent; two TTLs cover a packet that is late by one.
-	j.work = append(j.work, chore{grant: grant, refused: refused, until: time.Now().Add(2 * grant.TTL)})
+	j.work = append(j.work, cleanupTask{grant: grant, refused: refused, until: time.Now().Add(2 * grant.TTL)})
 	if j.workers < maxSweepers {
 		j.workers++
 		j.idle.Add(1)

@@ -29,8 +29,10 @@ type Lease struct {
 	client *Client
 	key    string
 	token  fencing.Token
-	since  time.Time
+	since  time.Time // of the grant
 	done   chan struct{}
+
+	minHold, maxHold time.Duration // since the grant; zero where there is no bound
 
 	mu        sync.Mutex
 	grant     driver.Grant  // Start and TTL follow the renewals
@@ -38,11 +40,15 @@ type Lease struct {
 	renewErr  error         // of the last renewal, if it failed
 	took      time.Duration // for the grant to come; zero once a renewal was in time
 	deadline  *time.Timer
-	lostEarly error // the server told of the loss before hold
+	ended     time.Time   // when err was set
+	lostEarly error       // the server told of the loss before hold, or while Unlock began
+	kept      *Lease      // what keeps the lock after Unlock, see keep
+	letGo     *time.Timer // of a lease that is kept so; nil for all others
 	contexts  map[*context.CancelCauseFunc]struct{}
 
-	unlocking sync.Mutex // held while a release is sent; guards the next three
+	unlocking sync.Mutex // held while a release is sent; guards the next four
 	unlocked  *outcome   // of Unlock, once it is final
+	reported  bool       // the observer knows of Unlock
 	mayBeFree bool       // by a release whose outcome is not known
 	refusal   error      // of the last release that was refused
 
@@ -50,8 +56,8 @@ type Lease struct {
 }
 
 // newLease makes a lease that is not held yet: an attempt's.
-func (c *Client) newLease(key string) *Lease {
-	l := &Lease{client: c, key: key, done: make(chan struct{})}
+func (c *Client) newLease(key string, cfg *lockConfig) *Lease {
+	l := &Lease{client: c, key: key, done: make(chan struct{}), minHold: cfg.minHold, maxHold: cfg.maxHold}
 	l.index = -1
 	return l
 }
@@ -67,7 +73,7 @@ func (l *Lease) hold(g driver.Grant, took time.Duration) {
 	l.mu.Lock()                  // the timer may fire, and the server call, before all is set
 	l.token = c.outward(g.Token) // grant keeps the backend's own, for the requests about it
 	l.since, l.grant, l.took = time.Now(), g, took
-	l.deadline = time.AfterFunc(time.Until(c.trustedUntil(g)), l.onDeadline)
+	l.deadline = time.AfterFunc(time.Until(l.endsLocked()), l.onDeadline)
 	early := l.lostEarly
 	l.mu.Unlock()
 	if early != nil {
@@ -110,19 +116,20 @@ func (l *Lease) Err() error {
 // ValidUntil is when the lease ends unless it is renewed before. It moves with
 // each renewal. It reads the monotonic clock of this process; use it with
 // time.Until. It is earlier by the time for which the machine was suspended, and by
-// 2 s more, from when that is over until the next renewal.
+// 2 s more, from when that is over until the next renewal. It is never later than WithMaxHold
+// allows.
 func (l *Lease) ValidUntil() time.Time {
 	l.client.clock.Look()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.client.trustedUntil(l.grant)
+	return l.endsLocked()
 }
 
-// Ensure returns nil if the lease is held and has at least d left, after
-// renewing it now if need be: before a step that takes long and cannot be
-// interrupted. It cannot promise more than nine tenths of the TTL (ErrInvalid).
-// An error that matches ErrLost or ErrUnlocked says that the lease has ended; any
-// other leaves it as it was.
+// Ensure returns nil if the lease is held and has at least d left, after renewing it now if need
+// be: before a step that takes long and cannot be interrupted. It cannot promise more than nine
+// tenths of the TTL, nor more than WithMaxHold (ErrInvalid). Where less than d is left of
+// WithMaxHold the error matches ErrMaxHold. One that matches ErrLost or ErrUnlocked says that
+// the lease has ended; any other leaves it as it was.
 func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 	fail := func(kind, err error) error {
 		return &Error{Op: "ensure", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
@@ -136,8 +143,14 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 	if most := grant.TTL - grant.TTL/10; d > most {
 		return fail(ErrInvalid, fmt.Errorf("d is %v; a lease with a TTL of %v has at most %v", d, grant.TTL, most))
 	}
+	if l.maxHold > 0 && d > l.maxHold {
+		return fail(ErrInvalid, fmt.Errorf("d is %v; WithMaxHold lets this lease be held for %v", d, l.maxHold))
+	}
 	if err := l.Err(); err != nil {
 		return err
+	}
+	if left := l.leftOfMaxHold(); left < d {
+		return fail(ErrMaxHold, fmt.Errorf("%v of WithMaxHold(%v) left instead of %v", left.Round(time.Millisecond), l.maxHold, d))
 	}
 	// A wake-up that cost no time may have been a short one that the kernel did not
 	// count: ask.
@@ -156,9 +169,13 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 			why = errors.New("the renewal took too long")
 		}
 		if ctx.Err() != nil {
-			return l.client.unasked(ctx, "ensure", l.key, why)
+			return l.client.requestError(ctx, "ensure", l.key, why)
 		}
-		return fail(ErrUnavailable, fmt.Errorf("%v left instead of %v: %w", left.Round(time.Millisecond), d, why))
+		kind := ErrUnavailable
+		if errors.Is(why, ErrRefused) {
+			kind = ErrRefused
+		}
+		return fail(kind, fmt.Errorf("%v left instead of %v: %w", left.Round(time.Millisecond), d, why))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -18,25 +19,61 @@ func (c *Client) trustedUntil(g driver.Grant) time.Time {
 	return g.Start.Add(g.TTL - g.TTL/10 - c.clock.Lost(g.Start))
 }
 
+// endsLocked is when the lease ends unless it is renewed: when its grant is given up, or when
+// WithMaxHold is over, whichever is sooner. Called with mu held.
+func (l *Lease) endsLocked() time.Time {
+	ends := l.client.trustedUntil(l.grant)
+	if bound := l.maxHoldEndsLocked(); l.maxHold > 0 && bound.Before(ends) {
+		return bound
+	}
+	return ends
+}
+
+// maxHoldEndsLocked is when WithMaxHold is over. Time for which the machine was suspended
+// counts, though the monotonic clock has not counted it. Called with mu held.
+func (l *Lease) maxHoldEndsLocked() time.Time {
+	return l.since.Add(l.maxHold - l.client.clock.Lost(l.since))
+}
+
+// leftOfMaxHold is how much is left of WithMaxHold, or a very long time where there is no such bound.
+func (l *Lease) leftOfMaxHold() time.Duration {
+	if l.maxHold == 0 {
+		return math.MaxInt64
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.maxHoldEndsLocked())
+}
+
 // overdueLocked reports whether the deadline has passed. Called with mu held.
-func (l *Lease) overdueLocked() bool { return !time.Now().Before(l.client.trustedUntil(l.grant)) }
+func (l *Lease) overdueLocked() bool { return !time.Now().Before(l.endsLocked()) }
 
 // onLost is Request.Lost of the attempt.
+//
+// Against Unlock, which may want to keep the lock (WithMinHold): if Unlock has ended the lease
+// but keeps nothing yet, keep finds lostEarly; if it keeps the lock already, what keeps it is
+// told.
 func (l *Lease) onLost(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.deadline == nil {
+	switch {
+	case l.kept != nil:
+		go l.kept.onLost(why)
+		return
+	case l.deadline == nil, l.err != nil:
 		l.lostEarly = why
 		return
 	}
-	go func() { l.tell(l.lose(fmt.Errorf("the server ended it: %w", gone(own(why))))) }() // must not block the backend
+	go func() { // must not block the backend
+		l.tell(l.lose(fmt.Errorf("the server ended it: %w", explainNotHeld(withoutContext(why)))))
+	}()
 }
 
 // onDeadline runs when the deadline timer fires. It may be early, when a renewal
 // was confirmed at the same moment.
 func (l *Lease) onDeadline() {
 	l.mu.Lock()
-	left := time.Until(l.client.trustedUntil(l.grant))
+	left := time.Until(l.endsLocked())
 	if left > 0 && l.err == nil {
 		l.deadline.Reset(left)
 	}
@@ -57,7 +94,11 @@ func (l *Lease) expire() (loss *Error) {
 	l.mu.Lock()
 	why, asleep := l.renewErr, l.client.clock.Lost(l.grant.Start)
 	slow := tooSlow(l.took, l.grant.TTL)
+	byMaxHold := l.maxHold > 0 && !l.client.trustedUntil(l.grant).Before(l.maxHoldEndsLocked())
 	l.mu.Unlock()
+	if byMaxHold {
+		return l.lose(fmt.Errorf("%w: WithMaxHold is %v", ErrMaxHold, l.maxHold))
+	}
 	text := "no renewal was confirmed in time"
 	if slow != "" {
 		text += " (the lock was granted" + slow + ")"
@@ -82,9 +123,9 @@ func (l *Lease) lose(why error) (loss *Error) {
 	return loss
 }
 
-// gone explains an answer that says no more than that the grant is not held. Servers keep no
-// record of why.
-func gone(why error) error {
+// explainNotHeld explains an answer that says no more than that the grant is not held. Servers
+// keep no record of why.
+func explainNotHeld(why error) error {
 	if why.Error() != driver.ErrNotHeld.Error() {
 		return why // it has the reason
 	}
@@ -92,16 +133,26 @@ func gone(why error) error {
 		"(FLUSHALL on Redis, a restart without data, a fail-over)", why)
 }
 
-// tell reports a loss, if it is one, to the log and the observer. It does not wait for
-// them.
+// tell reports a loss that lose has returned, if it is one, to the log and the observer. It does
+// not wait for them.
 func (l *Lease) tell(loss *Error) {
 	if loss == nil {
 		return
 	}
 	defer l.client.telling.Done()
+	l.report(loss)
+}
+
+// report gives a loss to the log and the observer, once for each lease. A lock that was only kept
+// for its minimum hold is no lease any more: its holder has unlocked, so the log alone is told.
+func (l *Lease) report(loss *Error) {
+	if l.letGo != nil {
+		l.client.log.Warn("fencelock: lock lost before its WithMinHold was over", "key", l.key, "token", l.token, "err", loss.Err)
+		return
+	}
 	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", loss.Err)
 	l.client.observe(l.client.detached, Event{
-		Kind: EventLost, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: loss,
+		Kind: EventLost, Key: l.key, Token: l.token, Held: l.ended.Sub(l.since), Err: loss,
 	})
 }
 
@@ -115,7 +166,7 @@ func (l *Lease) end(err error) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.err = err
+	l.err, l.ended = err, time.Now()
 	if errors.Is(err, ErrLost) {
 		// Under mu, so that Close, which ends every lease, waits for tell. Who sees that Done is
 		// closed may close the client, and the program, at once.
@@ -125,6 +176,9 @@ func (l *Lease) end(err error) bool {
 		l.client.renewal.failing.Add(-1)
 	}
 	l.deadline.Stop()
+	if l.letGo != nil {
+		l.letGo.Stop()
+	}
 	for cancel := range l.contexts {
 		(*cancel)(err)
 	}
@@ -157,6 +211,6 @@ func (l *Lease) rearm() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.deadline != nil && l.err == nil {
-		l.deadline.Reset(time.Until(l.client.trustedUntil(l.grant)))
+		l.deadline.Reset(time.Until(l.endsLocked()))
 	}
 }

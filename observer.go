@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 )
 
@@ -25,27 +26,35 @@ type Observer interface {
 type EventKind int
 
 const (
-	// EventAcquired: a lock was granted. Took is the time from the call.
+	// EventAcquired means that a lock was granted. Took is the time from the call.
 	EventAcquired EventKind = iota + 1
-	// EventNotAcquired: Lock or TryLock returned Err. Took is the time from the
-	// call.
+	// EventNotAcquired means that Lock or TryLock returned Err. Took is the time from the call.
 	EventNotAcquired
-	// EventRenewed: Count leases were renewed in one batch. Took is the round trip.
+	// EventRenewed means that Count leases were renewed in one batch. Took is the round trip.
 	EventRenewed
-	// EventRenewFailed: the server could not renew Count leases, with Err for one
-	// of them; they are asked for again until their deadline.
+	// EventRenewFailed means that the server could not renew Count leases, with Err for one
+	// of them. They are asked for again until their deadline. Took is the round trip.
 	EventRenewFailed
-	// EventUnlocked: Unlock ended a lease, with Err if the server did not confirm.
-	// Took is how long it was held.
+	// EventUnlocked means that Unlock ended a lease, with Err if the server did not confirm.
+	// Held is how long the lease was held, and Took the time that the release took: zero
+	// where WithMinHold keeps the lock.
 	EventUnlocked
-	// EventLost: a lease ended before Unlock. Took is how long it was held.
+	// EventLost means that a lease ended before Unlock, or that Unlock found that it had. It
+	// comes once for each lost lease. Held is how long the lease was held, as far as this
+	// process knew.
 	EventLost
-	// EventDropped: Count events are missing here, since Observe did not take them in time.
+	// EventDropped means that Count events are missing here, since Observe did not return in
+	// time.
 	EventDropped
+	// EventWaiting means that the server has told for the first time in this call of Lock
+	// that another holds the lock. Took is the time from the call. EventAcquired or
+	// EventNotAcquired follows. Of the goroutines of this process that wait for one key only
+	// the first asks the server: the event of each other comes when it is first.
+	EventWaiting
 )
 
 func (k EventKind) String() string {
-	names := [...]string{"none", "acquired", "not acquired", "renewed", "renew failed", "unlocked", "lost", "dropped"}
+	names := [...]string{"none", "acquired", "not acquired", "renewed", "renew failed", "unlocked", "lost", "dropped", "waiting"}
 	if k < 0 || int(k) >= len(names) {
 		return "unknown"
 	}
@@ -54,13 +63,15 @@ func (k EventKind) String() string {
 
 // Event is what an [Observer] gets. Fields may be added.
 type Event struct {
-	Kind    EventKind
-	Backend string
-	Key     string        // empty for EventRenewed, EventRenewFailed and EventDropped
-	Token   fencing.Token // of the lease, where there is one
-	Took    time.Duration
-	Count   int // leases in a renewal batch, or events that were dropped
-	Err     error
+	Kind      EventKind
+	Backend   string        // Info.Name
+	Namespace string        // Info.Namespace
+	Key       string        // empty for EventRenewed, EventRenewFailed and EventDropped
+	Token     fencing.Token // of the lease, where there is one
+	Took      time.Duration // the latency of what was asked; see each kind
+	Held      time.Duration // from the grant to the end of the lease; for EventUnlocked and EventLost
+	Count     int           // leases in a renewal batch, or events that were dropped
+	Err       error
 }
 
 // observed is an event on its way to the observer.
@@ -69,14 +80,14 @@ type observed struct {
 	event Event
 }
 
-func newEvents(ctx context.Context, to Observer, backend string) *outbox[observed] {
+func newEvents(ctx context.Context, to Observer, info driver.Info) *outbox[observed] {
 	if to == nil {
 		return nil
 	}
 	return &outbox[observed]{
 		give: func(o observed) { to.Observe(o.ctx, o.event) },
 		giveGap: func(count int) {
-			to.Observe(ctx, Event{Kind: EventDropped, Backend: backend, Count: count})
+			to.Observe(ctx, Event{Kind: EventDropped, Backend: info.Name, Namespace: info.Namespace, Count: count})
 		},
 	}
 }
@@ -85,7 +96,7 @@ func (c *Client) observe(ctx context.Context, e Event) {
 	if c.events == nil {
 		return
 	}
-	e.Backend = c.info.Name
+	e.Backend, e.Namespace = c.info.Name, c.info.Namespace
 	with := c.detached //nolint:contextcheck // as it is
 	if ctx != nil {    // else of a call that was refused for that
 		with = context.WithoutCancel(ctx)

@@ -141,7 +141,7 @@ func opening(ctx context.Context, u *url.URL, err error) (kind, told error) {
 		kind = ErrUnavailable
 	}
 	if ctx.Err() == nil {
-		err = own(err)
+		err = withoutContext(err)
 	}
 	return kind, fmt.Errorf("%s://%s: %w", u.Scheme, place, err)
 }

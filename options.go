@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -61,19 +62,6 @@ type Options struct {
 	Observer Observer
 }
 
-// LockOption changes one call of Lock, TryLock or Do.
-type LockOption interface{ apply(*lockConfig) }
-
-type lockConfig struct{ ttl time.Duration }
-
-type ttlOption time.Duration
-
-func (o ttlOption) apply(c *lockConfig) { c.ttl = time.Duration(o) }
-
-// WithTTL gives this lease a TTL of its own. It is rounded up to a whole
-// millisecond, and must lie within Info.MinTTL and Info.MaxTTL.
-func WithTTL(d time.Duration) LockOption { return ttlOption(d) }
-
 // check says what is wrong with the options, whatever the backend is.
 func (o *Options) check() error {
 	switch {
@@ -88,7 +76,7 @@ func (o *Options) check() error {
 	case isNil(o.Observer):
 		return fmt.Errorf("Options.Observer is a nil %T: leave the field out where there is none", o.Observer)
 	}
-	_, err := checkIdentity(o.Identity)
+	_, err := checkIdentity("Options.Identity", o.Identity)
 	return err
 }
 
@@ -134,15 +122,18 @@ func quoteKey(key string) string {
 	return strconv.Quote(key[:most]) + "…"
 }
 
-func checkIdentity(id string) (string, error) {
+// checkIdentity returns the identity to use for id, or an error that names the field.
+func checkIdentity(field, id string) (string, error) {
 	if id == "" {
 		id = defaultIdentity()
 	}
 	switch {
 	case len(id) > driver.MaxIdentityLen:
-		return "", fmt.Errorf("Options.Identity has %d bytes; the longest has %d", len(id), driver.MaxIdentityLen)
+		return "", fmt.Errorf("%s has %d bytes; the longest has %d: shorten it, or put the rest into WithMeta", field, len(id), driver.MaxIdentityLen)
 	case !utf8.ValidString(id):
-		return "", errors.New("Options.Identity is not valid UTF-8")
+		return "", fmt.Errorf("%s is not valid UTF-8: use strings.ToValidUTF8, or strconv.Quote", field)
+	case strings.Contains(id, "\x00"):
+		return "", fmt.Errorf("%s has a NUL character: leave it out, since servers store it between the identity and the metadata", field)
 	}
 	return id, nil
 }

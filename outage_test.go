@@ -102,7 +102,7 @@ func TestLossIsNoContextsError(t *testing.T) {
 			work := l.Context(t.Context())
 			<-work.Done()
 			for what, err := range map[string]error{"Err": l.Err(), "the cause": context.Cause(work), "Unlock": l.Unlock(t.Context())} {
-				if !errors.Is(err, fencelock.ErrLost) || !errors.Is(err, fencelock.ErrUnavailable) || errors.Is(err, end) {
+				if !errors.Is(err, fencelock.ErrLost) || errors.Is(err, fencelock.ErrUnavailable) || errors.Is(err, end) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}

@@ -9,8 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The variable is for examples that are run by hand; here it would send one to a
@@ -19,7 +22,7 @@ func init() { _ = os.Unsetenv("FENCELOCK_URL") }
 
 var (
 	goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
-	link    = regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	link    = regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`)
 )
 
 // Every Go snippet in the README is the body of an example that is compiled and
@@ -42,39 +45,143 @@ func TestREADMEIsCompiled(t *testing.T) {
 		if name, ok := examples[code]; ok {
 			t.Logf("snippet %d is %s", i+1, name)
 		} else {
-			t.Errorf("snippet %d is not the body of an example in example_test.go:\n%s", i+1, code)
+			t.Errorf("snippet %d is not the body of an example in example*_test.go:\n%s", i+1, code)
 		}
 	}
 }
 
-// A document is short enough to be read, and its links lead somewhere.
+// The README is short enough to be read, and its tables narrow enough to be looked at.
+func TestREADMEIsShort(t *testing.T) {
+	const maxWords, maxColumns, maxCell = 1000, 5, 80
+	readme := read(t, "README.md")
+	if n := len(strings.Fields(readme)); n >= maxWords {
+		t.Errorf("README.md has %d words, and must have fewer than %d: move details to docs", n, maxWords)
+	}
+	for line := range strings.Lines(readme) {
+		if !strings.HasPrefix(line, "|") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) > maxColumns {
+			t.Errorf("a table of README.md has %d columns, more than %d: %s", len(cells), maxColumns, line)
+		}
+		for _, cell := range cells {
+			if n := utf8.RuneCountInString(link.ReplaceAllString(cell, "]")); n > maxCell {
+				t.Errorf("a cell of README.md has %d characters, more than %d: %s", n, maxCell, cell)
+			}
+		}
+	}
+}
+
+// Links in documents lead to a file that exists, and to a heading of it.
 func TestDocuments(t *testing.T) {
 	if _, err := os.Stat("go.work"); err != nil {
 		t.Skip("this is a copy of the root module only")
 	}
-	if n := strings.Count(read(t, "README.md"), "\n"); n > 150 {
-		t.Errorf("README.md has %d lines; 150 are enough", n)
-	}
-	documents, err := filepath.Glob("docs/*/*.md")
-	if err != nil || len(documents) == 0 {
-		t.Fatalf("no documents: %v", err)
-	}
-	more, err := filepath.Glob("docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	documents = append(documents, more...)
-	documents = append(documents, "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md")
-	for _, doc := range documents {
+	for _, doc := range documents(t) {
 		for _, m := range link.FindAllStringSubmatch(read(t, doc), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(doc), m[1])); err != nil {
+			target := filepath.Join(filepath.Dir(doc), m[1])
+			if m[1] == "" {
+				target = doc
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: the link to %s is dead", doc, m[1])
+			} else if m[2] != "" && strings.HasSuffix(target, ".md") && !hasAnchor(read(t, target), m[2]) {
+				t.Errorf("%s: %s has no heading for %s", doc, target, m[2])
 			}
 		}
 	}
+}
+
+// Each backend has a heading with the same lines, in the same order.
+func TestGuaranteesAreComplete(t *testing.T) {
+	lines := []string{
+		"Declared level", "One holder at a time", "Tokens rise through", "Order of waiters", "A waiter learns of its turn",
+		"A holder or waiter that dies", "A loss is told", "TTL", "Not promised",
+	}
+	page := read(t, "docs/guarantees.md")
+	dirs, err := filepath.Glob("backend/*/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	below, err := filepath.Glob("backend/*/*/doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(dirs, below...) {
+		var section string
+		for s := range strings.SplitSeq(page, "\n## ") {
+			if strings.Contains(s, "[Package page](../"+filepath.ToSlash(file)+")") {
+				section = s
+			}
+		}
+		if section == "" {
+			t.Errorf("docs/guarantees.md has no heading with the page of %s", filepath.Dir(file))
+			continue
+		}
+		var found []string
+		for _, m := range regexp.MustCompile(`(?m)^\* \*\*(.*?)\*\*:`).FindAllStringSubmatch(section, -1) {
+			found = append(found, m[1])
+		}
+		if !slices.Equal(found, lines) {
+			t.Errorf("docs/guarantees.md has of %s %q, want %q", filepath.Dir(file), found, lines)
+		}
+	}
+}
+
+// Each document is listed in docs/README.md.
+func TestDocumentsAreListed(t *testing.T) {
+	index := read(t, "docs/README.md")
+	for _, doc := range documents(t) {
+		name, below := strings.CutPrefix(filepath.ToSlash(doc), "docs/")
+		if !below || name == "README.md" || strings.HasPrefix(name, "decisions/") || strings.HasPrefix(name, "coming-from/") {
+			continue // the last two by their directories
+		}
+		if !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not list %s", name)
+		}
+	}
+}
+
+// documents are all Markdown files that readers meet.
+func documents(t *testing.T) []string {
+	t.Helper()
+	documents := []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/README.md", "bench/README.md", "integration/README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents %s: %v", pattern, err)
+		}
+		documents = append(documents, found...)
+	}
+	return documents
+}
+
+// hasAnchor reports whether a document has a heading that GitHub gives the anchor.
+func hasAnchor(document, anchor string) bool {
+	for line := range strings.Lines(document) {
+		if heading := strings.TrimLeft(line, "#"); heading != line && "#"+slug(heading) == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+// slug is the anchor that GitHub makes of a heading: lower case, hyphens for spaces, and
+// no other signs.
+func slug(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, strings.TrimSpace(heading))
 }
 
 func read(t *testing.T, name string) string {
@@ -86,18 +193,24 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// exampleBodies maps the body of each example in example_test.go to its name.
+// exampleBodies maps the body of each example of the root package to its name.
 func exampleBodies(t *testing.T) map[string]string {
 	t.Helper()
-	source := read(t, "example_test.go")
-	file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments)
+	names, err := filepath.Glob("example*_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	bodies := make(map[string]string)
-	for _, d := range file.Decls {
-		if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Example") {
-			bodies[body(t, source, f.Name.Name)] = f.Name.Name
+	for _, name := range names {
+		source := read(t, name)
+		file, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Example") {
+				bodies[body(t, source, f.Name.Name)] = f.Name.Name
+			}
 		}
 	}
 	return bodies

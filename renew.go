@@ -202,7 +202,7 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 	renewals := c.backend.Renew(ctx, grants)
 	c.clock.Look() // once for all
 	for i := range renewals {
-		renewals[i].Err = own(answer(ctx, renewals[i].Err))
+		renewals[i].Err = withoutContext(answer(ctx, renewals[i].Err))
 		r := renewals[i]
 		switch {
 		case r.Err == nil:
@@ -236,7 +236,7 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 // lease; silence leaves that to the deadline.
 func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
-		l.tell(l.lose(gone(r.Err)))
+		l.tell(l.lose(explainNotHeld(r.Err)))
 		return
 	}
 	if !l.extended(r) {
@@ -276,7 +276,7 @@ func (l *Lease) extended(r driver.Renewal) bool {
 	if r.Err == nil && r.Start.After(l.grant.Start) {
 		l.grant.Start, l.grant.TTL, l.took = r.Start, r.TTL, 0
 		if l.err == nil {
-			l.deadline.Reset(time.Until(l.client.trustedUntil(l.grant)))
+			l.deadline.Reset(time.Until(l.endsLocked()))
 		}
 	}
 	return true

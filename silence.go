@@ -7,31 +7,32 @@ import (
 	"time"
 )
 
-// silence counts requests in a row that brought no answer at all.
-type silence struct {
+// retryWindow bounds for how long requests without an answer are retried. It counts those in
+// a row.
+type retryWindow struct {
 	began time.Time // the first of them failed
 	count int
 }
 
-// next takes in that a request failed that lasted for so long, and whether the server has
-// answered since the silence began: a call that waits may get many answers before the
-// connection that brings them is closed. It says whether to ask again, and after which
-// pause: Lock asks for as long as a TTL without an answer (by then its place in the queue
-// is gone anyway), TryLock once more. TryLock is as patient as Lock right after the machine
-// woke up, when a backend may go by what the server confirmed before.
-func (s *silence) next(answered bool, lasted, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {
+// next is told that a request failed that lasted for so long, and whether the server has
+// answered since the first failure in a row: a call that waits may get many answers before the
+// connection that brings them is closed. It says whether to ask again, and after which pause.
+// Lock asks for as long as a TTL without an answer: by then its place in the queue is gone
+// anyway. TryLock asks once more. Right after the machine woke up TryLock is as patient as
+// Lock, since a backend may then go by what the server confirmed before.
+func (w *retryWindow) next(answered bool, lasted, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {
 	now := time.Now()
-	if s.count == 0 || answered {
-		s.began = now
+	if w.count == 0 || answered {
+		w.began = now
 	}
 	if answered && lasted > ttl/16 {
-		s.count = 0 // else a server that answers and hangs up, again and again, would be asked without a pause
+		w.count = 0 // else a server that answers and hangs up, again and again, would be asked without a pause
 	}
-	s.count++
-	if patient && now.Sub(s.began) >= ttl || !patient && s.count > 1 {
+	w.count++
+	if patient && now.Sub(w.began) >= ttl || !patient && w.count > 1 {
 		return 0, false
 	}
-	return backoff(s.count, ttl), true
+	return backoff(w.count, ttl), true
 }
 
 // tooSlow says, for a message, which TTL the round trips need that were seen, if it is a

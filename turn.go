@@ -22,65 +22,65 @@ type turns struct {
 // turn is of one key.
 type turn struct {
 	waiting *list.List // as chan struct{}; nil until somebody waits
-	heard   heard      // by whoever has the turn, for all who wait
+	last    lastAnswer // to the goroutine that has the turn, for all who wait
 }
 
 // take waits for the turn of key. If ctx ends first it returns its cause, and
-// the turn is as if take had never been called. What was heard of the server is
+// the turn is as if take had never been called. The server's last answer is
 // returned in both cases.
-func (t *turns) take(ctx context.Context, key string) (*heard, error) {
+func (t *turns) take(ctx context.Context, key string) (*lastAnswer, error) {
 	t.mu.Lock()
-	line, taken := t.keys[key]
+	k, taken := t.keys[key]
 	if !taken {
 		if t.keys == nil {
 			t.keys = make(map[string]*turn)
 		}
-		line = &turn{}
-		t.keys[key] = line
+		k = &turn{}
+		t.keys[key] = k
 		t.mu.Unlock()
-		return &line.heard, nil
+		return &k.last, nil
 	}
-	if line.waiting == nil {
-		line.waiting = list.New()
+	if k.waiting == nil {
+		k.waiting = list.New()
 	}
 	mine := make(chan struct{})
-	place := line.waiting.PushBack(mine)
+	place := k.waiting.PushBack(mine)
 	t.mu.Unlock()
 
 	select {
 	case <-mine:
 		// Ours, even if ctx ended at the same moment: the acquire that follows
 		// looks at ctx itself, and gives the turn up as it always does.
-		return &line.heard, nil
+		return &k.last, nil
 	case <-ctx.Done():
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		select {
 		case <-mine:
-			// pass came first: it closed the channel and took us off the list
+			// handOn came first: it closed the channel and took us off the list
 			// before we got the mutex. The turn is ours and must not be lost.
-			t.passLocked(key)
+			t.handOnLocked(key)
 		default:
-			// We came first: with the mutex held, nobody can pass to us any more
+			// We came first: with the mutex held, nobody can hand the turn to us any more
 			// once we are off the list.
-			line.waiting.Remove(place)
+			k.waiting.Remove(place)
 		}
-		return &line.heard, context.Cause(ctx)
+		return &k.last, context.Cause(ctx)
 	}
 }
 
-// pass gives the turn of key to the goroutine that has waited longest.
-func (t *turns) pass(key string) {
+// handOn gives the turn of key to the goroutine that has waited longest.
+func (t *turns) handOn(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.passLocked(key)
+	t.handOnLocked(key)
 }
 
-func (t *turns) passLocked(key string) {
-	line := t.keys[key]
-	if line.waiting == nil || line.waiting.Len() == 0 {
+func (t *turns) handOnLocked(key string) {
+	k := t.keys[key]
+	if k.waiting == nil || k.waiting.Len() == 0 {
 		delete(t.keys, key)
 		return
 	}
-	close(line.waiting.Remove(line.waiting.Front()).(chan struct{}))
+	close(k.waiting.Remove(k.waiting.Front()).(chan struct{}))
 }

@@ -27,6 +27,9 @@ type outcome struct{ err error }
 // renewal has stopped all the same, and the lock ends with its TTL. It is released in the
 // background, if that may help, and Unlock may be called again: nil then says that the
 // lock is free, whichever request freed it.
+//
+// Before the time of [WithMinHold] is over Unlock sends no request: it returns nil, or ErrLost,
+// by what the client knows.
 func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a nil one is replaced
 	if ctx == nil {
 		ctx = context.Background() // an error would keep the lock
@@ -35,7 +38,7 @@ func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a n
 	// Below, a release that finds nothing may be taken for the second of two, since
 	// the lease was held when the work stopped.
 	_ = l.Err()
-	ended := l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked})
+	l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked})
 
 	// One at a time sends the release; the others get its result.
 	l.unlocking.Lock() // for as long as the one before us takes, which is bounded
@@ -43,16 +46,38 @@ func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a n
 	if l.unlocked != nil {
 		return l.unlocked.err
 	}
+	if l.keep() {
+		l.unlocked = &outcome{}
+		l.reportUnlock(ctx, 0, nil)
+		return nil
+	}
+	began := time.Now()
 	err, final := l.release(ctx)
 	if final {
 		l.unlocked = &outcome{err}
 	}
-	if ended {
+	l.reportUnlock(ctx, time.Since(began), err)
+	return err
+}
+
+// reportUnlock tells the observer, once, that Unlock has ended the lease, or that Unlock has
+// found it lost, even if an Unlock before could not find out. A loss that was found before
+// Unlock has been told already. Called with unlocking held.
+func (l *Lease) reportUnlock(ctx context.Context, took time.Duration, err error) {
+	l.mu.Lock()
+	held := errors.Is(l.err, ErrUnlocked)
+	l.mu.Unlock()
+	switch {
+	case held && errors.Is(err, ErrLost): // and final
+		var loss *Error
+		errors.As(err, &loss)
+		l.report(loss)
+	case held && !l.reported && l.letGo == nil:
 		l.client.observe(ctx, Event{
-			Kind: EventUnlocked, Key: l.key, Token: l.token, Took: time.Since(l.since), Err: err,
+			Kind: EventUnlocked, Key: l.key, Token: l.token, Held: l.ended.Sub(l.since), Took: took, Err: err,
 		})
 	}
-	return err
+	l.reported = true
 }
 
 // release frees the lock on the server, and says whether that settles it. Called with
@@ -66,7 +91,7 @@ func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a n
 // refused has done nothing, and so does not explain that the lock is gone.
 func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
-		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: own(err)}
+		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: withoutContext(err)}
 	}
 	l.mu.Lock()
 	grant, lost := l.grant, l.err
@@ -91,7 +116,7 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 		case errors.Is(err, driver.ErrNotHeld) && l.refusal != nil && !time.Now().Before(expired):
 			return fail(ErrRefused, l.refusal), true // its time has run out, after the work had stopped
 		case errors.Is(err, driver.ErrNotHeld):
-			return fail(ErrLost, gone(err)), true
+			return fail(ErrLost, explainNotHeld(err)), true
 		case refused:
 			l.refusal = err
 		default:
@@ -126,4 +151,68 @@ func answer(ctx context.Context, err error) error {
 		}
 	}
 	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
+}
+
+// keep has the client keep the lock of a lease that Unlock has ended, until its WithMinHold is
+// over. It returns false if there is nothing to keep. Called with unlocking held, after end.
+//
+// What keeps the lock is a lease of its own that nobody can see: it has the grant, and is
+// renewed, lost, and unlocked by Close as any other.
+//
+// Against Close: if Close is first, the client is closed and Unlock releases the lock itself; if
+// keep is first, Close finds the new lease among those that it unlocks. Against a loss that the
+// server tells of, see onLost. A renewal of the old lease that is under way may be confirmed
+// later: the new one then renews from an earlier Start than it need, which harms nothing.
+func (l *Lease) keep() bool {
+	left := l.minHold - time.Since(l.since)
+	if l.minHold == 0 || left <= 0 || l.mayBeFree || l.refusal != nil {
+		return false
+	}
+	k := l.client.newLease(l.key, &lockConfig{})
+	if !l.handTo(k, left) {
+		return false
+	}
+	l.client.renewal.add(k)
+	return true
+}
+
+// handTo gives the grant of a lease that has ended by Unlock to another, which keeps it for so
+// long, unless it is lost or the client is closed.
+func (l *Lease) handTo(k *Lease, left time.Duration) bool {
+	c := l.client
+	k.mu.Lock() // its timers may fire, and Close find it, before all is set
+	defer k.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || l.lostEarly != nil || !errors.Is(l.err, ErrUnlocked) {
+		return false
+	}
+	k.token, k.since, k.grant, k.took = l.token, l.since, l.grant, l.took
+	k.deadline = time.AfterFunc(time.Until(k.endsLocked()), k.onDeadline)
+	k.letGo = time.AfterFunc(left, k.endMinHold)
+	c.leases[k] = struct{}{}
+	l.kept = k
+	return true
+}
+
+// endMinHold releases a lock whose minimum hold is over.
+//
+// Against Close: if Close is first, it unlocks the lease itself. If this is first, it counts as
+// a call that Close waits for, and so the janitor has the release before Close stops it.
+func (l *Lease) endMinHold() {
+	c := l.client
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.idle.Add(1)
+	c.mu.Unlock()
+	defer c.idle.Done()
+	if l.end(&Error{Op: "hold", Backend: c.info.Name, Key: l.key, Kind: ErrUnlocked}) {
+		grant, _ := l.current()
+		c.janitor.release(grant)
+	}
 }

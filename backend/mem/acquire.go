@@ -7,110 +7,153 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Acquire asks, waits for its turn, and asks again: the second question finds
-// the grant, or that the owner was released, or, if this goroutine slept through
-// a whole lease, that there is a place to take anew. So a grant is alive when it
+// Acquire asks for the lock, through the faults that are injected.
+func (b *backend) Acquire(ctx context.Context, req driver.Request) (g driver.Grant, err error) {
+	err = b.send(ctx, OpAcquire, req.Key, req.TTL, func(answered bool) (err error) {
+		if !answered {
+			b.enqueue(req)
+			return nil
+		}
+		g, err = b.acquire(ctx, req)
+		return err
+	})
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	return g, nil
+}
+
+// acquire asks, waits for its turn, and asks again: the second question finds
+// the grant, or that the attempt was released, or, if this goroutine slept through
+// a whole lease, that there is a position to take anew. So a grant is alive when it
 // is returned.
 //
 // A turn may come at the moment at which ctx ends. If the turn comes first but
-// ctx is seen first, the grant stays with the owner, and the Release that follows
+// ctx is seen first, the grant stays with the attempt, and the Release that follows
 // every failed Acquire hands it on. If ctx ends first but the turn is seen first,
 // the caller gets a grant, and the next use of its ctx tells it the rest. In
 // neither order is the key left with nobody to release it.
-func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+func (b *backend) acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	for {
-		g, place, err := b.ask(ctx, req)
-		if place == nil {
+		g, position, err := b.ask(req)
+		if position == nil {
 			return g, err
 		}
-		err = b.await(ctx, req, place)
-		if released := b.leave(req.Key, place); err != nil {
+		err = b.await(ctx, req, position)
+		if released := b.leave(req.Key, position); err != nil {
 			return driver.Grant{}, err
 		} else if released {
 			return driver.Grant{}, driver.ErrReleased
 		}
+		if err := b.usable(ctx); err != nil {
+			return driver.Grant{}, err
+		}
 	}
 }
 
-// await waits for the turn, and tells the owner that it waits: this server always
-// answers.
-func (b *backend) await(ctx context.Context, req driver.Request, place *claim) error {
+// enqueue is a request with a lost answer: the attempt has a grant or a position, and no
+// call waits for it.
+func (b *backend) enqueue(req driver.Request) {
+	if _, position, _ := b.ask(req); position != nil {
+		b.leave(req.Key, position)
+	}
+}
+
+// await waits for the turn, and tells the attempt that it waits for as long as the server answers. A
+// server that goes away breaks the connection; one that falls silent is given up after the time that any
+// request has.
+func (b *backend) await(ctx context.Context, req driver.Request, position *claim) error {
 	var again <-chan time.Time
 	if req.Waiting != nil {
 		tick := time.NewTicker(req.TTL / 3)
 		defer tick.Stop()
 		again = tick.C
-		req.Waiting()
 	}
+	told := req.Waiting == nil
 	for {
+		changed, kind := b.space.faults.duringWait(b, req.Key)
+		switch kind {
+		case Down:
+			return errDown
+		case Silent:
+			if err := b.silence(ctx, req.TTL, changed); err != nil {
+				return err
+			}
+			continue // healed, or another fault
+		}
+		if !told {
+			told = true
+			req.Waiting()
+		}
 		select {
-		case <-place.turn:
+		case <-position.turn:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-b.closed:
 			return errClosed
+		case <-changed:
 		case <-again:
 			req.Waiting()
 		}
 	}
 }
 
-// ask returns the grant, or the owner's place in the queue with this call
-// counted as an asker.
-func (b *backend) ask(ctx context.Context, req driver.Request) (driver.Grant, *claim, error) {
-	if err := b.usable(ctx); err != nil {
-		return driver.Grant{}, nil, err
-	}
+// ask returns the grant, or the attempt's position in the queue with this call
+// counted as a caller.
+func (b *backend) ask(req driver.Request) (driver.Grant, *claim, error) {
 	s := b.space
 	s.mu.Lock()
 	defer s.unlock()
 	now := time.Now()
 	id := b.id(req.Key)
-	l := s.lines[id]
-	if l == nil {
-		l = &line{space: s, id: id} // settle enters it in the space if it is put to use
+	k := s.keys[id]
+	if k == nil {
+		k = &keyState{space: s, id: id} // settle enters it in the space if it is put to use
 	}
-	l.settle(now)
-	if c := l.held(req.AttemptID, 0); c != nil {
+	k.settle(now)
+	if c := k.heldBy(req.AttemptID, 0); c != nil {
 		return c.asGrant(req.Key), nil, nil
 	}
-	place := l.place(req.AttemptID)
+	c := k.waiter(req.AttemptID)
 	switch {
-	case place == nil && s.dead.Has(req.AttemptID):
+	case c == nil && s.tombstones.Has(req.AttemptID):
 		return driver.Grant{}, nil, driver.ErrReleased
-	case l.holder != nil && !req.Wait:
-		return driver.Grant{}, nil, &driver.HeldError{}
-	case place == nil:
-		place = &claim{owner: req.AttemptID, identity: req.Identity, meta: req.Meta, ttl: req.TTL, lost: req.Lost, turn: make(chan struct{})}
-		l.queue = append(l.queue, place)
+	case k.holder != nil && !req.Wait:
+		return driver.Grant{}, nil, &driver.HeldError{Identity: k.holder.identity, Left: k.holder.until.Sub(now)}
+	case c == nil:
+		c = &claim{
+			client: b, attemptID: req.AttemptID, identity: req.Identity, meta: req.Meta,
+			ttl: req.TTL, lost: req.Lost, turn: make(chan struct{}),
+		}
+		k.queue = append(k.queue, c)
 	}
-	place.askers++
-	l.settle(now)
-	if l.holder == place {
-		place.askers--
-		return place.asGrant(req.Key), nil, nil
+	c.callers++
+	k.settle(now)
+	if k.holder == c {
+		c.callers--
+		return c.asGrant(req.Key), nil, nil
 	}
-	return driver.Grant{}, place, nil
+	return driver.Grant{}, c, nil
 }
 
-// leave takes the call's name off a place, and reports whether its owner was
-// released meanwhile. The last one to leave starts the clock of a place that
+// leave ends the call's wait at a position, and reports whether its attempt was
+// released meanwhile. The last one to leave starts the clock of a position that
 // still waits; a grant has its own.
 func (b *backend) leave(key string, c *claim) (released bool) {
 	s := b.space
 	s.mu.Lock()
 	defer s.unlock()
-	c.askers--
-	l := s.lines[b.id(key)]
-	if c.askers == 0 && l != nil && l.place(c.owner) == c {
+	c.callers--
+	k := s.keys[b.id(key)]
+	if c.callers == 0 && k != nil && k.waiter(c.attemptID) == c {
 		now := time.Now()
 		c.until = now.Add(c.ttl)
-		l.settle(now)
+		k.settle(now)
 	}
 	return c.released
 }
 
 func (c *claim) asGrant(key string) driver.Grant {
-	return driver.Grant{Key: key, AttemptID: c.owner, Token: c.token, Start: c.start, TTL: c.ttl}
+	return driver.Grant{Key: key, AttemptID: c.attemptID, Token: c.token, Start: c.start, TTL: c.ttl}
 }

@@ -3,11 +3,17 @@ package mem
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 )
+
+func init() { fencelock.Register("mem", Open) }
 
 // backend is one client of a space.
 type backend struct {
@@ -33,11 +39,79 @@ func newBackend(s *Space, namespace string) *backend {
 	return &backend{space: s, namespace: namespace, minTTL: time.Millisecond, closed: make(chan struct{})}
 }
 
+// Open returns a client of the space that the URL names: every mem://orders in
+// the process is the same space, and lives as long as the process does. "mem://"
+// is the space with no name. namespace=billing keeps the keys of this client
+// apart from those of other namespaces; "fencelock" if absent.
+//
+// It accepts what every server accepts by its usual settings, so that what was tried here is not
+// refused there: a namespace of 1 to 64 letters, digits and . _ : - characters, and a TTL of a
+// second to 24 hours. (A server of ZooKeeper may be set to less.) A test that wants shorter
+// leases uses [New].
+//
+// Do not open a space both inside and outside of a testing/synctest bubble: use
+// [New] there.
+func Open(ctx context.Context, u *url.URL, _ driver.OpenOptions) (driver.Backend, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if u.User != nil || u.Port() != "" || u.Path != "" && u.Path != "/" || u.Fragment != "" {
+		return nil, address.Invalid("want mem://name, with nothing but a query after the name")
+	}
+	q, err := address.Params(u, "namespace")
+	if err != nil {
+		return nil, err
+	}
+	namespace := "fencelock"
+	if q.Has("namespace") {
+		namespace = q.Get("namespace")
+	}
+	if why := checkNamespace(namespace); why != "" {
+		return nil, address.Invalid("namespace=%q: %s", namespace, why)
+	}
+	b := newBackend(Named(u.Hostname()), namespace)
+	b.minTTL = time.Second
+	return b, nil
+}
+
+// checkNamespace says what is wrong with a namespace, on this or another backend.
+func checkNamespace(ns string) string {
+	if why := address.Namespace(ns, "._:-"); why != "" {
+		return why
+	}
+	if strings.Trim(ns, ".") == "" || ns == "zookeeper" {
+		return "ZooKeeper does not take it"
+	}
+	return ""
+}
+
+var spaces struct {
+	mu     sync.Mutex
+	byName map[string]*Space
+}
+
+// Named returns the space that mem://name opens, for a test that injects faults into it. It is made
+// if nobody has opened it yet, and lives as long as the process does.
+func Named(name string) *Space {
+	spaces.mu.Lock()
+	defer spaces.mu.Unlock()
+	s := spaces.byName[name]
+	if s == nil {
+		if spaces.byName == nil {
+			spaces.byName = make(map[string]*Space)
+		}
+		s = NewSpace()
+		spaces.byName[name] = s
+	}
+	return s
+}
+
 func (b *backend) Info() driver.Info {
 	return driver.Info{
 		Name:      "mem",
 		Guarantee: driver.Linearizable,
 		Features:  driver.Fair | driver.Push,
+		Namespace: b.namespace,
 		MinTTL:    b.minTTL,
 		MaxTTL:    24 * time.Hour,
 		SameClock: true,
@@ -49,10 +123,10 @@ func (b *backend) Close() error {
 	return nil
 }
 
-func (b *backend) id(key string) lineID { return lineID{b.namespace, key} }
+func (b *backend) id(key string) keyID { return keyID{b.namespace, key} }
 
 // usable refuses what a client with a connection would fail at, so that a test
-// on mem finds a caller who releases with a dead context.
+// on mem finds a caller that releases with a dead context.
 func (b *backend) usable(ctx context.Context) error {
 	select {
 	case <-b.closed:

@@ -35,29 +35,41 @@
 // docs/testing-your-code.md has whole tests: another has the lock, it is taken away, the
 // server is away, and a holder that was paused comes too late. See also the example YourCode.
 //
+// # Faults
+//
+// [Space.Inject] makes chosen requests fail as a real server's do, until they are healed or a number of
+// times: nobody listens ([Down]), nobody answers ([Silent]), the answer is lost after the request was carried
+// out ([LostReply]), the server says no ([Refused], [Busy]), or takes its time ([Late]). A fault hits all
+// clients or one, all keys or one, all operations or some:
+//
+//	heal := space.Inject(mem.Fault{Kind: mem.Silent, Ops: mem.OpRenew, Key: "invoices/42"})
+//
+// [Space.Forget] makes the space lose a grant. A client's Evict takes a lock away and tells its holder.
+//
 // # Recipe
 //
-// Each key that is in use has a line: a holder, a queue, one timer. Release,
+// Each key that is in use has a holder, a queue and one timer. Release,
 // eviction and lapse hand the key to the head of the queue in the same step, so a
 // hand-off costs one wake-up whatever the length of the queue. A waiting Acquire
-// blocks on a channel. A key that nobody uses takes no memory.
+// blocks on a channel. A key that nobody uses has no memory. ListHeld walks over all keys of the space for
+// each page, and asks for no rights.
 //
 // # What it promises
 //
 // Linearizable inside one process: one holder, tokens of a space rise for ever,
 // first come first served, and loss told at once through Request.Lost; after an eviction the
 // next may have the lock a moment before the holder has heard. A waiter
-// whose call ended without Release keeps its place for one TTL, as it would on a
+// with a call that ended without Release keeps its place for one TTL, as it would on a
 // server that cannot see it; if its turn comes then, it costs those behind it at
 // most one TTL.
 //
-// By URL it takes what all servers take, so that what was tried here is not refused there:
-// see [Open]. [New] takes TTLs from 1 ms, for tests in virtual time.
+// By URL it accepts what all servers accept, so that what was tried here is not refused there:
+// see [Open]. [New] accepts TTLs from 1 ms, for tests in virtual time.
 //
 // # What it does not promise
 //
 // Nothing survives the process, and nothing is shared with another process. An
-// owner that was released stays out until 8,192 later releases have gone by.
+// attempt that was released stays out until 8,192 later releases have gone by.
 //
 // It needs only channels, timers and short critical sections, so that it works
 // in a testing/synctest bubble. A Space belongs to the bubble that it was first

@@ -2,22 +2,41 @@ package mem
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
 )
 
 // Renew extends what is held. Now plus the TTL of the grant never lies before
-// its present end, so a renewal cannot shorten it.
+// its present end, so a renewal cannot shorten it. Where faults are injected each grant meets its own, side
+// by side, so that a batch takes no longer than the slowest of its requests.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	for i, g := range grants {
-		out[i] = b.renew(ctx, g)
+	if !b.space.faults.any.Load() {
+		for i, g := range grants {
+			out[i] = b.renew(ctx, g)
+		}
+		return out
 	}
+	var wg sync.WaitGroup
+	for i, g := range grants {
+		wg.Go(func() {
+			err := b.send(ctx, OpRenew, g.Key, g.TTL, func(bool) error {
+				out[i] = b.renew(ctx, g)
+				return out[i].Err
+			})
+			if err != nil {
+				out[i] = driver.Renewal{Err: err}
+			}
+		})
+	}
+	wg.Wait()
 	return out
 }
 
-// renew takes the lock for one grant at a time, so that a batch of 100,000 does
+// renew locks the space for one grant at a time, so that a batch of 100,000 does
 // not keep others waiting.
 func (b *backend) renew(ctx context.Context, g driver.Grant) driver.Renewal {
 	if err := b.usable(ctx); err != nil {
@@ -25,17 +44,49 @@ func (b *backend) renew(ctx context.Context, g driver.Grant) driver.Renewal {
 	}
 	b.space.mu.Lock()
 	defer b.space.unlock()
-	l := b.space.lines[b.id(g.Key)]
-	if l == nil {
+	k := b.space.keys[b.id(g.Key)]
+	if k == nil {
 		return driver.Renewal{Err: driver.ErrNotHeld}
 	}
 	now := time.Now()
-	l.settle(now)
-	c := l.held(g.AttemptID, g.Token)
+	k.settle(now)
+	c := k.heldBy(g.AttemptID, g.Token)
 	if c == nil {
 		return driver.Renewal{Err: driver.ErrNotHeld}
 	}
 	c.start, c.until = now, now.Add(c.ttl)
-	l.settle(now)
+	k.settle(now)
 	return driver.Renewal{Start: now, TTL: c.ttl}
+}
+
+// Release ends the grant or the position of g.AttemptID, and remembers the attempt, also
+// when it found nothing: the Acquire that it cleans up after may be still to come.
+func (b *backend) Release(ctx context.Context, g driver.Grant) error {
+	return b.send(ctx, OpRelease, g.Key, g.TTL, func(bool) error { return b.release(g) })
+}
+
+func (b *backend) release(g driver.Grant) error {
+	s := b.space
+	s.mu.Lock()
+	defer s.unlock()
+	s.tombstones.Add(g.AttemptID)
+	k := s.keys[b.id(g.Key)]
+	if k == nil {
+		return driver.ErrNotHeld
+	}
+	now := time.Now()
+	k.settle(now)
+	if c := k.heldBy(g.AttemptID, g.Token); c != nil {
+		c.released = true
+		k.holder = nil
+		k.settle(now)
+		return nil
+	}
+	if c := k.waiter(g.AttemptID); c != nil {
+		c.released = true
+		close(c.turn)
+		k.queue = slices.DeleteFunc(k.queue, func(x *claim) bool { return x == c })
+		k.settle(now)
+	}
+	return driver.ErrNotHeld
 }

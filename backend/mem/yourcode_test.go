@@ -144,3 +144,32 @@ func TestLateRecordIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestChargeIsRefused(t *testing.T) {
+	space, ledger := mem.NewSpace(), new(Ledger)
+	pay := func(context.Context, string) error {
+		t.Error("paid without the lock")
+		return nil
+	}
+	biller := &Biller{newLocker(t, mem.New(space)), ledger, pay}
+	heal := space.Inject(mem.Fault{Kind: mem.Refused, Ops: mem.OpAcquire, Key: "invoices/42"})
+	defer heal()
+	if err := biller.Charge(t.Context(), "42"); !errors.Is(err, fencelock.ErrRefused) {
+		t.Errorf("%v, want ErrRefused", err)
+	}
+}
+
+func TestChargeWhenTheServerForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space, ledger := mem.NewSpace(), new(Ledger)
+		quick := &Biller{newLocker(t, mem.New(space)), ledger, func(context.Context, string) error { return nil }}
+		pay := func(ctx context.Context, invoice string) error {
+			space.Forget("invoices/" + invoice) // it has restarted, say, without its data
+			return quick.Charge(ctx, invoice)   // another charges meanwhile
+		}
+		biller := &Biller{newLocker(t, mem.New(space)), ledger, pay}
+		if err := biller.Charge(t.Context(), "42"); !errors.Is(err, fencing.ErrStale) {
+			t.Errorf("%v, want ErrStale from the ledger", err)
+		}
+	})
+}

@@ -42,7 +42,9 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			return driver.Grant{}, err
 		}
 	case command.Held:
-		return driver.Grant{}, &driver.HeldError{}
+		// A leader of an earlier release says no more than that.
+		identity, _ := driver.SplitIdentity(o.Reply.Status.Meta)
+		return driver.Grant{}, &driver.HeldError{Identity: identity, Left: o.Reply.Status.Left}
 	default:
 		return driver.Grant{}, refused(o.Reply.Code)
 	}

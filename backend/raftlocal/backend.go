@@ -3,6 +3,7 @@ package raftlocal
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 // processes or this one.
 type backend struct {
 	client  *client.Client
-	prefix  string // of all keys: the namespace
+	prefix  string // of all keys: the namespace and a slash
 	closers []func() error
 
 	warnings []string // of Info
@@ -61,7 +62,7 @@ func newBackend(cfg client.Config, namespace string, closers ...func() error) *b
 func (b *backend) Info() driver.Info {
 	return driver.Info{
 		Name: "raft", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
-		MinTTL: minTTL, MaxTTL: maxTTL, Warnings: slices.Clone(b.warnings),
+		MinTTL: minTTL, MaxTTL: maxTTL, Namespace: strings.TrimSuffix(b.prefix, "/"), Warnings: slices.Clone(b.warnings),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/driver"
 )
@@ -40,6 +41,15 @@ func refused(code command.Code) error {
 		return fmt.Errorf("%w: raft: a key, an owner or a TTL is beyond its limits, or its members are of another release", driver.ErrRefused)
 	}
 	return fmt.Errorf("raft: the cluster answers %q, which is no answer to the request: run the same release of fencelock everywhere", code)
+}
+
+// tooOld is for a command within its limits that a leader does not know, and answers with Invalid, as all members do what
+// they do not know. Where the command was sent to more than one leader, the one before may have carried it out.
+func tooOld(what string, o client.Outcome) error {
+	if o.Again {
+		return fmt.Errorf("%w: raft: the leader is of a release of fencelock from before there was a way %s, and the one before may have done it: upgrade all members", driver.ErrUnavailable, what)
+	}
+	return fmt.Errorf("%w: raft: the leader is of a release of fencelock from before there was a way %s: upgrade all members, or the processes that share the directory", driver.ErrUnsupported, what)
 }
 
 // why tells holders how they lost a grant.

@@ -118,6 +118,12 @@
 // A few callers at a time have a connection each; many share two, and send together
 // what has come together. docs/decisions has the reasons.
 //
+// ListHeld walks over the database with SCAN, whose pattern is the namespace and the prefix, and asks
+// for the holders by a script, 64 locks at a time. A page looks at 256 names of the database at
+// the most, and takes the server a tenth of a millisecond at a time. So a whole listing costs as much
+// as the database is large, whatever the prefix is: with ten million keys of other applications it
+// takes about 40,000 requests. The SCAN of a server finds each lock that is held all the while.
+//
 // # What it promises
 //
 // The level is driver.Advisory: one holder at a time, while the server keeps its data
@@ -176,8 +182,14 @@
 // Open asks the server, in one round trip and without running any, whether it allows all
 // of these; its error names those that it does not, and those that rename-command has
 // taken away. With a database other than 0 add +select. With durable=true add +config|get;
-// without it Open warns that it does not know how often the server syncs its file. Not
-// needed are HELLO and AUTH, which are allowed to everybody, CLIENT and UNSUBSCRIBE.
+// without it Open warns that it does not know how often the server syncs its file.
+//
+// To list locks (Client.ListHeld), and for nothing else, add +scan. Open does not ask for it: without
+// it a listing gets an error of kind fencelock.ErrRefused that says so. No pattern of an ACL
+// limits SCAN: whoever may use it can read the names of all keys of the database, those of
+// other applications, too, but not their values.
+//
+// Not needed are HELLO and AUTH, which are allowed to everybody, CLIENT and UNSUBSCRIBE.
 //
 // # Sources
 //

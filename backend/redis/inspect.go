@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -17,53 +16,57 @@ const adminTimeout = 3 * time.Second
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	reply, err := b.node.Eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
 	if err != nil {
-		return driver.Status{}, node.Fault(ctx, err)
+		return driver.Status{}, node.Classify(ctx, err)
 	}
-	unexpected := fmt.Errorf("redis: unexpected reply %v to inspect", reply)
 	r, ok := reply.([]any)
 	if !ok || len(r) != 5 {
-		return driver.Status{}, unexpected
+		return driver.Status{}, unexpected("inspect", reply)
 	}
-	owner, ok1 := r[0].(string)
-	meta, ok2 := r[1].(string)
-	token, ok3 := r[2].(string)
-	left, ok4 := r[3].(int64)
-	waiters, ok5 := r[4].(int64)
-	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
-		return driver.Status{}, unexpected
+	waiters, ok := r[4].(int64)
+	if !ok {
+		return driver.Status{}, unexpected("inspect", reply)
 	}
 	s := driver.Status{Key: key, Waiters: int(waiters)}
-	if owner == "" {
+	if r[0] == "" {
 		return s, nil
 	}
-	t, err := fencing.Parse(token)
-	if err != nil {
-		return driver.Status{}, unexpected
+	h, ok := parseHolder(r[:4])
+	if !ok {
+		return driver.Status{}, unexpected("inspect", reply)
 	}
-	h := driver.Holder{AttemptID: owner, Token: t, Left: time.Duration(left) * time.Millisecond}
-	h.Identity, h.Meta = driver.SplitIdentity(meta)
 	s.Holders = []driver.Holder{h}
 	return s, nil
 }
 
-// Evict frees a key, whoever holds it, and tells the holder.
-func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	if attemptID != "" {
-		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
+// parseHolder reads what a script tells of a holder: its attempt, what JoinIdentity has made, its
+// token, and what is left of its lease in ms.
+func parseHolder(r []any) (h driver.Holder, ok bool) {
+	if len(r) != 4 {
+		return h, false
 	}
-	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key))
+	attempt, ok1 := r[0].(string)
+	joined, ok2 := r[1].(string)
+	text, ok3 := r[2].(string)
+	left, ok4 := r[3].(int64)
+	token, err := fencing.Parse(text)
+	if !ok1 || !ok2 || !ok3 || !ok4 || err != nil {
+		return h, false
+	}
+	h = driver.Holder{AttemptID: attempt, Token: token, Left: time.Duration(max(left, 0)) * time.Millisecond}
+	h.Identity, h.Meta = driver.SplitIdentity(joined)
+	return h, true
+}
+
+// Evict frees a key that attemptID holds, or whoever does if that is empty, and tells the holder.
+func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
+	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key), attemptID)
 	switch {
 	case err != nil:
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	case reply == int64(1):
 		return nil
 	case reply == int64(0):
 		return driver.ErrNotHeld
 	}
-	return fmt.Errorf("redis: unexpected reply %v to evict", reply)
-}
-
-// ListHeld is not there yet.
-func (b *backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
+	return unexpected("evict", reply)
 }

@@ -3,23 +3,22 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
-// renewTogether is how many leases one script renews: enough to make the round
+// keysPerScript is how many leases one script renews, or tells of: enough to make the round
 // trip cheap, few enough to keep the server free for others (about 0.1 ms).
-const renewTogether = 64
+const keysPerScript = 64
 
-// Renew extends grants, many in one round trip, and never brings one back.
+// Renew extends grants, keysPerScript in one round trip. It never brings a lost grant back.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := b.extend(ctx, grants)
 	for i, g := range grants {
 		if errors.Is(out[i].Err, driver.ErrNotHeld) {
-			b.waiters.drop(g.AttemptID)
+			b.notifications.forgetGrant(g.AttemptID)
 		}
 	}
 	return out
@@ -27,8 +26,8 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 
 func (b *backend) extend(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	for from := 0; from < len(grants); from += renewTogether {
-		to := min(from+renewTogether, len(grants))
+	for from := 0; from < len(grants); from += keysPerScript {
+		to := min(from+keysPerScript, len(grants))
 		b.renew(ctx, grants[from:to], out[from:to])
 	}
 	return out
@@ -48,12 +47,12 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 	reply, err := b.node.Eval(ctx, timeout, renewScript, len(grants), args...)
 	answers, ok := reply.([]any)
 	if err == nil && (!ok || len(answers) != len(grants)) {
-		err = fmt.Errorf("redis: unexpected reply %v to renew", reply)
+		err = unexpected("renew", reply)
 	}
 	for i, g := range grants {
 		switch {
 		case err != nil:
-			out[i].Err = node.Fault(ctx, err)
+			out[i].Err = node.Classify(ctx, err)
 		case answers[i] == int64(1):
 			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
 		default:

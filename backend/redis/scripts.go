@@ -33,17 +33,21 @@ var evictLua string
 //go:embed lua/inspect.lua
 var inspectLua string
 
+//go:embed lua/list.lua
+var listLua string
+
 //go:embed lua/permissions.lua
 var permissionsLua string
 
 var (
 	acquireScript = node.NewScript(acquireFastLua, libLua, acquireLua, endLua)
 	releaseScript = node.NewScript(releaseFastLua, libLua, releaseLua, endLua)
-	renewScript   = node.NewScript(libLua, renewLua, endLua).Apart().Twice()
+	renewScript   = node.NewScript(libLua, renewLua, endLua).Dedicated().Idempotent()
 	evictScript   = node.NewScript(libLua, evictLua, endLua)
-	inspectScript = node.NewScript(libLua, inspectLua, endLua).Twice()
+	inspectScript = node.NewScript(libLua, inspectLua, endLua).Idempotent()
+	listScript    = node.NewScript(libLua, listLua, endLua).Idempotent()
 
-	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript}
+	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript, listScript}
 
 	permissionsScript = node.NewScript(permissionsLua)
 )

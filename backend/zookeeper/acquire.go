@@ -10,69 +10,69 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Acquire makes a node for the owner, unless it has one; whose node is the first
-// under the key's has the lock. Who comes later watches the node right before its own,
-// and nothing else, so that the end of one grant wakes one waiter.
+// Acquire makes a claim for the attempt, a node under the key's, unless it has one. The first
+// claim holds the lock. Each later one watches only the node directly before its own, so that the
+// end of one grant wakes one waiter.
 //
-// Cancellation against success: the node belongs to the claim, not to this call. If ctx
-// ends first, the claim stays as it is, and Release, or the keeper after a TTL, removes
-// what is there, also a node that is created later. If the grant was first under the
-// lock (see hold), it is returned, whatever ctx says by then.
+// Cancellation against success: the node belongs to the attempt, not to this call. If ctx ends
+// first, the attempt stays as it is, and Release, or keepAlive after a TTL, removes what is
+// there, also a node that is created later. If the grant was first under the lock (see grant), it
+// is returned, whatever ctx says by then.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	if ctx.Err() != nil {
 		return driver.Grant{}, context.Cause(ctx)
 	}
-	c, err := b.enter(ctx, req)
+	a, err := b.enter(ctx, req)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.leave(c)
-	g, err := b.acquire(ctx, c, req)
+	defer b.leave(a)
+	g, err := b.acquire(ctx, a, req)
 	if err != nil {
-		// A claim that ended while we were busy with it has not failed by chance.
-		if fate := b.fate(c); fate != nil && !errors.Is(err, driver.ErrHeld) && ctx.Err() == nil {
+		// An attempt that ended while we were busy with it has not failed by chance.
+		if fate := b.endReason(a); fate != nil && !errors.Is(err, driver.ErrHeld) && ctx.Err() == nil {
 			err = fate
 		}
-		return driver.Grant{}, sortFault(ctx, err, b.untouched(c))
+		return driver.Grant{}, classifySteps(ctx, err, b.untouched(a))
 	}
 	return g, nil
 }
 
-func (b *backend) acquire(ctx context.Context, c *claim, req driver.Request) (driver.Grant, error) {
-	if !req.Wait && b.untouched(c) {
-		if busy, err := b.busy(ctx, c); err != nil || busy {
+func (b *backend) acquire(ctx context.Context, a *attempt, req driver.Request) (driver.Grant, error) {
+	if !req.Wait && b.untouched(a) {
+		if busy, err := b.busy(ctx, a); err != nil || busy {
 			return driver.Grant{}, heldOr(err)
 		}
 	}
-	seen, err := b.place(ctx, c)
+	seen, err := b.ensureNode(ctx, a)
 	if err != nil {
 		return driver.Grant{}, err
 	}
 	for {
-		var l line
+		var p position
 		if seen != nil {
-			l, seen = *seen, nil
+			p, seen = *seen, nil
 		} else {
-			l, err = b.look(ctx, c)
+			p, err = b.readPosition(ctx, a)
 		}
 		switch {
 		case err != nil:
 			return driver.Grant{}, err
-		case l.ahead.text == "":
-			return b.hold(ctx, c)
+		case p.predecessor.text == "":
+			return b.grant(ctx, a)
 		case !req.Wait:
-			return driver.Grant{}, heldOr(b.giveUp(ctx, c))
+			return driver.Grant{}, heldOr(b.leaveQueue(ctx, a))
 		}
 		if req.Waiting != nil {
 			req.Waiting() // the queue that the server has just shown has our node in it
 		}
-		c.session.stir()
-		first, err := b.waitBehind(ctx, c, l.ahead.text, req.Waiting)
+		a.session.wake()
+		first, err := b.waitForPredecessor(ctx, a, p.predecessor.text, req.Waiting)
 		switch {
 		case err != nil:
 			return driver.Grant{}, err
 		case first:
-			return b.hold(ctx, c)
+			return b.grant(ctx, a)
 		}
 	}
 }
@@ -84,51 +84,49 @@ func heldOr(err error) error {
 	return &driver.HeldError{}
 }
 
-// busy reports whether the key is held or waited for, before anything is written. A
-// server that lags may still show what is gone, so a yes is asked for again behind
-// what was committed until now. A no needs no such care: the list that is looked at
-// after the create decides.
-func (b *backend) busy(ctx context.Context, c *claim) (bool, error) {
+// busy reports whether the key is held or waited for, before anything is written. A server that
+// lags may still show what is gone, so a yes is checked once more after a sync. A no needs no
+// check: the list that is read after the create decides.
+func (b *backend) busy(ctx context.Context, a *attempt) (bool, error) {
 	for fresh := false; ; fresh = true {
-		children, err := ask(ctx, c.session, driver.RequestTimeout(c.ttl), func() ([]string, error) { return list(c.session.conn, c.parent) })
+		children, err := ask(ctx, a.session, driver.RequestTimeout(a.ttl), func() ([]string, error) { return list(a.session.conn, a.parent) })
 		if n := len(parseAll(children)); err != nil || n == 0 || fresh {
 			return n > 0, err
 		}
-		if err := b.catchUp(ctx, c.session, driver.RequestTimeout(c.ttl)); err != nil {
+		if err := b.catchUp(ctx, a.session, driver.RequestTimeout(a.ttl)); err != nil {
 			return false, err
 		}
 	}
 }
 
-// look finds the claim in its queue, and proves that its node is there and of this
+// readPosition finds the claim in its queue, and proves that its node is there and of this
 // session.
 //
-// Is a look at a server that lags good enough? The list has our own node in it, so it is
-// at least as new as our create, and has every claim that came before, since they are in
-// the order of their creation, unless it is gone for good. What it may
-// miss is later: claims behind us, and deletions before us. So who is the first in it is
-// the first; who is not may wait for a node that is gone, and then finds it gone when it
-// watches it.
+// Why is the list of a server that lags good enough? It has our own node in it, so it is at least
+// as new as our create. Claims are in the order of their creation, so it has every claim that
+// came before ours, unless that is gone for good. What it may miss is later: claims behind ours,
+// and deletions before ours. So a claim that is the first in the list is the first. A claim that
+// is not may wait for a node that is gone; it finds that out when it watches the node.
 //
-// A node whose token is known was seen to be of our session: by the answer to its create,
-// or by a look. No other has its name and number, so it is enough that the list has it. Of
-// one that is not, the node's own state is asked for at the same time, and each of the
-// two answers is true by itself, whichever is older.
-func (b *backend) look(ctx context.Context, c *claim) (line, error) {
-	node := c.node // it does not change once place has returned
-	l, err := ask(ctx, c.session, driver.RequestTimeout(c.ttl), func() (line, error) { return b.lookNow(c, node) })
-	return l, b.orphaned(c, err)
+// If the attempt's token is known, the answer to the create, or an earlier look, has shown that
+// the node is of our session. No other node has its name and number, so it is enough that the
+// list has it. If the token is not known, the state of the node is asked for at the same time.
+// Each of the two answers is true by itself, whichever is older.
+func (b *backend) readPosition(ctx context.Context, a *attempt) (position, error) {
+	node := a.node // it does not change once ensureNode has returned
+	p, err := ask(ctx, a.session, driver.RequestTimeout(a.ttl), func() (position, error) { return b.readPositionNow(a, node) })
+	return p, b.nodeGone(a, err)
 }
 
-func (b *backend) lookNow(c *claim, node string) (line, error) {
+func (b *backend) readPositionNow(a *attempt, node string) (position, error) {
 	b.mu.Lock()
-	proven := c.czxid != 0
+	proven := a.czxid != 0
 	b.mu.Unlock()
 	var proof *task
 	if !proven {
-		proof = b.start(func() error { return b.verify(c, c.parent+"/"+node) })
+		proof = b.start(func() error { return b.verifyNode(a, a.parent+"/"+node) })
 	}
-	children, err := list(c.session.conn, c.parent)
+	children, err := list(a.session.conn, a.parent)
 	if proof != nil {
 		<-proof.done
 		if err == nil {
@@ -136,60 +134,60 @@ func (b *backend) lookNow(c *claim, node string) (line, error) {
 		}
 	}
 	if err != nil {
-		return line{}, err
+		return position{}, err
 	}
 	me, _ := parseName(node)
 	if me.beyond() {
-		return b.lookBeyond(c, me, children)
+		return b.readPositionBeyond(a, me, children)
 	}
-	return found(lineUp(parseAll(children), me))
+	return orNoNode(positionOf(parseAll(children), me))
 }
 
-func found(l line) (line, error) {
-	if !l.there {
-		return line{}, zk.ErrNoNode
+func orNoNode(p position) (position, error) {
+	if !p.inQueue {
+		return position{}, zk.ErrNoNode
 	}
-	return l, nil
+	return p, nil
 }
 
-// verify proves that the claim's node is there and of this session, and learns its
-// token. A node of another session with our name goes when that session goes, so it
-// is nothing to rely on (CURATOR-498).
-func (b *backend) verify(c *claim, path string) error {
-	st, err := stat(c.session.conn, path)
+// verifyNode proves that the claim's node is there and of this session, and learns its token. A
+// node of another session with our name goes when that session goes, so it is nothing to rely on
+// (CURATOR-498).
+func (b *backend) verifyNode(a *attempt, path string) error {
+	st, err := stat(a.session.conn, path)
 	if err != nil {
 		return err
 	}
-	if st.EphemeralOwner != c.session.id {
+	if st.EphemeralOwner != a.session.id {
 		return zk.ErrNoNode
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.czxid = st.Czxid
+	a.czxid = st.Czxid
 	return nil
 }
 
-// orphaned takes in that a claim's node is gone.
-func (b *backend) orphaned(c *claim, err error) error {
+// nodeGone notes, if err says so, that the claim's node is gone.
+func (b *backend) nodeGone(a *attempt, err error) error {
 	if errors.Is(err, zk.ErrNoNode) {
-		b.lose(c, errNodeGone)
+		b.lose(a, errNodeGone)
 		return errNoPlace
 	}
 	return err
 }
 
-// hold grants the lock to a claim that is the first of its queue, and stays so: all
-// before it are gone for good. The lease begins when the session was last confirmed:
-// with the create of the node, for a lock that was free.
-func (b *backend) hold(ctx context.Context, c *claim) (driver.Grant, error) {
-	s := c.session
+// grant gives the lock to an attempt whose claim is the first of its queue. It stays the first,
+// since all claims before it are gone for good. The lease begins when the session was last
+// confirmed: with the create of the node, if the lock was free.
+func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
+	s := a.session
 	b.mu.Lock()
-	stale := time.Since(s.confirmed) > c.lease()/3
+	stale := time.Since(s.confirmed) > a.lease()/3
 	b.mu.Unlock()
 	if stale {
-		// We waited for long, and the keeper could not confirm. The lease would be
+		// We waited for long, and keepAlive could not confirm the session. The lease would be
 		// short, or over.
-		if err := s.barrier(ctx, driver.RequestTimeout(c.ttl)); err != nil {
+		if err := s.barrier(ctx, driver.RequestTimeout(a.ttl)); err != nil {
 			return driver.Grant{}, err
 		}
 	}
@@ -198,19 +196,19 @@ func (b *backend) hold(ctx context.Context, c *claim) (driver.Grant, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Whatever ended the claim until now was first: Release, the death of the session,
-	// Close, an eviction, the keeper. What comes after this finds a grant.
+	// Whatever ended the attempt until now was first: Release, the death of the session,
+	// Close, an eviction, keepAlive. Whatever comes after this finds a grant.
 	switch {
 	case b.closed:
 		return driver.Grant{}, errClosed
-	case c.phase >= leaving:
-		return driver.Grant{}, b.fateLocked(c)
+	case a.phase >= leaving:
+		return driver.Grant{}, b.endReasonLocked(a)
 	}
-	c.start = s.confirmed // it never goes back
-	if c.phase != held {
-		s.moveLocked(c, held)
-		c.granted = true
-		s.scheduleLocked(c, earlier(time.Now().Add(settled), c.ends()))
+	a.start = s.confirmed // it never goes back
+	if a.phase != held {
+		s.moveLocked(a, held)
+		a.granted = true
+		s.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.ends()))
 	}
-	return c.grantLocked(), nil
+	return a.grantLocked(), nil
 }

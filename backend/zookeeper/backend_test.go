@@ -86,7 +86,7 @@ func TestWithoutContainers(t *testing.T) {
 			t.Errorf("left behind: %q", left)
 		}
 		b.mu.Lock()
-		b.released = claims.Tombstones[claimID]{} // the names come again, which they do not elsewhere
+		b.tombstones = claims.Tombstones[attemptKey]{} // the names come again, which they do not elsewhere
 		b.mu.Unlock()
 	}
 	if n := f.calls["createContainer"]; n != 1 {

@@ -45,17 +45,17 @@ func TestBatchTakesEachLockOnce(t *testing.T) {
 		land()
 	}
 	var all []string
-	for i := range togetherMost + 2 {
+	for i := range maxBatchParts + 2 {
 		all = append(all, fmt.Sprint(i))
 	}
 	add(all...)
 	got, land := take()
-	if !slices.Equal(got, all[:togetherMost]) {
-		t.Errorf("took %d parts, want the first %d in order", len(got), togetherMost)
+	if !slices.Equal(got, all[:maxBatchParts]) {
+		t.Errorf("took %d parts, want the first %d in order", len(got), maxBatchParts)
 	}
 	land()
 	add("0")
-	if got, _ := take(); !slices.Equal(got, append(all[togetherMost:], "0")) {
+	if got, _ := take(); !slices.Equal(got, append(all[maxBatchParts:], "0")) {
 		t.Errorf("took %v, want what was left, and the last", got)
 	}
 }
@@ -67,7 +67,7 @@ func TestBatchIsNotTooLong(t *testing.T) {
 	long := func(n int) *part {
 		return &part{lock: fmt.Sprint(len(q.waiting)), ops: []any{&zk.CreateRequest{Path: "/p", Data: make([]byte, n)}}}
 	}
-	for _, n := range []int{2 * togetherBytes, togetherBytes / 2, togetherBytes / 3, togetherBytes / 4, 1} {
+	for _, n := range []int{2 * maxBatchBytes, maxBatchBytes / 2, maxBatchBytes / 3, maxBatchBytes / 4, 1} {
 		q.waiting = append(q.waiting, long(n))
 	}
 	var took []int
@@ -101,12 +101,12 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 	}
 	f.mu.Unlock()
 	var held sync.WaitGroup
-	for i := range flights {
+	for i := range maxInFlight {
 		held.Go(func() {
 			_, _ = q.commit(&part{lock: fmt.Sprint(i), ops: []any{&zk.CheckVersionRequest{Path: "/none" + fmt.Sprint(i)}}})
 		})
 	}
-	eventually(t, "all are under way", func() bool { return flying(q) == flights })
+	eventually(t, "all are under way", func() bool { return flying(q) == maxInFlight })
 	var once sync.Once
 	free = func() {
 		once.Do(func() { close(hold) })
@@ -128,7 +128,7 @@ func currentSession(t *testing.T, b *backend) *session {
 func flying(q *batch) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.flying
+	return q.inFlight
 }
 
 // parked returns when so many parts wait.
@@ -295,8 +295,8 @@ func TestCancelledWhileItWaits(t *testing.T) {
 			eventually(t, "the claim is to leave", func() bool {
 				b.mu.Lock()
 				defer b.mu.Unlock()
-				c := b.claims[claimID{"k", "a"}]
-				return c != nil && c.phase == leaving
+				a := b.attempts[attemptKey{"k", "a"}]
+				return a != nil && a.phase == leaving
 			})
 			free()
 		} else {

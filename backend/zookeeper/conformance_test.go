@@ -23,7 +23,8 @@ func conform(t *testing.T, server *fake) {
 			New: func(t drivertest.T) driver.Backend { return on(t, server.another()) },
 			Want: driver.Info{
 				Name: "zookeeper", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
-				MinTTL: minTTL, MaxTTL: 30 * time.Second,
+				Namespace: "ns",
+				MinTTL:    minTTL, MaxTTL: 30 * time.Second,
 			},
 		}
 		for _, rule := range drivertest.Rules() {

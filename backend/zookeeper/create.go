@@ -1,43 +1,154 @@
 package zookeeper
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
-// create makes the node of a claim. If all that it needs comes with the answer, it is
-// the first look at the queue, too, so that a lock that is free costs one request.
+// ensureNode gives an attempt its claim, a node. However many callers there are, and however
+// often they call, there is one create at a time. It goes on to its end although nobody may wait
+// for it any more. The caller that begins it gets the first look at the queue, too, which saves
+// waking up one more goroutine.
+func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, err error) {
+	b.mu.Lock()
+	switch {
+	case a.phase >= leaving:
+		err := b.endReasonLocked(a)
+		b.mu.Unlock()
+		return nil, err
+	case a.node != "":
+		b.mu.Unlock()
+		return nil, nil
+	}
+	first := make(chan *position, 1)
+	if a.creating == nil {
+		a.creating = b.startLocked(func() error { return b.createNode(a, first) })
+	}
+	t := a.creating
+	b.mu.Unlock()
+	if err := a.session.await(ctx, t, driver.RequestTimeout(a.ttl)); err != nil {
+		return nil, err
+	}
+	select {
+	case seen = <-first:
+	default: // another caller has it
+	}
+	return seen, nil
+}
+
+// createNode is the task of ensureNode.
 //
-// The transaction also sets the data of the lock's node, which has none, to none. The
-// answer to that is the state of the lock's node at this very moment in the order of all
-// transactions: its mzxid is the transaction's number, which is the new node's czxid, the
-// token; and if it has one child, that is ours. Then all claims that came before are
-// gone for good, and others will come behind: we are the first, which a list could not
-// prove better, whatever our number is; but where that does not tell the order, there is
-// more to look at, see guardName. The node is of our session, since its answer came to it: one that had
-// ended would have been refused. An application's connection may have gone on with
-// another session, and sent it there; then its session's number has changed since, which
-// createNode looks at.
+// Create against release: the attempt is marked first, under the lock. If the release was first,
+// the removal, which waits for this task, finds a node that is created after all. If the create
+// was first, the removal finds the node's name.
+func (b *backend) createNode(a *attempt, first chan<- *position) error {
+	node, seen, err := b.findOrCreate(a)
+	if err == nil && seen == nil {
+		if p, err := b.readPositionNow(a, node); err == nil {
+			seen = &p
+		}
+	}
+	if seen != nil {
+		first <- seen
+	}
+	if a.session.link == nil && !a.session.alive() {
+		b.deleteStrayNodes(a)
+		err = errExpired
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a.creating = nil
+	if b.closed && a.session.link == nil && (err == nil || a.sent) {
+		// Close may have looked at the attempts before: see deleteAfterClose.
+		time.AfterFunc(0, func() { a.session.deleteLate(a, node) })
+	}
+	if err != nil {
+		return err
+	}
+	a.node, a.sent = node, false
+	b.enterParentLocked(a, false)
+	a.session.moveLocked(a, waiting)
+	if a.callers == 0 && a.phase == waiting {
+		a.idleSince = time.Now()
+		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
+	}
+	return nil
+}
+
+func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err error) {
+	b.mu.Lock()
+	unknown := a.sent
+	b.mu.Unlock()
+	if unknown {
+		if node, err = b.find(a); err != nil || node != "" {
+			return node, nil, err
+		}
+	}
+	// Clients that have used the parent delete it when it is idle, and so does the server; each
+	// of them may do so just when we have made it again. So the time bounds this, not a number of
+	// tries: after it nobody waits any more.
+	for began := time.Now(); ; {
+		b.mu.Lock()
+		a.sent = true
+		b.mu.Unlock()
+		node, seen, err := b.create(a)
+		if err == nil || !answered(err) {
+			return node, seen, err
+		}
+		b.mu.Lock()
+		a.sent = false
+		b.mu.Unlock()
+		if !errors.Is(err, zk.ErrNoNode) {
+			return "", nil, err
+		}
+		if time.Since(began) > driver.RequestTimeout(a.ttl) {
+			return "", nil, errNoPlace
+		}
+		if err := b.makeParent(a.session, a.parent); err != nil {
+			return "", nil, err
+		}
+		b.mu.Lock()
+		b.enterParentLocked(a, true)
+		b.mu.Unlock()
+	}
+}
+
+// create makes the node of a claim. If the answer has all that is needed, it is the first look at
+// the queue, too, so that a lock that is free costs one request.
 //
-// Who may not write to the lock's node looks after the create, at the list and the node.
-func (b *backend) create(c *claim) (node string, seen *line, err error) {
-	p := &part{lock: c.parent, apart: !b.parents.has(c.parent), ops: []any{
+// The transaction also sets the data of the lock's node, which has none, to none. The answer to
+// that is the state of the lock's node at this very moment in the order of all transactions. Its
+// mzxid is the number of the transaction, which is the czxid of the new node, the token. If it
+// has one child, that child is ours. Then all claims that came before are gone for good, and
+// others will come behind: we are the first, whatever our number is. A list could not prove it
+// better. (Where numbers do not tell the order, there is more to look at: see guardName.) The
+// node is of our session, since the answer came to our session: one that had ended would have
+// been refused. An application's connection may have gone on with another session, and sent the
+// create there. Then its session's number has changed since; createNode looks at that.
+//
+// A client that may not write to the lock's node looks at the list and the node after the create.
+func (b *backend) create(a *attempt) (node string, seen *position, err error) {
+	p := &part{lock: a.parent, separate: !b.parents.has(a.parent), ops: []any{
 		&zk.CreateRequest{
-			Path: c.parent + "/" + c.owner + "#+", Data: record(c.lease(), c.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+			Path: a.parent + "/" + a.attemptID + "#+", Data: record(a.lease(), a.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
 		},
-		&zk.SetDataRequest{Path: c.parent, Version: -1},
+		&zk.SetDataRequest{Path: a.parent, Version: -1},
 	}}
 	unwritable := b.unwritable.Load()
 	if unwritable {
 		p.ops = p.ops[:1]
 	}
-	answer, err := c.session.batch.commit(p)
+	answer, err := a.session.batch.commit(p)
 	if errors.Is(err, zk.ErrNoAuth) && !unwritable {
 		// It was refused, so nothing was done. Is it the write that is not allowed?
-		p.ops, p.apart, unwritable = p.ops[:1], true, true
-		if answer, err = c.session.batch.commit(p); err == nil {
+		p.ops, p.separate, unwritable = p.ops[:1], true, true
+		if answer, err = a.session.batch.commit(p); err == nil {
 			b.unwritable.Store(true)
 		}
 	}
@@ -51,10 +162,60 @@ func (b *backend) create(c *claim) (node string, seen *line, err error) {
 	}
 	parent := answer[1].Stat
 	b.mu.Lock()
-	c.czxid = parent.Mzxid
+	a.czxid = parent.Mzxid
 	b.mu.Unlock()
 	if parent.NumChildren == 1 && !beyond(node) {
-		seen = &line{there: true}
+		seen = &position{inQueue: true}
 	}
 	return node, seen, nil
+}
+
+// find looks for a node of the attempt whose create was not answered. "" says that there is none
+// and that none will come: see barriers. Connections that break between create and list are how
+// locks that nobody holds come about (samuel/go-zookeeper#229).
+func (b *backend) find(a *attempt) (string, error) {
+	s := a.session
+	if err := s.barrier(b.closing, driver.RequestTimeout(a.ttl)); err != nil {
+		return "", err
+	}
+	children, err := list(s.conn, a.parent)
+	if err != nil {
+		return "", err
+	}
+	for _, n := range owned(children, a.attemptID) {
+		switch err := b.verifyNode(a, a.parent+"/"+n.text); {
+		case err == nil:
+			return n.text, nil
+		case !errors.Is(err, zk.ErrNoNode): // otherwise it is of a session that is dying, or dead
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// deleteStrayNodes deletes the nodes of an attempt whose session has expired on an application's
+// connection. That connection goes on with another session, and carries out there what was still
+// queued: a create too, whose node would then live for as long as the application does.
+func (b *backend) deleteStrayNodes(a *attempt) {
+	conn := a.session.conn
+	for {
+		_, err := conn.Sync(b.root)
+		var children []string
+		if err == nil {
+			children, err = list(conn, a.parent)
+		}
+		for _, n := range owned(children, a.attemptID) {
+			if e := conn.Delete(a.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
+				err = e
+			}
+		}
+		if err == nil || isLasting(err) {
+			return
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-b.closing.Done():
+			return
+		}
+	}
 }

@@ -94,7 +94,7 @@ func sessionOn(t *testing.T, b *backend, class time.Duration) (*session, time.Du
 		t.Fatal(err)
 	}
 	b.sessions[class] = s
-	b.running.Go(s.live)
+	b.running.Go(s.run)
 	b.mu.Unlock()
 	err = s.firstContact(soon(t))
 	return s, time.Since(began), err
@@ -107,7 +107,7 @@ func TestSilentServer(t *testing.T) {
 		good, _ := listen(t, greet)
 		bad, asked := listen(t, handle)
 		for round := 0; round < 4 || asked.Load() == 0 && round < 100; round++ { // the order is by chance
-			b := newBackend(config{hosts: []string{bad, good}, space: "ns"})
+			b := newBackend(config{hosts: []string{bad, good}, namespace: "ns"})
 			if _, took, err := sessionOn(t, b, 20*time.Second); err != nil || took > 3*time.Second {
 				t.Errorf("%s: a session after %v: %v", what, took, err)
 			}
@@ -138,7 +138,7 @@ func TestSlowServer(t *testing.T) {
 	for _, hosts := range [][]string{{slow, also}, {slow, hung}, {slow, "127.0.0.1:1"}, {slow, mute}} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			b := newBackend(config{hosts: hosts, space: "ns"})
+			b := newBackend(config{hosts: hosts, namespace: "ns"})
 			if _, took, err := sessionOn(t, b, 40*time.Second); err != nil {
 				t.Errorf("%q: no session after %v: %v", hosts, took, err)
 			} else {
@@ -183,13 +183,13 @@ func TestCloseIsPrompt(t *testing.T) {
 	mute, _ := listen(t, sayNothing)
 	for what, host := range map[string]string{"answers": good, "silent": mute, "refuses": "127.0.0.1:1"} {
 		for _, wait := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
-			b := newBackend(config{hosts: []string{host}, space: "ns"})
+			b := newBackend(config{hosts: []string{host}, namespace: "ns"})
 			b.mu.Lock()
 			s, err := b.connectLocked(time.Second, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.running.Go(s.live)
+			b.running.Go(s.run)
 			b.mu.Unlock()
 			time.Sleep(wait)
 			began := time.Now()
@@ -211,8 +211,8 @@ func TestCloseIsPrompt(t *testing.T) {
 // TestStanding: who answered comes first, who did not comes last, for a while.
 func TestStanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStanding()
-		h := &hosts{link: &link{}, standing: s}
+		s := newServerHistory()
+		h := &hosts{link: &link{}, history: s}
 		_ = h.Init([]string{"a", "b", "c"})
 		expect := func(want string) {
 			t.Helper()
@@ -249,7 +249,7 @@ func TestStanding(t *testing.T) {
 		if _, pause := h.Next(); pause {
 			t.Error("a second pause")
 		}
-		time.Sleep(grudge + time.Second)
+		time.Sleep(demotedFor + time.Second)
 		h.Connected()
 		if h.exhausted() {
 			t.Error("one has answered")

@@ -9,7 +9,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
-	lockzk "github.com/fencelock/fencelock/backend/zookeeper"
+	lockzookeeper "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
 // A connection that the application has already. Its locks live and die with its session.
@@ -22,7 +22,7 @@ func ExampleNew() {
 	}
 	defer conn.Close()
 
-	backend, err := lockzk.New(ctx, conn, &lockzk.Options{Namespace: "billing", SessionTimeout: session})
+	backend, err := lockzookeeper.New(ctx, conn, &lockzookeeper.Options{Namespace: "billing", SessionTimeout: session})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func (s *fakeServer) another() *fake {
 // on opens a backend on it.
 func on(t drivertest.T, f *fake) *backend {
 	t.Helper()
-	b := newBackend(config{space: "ns", acl: zk.WorldACL(zk.PermAll), timeout: 31 * time.Second})
+	b := newBackend(config{namespace: "ns", acl: zk.WorldACL(zk.PermAll), timeout: 31 * time.Second})
 	b.app = f
 	b.info.MaxTTL = 30 * time.Second
 	s, err := b.sessionFor(t.Context(), minTTL)

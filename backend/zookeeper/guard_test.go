@@ -15,7 +15,7 @@ import (
 // TestNumbersBeginAnew: past the half of the numbers, whoever empties a lock's node
 // deletes it, and with it the guard.
 func TestNumbersBeginAnew(t *testing.T) {
-	for _, from := range []int32{halfway - 1, halfway, orderly, math.MaxInt32} {
+	for _, from := range []int32{halfway - 1, halfway, lastOrdered, math.MaxInt32} {
 		f := newFake()
 		f.from = from
 		b := on(t, f)
@@ -75,7 +75,7 @@ func TestClaimComesWhileNodeIsDeleted(t *testing.T) {
 // an earlier build, which is kept out meanwhile; up to there they have one queue.
 func TestEarlierBuildAtTheEnd(t *testing.T) {
 	f := newFake()
-	f.from = orderly - 2
+	f.from = lastOrdered - 2
 	b := on(t, f)
 	g := acquire(t, b, "a")
 	early := f.another()

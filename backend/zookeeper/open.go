@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -16,7 +14,6 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
-	"github.com/fencelock/fencelock/driver/claims"
 )
 
 func init() {
@@ -29,7 +26,7 @@ func init() {
 type Options struct {
 	// Namespace is the name of the node under which all locks are: 1 to 64 letters,
 	// digits and . _ : - characters. "fencelock" if empty. Clients that are to exclude
-	// each other have the same.
+	// each other have the same namespace.
 	Namespace string
 
 	// Chroot is the path of the node above that, like "/apps/billing". "" is the root.
@@ -38,29 +35,30 @@ type Options struct {
 	// ACL is what each node gets; all rights for everybody if nil.
 	ACL []zk.ACL
 
-	// SessionTimeout is that of the connection, as the server has set it, which
-	// go-zookeeper does not tell. It must not be more than that.
+	// SessionTimeout is the timeout of the connection's session, as the server has set it. It must
+	// not be more than that. go-zookeeper does not tell it.
 	SessionTimeout time.Duration
 
 	// Logger gets what an operator should know and no call returns: that a session has expired.
-	// slog.Default() if nil. Of its connections the application learns from go-zookeeper.
+	// slog.Default() if nil. go-zookeeper tells the application of its connections.
 	Logger *slog.Logger
 }
 
-// config is what a backend was made with.
+// config is what a backend is made of.
 type config struct {
-	hosts   []string
-	tls     *address.Certificates
-	auth    []byte // user:password; nil: none
-	chroot  string
-	space   string // the namespace
-	acl     []zk.ACL
-	timeout time.Duration // of an application's connection
-	log     *slog.Logger
+	hosts     []string
+	tls       *address.Certificates
+	auth      []byte // user:password; nil: none
+	chroot    string
+	namespace string
+	acl       []zk.ACL
+	timeout   time.Duration // of an application's connection
+	log       *slog.Logger
 }
 
-// Open connects to the servers that u names; see the package comment for the form of
-// the URL. It is what fencelock.Open calls.
+// Open connects to the servers that u names, and returns when one of them has granted a session;
+// see the package comment for the form of the URL. fencelock.Open calls it. It fails within 5 s,
+// and says why.
 func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
 	conf, err := parseURL(u, o.Log("zookeeper"))
 	if err != nil {
@@ -87,15 +85,15 @@ const probeTimeout = 5 * time.Second
 
 var errNotOpened = unavailable("no answer within 5s")
 
-// New makes a backend of a connection that the application has, with the session that
-// it has. It serves TTLs of up to a second less than the session's timeout. A program
-// that dies, or is cut off, keeps its locks for as long as the session takes to expire,
-// whatever their TTLs. Close leaves the connection open; so it does not end calls of
-// go-zookeeper that wait for a server, and leaves a goroutine for each until they end.
+// New makes a backend of a connection that the application has, with the session that it has.
+// TTLs are up to a second less than the session's timeout. If the program dies, or is cut off, it
+// keeps its locks until the session expires, whatever their TTLs. Close leaves the connection
+// open. So it does not end calls of go-zookeeper that wait for a server, and leaves a goroutine
+// for each until they end.
 //
-// Such a connection does not tell us its events. Each lock that is held for longer than
-// a moment, and each that is waited for, costs a goroutine, and each renewal a request
-// for each lock.
+// Such a connection does not tell the backend its events. Each lock that is held for longer than
+// a moment, and each that is waited for, costs a goroutine, and each renewal costs a request for
+// each lock.
 func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
@@ -120,7 +118,7 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 		return nil, address.Invalid("the connection is nil")
 	}
 	b := newBackend(config{
-		chroot: o.Chroot, space: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout,
+		chroot: o.Chroot, namespace: o.Namespace, acl: o.ACL, timeout: o.SessionTimeout,
 		log: driver.OpenOptions{Logger: o.Logger}.Log("zookeeper"),
 	})
 	b.app = conn
@@ -130,62 +128,14 @@ func New(ctx context.Context, conn *zk.Conn, opts *Options) (driver.Backend, err
 		err = b.makeRoot(ctx, s)
 	}
 	if err != nil {
-		return nil, errors.Join(fault(ctx, err), b.Close())
+		return nil, errors.Join(classify(ctx, err), b.Close())
 	}
 	b.contact.Reached()
 	return b, nil
 }
 
-// backend implements driver.Backend for one ensemble.
-type backend struct {
-	config config
-	root   string // the namespace's node
-	info   driver.Info
-	app    conn        // the application's connection; nil: we make our own
-	plain  atomic.Bool // the server knows no containers
-
-	unwritable  atomic.Bool // we may not write to the locks' nodes
-	undeletable atomic.Bool // nor delete them
-	parents     *parents
-	standing    *standing
-	contact     *address.Contact
-
-	closing context.Context // done when Close begins
-	stop    func()
-	running sync.WaitGroup // tasks and sessions
-
-	mu       sync.Mutex
-	closed   bool
-	sessions map[time.Duration]*session // by class
-	claims   map[claimID]*claim
-	released claims.Tombstones[claimID]
-}
-
-var _ driver.Backend = (*backend)(nil)
-
-func newBackend(conf config) *backend {
-	b := &backend{
-		config:   conf,
-		root:     conf.chroot + "/" + conf.space,
-		sessions: make(map[time.Duration]*session),
-		claims:   make(map[claimID]*claim),
-		info: driver.Info{
-			Name:      "zookeeper",
-			Guarantee: driver.Linearizable,
-			Features:  driver.Fair | driver.Push,
-			MinTTL:    minTTL,
-		},
-	}
-	b.standing = newStanding()
-	b.contact = address.NewContact(conf.log)
-	b.parents = newParents(func() { b.start(b.sweepParents) })
-	closing, stop := context.WithCancelCause(context.Background())
-	b.closing, b.stop = closing, func() { stop(errClosed) }
-	return b
-}
-
-// probe asks for a session that is longer than any server grants, which tells the
-// longest there is, and makes the namespace's node. The session ends with that.
+// probe asks for a session that is longer than any server grants. The answer tells the longest
+// there is. probe makes the namespace's node in that session, and then ends it.
 func (b *backend) probe(ctx context.Context) error {
 	const class = -1 // no TTL's
 	b.mu.Lock()
@@ -195,7 +145,7 @@ func (b *backend) probe(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errNoSession, err)
 	}
 	b.sessions[class] = s
-	b.running.Go(s.live)
+	b.running.Go(s.run)
 	b.mu.Unlock()
 
 	if err := s.firstContact(ctx); err != nil {
@@ -212,7 +162,7 @@ func (b *backend) probe(ctx context.Context) error {
 		err = b.makeRoot(ctx, s)
 	}
 	s.retire()
-	return fault(ctx, err)
+	return classify(ctx, err)
 }
 
 // makeRoot makes the namespace's node, with those above it.
@@ -223,31 +173,4 @@ func (b *backend) makeRoot(ctx context.Context, s *session) error {
 			"create, read, write and delete in it", b.root, err)
 	}
 	return err
-}
-
-func (b *backend) Info() driver.Info { return b.info }
-
-// closeTimeout bounds how long Close waits for what it has ended: calls of an application's
-// connection that has no server. All else ends sooner, see session.close.
-const closeTimeout = time.Second
-
-// Close ends calls under way and the connections; it releases no grant.
-func (b *backend) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	b.stop()
-	b.parents.stop()
-	ended := make(chan struct{})
-	go func() {
-		b.running.Wait()
-		close(ended)
-	}()
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
-	return nil
 }

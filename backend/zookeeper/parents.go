@@ -1,29 +1,85 @@
 package zookeeper
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
+// makeParent makes the node under which the claims of one key are. It is a container, which the
+// server deletes some time after its last child. A server that knows no containers (before 3.5.3)
+// gets a plain node, which the client that releases last deletes.
+func (b *backend) makeParent(s *session, path string) error {
+	for _, last := range []bool{false, true} {
+		err := b.makeKeyNode(s, path)
+		if !errors.Is(err, zk.ErrNoNode) || last {
+			return err
+		}
+		// Somebody has deleted the namespace.
+		if err := makePath(s.conn, b.root, b.config.acl); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *backend) makeKeyNode(s *session, path string) error {
+	if !b.plain.Load() {
+		_, err := s.conn.CreateContainer(path, nil, zk.FlagContainer, b.config.acl)
+		switch {
+		case errors.Is(err, zk.ErrNodeExists):
+			return nil
+		case !unimplemented(err):
+			return err
+		}
+		b.plain.Store(true)
+	}
+	_, err := s.conn.Create(path, nil, zk.FlagPersistent, b.config.acl)
+	if errors.Is(err, zk.ErrNodeExists) {
+		return nil
+	}
+	return err
+}
+
+// makePath makes a node and those above it. It looks before it creates: a client that may use a
+// node may not be allowed to make it.
+func makePath(c conn, path string, acl []zk.ACL) error {
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		exists, _, err := c.Exists(path[:i])
+		if err == nil && !exists {
+			_, err = c.Create(path[:i], nil, zk.FlagPersistent, acl)
+		}
+		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return err
+		}
+	}
+	return nil
+}
+
 const (
-	// parentIdle is how long this client has not used a lock's node before it deletes it: for
-	// less than twice that. Whoever wants the lock then makes the node again, which costs two
-	// requests.
+	// parentIdle is how long this client leaves a lock's node unused before it deletes it; it may
+	// be up to twice that. The next client that wants the lock makes the node again, which costs
+	// two requests.
 	parentIdle = 10 * time.Second
 
-	// parentsMost is how many are remembered, at some 100 bytes and the key. If there are more,
-	// those that have not been used for crowdedIdle are deleted at once; and what is more than
-	// twice as many is forgotten, and left to the server's sweep.
-	parentsMost = 1 << 14
+	// maxParents is how many are remembered, at some 100 bytes and the key. If there are more,
+	// those that have not been used for crowdedIdle are deleted at once. Beyond twice as many they
+	// are forgotten, and left to the server's sweep.
+	maxParents  = 1 << 14
 	crowdedIdle = time.Second
 )
 
 // parents remembers the locks whose nodes this client uses, or has used a moment ago.
 //
-// It is for two things. A create under any other node may well be refused, and with it all
-// that go together; so it goes by itself. And who has used a node deletes it when it is no
-// longer used: see sweepParents. What is remembered wrongly, since somebody else has deleted
-// the node, costs no more than a create that is sent twice.
+// It serves two purposes. The server may well refuse a create under any other node, and with it
+// all that go together; so such a create goes by itself. And a client that has used a node
+// deletes it when it is no longer used: see sweepParents. If somebody else has deleted a node
+// that is remembered here, that costs no more than a create that is sent twice.
 type parents struct {
 	sweep func() // is called, with nothing locked, when there may be something to delete
 
@@ -40,7 +96,7 @@ type parent struct {
 	path  string
 	users int       // claims in it, or about to be
 	used  bool      // there was one
-	since time.Time // when the last has left
+	since time.Time // when the last one has left
 	look  time.Time // when to see whether it is idle
 }
 
@@ -61,13 +117,13 @@ func (p *parents) enter(path string, about bool) *parent {
 	defer p.mu.Unlock()
 	n := p.known[path]
 	if n == nil {
-		if len(p.queue) >= 2*parentsMost {
+		if len(p.queue) >= 2*maxParents {
 			p.forgetOneLocked()
 		}
 		n = &parent{path: path, look: time.Now().Add(parentIdle)}
 		p.known[path] = n
 		p.queue = append(p.queue, n)
-		if !p.armed || len(p.queue) == parentsMost+1 && !p.sweeping {
+		if !p.armed || len(p.queue) == maxParents+1 && !p.sweeping {
 			p.armLocked()
 		}
 	}
@@ -83,7 +139,7 @@ func (p *parents) stay(n *parent) {
 	n.used = true
 }
 
-// leave notes that a claim is gone. It is on the way of each Unlock, so it does no more.
+// leave notes that a claim is gone. Each Unlock calls it, so it does no more.
 func (p *parents) leave(n *parent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,8 +147,8 @@ func (p *parents) leave(n *parent) {
 	n.since = time.Now()
 }
 
-// forgetOneLocked makes room, unless the next in the queue is in use. Those are no more than
-// there are claims.
+// forgetOneLocked makes room, unless the next in the queue is in use. There are no more nodes in
+// use than claims.
 func (p *parents) forgetOneLocked() {
 	n := p.queue[0]
 	p.queue = p.queue[1:]
@@ -104,7 +160,7 @@ func (p *parents) forgetOneLocked() {
 	delete(p.known, n.path)
 }
 
-// takeIdle takes out those that are idle, as many as go in one transaction. They are not
+// takeIdle removes idle nodes, as many as go in one transaction, and returns them. They are not
 // known from now on: a create that comes goes by itself.
 func (p *parents) takeIdle() (idle []string) {
 	p.mu.Lock()
@@ -112,12 +168,12 @@ func (p *parents) takeIdle() (idle []string) {
 	now, bytes := time.Now(), 0
 	for range len(p.queue) {
 		n, enough := p.queue[0], parentIdle
-		if len(p.queue) > parentsMost {
+		if len(p.queue) > maxParents {
 			enough = crowdedIdle
 		} else if now.Before(n.look) {
 			break
 		}
-		if bytes += len(n.path) + opBytes; len(idle) == togetherMost || len(idle) > 0 && bytes > togetherBytes {
+		if bytes += len(n.path) + opBytes; len(idle) == maxBatchParts || len(idle) > 0 && bytes > maxBatchBytes {
 			break
 		}
 		p.queue = p.queue[1:]
@@ -142,11 +198,11 @@ func (p *parents) swept() {
 	}
 }
 
-// armLocked sets the timer. Of too many it may be that all are in use, so it does not fire at
-// once.
+// armLocked sets the timer. If there are too many nodes, all may be in use, so even then it does
+// not fire at once.
 func (p *parents) armLocked() {
 	wait := time.Until(p.queue[0].look)
-	if len(p.queue) > parentsMost {
+	if len(p.queue) > maxParents {
 		wait = crowdedIdle
 	}
 	p.armed = true

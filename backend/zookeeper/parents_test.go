@@ -38,7 +38,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		b := on(t, f)
-		const keys = 3 * togetherMost
+		const keys = 3 * maxBatchParts
 		last := make(map[string]driver.Grant)
 		for i := range keys {
 			key := fmt.Sprint("k", i)
@@ -68,7 +68,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 		if len(left) != 10+2+2 { // two in use, with a claim each
 			t.Errorf("%d nodes are left: %q", len(left), left)
 		}
-		if n := f.count("multi") - used; n > keys/togetherMost+2 || used < multis {
+		if n := f.count("multi") - used; n > keys/maxBatchParts+2 || used < multis {
 			t.Errorf("it took %d transactions to delete %d", n, keys)
 		}
 		time.Sleep(parentIdle)
@@ -223,21 +223,21 @@ func TestParentsAreBounded(t *testing.T) {
 		})
 		inUse := p.enter("in use", false)
 		name := func(i int) string { return fmt.Sprint("/ns/", i) }
-		for i := range parentsMost + 10 {
+		for i := range maxParents + 10 {
 			p.leave(p.enter(name(i), false))
 		}
 		time.Sleep(3 * crowdedIdle)
 		synctest.Wait()
-		if swept != 11 || !p.has("in use") || !p.has(name(parentsMost+9)) {
+		if swept != 11 || !p.has("in use") || !p.has(name(maxParents+9)) {
 			t.Errorf("deleted %d, want as many as are too many", swept)
 		}
 		p.mu.Lock()
 		p.sweeping = true // there is no answer
 		p.mu.Unlock()
-		for i := range 3 * parentsMost {
+		for i := range 3 * maxParents {
 			p.leave(p.enter(name(i), false))
 		}
-		if n := len(p.known); n > 2*parentsMost+1 || n != len(p.queue) || !p.has("in use") {
+		if n := len(p.known); n > 2*maxParents+1 || n != len(p.queue) || !p.has("in use") {
 			t.Errorf("%d are remembered, %d in the queue", n, len(p.queue))
 		}
 		p.leave(inUse)

@@ -10,67 +10,67 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// releaseTimeout bounds a Release of which no TTL is known.
+// releaseTimeout bounds a Release of a grant whose TTL is not known.
 const releaseTimeout = 3 * time.Second
 
-// Release ends a claim.
+// Release ends an attempt: its grant, or its place in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	id := claimID{g.Key, g.AttemptID}
+	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
-	c := b.claims[id]
+	a := b.attempts[id]
 	switch {
 	case b.closed:
 		b.mu.Unlock()
 		return errClosed
-	case c == nil:
-		b.released.Add(id)
+	case a == nil:
+		b.tombstones.Add(id)
 		b.mu.Unlock()
-		return fault(ctx, b.releaseUnknown(ctx, g))
+		return classify(ctx, b.releaseUnknown(ctx, g))
 	}
-	// An earlier Release may have had no answer yet. A lease that ran out before any is
-	// lost.
-	wasHeld := c.phase == held || c.phase == leaving && c.granted && c.released
-	c.released = true
-	if !wasHeld || c.late || c.callers > 0 {
-		c.late = true
-		b.released.Add(id)
+	// An earlier Release may have had no answer yet; then this one ends the same grant. A lease
+	// that ran out before any Release is lost.
+	wasHeld := a.phase == held || a.phase == leaving && a.granted && a.released
+	a.released = true
+	if !wasHeld || a.late || a.callers > 0 {
+		a.late = true
+		b.tombstones.Add(id)
 	}
-	c.session.moveLocked(c, leaving)
+	a.session.moveLocked(a, leaving)
 	b.mu.Unlock()
 
 	timeout := releaseTimeout
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	switch err := b.removed(ctx, c, timeout); {
+	switch err := b.awaitRemoval(ctx, a, timeout); {
 	case err == nil && wasHeld:
 		return nil
-	case err == nil || errors.Is(err, zk.ErrNoNode) || !c.session.alive():
+	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.session.alive():
 		return driver.ErrNotHeld
 	default:
 		b.mu.Lock()
-		unknown := c.deleting // an earlier deletion may have been carried out
+		unknown := a.deleting // an earlier deletion may have been carried out
 		b.mu.Unlock()
-		return sortFault(ctx, err, !unknown)
+		return classifySteps(ctx, err, !unknown)
 	}
 }
 
-// removed waits until nothing of a claim that is leaving is on the server. An attempt
-// whose answer was lost is followed by the next, since nobody but us can tell what the
+// awaitRemoval waits until nothing of an attempt that is leaving is on the server. If the answer
+// to a deletion was lost, it begins the next one, since only this backend can tell what the
 // answer to that one means.
-func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) error {
+func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
 	defer cancel()
 	for {
 		b.mu.Lock()
-		t := b.removeLocked(c)
+		t := b.removeLocked(a)
 		b.mu.Unlock()
-		err := c.session.await(ctx, t, timeout)
-		if err == nil || answered(err) || ctx.Err() != nil || !c.session.alive() {
+		err := a.session.await(ctx, t, timeout)
+		if err == nil || answered(err) || ctx.Err() != nil || !a.session.alive() {
 			return err
 		}
 		select {
-		case <-time.After(redial): // it takes a new connection
+		case <-time.After(minRedial): // the next one needs a new connection
 		case <-b.closing.Done():
 			return errClosed
 		case <-ctx.Done():
@@ -79,9 +79,9 @@ func (b *backend) removed(ctx context.Context, c *claim, timeout time.Duration) 
 	}
 }
 
-// releaseUnknown ends a claim that this backend has none of: of another client, as a
-// rule of no client at all. An attempt of our own that has no claim has nothing on the
-// server (see claim); if a call of it has not got so far yet, it is kept out already.
+// releaseUnknown ends an attempt that this backend does not know: one of another client, and
+// mostly of none at all. An attempt of our own that is not known has nothing on the server (see
+// attempt). If a call of it has not got so far yet, its tombstone keeps it out already.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for tries := 1; ; tries++ {
 		s, err := b.adminSession(ctx)
@@ -90,50 +90,50 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		}
 		found, err := b.ownedBy(ctx, s, g)
 		if err != nil && !s.alive() && tries < 3 {
-			continue // the session that asked has ended, as others may where the claim's has: another asks
+			continue // the session that asked has ended, as others may when the attempt's has: another asks
 		}
 		if err != nil {
 			return err
 		}
-		return b.removeAll(ctx, s, found)
+		return b.deleteOwned(ctx, s, found)
 	}
 }
 
-// places are the nodes of one owner in the queue of a lock.
-type places struct {
+// ownedNodes are the nodes of one attempt in the queue of a lock.
+type ownedNodes struct {
 	parent string
-	nodes  []name
-	head   name // the first of the queue, of whomever
+	nodes  []nodeName
+	head   nodeName // the first of the queue, of any attempt
 }
 
-func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (places, error) {
+func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (ownedNodes, error) {
 	if err := b.catchUp(ctx, s, releaseTimeout); err != nil {
-		return places{}, err
+		return ownedNodes{}, err
 	}
 	parent := b.parentOf(g.Key)
-	return ask(ctx, s, releaseTimeout, func() (places, error) {
+	return ask(ctx, s, releaseTimeout, func() (ownedNodes, error) {
 		children, err := list(s.conn, parent)
 		if err != nil {
-			return places{}, err
+			return ownedNodes{}, err
 		}
 		f, err := frontOf(s.conn, parent, parseAll(children))
-		return places{parent, owned(children, g.AttemptID), f.head}, err
+		return ownedNodes{parent, owned(children, g.AttemptID), f.head}, err
 	})
 }
 
-// removeAll deletes nodes. It returns nil if that ended a grant.
-func (b *backend) removeAll(ctx context.Context, s *session, p places) error {
+// deleteOwned deletes nodes. It returns nil if that ended a grant.
+func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) error {
 	result := driver.ErrNotHeld
 	for _, n := range p.nodes {
 		remove := func() error { return s.conn.Delete(p.parent+"/"+n.text, -1) }
 		isHead := n.text == p.head.text
-		if isHead { // it may be the first in the list only if all before it are gone: see look
-			remove = func() error { return s.handOn(p.parent, n) }
+		if isHead { // it can be the first in the list only if all before it are gone: see readPosition
+			remove = func() error { return s.handOff(p.parent, n) }
 		}
 		err := s.await(ctx, b.start(remove), releaseTimeout)
 		switch {
 		case err == nil:
-			b.start(func() error { b.tidy(s, p.parent, n); return nil })
+			b.start(func() error { b.tidyParent(s, p.parent, n); return nil })
 			if isHead {
 				result = nil
 			}
@@ -144,77 +144,77 @@ func (b *backend) removeAll(ctx context.Context, s *session, p places) error {
 	return result
 }
 
-// giveUp removes a place in the queue that is not waited for.
-func (b *backend) giveUp(ctx context.Context, c *claim) error {
+// leaveQueue removes a place in the queue that the caller does not wait for.
+func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
-	c.session.moveLocked(c, leaving)
+	a.session.moveLocked(a, leaving)
 	b.mu.Unlock()
-	if err := b.removed(ctx, c, driver.RequestTimeout(c.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
+	if err := b.awaitRemoval(ctx, a, driver.RequestTimeout(a.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
 	return nil
 }
 
-// removeLocked begins to delete the node of a claim that is leaving, or joins who
-// does. If it fails, the keeper tries again until the server has confirmed, or the
-// session is dead: otherwise the node would be there for as long as the process lives.
-// Call with mu held.
-func (b *backend) removeLocked(c *claim) *task {
-	if c.removing == nil {
-		placing := c.placing
-		c.removing = b.startLocked(func() error { return b.removeNode(c, placing) })
+// removeLocked begins to delete the node of an attempt that is leaving, or joins the deletion
+// that is under way. If it fails, keepAlive tries again until the server has confirmed it, or the
+// session is dead. Otherwise the node would be there for as long as the process lives. Call with
+// mu held.
+func (b *backend) removeLocked(a *attempt) *task {
+	if a.removing == nil {
+		placing := a.creating
+		a.removing = b.startLocked(func() error { return b.removeNode(a, placing) })
 	}
-	return c.removing
+	return a.removing
 }
 
-// removeNode is the task of removeLocked. It returns nil if it deleted a node, and
-// zk.ErrNoNode if there was none.
-func (b *backend) removeNode(c *claim, placing *task) error {
+// removeNode is the task of removeLocked. It returns nil if it deleted a node, and zk.ErrNoNode
+// if there was none.
+func (b *backend) removeNode(a *attempt, placing *task) error {
 	if placing != nil {
 		<-placing.done
 	}
-	err := b.deleteNode(c)
+	err := b.deleteNode(a)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.removing = nil
-	if errors.Is(err, zk.ErrNoNode) && c.deleting {
-		// An earlier deletion of ours was not answered, and now the node is gone: it was
-		// carried out. Or an eviction came between the two, or right before; but the claim
-		// was not known to be lost when it was released, and then it makes no difference
-		// to its holder which of the two was a moment earlier.
+	a.removing = nil
+	if errors.Is(err, zk.ErrNoNode) && a.deleting {
+		// An earlier deletion of ours was not answered, and now the node is gone: the
+		// deletion was carried out. Or an eviction came between the two, or right before; but
+		// the grant was not known to be lost when it was released, and then it makes no
+		// difference to its holder which of the two was a moment earlier.
 		err = nil
 	}
 	if err == nil || errors.Is(err, zk.ErrNoNode) {
-		b.forgetLocked(c)
+		b.forgetLocked(a)
 		return err
 	}
-	if c.phase != gone {
-		c.tries++
-		pause := min(10*time.Millisecond<<min(c.tries, 10), time.Second)
-		if lastingFault(err) {
+	if a.phase != gone {
+		a.tries++
+		pause := min(10*time.Millisecond<<min(a.tries, 10), time.Second)
+		if isLasting(err) {
 			pause = refusedAgain
 		}
-		c.session.scheduleLocked(c, time.Now().Add(pause))
+		a.session.scheduleLocked(a, time.Now().Add(pause))
 	}
 	return err
 }
 
-// refusedAgain is how long the keeper leaves a node alone that it is not allowed to delete.
-// Nothing else ends it while the process lives, so it is tried when somebody may have
-// changed that.
+// refusedAgain is the pause before keepAlive tries again to delete a node that it was not allowed
+// to delete. Nothing else ends that node while the process lives, so keepAlive tries again in
+// case somebody has changed that.
 const refusedAgain = time.Minute
 
-func (b *backend) deleteNode(c *claim) error {
-	s := c.session
+func (b *backend) deleteNode(a *attempt) error {
+	s := a.session
 	b.mu.Lock()
-	node, unknown, handOver := c.node, c.sent, c.granted
+	node, unknown, handOff := a.node, a.sent, a.granted
 	b.mu.Unlock()
 	if node == "" && !unknown {
 		return zk.ErrNoNode
 	}
 	if node == "" {
 		var err error
-		if node, err = b.find(c); err != nil {
+		if node, err = b.find(a); err != nil {
 			return err
 		}
 		if node == "" {
@@ -222,44 +222,44 @@ func (b *backend) deleteNode(c *claim) error {
 		}
 	}
 	me, _ := parseName(node)
-	handOver = handOver && !me.beyond()
-	ops := handOn(c.parent + "/" + node)
-	if !handOver {
+	handOff = handOff && !me.beyond()
+	ops := handOffOps(a.parent + "/" + node)
+	if !handOff {
 		ops = ops[1:]
 	}
 	_, err := s.batch.commit(&part{ops: ops})
-	if handOver && errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+	if handOff && errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
 		_, err = s.batch.commit(&part{ops: ops[1:]})
 	}
 	switch {
 	case err == nil:
-		b.tidy(s, c.parent, me)
+		b.tidyParent(s, a.parent, me)
 	case !answered(err):
 		b.mu.Lock()
-		c.deleting = true
+		a.deleting = true
 		b.mu.Unlock()
 	}
 	return err
 }
 
-// handOn deletes the node of a holder and tells the one that waits behind it, by
-// writing to the node in the same transaction: see waitBehind.
-func handOn(path string) (ops []any) {
+// handOffOps deletes the node of a holder, and tells the waiter behind it by a write to the node
+// in the same transaction: see waitForPredecessor.
+func handOffOps(path string) (ops []any) {
 	return []any{
 		&zk.SetDataRequest{Path: path, Version: -1},
 		&zk.DeleteRequest{Path: path, Version: -1},
 	}
 }
 
-// handOn does so for the first of a queue. Beyond the range nobody is told that he is
-// the first, see waitBehind.
-func (s *session) handOn(parent string, head name) error {
-	ops := handOn(parent + "/" + head.text)
+// handOff does so for the first claim of a queue. Beyond the range of the numbers nobody is told
+// so that it is the first: see waitForPredecessor.
+func (s *session) handOff(parent string, head nodeName) error {
+	ops := handOffOps(parent + "/" + head.text)
 	if head.beyond() {
 		ops = ops[1:]
 	}
 	_, err := s.conn.Multi(ops...)
-	if errors.Is(err, zk.ErrNoAuth) { // to write to the node; the waiter will list
+	if errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
 		_, err = s.conn.Multi(ops[len(ops)-1])
 	}
 	return err

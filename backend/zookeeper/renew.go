@@ -12,36 +12,35 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Renew sends one barrier for each session, however many grants it has. When that is
-// answered, the session was alive, and the loss of each grant that is watched has been
-// told, if it was before. Grants that are not watched yet are looked at one by one, by
-// setting the watch.
+// Renew sends one barrier for each session, however many grants it has. Once that is answered,
+// the session was alive, and the loss of each grant that has a watch has been told, if it came
+// before. A grant without a watch is looked at by setting one.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	claims := make([]*claim, len(grants))
+	attempts := make([]*attempt, len(grants))
 	bySession := make(map[*session][]int)
 	b.mu.Lock()
 	now := time.Now()
 	for i, g := range grants {
-		c := b.claims[claimID{g.Key, g.AttemptID}]
+		a := b.attempts[attemptKey{g.Key, g.AttemptID}]
 		switch {
 		case b.closed:
 			out[i].Err = errClosed
-		case c == nil || c.phase != held:
+		case a == nil || a.phase != held:
 			out[i].Err = driver.ErrNotHeld
-		case !now.Before(c.ends()):
-			// It ran out before this call, and the keeper is about to notice.
-			c.session.scheduleLocked(c, now)
+		case !now.Before(a.ends()):
+			// It ran out before this call, and keepAlive is about to notice.
+			a.session.scheduleLocked(a, now)
 			out[i].Err = driver.ErrNotHeld
 		default:
-			claims[i] = c
-			bySession[c.session] = append(bySession[c.session], i)
+			attempts[i] = a
+			bySession[a.session] = append(bySession[a.session], i)
 		}
 	}
 	b.mu.Unlock()
 	var sessions sync.WaitGroup
 	for s, indexes := range bySession {
-		sessions.Go(func() { b.renew(ctx, s, claims, indexes, out) })
+		sessions.Go(func() { b.renew(ctx, s, attempts, indexes, out) })
 	}
 	sessions.Wait()
 	return out
@@ -49,18 +48,18 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 
 // renew renews the grants of one session.
 //
-// Watches that are missing are set at the same time as the barrier is sent, so that the first
-// renewal of a lease takes one round trip, not two. In either order the answers prove the
-// same: a deletion between the two is told by the watch, before the barrier is answered; and
-// a watch that is set behind the barrier finds the node, or not. What was set on another
-// connection than is there in the end is set once more.
-func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+// It sets missing watches at the same time as it sends the barrier, so that the first renewal of
+// a lease takes one round trip, not two. The answers prove the same in either order. A deletion
+// that falls between the two is told by the watch, before the barrier is answered. A watch that
+// is set after the barrier finds the node, or does not. A watch that was set on another
+// connection than there is in the end is set once more.
+func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	timeout := driver.RequestTimeout(s.ttl())
 	early := make(chan struct{})
 	go func() {
 		defer close(early)
 		if s.link != nil {
-			b.armUnwatched(ctx, s, claims, indexes, make([]driver.Renewal, len(out)))
+			b.watchUnwatched(ctx, s, attempts, indexes, make([]driver.Renewal, len(out)))
 		}
 	}()
 	err := s.barrier(ctx, timeout)
@@ -68,48 +67,48 @@ func (b *backend) renew(ctx context.Context, s *session, claims []*claim, indexe
 	if !s.alive() {
 		err = fmt.Errorf("%w: %w", driver.ErrNotHeld, errSessionEnded)
 	} else if err != nil {
-		err = fault(ctx, err)
+		err = classify(ctx, err)
 	}
 	if err == nil {
-		b.armUnwatched(ctx, s, claims, indexes, out)
+		b.watchUnwatched(ctx, s, attempts, indexes, out)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, i := range indexes {
-		c := claims[i]
+		a := attempts[i]
 		switch {
-		case c.phase != held:
+		case a.phase != held:
 			// Evicted, released or run out, whichever was first under the lock.
 			out[i].Err = driver.ErrNotHeld
 		case err != nil:
 			out[i].Err = err
 		case out[i].Err != nil:
 		default:
-			c.start = s.confirmed
-			out[i].Start, out[i].TTL = c.start, c.lease()
+			a.start = s.confirmed
+			out[i].Start, out[i].TTL = a.start, a.lease()
 		}
 	}
 }
 
-// armUnwatched sets the watches that are missing, and notes why it could not. On an
-// application's connection the event of a watch may come after the answer, so there
-// each grant is looked at, each time.
-func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim, indexes []int, out []driver.Renewal) {
+// watchUnwatched sets the watches that are missing, and notes why it could not. On an
+// application's connection the event of a watch may come after the answer, so there it looks at
+// each grant, each time.
+func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	b.mu.Lock()
 	work := make(chan int, len(indexes))
 	for _, i := range indexes {
-		if claims[i].watched != s.connections || s.link == nil {
+		if attempts[i].watched != s.connectionCount || s.link == nil {
 			work <- i
 		}
 	}
 	b.mu.Unlock()
 	close(work)
 	var workers sync.WaitGroup
-	for range min(armers, len(work)) {
+	for range min(maxWatchRequests, len(work)) {
 		workers.Go(func() {
 			for i := range work {
-				if err := b.confirmNode(ctx, s, claims[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
-					out[i].Err = fault(ctx, err)
+				if err := b.confirmNode(ctx, s, attempts[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
+					out[i].Err = classify(ctx, err)
 				}
 			}
 		})
@@ -117,9 +116,122 @@ func (b *backend) armUnwatched(ctx context.Context, s *session, claims []*claim,
 	workers.Wait()
 }
 
-func (b *backend) confirmNode(ctx context.Context, s *session, c *claim) error {
+func (b *backend) confirmNode(ctx context.Context, s *session, a *attempt) error {
 	if s.link != nil {
-		return s.arm(ctx, c)
+		return s.watchLoss(ctx, a)
 	}
-	return b.orphaned(c, s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), driver.RequestTimeout(c.ttl)))
+	return b.nodeGone(a, s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl)))
+}
+
+// barriers are writes that change nothing. When one is answered, the session was alive (see
+// confirm), and this connection's server has caught up with all that was committed before. So has
+// this client, since the events of watches come before the answer. And no request that was sent
+// before the barrier, on a connection that broke either, will still be carried out: the server
+// carries out a session's requests in the order in which they were sent, and closes a session's
+// old connection, or refuses what comes by it ("session moved"), before it serves the new one.
+//
+// A barrier is a transaction that only checks that a node exists. It needs no more than the
+// permission to read. Callers that come while one is under way share the next one.
+type barriers struct {
+	underway, next *task
+	begunAt        time.Time // of the last one
+}
+
+// barrier waits for a barrier that is sent after the call.
+func (s *session) barrier(ctx context.Context, timeout time.Duration) error {
+	s.backend.mu.Lock()
+	t := s.joinBarrierLocked()
+	s.backend.mu.Unlock()
+	return s.await(ctx, t, timeout)
+}
+
+func (s *session) joinBarrierLocked() *task {
+	if s.underway == nil {
+		t := &task{done: make(chan struct{})}
+		s.underway = t
+		s.runBarrierLocked(t)
+		return t
+	}
+	if s.next == nil {
+		s.next = &task{done: make(chan struct{})}
+	}
+	return s.next
+}
+
+func (s *session) runBarrierLocked(t *task) {
+	b := s.backend
+	if b.closed {
+		t.err = errClosed
+		close(t.done)
+		s.underway = nil
+		return
+	}
+	s.begunAt = time.Now()
+	b.running.Go(func() {
+		t.err = s.sendBarrier()
+		close(t.done)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		s.underway, s.next = s.next, nil
+		if s.underway != nil {
+			s.runBarrierLocked(s.underway)
+		}
+	})
+}
+
+// sendBarrier sends a barrier. Servers agree on the answer that the namespace's node has been
+// deleted, or is not for us, as on any other. What one server refuses by itself, such as when it
+// has too much to do, proves nothing.
+func (s *session) sendBarrier() error {
+	sent := time.Now()
+	_, err := s.transact([]any{&zk.CheckVersionRequest{Path: s.backend.root, Version: -1}})
+	if errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrNoAuth) {
+		s.confirm(sent)
+		return nil
+	}
+	return err
+}
+
+// confirm notes that a write was carried out which was sent at the given time: the session was
+// alive, and was heard of then or later.
+//
+// Only writes count. A majority agrees on each, so it proves that the leader which counts this
+// session's time was the leader. One server answers reads, and any server that takes itself for
+// the leader answers a sync (ZOOKEEPER-1675). A leader that has been cut off does so for a while;
+// meanwhile a new leader may let the session expire, and let another client have the lock. A new
+// leader counts from its election, later than any write before it.
+func (s *session) confirm(sent time.Time) {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	if sent.After(s.confirmed) {
+		s.confirmed = sent
+	}
+}
+
+// transact sends one transaction. Its operations are all carried out, or none.
+func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
+	sent := time.Now()
+	answer, err := s.conn.Multi(ops...)
+	switch {
+	case err == nil:
+		s.confirm(sent)
+	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
+		err = errLocalSession
+	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
+		err = s.link.whyClosed(err)
+	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
+		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
+	}
+	return answer, err
+}
+
+// isLocal reports, after a write was refused since the session had expired, whether the session
+// lives all the same, but on one server only, which is not set to make it known to the others
+// when it must. If a session has expired, the server closes its connection and serves it no more.
+func (s *session) isLocal() bool {
+	if !s.alive() {
+		return false
+	}
+	_, _, err := s.conn.Exists(s.backend.root)
+	return err == nil && s.alive()
 }

@@ -10,16 +10,14 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// session is one session with the ensemble. All claims of a TTL class share it, and
-// what the server makes of it is made of all of them: it lives while it is heard of,
-// and takes its nodes along when it dies.
+// session is one session with the ensemble. All attempts of a TTL class share it and its fate: it
+// lives while the server hears of it, and takes its nodes along when it dies.
 //
-// One session is one *zk.Conn. Left to itself, a Conn whose session has expired opens
-// another, and what was still queued in it, a create say, is carried out there. Ours
-// lets no second one come: link.refuse is called before go-zookeeper could connect
-// again. So whatever a request of this session did was done in this session, and is
-// gone with it. With an application's Conn that cannot be had; there EphemeralOwner
-// tells.
+// One session is one *zk.Conn. Left to itself, a Conn whose session has expired opens another
+// session, and carries out there what was still queued, a create say. Ours prevents that:
+// link.refuse is called before go-zookeeper could connect again. So whatever a request of this
+// session did was done in this session, and is gone with it. An application's Conn cannot be held
+// back so; there EphemeralOwner tells which session made a node.
 type session struct {
 	backend *backend
 	class   time.Duration // 0: an application's connection
@@ -27,61 +25,70 @@ type session struct {
 	link    *link           // nil: an application's connection
 	hosts   *hosts          // nil like link
 	events  <-chan zk.Event // closed when the Conn has ended; nil like link
-	ready   chan struct{}   // closed when it can be used, or failed
-	dead    chan struct{}   // closed when the server has said that it is no more
-	wake    chan struct{}   // has the keeper look again; capacity 1
+	ready   chan struct{}   // closed when the session can be used, or has failed
+	dead    chan struct{}   // closed when the server has said that the session is gone
+	wakeups chan struct{}   // has keepAlive look again; capacity 1
 	alarm   *time.Timer     // the same, at wakeAt
 	batch   batch
 
 	// The rest is guarded by backend.mu.
-	id          int64
-	failure     error // why it will never be ready
-	connected   chan struct{}
-	connections int // how many there were so far
-	isDead      bool
-	timeout     time.Duration // an application's connection: as it says
-	confirmed   time.Time     // see confirm
-	claims      map[*claim]struct{}
-	waiters     int // claims that wait
-	sweeping    int // deletions that the keeper has begun
-	arming      bool
-	agenda      agenda
-	wakeAt      time.Time // when alarm is set for
-	watches     map[string]*watch
+	id              int64
+	failure         error // why it will never be ready
+	connected       chan struct{}
+	connectionCount int // how many connections there were so far
+	isDead          bool
+	timeout         time.Duration // of an application's connection: as the application says
+	confirmed       time.Time     // see confirm
+	attempts        map[*attempt]struct{}
+	waiters         int // attempts that wait
+	deletions       int // that keepAlive has begun
+	settingWatches  bool
+	due             dueHeap
+	wakeAt          time.Time // when alarm is set for
+	watches         map[string]*watch
 	barriers
 }
 
 func newSession(b *backend, class time.Duration) *session {
 	s := &session{
 		backend: b, class: class,
-		ready: make(chan struct{}), dead: make(chan struct{}), wake: make(chan struct{}, 1),
-		alarm: time.NewTimer(idle), wakeAt: time.Now().Add(idle),
+		ready: make(chan struct{}), dead: make(chan struct{}), wakeups: make(chan struct{}, 1),
+		alarm: time.NewTimer(idleSleep), wakeAt: time.Now().Add(idleSleep),
 		connected: make(chan struct{}),
-		claims:    make(map[*claim]struct{}),
+		attempts:  make(map[*attempt]struct{}),
 		watches:   make(map[string]*watch),
 	}
 	s.batch.session, s.batch.creating = s, make(map[string]bool)
 	return s
 }
 
-// connectLocked begins a session of its own. Call with mu held: the events of the
-// connection wait until all is set.
-func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
-	s := newSession(b, class)
-	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
-	s.hosts = &hosts{link: s.link, standing: b.standing}
-	s.link.hosts = s.hosts
-	c, events, err := zk.Connect(b.config.hosts, timeout,
-		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
-		zk.WithLogger(quiet{}), zk.WithLogInfo(false))
-	if err != nil {
-		return nil, err
+// run is the life of a session, on a goroutine of its own.
+func (s *session) run() {
+	err := s.open()
+	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
+		err = s.tooShort(s.link.timeout())
 	}
-	s.conn, s.events = c, events
-	return s, nil
+	if err != nil {
+		s.fail(err)
+	} else {
+		close(s.ready)
+		s.keepAlive()
+	}
+	s.close()
 }
 
-// ttl is what each grant of the session gets.
+func (s *session) fail(err error) {
+	b := s.backend
+	b.mu.Lock()
+	s.failure = err
+	if b.sessions[s.class] == s {
+		delete(b.sessions, s.class)
+	}
+	b.mu.Unlock()
+	close(s.ready)
+}
+
+// ttl is the TTL of each grant of the session.
 func (s *session) ttl() time.Duration {
 	if s.link == nil {
 		return s.timeout - relayLag
@@ -89,7 +96,7 @@ func (s *session) ttl() time.Duration {
 	return s.link.timeout() - relayLag
 }
 
-// onEvent takes in what go-zookeeper tells, on its own goroutine.
+// onEvent handles an event of go-zookeeper, on go-zookeeper's goroutine.
 func (s *session) onEvent(ev zk.Event) {
 	switch ev.Type {
 	case zk.EventSession:
@@ -109,18 +116,17 @@ func (s *session) onEvent(ev zk.Event) {
 func (s *session) onConnected() {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	s.connections++
-	if s.connections == 1 {
+	s.connectionCount++
+	if s.connectionCount == 1 {
 		close(s.connected)
 	}
 }
 
-// die takes in that the session has expired: all its claims are gone for certain,
-// and their holders are told.
+// die notes that the session has expired. All its claims are gone for certain, and their holders
+// are told.
 //
-// Death against a grant that is being made: each holds the lock when it decides. A
-// grant that was first is told of its loss here. One that comes later finds its claim
-// gone, and is none.
+// Death against a grant that is being made: each holds backend.mu when it decides. A grant that
+// was first is told of its loss here. A grant that comes later finds its attempt gone, and fails.
 func (s *session) die() {
 	b := s.backend
 	b.mu.Lock()
@@ -134,14 +140,14 @@ func (s *session) die() {
 		delete(b.sessions, s.class)
 	}
 	var tell []func(error)
-	if n := len(s.claims); n > 0 && !b.closed {
+	if n := len(s.attempts); n > 0 && !b.closed {
 		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its places in queues", "claims", n)
 	}
-	for c := range s.claims {
-		if c.phase == held && c.lost != nil {
-			tell = append(tell, c.lost)
+	for a := range s.attempts {
+		if a.phase == held && a.lost != nil {
+			tell = append(tell, a.lost)
 		}
-		b.forgetLocked(c)
+		b.forgetLocked(a)
 	}
 	clear(s.watches)
 	b.mu.Unlock()
@@ -153,8 +159,8 @@ func (s *session) die() {
 	}
 }
 
-// alive reports whether this is still the session of its connection: that of an
-// application goes on with another one, and tells nobody.
+// alive reports whether this is still the session of its connection. An application's connection
+// goes on with another session, and tells nobody.
 func (s *session) alive() bool {
 	if s.link == nil && s.conn.SessionID() != s.id {
 		s.die()
@@ -167,54 +173,113 @@ func (s *session) alive() bool {
 	}
 }
 
-// confirm takes in that a write was carried out which was sent at the given time:
-// the session was alive, and was heard of then or later.
-//
-// Only writes count. They are agreed on by a majority, so they prove that the leader
-// which counts this session's time was the leader. Reads are answered by one server,
-// and sync by whoever thinks it is the leader (ZOOKEEPER-1675), which one that has
-// been cut off does for a while; meanwhile a new leader may let the session expire,
-// and let another have the lock. A new leader counts from its election, later than
-// any write before it.
-func (s *session) confirm(sent time.Time) {
-	s.backend.mu.Lock()
-	defer s.backend.mu.Unlock()
-	if sent.After(s.confirmed) {
-		s.confirmed = sent
-	}
-}
-
-// transact sends one transaction. Its operations are all carried out, or none.
-func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
-	sent := time.Now()
-	answer, err := s.conn.Multi(ops...)
-	switch {
-	case err == nil:
-		s.confirm(sent)
-	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
-		err = errLocalSession
-	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
-		err = s.link.whyClosed(err)
-	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
-		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
-	}
-	return answer, err
-}
-
-// isLocal reports, of a session of which a write was refused as expired, whether it is one
-// that lives, but on one server only, which is not set to make it known to the others when it
-// has to be. Of one that has expired the server closes the connection, and it is served no
-// more.
-func (s *session) isLocal() bool {
-	if !s.alive() {
-		return false
-	}
-	_, _, err := s.conn.Exists(s.backend.root)
-	return err == nil && s.alive()
-}
-
 // tooShort is the error of a server that grants less than was asked for.
 func (s *session) tooShort(got time.Duration) error {
 	return fmt.Errorf("%w: a lease of %v needs a session of %v, and the server grants %v: raise its maxSessionTimeout, "+
 		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
+}
+
+// close ends the connection. A session without grants ends with it, and the server frees all that
+// is left of it at once. A session with grants lives on until its timeout, since Close does not
+// release. go-zookeeper would end it, and so is kept from sending anything more.
+func (s *session) close() {
+	if s.link == nil {
+		s.deleteAfterClose()
+		return
+	}
+	patience := closeSessionTimeout
+	if s.hasGrants() {
+		s.link.dropWrites()
+		patience = 0
+	} else if s.conn.State() != zk.StateHasSession {
+		patience = 0 // there is nobody to tell
+	}
+	// Close of go-zookeeper waits for an answer, or until the connection is cut. If the
+	// connection is cut before it has asked, it waits for a second, for nothing; so it does that
+	// on a goroutine of its own.
+	closed := make(chan struct{})
+	go func() {
+		s.conn.Close()
+		close(closed)
+	}()
+	timer := time.NewTimer(patience + 10*time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+	s.link.refuse()
+	for range s.events {
+	}
+}
+
+// closeSessionTimeout is how long a server may take to answer that a session ends.
+const closeSessionTimeout = 500 * time.Millisecond
+
+func (s *session) hasGrants() bool {
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	for a := range s.attempts {
+		if a.phase == held {
+			return true
+		}
+	}
+	return false
+}
+
+// retire ends a session that is not needed any more, as an expiry would.
+func (s *session) retire() {
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.isDead {
+		return
+	}
+	s.isDead = true
+	close(s.dead)
+	if b.sessions[s.class] == s {
+		delete(b.sessions, s.class)
+	}
+}
+
+// deleteAfterClose deletes what Close leaves behind on an application's connection. The session
+// of that connection lives on, and with it each claim that was not released. So a timer deletes
+// each grant when its lease is over, as keepAlive would have done, and all else now. A timer
+// costs no goroutine until it fires.
+func (s *session) deleteAfterClose() {
+	b := s.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for a := range s.attempts {
+		due := time.Now()
+		if a.phase == held {
+			due = a.ends()
+		}
+		node := a.node
+		time.AfterFunc(time.Until(due), func() { s.deleteLate(a, node) })
+	}
+}
+
+// deleteLate deletes the nodes of an attempt, and tries again while the session lives.
+func (s *session) deleteLate(a *attempt, node string) {
+	if s.conn.SessionID() != s.id {
+		return
+	}
+	var err error
+	names := []nodeName{{text: node}}
+	if node == "" { // its create may have been carried out
+		if _, err = s.conn.Sync(s.backend.root); err == nil {
+			var children []string
+			children, err = list(s.conn, a.parent)
+			names = owned(children, a.attemptID)
+		}
+	}
+	for _, n := range names {
+		if err == nil {
+			err = s.conn.Delete(a.parent+"/"+n.text, -1)
+		}
+	}
+	if err != nil && !answered(err) && !errors.Is(err, zk.ErrClosing) {
+		time.AfterFunc(retryPause, func() { s.deleteLate(a, node) })
+	}
 }

@@ -39,12 +39,12 @@ func parseURL(u *url.URL, log *slog.Logger) (conf config, err error) {
 	if why := checkChroot(conf.chroot); why != "" {
 		return conf, address.Invalid("the path %q: %s", u.Path, why)
 	}
-	conf.space = defaultNamespace
+	conf.namespace = defaultNamespace
 	if q.Has("namespace") {
-		conf.space = q.Get("namespace")
+		conf.namespace = q.Get("namespace")
 	}
-	if why := checkNamespace(conf.space); why != "" {
-		return conf, address.Invalid("namespace=%q: %s", conf.space, why)
+	if why := checkNamespace(conf.namespace); why != "" {
+		return conf, address.Invalid("namespace=%q: %s", conf.namespace, why)
 	}
 	if err := conf.parseAccess(u, q); err != nil {
 		return conf, err
@@ -55,8 +55,8 @@ func parseURL(u *url.URL, log *slog.Logger) (conf config, err error) {
 	return conf, err
 }
 
-// parseAccess reads who we are and who may use our nodes: by default only the same
-// user, or everybody if there is none.
+// parseAccess reads the user and password, and the ACL of new nodes: by default only the same
+// user may use them, or everybody if there is no user.
 func (conf *config) parseAccess(u *url.URL, q url.Values) error {
 	conf.acl = zk.WorldACL(zk.PermAll)
 	if user := u.User; user != nil {
@@ -110,4 +110,39 @@ func parsePerms(letters string) (perms int32, err error) {
 		return 0, fmt.Errorf("no permissions: want letters of cdrwa")
 	}
 	return perms, nil
+}
+
+// checkNamespace says what is wrong with a namespace.
+func checkNamespace(ns string) string {
+	if why := address.Namespace(ns, "._:-"); why != "" {
+		return why
+	}
+	if strings.Trim(ns, ".") == "" || ns == "zookeeper" {
+		return "the name is ZooKeeper's own"
+	}
+	return ""
+}
+
+// checkChroot says what is wrong with a chroot, which is "" or like "/a/b".
+func checkChroot(path string) string {
+	if path == "" {
+		return ""
+	}
+	parts := strings.Split(path, "/")
+	if parts[0] != "" {
+		return "want a path that begins with /"
+	}
+	for _, part := range parts[1:] {
+		switch {
+		case part == "":
+			return "want no empty part, and no / at the end"
+		case part == "." || part == "..":
+			return "want no part . or .."
+		case strings.ContainsFunc(part, func(c rune) bool {
+			return c < ' ' || c >= 0x7f && c < 0xa0 || c >= 0xe000 && c <= 0xf8ff || c >= 0xfff0
+		}):
+			return "it has characters that ZooKeeper does not allow"
+		}
+	}
+	return ""
 }

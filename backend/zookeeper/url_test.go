@@ -43,8 +43,8 @@ func TestParseURL(t *testing.T) {
 		"zookeepers://h/a%20b":             {"h:2181", "/a b", "fencelock"},
 	} {
 		conf, err := parse(t, raw)
-		if got := strings.Join(conf.hosts, " "); err != nil || got != want.hosts || conf.chroot != want.chroot || conf.space != want.name {
-			t.Errorf("%s: %q, %q, %q, %v; want %+v", raw, got, conf.chroot, conf.space, err, want)
+		if got := strings.Join(conf.hosts, " "); err != nil || got != want.hosts || conf.chroot != want.chroot || conf.namespace != want.name {
+			t.Errorf("%s: %q, %q, %q, %v; want %+v", raw, got, conf.chroot, conf.namespace, err, want)
 		}
 		if (conf.tls != nil) != strings.HasPrefix(raw, "zookeepers") {
 			t.Errorf("%s: TLS %v", raw, conf.tls != nil)

@@ -10,100 +10,101 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// waitBehind waits until the node right before the claim's own is gone. It reports
-// whether that makes the claim the first; if it cannot tell, the queue must be looked
-// at again.
+// waitForPredecessor waits until the node directly before the claim's own is gone. It reports
+// whether the claim is then known to be the first. If that is not known, the caller looks at the
+// queue again.
 //
-// It can tell by the event. A holder that leaves writes to its node and deletes it, in
-// one transaction, of which a watch tells the first half: the data has changed. A
-// waiter that gives up, or whose session dies, does not write, and the watch tells that
-// the node was deleted. Nobody else ever writes to a claim's node. So "changed" is the
-// word of a holder, who was the first: all claims up to it are gone, and stay gone, for
-// new ones come at the end. There was none between it and us, or we would have watched
-// that one, and none can come between: we are the first. The hand-off has cost one
-// write and one push, however many wait.
+// The event tells. A holder that releases writes to its node and deletes it, in one transaction,
+// of which a watch tells the first half: the data has changed. A waiter that gives up, or whose
+// session dies, does not write, and the watch tells that the node was deleted. Nobody else ever
+// writes to a claim's node. So "changed" comes from a holder, which was the first: all claims up
+// to it are gone, and stay gone, since new ones come at the end. No claim was between it and
+// ours, or we would have watched that one, and none can come between: ours is the first. The
+// hand-off has cost one write and one push, however many wait.
 //
-// Is our session alive (etcd#11456)? The server that told us applies transactions in
-// order. Had the session ended before the hand-over, it would have closed this
-// connection, and told it nothing more. Is our own node there? If somebody had deleted
-// it before, the one behind us would wait for the same holder, and be told the same. So
-// it is watched too: see guard.
+// Is our session alive (etcd#11456)? The server that told us applies transactions in order. If
+// the session had ended before the hand-off, the server would have closed this connection, and
+// told it nothing more. Is our own node there? If somebody had deleted it before, the waiter
+// behind us would wait for the same holder, and be told the same. So we watch our own node, too:
+// see watchOwnNode.
 //
-// After a reconnect go-zookeeper sets the watches again, and a server then says
-// "changed" of a node that was written to since the last answer this session had. A
-// claim's node is never written to but in its last moment, and it was created before the
-// answer that told us of it. So it is either there unchanged, or "deleted".
+// After a reconnect go-zookeeper sets the watches again, and then a server says "changed" of a
+// node that was written to since the last answer that this session had. A claim's node is never
+// written to but in its last moment, and it was created before the answer that told us of it. So
+// it is either there unchanged, or "deleted".
 //
-// The last does not hold beyond the range of the numbers that tell the order: there a
-// name comes again if an owner that lost its place makes a node anew, and after a
-// reconnect that node would be "changed". So a claim beyond looks at the queue whatever
-// it is told, and one that holds the lock leaves without a word.
-func (b *backend) waitBehind(ctx context.Context, c *claim, ahead string, heard func()) (first bool, err error) {
-	s, path := c.session, c.parent+"/"+ahead
-	guarded := b.start(func() error { return b.guard(ctx, c) })
-	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(c.ttl))
+// That last argument does not hold beyond the range of the numbers that tell the order. There a
+// name comes again if an attempt that lost its place makes a node anew, and after a reconnect
+// that node would be "changed". So beyond the range a waiter looks at the queue whatever it is
+// told, and a holder leaves without a write.
+func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {
+	s, path := a.session, a.parent+"/"+ahead
+	guarded := b.start(func() error { return b.watchOwnNode(ctx, a) })
+	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(a.ttl))
 	<-guarded.done
 	if guarded.err != nil {
 		return false, guarded.err
 	}
-	past := beyond(c.node)
-	if err == nil && past && b.isBehind(c, w) {
+	past := beyond(a.node)
+	if err == nil && past && b.isLater(a, w) {
 		return false, nil
 	}
 	if err == nil {
-		err = b.sleep(ctx, c, w, path, heard)
+		err = b.awaitWatch(ctx, a, w, path, heard)
 	}
 	switch {
 	case errors.Is(err, zk.ErrNoNode): // gone already
 		return false, nil
 	case err != nil || past:
 		return false, err
-	case w.handedOver && s.link == nil:
-		err := s.await(ctx, b.start(func() error { return b.verify(c, c.path()) }), driver.RequestTimeout(c.ttl))
-		return err == nil, b.orphaned(c, err)
+	case w.handedOff && s.link == nil:
+		err := s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl))
+		return err == nil, b.nodeGone(a, err)
 	default:
-		return w.handedOver, nil
+		return w.handedOff, nil
 	}
 }
 
-// isBehind reports whether a watched node was made after the claim's own: another of the
-// name that we wanted to watch. Each would wait for the other.
-func (b *backend) isBehind(c *claim, w *watch) bool {
+// isLater reports whether a watched node was made after the claim's own: it is another one with
+// the name that we wanted to watch. Each of the two would wait for the other.
+func (b *backend) isLater(a *attempt, w *watch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return w.czxid > c.czxid
+	return w.czxid > a.czxid
 }
 
-// guard sets a watch on the claim's own node, by which the holder that it may become
-// learns of a loss, too. The node's deletion is told before a hand-over that comes after
-// it, since a server tells a connection what happens in its order, and go-zookeeper
-// tells us in that order: then the claim is gone before the hand-over is taken in. A
-// deletion that came before the watch finds no node here. An application's connection
-// tells each event to a goroutine of its own, in no order; there the node is looked at
-// after the hand-over.
-func (b *backend) guard(ctx context.Context, c *claim) error {
-	if c.session.link == nil {
+// watchOwnNode sets a watch on the claim's own node. The holder that the attempt may become
+// learns of a loss by it, too.
+//
+// The node's deletion is told before a hand-off that comes after it: a server tells a connection
+// what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
+// before the hand-off is looked at. A deletion that came before the watch finds no node here. An
+// application's connection tells each event to a goroutine of its own, in no order; there the
+// node is looked at after the hand-off.
+func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
+	if a.session.link == nil {
 		return nil
 	}
-	_, err := c.session.watch(ctx, c.path(), c, driver.RequestTimeout(c.ttl))
-	return b.orphaned(c, err)
+	_, err := a.session.watch(ctx, a.path(), a, driver.RequestTimeout(a.ttl))
+	return b.nodeGone(a, err)
 }
 
-// glimpse is how often a waiter looks whether what it waits for is still there, if
-// the lease is not longer. A watch is not known to get lost, but a waiter that relied
-// on it alone would wait for ever if one did.
-const glimpse = 10 * time.Second
+// waitPollEvery is how often a waiter looks whether the node that it waits for is still there,
+// unless the lease is longer. A watch is not known to get lost, but a waiter that relied on it
+// alone would wait for ever if one did.
+const waitPollEvery = 10 * time.Second
 
-// sleep waits for a watch to fire. Whenever the server has confirmed the session meanwhile,
-// and with it the claim, whose node is watched, it says so: heard may be nil.
-func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string, heard func()) error {
-	s := c.session
-	tick := time.NewTicker(max(glimpse, c.ttl))
+// awaitWatch waits for a watch to fire. It calls heard, unless that is nil, whenever the server
+// has confirmed the session meanwhile, and with it the place in the queue, since our own node is
+// watched.
+func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path string, heard func()) error {
+	s := a.session
+	tick := time.NewTicker(max(waitPollEvery, a.ttl))
 	defer tick.Stop()
 	var beats <-chan time.Time
 	if heard != nil {
 		// A confirmation is asked for after a quarter of the TTL, and seen an eighth later.
-		beat := time.NewTicker(max(c.ttl/8, time.Millisecond))
+		beat := time.NewTicker(max(a.ttl/8, time.Millisecond))
 		defer beat.Stop()
 		beats = beat.C
 	}
@@ -112,8 +113,8 @@ func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string, he
 		select {
 		case <-w.fired:
 			return nil
-		case <-c.ended:
-			return b.fate(c)
+		case <-a.ended:
+			return b.endReason(a)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.dead:
@@ -121,12 +122,12 @@ func (b *backend) sleep(ctx context.Context, c *claim, w *watch, path string, he
 		case <-b.closing.Done():
 			return errClosed
 		case <-beats:
-			if confirmed := s.confirmedEvery(c.ttl / 4); confirmed.After(last) {
+			if confirmed := s.confirmedEvery(a.ttl / 4); confirmed.After(last) {
 				last = confirmed
 				heard()
 			}
 		case <-tick.C:
-			if _, err := ask(ctx, s, driver.RequestTimeout(c.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
+			if _, err := ask(ctx, s, driver.RequestTimeout(a.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
 				return err
 			}
 		}
@@ -139,14 +140,135 @@ func (s *session) lastConfirmed() time.Time {
 	return s.confirmed
 }
 
-// confirmedEvery returns when the session was last confirmed, and has it confirmed again if
-// that is too long ago. The keeper does so for the session's own TTL, which may be far longer
-// than a claim's. Where one is refused at once, the next is not asked for at once.
+// confirmedEvery returns when the session was last confirmed, and has it confirmed again if that
+// is too long ago. keepAlive does so for the session's own TTL, which may be far longer than an
+// attempt's. If a confirmation is refused at once, the next one is not asked for at once.
 func (s *session) confirmedEvery(d time.Duration) time.Time {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	if time.Since(s.confirmed) > d && time.Since(s.begun) > d/4 && s.underway == nil {
+	if time.Since(s.confirmed) > d && time.Since(s.begunAt) > d/4 && s.underway == nil {
 		s.joinBarrierLocked()
 	}
 	return s.confirmed
+}
+
+// watch is the session's only watch of a node, which all share that want to know of the node's
+// end. go-zookeeper cannot take a watch back, and keeps a channel for each request, so waiters
+// that come and go behind the same holder must not have one each.
+//
+// The request asks for the node's data: if the node is gone, a server then sets no watch. If it
+// asked by exists, the server would set the watch all the same, and keep it for as long as the
+// session lives.
+type watch struct {
+	asked *task         // the request that sets it
+	fired chan struct{} // closed when the server has told of a change: look again
+
+	handedOff bool // a holder has handed off, see waitForPredecessor; set before fired is closed
+
+	// Guarded by backend.mu.
+	holder *attempt // wants to know that it has lost the node; nil: nobody does
+	proven int      // the number of the connection on which the server has set it
+	czxid  int64    // of the node, when it was set
+}
+
+// hasFired reports whether the watch is used up.
+func (w *watch) hasFired() bool {
+	select {
+	case <-w.fired:
+		return true
+	default:
+		return false
+	}
+}
+
+// watch makes sure that the end of a node will be told. zk.ErrNoNode says that the node is gone
+// already.
+//
+// After a reconnect go-zookeeper sets all watches again, and then the server tells what has
+// happened meanwhile. But it does so at some moment, and a barrier may be answered before that. A
+// waiter loses nothing by it. A holder must learn the truth about its grant by the next renewal,
+// so its watch is set anew on each connection.
+func (s *session) watch(ctx context.Context, path string, owner *attempt, timeout time.Duration) (*watch, error) {
+	b := s.backend
+	b.mu.Lock()
+	w := s.watches[path]
+	if w == nil {
+		w = &watch{fired: make(chan struct{})}
+		s.watches[path] = w
+	}
+	if connection := s.connectionCount; w.asked == nil || owner != nil && w.proven != connection {
+		w.asked = b.startLocked(func() error { return s.setWatch(path, w, connection) })
+	}
+	asked := w.asked
+	if owner != nil {
+		w.holder = owner
+	}
+	b.mu.Unlock()
+	return w, s.await(ctx, asked, timeout)
+}
+
+// setWatch asks for a watch. If that fails, the next caller of watch asks again.
+//
+// Event against answer: each has a goroutine of its own, so the event may be handled first. It
+// finds the watch in the map, where it was before it was asked for, and closes fired. Callers
+// that get the answer later see that.
+func (s *session) setWatch(path string, w *watch, connection int) error {
+	_, st, events, err := s.conn.GetW(path)
+	if err == nil && s.link == nil {
+		s.awaitEvent(events)
+	}
+	s.backend.mu.Lock()
+	defer s.backend.mu.Unlock()
+	switch {
+	case err == nil:
+		// It was sent on this connection or a later one; if a later one, it is asked for once more.
+		w.proven, w.czxid = max(w.proven, connection), st.Czxid
+	case s.watches[path] == w:
+		delete(s.watches, path)
+		close(w.fired) // those that have waited since an earlier connection look again
+	}
+	return err
+}
+
+// awaitEvent has a goroutine wait for the event: an application's connection tells its events to
+// the application only.
+func (s *session) awaitEvent(events <-chan zk.Event) {
+	s.backend.start(func() error {
+		select {
+		case ev := <-events:
+			if errors.Is(ev.Err, zk.ErrSessionExpired) {
+				s.die()
+			} else {
+				s.onEvent(ev)
+			}
+		case <-s.dead:
+		case <-s.backend.closing.Done():
+		}
+		return nil
+	})
+}
+
+// fire handles the event of a watch, which comes once. If a holder's node was written to, and not
+// by the holder, then somebody has evicted the holder, in one transaction, or has meddled.
+// Setting the watch again shows which.
+func (s *session) fire(path string, deleted bool) {
+	b := s.backend
+	b.mu.Lock()
+	w := s.watches[path]
+	if w == nil {
+		b.mu.Unlock()
+		return
+	}
+	delete(s.watches, path)
+	w.handedOff = !deleted
+	close(w.fired)
+	owner := w.holder
+	if owner != nil && !deleted {
+		owner.watched = 0
+		s.scheduleLocked(owner, time.Now())
+	}
+	b.mu.Unlock()
+	if owner != nil && deleted {
+		b.lose(owner, errNodeGone)
+	}
 }

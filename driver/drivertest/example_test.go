@@ -13,7 +13,7 @@ import (
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
-// forgetful releases whatever is held, in whoever's name.
+// forgetful releases whatever is held, by any attempt.
 type forgetful struct{ driver.Backend }
 
 func (f forgetful) Release(ctx context.Context, g driver.Grant) error {
@@ -35,7 +35,7 @@ func ExampleCheck() {
 	fmt.Println(broken[0].Rule.Sentence)
 	// Output:
 	// ReleaseOnlyOwn
-	// Release ends the claim of its owner on its key, and no other's.
+	// Release ends the claim of its attempt on its key, and no other's.
 }
 
 // A server that is away, for a test of code that uses locks.
@@ -47,8 +47,8 @@ func ExampleLink() {
 	}
 	defer locker.Close()
 
-	ask := func(patience time.Duration) error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ask := func(d time.Duration) error {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
 		defer cancel()
 		_, err := locker.Inspect(ctx, "invoices/42")
 		return err

@@ -10,19 +10,40 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
+var infoRules = []Rule{{
+	Name:     "Info",
+	Sentence: "Info never changes over a Backend's life, and is what the harness wants.", // Namespace only where Want has one: most harnesses draw theirs
+	check: func(r *fixture) {
+		a, b := r.clients()
+		for range 2 {
+			for _, c := range []driver.Backend{a, b} {
+				got, want := c.Info(), r.h.Want
+				if got.Name != want.Name || got.Guarantee != want.Guarantee || got.Features != want.Features ||
+					got.MinTTL != want.MinTTL || got.MaxTTL != want.MaxTTL || got.SameClock != want.SameClock || got.Tokenless != want.Tokenless ||
+					want.Namespace != "" && got.Namespace != want.Namespace {
+					r.Errorf("Info is %+v, want %+v", got, want)
+				}
+			}
+			key := r.key()
+			r.mustRelease(a, r.mustLock(a, key))
+			r.mustRelease(b, r.mustLock(b, key))
+		}
+	},
+}}
+
 var keyRules = []Rule{{
 	Name: "Keys",
 	Sentence: "Keys are any valid UTF-8 of 1 to MaxKeyLen bytes, case-sensitive and never interpreted: " +
 		`"a/b", "..", " " and a prefix of another key are keys like any other.`,
 	serial: true, // the keys are the same in every run
-	check: func(r *rig) {
+	check: func(r *fixture) {
 		a, b := r.clients()
 		grants := make(map[string]driver.Grant)
 		for _, key := range strangeKeys() {
 			_ = a.Evict(r.soon(), key, "") // left by a run that was killed
 		}
 		for _, key := range strangeKeys() {
-			g, err := r.try(a, key)
+			g, err := r.tryLock(a, key)
 			if err != nil {
 				r.Errorf("Acquire of %s: %v (it is taken for another key, or refused)", short(key), err)
 				continue
@@ -30,44 +51,45 @@ var keyRules = []Rule{{
 			grants[key] = g
 		}
 		for key, g := range grants {
-			r.taken(b, key, "key "+short(key))
-			r.shows(b, g, r.Name(), 0)
-			r.held(a, g, "key "+short(key))
-			r.release(a, g)
-			r.free(b, key, r.slack)
+			r.wantHeldByOther(b, key, "key "+short(key))
+			r.wantShown(b, g, r.Name(), 0)
+			r.wantHeld(a, g, "key "+short(key))
+			r.mustRelease(a, g)
+			r.waitFree(b, key, r.slack)
 		}
 	},
 }, {
 	Name:     "Limits",
-	Sentence: "The longest key, owner and meta, and the shortest and longest TTL that Info names, are granted.",
-	check: func(r *rig) {
+	Sentence: "The longest key, AttemptID, Identity and Meta, and the shortest and longest TTL that Info names, are granted.",
+	check: func(r *fixture) {
 		a, b := r.clients()
 		req := driver.Request{
 			Key:       r.key(),
-			AttemptID: newOwner() + "_-" + strings.Repeat("zZ9", 21),
+			AttemptID: newAttemptID() + "_-" + strings.Repeat("zZ9", 21),
 			Identity:  strings.Repeat("é", driver.MaxIdentityLen/2),
+			Meta:      strings.Repeat("é", driver.MaxMetaLen/2),
 			TTL:       r.h.Want.MaxTTL,
 		}
 		req.AttemptID = req.AttemptID[:64]
 		req.Key += "/" + strings.Repeat("k", driver.MaxKeyLen-len(req.Key)-1)
-		g := r.take(a, req)
-		r.shows(b, g, req.Identity, 0)
-		r.held(a, g, "all that is allowed")
-		r.release(a, g)
+		g := r.mustAcquire(a, req)
+		r.wantShownWithMeta(b, g, req.Identity, req.Meta, 0)
+		r.wantHeld(a, g, "all that is allowed")
+		r.mustRelease(a, g)
 
 		req, start := r.shortest(a)
-		r.granted(r.wait(b, req.Key), req.TTL+r.slack, "behind the shortest lease")
+		r.waitGranted(r.startWait(b, req.Key), req.TTL+r.slack, "behind the shortest lease")
 		if took := time.Since(start); took < req.TTL {
 			r.Errorf("the shortest lease, of %v, lasted %v", req.TTL, took)
 		}
-		r.evict(b, req.Key)
+		r.mustEvict(b, req.Key)
 	},
 }}
 
 // shortest takes a lock with the shortest TTL. An answer that was lost, or came to a machine that was
 // busy, may find that the lease has ended: then that is no fault, and another attempt is made, as many as
 // it takes to see that it cannot be done.
-func (r *rig) shortest(a driver.Backend) (req driver.Request, start time.Time) {
+func (r *fixture) shortest(a driver.Backend) (req driver.Request, start time.Time) {
 	began := time.Now()
 	for tries := 1; ; tries++ {
 		req = r.request(r.key())

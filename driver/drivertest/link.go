@@ -78,7 +78,7 @@ func (l *Link) works() bool {
 }
 
 // over carries a request to the server and its reply back. A request that was
-// not sent, and one whose reply is lost, look the same to the caller.
+// not sent and a reply that is lost look the same to the caller.
 func (l *Link) over(ctx context.Context, call func() error) error {
 	if err := l.travel(ctx); err != nil {
 		return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
@@ -147,6 +147,18 @@ func (l *Link) Inspect(ctx context.Context, key string) (s driver.Status, err er
 		return driver.Status{}, err
 	}
 	return s, nil
+}
+
+// ListHeld is driver.Backend's, over the link.
+func (l *Link) ListHeld(ctx context.Context, prefix, cursor string, limit int) (p driver.Page, err error) {
+	err = l.over(ctx, func() (err error) {
+		p, err = l.Backend.ListHeld(ctx, prefix, cursor, limit)
+		return err
+	})
+	if err != nil {
+		return driver.Page{}, err
+	}
+	return p, nil
 }
 
 // Evict is driver.Backend's, over the link.

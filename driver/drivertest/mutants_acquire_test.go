@@ -32,7 +32,7 @@ var acquireMutants = []mutant{{
 			g, mine := held[req.Key]
 			mu.Unlock()
 			if mine && g.AttemptID != req.AttemptID {
-				if s, err := b.Inspect(ctx, req.Key); err == nil && s.Holders[0].Token == g.Token {
+				if s, err := b.Inspect(ctx, req.Key); err == nil && holder(s).Token == g.Token {
 					g.AttemptID = req.AttemptID
 					return g, nil
 				}
@@ -83,32 +83,32 @@ var acquireMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "late packets of a released owner are granted",
-	rules: []string{"ReleasedOwnerStaysOut"},
+	name:  "late packets of a released attempt are granted",
+	rules: []string{"ReleasedAttemptStaysOut"},
 	mutate: hook(func(b driver.Backend) hooked {
 		var mu sync.Mutex
-		late := make(map[string]string) // owner to alias
-		alias := func(owner string) string {
+		late := make(map[string]string) // attempt to alias
+		alias := func(attemptID string) string {
 			mu.Lock()
 			defer mu.Unlock()
-			if a, ok := late[owner]; ok {
+			if a, ok := late[attemptID]; ok {
 				return a
 			}
-			return owner
+			return attemptID
 		}
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
-			owner := req.AttemptID
-			req.AttemptID = alias(owner)
+			attemptID := req.AttemptID
+			req.AttemptID = alias(attemptID)
 			g, err := b.Acquire(ctx, req)
-			g.AttemptID = owner
+			g.AttemptID = attemptID
 			return g, err
 		}, release: func(ctx ctx, g driver.Grant) error {
-			owner := g.AttemptID
-			g.AttemptID = alias(owner)
+			attemptID := g.AttemptID
+			g.AttemptID = alias(attemptID)
 			err := b.Release(ctx, g)
 			mu.Lock()
 			defer mu.Unlock()
-			late[owner] = newOwner()
+			late[attemptID] = newAttemptID()
 			return err
 		}}
 	}),
@@ -129,9 +129,46 @@ var acquireMutants = []mutant{{
 // onlyHeld is a Release that does not see waiters.
 func onlyHeld(b driver.Backend) func(ctx, driver.Grant) error {
 	return func(ctx ctx, g driver.Grant) error {
-		if s, err := b.Inspect(ctx, g.Key); err != nil || !s.Held() || s.Holders[0].AttemptID != g.AttemptID {
+		if s, err := b.Inspect(ctx, g.Key); err != nil || !s.Held() || holder(s).AttemptID != g.AttemptID {
 			return errors.Join(driver.ErrNotHeld, err)
 		}
 		return b.Release(ctx, g)
 	}
 }
+
+var retryMutants = []mutant{{
+	name:  "a retry is granted again",
+	rules: []string{"RetryReturnsSameGrant"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if req.Retry {
+				g.Token += 1000
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "a retry by the holder meets its own lock",
+	rules: []string{"RetryReturnsSameGrant"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && s.Held() && !req.Wait {
+				return driver.Grant{}, &driver.HeldError{}
+			}
+			return b.Acquire(ctx, req)
+		}}
+	}),
+}, {
+	name:  "a retry by the holder waits for itself",
+	rules: []string{"RetryReturnsSameGrant"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if s, err := b.Inspect(ctx, req.Key); err == nil && holder(s).AttemptID == req.AttemptID && req.Wait {
+				<-ctx.Done()
+				return driver.Grant{}, ctx.Err()
+			}
+			return b.Acquire(ctx, req)
+		}}
+	}),
+}}

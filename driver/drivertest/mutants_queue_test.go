@@ -18,7 +18,7 @@ var queueMutants = []mutant{{
 		return (&pollers{period: 5 * delay, lifo: true}).client
 	},
 }, {
-	name:  "whoever polls first is served",
+	name:  "the first to poll is served",
 	rules: []string{"FirstComeFirstServed"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
 		return (&pollers{period: 7 * delay, scramble: true}).client
@@ -30,21 +30,21 @@ var queueMutants = []mutant{{
 		return (&pollers{period: 100 * time.Millisecond}).client
 	},
 }, {
-	name:  "whoever asks again goes to the end of the queue",
+	name:  "an attempt that asks again goes to the end of the queue",
 	rules: []string{"RetryKeepsPlace"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
 		return (&pollers{period: 5 * delay}).client
 	},
 }}
 
-// pollers is a server whose queue is in its clients: they ask now and then, each
+// pollers is a server without a queue of its own: the clients keep it. They ask now and then, each
 // when it believes that its turn has come.
 type pollers struct {
 	period                 time.Duration
 	lifo, scramble, forget bool
 
-	mu    sync.Mutex
-	lines map[string][]string // owners, by key
+	mu     sync.Mutex
+	queues map[string][]string // attempts, by key
 }
 
 func (p *pollers) client(b driver.Backend) driver.Backend {
@@ -54,7 +54,7 @@ func (p *pollers) client(b driver.Backend) driver.Backend {
 		inspect: func(ctx ctx, key string) (driver.Status, error) {
 			s, err := b.Inspect(ctx, key)
 			if s.Held() {
-				s.Waiters = len(p.line(key))
+				s.Waiters = len(p.queue(key))
 			}
 			return s, err
 		},
@@ -64,7 +64,7 @@ func (p *pollers) client(b driver.Backend) driver.Backend {
 func (p *pollers) acquire(ctx ctx, b driver.Backend, req driver.Request) (driver.Grant, error) {
 	if !req.Wait {
 		g, err := b.Acquire(ctx, req)
-		if err == nil && len(p.line(req.Key)) > 0 && !p.scramble {
+		if err == nil && len(p.queue(req.Key)) > 0 && !p.scramble {
 			_ = b.Release(ctx, g)
 			return driver.Grant{}, &driver.HeldError{}
 		}
@@ -94,38 +94,119 @@ func (p *pollers) acquire(ctx ctx, b driver.Backend, req driver.Request) (driver
 	}
 }
 
-func (p *pollers) line(key string) []string {
+func (p *pollers) queue(key string) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.lines[key])
+	return slices.Clone(p.queues[key])
 }
 
 func (p *pollers) enter(req driver.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lines == nil {
-		p.lines = make(map[string][]string)
+	if p.queues == nil {
+		p.queues = make(map[string][]string)
 	}
-	p.lines[req.Key] = append(p.lines[req.Key], req.AttemptID)
+	p.queues[req.Key] = append(p.queues[req.Key], req.AttemptID)
 }
 
 func (p *pollers) leave(req driver.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.lines[req.Key], req.AttemptID); i >= 0 {
-		p.lines[req.Key] = slices.Delete(p.lines[req.Key], i, i+1)
+	if i := slices.Index(p.queues[req.Key], req.AttemptID); i >= 0 {
+		p.queues[req.Key] = slices.Delete(p.queues[req.Key], i, i+1)
 	}
 }
 
 func (p *pollers) turn(req driver.Request) bool {
-	line := p.line(req.Key)
+	queue := p.queue(req.Key)
 	switch {
 	case p.scramble:
 		return true
-	case len(line) == 0:
+	case len(queue) == 0:
 		return false
 	case p.lifo:
-		return line[len(line)-1] == req.AttemptID
+		return queue[len(queue)-1] == req.AttemptID
 	}
-	return line[0] == req.AttemptID
+	return queue[0] == req.AttemptID
 }
+
+var deadMutants = []mutant{{
+	name:  "a waiter whose session died is granted",
+	rules: []string{"DeadSessionIsNotGranted"},
+	mutate: hook(func(b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			g, err := b.Acquire(ctx, req)
+			if errors.Is(err, errSession) {
+				return driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: 1 << 40, Start: time.Now(), TTL: req.TTL}, nil
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "a grant that came while nobody asked is kept for later",
+	rules: []string{"GrantIsAlive"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		var mu sync.Mutex
+		kept := make(map[string]driver.Grant)
+		wait := background(w, b)
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			mu.Lock()
+			g, ok := kept[req.AttemptID]
+			mu.Unlock()
+			if ok {
+				g.Start = time.Now()
+				return g, nil
+			}
+			g, err := wait(ctx, req)
+			if err != nil && req.Wait {
+				go func() {
+					if g, err := b.Acquire(w.ctx, req); err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						kept[req.AttemptID] = g
+					}
+				}()
+			}
+			return g, err
+		}}
+	}),
+}, {
+	name:  "the place and the grant of a dead client are kept alive",
+	rules: []string{"DeadWaiterIsSkipped", "CutWaiterIsSkipped"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		server := w.server()
+		wait := background(w, server)
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if !req.Wait {
+				return b.Acquire(ctx, req)
+			}
+			go func() {
+				g, err := server.Acquire(w.ctx, req)
+				for err == nil && pause(w.ctx, req.TTL/3) == nil {
+					err = server.Renew(w.ctx, []driver.Grant{g})[0].Err
+				}
+			}()
+			return wait(ctx, req)
+		}}
+	}),
+}, {
+	name:  "a goroutine is left behind by each wait",
+	rules: []string{"NoGoroutineLeaks"},
+	mutate: hookIn(func(w *world, b driver.Backend) hooked {
+		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {
+			if req.Wait {
+				go func() { <-w.ctx.Done() }()
+			}
+			return b.Acquire(ctx, req)
+		}}
+	}),
+}, {
+	name:  "a goroutine outlives Close",
+	rules: []string{"NoGoroutineLeaks"},
+	mutate: func(w *world) func(driver.Backend) driver.Backend {
+		return func(b driver.Backend) driver.Backend {
+			go func() { <-w.ctx.Done() }()
+			return b
+		}
+	},
+}}

@@ -25,7 +25,7 @@ type mutant struct {
 func mutants() []mutant {
 	return slices.Concat(
 		infoMutants, acquireMutants, waitMutants, waitingMutants, deadMutants, queueMutants, retryMutants, tokenMutants,
-		renewMutants, releaseMutants, timeMutants, inspectMutants, closeMutants, keyMutants, openMutants, failoverMutants,
+		renewMutants, releaseMutants, timeMutants, inspectMutants, listMutants, closeMutants, keyMutants, openMutants, failoverMutants,
 	)
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/redis/redlock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
@@ -31,6 +33,16 @@ func (w *world) as(name string) string {
 	return u.String()
 }
 
+// dialAs opens a backend for a user.
+func (w *world) dialAs(t *testing.T, name string) driver.Backend {
+	t.Helper()
+	u, err := url.Parse(w.as(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locktest.Dial(t, redlock.Open, u)
+}
+
 // TestPermissions: the permissions that are documented are enough for everything that a client
 // does, set-up, repair and the return of a master among them; without one of them Open names it.
 func TestPermissions(t *testing.T) {
@@ -40,6 +52,12 @@ func TestPermissions(t *testing.T) {
 	w.allow(t, "enough", rules)
 	if err := w.exercise(t, "enough", rules); err != nil {
 		t.Fatalf("the documented permissions: %v", err)
+	}
+	w.allow(t, "lister", append(slices.Clone(rules), "+scan"))
+	expectKeys(t, list(t, w.dialAs(t, "lister"), "", 10))
+	if _, err := w.dialAs(t, "enough").ListHeld(t.Context(), "", "", 10); !errors.Is(err, driver.ErrRefused) ||
+		errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "+scan") {
+		t.Errorf("ListHeld without +scan: %v; want ErrRefused that names it", err)
 	}
 	for _, r := range rules {
 		command := r.(string)

@@ -64,7 +64,16 @@ func (p *Pair) Info() driver.Info {
 		MinTTL:    max(a.MinTTL, b.MinTTL),
 		MaxTTL:    min(a.MaxTTL, b.MaxTTL),
 		SameClock: a.SameClock && b.SameClock,
+		Namespace: bothNamespaces(a.Namespace, b.Namespace),
 	}
+}
+
+// bothNamespaces is one name where both have the same.
+func bothNamespaces(old, fresh string) string {
+	if old == fresh {
+		return old
+	}
+	return old + "+" + fresh
 }
 
 // Close closes both.

@@ -163,6 +163,13 @@
 // A token is about the clock of a node in microseconds when its counter was made, so that tokens go on
 // to rise after a move from redis://, whose tokens are like that, while the clocks are about right.
 //
+// ListHeld goes through the database of each node with SCAN, up to 256 names in a page, and asks all nodes about
+// each key that it finds, up to 64 in a step. So a whole listing costs as much as the databases are large, whatever
+// the prefix is. It needs a majority of the nodes. It lists a lock that a majority has. While a node does not answer, it
+// also lists a lock that may be on a majority with that node, as Inspect does, since nobody else can get that lock.
+// A key is listed once, with these exceptions, where it may be listed once for each node: the listing has more than
+// 65,536 keys; another client goes on with it; this client has begun four listings since.
+//
 // The logger of fencelock.Options, or of Options with New, gets a line when a node cannot be reached or
 // takes no part, with the reason, and when it can again.
 //
@@ -177,6 +184,10 @@
 //
 // Open asks the server whether it allows all of these; its error names those that it does not. Without
 // +config|get the list is advisory. With a database other than 0 add +select.
+//
+// To list locks (Client.ListHeld), and for nothing else, add +scan. Without it a listing gets an error of kind
+// fencelock.ErrRefused that says so. No pattern of an ACL limits SCAN: who may use it can read the names of all
+// keys of the database, but not their values.
 //
 // # Sources
 //

@@ -48,6 +48,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	for _, sent := range []string{"script|load", "evalsha", "eval", "subscribe", "ping", "config|get"} {
 		needed[sent] = true
 	}
+	delete(needed, "scan") // only for ListHeld
 	if !maps.Equal(documented, needed) {
 		t.Errorf("documented: %q\n    needed: %q", sorted(documented), sorted(needed))
 	}

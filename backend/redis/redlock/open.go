@@ -90,7 +90,7 @@ func New(ctx context.Context, clients []goredis.UniversalClient, opts *Options) 
 	}
 	targets := make([]target, len(clients))
 	for i, client := range clients {
-		conf, err := node.LikeTheirs(fmt.Sprintf("client %d", i), client)
+		conf, err := node.OptionsOf(fmt.Sprintf("client %d", i), client)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +153,7 @@ func configure(targets []target, opts Options) fleet.Config {
 	for _, t := range targets {
 		c.Names = append(c.Names, t.name)
 		c.Servers = append(c.Servers, fleet.Wrap(node.New(context.Background(), node.Config{
-			Options: t.conf, Contact: address.NewContact(opts.Logger.With("node", t.name)), Alone: 1, Senders: 2, TellBoot: true,
+			Options: t.conf, Contact: address.NewContact(opts.Logger.With("node", t.name)), DirectLimit: 1, Senders: 2, TellBoot: true,
 		})))
 		c.Watch = append(c.Watch, t.watch)
 	}
@@ -170,6 +170,7 @@ func info(f *fleet.Fleet, opts Options) driver.Info {
 		MinTTL:    minTTL,
 		MaxTTL:    l.Longest(),
 		Tokenless: opts.Tokenless,
+		Namespace: opts.Namespace,
 	}
 	switch {
 	case l.Level != fleet.Fenced:

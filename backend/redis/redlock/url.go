@@ -47,7 +47,7 @@ func parseURL(u *url.URL, log *slog.Logger) (targets []target, opts Options, err
 	if opts, err = parseOptions(q); err != nil {
 		return nil, opts, err
 	}
-	conf := node.Connections()
+	conf := node.BaseOptions()
 	conf.Network = "tcp"
 	if conf.DB, err = node.ParseDB("database /", strings.TrimPrefix(u.Path, "/")); err != nil {
 		return nil, opts, err
@@ -146,7 +146,7 @@ func checkMaxTTL(ttl time.Duration) string {
 
 // watch goes along with the first look at a server, for its error to say why it fails.
 func watch(scheme string, server address.Server) func(context.Context) (context.Context, func(error) error) {
-	place := node.Place{Scheme: scheme, Network: server.Network, Addr: server.Addr}
+	place := node.Endpoint{Scheme: scheme, Network: server.Network, Addr: server.Addr}
 	return func(ctx context.Context) (context.Context, func(error) error) {
 		watched, w := address.NewWatch(ctx, scheme, server)
 		return watched, func(err error) error {

@@ -3,8 +3,16 @@
 package raftbench
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
+	"github.com/fencelock/fencelock"
+	_ "github.com/fencelock/fencelock/backend/raftlocal" // raft://
+	"github.com/fencelock/fencelock/bench/internal/etcdbench"
+	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 	"github.com/fencelock/fencelock/bench/internal/system"
@@ -38,4 +46,55 @@ func System(members int) system.System {
 		Budgets:      func(leases int) []report.Budget { return Budgets(members, leases) },
 		Plots:        system.Plots(name, title, sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client messages"}),
 	}
+}
+
+// mostEntries is one to take a lock, or to get in line, one to release it, and now and then one that tells
+// the time: a short line is drained between two of those.
+const mostEntries = 2.25
+
+// Budgets are what fencelock must reach. leases is the number in the scenario of that name.
+func Budgets(members, leases int) []report.Budget {
+	timesEtcd := 5.0
+	if members > 1 {
+		timesEtcd = 2
+	}
+	var all []report.Budget
+	for _, against := range etcdbench.Peers() {
+		against = onEtcd + against
+		all = append(all, report.Budget{
+			Scenario: scenario.Callers, Case: scenario.CallersCase(64), Metric: scenario.CallersRate,
+			Against: against, AtLeast: true, Bound: timesEtcd, BoundDetail: "× " + against,
+		})
+	}
+	all = append(all, report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: entries, Bound: mostEntries, BoundDetail: "a pair"})
+	for _, n := range sizes.Queue {
+		all = append(all, report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n), Metric: entries, Bound: mostEntries, BoundDetail: "per hand-off"})
+	}
+	return append(all, ours.ProcessBudgets(leases)...)
+}
+
+// The columns of what stands in the log, and of how often a member wrote and synced it.
+const (
+	entries = "entries"
+	fsyncs  = "fsyncs"
+)
+
+func meter(addr string) *scenario.Meter {
+	ours, _ := split(addr)
+	return &scenario.Meter{Writes: entries, Syncs: fsyncs, Read: func(ctx context.Context) (scenario.Load, error) {
+		s, err := statusOf(ctx, ours[0])
+		return scenario.Load{Writes: s.Log.Committed, Syncs: s.Log.Frames}, err
+	}}
+}
+
+// RunMember is a member in a process of its own, until it is told to end.
+func RunMember(url string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c, err := fencelock.Open(ctx, url, nil)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return c.Close()
 }

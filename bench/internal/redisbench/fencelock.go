@@ -1,15 +1,21 @@
 package redisbench
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
 	redisbackend "github.com/fencelock/fencelock/backend/redis"
-
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/server"
 )
 
 func fenceLock(addr string) contest.Contestant {
@@ -41,4 +47,59 @@ func openCounted(ctx context.Context, addr string, o contest.Options) (contest.C
 		return nil, err
 	}
 	return &ours.Client{Client: c, Connections: conns}, nil
+}
+
+// AddrVariable names the environment variable with the address of a running server.
+const AddrVariable = "FENCELOCK_REDIS_ADDR"
+
+// Start uses the server at addr, or starts one when addr is empty. The latter keeps nothing on disk: what is compared is
+// the cost of the locks, and a disk would only add the same noise to everybody.
+func Start(ctx context.Context, addr string) (*server.Server, error) {
+	return server.Start(ctx, addr, command, startLimit, probe)
+}
+
+// StartSeveral starts so many masters that know nothing of each other.
+func StartSeveral(ctx context.Context, masters int) (*server.Server, error) {
+	return server.StartSeveral(ctx, masters, func(i int, addrs []string, dir string) (*exec.Cmd, error) {
+		return command(addrs[i], dir)
+	}, startLimit, probe)
+}
+
+// UseSeveral uses the masters at addrs, which somebody else has started.
+func UseSeveral(ctx context.Context, addrs []string) (*server.Server, error) {
+	return server.Start(ctx, strings.Join(addrs, ","), nil, startLimit, func(ctx context.Context, _ string) (version string, err error) {
+		for _, addr := range addrs {
+			if version, err = probe(ctx, addr); err != nil {
+				return "", err
+			}
+		}
+		return version, nil
+	})
+}
+
+const startLimit = 10 * time.Second
+
+func probe(ctx context.Context, addr string) (string, error) {
+	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+	defer func() { _ = c.Close() }()
+	info, err := c.Info(ctx, "server").Result()
+	return version(info), err
+}
+
+func command(addr, dir string) (*exec.Cmd, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("there is no Redis to measure: install redis-server, or name a running one by -addr or %s", AddrVariable)
+	}
+	_, port, err := net.SplitHostPort(addr)
+	return exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir), err
+}
+
+func version(info string) string {
+	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+		if v, ok := strings.CutPrefix(lines.Text(), "redis_version:"); ok {
+			return "Redis " + v
+		}
+	}
+	return "Redis of unknown version"
 }

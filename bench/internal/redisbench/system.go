@@ -2,6 +2,11 @@
 package redisbench
 
 import (
+	"github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 	"github.com/fencelock/fencelock/bench/internal/system"
 	"github.com/fencelock/fencelock/bench/internal/wire"
@@ -29,4 +34,72 @@ func System() system.System {
 		Budgets:     Budgets,
 		Plots:       system.Plots("redis", "Redis", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client commands"}),
 	}
+}
+
+// Bounds that no ratio to a peer expresses.
+const (
+	maxCommands = 3   // of clients, for one hand-off, however long the queue
+	flat        = 1.5 // the hand-off of the longest queue over that of the shortest
+)
+
+// Budgets are what fencelock must reach on Redis. leases is the number in the scenario of that name.
+func Budgets(leases int) []report.Budget {
+	all := []report.Budget{
+		{
+			Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair,
+			Against: rawName, Bound: 1.1, BoundDetail: "× raw",
+		},
+	}
+	callers := []float64{1.0, 1.4, 1.7}
+	for i, n := range sizes.Callers {
+		all = append(all, report.Budget{
+			Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
+			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× rueidislock",
+		})
+	}
+	return append(append(all, queueBudgets()...), ours.ProcessBudgets(leases)...)
+}
+
+func queueBudgets() []report.Budget {
+	bounds := []float64{0.7, 0.6, 0.4, 0.2}
+	var all []report.Budget
+	for i, n := range sizes.Queue {
+		at := report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n)}
+		perHandOff, commands, first, pushes := at, at, at, at
+		perHandOff.Metric, perHandOff.Against = scenario.HandOff, rueidisName
+		perHandOff.Bound, perHandOff.BoundDetail = bounds[i], "× rueidislock"
+		commands.Metric, commands.Bound, commands.BoundDetail = scenario.Commands, maxCommands, "per hand-off"
+		first.Metric, first.Bound, first.BoundDetail = scenario.ToFirst, 1, "until the first grant"
+		pushes.Metric, pushes.Bound, pushes.BoundDetail = scenario.PushesToFirst, 1, "until the first grant"
+		all = append(all, perHandOff, commands, first, pushes)
+	}
+	shortest, longest := scenario.QueueCase(sizes.Queue[0]), scenario.QueueCase(sizes.Queue[len(sizes.Queue)-1])
+	return append(all, report.Budget{
+		Scenario: scenario.Queue, Case: longest, Metric: scenario.HandOff,
+		Base:  &report.Base{Scenario: scenario.Queue, Case: shortest, Metric: scenario.HandOff},
+		Bound: flat, BoundDetail: "× ours with " + shortest,
+	})
+}
+
+// Names used by the budgets.
+const (
+	rawName     = "raw"
+	rueidisName = "rueidislock"
+)
+
+// Contestants lists ours first. Every client they open has its own connections to the server at addr.
+func Contestants(addr string) []contest.Contestant {
+	return []contest.Contestant{
+		fenceLock(addr),
+		raw(addr),
+		rawToken(addr),
+		rueidisLock(addr),
+		redisLock(addr),
+		redSync(addr),
+	}
+}
+
+// goRedis opens a go-redis client as its README does. The pool size is the library's default for everybody.
+func goRedis(addr string, o contest.Options) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, Dialer: o.Dial})
 }

@@ -7,9 +7,10 @@ import (
 
 	"github.com/fencelock/fencelock"
 	_ "github.com/fencelock/fencelock/backend/redis/redlock" // redlock://
-
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/redisbench"
+	"github.com/fencelock/fencelock/bench/internal/server"
 	"github.com/fencelock/fencelock/bench/internal/wire"
 )
 
@@ -62,4 +63,17 @@ func (all relays) Close() error {
 		errs = append(errs, r.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// AddrVariable names the environment variable with the addresses of running masters, commas between.
+const AddrVariable = "FENCELOCK_REDLOCK_ADDR"
+
+// starter starts masters that keep nothing on disk, as redisbench does.
+func starter(masters int) func(ctx context.Context, addr string) (*server.Server, error) {
+	return func(ctx context.Context, addr string) (*server.Server, error) {
+		if addr == "" {
+			return redisbench.StartSeveral(ctx, masters)
+		}
+		return redisbench.UseSeveral(ctx, strings.Split(addr, ","))
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -152,4 +153,93 @@ func FreeAddr() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
+}
+
+// Kill ends the server at addr, this one or one of its others, without a word. What it has on disk stays, and restart goes
+// on with that: it returns once the server answers.
+func (s *Server) Kill(addr string) (restart func(context.Context) error, err error) {
+	one := s.find(addr)
+	if one == nil {
+		return nil, fmt.Errorf("no server was started at %s: it is not ours to kill", addr)
+	}
+	if err := one.process.Process.Kill(); err != nil {
+		return nil, fmt.Errorf("killing the server at %s: %w", addr, err)
+	}
+	<-one.ended
+	return func(ctx context.Context) error {
+		if err := one.run(); err != nil {
+			return err
+		}
+		return one.await(ctx)
+	}, nil
+}
+
+func (s *Server) find(addr string) *Server {
+	if s.process != nil && s.Addr == addr {
+		return s
+	}
+	for _, other := range s.others {
+		if found := other.find(addr); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// A MemberCommand is what runs one of several servers that know each other: the i-th of addrs.
+type MemberCommand func(i int, addrs []string, dir string) (*exec.Cmd, error)
+
+// StartSeveral runs n servers that form a cluster, and returns once all of them answer. Their addresses are one, with
+// commas between.
+func StartSeveral(ctx context.Context, n int, command MemberCommand, limit time.Duration, probe Probe) (*Server, error) {
+	addrs := make([]string, n)
+	for i := range addrs {
+		var err error
+		if addrs[i], err = FreeAddr(); err != nil {
+			return nil, err
+		}
+	}
+	all := &Server{Addr: strings.Join(addrs, ",")}
+	for i, addr := range addrs {
+		one, err := launchAt(addr, func(_, dir string) (*exec.Cmd, error) { return command(i, addrs, dir) })
+		if err != nil {
+			all.Stop()
+			return nil, err
+		}
+		one.limit, one.probe = limit, probe
+		all.others = append(all.others, one)
+	}
+	for _, one := range all.others {
+		if err := one.await(ctx); err != nil {
+			all.Stop()
+			return nil, err
+		}
+		all.Version = one.Version
+	}
+	return all, nil
+}
+
+// With makes one of two servers that are measured beside each other: their addresses with a semicolon between.
+func (s *Server) With(other *Server) *Server {
+	return &Server{Addr: s.Addr + ";" + other.Addr, Version: s.Version + " beside " + other.Version, others: []*Server{s, other}}
+}
+
+// Suspend has the server at addr, this one or one of its others, do nothing until resume: the kernel still takes connections
+// and bytes for it, and nobody answers. That is what a black hole looks like to a client.
+func (s *Server) Suspend(addr string) (resume func() error, err error) {
+	one := s.find(addr)
+	if one == nil {
+		return nil, fmt.Errorf("no server was started at %s: it is not ours to suspend", addr)
+	}
+	if err := one.signal(suspend); err != nil {
+		return nil, fmt.Errorf("suspending the server at %s: %w", addr, err)
+	}
+	return func() error { return one.signal(resumes) }, nil
+}
+
+func (s *Server) signal(with os.Signal) error {
+	if with == nil {
+		return errors.ErrUnsupported
+	}
+	return s.process.Process.Signal(with)
 }

@@ -2,6 +2,10 @@
 package zkbench
 
 import (
+	_ "github.com/fencelock/fencelock/backend/zookeeper" // zookeeper://
+	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/ours"
+	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 	"github.com/fencelock/fencelock/bench/internal/system"
 	"github.com/fencelock/fencelock/bench/internal/wire"
@@ -29,4 +33,45 @@ func System() system.System {
 		Budgets:  Budgets,
 		Plots:    system.Plots("zookeeper", "ZooKeeper", sizes, system.Cost{Metric: scenario.BytesPerHandOff, File: "bytes", Title: "bytes on the wire"}),
 	}
+}
+
+// Budgets are what fencelock must reach on ZooKeeper. leases is the number in the scenario of that name.
+func Budgets(leases int) []report.Budget {
+	all := []report.Budget{
+		{
+			Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair,
+			Against: lockName, Bound: 1.05, BoundDetail: "× " + lockName,
+		},
+		{
+			Scenario: scenario.Callers, Case: scenario.CallersCase(64), Metric: scenario.CallersRate,
+			Against: lockName, AtLeast: true, Bound: 1, BoundDetail: "× " + lockName,
+		},
+	}
+	bounds := map[int]float64{64: 1, 1024: 0.5}
+	for _, n := range sizes.Queue {
+		if bound := bounds[n]; bound != 0 {
+			all = append(all, report.Budget{
+				Scenario: scenario.Queue, Case: scenario.QueueCase(n), Metric: scenario.HandOff,
+				Against: lockName, Bound: bound, BoundDetail: "× " + lockName,
+			})
+		}
+	}
+	return append(all, ours.ProcessBudgets(leases)...)
+}
+
+// Names used by the budgets.
+const (
+	rawName  = "raw"
+	lockName = "zk.Lock"
+)
+
+// Contestants lists ours first. Every client they open has a connection of its own to the server at addr.
+func Contestants(addr string) []contest.Contestant {
+	return []contest.Contestant{fenceLock(addr), raw(addr), zkLock(addr)}
+}
+
+func fenceLock(addr string) contest.Contestant {
+	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string {
+		return "zookeeper://" + addr + "?namespace=" + ours.Namespace
+	})
 }

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock"
@@ -140,4 +142,113 @@ func (c *counter) read(t fencing.Token) (v int, err error) {
 
 func (c *counter) write(t fencing.Token, v int) error {
 	return c.gate.Do(c.key, t, func() error { c.value, c.taken = v, c.taken+1; return nil })
+}
+
+// Ledger notes who believes to hold each lock. It wants the tokens to rise strictly,
+// in the order of the calls, and nobody to come in while the one before believes to
+// hold: all clients of a test read one clock.
+type Ledger struct {
+	// TokensOnly is for what makes a server forget who holds: tokens go on to rise, and
+	// the holder is not told in time.
+	TokensOnly bool
+
+	// Store stands for one that checks tokens.
+	Store fencing.Gate
+
+	mu   sync.Mutex
+	last map[string]*fencelock.Lease
+}
+
+// Enter notes a lease right after Lock has returned it. It may be called from any
+// goroutine.
+func (b *Ledger) Enter(t T, l *fencelock.Lease) {
+	t.Helper()
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.last == nil {
+		b.last = make(map[string]*fencelock.Lease)
+	}
+	if before := b.last[l.Key()]; before != nil {
+		if l.Token() <= before.Token() {
+			t.Errorf("the token of %q is %v, and was %v before", l.Key(), l.Token(), before.Token())
+		}
+		if left := before.ValidUntil().Sub(now); left > 0 && before.Err() == nil && !b.TokensOnly {
+			t.Errorf("%q is granted with token %v, and the holder of %v is sure of it for another %v", l.Key(), l.Token(), before.Token(), left)
+		}
+	}
+	b.last[l.Key()] = l
+	if err := b.Store.Admit(l.Key(), l.Token()); err != nil {
+		t.Errorf("the store refuses its holder: %v", err)
+	}
+}
+
+// TakeTurns has each client take a lock, within some time, and free it.
+func (b *Ledger) TakeTurns(t T, within time.Duration, key string, clients ...*fencelock.Client) {
+	t.Helper()
+	for _, c := range clients {
+		l := ExpectLock(t, StartLock(t.Context(), c, key), within)
+		b.Enter(t, l)
+		Unlock(t, l)
+	}
+}
+
+// Churn has many callers of a client lock and unlock.
+type Churn struct {
+	Client    *fencelock.Client
+	Rival     *fencelock.Client // has half of the callers, where they contend
+	Workers   int
+	Contended int // keys that both clients want
+
+	book Ledger
+}
+
+// Run has them do so a number of times, and returns when all is unlocked. Now and then
+// they contend with the rival, or give up.
+func (c *Churn) Run(t *testing.T, times int) (took time.Duration) {
+	t.Helper()
+	began := time.Now()
+	var working sync.WaitGroup
+	for w := range c.Workers {
+		working.Go(func() { c.work(t, w, times/c.Workers) })
+	}
+	working.Wait()
+	return time.Since(began)
+}
+
+func (c *Churn) work(t *testing.T, w, times int) {
+	const keys = 300
+	for i := range times {
+		key, l := fmt.Sprint((i*7+w*13)%keys), c.Client
+		switch {
+		case i%50 == 0:
+			key, l = fmt.Sprint("contended ", w%c.Contended), []*fencelock.Client{c.Client, c.Rival}[w/c.Contended%2]
+		case i%97 == 0:
+			giveUp(t, c.Client, fmt.Sprint("given up ", w))
+			continue
+		}
+		lease, err := l.Lock(t.Context(), key)
+		if err == nil {
+			c.book.Enter(t, lease)
+			err = lease.Unlock(t.Context())
+		}
+		if err != nil {
+			t.Errorf("worker %d: %v", w, err)
+			return
+		}
+	}
+}
+
+// giveUp begins to lock, and cancels.
+func giveUp(t *testing.T, c *fencelock.Client, key string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Microsecond)
+	defer cancel()
+	lease, err := c.Lock(ctx, key)
+	if err == nil { // it was quicker
+		err = lease.Unlock(t.Context())
+	}
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock: %v", err)
+	}
 }

@@ -1,8 +1,12 @@
 package proxy
 
 import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -121,4 +125,154 @@ func (s *grpcSession) Received(frame []byte) ([]Message, error) {
 		delete(s.streams, f.stream)
 	}
 	return messages, nil
+}
+
+// grpcMessage is a message as the functions that choose are shown it: the method, a
+// zero byte, the payload.
+func grpcMessage(method string, payload []byte) []byte {
+	b := make([]byte, 0, len(method)+1+len(payload))
+	b = append(b, method...)
+	b = append(b, 0)
+	return append(b, payload...)
+}
+
+// MethodOf is the method that a gRPC message belongs to, "/etcdserverpb.KV/Txn"
+// for one. It is empty for what is not such a message.
+func MethodOf(message []byte) string {
+	method, _, ok := bytes.Cut(message, []byte{0})
+	if !ok {
+		return ""
+	}
+	return string(method)
+}
+
+// Payload is a gRPC message itself, in protobuf, as it is without compression.
+func Payload(message []byte) []byte {
+	_, payload, _ := bytes.Cut(message, []byte{0})
+	return payload
+}
+
+// Method matches the gRPC messages of a method whose payload has each of these
+// strings in it. Keys and values of etcd are in there as they are.
+func Method(method string, parts ...string) func(message []byte) bool {
+	if !strings.HasPrefix(method, "/") || strings.Count(method, "/") != 2 {
+		// It would match nothing, and the fault never happen.
+		panic(fmt.Sprintf("proxy: %q is no gRPC method; one looks like /package.Service/Method", method))
+	}
+	return func(message []byte) bool {
+		if MethodOf(message) != method {
+			return false
+		}
+		for _, part := range parts {
+			if !bytes.Contains(Payload(message), []byte(part)) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// grpcReader puts the messages of one direction of a stream together.
+type grpcReader struct{ partial []byte }
+
+// grpcPrefix is the length of what each message begins with: whether it is
+// compressed, and its length.
+const grpcPrefix = 5
+
+// take adds the bytes of a frame and returns the messages that end with it. They
+// are glued unless the frame is exactly one message.
+func (r *grpcReader) take(data []byte) (messages [][]byte, glued bool, err error) {
+	glued = len(r.partial) > 0
+	rest := append(r.partial, data...)
+	for len(rest) >= grpcPrefix {
+		if rest[0] > 1 {
+			return messages, true, fmt.Errorf("gRPC: a message begins with %#x", rest[0])
+		}
+		size := uint64(binary.BigEndian.Uint32(rest[1:]))
+		if size > uint64(len(rest)-grpcPrefix) {
+			break
+		}
+		end := grpcPrefix + int(size)
+		messages = append(messages, rest[grpcPrefix:end])
+		rest = rest[end:]
+	}
+	r.partial = bytes.Clone(rest)
+	return messages, glued || len(rest) > 0 || len(messages) != 1, nil
+}
+
+// grpcStream is a call.
+type grpcStream struct {
+	method   string
+	up, down grpcReader
+	first    *Request
+	begun    bool       // the first has been sent
+	pending  []*Request // not answered, the oldest first
+}
+
+// grpcMethod is the path of the call that headers open, or "" if it is not gRPC.
+func grpcMethod(fields []hpack.HeaderField) (path string) {
+	is := false
+	for _, f := range fields {
+		switch f.Name {
+		case ":path":
+			path = f.Value
+		case "content-type":
+			is = strings.HasPrefix(f.Value, "application/grpc")
+		}
+	}
+	if !is {
+		return ""
+	}
+	return path
+}
+
+func (s *grpcStream) sent(data []byte) ([]*Request, error) {
+	payloads, _, err := s.up.take(data)
+	var requests []*Request
+	for _, p := range payloads {
+		r := &Request{}
+		if !s.begun {
+			s.begun, r = true, s.first
+		}
+		r.Bytes = grpcMessage(s.method, p)
+		requests = append(requests, r)
+	}
+	s.pending = append(s.pending, requests...)
+	return requests, err
+}
+
+func (s *grpcStream) received(data []byte) ([]Message, error) {
+	payloads, glued, err := s.down.take(data)
+	var messages []Message
+	for _, p := range payloads {
+		m := Message{Bytes: grpcMessage(s.method, p), To: s.answered(p), Glued: glued}
+		m.Push = m.To == nil
+		messages = append(messages, m)
+	}
+	return messages, err
+}
+
+// answered takes the request that a message answers off the list, or returns nil.
+func (s *grpcStream) answered(payload []byte) *Request {
+	i := 0
+	if s.method == etcdWatch {
+		answers := etcdWatchAnswers(payload)
+		i = slices.IndexFunc(s.pending, func(r *Request) bool { return answers(Payload(r.Bytes)) })
+	}
+	if i < 0 || i >= len(s.pending) {
+		return nil
+	}
+	r := s.pending[i]
+	s.pending = slices.Delete(s.pending, i, i+1)
+	return r
+}
+
+// end is what the end of the stream is to the requests that were not answered.
+func (s *grpcStream) end() []Message {
+	var messages []Message
+	for _, r := range s.pending {
+		messages = append(messages, Message{Bytes: grpcMessage(s.method, nil), To: r, Glued: true})
+	}
+	s.pending = nil
+	return messages
 }

@@ -1,5 +1,9 @@
 package proxy
 
+import (
+	"slices"
+)
+
 // Protocol makes the [Session] of a new connection.
 type Protocol func() Session
 
@@ -60,4 +64,133 @@ type Message struct {
 	// Glued means that its frame must not be missing: it has bytes of other
 	// messages, or other frames have bytes of this one.
 	Glued bool
+}
+
+// headed finds the ends of messages that begin with a head of fixed size, which says
+// how much comes after it.
+type headed struct {
+	head []byte
+	left int // bytes after the head that are still to come
+}
+
+// feed is Framer.Feed for a head of some size. check looks at each byte of the head as it
+// comes, and may refuse it; rest reads a head that is complete.
+func (f *headed) feed(p []byte, size int, check func(head []byte) error, rest func(head []byte) int) (n int, end bool, err error) {
+	for n < len(p) {
+		if len(f.head) < size {
+			f.head = append(f.head, p[n])
+			n++
+			if err := check(f.head); err != nil {
+				return n, false, err
+			}
+			if len(f.head) < size {
+				continue
+			}
+			f.left = rest(f.head)
+		} else {
+			k := min(f.left, len(p)-n)
+			f.left -= k
+			n += k
+		}
+		if f.left == 0 {
+			f.head = f.head[:0]
+			return n, true, nil
+		}
+	}
+	return n, false, nil
+}
+
+// Ordered is a protocol whose frames are messages, and whose server answers in the
+// order of the requests. Awaits and Classify are not called at the same time.
+type Ordered interface {
+	Requests() Framer
+	Replies() Framer
+
+	// Awaits notes a request that was sent, and reports whether it gets an answer.
+	Awaits(request []byte) bool
+
+	// Classify tells what a message of the server is. The request is the oldest
+	// that is not answered in full; nil if there is none.
+	Classify(message, request []byte) Kind
+}
+
+// Kind is what a message of the server is to the client.
+type Kind int
+
+const (
+	// Answer is the whole answer to the oldest request, or the last part of it.
+	Answer Kind = iota
+	// Part is one of several messages that answer the oldest request; more follow.
+	Part
+	// Push was not asked for.
+	Push
+)
+
+// InOrder makes a session of an ordered protocol.
+func InOrder(o Ordered) Session { return &inOrder{Ordered: o} }
+
+type inOrder struct {
+	Ordered
+	pending []*Request // not answered in full, the oldest first
+}
+
+func (s *inOrder) Sent(frame []byte) (*Request, []*Request, error) {
+	r := &Request{Bytes: frame}
+	if s.Awaits(frame) {
+		s.pending = append(s.pending, r)
+	}
+	return nil, []*Request{r}, nil
+}
+
+func (s *inOrder) Received(frame []byte) ([]Message, error) {
+	m := Message{Bytes: frame}
+	var asked []byte
+	if len(s.pending) > 0 {
+		m.To = s.pending[0]
+		asked = m.To.Bytes
+	}
+	switch s.Classify(frame, asked) {
+	case Push:
+		m.Push, m.To = true, nil
+	case Answer:
+		if m.To != nil {
+			s.pending = s.pending[1:]
+		}
+	case Part:
+	}
+	return []Message{m}, nil
+}
+
+// strike lets a fault happen where its message begins.
+func (l *lane) strike(p parcel, v verdict) parcel {
+	p.ends = v.fault
+	for i, w := range l.waiting {
+		if w.begins != nil && w.begins == v.chosen && w.fault == nil {
+			l.waiting[i].fault = v.fault
+			return p
+		}
+	}
+	p.fault = v.fault
+	return p
+}
+
+// maxWaiting is less than a sender may send before its receiver makes room, which
+// that does when it has got something: waiting for more could last for ever.
+const maxWaiting = 16 << 10
+
+// ready takes from what is waiting all before the first request that is not complete.
+func (l *lane) ready() []parcel {
+	size := 0
+	for _, p := range l.waiting {
+		size += len(p.bytes)
+	}
+	n := len(l.waiting)
+	if l.framer != nil && size <= maxWaiting {
+		if i := slices.IndexFunc(l.waiting, func(p parcel) bool { return p.begins != nil && !p.begins.decided }); i >= 0 {
+			n = i
+		}
+	}
+	ready := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	return ready
 }

@@ -3,11 +3,18 @@ package servers
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
+	"strings"
+	"sync"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
 )
 
 // container is a server in Docker.
@@ -70,4 +77,95 @@ func (m *container) log(ctx context.Context) string {
 		return err.Error()
 	}
 	return lastLines(all.Bytes())
+}
+
+// quiet keeps testcontainers' account of every step out of the tests' output.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+var prepareOnce sync.Once
+
+// prepareTestcontainers sets two of its variables where its own guess would be
+// wrong, before it reads them. A user's own settings are never touched.
+func prepareTestcontainers(ctx context.Context, docker *client.Client, registry bool) {
+	prepareOnce.Do(func() {
+		tclog.SetDefault(quiet{})
+		if reaperMissing(ctx, docker, registry) {
+			setUnlessSet("TESTCONTAINERS_RYUK_DISABLED", "true")
+		}
+		if engineIsInside(ctx, docker) {
+			setUnlessSet("TESTCONTAINERS_HOST_OVERRIDE", "localhost")
+		}
+	})
+}
+
+func setUnlessSet(variable, value string) {
+	if _, set := os.LookupEnv(variable); !set {
+		_ = os.Setenv(variable, value)
+	}
+}
+
+// reaperMissing reports whether the image of testcontainers' reaper, which it
+// starts before any other container, can not be had. What the reaper would do is
+// then left to [Main] and to the next run.
+func reaperMissing(ctx context.Context, docker *client.Client, registry bool) bool {
+	reaper := testcontainers.ReaperDefaultImage //nolint:staticcheck // its name is not to be had otherwise
+	if present(ctx, docker, reaper) {
+		return false
+	}
+	return !registry || inRegistry(ctx, docker, reaper) != nil
+}
+
+// engineIsInside reports whether we are in a container that has an engine of its
+// own. testcontainers takes us for a neighbour of the containers then, and looks
+// for their ports at the gateway, while they are on our own loopback interface.
+// An engine that does not know the container we are in is not the one that runs
+// it.
+func engineIsInside(ctx context.Context, docker *client.Client) bool {
+	if _, err := os.Stat("/.dockerenv"); err != nil {
+		return false
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return false
+	}
+	_, err = docker.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	return err != nil
+}
+
+// clusterNetwork is where the members of a cluster in Docker find each other, by name, and
+// nobody else is.
+type clusterNetwork struct {
+	docker   *client.Client
+	id, name string
+	subnet   netip.Prefix
+	gateway  netip.Addr // clients on this machine come from here
+}
+
+func newNetwork(ctx context.Context, docker *client.Client) (*clusterNetwork, error) {
+	n := &clusterNetwork{docker: docker, name: "fencelock-" + strings.ToLower(rand.Text()[:12])}
+	labels := ownLabels()
+	testcontainers.AddGenericLabels(labels)
+	no := false
+	made, err := docker.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{Driver: "bridge", EnableIPv6: &no, Labels: labels})
+	if err != nil {
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	n.id = made.ID
+	found, err := docker.NetworkInspect(ctx, n.id, client.NetworkInspectOptions{})
+	if err == nil && len(found.Network.IPAM.Config) == 0 {
+		err = fmt.Errorf("%s has no subnet", n.name)
+	}
+	if err != nil {
+		_ = n.remove(context.WithoutCancel(ctx))
+		return nil, fmt.Errorf("network: %w", err)
+	}
+	n.subnet, n.gateway = found.Network.IPAM.Config[0].Subnet, found.Network.IPAM.Config[0].Gateway
+	return n, nil
+}
+
+func (n *clusterNetwork) remove(ctx context.Context) error {
+	_, err := n.docker.NetworkRemove(ctx, n.id, client.NetworkRemoveOptions{})
+	return err
 }

@@ -1,14 +1,22 @@
 package servers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+
+	"github.com/fencelock/fencelock/integration/images"
 )
 
 // imageLimit bounds a pull or a build.
@@ -83,4 +91,96 @@ func pull(ctx context.Context, docker *client.Client, image string) error {
 	}
 	defer provider.Close()
 	return provider.PullImage(ctx, image)
+}
+
+// imageVersions remembers what each program of an image answered: running one in a
+// container takes as long as starting the container.
+var imageVersions sync.Map
+
+// imageVersion asks the program in a running container for its version.
+func imageVersion(ctx context.Context, docker *client.Client, image, id string, k Kind) (string, error) {
+	key := image + " " + k.program
+	if known, ok := imageVersions.Load(key); ok {
+		return known.(string), nil
+	}
+	run, err := docker.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: append([]string{k.program}, k.versionArgs...), AttachStdout: true})
+	if err != nil {
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
+	}
+	out, err := docker.ExecAttach(ctx, run.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
+	}
+	defer out.Close()
+	var text bytes.Buffer
+	if _, err := stdcopy.StdCopy(&text, &text, out.Reader); err != nil {
+		return "", fmt.Errorf("version of %s: %w", k.program, err)
+	}
+	version, err := parseVersion(text.String())
+	if err == nil {
+		imageVersions.Store(key, version)
+	}
+	return version, err
+}
+
+// build runs the project's script, which is compiled in, and returns what it
+// prints.
+func build(ctx context.Context, args ...string) (string, error) {
+	dir, err := os.MkdirTemp("", "fencelock-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, images.Files); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "bash", append([]string{filepath.Join(dir, "build.sh")}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("build.sh: %w (its reason is above)", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// buildEtcd builds an etcd from its source, unless it is in the cache.
+func buildEtcd(version string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), imageLimit)
+	defer cancel()
+	return build(ctx, "--etcd", version)
+}
+
+// debianZooKeeper puts the script that starts Debian's ZooKeeper beside the
+// programs in the cache.
+func debianZooKeeper(Kind) (string, error) {
+	const jar = "/usr/share/java/zookeeper.jar"
+	if _, err := os.Stat(jar); err != nil {
+		return "", fmt.Errorf("there is no %s", jar)
+	}
+	if _, err := exec.LookPath("java"); err != nil {
+		return "", fmt.Errorf("java is not on PATH")
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	script, err := fs.ReadFile(images.Files, "zkServer.sh")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "fencelock")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	// Tests of another package may write it at the same time, or run it.
+	own, err := os.MkdirTemp(dir, "zookeeper-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(own)
+	draft, final := filepath.Join(own, "zkServer.sh"), filepath.Join(dir, "zkServer.sh")
+	if err := os.WriteFile(draft, script, 0o755); err != nil {
+		return "", err
+	}
+	return final, os.Rename(draft, final)
 }

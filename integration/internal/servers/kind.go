@@ -2,6 +2,10 @@ package servers
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,3 +86,129 @@ func (k Kind) fits(version string) bool {
 	}
 	return true
 }
+
+// Option changes how a server is started.
+type Option func(*options)
+
+type options struct {
+	args   []string
+	files  map[string][]byte
+	tls    *certificates
+	socket bool
+	skew   bool
+}
+
+// Dir stands, in an argument, for the directory of the server's data and files.
+const Dir = "{dir}"
+
+// Args adds arguments to the server's command line, or, for ZooKeeper, lines to its
+// zoo.cfg, after those it has already: Args("--appendonly", "yes"),
+// Args("tickTime=2000"). The last one counts.
+func Args(args ...string) Option {
+	return func(o *options) { o.args = append(o.args, args...) }
+}
+
+// File puts a file into the server's directory, or one below it, for an argument to name:
+// Args("--aclfile", Dir+"/users.acl"). So may data be that the server is to begin with.
+func File(name string, content []byte) Option {
+	return func(o *options) { o.files[name] = content }
+}
+
+// TLS makes the server listen on a second port, [Server.TLSAddr], with a
+// certificate that [Server.TLSConfig] trusts. It asks for the client's
+// certificate, which TLSConfig has too.
+func TLS() Option {
+	return func(o *options) { o.tls = newCertificates() }
+}
+
+// UnixSocket makes the server listen on [Server.Socket] as well. It works where
+// the server runs on this machine, in Docker or not.
+func UnixSocket() Option {
+	return func(o *options) { o.socket = true }
+}
+
+func collect(opts []Option) options {
+	o := options{files: map[string][]byte{}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.tls != nil {
+		for name, content := range o.tls.files() {
+			o.files[name] = content
+		}
+	}
+	return o
+}
+
+// complete is how a kind of server starts, with what the test adds to it.
+func (o options) complete(k Kind, l layout) setup {
+	s := k.setup(l, o)
+	files := maps.Clone(o.files)
+	maps.Copy(files, s.files)
+	s.files = files
+	for i := range s.args {
+		s.args[i] = strings.ReplaceAll(s.args[i], Dir, l.dir)
+	}
+	return s
+}
+
+// ports are those of one server: tls is used if a test asks for it, the last two
+// by members of a cluster among themselves.
+type ports struct{ plain, tls, peer, election int }
+
+// layout tells a server where to listen, where its files are, and who else is in
+// its cluster.
+type layout struct {
+	host string // to listen on
+	ports
+	public  ports  // at which the tests reach it, on the loopback interface
+	dir     string // for its data and files
+	socket  string // to listen on as well, if a test asks for it
+	self    int    // which of the members it is
+	members []peer // all of a cluster, or only itself
+}
+
+// peer is a member as the others see it.
+type peer struct {
+	name, host string
+	ports
+}
+
+func (l layout) me() peer { return l.members[l.self] }
+
+// freePort finds one that nobody listens on. It is below those that systems give
+// to outgoing connections, so that none of them takes it while the server that
+// owns it is down.
+func freePort() (int, error) {
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp4", loopback(port))
+		if err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, errors.New("no free port")
+}
+
+// freePorts finds one for each use of each of n servers, all different.
+func freePorts(n int) ([]ports, error) {
+	taken := map[int]bool{}
+	var err error
+	next := func() int {
+		for err == nil {
+			var port int
+			if port, err = freePort(); !taken[port] {
+				taken[port] = true
+				return port
+			}
+		}
+		return 0
+	}
+	all := make([]ports, n)
+	for i := range all {
+		all[i] = ports{plain: next(), tls: next(), peer: next(), election: next()}
+	}
+	return all, err
+}
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,10 +1,15 @@
 package servers
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -52,4 +57,53 @@ func (s *Server) answers(ctx context.Context) error {
 		return fmt.Errorf("TLS: %w", err)
 	}
 	return c.Close()
+}
+
+// askServer sends a request on a connection of its own, and reads the answer.
+func askServer(ctx context.Context, addr, request string, read func(*bufio.Reader) (string, error)) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	deadline, _ := ctx.Deadline()
+	_ = c.SetDeadline(deadline)
+	if _, err := io.WriteString(c, request); err != nil {
+		return "", err
+	}
+	return read(bufio.NewReader(c))
+}
+
+// Metrics returns what a server counts about itself: of etcd the series of
+// /metrics, named with their labels; of ZooKeeper the lines of mntr. What is not a
+// number is left out.
+func Metrics(t T, s *Server) map[string]float64 {
+	t.Helper()
+	if s.kind.askMetrics == nil {
+		t.Fatalf("servers: %v: there are no metrics of %s here", s, s.kind.product)
+	}
+	numbers, err := s.kind.askMetrics(context.Background(), s.addr)
+	if err != nil {
+		t.Fatalf("servers: metrics of %v: %v", s, err)
+	}
+	return numbers
+}
+
+// parseNumbers reads lines of a name, a separator and a number. A name may hold the
+// separator.
+func parseNumbers(text, separator string) map[string]float64 {
+	numbers := map[string]float64{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndex(line, separator)
+		if at < 0 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if n, err := strconv.ParseFloat(line[at+len(separator):], 64); err == nil {
+			numbers[line[:at]] = n
+		}
+	}
+	return numbers
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -137,4 +140,60 @@ func (s *Server) fault(t T, what string, do func(context.Context) error) {
 	if err := do(ctx); err != nil {
 		t.Errorf("servers: %s: cannot %s %v: %v", t.Name(), what, s, err)
 	}
+}
+
+// live are the servers that are still to be removed, each with the others of its
+// cluster.
+var live = registry{clusters: map[*Cluster]bool{}}
+
+type registry struct {
+	mu       sync.Mutex
+	clusters map[*Cluster]bool
+}
+
+func (r *registry) add(c *Cluster) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clusters[c] = true
+}
+
+// drop reports whether the cluster was there: whoever drops it removes it.
+func (r *registry) drop(c *Cluster) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.clusters[c]
+	delete(r.clusters, c)
+	return was
+}
+
+func (r *registry) all() []*Cluster {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.clusters))
+}
+
+// shared has one server of each kind for the whole test process.
+var shared sync.Map // name of the kind → func() (*Server, error)
+
+// Shared returns the server of a kind that all tests of the process share, and
+// starts it if need be. It suits tests that keep to a namespace of their own; they
+// cannot kill, stop or pause it.
+func Shared(t T, k Kind) *Server {
+	t.Helper()
+	if !underMain.Load() {
+		t.Fatalf("servers: TestMain must call servers.Main, which removes shared servers")
+	}
+	once, _ := shared.LoadOrStore(k.name, sync.OnceValues(func() (*Server, error) {
+		c, err := start(k, collect(nil), 1)
+		if err != nil {
+			return nil, err
+		}
+		c.members[0].shared = true
+		return c.members[0], nil
+	}))
+	s, err := once.(func() (*Server, error))()
+	if err != nil {
+		t.Fatalf("servers: %v", err)
+	}
+	return s
 }

@@ -10,20 +10,23 @@ type SessionID [16]byte
 // Op is what a command does.
 type Op uint8
 
-// The operations. Those that are read only never stand in the log.
+// The operations. Their numbers are on the wire, and those up to Nop in the log, so a new one comes last. A
+// member answers one that it does not know with Invalid, and the connection and the session go on.
 const (
-	Open    Op = iota + 1 // makes a session, or finds the one of this ID
-	Close                 // ends a session; its claims stay, and end with their TTLs
-	Acquire               // takes a lock, or a place in its queue
-	Release               // ends the claim of an owner
-	Renew                 // extends claims, held or waiting, and tells how they stand
-	Evict                 // ends the grant of a key
-	Nop                   // changes nothing: a bare proposal
-	Inspect               // tells who holds a key; read only
+	Open       Op = iota + 1 // makes a session, or finds the one of this ID
+	Close                    // ends a session; its claims stay, and end with their TTLs
+	Acquire                  // takes a lock, or a place in its queue
+	Release                  // ends the claim of an owner
+	Renew                    // extends claims, held or waiting, and tells how they stand
+	Evict                    // ends the grant of a key
+	Nop                      // changes nothing: a bare proposal
+	Inspect                  // tells who holds a key; read only
+	ListHeld                 // tells which keys are held; read only
+	EvictClaim               // ends the grant that an owner has of a key; the leader puts a Release in its place
 )
 
 func (o Op) String() string {
-	names := [...]string{"", "open", "close", "acquire", "release", "renew", "evict", "nop", "inspect"}
+	names := [...]string{"", "open", "close", "acquire", "release", "renew", "evict", "nop", "inspect", "list held", "evict claim"}
 	if int(o) < len(names) && o > 0 {
 		return names[o]
 	}
@@ -31,7 +34,10 @@ func (o Op) String() string {
 }
 
 // ReadOnly reports whether it is answered without the log.
-func (o Op) ReadOnly() bool { return o == Inspect }
+func (o Op) ReadOnly() bool { return o == Inspect || o == ListHeld }
+
+// Logged reports whether it may stand in the log: whether members of all releases carry it out.
+func (o Op) Logged() bool { return o >= Open && o <= Nop }
 
 // Command is one request of a session. A session numbers its commands from 1 on. The state
 // machine carries each out at most once, however often it is sent: it keeps the reply
@@ -44,12 +50,14 @@ type Command struct {
 
 	Op    Op
 	ID    SessionID     // Open
-	Key   string        // Acquire, Release, Evict, Inspect
-	Owner string        // Acquire, Release
+	Key   string        // Acquire, Release, Evict, Inspect, EvictClaim; ListHeld: what the keys begin with
+	Owner string        // Acquire, Release, EvictClaim
 	Meta  string        // Acquire
 	TTL   time.Duration // Acquire; of the session: Open
 	Wait  bool          // Acquire: take a place in the queue if it is held
 	// Claims are the numbers of claims: Renew, MostClaims at most; Release, if it is known.
+	// For ListHeld they are two other numbers: the cursor, which is 0 for the first page, and how many locks a
+	// page has at the most.
 	Claims []uint64
 }
 
@@ -68,7 +76,7 @@ const (
 	OK          Code = iota + 1 // done: a session is open, a grant has ended, Nop
 	Granted                     // Acquire, Renew: the claim holds the lock, by Token
 	Waiting                     // Acquire, Renew: the claim waits
-	Held                        // Acquire without Wait: another holds the lock or is ahead
+	Held                        // Acquire without Wait: another holds the lock or is ahead; with a Status if that is known
 	NotHeld                     // Release, Renew, Evict: there is no such claim, or grant
 	SessionGone                 // the session has ended; the command was not carried out, now or before, as far as can be known
 	Done                        // its number is below Lowest: carried out or given up before
@@ -88,10 +96,20 @@ func (c Code) String() string {
 // Reply is the outcome of a command.
 type Reply struct {
 	Code   Code
-	Number uint64 // the session's: Open; the claim's: Acquire
+	Number uint64 // the session's: Open; the claim's: Acquire; the cursor of the next page, 0 after the last: ListHeld
 	Token  uint64 // Acquire, when Granted
 	Claims []Claim
-	Status Status // Inspect
+	Status Status // Inspect, Acquire when Held
+	Locks  []Lock // ListHeld
+}
+
+// Lock is a key that is held, and who holds it.
+type Lock struct {
+	Key   string
+	Owner string
+	Meta  string
+	Token uint64
+	Left  time.Duration // of the grant, by the cluster's clock
 }
 
 // Claim is how a claim stands.

@@ -27,6 +27,10 @@ func (c *Command) Valid() bool {
 		return len(c.Claims) <= MostClaims
 	case Evict, Inspect:
 		return keyed(c.Key)
+	case EvictClaim:
+		return keyed(c.Key) && owned(c.Owner)
+	case ListHeld:
+		return len(c.Key) <= MostKey && len(c.Claims) == 2 && c.Claims[1] > 0
 	default:
 		return false
 	}

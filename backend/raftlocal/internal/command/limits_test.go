@@ -16,7 +16,7 @@ func TestLimits(t *testing.T) {
 		valid bool
 	}{
 		{"no operation", Command{}, false},
-		{"an unknown operation", Command{Op: Inspect + 1}, false},
+		{"an unknown operation", Command{Op: EvictClaim + 1}, false},
 		{"nop", Command{Op: Nop}, true},
 		{"open", Command{Op: Open, ID: id, TTL: time.Minute}, true},
 		{"open for the usual time", Command{Op: Open, ID: id}, true},
@@ -38,6 +38,12 @@ func TestLimits(t *testing.T) {
 		{"one larger", Command{Op: Renew, Claims: make([]uint64, MostClaims+1)}, false},
 		{"evict", Command{Op: Evict, Key: "k"}, true},
 		{"evict nothing", Command{Op: Evict}, false},
+		{"evict one owner", Command{Op: EvictClaim, Key: "k", Owner: "o"}, true},
+		{"evict nobody", Command{Op: EvictClaim, Key: "k"}, false},
+		{"list", Command{Op: ListHeld, Claims: []uint64{0, 1}}, true},
+		{"list below a long prefix", Command{Op: ListHeld, Key: long(MostKey + 1), Claims: []uint64{0, 1}}, false},
+		{"list none", Command{Op: ListHeld, Claims: []uint64{0, 0}}, false},
+		{"list without a cursor", Command{Op: ListHeld}, false},
 	} {
 		if got := c.cmd.Valid(); got != c.valid {
 			t.Errorf("%s: %v", c.what, got)

@@ -12,6 +12,7 @@ const (
 	hasStanding // of claims
 	hasStatus
 	isHeld
+	hasLocks // of ListHeld; only who sends that reads it
 )
 
 // AppendReply appends an encoded reply.
@@ -41,8 +42,21 @@ func AppendReply(dst []byte, r *Reply) []byte {
 		}
 		dst = appendStatus(dst, &r.Status)
 	}
+	if len(r.Locks) > 0 {
+		has |= hasLocks
+		dst = binary.AppendUvarint(dst, uint64(len(r.Locks)))
+		for i := range r.Locks {
+			dst = appendLock(dst, &r.Locks[i])
+		}
+	}
 	dst[at+1] = has
 	return dst
+}
+
+func appendLock(dst []byte, l *Lock) []byte {
+	dst = AppendString(AppendString(AppendString(dst, l.Key), l.Owner), l.Meta)
+	dst = binary.AppendUvarint(dst, l.Token)
+	return binary.AppendUvarint(dst, uint64(l.Left)) //nolint:gosec // comes back as it was
 }
 
 // AppendClaim appends how a claim stands.
@@ -58,8 +72,11 @@ func appendStatus(dst []byte, s *Status) []byte {
 	return binary.AppendUvarint(dst, uint64(int64(s.Waiters))) //nolint:gosec // comes back as it was
 }
 
-// leastClaim is the fewest bytes of a claim.
-const leastClaim = 3
+// leastClaim and leastLock are the fewest bytes of a claim and of a lock.
+const (
+	leastClaim = 3
+	leastLock  = 5
+)
 
 // Reply decodes a reply.
 func (f *Fields) Reply() Reply {
@@ -88,7 +105,18 @@ func (f *Fields) Reply() Reply {
 			Left: time.Duration(f.Number()), Waiters: int(int64(f.Number())), //nolint:gosec // as they were
 		}
 	}
-	if has&hasStatus != 0 == (r.Status == Status{}) || has&hasStatus == 0 && has&isHeld != 0 || has >= isHeld<<1 {
+	if has&hasLocks != 0 {
+		n := f.Count(leastLock)
+		if n == 0 {
+			f.Fail()
+			return r
+		}
+		r.Locks = make([]Lock, n)
+		for i := range r.Locks {
+			r.Locks[i] = Lock{f.String(), f.String(), f.String(), f.Number(), time.Duration(f.Number())} //nolint:gosec // as it was
+		}
+	}
+	if has&hasStatus != 0 == (r.Status == Status{}) || has&hasStatus == 0 && has&isHeld != 0 || has >= hasLocks<<1 {
 		f.Fail()
 	}
 	return r

@@ -52,6 +52,7 @@ func (m *Machine) add(cmd *command.Command, q *queue) *claim {
 // link puts a claim to the end of a queue and into all that leads to it.
 func (m *Machine) link(q *queue, c *claim, deadline int64) {
 	m.claims[c.number] = c
+	m.arrivals.add(c)
 	m.overdue.add(deadline, c.number, &c.place)
 	m.lengths.change(q.length, q.length+1)
 	q.push(c)
@@ -62,6 +63,7 @@ func (m *Machine) remove(c *claim) {
 	q, held := c.queue, c.token != 0
 	m.hear(c)
 	delete(m.claims, c.number)
+	m.arrivals.remove(c.number)
 	m.overdue.remove(c.place)
 	m.lengths.change(q.length, q.length-1)
 	q.remove(c)

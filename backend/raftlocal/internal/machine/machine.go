@@ -14,6 +14,7 @@ type Machine struct {
 
 	queues   map[string]*queue // of the keys that have claims
 	claims   map[uint64]*claim
+	arrivals arrivals  // of claims; not part of the state
 	overdue  deadlines // of claims
 	unheard  deadlines // see there; not part of the state
 	lengths  lengths
@@ -89,7 +90,7 @@ func (m *Machine) command(c *command.Command) {
 }
 
 func (m *Machine) carryOut(c *command.Command, s *session, r *command.Reply) {
-	if !c.Valid() || c.Op.ReadOnly() {
+	if !c.Valid() || !c.Op.Logged() {
 		r.Code = command.Invalid
 		return
 	}
@@ -107,7 +108,7 @@ func (m *Machine) carryOut(c *command.Command, s *session, r *command.Reply) {
 		m.release(c, r)
 	case command.Evict:
 		m.evict(c, r)
-	default: // those that Valid does not know, Open, and what is read only
+	default: // those that Valid does not know, Open, and what is not in the log
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
@@ -96,8 +97,43 @@ func sameView(m *Machine, model *model, s *script) error {
 			return fmt.Errorf("whether %s is busy for %s", key, owner)
 		}
 	}
-	if len(m.queues) != m.Stats().Keys || len(m.overdue) != len(m.claims) || len(m.lapsing) != len(m.sessions) || len(m.names) != len(m.sessions) {
+	if err := sameList(m, model, s); err != nil {
+		return err
+	}
+	if len(m.queues) != m.Stats().Keys || len(m.overdue) != len(m.claims) || len(m.lapsing) != len(m.sessions) || len(m.names) != len(m.sessions) ||
+		len(m.arrivals.claims) != len(m.claims)+m.arrivals.gaps {
 		return fmt.Errorf("something is left behind")
+	}
+	return nil
+}
+
+// sameList reads all pages of what is held below a prefix.
+func sameList(m *Machine, model *model, s *script) error {
+	prefix := []string{"", "key-", "key-1", "other"}[s.r.IntN(4)]
+	want := map[string]command.Status{}
+	for _, c := range model.claims {
+		if c.token != 0 && strings.HasPrefix(c.key, prefix) {
+			want[c.key] = model.inspect(c.key)
+		}
+	}
+	for after, limit := uint64(0), 1+s.r.IntN(4); ; {
+		page, next := m.ListHeld(prefix, after, limit)
+		if len(page) > limit || next != 0 && next <= after {
+			return fmt.Errorf("a page of %d locks after %d, where %d may be, and the next is after %d", len(page), after, limit, next)
+		}
+		for _, l := range page {
+			w, ok := want[l.Key]
+			if got := (command.Status{Held: true, Owner: l.Owner, Meta: l.Meta, Token: l.Token, Left: l.Left, Waiters: w.Waiters}); !ok || got != w {
+				return fmt.Errorf("%+v is listed, want %+v", l, w)
+			}
+			delete(want, l.Key)
+		}
+		if after = next; after == 0 {
+			break
+		}
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("not listed: %v", want)
 	}
 	return nil
 }

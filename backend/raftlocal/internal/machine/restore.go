@@ -108,7 +108,7 @@ func (r *restoring) replies() (p replies) {
 		ahead := next + r.Number()
 		reply := r.Reply()
 		if ahead < next || ahead >= command.MostOutstanding || p.lowest == 0 || p.lowest+ahead < p.lowest ||
-			reply.Code == 0 || reply.Status != (command.Status{}) || len(reply.Claims) > mostStandings-p.standings {
+			reply.Code == 0 || reply.Status != (command.Status{}) || len(reply.Locks) > 0 || len(reply.Claims) > mostStandings-p.standings {
 			r.Fail()
 			return p
 		}

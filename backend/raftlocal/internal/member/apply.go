@@ -48,15 +48,20 @@ func (m *Member) applyBatch(e *raftpb.Entry) error {
 	if err := command.DecodeBatch(e.GetData(), &m.batch); err != nil {
 		return err
 	}
+	own := m.leading && e.GetTerm() == m.hard.GetTerm()
+	var evicted map[commandID]command.Push
+	if own {
+		evicted = m.evicted(m.batch)
+	}
 	outcome := m.machine.Apply(e.GetIndex(), m.batch)
-	if m.leading && e.GetTerm() == m.hard.GetTerm() {
+	if own {
 		m.completed++
 		m.usher.answered(outcome.Answers)
 	}
 	if m.cfg.Applied != nil {
 		m.cfg.Applied(e.GetIndex(), e.GetTerm(), m.batch, outcome)
 	}
-	m.deliver(outcome.Answers, outcome.Pushes)
+	m.deliver(outcome.Answers, tellEvicted(outcome.Pushes, evicted, outcome.Answers))
 	return nil
 }
 

@@ -109,6 +109,7 @@ func (m *Member) stopServing() {
 	m.proposed, m.completed = 0, 0
 	m.plan = nil
 	m.usher = usher{}
+	clear(m.evictions)
 	m.dismissAll()
 	m.heir = 0
 }

@@ -54,6 +54,7 @@ type Member struct {
 	plan      *plan
 	heir      uint64 // to whom leadership is being transferred
 	usher     usher
+	evictions map[commandID]struct{} // those that stand in the log or are about to, each as a Release
 
 	clients  clients
 	pending  pending

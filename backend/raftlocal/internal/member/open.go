@@ -58,7 +58,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	m := &Member{
 		cfg: cfg, out: cfg.Outside, logger: cfg.Logger, log: log,
 		machine: machine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
-		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(),
+		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(), evictions: map[commandID]struct{}{},
 	}
 	if m.hard == nil {
 		m.hard = &raftpb.HardState{}

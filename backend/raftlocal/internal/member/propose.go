@@ -73,14 +73,15 @@ func (m *Member) sort() {
 		cmd, from := &p.commands[i], p.from[i]
 		switch {
 		case m.clients.stale(from, cmd):
+			delete(m.evictions, commandID{cmd.Session, cmd.Seq})
 		case m.readable(cmd):
 			m.reads.add(cmd, from)
 		default:
-			if kept != i {
-				p.commands[kept], p.from[kept] = *cmd, from
+			if kept != i || cmd.Op == command.EvictClaim {
+				p.commands[kept], p.from[kept] = m.logged(cmd), from
 			}
+			bytes += cost(&p.commands[kept])
 			kept++
-			bytes += cost(cmd)
 		}
 	}
 	clear(p.commands[kept:])

@@ -2,6 +2,8 @@ package member
 
 import (
 	"encoding/binary"
+	"math"
+	"strings"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -88,12 +90,17 @@ func (m *Member) answerReads(now time.Duration) {
 				// The client asks again on its new connection, or is gone.
 				continue
 			}
-			reply := command.Reply{Code: command.Held}
-			if cmd.Op == command.Inspect {
+			var reply command.Reply
+			switch {
+			case cmd.Op == command.Inspect:
 				reply = command.Reply{Code: command.OK, Status: m.inspect(cmd.Key, now)}
-			} else if !m.readable(cmd) && !m.overtaken(cmd, from) {
+			case cmd.Op == command.ListHeld:
+				reply = m.listHeld(cmd, now)
+			case !m.readable(cmd) && !m.overtaken(cmd, from):
 				m.pending.add(cmd, from)
 				continue
+			default:
+				reply = m.refused(cmd.Key, now)
 			}
 			answers = append(answers, command.Answer{Session: cmd.Session, Seq: cmd.Seq, Reply: reply})
 		}
@@ -113,7 +120,29 @@ func (m *Member) overtaken(cmd *command.Command, from *client) bool {
 func (m *Member) inspect(key string, now time.Duration) command.Status {
 	s := m.machine.Inspect(key)
 	if s.Held {
-		s.Left = max(0, s.Left-time.Duration(m.look(now)-m.machine.Clock()))
+		s.Left = m.left(s.Left, now)
 	}
 	return s
+}
+
+// left is what is left of a time that the state machine tells: the time that has passed since the last entry counts.
+func (m *Member) left(d, now time.Duration) time.Duration {
+	return max(0, d-time.Duration(m.look(now)-m.machine.Clock()))
+}
+
+// listHeld is a page of the keys that are held.
+func (m *Member) listHeld(cmd *command.Command, now time.Duration) command.Reply {
+	locks, next := m.machine.ListHeld(cmd.Key, cmd.Claims[0], int(min(cmd.Claims[1], math.MaxInt32)))
+	for i := range locks {
+		locks[i].Left = m.left(locks[i].Left, now)
+	}
+	return command.Reply{Code: command.OK, Number: next, Locks: locks}
+}
+
+// refused is the answer to who does not wait for a lock that is held: who holds it and for how long, without the rest.
+// What the application has added to the name, after a NUL, may be long.
+func (m *Member) refused(key string, now time.Duration) command.Reply {
+	s := m.inspect(key, now)
+	name, _, _ := strings.Cut(s.Meta, "\x00")
+	return command.Reply{Code: command.Held, Status: command.Status{Held: s.Held, Meta: name, Left: s.Left}}
 }

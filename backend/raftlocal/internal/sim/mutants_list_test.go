@@ -41,6 +41,9 @@ var wrongs = []mutant{
 	{name: "early expiry", seeds: 200, blind: true},
 	{name: "order of a map", seeds: 200},
 	{name: "renewal revives", seeds: 200},
+	{name: "evicts whoever holds", seeds: 200},
+	{name: "evicts whoever holds", seeds: 200, blind: true},
+	{name: "a page leaves one out", seeds: 500},
 	{name: "renewal revives", seeds: 500, blind: true},
 	{name: "founding by a majority", seeds: 1000, fault: "first start"},
 	{name: "begins as soon as all ids are known", seeds: 1000, fault: "first start"},
@@ -191,6 +194,16 @@ var patches = []mutants.Patch{
 		File: "../machine/expire.go",
 		Old:  "func (m *Machine) expire() {",
 		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+	},
+	{
+		File: "../member/evict.go",
+		Old:  "	if number != 0 {\n",
+		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).Owner)\n	}\n	if number != 0 {\n",
+	},
+	{
+		File: "../machine/list.go",
+		Old:  "			return locks, all[i-1].number\n",
+		Put:  "			if wrong(\"a page leaves one out\") {\n				return locks, all[i].number\n			}\n			return locks, all[i-1].number\n",
 	},
 	{
 		File: "../member/flush.go",

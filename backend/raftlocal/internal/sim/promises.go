@@ -20,6 +20,9 @@ type promises struct {
 	// evicted are the tokens of grants that an operator has ended: nothing was promised for
 	// that case.
 	evicted map[uint64]bool
+	// targets are the attempts that an operator has asked to evict, and attempts all that ever were, by name.
+	targets  map[string]bool
+	attempts map[string]*attempt
 
 	grants, fenced int
 }
@@ -42,7 +45,7 @@ type attempt struct {
 }
 
 func newPromises(now *time.Duration, fail func(string, ...any)) *promises {
-	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*attempt{}, evicted: map[uint64]bool{}}
+	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*attempt{}, evicted: map[uint64]bool{}, targets: map[string]bool{}, attempts: map[string]*attempt{}}
 }
 
 func (p *promises) of(key string) *promised {
@@ -56,7 +59,9 @@ func (p *promises) of(key string) *promised {
 
 // begin is when a client asks for a key.
 func (p *promises) begin(name, key string) *attempt {
-	return &attempt{name: name, key: key, floor: p.of(key).newest}
+	a := &attempt{name: name, key: key, floor: p.of(key).newest}
+	p.attempts[name] = a
+	return a
 }
 
 // granted is when the answer that grants it has arrived.
@@ -117,6 +122,14 @@ func (p *promises) refused(a *attempt, why string) {
 func (p *promises) evict(token uint64) {
 	p.evicted[token] = true
 	if a := p.tokens[token]; a != nil {
+		a.ended = true
+	}
+}
+
+// target is when an operator asks for the end of what an attempt has: from here on nothing is promised to it.
+func (p *promises) target(name string) {
+	p.targets[name] = true
+	if a := p.attempts[name]; a != nil {
 		a.ended = true
 	}
 }

@@ -9,7 +9,7 @@ import (
 // nothing.
 type tally struct {
 	entries, deaths, changes, unborn, snapshots, crashes, lostDirectories int
-	unknown, held, inspections                                            int
+	unknown, held, inspections, evictions, lists                          int
 	renewals, releases, lapses, gone, pushes, cancels                     int
 }
 
@@ -40,6 +40,8 @@ func (r *report) add(w *world) {
 	t.unknown += o.unknown
 	t.held += o.held
 	t.inspections += o.inspections
+	t.evictions += o.evictions
+	t.lists += o.lists
 	t.renewals += o.renewals
 	t.releases += o.releases
 	t.lapses += o.lapses
@@ -64,6 +66,8 @@ func (r *report) lacking() string {
 		{"lost directories", r.lostDirectories, 1},
 		{"renewals", r.renewals, 50},
 		{"releases", r.releases, 200},
+		{"evictions of one attempt", r.evictions, 2},
+		{"lists", r.lists, 5},
 	} {
 		if 10*x.had < x.each*r.seeds {
 			out = append(out, fmt.Sprintf("%s: %d", x.what, x.had))
@@ -74,8 +78,8 @@ func (r *report) lacking() string {
 
 func (r *report) String() string {
 	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, %d crashes, %d snapshots sent, "+
-		"%d changes of members, %d directories lost, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d unknown outcomes, "+
+		"%d changes of members, %d directories lost, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d lists, %d attempts evicted, %d unknown outcomes, "+
 		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
 		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.lostDirectories, r.renewals, r.releases,
-		r.cancels, r.held, r.inspections, r.unknown, r.lapses, r.gone, r.fenced, r.deaths)
+		r.cancels, r.held, r.inspections, r.lists, r.evictions, r.unknown, r.lapses, r.gone, r.fenced, r.deaths)
 }

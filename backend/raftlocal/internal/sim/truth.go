@@ -110,6 +110,18 @@ func (t *truth) write(index uint64) {
 	}
 }
 
+// owners are those who have held a key, the last one last.
+func (t *truth) owners(key string) (all []string) {
+	if c := t.keys[key]; c != nil {
+		for _, v := range c.versions {
+			if v.owner != "" {
+				all = append(all, v.owner)
+			}
+		}
+	}
+	return all
+}
+
 // possible reports whether a key stood, at some moment since an answer was asked for, as a
 // predicate says. What was applied before it was asked for must show in the answer.
 func (t *truth) possible(key string, asked time.Duration, stood func(version) bool) bool {

@@ -66,6 +66,9 @@ func (t *try) pushed(p command.Claim) {
 			t.granted(p.Token)
 		}
 	case command.Evicted:
+		if !w.promises.evicted[p.Token] && !w.promises.targets[t.name] {
+			w.fail("%s is told that it is evicted from %s, and nobody has asked for that", t.name, t.key)
+		}
 		w.promises.end(t.attempt)
 		t.lost()
 	case command.Expired:
@@ -132,7 +135,7 @@ func (t *try) release() {
 		case !known:
 			w.unknown++
 		case r.Code == command.NotHeld:
-			if held && w.now < until && !w.promises.evicted[t.token] {
+			if held && w.now < until && !w.promises.evicted[t.token] && !w.promises.targets[t.name] {
 				w.fail("%s released %s and was told that it does not hold it, %v before what it was promised", t.name, t.key, until-w.now)
 			}
 		case r.Code == command.OK:

@@ -31,7 +31,11 @@ func (k *worker) work() {
 		k.attempt(key, true)
 	case x < 0.03:
 		k.evict(key)
-	case x < 0.03+w.plan.looks:
+	case x < 0.06:
+		k.evictClaim(key)
+	case x < 0.08:
+		c.list(k.again)
+	case x < 0.08+w.plan.looks:
 		c.inspect(key, k.again)
 	default:
 		wait, soon := true, 2*time.Second
@@ -73,6 +77,88 @@ func (k *worker) evict(key string) {
 		}
 		k.again()
 	})
+}
+
+// evictClaim ends the grant of one attempt, as an operator may who has looked: mostly of whoever holds the key,
+// sometimes of one that waits, or that has ended.
+func (k *worker) evictClaim(key string) {
+	w := k.c.w
+	owner := "nobody"
+	if known := w.truth.owners(key); len(known) > 0 {
+		owner = known[len(known)-1-min(w.rng.IntN(4)/2*w.rng.IntN(3), len(known)-1)]
+	}
+	if t := w.attemptAt(key); t != nil && w.rng.IntN(4) == 0 {
+		owner = t.name
+	}
+	w.trace.line("%s evicts %s from %s", k.c, owner, key)
+	asked := w.now
+	w.promises.target(owner)
+	k.c.do(command.Command{Op: command.EvictClaim, Key: key, Owner: owner}, func(r command.Reply, known bool) {
+		switch {
+		case !known:
+		case r.Code == command.OK:
+			w.evictions++
+			if !w.truth.possible(key, asked, func(v version) bool { return v.owner == owner }) {
+				w.fail("%s is said to be evicted from %s, and at no time since that was asked did it hold it", owner, key)
+			}
+		case r.Code != command.NotHeld:
+			w.fail("evict of %s from %s was answered %+v", owner, key, r)
+		case !w.truth.possible(key, asked, func(v version) bool { return v.owner != owner }):
+			w.fail("%s is said not to hold %s, and at all times since that was asked it did", owner, key)
+		}
+		k.again()
+	})
+}
+
+// attemptAt is an attempt of anybody at a key.
+func (w *world) attemptAt(key string) *try {
+	for _, c := range w.clients {
+		for _, t := range c.attempts {
+			if t.key == key {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// list asks for all that is held, in small pages.
+func (c *client) list(then func()) {
+	w := c.w
+	asked, limit := w.now, 1+w.rng.Uint64N(3)
+	listed := map[string]bool{}
+	var page func(after uint64)
+	page = func(after uint64) {
+		since := w.now
+		c.do(command.Command{Op: command.ListHeld, Key: "k", Claims: []uint64{after, limit}}, func(r command.Reply, known bool) {
+			switch {
+			case !known:
+				then()
+				return
+			case r.Code != command.OK || uint64(len(r.Locks)) > limit:
+				w.fail("a list was answered %+v", r)
+				return
+			}
+			for _, l := range r.Locks {
+				listed[l.Key] = true
+				if !w.truth.possible(l.Key, since, func(v version) bool { return l.Token == v.token && l.Owner == v.owner }) {
+					w.fail("%+v is listed, and at no time since that was asked was that so", l)
+				}
+			}
+			if r.Number != 0 {
+				page(r.Number)
+				return
+			}
+			for _, key := range w.keys {
+				if !listed[key] && !w.truth.possible(key, asked, func(v version) bool { return v.token == 0 }) {
+					w.fail("%s is not listed, and was held at all times since that was asked", key)
+				}
+			}
+			w.lists++
+			then()
+		})
+	}
+	page(0)
 }
 
 // inspect asks who holds a key.

@@ -33,9 +33,19 @@ func (s *state) apply(cmds []command.Command) ([]command.Answer, []command.Push)
 			s.seen[n] = max(s.seen[n], cmds[i].Seq)
 		}
 	}
+	var evicted []command.Push
+	for i := range cmds {
+		if c := &cmds[i]; c.Op == command.EvictClaim { // as a leader does
+			number := s.machine.Grant(c.Key, c.Owner)
+			if push, ok := s.machine.Eviction(number); ok {
+				evicted = append(evicted, push)
+			}
+			cmds[i] = command.Command{Session: c.Session, Seq: c.Seq, Lowest: c.Lowest, Op: command.Release, Claims: []uint64{number}}
+		}
+	}
 	s.index++
 	out := s.machine.Apply(s.index, command.Batch{Stamp: s.now(), Commands: cmds})
-	return slices.Clone(out.Answers), slices.Clone(out.Pushes)
+	return slices.Clone(out.Answers), append(slices.Clone(out.Pushes), evicted...)
 }
 
 // read answers what needs no log.
@@ -45,8 +55,12 @@ func (s *state) read(cmd command.Command) (command.Reply, bool) {
 	switch {
 	case cmd.Op == command.Inspect:
 		return command.Reply{Code: command.OK, Status: s.machine.Inspect(cmd.Key)}, true
+	case cmd.Op == command.ListHeld:
+		locks, next := s.machine.ListHeld(cmd.Key, cmd.Claims[0], int(cmd.Claims[1])) //nolint:gosec // small
+		return command.Reply{Code: command.OK, Number: next, Locks: locks}, true
 	case cmd.Op == command.Acquire && !cmd.Wait && s.machine.Busy(cmd.Key, cmd.Owner):
-		return command.Reply{Code: command.Held}, true
+		is := s.machine.Inspect(cmd.Key)
+		return command.Reply{Code: command.Held, Status: command.Status{Held: true, Meta: is.Meta, Left: is.Left}}, true
 	}
 	return command.Reply{}, false
 }

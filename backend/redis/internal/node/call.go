@@ -54,7 +54,7 @@ var (
 //
 // At most 4096 calls wait to be sent; one more gets ErrNotSent.
 func (n *Node) Go(c *Call) {
-	p := n.pipeOf(c.Script)
+	p := n.pipelineOf(c.Script)
 	r := &c.request
 	*r = request{ctx: c.Ctx, timeout: c.Timeout, cmd: goredis.NewCmd(c.Ctx, c.Script.words(c.Keys, c.Args)...), call: c, queued: time.Now()}
 	p.mu.Lock()
@@ -66,7 +66,7 @@ func (n *Node) Go(c *Call) {
 		refused = errFull
 	default:
 		p.queue = append(p.queue, r)
-		p.rouse()
+		p.wakeSender()
 	}
 	p.mu.Unlock()
 	if refused != nil {
@@ -74,7 +74,7 @@ func (n *Node) Go(c *Call) {
 	}
 }
 
-// finish tells whoever waits for a request what became of it.
+// finish gives the outcome of a request to the caller of do, or to Call.Done.
 func (r *request) finish() {
 	if r.call == nil {
 		close(r.done)
@@ -87,9 +87,9 @@ func (r *request) finish() {
 	r.call.Done(reply, err)
 }
 
-// again sends requests once more whose script the server did not know: nothing has run. The first of
+// resend sends requests once more whose script the server did not know: nothing has run. The first of
 // each script has the source; the others come after it, on the same connection.
-func (l *lane) again(batch []*request, timeout time.Duration) {
+func (c *conn) resend(batch []*request, timeout time.Duration) {
 	var unknown []*request
 	for _, r := range batch {
 		if r.call != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) {
@@ -99,7 +99,7 @@ func (l *lane) again(batch []*request, timeout time.Duration) {
 	if len(unknown) == 0 {
 		return
 	}
-	if l.broken() {
+	if c.broken() {
 		for _, r := range unknown {
 			r.cmd.SetErr(errBroke)
 		}
@@ -116,5 +116,5 @@ func (l *lane) again(batch []*request, timeout time.Duration) {
 		r.cmd = goredis.NewCmd(r.ctx, words(r.call.Keys, r.call.Args)...)
 		cmds = append(cmds, r.cmd)
 	}
-	l.processAll(cmds, timeout)
+	c.processAll(cmds, timeout)
 }

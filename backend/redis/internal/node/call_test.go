@@ -62,7 +62,7 @@ func (s *scriptServer) serve(c net.Conn) {
 	s.conns[c] = struct{}{}
 	boot := s.boot
 	s.mu.Unlock()
-	answers := make(chan string, 10000) // of a pipeline, which a pipe has no room for
+	answers := make(chan string, 10000) // more than a connection has room for
 	defer close(answers)
 	go func() {
 		for a := range answers {
@@ -118,7 +118,7 @@ func (s *scriptServer) answer(boot string, words []string) string {
 var (
 	echoScript  = NewScript("return ARGV[1]")
 	otherScript = NewScript("return ARGV[1] -- other")
-	apartScript = NewScript("return ARGV[1] -- apart").Apart()
+	apartScript = NewScript("return ARGV[1] -- apart").Dedicated()
 )
 
 // withNode runs a test with a node whose server runs scripts, in virtual time.
@@ -215,7 +215,7 @@ func TestCallOutcomes(t *testing.T) {
 		if got := <-none; got != (outcome{}) {
 			t.Errorf("a nil reply: %v", got)
 		}
-		if got := <-refused; !errors.Is(Fault(t.Context(), got.err), driver.ErrRefused) || errors.Is(got.err, ErrNotSent) {
+		if got := <-refused; !errors.Is(Classify(t.Context(), got.err), driver.ErrRefused) || errors.Is(got.err, ErrNotSent) {
 			t.Errorf("a refusal: %v", got)
 		}
 		if got := <-good; got != (outcome{reply: "good"}) {
@@ -244,7 +244,7 @@ func TestCallDroppedByItsContext(t *testing.T) {
 			t.Errorf("what somebody waits for: %v", got)
 		}
 		got := <-dropped
-		if err := Fault(context.Background(), got.err); !errors.Is(err, ErrNotSent) || !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.Canceled) {
+		if err := Classify(context.Background(), got.err); !errors.Is(err, ErrNotSent) || !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.Canceled) {
 			t.Errorf("what nobody waits for: %v", got)
 		}
 		if ran := strings.Join(s.ran(), ","); ran != "known,under way,kept" {
@@ -264,7 +264,7 @@ func TestCallsToASilentServer(t *testing.T) {
 		sent := call(t, n, Call{Args: args("sent"), Timeout: time.Second})
 		synctest.Wait()
 		queued := call(t, n, Call{Args: args("queued"), Timeout: time.Second / 2})
-		if got := <-sent; got.err == nil || errors.Is(got.err, ErrNotSent) || !errors.Is(Fault(t.Context(), got.err), driver.ErrUnavailable) || time.Since(began) != time.Second {
+		if got := <-sent; got.err == nil || errors.Is(got.err, ErrNotSent) || !errors.Is(Classify(t.Context(), got.err), driver.ErrUnavailable) || time.Since(began) != time.Second {
 			t.Errorf("what was sent: %v after %v", got, time.Since(began))
 		}
 		if got := <-queued; !errors.Is(got.err, ErrNotSent) || time.Since(began) > 1500*time.Millisecond {
@@ -303,7 +303,7 @@ func TestCallsToNobody(t *testing.T) {
 	withNode(t, s, func(t *testing.T, n *Node) {
 		began := time.Now()
 		got := <-call(t, n, Call{Args: args("x"), Timeout: time.Second})
-		if !errors.Is(got.err, ErrNotSent) || !errors.Is(Fault(context.Background(), got.err), driver.ErrUnavailable) || time.Since(began) != time.Second {
+		if !errors.Is(got.err, ErrNotSent) || !errors.Is(Classify(context.Background(), got.err), driver.ErrUnavailable) || time.Since(began) != time.Second {
 			t.Errorf("%v after %v", got, time.Since(began))
 		}
 	})
@@ -323,7 +323,7 @@ func TestCallsAreBounded(t *testing.T) {
 		for range 3 {
 			select {
 			case got := <-call(t, n, Call{Args: args("too many")}):
-				if !errors.Is(got.err, ErrNotSent) || !errors.Is(Fault(context.Background(), got.err), driver.ErrUnavailable) {
+				if !errors.Is(got.err, ErrNotSent) || !errors.Is(Classify(context.Background(), got.err), driver.ErrUnavailable) {
 					t.Errorf("one too many: %v", got)
 				}
 			default:
@@ -455,7 +455,7 @@ func TestCallIsNotSentTwice(t *testing.T) {
 		synctest.Wait()
 		s.restart("b2", true)
 		s.silent.Store(false)
-		if got := <-sent; got.err == nil || errors.Is(got.err, ErrNotSent) || !errors.Is(Fault(t.Context(), got.err), driver.ErrUnavailable) {
+		if got := <-sent; got.err == nil || errors.Is(got.err, ErrNotSent) || !errors.Is(Classify(t.Context(), got.err), driver.ErrUnavailable) {
 			t.Errorf("%v", got)
 		}
 		<-call(t, n, Call{Args: args("next")})

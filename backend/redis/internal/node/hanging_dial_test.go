@@ -34,11 +34,11 @@ func TestHangingDialEndsWithTheRequest(t *testing.T) {
 			defer c.Close()
 		}
 	}
-	conf := Connections()
+	conf := BaseOptions()
 	conf.Network, conf.Addr, conf.Dialer = "tcp", addr, Dialer(nil, "")
 	closing, end := context.WithCancel(t.Context())
 	defer end()
-	p := newPipe(closing, conf, 8, 2)
+	p := newPipeline(closing, conf, 8, 2)
 	defer p.close()
 	began := time.Now()
 	err = p.do(t.Context(), 300*time.Millisecond, goredis.NewCmd(t.Context(), "ping"))

@@ -1,6 +1,6 @@
-// Package node is one Redis server: connections to it, pipelines, scripts, notifications, and what
-// the server tells of itself. It knows nothing of locks. A recipe is made of one node (package redis)
-// or of several (package redlock).
+// Package node is the client of one Redis server: connections, pipelines, scripts, notifications, and
+// what the server tells of itself. It knows nothing of locks. Package redis uses one node, package
+// redlock several.
 package node
 
 import (
@@ -23,8 +23,9 @@ type Config struct {
 	// Contact is told when the server cannot be reached, and when it can again. It may be nil.
 	Contact *address.Contact
 
-	// Alone is how many callers of Eval use a connection by themselves; more share those of the senders.
-	Alone int32
+	// DirectLimit is how many callers of Eval each use a connection of their own; all further callers
+	// share those of the senders.
+	DirectLimit int32
 
 	// Senders is how many connections, at most, take what is queued to the server: 1 if it is not set.
 	Senders int
@@ -36,11 +37,11 @@ type Config struct {
 
 // Node is one server. Its methods are safe for concurrent use.
 type Node struct {
-	conf    goredis.Options
-	contact *address.Contact
-	seen    seen
-	calls   *pipe
-	apart   *pipe // for scripts that are marked Apart: half of what calls has
+	conf      goredis.Options
+	contact   *address.Contact
+	latest    latest
+	calls     *pipeline
+	dedicated *pipeline // for scripts that are marked Dedicated: half of what calls has
 
 	closing context.Context
 	stop    context.CancelFunc
@@ -50,10 +51,10 @@ type Node struct {
 	closed bool
 }
 
-// seen is what the connection that was made last has met.
-type seen struct {
-	trip atomic.Int64 // a time.Duration
-	boot atomic.Pointer[string]
+// latest is what the connection that was made last has found.
+type latest struct {
+	roundTrip atomic.Int64 // a time.Duration
+	boot      atomic.Pointer[string]
 }
 
 // New makes a node. It does not connect: the first request does, or Warm. What is under way ends when
@@ -62,58 +63,59 @@ func New(closing context.Context, c Config) *Node {
 	n := &Node{conf: c.Options, contact: c.Contact}
 	n.closing, n.stop = context.WithCancel(closing)
 	half := func(of int) int { return (max(of, 1) + 1) / 2 }
-	n.calls = n.newPipe(c, c.Alone, max(c.Senders, 1))
-	n.apart = n.newPipe(c, int32(half(int(c.Alone))), half(c.Senders)) //nolint:gosec // it is small
+	n.calls = n.newPipeline(c, c.DirectLimit, max(c.Senders, 1))
+	n.dedicated = n.newPipeline(c, int32(half(int(c.DirectLimit))), half(c.Senders)) //nolint:gosec // it is small
 	return n
 }
 
-func (n *Node) newPipe(c Config, alone int32, senders int) *pipe {
-	p := newPipe(n.closing, c.Options, alone, senders)
-	p.lanes.contact, p.lanes.seen, p.lanes.tellBoot = c.Contact, &n.seen, c.TellBoot
+func (n *Node) newPipeline(c Config, directLimit int32, senders int) *pipeline {
+	p := newPipeline(n.closing, c.Options, directLimit, senders)
+	p.pool.contact, p.pool.latest, p.pool.tellBoot = c.Contact, &n.latest, c.TellBoot
 	return p
 }
 
-func (n *Node) pipeOf(s *Script) *pipe {
-	if s.apart {
-		return n.apart
+func (n *Node) pipelineOf(s *Script) *pipeline {
+	if s.dedicated {
+		return n.dedicated
 	}
 	return n.calls
 }
 
 // Warm begins to make a connection in advance.
-func (n *Node) Warm() { n.calls.lanes.warm() }
+func (n *Node) Warm() { n.calls.pool.warm() }
 
 // Trip is the round trip that was measured last, when a connection was made. Zero before.
-func (n *Node) Trip() time.Duration { return time.Duration(n.seen.trip.Load()) }
+func (n *Node) Trip() time.Duration { return time.Duration(n.latest.roundTrip.Load()) }
 
 // Boot is the run_id of the server's process that the connection made last leads to: with
 // Config.TellBoot only. It is empty before the first connection, and where the server does not tell.
 func (n *Node) Boot() string {
-	if boot := n.seen.boot.Load(); boot != nil {
+	if boot := n.latest.boot.Load(); boot != nil {
 		return *boot
 	}
 	return ""
 }
 
-// with lends out a connection until ctx ends.
-func (n *Node) with(ctx context.Context, ask func(*goredis.Client) error) error {
-	lanes := n.apart.lanes
-	l, _, err := lanes.take(ctx, time.Now(), 3*connectTimeout) // until connect has failed
+// withConn calls ask with a connection, which ends when ctx does.
+func (n *Node) withConn(ctx context.Context, ask func(*goredis.Client) error) error {
+	pool := n.dedicated.pool
+	c, _, err := pool.take(ctx, time.Now(), 3*connectTimeout) // until connect has failed
 	if err != nil {
-		return fmt.Errorf("connecting: %w", Fault(ctx, err))
+		return fmt.Errorf("connecting: %w", Classify(ctx, err))
 	}
-	stop := context.AfterFunc(ctx, l.hangUp) // drop closes it
-	err = ask(l.client)
+	stop := context.AfterFunc(ctx, c.closeSocket) // drop closes it
+	err = ask(c.client)
 	if stop() {
-		lanes.put(l)
+		pool.put(c)
 	} else {
-		lanes.drop(l)
+		pool.drop(c)
 	}
 	return err
 }
 
-// CloseWithin runs what closes nodes, and waits for it for a second at most: a dialler, or a function for
-// credentials, of an application may not heed its context. What waits for that ends when it does.
+// CloseWithin runs closes, which closes nodes, and waits for it for a second at most: an application's
+// dialler, or its function for credentials, may ignore its context. Then closes goes on in the
+// background until that function returns.
 func CloseWithin(closes func()) {
 	closed := make(chan struct{})
 	go func() {
@@ -138,5 +140,5 @@ func (n *Node) Close() {
 		sub.close()
 	}
 	n.calls.close()
-	n.apart.close()
+	n.dedicated.close()
 }

@@ -9,7 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// subscription is a connection on which the server tells what happens.
+// subscription is a connection on which the server sends notifications.
 type subscription struct {
 	client  *goredis.Client
 	sub     *goredis.PubSub
@@ -17,13 +17,13 @@ type subscription struct {
 }
 
 // Subscribe begins to listen to a channel, until the node is closed, and returns when the server has
-// confirmed it. If the connection breaks it makes another by itself. take gets each message; Redis
-// delivers at most once. again is called when the subscription was broken and is back: what was sent
-// meanwhile is lost, and the server may have lost its data. Both are called from one goroutine, in
-// order, and do not block. After an error Subscribe may be called again, otherwise not.
+// confirmed it. If the connection breaks it makes another by itself. onMessage gets each message; Redis
+// delivers at most once. onResubscribe is called when the subscription was broken and is back: messages sent
+// meanwhile are lost, and the server may have lost its data. Both are called from one goroutine, in
+// order, and must not block. After an error Subscribe may be called again, otherwise not.
 //
 // The error has been sorted by Fault.
-func (n *Node) Subscribe(ctx context.Context, channel string, take func(payload string), again func()) error {
+func (n *Node) Subscribe(ctx context.Context, channel string, onMessage func(payload string), onResubscribe func()) error {
 	conf := n.conf
 	// go-redis reconnects without a bound on dialling, and holds a lock meanwhile.
 	conf.Dialer = func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx) }
@@ -50,17 +50,17 @@ func (n *Node) Subscribe(ctx context.Context, channel string, take func(payload 
 	case err != nil:
 		n.sub = nil
 		s.close()
-		return fmt.Errorf("subscribing to %s: %w", channel, Fault(ctx, err))
+		return fmt.Errorf("subscribing to %s: %w", channel, Classify(ctx, err))
 	}
-	news := s.sub.ChannelWithSubscriptions()
+	messages := s.sub.ChannelWithSubscriptions()
 	s.running.Go(func() {
-		for m := range news {
+		for m := range messages {
 			switch m := m.(type) {
 			case *goredis.Message:
-				take(m.Payload)
+				onMessage(m.Payload)
 			case *goredis.Subscription:
 				n.contact.Reached()
-				again()
+				onResubscribe()
 			}
 		}
 	})
@@ -80,16 +80,16 @@ func (n *Node) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	end := context.AfterFunc(n.closing, func() { _ = conn.Close() }) //nolint:contextcheck // it outlives the dialling
-	return &ending{conn, end}, nil
+	return &nodeConn{conn, end}, nil
 }
 
-// ending is a connection that is closed when the node is.
-type ending struct {
+// nodeConn is a connection that is closed when the node is.
+type nodeConn struct {
 	net.Conn
 	forget func() bool
 }
 
-func (c *ending) Close() error {
+func (c *nodeConn) Close() error {
 	c.forget()
 	return c.Conn.Close()
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -15,11 +18,11 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Connections are the options of a connection of ours, but for where it goes (Network, Addr, DB,
-// Dialer) and who we are. A lane has one, and lives as long.
-func Connections() goredis.Options {
+// BaseOptions are the options of each connection of this package, without where it goes (Network, Addr, DB,
+// Dialer) and the login.
+func BaseOptions() goredis.Options {
 	return goredis.Options{
-		// We retry, since we know what may be asked twice.
+		// This package retries: it knows which requests may be sent twice.
 		MaxRetries:    -1,
 		DialerRetries: 1,
 		// A request has a deadline of its own; what we ask in the course of connecting has
@@ -31,17 +34,20 @@ func Connections() goredis.Options {
 		PoolSize:              1,
 		PipelinePoolSize:      -1,
 		ConnMaxIdleTime:       -1,   // see isIdle
-		Protocol:              2,    // nothing is pushed on a lane
+		Protocol:              2,    // the server pushes nothing on a conn
 		DisableIdentity:       true, // saves a round trip, and CLIENT needs a permission
 		// A server that moves is met with a new connection.
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		// Without a type go-redis 9.22 looks the host up while a client is made, for up to 2 s.
+		MaintNotificationsConfig: &maintnotifications.Config{
+			Mode: maintnotifications.ModeDisabled, EndpointType: maintnotifications.EndpointTypeNone,
+		},
 	}
 }
 
-// LikeTheirs are the options of connections that go where an application's client does, as the same
-// user. A client that is not one of a single server is driver.ErrInvalid; field is what the error calls
-// it.
-func LikeTheirs(field string, client goredis.UniversalClient) (goredis.Options, error) {
+// OptionsOf returns options for connections that go where an application's client does, as the same
+// user. The error is driver.ErrInvalid if client is not one of a single server, and calls the client
+// by the name field.
+func OptionsOf(field string, client goredis.UniversalClient) (goredis.Options, error) {
 	var single *goredis.Client
 	switch c := client.(type) {
 	case *goredis.Client:
@@ -60,11 +66,11 @@ func LikeTheirs(field string, client goredis.UniversalClient) (goredis.Options, 
 	if single == nil {
 		return goredis.Options{}, address.Invalid("%s is nil", field)
 	}
-	return theirs(single.Options()), nil
+	return copyOptions(single.Options()), nil
 }
 
-func theirs(client *goredis.Options) goredis.Options {
-	conf := Connections()
+func copyOptions(client *goredis.Options) goredis.Options {
+	conf := BaseOptions()
 	conf.Network, conf.Addr, conf.DB = client.Network, client.Addr, client.DB
 	conf.Dialer, conf.OnConnect, conf.ClientName = client.Dialer, client.OnConnect, client.ClientName
 	conf.Username, conf.Password = client.Username, client.Password
@@ -79,7 +85,7 @@ func theirs(client *goredis.Options) goredis.Options {
 // current returns the credentials that are good now. A connection whose login has run
 // out is closed by the server, and made anew with the next ones.
 func current(p auth.StreamingCredentialsProvider) (user, password string, err error) {
-	credentials, unsubscribe, err := p.Subscribe(&deaf{})
+	credentials, unsubscribe, err := p.Subscribe(&ignoreUpdates{})
 	if err != nil {
 		return "", "", err
 	}
@@ -87,12 +93,12 @@ func current(p auth.StreamingCredentialsProvider) (user, password string, err er
 	return user, password, unsubscribe()
 }
 
-// deaf is a listener that wants no news. Listeners are told apart by identity, so it must
+// ignoreUpdates is a listener that ignores new credentials. Listeners are told apart by identity, so it must
 // not be of size zero.
-type deaf struct{ _ byte }
+type ignoreUpdates struct{ _ byte }
 
-func (*deaf) OnNext(auth.Credentials) {}
-func (*deaf) OnError(error)           {}
+func (*ignoreUpdates) OnNext(auth.Credentials) {}
+func (*ignoreUpdates) OnError(error)           {}
 
 // Dialer connects as a URL says. certificates is nil without TLS; each connection has
 // those that the files have when it is made.
@@ -130,3 +136,79 @@ func ParseDB(what, s string) (int, error) {
 	}
 	return int(n), nil
 }
+
+// ParseLogin puts user and password of a URL into options: what stands before the @, or what the file
+// has that the parameter password_file names; it is read anew for each connection. Errors are
+// driver.ErrInvalid and show no password.
+func ParseLogin(u *url.URL, q url.Values, conf *goredis.Options, log *slog.Logger) error {
+	if u.User != nil {
+		conf.Username = u.User.Username()
+		conf.Password, _ = u.User.Password()
+	}
+	if !q.Has("password_file") {
+		if conf.Username != "" && conf.Password == "" {
+			// go-redis does not log in at all without a password, so that the server would take us for the
+			// user "default". The name is not shown: it may be a password.
+			full, alone := loginForms(u.Scheme)
+			return address.Invalid("there is a user before the @ and no password. If it is the password, write a colon before it, %s; "+
+				"if it is the user, %s or password_file= (for a user of nopass any password does)", alone, full)
+		}
+		return nil
+	}
+	if conf.Password != "" {
+		return address.Invalid("password_file= and a password in the URL: give one of them")
+	}
+	f, err := newPasswordFile(conf.Username, q.Get("password_file"), log)
+	if err == nil {
+		conf.CredentialsProviderContext = f.credentials
+	}
+	return err
+}
+
+// loginForms are URLs with user and password, and with the password of the user "default".
+func loginForms(scheme string) (full, alone string) {
+	at := "@host"
+	if scheme == "unix" {
+		at = "@/path/of/the/socket"
+	}
+	return scheme + "://user:password" + at, scheme + "://:password" + at
+}
+
+// passwordFile is a password in a file, which somebody replaces while the program runs.
+type passwordFile struct {
+	user, path string
+	log        *slog.Logger
+
+	mu   sync.Mutex
+	good string // the last that could be read
+	told string // the last fault that was logged; "" if there is none now
+}
+
+func newPasswordFile(user, path string, log *slog.Logger) (*passwordFile, error) {
+	f := &passwordFile{user: user, path: path, log: log}
+	var err error
+	if f.good, err = address.Password(f.path); err != nil {
+		return nil, address.Invalid("%w", err)
+	}
+	return f, nil
+}
+
+// credentials returns what the file has now. If it cannot be read, or is empty since it
+// is just being written, the last good password is used, and the log says so once.
+func (f *passwordFile) credentials(context.Context) (user, password string, err error) {
+	now, err := address.Password(f.path)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err == nil:
+		f.good, f.told = now, ""
+	case err.Error() != f.told:
+		f.told = err.Error()
+		// Nobody waits for it: a log that blocks would keep every connection from coming about.
+		go f.log.Warn("fencelock: the password cannot be read; the last good one is used until it can", "err", err)
+	}
+	return f.user, f.good, nil
+}
+
+// CheckNamespace says what is wrong with a namespace, or nothing. It is a part of the names of keys.
+func CheckNamespace(ns string) string { return address.Namespace(ns, "._:-") }

@@ -34,7 +34,7 @@ func TestLikeTheirs(t *testing.T) {
 		"none":         {nil, "clients[1] is nil"},
 		"a nil one":    {(*goredis.Client)(nil), "clients[1] is nil"},
 	} {
-		conf, err := LikeTheirs("clients[1]", tc.client)
+		conf, err := OptionsOf("clients[1]", tc.client)
 		switch {
 		case tc.says == "":
 			if err != nil || conf.DB != 3 || conf.Dialer == nil || conf.MaxRetries != -1 {
@@ -42,6 +42,23 @@ func TestLikeTheirs(t *testing.T) {
 			}
 		case !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), tc.says):
 			t.Errorf("%s: %v; want ErrInvalid that says %q", name, err, tc.says)
+		}
+	}
+}
+
+// Whether a request may be sent twice is ours to decide, so no client that we make sends
+// one again by itself, whatever the one that was brought does.
+func TestWeDoNotLetGoRedisRetry(t *testing.T) {
+	for name, conf := range map[string]goredis.Options{
+		"a URL":           BaseOptions(),
+		"somebody's, set": copyOptions(&goredis.Options{MaxRetries: 7, DialerRetries: 7}),
+		"somebody's":      copyOptions(goredis.NewClient(&goredis.Options{}).Options()),
+	} {
+		client := goredis.NewClient(&conf)
+		defer client.Close()
+		o := client.Options()
+		if o.MaxRetries != 0 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled {
+			t.Errorf("the client of %s retries %d times, dials %d times, heeds contexts: %v", name, o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled)
 		}
 	}
 }

@@ -27,10 +27,10 @@ const miniredis = "miniredis"
 // Look asks the server about itself: INFO, HELLO where INFO tells too little, and CONFIG GET where
 // the server is usable. The error has been sorted by Fault.
 func (n *Node) Look(ctx context.Context) (s Server, err error) {
-	err = n.with(ctx, func(client *goredis.Client) error {
+	err = n.withConn(ctx, func(client *goredis.Client) error {
 		text, err := client.Info(ctx).Result()
 		if err != nil {
-			return fmt.Errorf("asking the server about itself (INFO): %w", Fault(ctx, err))
+			return fmt.Errorf("asking the server about itself (INFO): %w", Classify(ctx, err))
 		}
 		s = Server{info: parseInfo(text)}
 		if s.Version() == "" {

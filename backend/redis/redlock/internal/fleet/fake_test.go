@@ -86,7 +86,7 @@ func (s *fake) Look(ctx context.Context) (Told, error) {
 	err := s.begin(ctx, time.Hour)
 	defer s.end(err)
 	if err != nil {
-		return Told{}, node.Fault(ctx, err)
+		return Told{}, node.Classify(ctx, err)
 	}
 	s.looked++
 	return Told{RunID: s.run, Unusable: s.unusable, Weak: s.weak}, nil
@@ -96,7 +96,7 @@ func (s *fake) Prepare(ctx context.Context, _ []*node.Script, _ node.Permissions
 	err := s.begin(ctx, time.Hour)
 	defer s.end(err)
 	if err != nil {
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	}
 	return s.prepare
 }
@@ -170,7 +170,7 @@ func (s *fake) Subscribe(ctx context.Context, _ string, take func(string), again
 	err := s.begin(ctx, time.Hour)
 	defer s.end(err)
 	if err != nil {
-		return node.Fault(ctx, err)
+		return node.Classify(ctx, err)
 	}
 	s.again, s.take = append(s.again, again), append(s.take, take)
 	return nil

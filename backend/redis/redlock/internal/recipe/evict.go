@@ -11,18 +11,21 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Evict ends the grant that a key has. Repairs of it, and what else of that try may be on its way,
-// are kept out. Where too few nodes answer to know who has it, all who may have it are ended: it is one of
-// them, and what the others have is no grant.
+// Evict ends the grant that an attempt has of a key, or whatever grant the key has if attemptID is empty. The End names
+// the try that it ends, so a node never ends what has come after it; repairs of the grant, and what else of that try may
+// be on its way, are kept out.
+//
+// Where too few nodes answer to know who has the key, all who may have it are ended, or the one attempt if it is one of
+// them: what the others have is no grant.
 func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
-	if attemptID != "" {
-		return fmt.Errorf("%w: to evict one attempt", driver.ErrUnsupported)
-	}
 	v, err := b.look(ctx, key)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case v.holder.ID.Owner == "":
+	}
+	if attemptID != "" {
+		v.maybe = slices.DeleteFunc(v.maybe, func(id wire.ID) bool { return id.AttemptID != attemptID })
+	}
+	if v.holder.ID.AttemptID == "" || len(v.maybe) == 0 {
 		return driver.ErrNotHeld
 	}
 	for _, id := range v.maybe {
@@ -55,61 +58,61 @@ func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (vote.Answe
 	w := b.newCall()
 	defer b.done(w)
 	e := &ending{
-		b: b, timeout: adminTimeout, bell: w.bell, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
+		b: b, timeout: adminTimeout, signal: w.signal, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
 		until: time.Now().Add(keepOut),
 	}
 	e.send(0, vote.All(len(b.nodes)))
 	return e.decide(ctx, w)
 }
 
-// doubt is whether a claim is asked about, since a node has told of an eviction.
-type doubt struct {
+// recheckState is whether a claim is asked about, since a node has told of an eviction.
+type recheckState struct {
 	asking bool
 	again  bool // another node has told meanwhile
 }
 
-// doubtOwner takes in that a node has ended the grant of an owner, by an operator's decision. That
+// onEviction takes in that a node has ended the grant of an attempt, by an operator's decision. That
 // is one node, and an old notice may be late, so it is asked whether a majority still has it. Each node
 // tells when it ends the grant, so the last of these questions has the answer.
-func (b *Backend) doubtOwner(owner string) {
+func (b *Backend) onEviction(attemptID string) {
 	var list []*claim
-	b.ledger.each(owner, func(c *claim) {
-		c.strike()
+	b.ledger.each(attemptID, func(c *claim) {
+		c.markEvicted()
 		list = append(list, c)
 	})
 	for _, c := range list {
-		b.verify(c)
+		b.recheck(c)
 	}
 }
 
-// strike has the try that is under way come to nothing: its keys may have been ended before its last
+// markEvicted has the try that is under way come to nothing: its keys may have been ended before its last
 // answer is in.
-func (c *claim) strike() {
+func (c *claim) markEvicted() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.struck = true
+	c.evictedEarly = true
 }
 
-// verify asks whether a majority has the key of a claim, and tells the holder if it has not.
-func (b *Backend) verify(c *claim) {
+// recheck asks whether a majority has the key of a claim, and tells the holder if it has not.
+func (b *Backend) recheck(c *claim) {
 	c.mu.Lock()
-	if !c.held || c.released || c.doubt.asking {
-		c.doubt.again = c.doubt.asking
+	if !c.held || c.released || c.rechecking.asking {
+		c.rechecking.again = c.rechecking.asking
 		c.mu.Unlock()
 		return
 	}
-	c.doubt = doubt{asking: true}
-	v := &verification{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
+	c.rechecking = recheckState{asking: true}
+	v := &recheckPoll{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
 	timeout := driver.RequestTimeout(c.ttl)
 	c.mu.Unlock()
 	var ask wire.Request = wire.Look{Key: c.key}
 	for i, n := range b.nodes {
-		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.told(i, reply, err) })
+		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.onReply(i, reply, err) })
 	}
 }
 
-// verification is a verify under way. The claim's mutex guards it.
-type verification struct {
+// recheckPoll is a verify under way. The claim's mutex guards it.
+type recheckPoll struct {
 	b    *Backend
 	c    *claim
 	id   wire.ID
@@ -117,7 +120,7 @@ type verification struct {
 	over bool
 }
 
-func (v *verification) told(node int, reply any, err error) {
+func (v *recheckPoll) onReply(node int, reply any, err error) {
 	c := v.c
 	c.mu.Lock()
 	r, ok := reply.(wire.LookReply)
@@ -135,8 +138,8 @@ func (v *verification) told(node int, reply any, err error) {
 		return
 	}
 	v.over = true
-	again := c.doubt.again
-	c.doubt = doubt{}
+	again := c.rechecking.again
+	c.rechecking = recheckState{}
 	lost := c.lost
 	if c.released {
 		lost = nil
@@ -146,11 +149,6 @@ func (v *verification) told(node int, reply any, err error) {
 	case answer == vote.No && lost != nil:
 		lost(driver.ErrEvicted)
 	case answer != vote.No && again:
-		v.b.verify(c)
+		v.b.recheck(c)
 	}
-}
-
-// ListHeld is not there yet.
-func (b *Backend) ListHeld(context.Context, string, string, int) (driver.Page, error) {
-	return driver.Page{}, fmt.Errorf("%w: to list", driver.ErrUnsupported)
 }

@@ -15,16 +15,16 @@ import (
 // looks is how often Inspect looks where those nodes that answer do not agree on the token; looksApart is the time
 // between. A node whose connection broke answers next time, and the next renewal tells each node the token.
 const (
-	looks      = 4
-	looksApart = 100 * time.Millisecond
+	maxLooks     = 4
+	lookInterval = 100 * time.Millisecond
 )
 
 // Inspect tells who has a key on a majority of nodes.
 func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	v, err := b.look(ctx, key)
-	for n := 1; n < looks && err == nil && v.differ && !b.info.Tokenless; n++ {
+	for n := 1; n < maxLooks && err == nil && v.differ && !b.info.Tokenless; n++ {
 		select {
-		case <-time.After(looksApart):
+		case <-time.After(lookInterval):
 			v, err = b.look(ctx, key)
 		case <-ctx.Done():
 			err = context.Cause(ctx)
@@ -36,7 +36,7 @@ func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		return driver.Status{}, err
 	}
 	s := driver.Status{Key: key, Waiters: v.waiters}
-	if v.holder.ID.Owner != "" {
+	if v.holder.ID.AttemptID != "" {
 		s.Holders = []driver.Holder{b.holder(v.holder)}
 	}
 	return s, nil
@@ -44,7 +44,7 @@ func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 
 // holder is a node's holder as the driver knows it.
 func (b *Backend) holder(h wire.Holder) driver.Holder {
-	out := driver.Holder{AttemptID: h.ID.Owner, Token: fencing.Token(h.Token), Left: h.Left}
+	out := driver.Holder{AttemptID: h.ID.AttemptID, Token: fencing.Token(h.Token), Left: h.Left}
 	out.Identity, out.Meta = driver.SplitIdentity(h.Meta)
 	if b.info.Tokenless {
 		out.Token = 0
@@ -65,71 +65,113 @@ type view struct {
 	maybe   []wire.ID // all who may have it: one if a majority says so
 }
 
-// look asks all nodes who has a key. If a majority has answered, and those that have not could make one
-// of a holder's nodes, it is taken for the holder: nobody else can get the key.
-func (b *Backend) look(ctx context.Context, key string) (v view, err error) {
+// look asks all nodes who has a key, and who waits.
+func (b *Backend) look(ctx context.Context, key string) (view, error) {
 	if b.closing.Err() != nil {
-		return v, errClosed
+		return view{}, errClosed
 	}
+	views, err := b.survey(ctx, wire.Look{Key: key}, 1, adminTimeout)
+	if err != nil {
+		return view{}, err
+	}
+	return views[0], nil
+}
+
+// survey asks all nodes a Look or a Holders, which is about so many keys, and makes a view of each key. If a majority has
+// answered, and those that have not could make one of a holder's nodes, it is taken for the holder: nobody else can get
+// the key.
+func (b *Backend) survey(ctx context.Context, ask wire.Request, keys int, timeout time.Duration) ([]view, error) {
 	w := b.newCall()
 	defer b.done(w)
-	l := &look{b: b, bell: w.bell, pending: vote.All(len(b.nodes))}
-	var ask wire.Request = wire.Look{Key: key}
+	s := &survey{b: b, keys: keys, signal: w.signal, pending: vote.All(len(b.nodes))}
 	for i, n := range b.nodes {
-		n.Send(ctx, ask, adminTimeout, func(reply any, err error) { l.told(i, reply, err) })
+		n.Send(ctx, ask, timeout, func(reply any, err error) { s.onReply(i, reply, err) })
 	}
-	w.timer.Reset(adminTimeout + adminTimeout/4)
+	w.timer.Reset(timeout + timeout/4)
 	patient := true
-	for why := rung; ; why = b.wait(ctx, w) {
-		l.mu.Lock()
-		v = l.view()
-		if l.pending != 0 && why == rung {
-			l.mu.Unlock()
-			if v.certain && patient {
+	for why := signaled; ; why = b.wait(ctx, w) {
+		s.mu.Lock()
+		views, certain := s.views()
+		if s.pending != 0 && why == signaled {
+			s.mu.Unlock()
+			if certain && patient {
 				patient = false
 				w.timer.Reset(grace)
 			}
 			continue
 		}
-		l.bell = nil
+		s.signal = nil
+		var err error
 		switch {
-		case v.certain, why != ctxEnded && why != closed && l.said.Len() >= b.quorum:
+		case certain, why != ctxEnded && why != closed && s.said.Len() >= b.quorum:
 		case why == closed:
 			err = errClosed
 		default:
-			err = l.noQuorum()
+			err = s.noQuorum()
 		}
-		l.mu.Unlock()
-		return v, err
+		s.mu.Unlock()
+		return views, err
 	}
 }
 
-// look is what nodes say of a key.
-type look struct {
-	b *Backend
+// survey is what nodes say of a few keys.
+type survey struct {
+	b    *Backend
+	keys int
 
 	mu      sync.Mutex
-	bell    chan struct{} // nil when nobody waits any more
+	signal  chan struct{} // nil when nobody waits any more
 	pending vote.Set
 	said    vote.Set
-	replies [vote.Most]wire.LookReply
-	errs    [vote.Most]error
+	replies [vote.MaxNodes][]wire.LookReply // by node and key
+	errs    [vote.MaxNodes]error
 }
 
-func (l *look) told(node int, reply any, err error) {
-	r, ok := reply.(wire.LookReply)
-	if err == nil && !ok {
+func (s *survey) onReply(node int, reply any, err error) {
+	var replies []wire.LookReply
+	switch r := reply.(type) {
+	case wire.LookReply:
+		replies = []wire.LookReply{r}
+	case wire.HoldersReply:
+		for _, h := range r.Holders {
+			replies = append(replies, wire.LookReply{Held: h.ID.AttemptID != "", Holder: h})
+		}
+	}
+	if err == nil && len(replies) != s.keys {
 		err = unexpected(reply)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pending = l.pending.Without(node)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = s.pending.Without(node)
 	if err != nil {
-		l.errs[node] = err
+		s.errs[node] = err
 	} else {
-		l.said, l.replies[node] = l.said.With(node), r
+		s.said, s.replies[node] = s.said.With(node), replies
 	}
-	ring(l.bell)
+	raise(s.signal)
+}
+
+// views counts what has been said so far, and reports whether that is certain of all keys.
+func (s *survey) views() (views []view, certain bool) {
+	views, certain = make([]view, s.keys), true
+	for k := range views {
+		a := answers{nodes: len(s.b.nodes), quorum: s.b.quorum, said: s.said}
+		for i, replies := range s.replies {
+			if s.said.Has(i) {
+				a.replies[i] = replies[k]
+			}
+		}
+		views[k] = a.view()
+		certain = certain && views[k].certain
+	}
+	return views, certain
+}
+
+// answers is what the nodes have said of one key.
+type answers struct {
+	nodes, quorum int
+	said          vote.Set
+	replies       [vote.MaxNodes]wire.LookReply
 }
 
 // view counts what has been said so far.
@@ -139,24 +181,24 @@ func (l *look) told(node int, reply any, err error) {
 // of the grant. While none has, nothing is granted yet, or nodes have lost the key since. Of two
 // as good the lower is told: a node that came late may be above the token for long, one that is below
 // is about to get it.
-func (l *look) view() (v view) {
-	most, agree, silent := 0, 0, len(l.b.nodes)-l.said.Len()
-	for i := range l.b.nodes {
-		r := l.replies[i]
+func (a *answers) view() (v view) {
+	most, agree, silent := 0, 0, a.nodes-a.said.Len()
+	for i := range a.nodes {
+		r := a.replies[i]
 		v.waiters = max(v.waiters, r.Waiters)
-		if !r.Held || l.isOld(r.Holder.ID) {
+		if !r.Held || a.isOld(r.Holder.ID) {
 			continue
 		}
 		same, token := 0, 0
-		for j := range l.b.nodes {
-			if o := l.replies[j]; o.Held && o.Holder.ID == r.Holder.ID {
+		for j := range a.nodes {
+			if o := a.replies[j]; o.Held && o.Holder.ID == r.Holder.ID {
 				same++
 				if o.Holder.Token == r.Holder.Token {
 					token++
 				}
 			}
 		}
-		if same+silent >= l.b.quorum && !slices.Contains(v.maybe, r.Holder.ID) {
+		if same+silent >= a.quorum && !slices.Contains(v.maybe, r.Holder.ID) {
 			v.maybe = append(v.maybe, r.Holder.ID)
 		}
 		if same > most || same == most && (token > agree || token == agree && r.Holder.Token < v.holder.Token) {
@@ -164,30 +206,30 @@ func (l *look) view() (v view) {
 		}
 	}
 	switch {
-	case most >= l.b.quorum:
-		v.certain = agree >= l.b.quorum || agree+silent < l.b.quorum
+	case most >= a.quorum:
+		v.certain = agree >= a.quorum || agree+silent < a.quorum
 		v.maybe = v.maybe[:0]
 		v.maybe = append(v.maybe, v.holder.ID)
-	case most+silent < l.b.quorum:
+	case most+silent < a.quorum:
 		v.holder, v.certain = wire.Holder{}, true
 	}
-	v.differ = v.holder.ID.Owner != "" && (most < l.b.quorum || agree < l.b.quorum)
+	v.differ = v.holder.ID.AttemptID != "" && (most < a.quorum || agree < a.quorum)
 	return v
 }
 
-// isOld reports whether a try is one that failed, of an owner that has tried again since: its End is on its way.
-func (l *look) isOld(id wire.ID) bool {
-	return slices.ContainsFunc(l.replies[:], func(r wire.LookReply) bool {
-		return r.Held && r.Holder.ID.Owner == id.Owner && r.Holder.ID.Try > id.Try
+// isOld reports whether a try is one that failed, of an attempt that has tried again since: its End is on its way.
+func (a *answers) isOld(id wire.ID) bool {
+	return slices.ContainsFunc(a.replies[:], func(r wire.LookReply) bool {
+		return r.Held && r.Holder.ID.AttemptID == id.AttemptID && r.Holder.ID.Try > id.Try
 	})
 }
 
-func (l *look) noQuorum() error {
-	return l.b.noQuorum(func(i int) error {
+func (s *survey) noQuorum() error {
+	return s.b.noQuorum(func(i int) error {
 		switch {
-		case l.errs[i] != nil:
-			return l.errs[i]
-		case l.said.Has(i):
+		case s.errs[i] != nil:
+			return s.errs[i]
+		case s.said.Has(i):
 			return nil
 		}
 		return errNoAnswer

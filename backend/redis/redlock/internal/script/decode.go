@@ -5,12 +5,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 )
 
 // Decode makes of what a script has returned the reply to the request.
-func Decode(r wire.Request, reply any) (any, error) {
+func (n *Names) Decode(r wire.Request, reply any) (any, error) {
 	var decoded any
 	var ok bool
 	switch r := r.(type) {
@@ -24,6 +25,10 @@ func Decode(r wire.Request, reply any) (any, error) {
 		decoded, ok = ended(reply)
 	case wire.Look:
 		decoded, ok = looked(reply)
+	case wire.Scan:
+		decoded, ok = scanned(reply, n.lock(""))
+	case wire.Holders:
+		decoded, ok = held(reply, len(r.Keys))
 	}
 	if !ok {
 		return nil, fmt.Errorf("redlock: unexpected reply %v to a %T", reply, r)
@@ -38,8 +43,8 @@ func taken(reply any) (t wire.TakeReply, ok bool) {
 		t.Count, ok = parse(reply)
 		return t, ok
 	case int64:
-		t.Outcome = wire.Over
-		return t, reply == int64(wire.Over)
+		t.Outcome = wire.Ended
+		return t, reply == int64(wire.Ended)
 	case []any:
 		if len(reply) != 5 {
 			return t, false
@@ -58,7 +63,7 @@ func taken(reply any) (t wire.TakeReply, ok bool) {
 func outcome(reply any) (r wire.Reply, ok bool) {
 	n, ok := reply.(int64)
 	r.Outcome = wire.Outcome(n) //nolint:gosec // looked at in the next line
-	return r, ok && n >= int64(wire.Done) && n <= int64(wire.Over)
+	return r, ok && n >= int64(wire.Done) && n <= int64(wire.Ended)
 }
 
 func renewed(reply any, leases int) (r wire.RenewReply, ok bool) {
@@ -103,7 +108,52 @@ func looked(reply any) (r wire.LookReply, ok bool) {
 	return r, ok && okWaiters && okCount
 }
 
-// holder parses the record of a key: "owner try channel token ttl meta".
+// scanned parses a part of the names of locks, which all begin with prefix.
+func scanned(reply any, prefix string) (r wire.ScanReply, ok bool) {
+	list, ok := reply.([]any)
+	if !ok || len(list) < 2 {
+		return r, false
+	}
+	var okNext, okBoot bool
+	r.Next, okNext = list[0].(string)
+	r.Boot, okBoot = list[1].(string)
+	if !okNext || !okBoot {
+		return r, false
+	}
+	if r.Next == "0" {
+		r.Next = ""
+	}
+	for _, name := range list[2:] {
+		text, _ := name.(string)
+		key, ok := strings.CutPrefix(text, prefix)
+		if !ok {
+			return r, false
+		}
+		if key != "" && utf8.ValidString(key) { // others are nobody's locks
+			r.Keys = append(r.Keys, key)
+		}
+	}
+	return r, true
+}
+
+func held(reply any, keys int) (r wire.HoldersReply, ok bool) {
+	list, ok := reply.([]any)
+	if !ok || len(list) != 2*keys {
+		return r, false
+	}
+	r.Holders = make([]wire.Holder, keys)
+	for i := range r.Holders {
+		if list[2*i] == "" {
+			continue
+		}
+		if r.Holders[i], ok = holder(list[2*i], list[2*i+1]); !ok {
+			return r, false
+		}
+	}
+	return r, true
+}
+
+// holder parses the record of a key: "attempt try channel token ttl meta".
 func holder(record, left any) (h wire.Holder, ok bool) {
 	text, ok := record.(string)
 	words := strings.SplitN(text, " ", 6)
@@ -111,7 +161,7 @@ func holder(record, left any) (h wire.Holder, ok bool) {
 	if !ok || !isNumber || len(words) != 6 {
 		return h, false
 	}
-	h.ID.Owner, h.Meta, h.Left = words[0], words[5], time.Duration(ms)*time.Millisecond
+	h.ID.AttemptID, h.Meta, h.Left = words[0], words[5], time.Duration(ms)*time.Millisecond
 	var okTry, okToken bool
 	h.ID.Try, okTry = parse(words[1])
 	h.Token, okToken = parse(words[3])
@@ -140,7 +190,7 @@ func Unfit(err error) (actual string, ok bool) {
 func Notice(payload string) (n wire.Notice, ok bool) {
 	kind, rest, _ := strings.Cut(payload, " ")
 	owner, count, _ := strings.Cut(rest, " ")
-	n.Owner = owner
+	n.AttemptID = owner
 	switch kind {
 	case "free":
 		n.Kind = wire.Free

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	id    = wire.ID{Owner: "o-1", Try: 7}
+	id    = wire.ID{AttemptID: "o-1", Try: 7}
 	lease = wire.Lease{Key: "k: 1", ID: id, TTL: 1500 * time.Microsecond, Token: 1 << 40}
 )
 
@@ -58,7 +58,7 @@ func TestEncode(t *testing.T) {
 			[]any{node, lock, counter, tomb, is, "o-1", "7", "2", "1099511627776", "c", "m"},
 		},
 		{
-			wire.End{Key: lease.Key, ID: wire.ID{Owner: "o-1", Try: math.MaxUint64}, KeepOut: time.Minute},
+			wire.End{Key: lease.Key, ID: wire.ID{AttemptID: "o-1", Try: math.MaxUint64}, KeepOut: time.Minute},
 			4,
 			[]any{node, lock, counter, tomb, is, "o-1", "9007199254740992", "60000", "release"},
 		},
@@ -82,6 +82,21 @@ func TestEncode(t *testing.T) {
 			3,
 			[]any{node, lock, counter, is},
 		},
+		{
+			wire.Scan{Prefix: `a*[b]?\`, Count: 100},
+			1,
+			[]any{node, is, "0", `ns:redlock:l:a\*\[b]\?\\*`, 100},
+		},
+		{
+			wire.Scan{From: "77", Count: 1},
+			1,
+			[]any{node, is, "77", "ns:redlock:l:*", 1},
+		},
+		{
+			wire.Holders{Keys: []string{lease.Key, "k2"}},
+			3,
+			[]any{node, lock, "ns:redlock:l:k2", is},
+		},
 	} {
 		s, keys, args := script.NewNames("ns").Encode(is, c.request)
 		if keys != c.keys || !reflect.DeepEqual(args, c.args) {
@@ -102,7 +117,7 @@ func TestDecode(t *testing.T) {
 		want    any // nil: an error
 	}{
 		{wire.Take{}, "13", wire.TakeReply{Outcome: wire.Done, Count: 13}},
-		{wire.Take{}, int64(4), wire.TakeReply{Outcome: wire.Over}},
+		{wire.Take{}, int64(4), wire.TakeReply{Outcome: wire.Ended}},
 		{
 			wire.Take{},
 			[]any{record, int64(900), "15", "1700000000000000", int64(1)},
@@ -123,8 +138,15 @@ func TestDecode(t *testing.T) {
 		{wire.Look{}, []any{"", int64(0), "3", int64(2)}, wire.LookReply{Count: 3, Waiters: 2}},
 		{wire.Look{}, []any{record, int64(900), "3", int64(0)}, wire.LookReply{Held: true, Holder: holder, Count: 3}},
 		{wire.Look{}, []any{record, "900", "3", int64(0)}, nil},
+		{wire.Scan{}, []any{"0", is, lock, "ns:redlock:l:\xff"}, wire.ScanReply{Keys: []string{lease.Key}, Boot: is}},
+		{wire.Scan{}, []any{"9", is}, wire.ScanReply{Next: "9", Boot: is}},
+		{wire.Scan{}, []any{"0", is, counter}, nil},
+		{wire.Scan{}, []any{"0"}, nil},
+		{wire.Holders{Keys: []string{"a", "b"}}, []any{record, int64(900), "", int64(0)}, wire.HoldersReply{Holders: []wire.Holder{holder, {}}}},
+		{wire.Holders{Keys: []string{"a"}}, []any{record, int64(900), "", int64(0)}, nil},
+		{wire.Holders{Keys: []string{"a"}}, []any{"somebody's data", int64(900)}, nil},
 	} {
-		got, err := script.Decode(c.request, c.reply)
+		got, err := script.NewNames("ns").Decode(c.request, c.reply)
 		if (err == nil) != (c.want != nil) || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%T, %v: %+v, %v; want %+v", c.request, c.reply, got, err, c.want)
 		}
@@ -147,8 +169,8 @@ func TestUnfit(t *testing.T) {
 
 func TestNotice(t *testing.T) {
 	for payload, want := range map[string]wire.Notice{
-		"free o-1 1700000000000000": {Kind: wire.Free, Owner: "o-1", Count: 1700000000000000},
-		"evicted o-1":               {Kind: wire.Evicted, Owner: "o-1"},
+		"free o-1 1700000000000000": {Kind: wire.Free, AttemptID: "o-1", Count: 1700000000000000},
+		"evicted o-1":               {Kind: wire.Evicted, AttemptID: "o-1"},
 	} {
 		if got, ok := script.Notice(payload); !ok || got != want {
 			t.Errorf("%q: %+v, %v", payload, got, ok)
@@ -170,7 +192,7 @@ func TestNames(t *testing.T) {
 	}
 	for _, key := range []string{"node", "id", "t:1", ":", "", "o:k", "l:k", "k\n", "c:c"} {
 		for _, owner := range []string{"o", "l", "t"} {
-			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{Owner: owner}})
+			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{AttemptID: owner}})
 			for i, what := range map[int]string{1: "lock of " + key, 3: "tomb of " + owner + " on " + key} {
 				if was, ok := seen[args[i]]; ok && was != what {
 					t.Errorf("%q is the name of the %s, and of the %s", args[i], was, what)

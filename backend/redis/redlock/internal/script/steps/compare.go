@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/model"
@@ -45,6 +46,15 @@ func sameReply(real, model any, took time.Duration) bool {
 	case wire.LookReply:
 		m, ok := model.(wire.LookReply)
 		return ok && sameHolder(&r.Holder, &m.Holder, took) && r == m
+	case wire.HoldersReply:
+		m, ok := model.(wire.HoldersReply)
+		return ok && slices.EqualFunc(r.Holders, m.Holders, func(r, m wire.Holder) bool {
+			return sameHolder(&r, &m, took) && r == m
+		})
+	case wire.ScanReply: // all parts together: the order is the server's own, and a key may come twice
+		m, ok := model.(wire.ScanReply)
+		slices.Sort(r.Keys)
+		return ok && r.Boot == identity && slices.Equal(slices.Compact(r.Keys), m.Keys)
 	}
 	return reflect.DeepEqual(real, model)
 }

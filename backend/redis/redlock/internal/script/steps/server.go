@@ -36,8 +36,28 @@ func newServer(ctx context.Context, client *goredis.Client, ns string) (*server,
 	return s, err
 }
 
-// do carries out a request, as a client would: with the script's text, since it may be the first.
+// do carries out a request, as a client would: with the script's text, since it may be the first. Of a Scan it asks for
+// all parts.
 func (s *server) do(ctx context.Context, expected string, r wire.Request) (any, error) {
+	scan, isScan := r.(wire.Scan)
+	if !isScan {
+		return s.once(ctx, expected, r)
+	}
+	var all wire.ScanReply
+	for {
+		reply, err := s.once(ctx, expected, scan)
+		if err != nil {
+			return nil, err
+		}
+		part := reply.(wire.ScanReply) //nolint:forcetypeassert // Decode has made it
+		all.Keys, all.Boot = append(all.Keys, part.Keys...), part.Boot
+		if scan.From = part.Next; scan.From == "" {
+			return all, nil
+		}
+	}
+}
+
+func (s *server) once(ctx context.Context, expected string, r wire.Request) (any, error) {
 	sc, n, args := s.names.Encode(expected, r)
 	keys := make([]string, n)
 	for i := range keys {
@@ -47,7 +67,7 @@ func (s *server) do(ctx context.Context, expected string, r wire.Request) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return script.Decode(r, reply)
+	return s.names.Decode(r, reply)
 }
 
 // told is what the server has published since the last time.
@@ -117,7 +137,7 @@ func (s *server) kept(ctx context.Context) (*model.Node, error) {
 			owner, key, _ := strings.Cut(key, ":")
 			t := model.Tomb{Until: end}
 			t.Try, err = strconv.ParseUint(text.Val(), 10, 64)
-			n.Tombs[model.Attempt{Owner: owner, Key: key}] = t
+			n.Tombs[model.Attempt{AttemptID: owner, Key: key}] = t
 		case "q":
 			q := &model.Waiters{Until: end, By: map[string]model.Waiter{}}
 			n.Queues[key] = q
@@ -149,7 +169,7 @@ func claim(record string, until int64) (c model.Claim, err error) {
 		return c, fmt.Errorf("record %q", record)
 	}
 	c = model.Claim{Channel: words[2], Meta: words[5], Until: until}
-	c.ID.Owner = words[0]
+	c.ID.AttemptID = words[0]
 	_, err = fmt.Sscan(words[1]+" "+words[3]+" "+words[4], &c.ID.Try, &c.Token, &c.TTL)
 	return c, err
 }

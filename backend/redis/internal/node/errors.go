@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+var (
+	// ErrClosed: the node has been closed. Asking again does not help.
+	ErrClosed = goredis.ErrClosed
+
+	// ErrNotSent: a call was not sent, and will not be.
+	ErrNotSent = errors.New("not sent")
+
+	// ErrFull: a call was not queued, since too many are. That says nothing of the server.
+	ErrFull = errors.New("too many requests wait for this server")
+
+	// ErrStale: the server, or something on the way, had closed a connection while it was
+	// idle. The command was most likely not carried out, and is worth another try at once;
+	// but nobody knows, for its answer may be what got lost.
+	ErrStale = errors.New("the connection was idle, and had been closed")
+
+	// ErrNoAnswer: the time of a request, or for connecting, was over.
+	ErrNoAnswer = errors.New("no answer in time")
+
+	// errCredentials: the server refuses what a file, or a function of the application, gave for
+	// the connection. They are asked again for the next one, so that passes: who replaces a
+	// password does so in two places, one after the other.
+	errCredentials = errors.New("the server does not take the user and password that it was shown now")
+)
+
+// notSent is ErrNotSent and why.
+type notSent struct{ why error }
+
+func (e *notSent) Error() string        { return ErrNotSent.Error() + ": " + e.why.Error() }
+func (e *notSent) Is(target error) bool { return target == ErrNotSent }
+func (e *notSent) Unwrap() error        { return e.why }
+
+// BootError is ErrNotSent for a call that is for another process of the server.
+type BootError struct {
+	Want, Got string // the run_ids; Got is empty where the server does not tell
+}
+
+func (e *BootError) Error() string {
+	return fmt.Sprintf("%v: the server has been restarted: it runs as %q, and the request is for %q", ErrNotSent, e.Got, e.Want)
+}
+
+// Is reports whether target is ErrNotSent.
+func (e *BootError) Is(target error) bool { return target == ErrNotSent }
+
+// refusals are the errors by which a server says that it has done nothing, as they
+// begin; servers and their versions differ in how they go on. Some pass: the server
+// will not stay as it is. The others are for good: it is set so.
+//
+// A script may have written before one of its commands is refused, and then its error
+// begins with HALFWAY (lib.lua), which is not here. What the server looks at before it
+// lets a script write at all, it looks at no more when it has written.
+var refusals = []struct {
+	begins string
+	passes bool
+}{
+	{"LOADING ", true},              // it reads its data from disk
+	{"BUSY ", true},                 // somebody's script runs
+	{"OOM ", true},                  // its memory is full
+	{"MISCONF ", true},              // it could not write to its disk
+	{"NOREPLICAS ", true},           // too few replicas listen to it
+	{"READONLY ", true},             // it has become a replica
+	{"MASTERDOWN ", true},           // and has lost its master
+	{"TRYAGAIN ", true},             // a Cluster is moving keys
+	{"CLUSTERDOWN ", true},          // or lacks a part
+	{"max number of clients", true}, // connections, rather
+
+	{"NOPERM ", false},                                  // the ACL has no such command, key or channel,
+	{"ACL failure in script", false},                    // for a script,
+	{"The user executing the script can't ", false},     // in Redis 7.0
+	{"NOAUTH ", false},                                  // it wants a password,
+	{"WRONGPASS ", false},                               // another one,
+	{"AUTH <password> called without ", false},          // or none
+	{"DENIED ", false},                                  // protected mode
+	{"unknown command", false},                          // rename-command,
+	{"Unknown Redis command called from script", false}, // in a script,
+	{"Unknown command called from script", false},       // in Valkey
+	{"WRONGTYPE ", false},                               // somebody else's data has our names
+	{"MOVED ", false},                                   // it has joined a Cluster
+	{"CROSSSLOT ", false},                               // and refuses keys of several slots
+	{"DB index is out of range", false},                 // the URL names a database that it has not
+	{"invalid DB index", false},                         // in other words
+	{"SELECT is not allowed in cluster mode", false},    // the same
+	{"NOSCRIPT ", false},                                // it does not keep our scripts: a proxy
+}
+
+// Classify sorts an error of a node. It is the cause of ctx if that has ended, so give it the context of
+// a caller, or one that does not end. driver.ErrUnavailable where asking again may help,
+// driver.ErrRefused where the server has said that it has done nothing; neither for whatever else it
+// says, and for ErrClosed. ErrNotSent stays. No context's error is in it unless ctx has ended, and no
+// password.
+//
+// It waits for a moment where the deadline of ctx has passed and ctx has not noticed.
+func Classify(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		select { // the connection has the same deadline, and may be quicker than the context
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var reply goredis.Error
+	var unsent *notSent
+	switch {
+	case errors.As(err, &unsent):
+		return &notSent{Classify(ctx, unsent.why)}
+	case errors.Is(err, errCredentials):
+		return fmt.Errorf("%w: %w: %w", driver.ErrUnavailable, driver.ErrRefused, err)
+	case errors.As(err, &reply):
+		return answered(withoutArguments(reply, err))
+	case errors.Is(err, ErrClosed):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		// The bound of a request, or of dialling. No context of the caller's has ended,
+		// so that its error must not be found in ours.
+		err = fmt.Errorf("%w: %s", ErrNoAnswer, strings.TrimPrefix(err.Error(), "context "))
+	}
+	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
+}
+
+// answered sorts what a server has said.
+func answered(reply string, err error) error {
+	reply = strings.TrimPrefix(reply, "ERR ")
+	for _, r := range refusals {
+		switch {
+		case !strings.HasPrefix(reply, r.begins):
+		case r.passes:
+			return fmt.Errorf("%w: %w: %w", driver.ErrUnavailable, driver.ErrRefused, err)
+		default:
+			return fmt.Errorf("%w: %w", driver.ErrRefused, err)
+		}
+	}
+	return err
+}
+
+// withoutArguments cuts off the arguments that a server quotes when it does not know a
+// command: they may be a password, for AUTH and HELLO, or the head of a script.
+func withoutArguments(reply goredis.Error, err error) (string, error) {
+	text, _, found := strings.Cut(reply.Error(), ", with args beginning with")
+	if found {
+		err = replied(text)
+	}
+	return text, err
+}
+
+// replied is an error of the server, like those of go-redis.
+type replied string
+
+func (e replied) Error() string { return string(e) }
+func (replied) RedisError()     {}

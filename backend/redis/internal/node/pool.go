@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver/address"
+)
+
+// pool is the set of connections that a few goroutines share: each takes one for a command,
+// and puts it back.
+//
+// Making a connection has a time limit of its own: with TLS and a login it takes several
+// round trips, while a request must be over within a third of a TTL. A request waits for
+// a connection no longer than its own timeout, and then fails. The pool goes on making the
+// connection; the next request finds it, or waits for it in turn.
+type pool struct {
+	conf     goredis.Options
+	closing  context.Context
+	stop     context.CancelFunc
+	connects sync.WaitGroup
+	contact  *address.Contact // nil in tests
+	latest   *latest
+	tellBoot bool
+
+	mu         sync.Mutex
+	all        map[*conn]struct{}
+	free       []*conn           // the last element was used last
+	waiting    []chan connResult // requests that wait for a conn; each channel has room for one result
+	connecting int               // connections being made: never fewer than requests wait
+	closed     bool
+}
+
+// connResult is a conn, or why there is none.
+type connResult struct {
+	conn *conn
+	err  error
+}
+
+// newPool makes a pool that shuts down when closing ends.
+func newPool(closing context.Context, conf goredis.Options) *pool {
+	p := &pool{conf: conf, latest: new(latest), all: make(map[*conn]struct{})}
+	p.closing, p.stop = context.WithCancel(closing)
+	context.AfterFunc(p.closing, p.shutDown) //nolint:contextcheck // it ends all connections
+	return p
+}
+
+// process runs a command on a conn; see conn.process.
+func (p *pool) process(ctx context.Context, timeout time.Duration, cmd goredis.Cmder) error {
+	now := time.Now()
+	c, waited, err := p.take(ctx, now, timeout)
+	if err != nil {
+		return err
+	}
+	if waited {
+		// Another full timeout: a request that is given up for want of a little time
+		// costs the connection as well, which would then be made again and again.
+		now = time.Now()
+	}
+	err = c.process(ctx, now, timeout, cmd)
+	p.put(c)
+	return p.reason(err)
+}
+
+// reason is the error of a command, or ErrClosed if the pool's end is what ended the command.
+func (p *pool) reason(err error) error {
+	if err == nil || p.closing.Err() == nil || errors.Is(err, ErrNotSent) {
+		return err
+	}
+	var reply goredis.Error
+	if errors.As(err, &reply) {
+		return err
+	}
+	return goredis.ErrClosed
+}
+
+// take returns a conn that is free, or waits for one until timeout has passed or ctx
+// ends.
+func (p *pool) take(ctx context.Context, now time.Time, timeout time.Duration) (c *conn, waited bool, err error) {
+	for {
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			return nil, false, goredis.ErrClosed
+		}
+		n := len(p.free)
+		if n == 0 {
+			break
+		}
+		c = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.mu.Unlock()
+		if p.current(c) && (!isIdle(c, now) || c.open()) {
+			return c, false, nil
+		}
+		p.drop(c)
+	}
+	got := make(chan connResult, 1)
+	p.waiting = append(p.waiting, got)
+	if p.connecting < len(p.waiting) {
+		p.connectLocked()
+	}
+	p.mu.Unlock()
+
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case r := <-got:
+		return r.conn, true, r.err
+	case <-timer.C:
+		err = tooLate("no connection", timeout, time.Duration(p.latest.roundTrip.Load()))
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	if i := slices.Index(p.waiting, got); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+		p.mu.Unlock()
+		return nil, true, err
+	}
+	p.mu.Unlock()
+	r := <-got // it came at the last moment
+	return r.conn, true, r.err
+}
+
+// current reports whether c leads to the server process that was met last. An older process is dead,
+// even if this machine has not noticed the end of the connection.
+func (p *pool) current(c *conn) bool { return !p.tellBoot || c.boot == *p.latest.boot.Load() }
+
+// warm makes a connection in advance.
+func (p *pool) warm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.connectLocked()
+	}
+}
+
+// connectLocked begins to make a connection. It needs p.mu.
+func (p *pool) connectLocked() {
+	p.connecting++
+	p.connects.Go(func() {
+		c, err := connect(p.closing, p.conf, p.tellBoot)
+		p.report(err)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.connecting--
+		switch {
+		case p.closed:
+			if err == nil {
+				c.close()
+			}
+		case err != nil:
+			if len(p.waiting) > 0 {
+				p.serveLocked(connResult{err: err})
+			}
+		default:
+			p.latest.roundTrip.Store(int64(c.roundTrip))
+			p.latest.boot.Store(&c.boot)
+			p.all[c] = struct{}{}
+			p.freeLocked(c)
+		}
+	})
+}
+
+// report logs whether a connection could be made.
+func (p *pool) report(err error) {
+	switch {
+	case p.contact == nil, p.closing.Err() != nil:
+	case err != nil:
+		var reply goredis.Error
+		if errors.As(err, &reply) {
+			_, err = withoutArguments(reply, err) // one may be the password
+		}
+		p.contact.Lost(err)
+	default:
+		p.contact.Reached()
+	}
+}
+
+// put gives a conn back. If the other side has closed it (the connection was idle, the server
+// has restarted, a proxy has switched servers), it has most likely closed the others as well.
+// So put drops the free connections, too, and the next request gets a new one.
+func (p *pool) put(c *conn) {
+	if !c.broken() && p.current(c) {
+		p.mu.Lock()
+		p.freeLocked(c)
+		p.mu.Unlock()
+		return
+	}
+	gone := []*conn{c}
+	if c.closedByServer() {
+		p.mu.Lock()
+		gone = append(gone, p.free...)
+		p.free = nil
+		p.mu.Unlock()
+	}
+	for _, c := range gone {
+		p.drop(c)
+	}
+}
+
+func (p *pool) drop(c *conn) {
+	p.mu.Lock()
+	delete(p.all, c)
+	p.mu.Unlock()
+	c.close()
+}
+
+// freeLocked gives a conn to the request that has waited longest, or keeps it. It needs p.mu.
+func (p *pool) freeLocked(c *conn) {
+	if len(p.waiting) > 0 {
+		p.serveLocked(connResult{conn: c})
+	} else {
+		p.free = append(p.free, c)
+	}
+}
+
+func (p *pool) serveLocked(r connResult) {
+	p.waiting[0] <- r
+	p.waiting = slices.Delete(p.waiting, 0, 1)
+}
+
+// shutDown ends all commands under way, and lets none begin.
+func (p *pool) shutDown() {
+	p.stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for len(p.waiting) > 0 {
+		p.serveLocked(connResult{err: goredis.ErrClosed})
+	}
+	for _, c := range p.free {
+		delete(p.all, c)
+		c.close()
+	}
+	for c := range p.all {
+		c.closeSocket() // the goroutine that uses it closes it
+	}
+	p.all, p.free = nil, nil
+}

@@ -1,0 +1,162 @@
+package redis
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// scanCount is how many names of the database one SCAN looks at, about: so few that it keeps the server
+// from others for a tenth of a millisecond at the most.
+const scanCount = 256
+
+// ListHeld looks at a part of the database with SCAN, at limit names or scanCount, whichever is less,
+// and asks about the locks among them. SCAN promises to return each name that is there from its first
+// call to its last, whatever is added and removed meanwhile, and a lock that is held has its name
+// throughout: a hand-over sets it anew without deleting it.
+//
+// A SCAN may return more names than it was asked for, and they cannot be asked for again one by one. So
+// the cursor has, besides the server's, the keys that were found and had no room on the page.
+func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+	c, err := parseCursor(prefix, cursor)
+	if err != nil {
+		return driver.Page{}, err
+	}
+	limit = max(limit, 1)
+	ctx, cancel := context.WithTimeoutCause(ctx, adminTimeout, errNotListed)
+	defer cancel()
+	if len(c.found) == 0 {
+		if c, err = b.scan(ctx, prefix, c.server, min(limit, scanCount)); err != nil {
+			return driver.Page{}, err
+		}
+	}
+	n := min(limit, len(c.found))
+	locks, err := b.holders(ctx, c.found[:n])
+	if err != nil {
+		return driver.Page{}, err
+	}
+	c.found = c.found[n:]
+	return driver.Page{Locks: locks, Next: c.String()}, nil
+}
+
+// scan does one SCAN. Its pattern is wider than what is looked for, and each name is compared.
+func (b *backend) scan(ctx context.Context, prefix string, from uint64, count int) (scanCursor, error) {
+	reply, err := b.node.Do(ctx, adminTimeout,
+		"scan", strconv.FormatUint(from, 10), "match", b.info.Namespace+":{*}:"+glob(prefix)+"*:l", "count", count)
+	if goredis.HasErrorPrefix(err, "NOPERM") {
+		err = fmt.Errorf("%w (to list locks, allow +scan)", err)
+	}
+	if err != nil {
+		return scanCursor{}, node.Classify(ctx, err)
+	}
+	r, ok := reply.([]any)
+	if !ok || len(r) != 2 {
+		return scanCursor{}, unexpected("SCAN", reply)
+	}
+	next, _ := r[0].(string)
+	names, ok := r[1].([]any)
+	c := scanCursor{}
+	if c.server, err = strconv.ParseUint(next, 10, 64); err != nil || !ok {
+		return scanCursor{}, unexpected("SCAN", reply)
+	}
+	for _, name := range names {
+		name, _ := name.(string)
+		if key, ok := b.keyOf(name); ok && strings.HasPrefix(key, prefix) {
+			c.found = append(c.found, key)
+		}
+	}
+	return c, nil
+}
+
+// holders asks who holds keys, and leaves out those that nobody holds.
+func (b *backend) holders(ctx context.Context, keys []string) ([]driver.Status, error) {
+	var held []driver.Status
+	for some := range slices.Chunk(keys, keysPerScript) {
+		args := make([]any, len(some))
+		for i, key := range some {
+			args[i] = b.lockKey(key)
+		}
+		reply, err := b.node.Eval(ctx, adminTimeout, listScript, len(args), args...)
+		if err != nil {
+			return nil, node.Classify(ctx, err)
+		}
+		answers, ok := reply.([]any)
+		if !ok || len(answers) != len(some) {
+			return nil, unexpected("list", reply)
+		}
+		for i, key := range some {
+			if answers[i] == int64(0) {
+				continue
+			}
+			fields, _ := answers[i].([]any)
+			h, ok := parseHolder(fields)
+			if !ok {
+				return nil, unexpected("list", reply)
+			}
+			held = append(held, driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: -1})
+		}
+	}
+	return held, nil
+}
+
+// glob makes the part of a pattern that a prefix stands for. What means something in a pattern becomes
+// a ?, any byte, since servers, and libraries that act as one, differ in what may be escaped. For the
+// same reason it ends before the first byte that is not UTF-8, as in a prefix that ends inside a
+// character. It so matches more than the prefix, and never less.
+func glob(prefix string) string {
+	for i, r := range prefix {
+		if _, n := utf8.DecodeRuneInString(prefix[i:]); r == utf8.RuneError && n == 1 {
+			prefix = prefix[:i]
+			break
+		}
+	}
+	return strings.NewReplacer("*", "?", "[", "?", "]", "?", `\`, "?").Replace(prefix)
+}
+
+// scanCursor is where a listing has come to.
+type scanCursor struct {
+	server uint64   // SCAN's own cursor; 0 before its first call and after its last
+	found  []string // keys with the prefix that no page has had yet
+}
+
+// String is empty after the last page.
+func (c scanCursor) String() string {
+	if c.server == 0 && len(c.found) == 0 {
+		return ""
+	}
+	text := strconv.FormatUint(c.server, 10)
+	for _, key := range c.found {
+		text += "," + base64.RawURLEncoding.EncodeToString([]byte(key))
+	}
+	return text
+}
+
+func parseCursor(prefix, text string) (c scanCursor, err error) {
+	if text == "" {
+		return c, nil
+	}
+	for i, part := range strings.Split(text, ",") {
+		var key []byte
+		if i == 0 {
+			c.server, err = strconv.ParseUint(part, 10, 64)
+		} else if key, err = base64.RawURLEncoding.DecodeString(part); err == nil {
+			c.found = append(c.found, string(key))
+		}
+		if err != nil || i > 0 && (len(key) == 0 || len(key) > driver.MaxKeyLen || !strings.HasPrefix(string(key), prefix)) {
+			return c, fmt.Errorf("%w: no page of this prefix has had the cursor %.40q", driver.ErrInvalid, text)
+		}
+	}
+	if c.String() != text {
+		return c, fmt.Errorf("%w: no page has had the cursor %.40q", driver.ErrInvalid, text)
+	}
+	return c, nil
+}
