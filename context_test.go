@@ -166,3 +166,38 @@ func TestGrantBehindATimeout(t *testing.T) {
 		}
 	})
 }
+
+// A lease travels in its own context, in those that are derived from it, and in any by NewContext.
+func TestLeaseTravels(t *testing.T) {
+	c := open(t, mem.New(mem.NewSpace()), nil)
+	a, b := lock(t, c, "a"), lock(t, c, "b")
+	type key struct{}
+	outer := a.Context(context.WithValue(t.Context(), key{}, 7))
+	derived, cancel := context.WithCancel(outer)
+	defer cancel()
+	for what, x := range map[string]struct {
+		ctx  context.Context
+		want *fencelock.Lease
+	}{
+		"nil":                    {nil, nil},
+		"background":             {context.Background(), nil},
+		"NewContext":             {fencelock.NewContext(t.Context(), a), a},
+		"NewContext with no one": {fencelock.NewContext(t.Context(), nil), nil},
+		"Context":                {outer, a},
+		"derived":                {derived, a},
+		"the inner of two":       {b.Context(derived), b},
+		"the other way round":    {fencelock.NewContext(b.Context(derived), a), a},
+	} {
+		if got, ok := fencelock.FromContext(x.ctx); got != x.want || ok != (x.want != nil) {
+			t.Errorf("%s: %v, %v", what, got, ok)
+		}
+	}
+	if outer.Value(key{}) != 7 {
+		t.Error("the parent's values are gone")
+	}
+	unlock(t, a)
+	if l, ok := fencelock.FromContext(derived); !ok || !errors.Is(l.Err(), fencelock.ErrUnlocked) || derived.Err() == nil {
+		t.Errorf("after Unlock: %v", derived.Err())
+	}
+	unlock(t, b)
+}

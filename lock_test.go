@@ -317,3 +317,42 @@ func TestEnsure(t *testing.T) {
 		_ = l.Unlock(t.Context())
 	})
 }
+
+// DoValue is Do with a value: fn's, whatever becomes of the lease.
+func TestDoValue(t *testing.T) {
+	c := open(t, mem.New(mem.NewSpace()), nil)
+	boom := errors.New("boom")
+	n, err := fencelock.DoValue(t.Context(), c, "k", func(ctx context.Context, l *fencelock.Lease) (int, error) {
+		if of, ok := fencelock.FromContext(ctx); !ok || of != l || l.Err() != nil {
+			t.Errorf("FromContext: %v, %v", of, ok)
+		}
+		return 42, boom
+	})
+	if n != 42 || !errors.Is(err, boom) {
+		t.Errorf("DoValue = %v, %v", n, err)
+	}
+	free(t, c, "k")
+	s, err := fencelock.DoValue(t.Context(), c, "k", func(ctx context.Context, l *fencelock.Lease) (string, error) {
+		_, err := c.Evict(ctx, "k", "")
+		<-ctx.Done()
+		return "done", err
+	})
+	if s != "done" || !errors.Is(err, fencelock.ErrLost) {
+		t.Errorf("DoValue = %q, %v, want the value and ErrLost", s, err)
+	}
+	l := lock(t, c, "k")
+	s, err = fencelock.DoValue(dead(), c, "k", func(context.Context, *fencelock.Lease) (string, error) {
+		t.Error("called without the lock")
+		return "no", nil
+	})
+	if s != "" || !errors.Is(err, context.Canceled) {
+		t.Errorf("DoValue = %q, %v", s, err)
+	}
+	unlock(t, l)
+	if _, err := fencelock.DoValue[int](t.Context(), c, "k", nil); !errors.Is(err, fencelock.ErrInvalid) {
+		t.Errorf("a nil function: %v", err)
+	}
+	if _, err := fencelock.DoValue(t.Context(), nil, "k", func(context.Context, *fencelock.Lease) (int, error) { return 0, nil }); !errors.Is(err, fencelock.ErrInvalid) {
+		t.Errorf("a nil Locker: %v", err)
+	}
+}

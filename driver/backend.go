@@ -100,7 +100,8 @@ type Backend interface {
 	// follow.
 	//
 	// A lock that is held from before the first page is asked for until after the last has
-	// come is listed [ListHeld]; one that nobody held meanwhile is not. No order is promised,
+	// come is listed [ListHeld]; one that nobody held meanwhile is not. Keys are compared with the
+	// prefix byte for byte [ListHeldOnlyPrefix]. No order is promised,
 	// and a key may come twice. A cursor that no page has had gives ErrInvalid, where that is
 	// noticed. Nothing of what ListHeld does delays a lock.
 	ListHeld(ctx context.Context, prefix, cursor string, limit int) (Page, error)
@@ -217,11 +218,11 @@ type Renewal struct {
 type Status struct {
 	Key string
 
-	// Holders are those who hold the lock now, none if it is free. There is one at the
-	// most today; shared locks and permits will have several.
+	// Holders are the attempts that hold the lock now; none if it is free. There is one at the
+	// most today. Shared locks and permits will have several.
 	Holders []Holder
 
-	// Waiters is the number of those queued on the server; -1 where the backend cannot
+	// Waiters is the number of attempts that are queued on the server; -1 where the backend cannot
 	// tell, and is not Fair, or where the question was ListHeld.
 	Waiters int
 }
@@ -229,7 +230,7 @@ type Status struct {
 // Held reports whether anybody holds the lock.
 func (s Status) Held() bool { return len(s.Holders) > 0 }
 
-// Holder is one who holds a lock.
+// Holder is an attempt that holds a lock.
 type Holder struct {
 	AttemptID string        // Request.AttemptID, for Evict
 	Identity  string        // Request.Identity

@@ -4,45 +4,55 @@
 //
 // # How to write a backend
 //
-//  1. Read the contract at [Backend]. Decide how the server will tell one
-//     attempt (Request.AttemptID) from another, where a token comes from that rises
-//     for ever, and what happens to both when the server restarts or fails over.
-//     That decides the [Guarantee].
+// A backend outside of this repository needs steps 1 to 5 and 9 only.
 //
-//  2. Make a package with the files of backend/redis: doc.go (URL, recipe,
-//     guarantees, limits), open.go, url.go, acquire.go, renew.go, release.go,
-//     inspect.go, example_test.go. A networked backend is a Go module of its own, so that nobody
-//     downloads a client that they do not use.
+//  1. Read the contract at [Backend], then package backend/mem, which is a whole backend without a network. Decide how the server will tell one
+//     attempt (Request.AttemptID) from another, where a token comes from that always
+//     rises, and what happens to both when the server restarts or fails over.
+//     That decides the [Guarantee]. Write it down as a decision, in docs/decisions.
+//
+//  2. Read backend/mem, which does all of it without a network; then acquire.go, renew.go and
+//     release.go of backend/redis with their scripts, and leave its internal/node for later.
+//     Make a package with the files that every backend has: doc.go (URL, recipe,
+//     guarantees, limits, permissions), backend.go, open.go, url.go, acquire.go, renew.go, release.go,
+//     inspect.go, errors.go, keys.go, example_test.go. New takes (ctx, what to connect to, *Options) and
+//     returns a [Backend]. A networked backend is a Go module of its own, so that nobody
+//     downloads a client that they do not use. Its go.mod requires the root and has a replace for it.
 //
 //  3. Write Acquire for a free lock, Release and Renew, each in one round trip,
-//     each naming the owner. Read the clock before sending.
+//     each naming the attempt. Read the clock before sending. Then write waiting, Inspect, ListHeld (page by page,
+//     without a request that delays others) and Evict (of exactly one attempt, decided on the server). Package
+//     driver/claims has what most backends need to keep account of their claims.
 //
-//     Make a table of the server's errors: which say that nothing was done
-//     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). Only what
-//     leaves it open wraps neither or ErrUnavailable alone. A time-out of your own says
-//     what it is ("no answer within 3s"), and wraps no context's error. Call
-//     Request.Waiting for each answer that says that the owner waits, and for nothing else.
+//     Make a table of the server's errors in errors.go: which say that nothing was done
+//     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). Only an error that
+//     leaves it open wraps neither, or ErrUnavailable alone. A time-out of your own says
+//     what it is ("no answer within 3s"), and wraps no context's error; [RequestTimeout] is how long it is. Call
+//     Request.Waiting for each answer that says that the attempt waits, and for nothing else.
 //
-//  4. Register the URL scheme with fencelock.Register in an init function. Refuse
+//  4. Register the URL scheme with fencelock.Register in an init function. Package
+//     driver/address has what all URLs need. Refuse
 //     unknown query parameters by name. Never put the URL in an error: it has a
-//     password. On a server that is away Open fails within 5 s, whatever its context,
-//     with the reason: wrap address.NewWatch around it. What is wrong in the URL is [ErrInvalid], a
-//     server that does not suffice [ErrUnsupported]. What an operator should know and
-//     no call returns goes to the logger of [OpenOptions], once for each change. Package
-//     driver/address has what all URLs need, and package driver/claims what most backends
-//     need to keep account of their claims.
+//     password. What is wrong in the URL is [ErrInvalid], a
+//     server that does not suffice [ErrUnsupported]. On a server that is away Open fails within 5 s, whatever
+//     its context, with the reason: wrap address.NewWatch around it. What an operator should know and
+//     no call returns goes to the logger of [OpenOptions], once for each change.
 //
-//  5. Run the suite, which is most of the work and all of the proof:
+//  5. Run the suite, which is most of the work and all of the proof: a test that calls drivertest.Run, with a
+//     drivertest.Harness that says how to reach the server, what the backend must be able to do, and how to hurt
+//     the server. Package drivertest shows it.
 //
-//     func TestConformance(t *testing.T) {
-//     drivertest.Run(t, drivertest.Harness{
-//     New:  func(t drivertest.T) driver.Backend { … },
-//     Want: driver.Info{Name: "mylocks", Guarantee: driver.Advisory, …},
-//     })
-//     }
+//  6. Enter the backend in each place of the repository that names the backends: CONTRIBUTING.md has the table, under "It
+//     is known", and a test of the root reads it.
 //
-//  6. Run it again with each reply of the server lost once, and with the server
-//     killed and restarted, as package integration does for our own.
+//  7. Run the suite on real servers, in integration/NAME, again with each reply of the server lost once, and with the server
+//     killed and restarted. The files have the same names for the same behaviour over all backends: conformance_test.go,
+//     lost_replies_test.go, restart_test.go, list_test.go and so on. The server is a Kind of integration/internal/servers, with an image in
+//     integration/images if no public one serves; its protocol is in integration/internal/proxy. make conformance
+//     BACKEND=NAME runs them.
 //
-//  7. Write down in doc.go what is not promised.
+//  8. Add a target to integration/process, in target_test.go: real processes are paused, killed and cut off
+//     there, and the histories checked. Add a package to bench, beside raw commands of the same client.
+//
+//  9. Write down in doc.go what is not promised.
 package driver

@@ -7,26 +7,26 @@ import (
 )
 
 var (
-	// ErrHeld: another owner holds the lock, or is ahead in its queue. Return a
+	// ErrHeld means that another attempt holds the lock, or is before this one in its queue. Return a
 	// [*HeldError].
 	ErrHeld = errors.New("held by another")
-	// ErrNotHeld: the owner does not hold the lock; said by the server, not
-	// guessed.
+	// ErrNotHeld means that the attempt does not hold the lock. The server has said so; it is never a
+	// guess.
 	ErrNotHeld = errors.New("not held")
-	// ErrUnavailable: the server could not be asked, or its answer did not
+	// ErrUnavailable means that the server could not be asked, or its answer did not
 	// arrive. The request may have been carried out, unless ErrRefused comes with it.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrRefused: the server has answered, and has done nothing of what it was asked.
+	// ErrRefused means that the server has answered, and has done nothing of what it was asked.
 	// It comes together with ErrUnavailable where asking again may help (the server is
 	// full, or loads its data), and alone where it would not (no permission).
 	ErrRefused = errors.New("refused by the server")
 
-	// ErrUnsupported: the server, or the way it is set up, cannot do what is asked for. Open returns it.
+	// ErrUnsupported means that the server, or the way it is set up, cannot do what is asked for. Open returns it.
 	ErrUnsupported = errors.New("unsupported by the backend")
-	// ErrInvalid: an argument, an option or a URL is wrong; the message names it. Asking again with the
+	// ErrInvalid means that an argument, an option or a URL is wrong; the message names it. Asking again with the
 	// same does not help.
 	ErrInvalid = errors.New("invalid")
-	// ErrReleased is what Acquire returns for an owner that has been released.
+	// ErrReleased is what Acquire returns for an attempt that has been released.
 	ErrReleased = errors.New("this attempt has been released")
 	// ErrEvicted is what Request.Lost is called with where the backend knows that an operator ended
 	// the grant.

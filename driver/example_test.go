@@ -19,7 +19,9 @@ func (a audited) Evict(ctx context.Context, key, attemptID string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("evicting %s, which holds %s\n", status.Holders[0].Identity, key)
+	for _, holder := range status.Holders {
+		fmt.Printf("evicting %s, which holds %s\n", holder.Identity, key)
+	}
 	return a.Backend.Evict(ctx, key, attemptID)
 }
 

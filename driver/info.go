@@ -13,7 +13,8 @@ type Info struct {
 	Guarantee Guarantee
 	Features  Features
 
-	// Namespace is what keeps the keys of this backend apart from others' on the same server.
+	// Namespace keeps the keys of this backend apart from those of others on the same server. It is empty where the
+	// backend has none.
 	Namespace string
 
 	// MinTTL and MaxTTL bound Request.TTL.
@@ -24,7 +25,7 @@ type Info struct {
 	// the time for which the machine was suspended off each lease.
 	SameClock bool
 
-	// Tokenless says that grants have no fencing token, since whoever opened the backend has switched
+	// Tokenless says that grants have no fencing token, since the URL or the options have switched
 	// them off: Grant.Token is zero.
 	Tokenless bool
 
@@ -33,9 +34,9 @@ type Info struct {
 	Warnings []string
 }
 
-// OpenOptions is what a backend that is opened by a URL gets besides it. Fields may be added.
+// OpenOptions is what a backend that is opened by a URL gets besides the URL. Fields may be added.
 type OpenOptions struct {
-	// Logger takes what an operator should know and no call returns: a leader lost, a
+	// Logger gets what an operator should know and no call returns: a leader lost, a
 	// certificate that cannot be read, a full disk. It never blocks. Nil means slog.Default,
 	// which may.
 	Logger *slog.Logger
@@ -54,13 +55,13 @@ func (o OpenOptions) Log(backend string) *slog.Logger {
 type Guarantee int
 
 const (
-	// Advisory: exclusion and token order hold while the server keeps its data
+	// Advisory means that exclusion and token order hold while the server keeps its data
 	// and its clock. A fail-over may lose a grant.
 	Advisory Guarantee = iota + 1
-	// FencedOrder: two holders may overlap, but tokens are unique and ordered
+	// FencedOrder means that two holders may overlap, but tokens are unique and ordered
 	// whatever clocks and expiry do.
 	FencedOrder
-	// Linearizable: one holder for each grant and ordered tokens through crash,
+	// Linearizable means one holder for each grant and ordered tokens through crash,
 	// partition and fail-over.
 	Linearizable
 )
@@ -83,10 +84,10 @@ func (g Guarantee) String() string {
 type Features uint
 
 const (
-	// Fair: waiters of different clients get the lock in the order in which the
+	// Fair means that waiters of different clients get the lock in the order in which the
 	// server met them.
 	Fair Features = 1 << iota
-	// Push: a waiter learns of its grant from the server, without polling.
+	// Push means that a waiter learns of its grant from the server, without polling.
 	Push
 )
 

@@ -8,7 +8,7 @@ import (
 
 // ErrStale is returned by [Gate.Admit] for a token lower than one already seen:
 // its holder has lost the lock, and somebody else has written since. Or else locks have
-// moved to a backend whose tokens are lower, and every token is refused: see
+// moved to a backend with lower tokens, and every token is refused: see
 // fencelock.Options.TokenBase. Match it with [errors.Is].
 var ErrStale = errors.New("fencing: stale token")
 

@@ -51,7 +51,7 @@ func (b *backend) acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 }
 
-// enqueue does what a request does whose answer is lost: the attempt has a grant or a position, and no
+// enqueue is a request with a lost answer: the attempt has a grant or a position, and no
 // call waits for it.
 func (b *backend) enqueue(req driver.Request) {
 	if _, position, _ := b.ask(req); position != nil {

@@ -126,7 +126,7 @@ func (b *backend) Close() error {
 func (b *backend) id(key string) keyID { return keyID{b.namespace, key} }
 
 // usable refuses what a client with a connection would fail at, so that a test
-// on mem finds a caller who releases with a dead context.
+// on mem finds a caller that releases with a dead context.
 func (b *backend) usable(ctx context.Context) error {
 	select {
 	case <-b.closed:

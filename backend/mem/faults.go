@@ -18,9 +18,9 @@ type Fault struct {
 
 	// Ops are the requests that fail. Faults without Ops also swallow what the space tells by itself: see Kind.
 	Ops Ops
-	// Key is the key whose requests fail, in whichever namespace. ListHeld asks for no one key.
+	// Key is the key that the failing requests are about, in any namespace. No request of ListHeld is about one key.
 	Key string
-	// Client, which [New] has returned, is the one whose requests fail: as if this one process was cut off.
+	// Client is the backend, as [New] returned it, that sends the failing requests: as if one process was cut off.
 	Client driver.Backend
 
 	// Times is how many requests fail before the fault heals by itself. Zero: until it is healed.
@@ -49,8 +49,8 @@ const (
 	// driver.ErrUnavailable. Nothing is done.
 	Busy
 	// Late means that a request travels for half of Delay before it is carried out, and its answer for the
-	// other half. A request whose context ends on the way there is not carried out; one whose context ends
-	// on the way back was.
+	// other half. If its context ends on the way there, it is not carried out; if on
+	// the way back, it was.
 	Late
 )
 
@@ -201,8 +201,8 @@ func (fs *faults) cutOff(b *backend, key string) bool {
 	}) != nil
 }
 
-// send carries a request about a key to the space, through the fault that it meets. A request whose answer
-// is lost is carried out with answered false.
+// send carries a request about a key to the space, through the fault that it meets. Where only the answer
+// is lost, carryOut is called with answered false.
 func (b *backend) send(ctx context.Context, op Ops, key string, ttl time.Duration, carryOut func(answered bool) error) error {
 	if err := b.usable(ctx); err != nil {
 		return err

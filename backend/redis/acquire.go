@@ -16,24 +16,24 @@ import (
 
 // handle is Grant.Handle.
 type handle struct {
-	// late says that a copy of a request of this owner may still be on its way,
-	// so that Release must keep the owner out.
+	// late says that a request of this attempt may still be under way, so that Release must leave
+	// a tombstone.
 	late bool
 }
 
-// Acquire asks once; if the lock is held and req.Wait is set, it waits in the
-// server's queue for the push that says that it was granted. Each third of the
-// TTL it asks again, which confirms its place, finds a grant whose push was lost,
-// and hands the lock on if its holder died.
+// Acquire asks once. If the lock is held and req.Wait is set, the attempt then waits in the
+// server's queue for the notification of its grant. Within each third of the TTL Acquire asks
+// again: that keeps the place in the queue, finds a grant whose notification was lost,
+// and hands the lock on if its holder has died.
 //
-// When may a push be trusted without asking? The server counts the TTL of a
-// pushed grant from the moment of the hand-over. If that was after the last
+// When may a notification be trusted without asking? The server counts the TTL of the
+// grant from the moment of the hand-off. If the hand-off came after the last
 // request that was answered "waiting", the send time of that request is a safe
-// Start. But a push may be late, and tell of an older hand-over, whose grant was
-// evicted, or ran out, before that answer. So the answer tells the last token that
-// had been granted by then: a push with a greater one is of a later hand-over, any
+// Start. But a notification may be late, and tell of an older hand-off, whose grant was
+// evicted or expired before that answer. So the answer names the last token that had
+// been granted by then. A notification with a greater token is of a later hand-off; any
 // other is only a hint to ask. Before the first answer, the send time of the first
-// request is a safe Start, if the owner had never asked before (Retry is false).
+// request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	mode := "try"
 	var w *waiter
@@ -42,15 +42,15 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		if req.Retry {
 			mode = "again"
 		}
-		w = b.waiters.register(req.AttemptID)
-		defer b.waiters.forget(req.AttemptID, w)
+		w = b.notifications.register(req.AttemptID)
+		defer b.notifications.unregister(req.AttemptID, w)
 	}
 	shard := b.shard(req.Key)
 	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
 	ttl := serverTTL(req.TTL)
 
-	var confirmed time.Time // a safe Start for a push; zero while there is none
-	var seen fencing.Token  // a push must have a greater one
+	var confirmed time.Time // a safe Start for a grant by notification; zero while there is none
+	var seen fencing.Token  // a notification must have a greater one
 	if !req.Retry {
 		confirmed = time.Now()
 	}
@@ -62,8 +62,8 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			mode = "again"
 		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
-			// The answer was lost; but the news may have come the other way.
-			if token, ok := w.pushed(); ok && !confirmed.IsZero() && isNew(token, seen) {
+			// The answer was lost, but the notification may have come.
+			if token, ok := w.grantedToken(); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(req, token, confirmed, true)
 			}
 			return driver.Grant{}, node.Classify(ctx, err)
@@ -95,7 +95,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 
 		next := time.NewTimer(pause)
 		select {
-		case token := <-w.news:
+		case token := <-w.events:
 			if isNew(token, seen) {
 				next.Stop()
 				return b.granted(req, token, confirmed, req.Retry)
@@ -106,8 +106,8 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			return driver.Grant{}, node.ErrClosed
 		case <-ctx.Done():
 			next.Stop()
-			// A push that comes at this moment is lost with us: the core releases
-			// the owner, and with it a grant that it may have got.
+			// A notification that comes at this moment is lost: the core releases
+			// the attempt, and with it a grant that it may have got.
 			return driver.Grant{}, context.Cause(ctx)
 		}
 		next.Stop()
@@ -117,11 +117,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 // nextConfirm is how long a waiter may stay silent: a third of its TTL, less some
 // jitter so that waiters that came together do not ask together.
 //
-// The first in the queue also asks when the lease in its way ends (ahead), for
-// its holder may have died, and nobody else would notice. The others ask within a
-// third of the TTL of the waiter before them (ahead), for that one may have died:
-// then it is given the lock all the same, and whoever has become the first must
-// know it before that lease ends.
+// For the first in the queue, ahead is what is left of the holder's lease. The first also asks when
+// that ends, since the holder may have died, and nobody else would notice. For the others, ahead is
+// the TTL of the waiter before them. They ask within a third of that, since that waiter may have died:
+// it gets the lock all the same, and the waiter behind it must learn that it has become the first
+// before that lease ends.
 func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Duration {
 	if !isFirst {
 		ttl = min(ttl, ahead)
@@ -133,14 +133,14 @@ func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Dura
 	return pause
 }
 
-// granted makes the Grant of a token.
+// granted makes the Grant for a token.
 func (b *backend) granted(req driver.Request, token string, start time.Time, late bool) (driver.Grant, error) {
 	t, err := fencing.Parse(token)
 	if err != nil {
 		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
 	}
 	if req.Lost != nil {
-		b.waiters.hold(req)
+		b.notifications.watchGrant(req)
 	}
 	return driver.Grant{
 		Key: req.Key, AttemptID: req.AttemptID, Token: t,

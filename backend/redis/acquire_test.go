@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -63,6 +64,20 @@ func TestParseWaiting(t *testing.T) {
 	}
 }
 
+// A TryLock that loses tells who holds the lock; a reply that no script makes is no such answer.
+func TestHeldBy(t *testing.T) {
+	var held *driver.HeldError
+	err := heldBy([]any{int64(1500), driver.JoinIdentity("me", "m")})
+	if !errors.As(err, &held) || *held != (driver.HeldError{RetryAfter: 1500 * time.Millisecond, Identity: "me", Left: 1500 * time.Millisecond}) {
+		t.Errorf("heldBy = %+v (%v)", held, err)
+	}
+	for _, bad := range [][]any{nil, {int64(1)}, {"1", "me"}, {int64(1), int64(2)}, {int64(1), "me", "m"}} {
+		if err := heldBy(bad); errors.Is(err, driver.ErrHeld) {
+			t.Errorf("heldBy(%v) = %v", bad, err)
+		}
+	}
+}
+
 // A token counts only if it is one, and is later than the last seen.
 func TestIsNew(t *testing.T) {
 	for _, tc := range []struct {
@@ -76,7 +91,7 @@ func TestIsNew(t *testing.T) {
 		{"101", 102, false},
 		{"100", 100, false},
 		{"1", 0, true},
-		{askNow, 0, false},
+		{recheck, 0, false},
 		{"nonsense", 0, false},
 		{"1e+14", 0, false},
 		{"-5", 0, false},

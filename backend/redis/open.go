@@ -2,13 +2,10 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -66,7 +63,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	return b, nil
 }
 
-// openTimeout bounds Open. To connect may take a few round trips, each of which has less.
+// openTimeout bounds Open. Connecting may take a few round trips, each of which has less time.
 const openTimeout = 5 * time.Second
 
 // New makes a backend that connects to the server as client does, an application's own:
@@ -79,8 +76,8 @@ const openTimeout = 5 * time.Second
 // time-outs, retries, limits of its pool, Limiter and client-side cache, nor its hooks;
 // and neither is closed with the other.
 //
-// A *redis.ClusterClient and a *redis.Ring are refused, and so are other types: of those nobody knows
-// where they connect to.
+// New refuses a *redis.ClusterClient and a *redis.Ring, and other types, since it cannot know where
+// those connect to.
 func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
@@ -94,97 +91,81 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 	return open(ctx, conf, o)
 }
 
-// backend implements driver.Backend for one Redis server.
-type backend struct {
-	shards  [shards]string // the names of a shard begin so
-	channel string         // of this client: where pushes for it come
-	info    driver.Info
-	node    *node.Node
-	waiters *waiters
-	contact *address.Contact
+// The query parameters of each kind of URL.
+var (
+	commonParams = []string{"namespace", "durable", "password_file"}
+	unixParams   = append([]string{"db"}, commonParams...)
+	tlsParams    = append(address.TLSParams(), commonParams...)
+)
 
-	closing   context.Context // done when Close begins
-	beginStop context.CancelFunc
-	closeOnce sync.Once
+// parseURL also returns the certificates for the connections, which are nil without TLS.
+func parseURL(u *url.URL, log *slog.Logger) (conf goredis.Options, opts Options, certificates *address.Certificates, err error) {
+	conf = node.BaseOptions()
+	known := commonParams
+	switch u.Scheme {
+	case "unix":
+		known = unixParams
+	case "rediss":
+		known = tlsParams
+	}
+	q, err := address.Params(u, known...)
+	switch {
+	case err != nil:
+	case u.Scheme == "unix":
+		err = parseUnix(u, q, &conf)
+	default:
+		certificates, err = parseTCP(u, q, &conf, log)
+	}
+	if err == nil {
+		err = node.ParseLogin(u, q, &conf, log)
+	}
+	if err == nil {
+		opts, err = parseCommon(q)
+	}
+	return conf, opts, certificates, err
 }
 
-var _ driver.Backend = (*backend)(nil)
+func parseCommon(q url.Values) (o Options, err error) {
+	if q.Has("namespace") {
+		o.Namespace = q.Get("namespace")
+		if why := node.CheckNamespace(o.Namespace); why != "" {
+			return o, address.Invalid("namespace=%q: %s", o.Namespace, why)
+		}
+	}
+	if q.Has("durable") {
+		if o.Durable, err = strconv.ParseBool(q.Get("durable")); err != nil {
+			return o, address.Invalid("durable=%q: write true or false", q.Get("durable"))
+		}
+	}
+	return o, nil
+}
 
-func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Backend, err error) {
-	if opts.Namespace == "" {
-		opts.Namespace = "fencelock"
+func parseUnix(u *url.URL, q url.Values, conf *goredis.Options) (err error) {
+	if u.Host != "" || len(u.Path) < 2 {
+		return address.Invalid("the path of the socket is missing: write unix:///run/redis.sock, with three slashes")
 	}
-	if why := node.CheckNamespace(opts.Namespace); why != "" {
-		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
-	}
-	var id [8]byte
-	rand.Read(id[:]) // never fails
-	b := &backend{
-		shards:  shardNames(opts.Namespace),
-		channel: opts.Namespace + ":c:" + hex.EncodeToString(id[:]),
-		info: driver.Info{
-			Name:      "redis",
-			Namespace: opts.Namespace,
-			Guarantee: driver.Advisory,
-			Features:  driver.Fair | driver.Push,
-			MinTTL:    100 * time.Millisecond,
-			MaxTTL:    24 * time.Hour,
-		},
-	}
-	b.closing, b.beginStop = context.WithCancel(context.Background())
-	b.contact = address.NewContact(opts.Logger)
-	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
-	b.waiters = newWaiters(b)
+	conf.Network, conf.Addr, conf.Dialer = "unix", u.Path, node.Dialer(nil, "")
+	conf.DB, err = node.ParseDB("db=", q.Get("db"))
+	return err
+}
 
-	going := context.AfterFunc(ctx, b.beginStop) // ends whatever we wait for
-	err = b.setUp(ctx, opts)
-	if !going() && err == nil {
-		err = context.Cause(ctx)
-	}
+func parseTCP(u *url.URL, q url.Values, conf *goredis.Options, log *slog.Logger) (certificates *address.Certificates, err error) {
+	hosts, err := address.Hosts(u, "6379")
 	if err != nil {
-		_ = b.Close() // says nothing that matters after err
 		return nil, err
 	}
-	b.contact.Reached()
-	return b, nil
+	if len(hosts) > 1 {
+		return nil, address.Invalid("the URL names several hosts; this backend takes one server")
+	}
+	conf.Network, conf.Addr = "tcp", hosts[0]
+	if conf.DB, err = node.ParseDB("database /", strings.TrimPrefix(u.Path, "/")); err != nil {
+		return nil, err
+	}
+	if u.Scheme == "rediss" {
+		if certificates, err = address.TLS(q, log); err != nil {
+			return nil, err
+		}
+	}
+	conf.Dialer = node.Dialer(certificates, u.Hostname())
+	return certificates, nil
 }
-
-// setUp looks at the server and prepares it.
-func (b *backend) setUp(ctx context.Context, opts Options) error {
-	// So that the first TryLock of a short TTL need not wait for its connection.
-	b.node.Warm()
-
-	server, err := b.node.Look(ctx)
-	if err != nil {
-		return err
-	}
-	if err := server.Usable(); err != nil {
-		return err
-	}
-	if weak := server.NotDurable(); opts.Durable && weak != "" {
-		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
-	}
-	b.info.Warnings = server.Warnings()
-	if err := b.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
-		return err
-	}
-	return b.node.Subscribe(ctx, b.channel, b.waiters.take, b.waiters.again)
-}
-
-func (b *backend) Info() driver.Info { return b.info }
-
-// Close ends calls under way and the connections; it releases no grant.
-func (b *backend) Close() error {
-	b.closeOnce.Do(func() {
-		b.beginStop()
-		node.CloseWithin(func() {
-			b.node.Close()
-			b.waiters.running.Wait()
-		})
-	})
-	return nil
-}
-
-// serverTTL is a TTL as the scripts take it, in ms. They cut the time to whole ms,
-// and a lease must not end early there: hence one more.
-func serverTTL(ttl time.Duration) string { return strconv.FormatInt(ttl.Milliseconds()+1, 10) }

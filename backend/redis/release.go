@@ -9,26 +9,27 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// keepOut is how long an owner that was released without its requests being
-// accounted for is kept out. A packet that is later than this would leave a lock
-// that nobody holds until its TTL ends; it could not make two holders.
-const keepOut = time.Minute
+// tombstoneTTL is how long the server refuses requests of an attempt that was released while requests
+// of it may still have been under way. A packet that arrives later than this could take a lock that
+// nobody then holds, until its TTL ends; it could not make two holders.
+const tombstoneTTL = time.Minute
 
-// Release ends a claim, and hands the lock to the next in the queue.
+// Release ends a claim, and hands the lock to the next in the queue. It leaves a tombstone unless it is
+// certain that no request of the attempt is still under way.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	b.waiters.drop(g.AttemptID)
+	b.notifications.forgetGrant(g.AttemptID)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
 	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.AttemptID)
 	if h, known := g.Handle.(handle); !known || h.late {
-		args = append(args, keepOut.Milliseconds())
+		args = append(args, tombstoneTTL.Milliseconds())
 	}
 	reply, err := b.node.Eval(ctx, timeout, releaseScript, 1, args...)
 	if errors.Is(err, node.ErrStale) {
-		// Most likely nothing was done. Ask again: a copy that ends the grant says so.
-		// If this one finds nothing, the first may have ended it; nobody knows.
+		// Most likely the first request was not carried out. Ask again: if the second ends the grant, that is
+		// certain. If the second finds nothing, the first may have ended the grant; nobody knows.
 		if again, failed := b.node.Eval(ctx, timeout, releaseScript, 1, args...); failed == nil && again == int64(1) {
 			return nil
 		}
@@ -39,7 +40,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	switch reply {
 	case int64(1):
 		return nil
-	case int64(0), int64(2): // 2: released before, by an earlier call, which had the answer
+	case int64(0), int64(2): // 2: an earlier call has released it, and had the answer
 		return driver.ErrNotHeld
 	}
 	return unexpected("release", reply)

@@ -13,12 +13,12 @@ import (
 // trip cheap, few enough to keep the server free for others (about 0.1 ms).
 const keysPerScript = 64
 
-// Renew extends grants, many in one round trip, and never brings one back.
+// Renew extends grants, keysPerScript in one round trip. It never brings a lost grant back.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := b.extend(ctx, grants)
 	for i, g := range grants {
 		if errors.Is(out[i].Err, driver.ErrNotHeld) {
-			b.waiters.drop(g.AttemptID)
+			b.notifications.forgetGrant(g.AttemptID)
 		}
 	}
 	return out

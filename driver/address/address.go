@@ -4,9 +4,11 @@
 package address
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -18,8 +20,8 @@ func Invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", driver.ErrInvalid, fmt.Errorf(format, args...))
 }
 
-// Namespace says what is wrong with a namespace, or nothing. It has 1 to 64 letters,
-// digits and others.
+// Namespace says what is wrong with a namespace, or returns "". A good one has 1 to 64 characters, which are letters,
+// digits or in others.
 func Namespace(ns, others string) string {
 	const usual = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	switch {
@@ -33,8 +35,8 @@ func Namespace(ns, others string) string {
 	return ""
 }
 
-// Hosts returns the hosts of the URL, which are separated by commas, as host:port. Who
-// has no port gets the usual one.
+// Hosts returns the hosts of the URL, which are separated by commas, as host:port. A host
+// without a port gets the usual one.
 func Hosts(u *url.URL, usualPort string) (hosts []string, err error) {
 	if u.Host == "" {
 		return nil, Invalid("the host is missing: write %s://host:%s, or several with commas", u.Scheme, usualPort)
@@ -60,4 +62,19 @@ func Hosts(u *url.URL, usualPort string) (hosts []string, err error) {
 		hosts = append(hosts, net.JoinHostPort(host, port))
 	}
 	return hosts, nil
+}
+
+// Password reads the file of password_file=. The file may be replaced while the program
+// runs, so read it for each login. Line ends after the password, which editors and echo add,
+// are not part of it. An empty file is an error: it is just being written, perhaps.
+func Password(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("password_file=: %w", err)
+	}
+	password := bytes.TrimRight(text, "\r\n")
+	if len(password) == 0 {
+		return "", fmt.Errorf("password_file=%s: it is empty", file)
+	}
+	return string(password), nil
 }

@@ -7,10 +7,10 @@ import (
 )
 
 // Contact tells an operator when a server cannot be reached any more, and when it can again: a line
-// for each change, and one a minute at most for each kind of line. Errors of calls say the same; but
-// a client that is idle has no calls, and one that holds leases asks for them in the background.
+// for each change, and one a minute at most for each kind of line. Errors of calls say the same. But
+// an idle client makes no calls, and a client that holds leases renews them in the background.
 //
-// It is safe for concurrent use, and a nil one says nothing. No method waits for the log.
+// It is safe for concurrent use, and a nil Contact says nothing. No method waits for the log.
 type Contact struct {
 	log *slog.Logger
 
@@ -24,7 +24,7 @@ type Contact struct {
 // tellAgain is the least time between two lines of a kind.
 const tellAgain = time.Minute
 
-// NewContact returns one that says nothing before the first Reached. Nil is slog.Default.
+// NewContact returns a Contact that says nothing before the first Reached. Nil is slog.Default.
 func NewContact(log *slog.Logger) *Contact {
 	if log == nil {
 		log = slog.Default()
@@ -84,7 +84,7 @@ func (c *Contact) writeLocked(level slog.Level, text string, args ...any) {
 		args = append(args, "left out before", n)
 		delete(c.left, text)
 	}
-	// Nobody waits for it: a log that blocks would keep every connection from coming about.
+	// In a goroutine: a log that blocks would delay every new connection.
 	if level == slog.LevelInfo {
 		go c.log.Info("fencelock: "+text, args...)
 	} else {

@@ -30,8 +30,8 @@ type finding struct {
 // lookFor bounds a look.
 const lookFor = time.Second
 
-// look connects to a server and finds out what it is that answers there, or why nobody does. It asks
-// in the ways of several protocols, and does no harm by any of them.
+// look connects to a server and finds out what answers there, or why nothing does. It asks
+// in several protocols, and does no harm by any of them.
 func (s Server) look(ctx context.Context, scheme string) finding {
 	conn, err := s.dial(ctx)
 	if err != nil {
@@ -198,7 +198,7 @@ func (s Server) dial(ctx context.Context) (net.Conn, error) {
 	return conn, err
 }
 
-// unreached says why nobody has accepted a connection.
+// unreached says why no connection was accepted.
 func unreached(addr string, err error) error {
 	if isTimeout(err) {
 		return fmt.Errorf("%w: nothing answers at %s (a firewall, or a machine that is off?)", driver.ErrUnavailable, addr)

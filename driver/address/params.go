@@ -13,7 +13,7 @@ import (
 // tokenBase is a parameter of any URL: fencelock.Open takes it out before a backend sees it.
 const tokenBase = "token_base"
 
-// Params returns the query's parameters. It refuses one that is not known, and one that
+// Params returns the query's parameters. It refuses an unknown one, and one that
 // is given twice.
 func Params(u *url.URL, known ...string) (url.Values, error) {
 	q, err := url.ParseQuery(u.RawQuery)
@@ -35,16 +35,16 @@ func Params(u *url.URL, known ...string) (url.Values, error) {
 	return q, nil
 }
 
-// secured are the schemes with TLS of those without.
+// secured maps each scheme without TLS to the one with.
 var secured = map[string]string{"redis": "rediss", "redlock": "redlocks", "etcd": "etcds", "zookeeper": "zookeepers"}
 
-// elsewhere are the schemes whose parameters these are.
+// elsewhere maps a parameter to the schemes that have it.
 var elsewhere = map[string]string{
 	"durable": "redis://", "max_ttl": "redlock://", "token": "redlock://", "password_file": "redis://, redlock:// and etcd://", "acl": "zookeeper://", "proxy": "etcd://",
 	"id": "raft://", "peers": "raft://", "listen": "raft://", "join": "raft://", "cluster": "raft://", "insecure": "raft://", "group": "raft://",
 }
 
-// meant says, after a comma, what somebody who gave an unknown parameter may have meant.
+// meant says, after a comma, what an unknown parameter was meant to be, perhaps.
 func meant(scheme, name string, known []string) string {
 	lower := strings.ToLower(name)
 	asksTLS := slices.Contains([]string{"tls", "ssl", "sslmode"}, lower)

@@ -11,9 +11,9 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Watch goes along with an opening, for its error to say why it failed. If it takes long, the
-// servers are looked at: who speaks no TLS where the URL wants it waits for ever, for one. What is
-// found that will be the same next time ends the opening early.
+// Watch accompanies the opening of a backend, so that its error says why it failed. If the opening takes long, the
+// watch looks at the servers: one that speaks no TLS where the URL wants it waits for ever, for example. A finding
+// that will be the same next time ends the opening early.
 type Watch struct {
 	scheme  string
 	servers []Server
@@ -22,14 +22,14 @@ type Watch struct {
 	end     context.CancelCauseFunc // of ctx
 	stop    context.CancelFunc      // of a look
 	now     chan struct{}           // closed when it is time for a look
-	looked  chan struct{}           // closed when found is there, or nobody will look any more
+	looked  chan struct{}           // closed when found is there, or no look will follow
 	found   error
 	sure    bool
 }
 
-// patience is how long an opening has until the servers are looked at, or a third of the time that
-// there is if that is less.
-const patience = time.Second
+// lookAfter is how long an opening has until the servers are looked at: a third of the time that
+// there is, if that is less.
+const lookAfter = time.Second
 
 // NewWatch begins to watch an opening, which is to use the context that it returns: that ends with
 // ctx, or with a cause that says what was found, or with the watch.
@@ -38,7 +38,7 @@ func NewWatch(ctx context.Context, scheme string, servers ...Server) (context.Co
 	w.ctx, w.end = context.WithCancelCause(ctx)
 	looking, stop := context.WithCancel(ctx)
 	w.stop = stop
-	wait := patience
+	wait := lookAfter
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)/3)
 	}
@@ -111,11 +111,11 @@ func (w *Watch) End(err error) error {
 	if strings.Contains(err.Error(), reason) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", err, &told{reason, w.found})
+	return fmt.Errorf("%w: %w", err, &reworded{reason, w.found})
 }
 
 // enough reports whether no look can add to an error of the opening: the server has answered, or
-// nobody has accepted a connection.
+// no connection was accepted.
 func (w *Watch) enough(err error) bool {
 	var op *net.OpError
 	switch {

@@ -1,6 +1,9 @@
 package drivertest
 
 import (
+	"math/rand/v2"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -129,5 +132,52 @@ func TestRulesAreWellFormed(t *testing.T) {
 	slices.Sort(keys)
 	if n := len(slices.Compact(slices.Clone(keys))); n != len(keys) {
 		t.Errorf("%d of the strange keys are there twice", len(keys)-n)
+	}
+}
+
+// seeds returns n seeds and says which.
+func seeds(t *testing.T, n int) []uint64 {
+	t.Helper()
+	s := make([]uint64, n)
+	for i := range s {
+		s[i] = rand.Uint64()
+	}
+	t.Logf("seeds %d", s)
+	return s
+}
+
+// A backend that keeps every rule passes every rule.
+func TestGoodBackendPasses(t *testing.T) {
+	for _, seed := range seeds(t, 3) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			defer w.end()
+			h := w.harness(seed)
+			for _, v := range Check(t.Context(), h) {
+				t.Error(v)
+			}
+		})
+	}
+}
+
+// Each name in brackets in the contract is a rule of the suite.
+func TestContractNamesRules(t *testing.T) {
+	text, err := os.ReadFile("../backend.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A rule comes at the end of a sentence; a link of godoc does not.
+	names := regexp.MustCompile(`\[([A-Z]\w+)\](?:[.:;]|,? and|\n)`).FindAllStringSubmatch(string(text), -1)
+	if len(names) < 20 {
+		t.Fatalf("found %d names of rules, something is wrong with the search", len(names))
+	}
+	for _, m := range names {
+		switch m[1] {
+		case "Grant", "Info", "HeldError", "MaxKeyLen", "JoinIdentity", "Guarantee", "ErrUnavailable", "ErrHeld", "ErrNotHeld":
+			continue
+		}
+		if ruleIndex(m[1]) < 0 {
+			t.Errorf("the contract names the rule %s, which does not exist", m[1])
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package drivertest
 
 import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,4 +87,181 @@ func (r *fixture) wantHolder(said string, s driver.Status, g driver.Grant, ident
 	if s.Holders[0].Left <= 0 || s.Holders[0].Left > g.TTL+time.Second {
 		r.Errorf("%s says that %v is left of %v", said, s.Holders[0].Left, g.TTL)
 	}
+}
+
+// Rules run side by side in one namespace, so each lists the keys under a prefix of its own, and under the
+// empty prefix looks for its own only.
+var listRules = []Rule{{
+	Name: "ListHeld",
+	Sentence: "ListHeld lists a lock that is held from before the first page is asked for until after the last has come, " +
+		"with its holder, whichever client holds it; it does not list one that nobody held meanwhile.",
+	check: func(r *fixture) {
+		a, b := r.clients()
+		prefix := r.key()
+		if found := r.listAll(b, prefix, 100); len(found) > 0 {
+			r.Errorf("ListHeld of keys that nobody has used says %+v", found)
+		}
+		held := []driver.Grant{r.mustLock(a, prefix+"/a"), r.mustLock(b, prefix+"/b")}
+		req := r.request(prefix + "/c")
+		req.Identity, req.Meta = "host-1/4711 Zürich", `{"job":"nightly"}`
+		described := r.mustAcquire(a, req)
+		waitedFor := r.mustLock(a, prefix+"/waited for")
+		w := r.startWait(b, waitedFor.Key)
+		r.waitQueued(a, waitedFor.Key, 1)
+		handedOver := r.mustLock(a, prefix+"/handed over")
+		next := r.startWait(b, handedOver.Key)
+		r.waitQueued(a, handedOver.Key, 1)
+		r.mustRelease(a, handedOver)
+		handedOver = r.waitGranted(next, r.slack, "released")
+
+		r.mustRelease(a, r.mustLock(a, prefix+"/released"))
+		evicted := r.mustLock(a, prefix+"/evicted")
+		r.mustEvict(b, evicted.Key)
+		r.mustLockShort(r.client(), prefix+"/expired")
+		r.waitFree(b, prefix+"/expired", r.ttl+r.slack)
+
+		for _, c := range []driver.Backend{a, b, r.client()} {
+			found := r.listAll(c, prefix, 100)
+			for _, g := range append(slices.Clone(held), waitedFor, handedOver) {
+				r.wantListed(found, g, r.Name(), "")
+			}
+			r.wantListed(found, described, req.Identity, req.Meta)
+			if n := len(held) + 3; len(found) != n {
+				r.Errorf("ListHeld lists %d locks where %d are held: %q", len(found), n, slices.Sorted(maps.Keys(found)))
+			}
+		}
+
+		r.mustCancel(w)
+		r.wantNotHeld(b, driver.Grant{Key: waitedFor.Key, AttemptID: w.req.AttemptID}, "a waiter")
+		r.mustRelease(b, handedOver)
+		r.mustRelease(b, held[1])
+		for _, g := range []driver.Grant{held[0], described, waitedFor} {
+			r.mustRelease(a, g)
+		}
+		if found := r.listAll(b, prefix, 100); len(found) > 0 {
+			r.Errorf("ListHeld says %+v after all have been released", found)
+		}
+	},
+}, {
+	Name: "ListHeldOnlyPrefix",
+	Sentence: "ListHeld lists the locks whose keys begin with the prefix, byte for byte, and no others; " +
+		"an empty prefix stands for all keys of the namespace.",
+	check: func(r *fixture) {
+		a, b := r.clients()
+		base := r.key()
+		grants := make(map[string]driver.Grant)
+		for _, key := range []string{
+			"", "/", "//", "/a", "/A", "/ab", "/a/b", "/a/b/c", "/a*", "/a*b", "/aXb", "/a?", "/aX", "/[ab]", "/b", `/a\`, `/a\*`, "/a%", "/a_",
+			"/ ", "/  ", "/\x00", "/\x00b", "/\n", "/é", "/e\u0301", "/日本", "/日本語", "/{a}", "/{a}b", "/%2F", "/..", "/../x", "/^a", "/a$", "/\U0010ffff",
+			"/" + strings.Repeat("k", driver.MaxKeyLen-len(base)-1),
+		} {
+			grants[base+key] = r.mustLock(a, base+key)
+		}
+		for _, prefix := range []string{
+			"", "/", "//", "/a", "/A", "/a/", "/a/b", "/a*", "/a?", "/[ab]", "/[a-b]", "/*", "/?", `/a\`, `/a\*`, "/a%", "/a_", "/ ", "/\x00", "/é", "/e",
+			"/日", "/日本語", "/{a}", "/{", "/%2F", "/..", "/.", "/^", "/a$", "/\U0010ffff", "/kkkk", "/nobody", "*", "x",
+		} {
+			prefix = base + prefix
+			found := r.listAll(b, prefix, 100)
+			for key, g := range grants {
+				switch _, there := found[key]; {
+				case strings.HasPrefix(key, prefix):
+					r.wantListed(found, g, r.Name(), "")
+				case there:
+					r.Errorf("ListHeld of prefix %s lists %s", short(prefix), short(key))
+				}
+			}
+		}
+		all := r.listAll(b, "", 250)
+		for _, g := range grants {
+			r.wantListed(all, g, r.Name(), "")
+			r.mustRelease(a, g)
+		}
+	},
+}, {
+	Name: "ListHeldPages",
+	Sentence: "A page has limit locks at the most, the Next of each leads to the one that follows, and the last has none; " +
+		"what is locked and released between two pages hides no lock that is held all the time.",
+	check: func(r *fixture) {
+		a, b := r.clients()
+		prefix := r.key()
+		var steady, passing []driver.Grant
+		for i := range 24 {
+			// In the order of keys, of time and of any other: both kinds side by side.
+			key := prefix + "/" + string(rune('a'+i*7%24))
+			if i%2 == 0 {
+				passing = append(passing, r.mustLock(a, key+"-passing"))
+			} else {
+				steady = append(steady, r.mustLock(a, key))
+			}
+		}
+		for _, limit := range []int{1, 5, 12, 1000} {
+			found := make(map[string]driver.Status)
+			pages := 0
+			r.pages(b, prefix, limit, func(p driver.Page) {
+				pages++
+				if len(p.Locks) > limit {
+					r.Errorf("a page of %d locks at the most has %d", limit, len(p.Locks))
+				}
+				for _, s := range p.Locks {
+					found[s.Key] = s
+				}
+				if len(p.Locks) > 0 && limit > 1 && len(passing) > 0 { // between this page and the next
+					r.mustRelease(a, passing[0])
+					passing = passing[1:]
+				}
+			})
+			for _, g := range steady {
+				r.wantListed(found, g, r.Name(), "")
+			}
+			r.Logf("%d pages of %d", pages, limit)
+		}
+		for _, g := range append(steady, passing...) {
+			r.mustRelease(a, g)
+		}
+		if _, err := b.ListHeld(r.soon(), prefix, "\x00 no page has had this", 10); err != nil && !errors.Is(err, driver.ErrInvalid) {
+			r.Errorf("ListHeld with a cursor that no page has had = %v, want nil or ErrInvalid", err)
+		}
+	},
+}}
+
+// pages calls f with each page of ListHeld. It takes its time: a page may be empty though others follow.
+func (r *fixture) pages(b driver.Backend, prefix string, limit int, f func(driver.Page)) {
+	ctx, cancel := context.WithTimeout(r.Context(), 10*r.slack+time.Minute)
+	defer cancel()
+	for cursor := ""; ; {
+		p, err := b.ListHeld(ctx, prefix, cursor, limit)
+		if err != nil {
+			r.Fatalf("ListHeld of %s: %v", short(prefix), err)
+		}
+		f(p)
+		if p.Next == "" {
+			return
+		}
+		cursor = p.Next
+	}
+}
+
+// listAll returns what ListHeld finds, by key, and checks what must hold of each lock.
+func (r *fixture) listAll(b driver.Backend, prefix string, limit int) map[string]driver.Status {
+	found := make(map[string]driver.Status)
+	r.pages(b, prefix, limit, func(p driver.Page) {
+		for _, s := range p.Locks {
+			if !strings.HasPrefix(s.Key, prefix) || !s.Held() || s.Waiters != -1 {
+				r.Errorf("ListHeld of prefix %s lists %+v, want a held lock under it, and -1 for Waiters", short(prefix), s)
+			}
+			found[s.Key] = s
+		}
+	})
+	return found
+}
+
+// wantListed requires that a grant that is held is among what was found.
+func (r *fixture) wantListed(found map[string]driver.Status, g driver.Grant, identity, meta string) {
+	s, ok := found[g.Key]
+	if !ok || !s.Held() {
+		r.Errorf("ListHeld does not list %s, which is held", short(g.Key))
+		return
+	}
+	r.wantHolder("ListHeld", s, g, identity, meta)
 }

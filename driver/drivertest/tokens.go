@@ -41,7 +41,7 @@ var tokenRules = []Rule{{
 		var seen rising
 		for range 2 {
 			seen.add(r, r.mustLockShort(r.client(), key)) // and dies
-			r.waitFree(b, key, r.ttl+r.slack)         // with nobody waiting: the server may forget the key
+			r.waitFree(b, key, r.ttl+r.slack)             // with nobody waiting: the server may forget the key
 			seen.add(r, r.mustLockShort(r.client(), key)) // and dies too
 			g := r.waitGranted(r.startWait(b, key), r.ttl+r.slack, "behind a holder that died")
 			seen.add(r, g)

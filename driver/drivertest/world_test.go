@@ -132,3 +132,141 @@ func opener(blab func(*url.URL) string) func(context.Context, *url.URL) (driver.
 		return mem.New(nil), nil
 	}
 }
+
+// session ties the claims of a client to a session that can die, as ZooKeeper
+// and etcd do.
+type session struct {
+	driver.Backend
+	mem driver.Backend // the server's own hand
+
+	mu   sync.Mutex
+	mine map[claimID]context.CancelCauseFunc
+}
+
+type claimID struct{ key, attemptID string }
+
+var errSession = fmt.Errorf("%w: session died", driver.ErrUnavailable)
+
+// Acquire notes the claim before it asks, so that a session that dies at any
+// moment takes it along.
+func (s *session) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	id := claimID{req.Key, req.AttemptID}
+	s.mu.Lock()
+	s.mine[id] = cancel
+	s.mu.Unlock()
+	g, err := s.Backend.Acquire(ctx, req)
+	if cause := context.Cause(ctx); errors.Is(cause, errSession) {
+		return driver.Grant{}, errSession
+	}
+	return g, err
+}
+
+func (s *session) Release(ctx context.Context, g driver.Grant) error {
+	err := s.Backend.Release(ctx, g)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mine, claimID{g.Key, g.AttemptID})
+	return err
+}
+
+// kill ends the waits first, so that none of them is granted by the releases.
+func (s *session) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx := context.Background()
+	for id, cancel := range s.mine {
+		cancel(errSession)
+		if st, err := s.mem.Inspect(ctx, id.key); err == nil && st.Held() && st.Holders[0].AttemptID == id.attemptID {
+			_ = s.mem.Evict(ctx, id.key, "")
+		} else {
+			_ = s.mem.Release(ctx, driver.Grant{Key: id.key, AttemptID: id.attemptID})
+		}
+	}
+	clear(s.mine)
+}
+
+// hooked is a decorator: a method that is set replaces the one of the backend
+// beneath.
+type hooked struct {
+	driver.Backend
+	acquire func(context.Context, driver.Request) (driver.Grant, error)
+	renew   func(context.Context, []driver.Grant) []driver.Renewal
+	release func(context.Context, driver.Grant) error
+	inspect func(context.Context, string) (driver.Status, error)
+	evict   func(context.Context, string, string) error
+	list    func(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error)
+	info    func() driver.Info
+	close   func() error
+}
+
+// hook makes a mutant of a decorator that needs to know nothing but the backend.
+func hook(f func(b driver.Backend) hooked) func(*world) func(driver.Backend) driver.Backend {
+	return func(*world) func(driver.Backend) driver.Backend {
+		return func(b driver.Backend) driver.Backend { return f(b) }
+	}
+}
+
+// hookIn is the same for one that needs the world.
+func hookIn(f func(w *world, b driver.Backend) hooked) func(*world) func(driver.Backend) driver.Backend {
+	return func(w *world) func(driver.Backend) driver.Backend {
+		return func(b driver.Backend) driver.Backend { return f(w, b) }
+	}
+}
+
+func (h hooked) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
+	if h.acquire != nil {
+		return h.acquire(ctx, req)
+	}
+	return h.Backend.Acquire(ctx, req)
+}
+
+func (h hooked) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
+	if h.renew != nil {
+		return h.renew(ctx, grants)
+	}
+	return h.Backend.Renew(ctx, grants)
+}
+
+func (h hooked) Release(ctx context.Context, g driver.Grant) error {
+	if h.release != nil {
+		return h.release(ctx, g)
+	}
+	return h.Backend.Release(ctx, g)
+}
+
+func (h hooked) Inspect(ctx context.Context, key string) (driver.Status, error) {
+	if h.inspect != nil {
+		return h.inspect(ctx, key)
+	}
+	return h.Backend.Inspect(ctx, key)
+}
+
+func (h hooked) Evict(ctx context.Context, key, attemptID string) error {
+	if h.evict != nil {
+		return h.evict(ctx, key, attemptID)
+	}
+	return h.Backend.Evict(ctx, key, attemptID)
+}
+
+func (h hooked) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+	if h.list != nil {
+		return h.list(ctx, prefix, cursor, limit)
+	}
+	return h.Backend.ListHeld(ctx, prefix, cursor, limit)
+}
+
+func (h hooked) Info() driver.Info {
+	if h.info != nil {
+		return h.info()
+	}
+	return h.Backend.Info()
+}
+
+func (h hooked) Close() error {
+	if h.close != nil {
+		return h.close()
+	}
+	return h.Backend.Close()
+}

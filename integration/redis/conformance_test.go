@@ -1,8 +1,6 @@
 package redis_test
 
 import (
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,7 +9,6 @@ import (
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
-	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
@@ -87,45 +84,4 @@ func TestConformance(t *testing.T) {
 			}))
 		})
 	}
-}
-
-// TestConformanceWithLostReplies runs the suite while each client loses the reply
-// to its n-th request to acquire, its n-th to confirm a place, its n-th to renew:
-// it was carried out, and nobody is told. The core asks again, as package
-// persistent does here. What the core makes of a lost reply to Unlock and Evict, whose outcome
-// cannot be had by asking again, is in client_test.go.
-func TestConformanceWithLostReplies(t *testing.T) {
-	for n, name := range []string{"first", "second", "third"} {
-		t.Run(name, func(t *testing.T) {
-			s := servers.Start(t, servers.Redis, servers.Args("--appendonly", "yes", "--appendfsync", "always"))
-			drivertest.Run(t, harness(s, func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend {
-				b := dial(t, p.Addr(), ns)
-				p.LoseReplyTo(acquires("try", "wait"), n+1)
-				p.LoseReplyTo(acquires("again"), n+1)
-				p.LoseReplyTo(renews, n+1)
-				return persistent.New(b)
-			}))
-		})
-	}
-}
-
-// acquires matches requests to acquire, in one of the modes of the script.
-func acquires(modes ...string) func(request []byte) bool {
-	acquire := locktest.RedisRequest("acquire")
-	return func(request []byte) bool {
-		args := proxy.Args(request)
-		return acquire(request) && len(args) > 9 && slices.Contains(modes, args[9])
-	}
-}
-
-// renews matches requests to renew, releases those to release.
-var (
-	renews   = locktest.RedisRequest("renew")
-	releases = locktest.RedisRequest("release")
-)
-
-// scripts matches the requests that run a script: all that is done about locks.
-func scripts(request []byte) bool {
-	args := proxy.Args(request)
-	return len(args) > 0 && strings.HasPrefix(strings.ToLower(args[0]), "eval")
 }

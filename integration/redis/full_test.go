@@ -21,13 +21,13 @@ type fullWorld struct {
 	b, c driver.Backend
 }
 
-func (w *fullWorld) acquire(b driver.Backend, key, owner string, wait bool, ttl time.Duration) (driver.Grant, error) {
-	return b.Acquire(w.ctx, driver.Request{Key: key, AttemptID: owner, TTL: ttl, Wait: wait})
+func (w *fullWorld) acquire(b driver.Backend, key, attempt string, wait bool, ttl time.Duration) (driver.Grant, error) {
+	return b.Acquire(w.ctx, driver.Request{Key: key, AttemptID: attempt, TTL: ttl, Wait: wait})
 }
 
-func (w *fullWorld) lock(key, owner string, ttl time.Duration) driver.Grant {
+func (w *fullWorld) lock(key, attempt string, ttl time.Duration) driver.Grant {
 	w.t.Helper()
-	g, err := w.acquire(w.b, key, owner, false, ttl)
+	g, err := w.acquire(w.b, key, attempt, false, ttl)
 	if err != nil {
 		w.t.Fatalf("Acquire: %v", err)
 	}
@@ -40,12 +40,12 @@ type granted struct {
 }
 
 // wait has the other client wait for a key.
-func (w *fullWorld) wait(key, owner string, ttl time.Duration) <-chan granted {
+func (w *fullWorld) wait(key, attempt string, ttl time.Duration) <-chan granted {
 	w.t.Helper()
 	before := w.inspect(key).Waiters
 	out := make(chan granted, 1)
 	go func() {
-		g, err := w.acquire(w.c, key, owner, true, ttl)
+		g, err := w.acquire(w.c, key, attempt, true, ttl)
 		out <- granted{g, err}
 	}()
 	locktest.Eventually(w.t, locktest.Soon, "it waits", func() bool { return w.inspect(key).Waiters > before })
@@ -167,7 +167,7 @@ func TestFullServer(t *testing.T) {
 				t.Errorf("the second Release: %v, want ErrNotHeld", err)
 			}
 			if _, err := w.b.Acquire(ctx, driver.Request{Key: late.Key, AttemptID: late.AttemptID, TTL: long, Retry: true}); err == nil || errors.Is(err, driver.ErrRefused) {
-				t.Errorf("a late packet of an owner that was released: %v; want it kept out by its tombstone", err)
+				t.Errorf("a late packet of an attempt that was released: %v; want it kept out by its tombstone", err)
 			}
 			w.expect("Release to a waiter that leaves a tombstone", w.b.Release(ctx, driver.Grant{Key: lateAwaited.Key, AttemptID: lateAwaited.AttemptID}))
 			w.expectGrant("the waiter behind it", afterLate, lateAwaited)

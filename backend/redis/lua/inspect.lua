@@ -1,9 +1,9 @@
 -- Tells who holds a key.
--- Returns {owner, meta, token, ms left, number of waiters}, with owner "" if
+-- Returns {attempt, identity, token, ms left, number of waiters}, with attempt "" if
 -- nobody does.
 
 local waiters = redis.call('ZCARD', QUEUE)
 local v = redis.call('GET', LOCK)
 local lock = v and parse_lock(v)
 if not lock or lock.over then return { '', '', '', 0, waiters } end
-return { lock.owner, lock.meta, lock.token, lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK), waiters }
+return { lock.attempt, lock.identity, lock.token, lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK), waiters }

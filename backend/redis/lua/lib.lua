@@ -1,18 +1,19 @@
 -- What the scripts share.
 --
--- KEYS  1 LOCK  string, the grant: "lapse owner client token ttl meta". Its own
+-- KEYS  1 LOCK  string, the grant: "lapse attempt client token ttl identity". Its own
 --               expiry is the lease's while nobody waits; lapse is "-" then. While
 --               somebody waits, lapse is the server time in ms at which the lease
---               ends, and the key outlives it, so that whoever comes first after
---               that sees that there is a queue.
+--               ends, and the key outlives it, so that the first attempt after
+--               that sees that there is a queue. identity is the Identity and
+--               Meta of the request, joined.
 --
 -- The other names begin like LOCK, up to the hash tag, so that they are in the
 -- same slot. Those that a lock without waiters does not need are made here instead
 -- of being passed, since each name that is passed costs time on every call.
 --         LAST    string, the last token granted in this shard
---         TOMB    string, there if the owner was released
---         QUEUE   sorted set, owners that wait, by arrival
---         WAITERS hash, owner -> "deadline client ttl meta"; a waiter that has not
+--         TOMB    string, there if the attempt was released
+--         QUEUE   sorted set, attempts that wait, by arrival
+--         WAITERS hash, attempt -> "deadline client ttl identity"; a waiter that has not
 --                 confirmed by its deadline, in server time in ms, is dead
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
@@ -24,7 +25,7 @@
 --   * Where a script only keeps or ends what is there, its first write is one that a full
 --     server allows: it looks at its memory until a script has written. What makes
 --     something new writes that first, and is refused.
---   * Whoever may write first sets wrote, and end.lua says it in the error.
+--   * A statement that may be the first to write sets wrote, and end.lua says it in the error.
 
 local wrote = false
 
@@ -40,16 +41,16 @@ do
 end
 local now = math.floor(now_us / 1000)
 
-local function pack_lock(lapse, owner, client, token, ttl, meta)
-  return (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. owner .. ' ' .. client .. ' ' .. token .. ' '
-    .. ttl .. ' ' .. meta
+local function pack_lock(lapse, attempt, client, token, ttl, identity)
+  return (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. attempt .. ' ' .. client .. ' ' .. token .. ' '
+    .. ttl .. ' ' .. identity
 end
 
 local function parse_lock(v)
-  local lapse, owner, client, token, ttl, meta = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  local lapse, attempt, client, token, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
   lapse = tonumber(lapse)
   return {
-    owner = owner, client = client, token = token, ttl = tonumber(ttl), lapse = lapse, meta = meta,
+    attempt = attempt, client = client, token = token, ttl = tonumber(ttl), lapse = lapse, identity = identity,
     over = lapse ~= nil and lapse <= now, -- the lease has ended though the key is there
   }
 end
@@ -67,14 +68,14 @@ local function extend(key, lock, ttl)
   wrote = true
   if lock.lapse or lock.ttl ~= ttl then -- last, since a full server lets it pass now
     local lapse = lock.lapse and now + ttl
-    redis.call('SET', key, pack_lock(lapse, lock.owner, lock.client, lock.token, ttl, lock.meta), 'KEEPTTL')
+    redis.call('SET', key, pack_lock(lapse, lock.attempt, lock.client, lock.token, ttl, lock.identity), 'KEEPTTL')
   end
 end
 
--- grant gives the lock to an owner and returns the token: greater than the last
+-- grant gives the lock to an attempt and returns the token: greater than the last
 -- one, and never below the clock, so that tokens keep rising when the counter was
 -- lost, or set back, with the server's data.
-local function grant(owner, client, ttl, meta)
+local function grant(attempt, client, ttl, identity)
   local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
   redis.call('SET', LAST, token)
   wrote = true
@@ -83,7 +84,7 @@ local function grant(owner, client, ttl, meta)
   if queue_life >= 0 then
     lapse, life = now + life, math.max(life, queue_life)
   end
-  redis.call('SET', LOCK, pack_lock(lapse, owner, client, token, ttl, meta), 'PX', life)
+  redis.call('SET', LOCK, pack_lock(lapse, attempt, client, token, ttl, identity), 'PX', life)
   return token
 end
 
@@ -91,29 +92,29 @@ end
 -- full server allows.
 local function next_waiter()
   while true do
-    local owner = redis.call('ZPOPMIN', QUEUE)[1]
+    local attempt = redis.call('ZPOPMIN', QUEUE)[1]
     wrote = true
-    if not owner then return nil end
-    local v = redis.call('HGET', WAITERS, owner)
-    redis.call('HDEL', WAITERS, owner)
+    if not attempt then return nil end
+    local v = redis.call('HGET', WAITERS, attempt)
+    redis.call('HDEL', WAITERS, attempt)
     if v then
-      local deadline, client, ttl, meta = string.match(v, '^(%S+) (%S+) (%S+) (.*)$')
-      if tonumber(deadline) > now then return owner, client, tonumber(ttl), meta end
+      local deadline, client, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (.*)$')
+      if tonumber(deadline) > now then return attempt, client, tonumber(ttl), identity end
     end
   end
 end
 
--- hand_over grants the lock to the next waiter and pushes the news to its client,
--- or frees it. It returns the new owner and its token, or nil.
+-- hand_over grants the lock to the next waiter and notifies its client, or frees the lock.
+-- It returns the attempt that has it now and its token, or nil.
 local function hand_over()
-  local owner, client, ttl, meta = next_waiter()
-  if not owner then
+  local attempt, client, ttl, identity = next_waiter()
+  if not attempt then
     redis.call('DEL', LOCK)
     return nil
   end
-  local token = grant(owner, client, ttl, meta)
-  redis.call('PUBLISH', client, 'granted ' .. owner .. ' ' .. token)
-  return owner, token
+  local token = grant(attempt, client, ttl, identity)
+  redis.call('PUBLISH', client, 'granted ' .. attempt .. ' ' .. token)
+  return attempt, token
 end
 
 -- What a script does follows here; end.lua ends it.

@@ -1,33 +1,33 @@
--- Ends an owner's claim, held or waiting, and hands the lock over.
--- ARGV  1 owner  2 how long a late packet of the owner is kept out, in ms; absent
---       if none can be on its way
+-- Ends an attempt's claim, held or waiting, and hands the lock over.
+-- ARGV  1 attempt  2 the ttl of its tombstone in ms: how long a late packet of it is refused;
+--       absent if none can be under way
 -- Returns 1 if it ended a grant, 0 if there was none, 2 if it had been released.
 
-local owner, keep_out = ARGV[1], ARGV[2]
-local tomb = SHARD .. owner .. ':x'
+local attempt, tombstone_ttl = ARGV[1], ARGV[2]
+local tomb = SHARD .. attempt .. ':x'
 
-if keep_out and redis.call('GET', tomb) then return 2 end
+if tombstone_ttl and redis.call('GET', tomb) then return 2 end
 
-local waited = redis.call('HDEL', WAITERS, owner) == 1 -- first, so that a full server lets the next pass
+local waited = redis.call('HDEL', WAITERS, attempt) == 1 -- first, so that a full server lets the next pass
 wrote = waited
-if keep_out then
-  redis.call('SET', tomb, '1', 'PX', keep_out)
+if tombstone_ttl then
+  redis.call('SET', tomb, '1', 'PX', tombstone_ttl)
   wrote = true
 end
 
 local lock = v and parse_lock(v)
-if lock and lock.owner == owner then
+if lock and lock.attempt == attempt then
   if lock.lapse then hand_over() else redis.call('DEL', LOCK) end
   return lock.over and 0 or 1
 end
 if waited then
-  local first = redis.call('ZRANGE', QUEUE, 0, 0)[1] == owner
-  redis.call('ZREM', QUEUE, owner)
+  local first = redis.call('ZRANGE', QUEUE, 0, 0)[1] == attempt
+  redis.call('ZREM', QUEUE, attempt)
   if first then
-    -- Whoever is the first now must watch for the end of the lease: tell it.
-    local heir = redis.call('ZRANGE', QUEUE, 0, 0)[1]
-    local w = heir and redis.call('HGET', WAITERS, heir)
-    if w then redis.call('PUBLISH', string.match(w, '^%S+ (%S+)'), 'ask ' .. heir) end
+    -- The attempt that is the first now must watch for the end of the lease: tell it.
+    local now_first = redis.call('ZRANGE', QUEUE, 0, 0)[1]
+    local w = now_first and redis.call('HGET', WAITERS, now_first)
+    if w then redis.call('PUBLISH', string.match(w, '^%S+ (%S+)'), 'ask ' .. now_first) end
   end
 end
 return 0

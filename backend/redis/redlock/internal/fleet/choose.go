@@ -19,7 +19,7 @@ func (v view) choose(ok []bool) (l *List, fresh bool, err error) {
 	held := make(map[string][]int)
 	byText := make(map[string]*List)
 	answer := 0
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		if !ok[i] {
 			continue
 		}
@@ -43,7 +43,7 @@ func (v view) choose(ok []bool) (l *List, fresh bool, err error) {
 	switch {
 	case v.list != nil:
 		return v.list, false, nil
-	case len(held) == 0 && answer == len(v.sights):
+	case len(held) == 0 && answer == len(v.observations):
 		return nil, true, nil
 	case len(held) == 0:
 		return nil, false, passing("it is in no list yet, and one is made only when all nodes can be used")
@@ -62,7 +62,7 @@ func (v view) choose(ok []bool) (l *List, fresh bool, err error) {
 		}
 	}
 	n := 0
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		if ok[i] && (s.list == best || s.list != nil && s.list.text == best.text || v.joins(i, best, ok)) {
 			n++
 		}
@@ -73,7 +73,7 @@ func (v view) choose(ok []bool) (l *List, fresh bool, err error) {
 	if len(texts) > 1 {
 		return nil, false, passing("no majority of the nodes has the same version of the list: was a replacement interrupted? Run it again")
 	}
-	return nil, false, passing("only %d of %d nodes can be seen to have the list, of %s (does the URL name others?)", len(held[best.text]), len(v.sights), best.Addresses())
+	return nil, false, passing("only %d of %d nodes can be seen to have the list, of %s (does the URL name others?)", len(held[best.text]), len(v.observations), best.Addresses())
 }
 
 // apart is the error of a URL that names nodes of two lists. Whoever made either of them has the same locks on other
@@ -88,7 +88,7 @@ func apart(one, other *List) error {
 // completed; and of two first versions for the same nodes, which differ in what their makers found, either
 // will do. A node of an advisory list may forget everything.
 func (v view) joins(i int, l *List, ok []bool) bool {
-	s := v.sights[i]
+	s := v.observations[i]
 	switch {
 	case s.list != nil:
 		return s.list.Version == 1 && l.Version == 1
@@ -101,8 +101,8 @@ func (v view) joins(i int, l *List, ok []bool) bool {
 // permit refuses a list that the URL, or what the client was opened with, does not allow.
 func (v view) permit(l *List) (*List, bool, error) {
 	switch {
-	case len(l.Nodes) != len(v.sights):
-		return nil, false, invalid("the list has %d nodes, %s, and the URL names %d: name them all, and no others%s", len(l.Nodes), l.Addresses(), len(v.sights), v.strangers(l))
+	case len(l.Nodes) != len(v.observations):
+		return nil, false, invalid("the list has %d nodes, %s, and the URL names %d: name them all, and no others%s", len(l.Nodes), l.Addresses(), len(v.observations), v.strangers(l))
 	case v.ttl > 0 && v.ttl != l.Longest():
 		return nil, false, invalid("max_ttl=%v, and the list was made with %v, which cannot be changed: leave max_ttl= out", v.ttl, l.Longest())
 	case v.list == nil:
@@ -119,7 +119,7 @@ func (v view) permit(l *List) (*List, bool, error) {
 // strangers names, for the end of a sentence, the nodes that answer and are not in the list.
 func (v view) strangers(l *List) string {
 	var all []string
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		if s.answers() && !l.has(s.id) {
 			all = append(all, v.names[i])
 		}

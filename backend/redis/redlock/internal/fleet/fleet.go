@@ -44,24 +44,24 @@ type Fleet struct {
 
 	edition atomic.Uint64 // odd while members get another list
 
-	mu      sync.Mutex
-	sights  []sight
-	known   []known
-	steps   []step
-	list    *List         // nil before it is known
-	since   time.Time     // from when it is
-	opened  bool          // the log is told of changes
-	changed chan struct{} // closed and made anew with each sight
+	mu           sync.Mutex
+	observations []observation
+	known        []known
+	steps        []step
+	list         *List         // nil before it is known
+	since        time.Time     // from when it is
+	opened       bool          // the log is told of changes
+	changed      chan struct{} // closed and made anew with each observation
 }
 
 // New begins to look at all nodes. They are closed with the fleet.
 func New(c Config) *Fleet {
 	n := len(c.Servers)
-	f := &Fleet{conf: c, sights: make([]sight, n), known: make([]known, n), steps: make([]step, n), changed: make(chan struct{})}
+	f := &Fleet{conf: c, observations: make([]observation, n), known: make([]known, n), steps: make([]step, n), changed: make(chan struct{})}
 	f.closing, f.stop = context.WithCancel(context.Background())
 	for i, s := range c.Servers {
 		m := &Member{
-			fleet: f, index: i, name: c.Names[i], kick: make(chan struct{}, 1),
+			fleet: f, index: i, name: c.Names[i], wakeup: make(chan struct{}, 1),
 			ask: asker{s, prefixOf(c.Keys)}, log: c.Logger.With("node", c.Names[i]),
 		}
 		m.place.Store(-1)
@@ -89,7 +89,7 @@ func (f *Fleet) Nodes() []wire.Node {
 	all := make([]wire.Node, len(f.members))
 	var unknown []*Member
 	for i, m := range f.members {
-		place := slices.Index(places, f.sights[i].id)
+		place := slices.Index(places, f.observations[i].id)
 		if place < 0 || all[place] != nil {
 			unknown = append(unknown, m)
 			continue
@@ -136,28 +136,28 @@ func (f *Fleet) Trip() (trip time.Duration) {
 	return trip
 }
 
-// saw takes in what a look at a node has found, and returns what is to be done about it. Whatever that
+// observed takes in what a look at a node has found, and returns what is to be done about it. Whatever that
 // means for other nodes is published, and their loops are told.
-func (f *Fleet) saw(i int, s sight) step {
+func (f *Fleet) observed(i int, s observation) step {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sights[i] = s
+	f.observations[i] = s
 	f.members[i].suspected = false
 	f.known[i].remember(s, time.Now())
-	f.thinkLocked(i)
+	f.replanLocked(i)
 	if l := f.list; l != nil && s.list != nil && s.list.ID == l.ID && s.list.Version > l.Version {
 		// Others may have it too, which is seen only when they are looked at.
 		for j, m := range f.members {
 			if j != i {
-				m.rouse()
+				m.wake()
 			}
 		}
 	}
 	return f.steps[i]
 }
 
-// thinkLocked makes a plan, and publishes it. The loop of node i needs not be told.
-func (f *Fleet) thinkLocked(i int) {
+// replanLocked makes a plan, and publishes it. The loop of node i needs not be told.
+func (f *Fleet) replanLocked(i int) {
 	now := time.Now()
 	list, steps := plan(f.viewLocked(now))
 	if list != nil && (f.list == nil || f.list.text != list.text) {
@@ -170,13 +170,13 @@ func (f *Fleet) thinkLocked(i int) {
 	before := f.steps
 	f.steps = steps
 	for j, m := range f.members {
-		s, st := f.sights[j], steps[j]
+		s, st := f.observations[j], steps[j]
 		if st.fit() {
 			f.known[j].id, f.known[j].count = s.id, s.cert.count
 		}
 		m.publish(s, st)
 		if j != i && (st.do != before[j].do || st.fit() != before[j].fit()) {
-			m.rouse()
+			m.wake()
 		}
 	}
 	close(f.changed)
@@ -184,7 +184,7 @@ func (f *Fleet) thinkLocked(i int) {
 }
 
 func (f *Fleet) viewLocked(now time.Time) view {
-	return view{names: f.conf.Names, sights: f.sights, known: f.known, list: f.list, since: f.since, ttl: f.conf.TTL, now: now}
+	return view{names: f.conf.Names, observations: f.observations, known: f.known, list: f.list, since: f.since, ttl: f.conf.TTL, now: now}
 }
 
 // others returns the members that take part, but for one, with their records; and those that only answer.
@@ -196,8 +196,8 @@ func (f *Fleet) others(i int) (fit map[*Member]record, rest []*Member) {
 		switch {
 		case j == i:
 		case f.steps[j].fit():
-			fit[m] = f.sights[j].cert
-		case f.sights[j].answers():
+			fit[m] = f.observations[j].cert
+		case f.observations[j].answers():
 			rest = append(rest, m)
 		}
 	}

@@ -182,7 +182,7 @@ func TestRememberedHealth(t *testing.T) {
 		if took := time.Since(began); took > 1100*time.Millisecond {
 			t.Errorf("100 requests took %v", took)
 		}
-		f.members[0].rouse() // what is seen of others is no news of this one
+		f.members[0].wake() // what is seen of others is no news of this one
 		pass(100 * time.Millisecond)
 		if fit(f) != "yny" {
 			t.Error(fit(f))
@@ -461,7 +461,7 @@ func TestNotices(t *testing.T) {
 			s.take[0](fmt.Sprintf("free me %d", i+7))
 			s.take[0]("what")
 			s.again[0]()
-			if want := fmt.Sprint(i, wire.Notice{Kind: wire.Free, Owner: "me", Count: uint64(i + 7)}); got.got[2*i] != want || got.got[2*i+1] != fmt.Sprint(i, wire.Notice{Kind: wire.Again}) {
+			if want := fmt.Sprint(i, wire.Notice{Kind: wire.Free, AttemptID: "me", Count: uint64(i + 7)}); got.got[2*i] != want || got.got[2*i+1] != fmt.Sprint(i, wire.Notice{Kind: wire.NoticesLost}) {
 				t.Errorf("%q, want %q", got.got[2*i:], want)
 			}
 		}

@@ -18,14 +18,14 @@ import (
 // fit, and answers at once while it is not, so that a node that is dead or silent costs nothing after the
 // first time.
 type Member struct {
-	fleet *Fleet
-	index int
-	name  string
-	ask   asker
-	log   *slog.Logger
-	state atomic.Pointer[state]
-	place atomic.Int32  // in Fleet.Nodes; -1 before
-	kick  chan struct{} // looks again
+	fleet  *Fleet
+	index  int
+	name   string
+	ask    asker
+	log    *slog.Logger
+	state  atomic.Pointer[state]
+	place  atomic.Int32  // in Fleet.Nodes; -1 before
+	wakeup chan struct{} // looks again
 
 	// Of run only.
 	prepared   string // the run_id of the process that knows our scripts
@@ -103,7 +103,7 @@ func (m *Member) failed(ctx context.Context, st *state, err error) error {
 		}
 	case errors.Is(sorted, driver.ErrRefused), !errors.Is(sorted, driver.ErrUnavailable):
 		// It answers, so that it may be asked; but it may have become a replica.
-		m.rouse()
+		m.wake()
 	default:
 		m.suspect(st, sorted)
 	}
@@ -120,20 +120,20 @@ func (m *Member) suspect(st *state, err error) {
 	}
 	m.fleet.mu.Unlock()
 	if current {
-		m.rouse()
+		m.wake()
 	}
 }
 
-// rouse has the node looked at soon.
-func (m *Member) rouse() {
+// wake has the node looked at soon.
+func (m *Member) wake() {
 	select {
-	case m.kick <- struct{}{}:
+	case m.wakeup <- struct{}{}:
 	default:
 	}
 }
 
 // publish lets requests through, or not, and tells the log. It needs fleet.mu.
-func (m *Member) publish(s sight, st step) {
+func (m *Member) publish(s observation, st step) {
 	now := m.state.Load()
 	switch {
 	case !st.fit():
@@ -151,7 +151,7 @@ func (m *Member) publish(s sight, st step) {
 
 // tell tells the log of a node that takes no part, and that it does again: once for an outage and reason.
 // Of servers that cannot be reached address.Contact tells. It needs fleet.mu.
-func (m *Member) tell(s sight, st step) {
+func (m *Member) tell(s observation, st step) {
 	switch {
 	case st.fit() && len(m.logged) > 0:
 		m.logged = nil
@@ -172,6 +172,6 @@ func (m *Member) note(err error) {
 }
 
 // unreached reports whether a look has ended without an answer.
-func unreached(s sight) bool {
+func unreached(s observation) bool {
 	return s.err != nil && errors.Is(s.err, driver.ErrUnavailable) && !errors.Is(s.err, driver.ErrRefused)
 }

@@ -7,17 +7,17 @@ import (
 
 // view is all that a client knows of its nodes.
 type view struct {
-	names  []string // of the nodes, as the URL has them
-	sights []sight
-	known  []known
-	list   *List         // that the client works with; nil at first
-	since  time.Time     // from when a majority was seen to have it
-	ttl    time.Duration // max_ttl= of the URL; zero if it has none
-	now    time.Time
+	names        []string // of the nodes, as the URL has them
+	observations []observation
+	known        []known
+	list         *List         // that the client works with; nil at first
+	since        time.Time     // from when a majority was seen to have it
+	ttl          time.Duration // max_ttl= of the URL; zero if it has none
+	now          time.Time
 }
 
 // quorum is always of all nodes of the list.
-func (v view) quorum() int { return len(v.sights)/2 + 1 }
+func (v view) quorum() int { return len(v.observations)/2 + 1 }
 
 // step is what is to be done about a node.
 type step struct {
@@ -58,14 +58,14 @@ const defaultTTL = time.Minute
 // for nothing. What it says may be wrong a moment later: every change of a node is a comparison with what
 // was seen, and fails if that is no more.
 func plan(v view) (l *List, steps []step) {
-	steps = make([]step, len(v.sights))
+	steps = make([]step, len(v.observations))
 	ok := v.findTwins(steps)
 	l, fresh, err := v.choose(ok)
 	if fresh {
 		v.setUp(steps)
 		return nil, steps
 	}
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		switch {
 		case steps[i].err != nil: // a twin
 		case s.err != nil:
@@ -84,12 +84,12 @@ func plan(v view) (l *List, steps []step) {
 // findTwins refuses nodes that are the same server, or of the same identity, and returns which of the
 // others answer.
 func (v view) findTwins(steps []step) (ok []bool) {
-	ok = make([]bool, len(v.sights))
-	for i, s := range v.sights {
+	ok = make([]bool, len(v.observations))
+	for i, s := range v.observations {
 		ok[i] = s.answers()
 	}
-	for i, s := range v.sights {
-		for j, other := range v.sights[:i] {
+	for i, s := range v.observations {
+		for j, other := range v.observations[:i] {
 			switch {
 			case s.run != "" && s.run == other.run:
 				steps[i].err = invalid("%s and %s are the same server: each node has one of its own", v.names[j], v.names[i])
@@ -109,7 +109,7 @@ func (v view) findTwins(steps []step) (ok []bool) {
 // at the same time make the same list.
 func (v view) setUp(steps []step) {
 	named := true
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		steps[i].err = passing("the list is being made")
 		if s.id == "" {
 			steps[i].do = claim
@@ -123,12 +123,12 @@ func (v view) setUp(steps []step) {
 	if ttl == 0 {
 		ttl = defaultTTL
 	}
-	nodes := make([]Listed, len(v.sights))
-	for i, s := range v.sights {
+	nodes := make([]Listed, len(v.observations))
+	for i, s := range v.observations {
 		nodes[i] = Listed{Identity: s.id, Address: v.names[i]}
 	}
 	l := newList(nodes, v.weak(), ttl)
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		steps[i].do, steps[i].id, steps[i].list, steps[i].cert = adopt, s.id, l, uncertified(l, s.id)
 	}
 }
@@ -137,7 +137,7 @@ func (v view) setUp(steps []step) {
 func (v view) weak() string {
 	var reasons, text []string
 	who := make(map[string][]string)
-	for i, s := range v.sights {
+	for i, s := range v.observations {
 		if s.weak == "" {
 			continue
 		}
@@ -159,7 +159,7 @@ func uncertified(l *List, id string) record {
 
 // step is what is to be done about a node that answers, once there is a list.
 func (v view) step(i int, l *List, ok []bool) step {
-	s, k := v.sights[i], v.known[i]
+	s, k := v.observations[i], v.known[i]
 	switch {
 	case s.list != nil && s.list.ID != l.ID:
 		return step{err: lasting("it belongs to another list, of %s: give it an empty server, or use another namespace=", s.list.Addresses())}
@@ -198,7 +198,7 @@ func (v view) step(i int, l *List, ok []bool) step {
 
 // incomplete is what is to be done about a node that lacks its identity, its list or its record.
 func (v view) incomplete(i int, l *List, ok []bool) step {
-	s, k := v.sights[i], v.known[i]
+	s, k := v.observations[i], v.known[i]
 	id := s.id
 	switch {
 	case l.Version == 1 && s.list == nil && s.cert == (record{}) && id != "" && k.count == 0:
@@ -231,7 +231,7 @@ func (v view) abstain(i int, l *List, id, why string) step {
 	if until := from.Add(forgotten(l)); v.now.Before(until) {
 		return step{err: &abstaining{why, until}, until: until}
 	}
-	s := v.sights[i]
+	s := v.observations[i]
 	cert := record{count: max(s.cert.count, v.known[i].count)}.next(l, id, s.run)
 	return step{do: adopt, err: passing("it is being certified"), id: id, list: l, cert: cert, raise: needed}
 }
@@ -254,7 +254,7 @@ func (v view) identityOf(i int, l *List, ok []bool) string {
 	if known := v.known[i].id; l.has(known) {
 		was = known
 	}
-	for j, s := range v.sights {
+	for j, s := range v.observations {
 		if ok[j] && s.id == was {
 			return ""
 		}

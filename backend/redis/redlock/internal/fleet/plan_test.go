@@ -28,30 +28,34 @@ func at(t *testing.T, why string) *situation {
 	s.known = make([]known, 3)
 	for i, id := range []string{"a", "b", "c"} {
 		run := fmt.Sprint("run", i+1)
-		s.sights = append(s.sights, sight{seen: true, run: run, id: id, list: s.l, cert: record{s.l.ID, s.l.edition(), id, 3, run}})
+		s.observations = append(s.observations, observation{seen: true, run: run, id: id, list: s.l, cert: record{s.l.ID, s.l.edition(), id, 3, run}})
 	}
 	s.remember()
 	return s
 }
 
 func (s *situation) remember() {
-	for i := range s.sights {
-		s.known[i].remember(s.sights[i], s.now)
+	for i := range s.observations {
+		s.known[i].remember(s.observations[i], s.now)
 	}
 }
 
 // opened has the client have seen all this before.
 func (s *situation) opened() {
 	s.list, s.since = s.l, s.now
-	for i := range s.sights {
-		s.known[i].id, s.known[i].count = s.sights[i].id, s.sights[i].cert.count
+	for i := range s.observations {
+		s.known[i].id, s.known[i].count = s.observations[i].id, s.observations[i].cert.count
 	}
 }
 
 // empty has a node lose its data; restart has its server be another process.
-func (s *situation) empty(i int)   { s.sights[i] = sight{seen: true, run: s.sights[i].run} }
-func (s *situation) restart(i int) { s.sights[i].run += "'" }
-func (s *situation) down(i int)    { s.sights[i] = sight{seen: true, err: passing("connection refused")} }
+func (s *situation) empty(i int) {
+	s.observations[i] = observation{seen: true, run: s.observations[i].run}
+}
+func (s *situation) restart(i int) { s.observations[i].run += "'" }
+func (s *situation) down(i int) {
+	s.observations[i] = observation{seen: true, err: passing("connection refused")}
+}
 
 // expect checks what a plan has for each node: "fit", "claim", "adopt", "adopt+raise", or a part of the
 // error of a node that rests.
@@ -92,15 +96,15 @@ func TestAllFit(t *testing.T) {
 // TestSetUp goes through the steps of a first start.
 func TestSetUp(t *testing.T) {
 	s := at(t, "")
-	s.sights[0].seen = false
+	s.observations[0].seen = false
 	s.empty(1)
 	s.empty(2)
 	s.expect(nil, "not answered yet", "only when all nodes", "only when all")
 	s.down(0)
 	s.expect(nil, "connection refused", "only when all", "only when all")
-	s.sights[0] = sight{seen: true, run: "run1", id: "a"}
+	s.observations[0] = observation{seen: true, run: "run1", id: "a"}
 	s.expect(nil, "the list is being made", "claim", "claim")
-	s.sights[1].id, s.sights[2].id = "b", "c"
+	s.observations[1].id, s.observations[2].id = "b", "c"
 	steps := s.expect(nil, "adopt", "adopt", "adopt")
 	l := steps[0].list
 	if l.Level != Fenced || l.Longest() != time.Minute || l.text != s.l.text || l.ID != s.l.ID {
@@ -112,7 +116,7 @@ func TestSetUp(t *testing.T) {
 		}
 	}
 	// Its maker stops when one node has it: another client completes it.
-	s.sights[1].list, s.sights[1].cert = l, steps[1].cert
+	s.observations[1].list, s.observations[1].cert = l, steps[1].cert
 	s.expect(l, "adopt", "adopt", "adopt")
 	s.down(0)
 	steps = s.expect(l, "connection refused", "adopt", "adopt")
@@ -124,10 +128,10 @@ func TestSetUp(t *testing.T) {
 // TestSetUpWeak: one node that may forget makes the list advisory, and is named.
 func TestSetUpWeak(t *testing.T) {
 	s := at(t, "")
-	for i := range s.sights {
-		s.sights[i].list, s.sights[i].cert = nil, record{}
+	for i := range s.observations {
+		s.observations[i].list, s.observations[i].cert = nil, record{}
 	}
-	s.sights[1].weak = "the server keeps nothing"
+	s.observations[1].weak = "the server keeps nothing"
 	s.ttl = 5 * time.Second
 	steps := s.expect(nil, "adopt", "adopt", "adopt")
 	if l := steps[0].list; l.Level != Advisory || l.Why != "h2:1: the server keeps nothing" || l.TTL != 5000 {
@@ -143,14 +147,14 @@ func TestTwoMakers(t *testing.T) {
 		t.Fatal("they are to be of the same nodes, and to differ")
 	}
 	for i, l := range []*List{s.l, other, other} {
-		s.sights[i].list, s.sights[i].cert = l, uncertified(l, s.sights[i].id)
+		s.observations[i].list, s.observations[i].cert = l, uncertified(l, s.observations[i].id)
 	}
 	steps := s.expect(other, "adopt", "adopt", "adopt")
 	if steps[0].list != other || steps[0].cert.edition != other.edition() {
 		t.Errorf("%+v", steps[0])
 	}
 	s.empty(2)
-	s.sights[2].id = "c"
+	s.observations[2].id = "c"
 	if a, b := s.l, other; a.text < b.text { // the same for all clients
 		s.expect(a, "adopt", "adopt", "adopt")
 	} else {
@@ -167,9 +171,9 @@ func TestRestart(t *testing.T) {
 	if c := steps[2].cert; c.run != "run3'" || c.count != 4 || c.identity != "c" {
 		t.Errorf("%+v", c)
 	}
-	s.sights[2].weak = "it may lose what it has answered"
+	s.observations[2].weak = "it may lose what it has answered"
 	s.expect(s.l, "fit", "fit", "the list is fenced, and of this node it may lose")
-	s.sights[1].weak = s.sights[2].weak // its settings were changed while it ran
+	s.observations[1].weak = s.observations[2].weak // its settings were changed while it ran
 	s.expect(s.l, "fit", "fenced", "fenced")
 
 	s = at(t, "weak")
@@ -193,8 +197,8 @@ func TestRestart(t *testing.T) {
 func TestLostData(t *testing.T) {
 	for _, lose := range []func(s *situation){
 		func(s *situation) { s.empty(2) },
-		func(s *situation) { s.sights[2].list, s.sights[2].cert = nil, record{} },
-		func(s *situation) { s.sights[2].cert = record{} },
+		func(s *situation) { s.observations[2].list, s.observations[2].cert = nil, record{} },
+		func(s *situation) { s.observations[2].cert = record{} },
 		func(s *situation) { s.empty(2); s.restart(2) },
 	} {
 		s := at(t, "")
@@ -213,7 +217,7 @@ func TestLostData(t *testing.T) {
 		s.expect(s.l, "fit", "fit", "abstains") // the list was seen only now
 		s.since = time.Time{}
 		steps := s.expect(s.l, "fit", "fit", "adopt+raise")
-		if steps[2].id != "c" || steps[2].cert.run != s.sights[2].run || steps[2].list != s.l {
+		if steps[2].id != "c" || steps[2].cert.run != s.observations[2].run || steps[2].list != s.l {
 			t.Errorf("%+v", steps[2])
 		}
 	}
@@ -224,7 +228,7 @@ func TestOldData(t *testing.T) {
 	s := at(t, "")
 	s.opened()
 	s.restart(2)
-	s.sights[2].cert.count = 2
+	s.observations[2].cert.count = 2
 	s.expect(s.l, "fit", "fit", "old data")
 }
 
@@ -255,7 +259,7 @@ func TestWhichNodeItWas(t *testing.T) {
 	s.expect(s.l, "fit", "fit", "no node at this address")
 	s = at(t, "weak")
 	s.list = s.l
-	for i := range s.sights {
+	for i := range s.observations {
 		s.empty(i)
 	}
 	s.remember()
@@ -290,12 +294,12 @@ func TestWrongURL(t *testing.T) {
 // TestTwins: the same server twice, the same identity twice.
 func TestTwins(t *testing.T) {
 	s := at(t, "")
-	s.sights[1] = s.sights[0]
+	s.observations[1] = s.observations[0]
 	steps := s.expect(nil, "h1:1 and h2:1 are the same server", "h1:1 and h2:1 are the same server", "only 1 of 3 nodes")
 	if !errors.Is(steps[0].err, driver.ErrInvalid) {
 		t.Error(steps[0].err)
 	}
-	s.sights[1].run = "copy"
+	s.observations[1].run = "copy"
 	s.expect(nil, "h1:1 and h2:1 have the same identity", "the same identity", "only 1 of 3 nodes")
 	s.opened()
 	s.expect(s.l, "the same identity", "the same identity", "fit")
@@ -305,15 +309,15 @@ func TestTwins(t *testing.T) {
 func TestOtherLists(t *testing.T) {
 	s := at(t, "")
 	other := newList([]Listed{{"x", "x:1"}, {"y", "y:1"}, {"c", "h3:1"}}, "", time.Minute)
-	s.sights[2].list = other
+	s.observations[2].list = other
 	s.expect(nil, "different lists", "different lists", "different lists")
 	s.opened() // the list came to the node later
 	s.expect(s.l, "fit", "fit", "another list, of h3:1, x:1, y:1")
 	s.list = nil
-	s.sights[1].list, s.sights[1].id = newList([]Listed{{"q", "q:1"}}, "", time.Minute), "q"
+	s.observations[1].list, s.observations[1].id = newList([]Listed{{"q", "q:1"}}, "", time.Minute), "q"
 	s.expect(nil, "different lists", "different lists", "different lists")
 	s = at(t, "")
-	s.sights[2].id = "z"
+	s.observations[2].id = "z"
 	s.expect(s.l, "fit", "fit", "its identity is not in the list")
 
 	s = at(t, "")
@@ -324,7 +328,7 @@ func TestOtherLists(t *testing.T) {
 
 	s = at(t, "")
 	s.names, s.known = append(s.names, "h4:1", "h5:1"), append(s.known, known{}, known{})
-	s.sights = append(s.sights, sight{seen: true, run: "run4"}, sight{seen: true, run: "run5"})
+	s.observations = append(s.observations, observation{seen: true, run: "run4"}, observation{seen: true, run: "run5"})
 	s.expect(nil, "the list has 3 nodes, h1:1, h2:1, h3:1, and the URL names 5", "3 nodes", "3 nodes", "3 nodes", "3 nodes")
 }
 
@@ -343,10 +347,10 @@ func TestNoMajority(t *testing.T) {
 func TestMinorityVersion(t *testing.T) {
 	s := at(t, "")
 	next := s.l.replaced([]string{"c"}, []Listed{{"d", "h4:1"}})
-	s.sights[0].list = next
-	s.sights[0].cert.edition = next.edition()
+	s.observations[0].list = next
+	s.observations[0].cert.edition = next.edition()
 	s.down(1)
-	s.sights[2] = sight{seen: true, run: "run4", id: "d"}
+	s.observations[2] = observation{seen: true, run: "run4", id: "d"}
 	s.expect(nil, "only 1 of 3 nodes", "refused", "only 1 of 3 nodes")
 }
 
@@ -359,8 +363,8 @@ func TestReplacement(t *testing.T) {
 		t.Fatalf("%+v", next)
 	}
 	move := func(i int) {
-		s.sights[i].list = next
-		s.sights[i].cert.edition = next.edition()
+		s.observations[i].list = next
+		s.observations[i].cert.edition = next.edition()
 	}
 	move(0)
 	s.expect(s.l, "newer version of the list, which no majority has", "fit", "fit")
@@ -368,14 +372,14 @@ func TestReplacement(t *testing.T) {
 	s.expect(next, "fit", "fit", "it is no part of the list any more")
 	s.list, s.known[2] = next, known{}
 	// The URL names the new node, which must not be let in by a client.
-	s.sights[2] = sight{seen: true, run: "run4", id: "d"}
+	s.observations[2] = observation{seen: true, run: "run4", id: "d"}
 	s.now = s.now.Add(time.Hour)
 	s.expect(next, "fit", "fit", "never been certified")
-	s.sights[2].list, s.sights[2].cert = next, uncertified(next, "d").next(next, "d", "run4")
+	s.observations[2].list, s.observations[2].cert = next, uncertified(next, "d").next(next, "d", "run4")
 	s.expect(next, "fit", "fit", "fit")
 	// One that stays was away meanwhile.
-	s.sights[1].list = s.l
-	s.sights[1].cert.edition = s.l.edition()
+	s.observations[1].list = s.l
+	s.observations[1].cert.edition = s.l.edition()
 	steps := s.expect(next, "fit", "adopt", "fit")
 	if c := steps[1].cert; c.edition != next.edition() || c.run != "run2" || c.count != 4 {
 		t.Errorf("%+v", c)
@@ -383,8 +387,8 @@ func TestReplacement(t *testing.T) {
 	// A fenced client does not go back.
 	move(1)
 	s.list = next
-	for i := range s.sights {
-		s.sights[i].list = s.l
+	for i := range s.observations {
+		s.observations[i].list = s.l
 	}
 	s.expect(nil, "an older one", "an older one", "an older one")
 }

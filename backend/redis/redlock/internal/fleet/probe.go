@@ -34,7 +34,7 @@ func (m *Member) run() {
 			return
 		}
 		s.at = began
-		st := m.fleet.saw(m.index, s)
+		st := m.fleet.observed(m.index, s)
 		if st.do != rest && m.perform(ctx, s, st) {
 			continue
 		}
@@ -65,13 +65,13 @@ func (m *Member) sleep(ctx context.Context, d time.Duration) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-m.kick:
+	case <-m.wakeup:
 	case <-over:
 	}
 }
 
 // look looks at the server, and makes it ready for requests.
-func (m *Member) look(ctx context.Context) sight {
+func (m *Member) look(ctx context.Context) observation {
 	ctx, cancel := context.WithTimeoutCause(ctx, lookWithin, errSilent)
 	defer cancel()
 	explain := func(err error) error { return err }
@@ -83,7 +83,7 @@ func (m *Member) look(ctx context.Context) sight {
 		s.err = m.prepare(ctx, s.run)
 	}
 	if s.err = explain(s.err); s.err != nil {
-		return sight{seen: true, run: s.run, err: s.err}
+		return observation{seen: true, run: s.run, err: s.err}
 	}
 	return s
 }
@@ -117,8 +117,8 @@ func (m *Member) heard(payload string) {
 // again takes in that the subscription is back: messages may have been lost, and the server been
 // restarted.
 func (m *Member) again() {
-	m.rouse()
-	m.notify(wire.Notice{Kind: wire.Again})
+	m.wake()
+	m.notify(wire.Notice{Kind: wire.NoticesLost})
 }
 
 func (m *Member) notify(n wire.Notice) {
@@ -128,7 +128,7 @@ func (m *Member) notify(n wire.Notice) {
 }
 
 // perform does what a step says, and reports whether the node is to be looked at at once.
-func (m *Member) perform(ctx context.Context, s sight, st step) bool {
+func (m *Member) perform(ctx context.Context, s observation, st step) bool {
 	var err error
 	done := true
 	switch st.do {
@@ -158,7 +158,7 @@ func (f *Fleet) failed(i int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.steps[i].err = err
-	f.members[i].publish(f.sights[i], f.steps[i])
+	f.members[i].publish(f.observations[i], f.steps[i])
 }
 
 // gather reads the counters of the other nodes: of a majority that is certified, and if there is none,

@@ -67,9 +67,9 @@ type replacement struct {
 // decide finds out what is to be done, and refuses what must not be done. Nothing has been changed when
 // it does, but that new nodes have got an identity, which is theirs from then on.
 func (r *replacement) decide(ctx context.Context) error {
-	steps := make([]step, len(r.view.sights))
+	steps := make([]step, len(r.view.observations))
 	r.view.findTwins(steps)
-	for i, s := range r.view.sights {
+	for i, s := range r.view.observations {
 		if steps[i].err != nil {
 			return steps[i].err
 		}
@@ -86,7 +86,7 @@ func (r *replacement) decide(ctx context.Context) error {
 	}
 	gone := top.identities()
 	var with []Listed
-	for i, s := range r.view.sights {
+	for i, s := range r.view.observations {
 		switch {
 		case s.list != nil && top.has(s.id) && s.intact():
 			gone = slices.DeleteFunc(gone, func(id string) bool { return id == s.id })
@@ -102,7 +102,7 @@ func (r *replacement) decide(ctx context.Context) error {
 			if s.id, err = r.asker(i).claim(ctx, newIdentity()); err != nil {
 				return fmt.Errorf("%s: %w", r.Names[i], inWords(err))
 			}
-			r.view.sights[i].id = s.id
+			r.view.observations[i].id = s.id
 		}
 		if top.has(s.id) { // a replacement was interrupted
 			gone = slices.DeleteFunc(gone, func(id string) bool { return id == s.id })
@@ -124,7 +124,7 @@ func (r *replacement) decide(ctx context.Context) error {
 		r.progress(fmt.Sprintf("version %d of the list, since there are two different ones of version %d", r.target.Version, top.Version))
 	}
 	for _, i := range r.old {
-		if r.view.sights[i].list.text != r.target.text {
+		if r.view.observations[i].list.text != r.target.text {
 			r.behind = append(r.behind, i)
 		}
 	}
@@ -136,12 +136,12 @@ func (r *replacement) decide(ctx context.Context) error {
 // it, and is finished if it is what the URL asks for. Versions of a node only rise.
 func (r *replacement) newest() (top *List, err error) {
 	holders := make(map[string]int)
-	for _, s := range r.view.sights {
+	for _, s := range r.view.observations {
 		if s.list != nil {
 			holders[s.list.text]++
 		}
 	}
-	for i, s := range r.view.sights {
+	for i, s := range r.view.observations {
 		switch l := s.list; {
 		case l == nil:
 		case top == nil:
@@ -162,7 +162,7 @@ func (r *replacement) newest() (top *List, err error) {
 // contested reports whether a node has another list of the same version, which two operators have made. Each may
 // have come into use, so that no node may go from one to the other.
 func (r *replacement) contested(top *List) bool {
-	return slices.ContainsFunc(r.view.sights, func(s sight) bool {
+	return slices.ContainsFunc(r.view.observations, func(s observation) bool {
 		return s.list != nil && s.list.Version == top.Version && s.list.text != top.text
 	})
 }
@@ -172,10 +172,10 @@ func (r *replacement) contested(top *List) bool {
 // would have it.
 func (r *replacement) check() error {
 	for _, i := range r.old {
-		l := r.view.sights[i].list
+		l := r.view.observations[i].list
 		n := 0
 		for _, j := range r.old {
-			if l.has(r.view.sights[j].id) {
+			if l.has(r.view.observations[j].id) {
 				n++
 			}
 		}
@@ -190,7 +190,7 @@ func (r *replacement) check() error {
 // remains the same, so that one that was restarted and may have forgotten still has to be waited for.
 func (r *replacement) move(ctx context.Context) error {
 	for _, i := range r.behind {
-		s := r.view.sights[i]
+		s := r.view.observations[i]
 		cert := record{list: r.target.ID, edition: r.target.edition(), identity: s.id, count: s.cert.count, run: s.cert.run}
 		if err := r.adopt(ctx, i, cert, counters{}); err != nil {
 			return err
@@ -219,7 +219,7 @@ func (r *replacement) admit(ctx context.Context) error {
 		highest.raise(one)
 	}
 	for _, i := range r.fresh {
-		s := r.view.sights[i]
+		s := r.view.observations[i]
 		if err := r.adopt(ctx, i, uncertified(r.target, s.id).next(r.target, s.id, s.run), highest); err != nil {
 			return err
 		}
@@ -232,7 +232,7 @@ func (r *replacement) admit(ctx context.Context) error {
 // a client.
 func (r *replacement) adopt(ctx context.Context, i int, cert record, raise counters) error {
 	a := r.asker(i)
-	s := r.view.sights[i]
+	s := r.view.observations[i]
 	ok, err := a.adopt(ctx, s, step{id: s.id, list: r.target, cert: cert}, raise)
 	if err == nil && !ok {
 		if s = a.look(ctx); s.err != nil {

@@ -60,13 +60,13 @@ func (a asker) eval(ctx context.Context, s *node.Script, args ...any) (any, erro
 	return reply, nil
 }
 
-// look finds out all about a server that a client has to know. It never returns an error but in the sight.
-func (a asker) look(ctx context.Context) sight {
+// look finds out all about a server that a client has to know. It never returns an error but in the observation.
+func (a asker) look(ctx context.Context) observation {
 	told, err := a.server.Look(ctx)
 	if err != nil {
-		return sight{seen: true, err: err}
+		return observation{seen: true, err: err}
 	}
-	s := sight{seen: true, run: told.RunID, err: told.Unusable, weak: told.Weak}
+	s := observation{seen: true, run: told.RunID, err: told.Unusable, weak: told.Weak}
 	if s.err == nil && s.run == "" {
 		s.err = lasting("the server does not tell its run_id (INFO server), by which a restart is noticed")
 	}
@@ -75,7 +75,7 @@ func (a asker) look(ctx context.Context) sight {
 	}
 	reply, err := a.eval(ctx, observeScript)
 	if err != nil {
-		return sight{seen: true, run: s.run, err: err}
+		return observation{seen: true, run: s.run, err: err}
 	}
 	words, err := stringsOf(reply, 4)
 	if err == nil && words[0] != s.run {
@@ -88,7 +88,7 @@ func (a asker) look(ctx context.Context) sight {
 		s.cert, err = parseRecord(words[3])
 	}
 	if err != nil {
-		return sight{seen: true, run: s.run, err: err}
+		return observation{seen: true, run: s.run, err: err}
 	}
 	s.id = words[1]
 	return s
@@ -108,7 +108,7 @@ func (a asker) claim(ctx context.Context, identity string) (string, error) {
 }
 
 // adopt makes of a server what a step says, if it is what was seen. It reports whether it was.
-func (a asker) adopt(ctx context.Context, saw sight, st step, raise counters) (bool, error) {
+func (a asker) adopt(ctx context.Context, saw observation, st step, raise counters) (bool, error) {
 	listText := ""
 	if saw.list != nil {
 		listText = saw.list.text

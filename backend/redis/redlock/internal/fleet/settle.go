@@ -64,12 +64,12 @@ func (f *Fleet) verdictLocked() (v verdict) {
 	v.settled = true
 	answer, passes := 0, false
 	for i, st := range f.steps {
-		if f.sights[i].answers() {
+		if f.observations[i].answers() {
 			answer++
 			passes = passes || errors.Is(st.err, driver.ErrUnavailable) && !abstains(st.err)
 		}
 		switch {
-		case !f.sights[i].seen, st.do != rest:
+		case !f.observations[i].seen, st.do != rest:
 			v.settled = false
 		case st.err == nil:
 			v.fit++
@@ -127,7 +127,7 @@ func (f *Fleet) refusal(ended error) error {
 	for i, st := range f.steps {
 		text := "ok"
 		switch err := st.err; {
-		case !f.sights[i].seen:
+		case !f.observations[i].seen:
 			text = "no answer yet"
 			hopeful++
 		case err == nil:

@@ -18,10 +18,10 @@ func TestTwoVersionsOfOneNumber(t *testing.T) {
 		t.Fatal(mine, other)
 	}
 	for i, l := range []*List{mine, other} {
-		s.sights[i].list = l
-		s.sights[i].cert.edition = l.edition()
+		s.observations[i].list = l
+		s.observations[i].cert.edition = l.edition()
 	}
-	s.sights[2] = sight{seen: true, run: "run4", id: "d", list: mine, cert: uncertified(mine, "d").next(mine, "d", "run4")}
+	s.observations[2] = observation{seen: true, run: "run4", id: "d", list: mine, cert: uncertified(mine, "d").next(mine, "d", "run4")}
 	s.list, s.known[2] = mine, known{}
 	s.expect(mine, "fit", "another version 2 of the list", "fit")
 }

@@ -28,7 +28,7 @@ func Look(ctx context.Context, c Config) Status {
 	v := c.lookAll(ctx)
 	list, steps := plan(v)
 	s := Status{List: list}
-	for i, n := range v.sights {
+	for i, n := range v.observations {
 		one := NodeStatus{Node: c.Names[i], Identity: n.id, Err: inWords(steps[i].err)}
 		if n.list != nil {
 			one.Version = n.list.Version
@@ -41,14 +41,14 @@ func Look(ctx context.Context, c Config) Status {
 // lookAll looks at all nodes at the same time.
 func (c Config) lookAll(ctx context.Context) view {
 	v := view{
-		names: c.Names, sights: make([]sight, len(c.Servers)), known: make([]known, len(c.Servers)), ttl: c.TTL,
+		names: c.Names, observations: make([]observation, len(c.Servers)), known: make([]known, len(c.Servers)), ttl: c.TTL,
 		now: time.Now(), since: time.Now(),
 	}
 	var looking sync.WaitGroup
 	for i := range c.Servers {
 		looking.Go(func() {
-			v.sights[i] = c.asker(i).look(ctx)
-			v.known[i].remember(v.sights[i], v.now)
+			v.observations[i] = c.asker(i).look(ctx)
+			v.known[i].remember(v.observations[i], v.now)
 		})
 	}
 	looking.Wait()

@@ -16,7 +16,7 @@ import (
 var start = time.UnixMilli(1_700_000_000_000)
 
 func take(owner string, try uint64, ttl time.Duration) wire.Take {
-	return wire.Take{Key: "k", ID: wire.ID{Owner: owner, Try: try}, TTL: ttl, Channel: owner}
+	return wire.Take{Key: "k", ID: wire.ID{AttemptID: owner, Try: try}, TTL: ttl, Channel: owner}
 }
 
 func outcome(t *testing.T, n *model.Node, at time.Duration, r wire.Request) wire.Outcome {
@@ -57,9 +57,9 @@ func TestSnapshot(t *testing.T) {
 	waits.Queue = true
 	outcome(t, n, 0, waits)
 	old := n.Snapshot()
-	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{Owner: "a", Try: 1}, KeepOut: time.Minute})
+	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{AttemptID: "a", Try: 1}, KeepOut: time.Minute})
 	outcome(t, n, 0, take("c", 1, time.Second))
-	if o := outcome(t, old, 0, wire.Renew{Leases: []wire.Lease{{Key: "k", ID: wire.ID{Owner: "a", Try: 1}, TTL: time.Second}}}); o != wire.Done {
+	if o := outcome(t, old, 0, wire.Renew{Leases: []wire.Lease{{Key: "k", ID: wire.ID{AttemptID: "a", Try: 1}, TTL: time.Second}}}); o != wire.Done {
 		t.Errorf("the old data have lost the lease: %v", o)
 	}
 	if len(old.Tombs) != 0 || len(old.Queues) != 1 || old.Counters[script.Shard("k")] >= n.Counters[script.Shard("k")] {
@@ -76,19 +76,19 @@ func TestCounterAtItsEnd(t *testing.T) {
 	}
 }
 
-// The End of a try that comes after a newer one of its owner has the key leaves no place in the queue: the owner
-// releases the key without leaving, and the next release would tell nobody but the owner that is gone.
+// The End of a try that comes after a newer one of its attempt has the key leaves no place in the queue: the attempt
+// releases the key without leaving, and the next release would tell nobody but the attempt that is gone.
 func TestLateEndLeavesNoPlace(t *testing.T) {
 	n := model.New()
-	late := wire.End{Key: "k", ID: wire.ID{Owner: "a", Try: 1}, Failed: true, Queue: true, Channel: "a", TTL: time.Second}
+	late := wire.End{Key: "k", ID: wire.ID{AttemptID: "a", Try: 1}, Failed: true, Queue: true, Channel: "a", TTL: time.Second}
 	outcome(t, n, 0, take("a", 2, time.Second))
 	outcome(t, n, 0, late)
-	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{Owner: "a", Try: 2}, Failed: true})
-	if reply, told := n.Do(start, wire.End{Key: "k", ID: wire.ID{Owner: "b", Try: 1}}); len(told) > 0 {
+	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{AttemptID: "a", Try: 2}, Failed: true})
+	if reply, told := n.Do(start, wire.End{Key: "k", ID: wire.ID{AttemptID: "b", Try: 1}}); len(told) > 0 {
 		t.Errorf("%+v, and %+v was told", reply, told)
 	}
 	outcome(t, n, 0, late) // nobody has the key: it may wait for it
-	if _, told := n.Do(start, wire.End{Key: "k", ID: wire.ID{Owner: "b", Try: 2}}); len(told) != 1 || told[0].Notice.Owner != "a" {
+	if _, told := n.Do(start, wire.End{Key: "k", ID: wire.ID{AttemptID: "b", Try: 2}}); len(told) != 1 || told[0].Notice.AttemptID != "a" {
 		t.Errorf("%+v was told, want a", told)
 	}
 }
@@ -100,10 +100,10 @@ func TestHolderIsNoWaiter(t *testing.T) {
 	waits := take("a", 1, time.Second)
 	waits.Queue = true
 	outcome(t, n, 0, waits) // and its place is not heard of
-	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{Owner: "b", Try: 1}, Failed: true})
+	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{AttemptID: "b", Try: 1}, Failed: true})
 	outcome(t, n, 0, take("a", 2, time.Second))
 	reply, _ := n.Do(start, wire.Look{Key: "k"})
-	if r, ok := reply.(wire.LookReply); !ok || !r.Held || r.Holder.ID.Owner != "a" || r.Waiters != 0 {
+	if r, ok := reply.(wire.LookReply); !ok || !r.Held || r.Holder.ID.AttemptID != "a" || r.Waiters != 0 {
 		t.Errorf("%+v", reply)
 	}
 }

@@ -33,8 +33,8 @@ type Claim struct {
 	Until   int64 // it is there until after this
 }
 
-// Attempt is an owner, and the key that it wants.
-type Attempt struct{ Owner, Key string }
+// Attempt is an attempt, and the key that it wants.
+type Attempt struct{ AttemptID, Key string }
 
 // Tomb is the highest try of an attempt that was ended.
 type Tomb struct {
@@ -42,10 +42,10 @@ type Tomb struct {
 	Until int64
 }
 
-// Waiters are the owners that wait for a key.
+// Waiters are the attempts that wait for a key.
 type Waiters struct {
 	Until int64
-	By    map[string]Waiter // by owner
+	By    map[string]Waiter // by attempt
 }
 
 // Waiter is one that waits.

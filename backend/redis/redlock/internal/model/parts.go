@@ -23,7 +23,7 @@ func (s *step) has(key string, id wire.ID) (Claim, wire.Outcome) {
 	switch {
 	case !held:
 		return c, wire.None
-	case c.ID != (wire.ID{Owner: id.Owner, Try: min(id.Try, most)}):
+	case c.ID != (wire.ID{AttemptID: id.AttemptID, Try: min(id.Try, maxNumber)}):
 		return c, wire.Other
 	}
 	return c, wire.Done
@@ -35,7 +35,7 @@ func (c Claim) holder(ms int64) wire.Holder {
 
 // ended reports whether a try was ended.
 func (s *step) ended(key string, id wire.ID) bool {
-	at := Attempt{id.Owner, key}
+	at := Attempt{id.AttemptID, key}
 	t, ok := s.Tombs[at]
 	if ok && s.ms > t.Until {
 		delete(s.Tombs, at)
@@ -64,7 +64,7 @@ func (s *step) queue(key string) *Waiters {
 	return q
 }
 
-// join puts the owner in the queue, or has it stay there.
+// join puts the attempt in the queue, or has it stay there.
 func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl time.Duration) (at uint64, first bool) {
 	until := s.ms + script.Milliseconds(ttl)
 	q := s.queue(key)
@@ -72,7 +72,7 @@ func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl ti
 		q = &Waiters{By: map[string]Waiter{}}
 		s.Queues[key] = q
 	}
-	w, ok := q.By[id.Owner]
+	w, ok := q.By[id.AttemptID]
 	if !ok {
 		w.Place = place
 		if w.Place == 0 {
@@ -80,16 +80,16 @@ func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl ti
 		}
 	}
 	w.Try, w.Channel, w.Deadline = id.Try, channel, until
-	q.By[id.Owner] = w
+	q.By[id.AttemptID] = w
 	q.Until = max(q.Until, until)
 	owner, _, _ := s.firstWaiter(key)
-	return w.Place, owner == id.Owner
+	return w.Place, owner == id.AttemptID
 }
 
-// leave takes an owner out of the queue, unless it waits there for a higher try.
+// leave takes an attempt out of the queue, unless it waits there for a higher try.
 func (s *step) leave(key string, id wire.ID) {
-	if q := s.queue(key); q != nil && q.By[id.Owner].Try <= id.Try {
-		s.drop(key, id.Owner)
+	if q := s.queue(key); q != nil && q.By[id.AttemptID].Try <= id.Try {
+		s.drop(key, id.AttemptID)
 	}
 }
 
@@ -129,6 +129,6 @@ func (s *step) wake(key string) bool {
 		return false
 	}
 	s.drop(key, owner)
-	s.told = append(s.told, Told{w.Channel, wire.Notice{Kind: wire.Free, Owner: owner, Count: s.Counters[script.Shard(key)]}})
+	s.told = append(s.told, Told{w.Channel, wire.Notice{Kind: wire.Free, AttemptID: owner, Count: s.Counters[script.Shard(key)]}})
 	return true
 }

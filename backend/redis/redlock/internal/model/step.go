@@ -15,8 +15,8 @@ import (
 // ErrCounter is the reply, in place of another, of a node whose counter is at its end.
 var ErrCounter = errors.New("the counter of tokens is at its end")
 
-// most is a number beyond which Lua does not count.
-const most = 1 << 53
+// maxNumber is a number beyond which Lua does not count.
+const maxNumber = 1 << 53
 
 // Do carries out a request. It returns the reply, by value, or an error in its place, and the notices
 // that the node publishes. now is the true time, or whatever the node's Skew is counted from.
@@ -62,17 +62,17 @@ type step struct {
 }
 
 func (s *step) take(r wire.Take) any {
-	r.ID.Try = min(r.ID.Try, most)
+	r.ID.Try = min(r.ID.Try, maxNumber)
 	if s.ended(r.Key, r.ID) {
-		return wire.TakeReply{Outcome: wire.Over}
+		return wire.TakeReply{Outcome: wire.Ended}
 	}
 	shard := script.Shard(r.Key)
 	c, held := s.claim(r.Key)
-	if held && c.ID.Owner == r.ID.Owner && c.ID.Try >= r.ID.Try {
-		return wire.TakeReply{Outcome: wire.Over}
+	if held && c.ID.AttemptID == r.ID.AttemptID && c.ID.Try >= r.ID.Try {
+		return wire.TakeReply{Outcome: wire.Ended}
 	}
 	ttl := script.Milliseconds(r.TTL)
-	if held && c.ID.Owner != r.ID.Owner {
+	if held && c.ID.AttemptID != r.ID.AttemptID {
 		return s.other(r, c)
 	}
 	if !r.Tokenless {
@@ -80,7 +80,7 @@ func (s *step) take(r wire.Take) any {
 		if old, ok := s.Counters[shard]; ok {
 			count = old + 1
 		}
-		if count = max(count, r.Floor); count >= most {
+		if count = max(count, r.Floor); count >= maxNumber {
 			return ErrCounter
 		}
 		s.Counters[shard] = count
@@ -93,7 +93,7 @@ func (s *step) take(r wire.Take) any {
 	return wire.TakeReply{Outcome: wire.Done, Count: count}
 }
 
-// other answers a take of a key that another owner has.
+// other answers a take of a key that another attempt has.
 func (s *step) other(r wire.Take, c Claim) wire.TakeReply {
 	if c.Until-s.ms > c.TTL { // the clock was set back
 		c.Until = s.ms + c.TTL
@@ -130,18 +130,18 @@ func (s *step) renew(l wire.Lease) wire.Outcome {
 }
 
 func (s *step) repair(r wire.Repair) wire.Reply {
-	r.ID.Try = min(r.ID.Try, most)
+	r.ID.Try = min(r.ID.Try, maxNumber)
 	if s.ended(r.Key, r.ID) {
-		return wire.Reply{Outcome: wire.Over}
+		return wire.Reply{Outcome: wire.Ended}
 	}
 	ttl := script.Milliseconds(r.TTL)
 	life := ttl
 	if c, held := s.claim(r.Key); held {
 		switch {
-		case c.ID.Owner != r.ID.Owner:
+		case c.ID.AttemptID != r.ID.AttemptID:
 			return wire.Reply{Outcome: wire.Other}
 		case c.ID.Try > r.ID.Try:
-			return wire.Reply{Outcome: wire.Over}
+			return wire.Reply{Outcome: wire.Ended}
 		case c.ID.Try == r.ID.Try:
 			life = max(ttl, c.Until-s.ms)
 			ttl = max(ttl, c.TTL)
@@ -156,12 +156,12 @@ func (s *step) repair(r wire.Repair) wire.Reply {
 }
 
 func (s *step) end(r wire.End) wire.Reply {
-	r.ID.Try = min(r.ID.Try, most)
+	r.ID.Try = min(r.ID.Try, maxNumber)
 	if !r.Failed {
 		s.leave(r.Key, r.ID)
 	}
 	if r.KeepOut > 0 {
-		at := Attempt{r.ID.Owner, r.Key}
+		at := Attempt{r.ID.AttemptID, r.Key}
 		t, ok := s.Tombs[at]
 		if !ok || s.ms > t.Until {
 			t = Tomb{}
@@ -170,11 +170,11 @@ func (s *step) end(r wire.End) wire.Reply {
 	}
 	reply := wire.Reply{Outcome: wire.None}
 	c, held := s.claim(r.Key)
-	if held && c.ID.Owner == r.ID.Owner && c.ID.Try <= r.ID.Try {
+	if held && c.ID.AttemptID == r.ID.AttemptID && c.ID.Try <= r.ID.Try {
 		delete(s.Claims, r.Key)
 		reply.Outcome = wire.Done
 	}
-	overtaken := held && c.ID.Owner == r.ID.Owner && reply.Outcome == wire.None // by a higher try, which has the key
+	overtaken := held && c.ID.AttemptID == r.ID.AttemptID && reply.Outcome == wire.None // by a higher try, which has the key
 	if r.Failed && r.Queue && !overtaken && !s.ended(r.Key, r.ID) {
 		s.join(r.Key, r.ID, r.Place, r.Channel, r.TTL)
 	}
@@ -182,7 +182,7 @@ func (s *step) end(r wire.End) wire.Reply {
 		reply.Woke = s.wake(r.Key)
 	}
 	if r.Evict && !r.Failed && reply.Outcome == wire.Done {
-		s.told = append(s.told, Told{c.Channel, wire.Notice{Kind: wire.Evicted, Owner: r.ID.Owner}})
+		s.told = append(s.told, Told{c.Channel, wire.Notice{Kind: wire.Evicted, AttemptID: r.ID.AttemptID}})
 	}
 	return reply
 }
@@ -195,7 +195,7 @@ func (s *step) look(r wire.Look) wire.LookReply {
 	}
 	if q := s.queue(r.Key); q != nil {
 		for owner, w := range q.By {
-			if w.Deadline > s.ms && (!reply.Held || owner != reply.Holder.ID.Owner) {
+			if w.Deadline > s.ms && (!reply.Held || owner != reply.Holder.ID.AttemptID) {
 				reply.Waiters++
 			}
 		}

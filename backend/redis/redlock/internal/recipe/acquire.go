@@ -11,15 +11,15 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// splits is how often a try that does not wait is repeated where no owner got a majority. Nobody
+// maxSplits is how often a try that does not wait is repeated where no attempt got a majority. Nobody
 // has the lock then, and one of those who want it will, unless they go on together.
-const splits = 3
+const maxSplits = 3
 
 var (
-	errTwice  = fmt.Errorf("%w: another call asks for the same attempt", driver.ErrUnavailable)
-	errStruck = fmt.Errorf("%w: the grant was ended before it was complete", driver.ErrUnavailable)
-	errMoved  = fmt.Errorf("%w: nodes were replaced meanwhile", driver.ErrUnavailable)
-	errSlow   = fmt.Errorf("%w: the nodes took longer to answer than the lease lasts", driver.ErrUnavailable)
+	errConcurrent   = fmt.Errorf("%w: another call asks for the same attempt", driver.ErrUnavailable)
+	errEvictedEarly = fmt.Errorf("%w: the grant was ended before it was complete", driver.ErrUnavailable)
+	errListChanged  = fmt.Errorf("%w: nodes were replaced meanwhile", driver.ErrUnavailable)
+	errSlow         = fmt.Errorf("%w: the nodes took longer to answer than the lease lasts", driver.ErrUnavailable)
 )
 
 // Acquire takes the key on a majority of nodes, try by try. Each has a number of its own, and what one
@@ -29,7 +29,7 @@ var (
 // completed a try is before the look that follows the end of ctx, the caller gets the grant. If it
 // is after, the try has failed by then, and whatever it has, or gets, is ended.
 //
-// Success against Release, which nobody calls for an owner that asks, but a packet may be late: if
+// Success against Release, which nobody calls for an attempt that asks, but a packet may be late: if
 // Release is before that look, the try has failed, too. If it is after, it finds a grant.
 func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	switch {
@@ -40,7 +40,7 @@ func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 	w := b.newCall()
 	defer b.done(w)
-	c, err := b.ledger.enter(req, w.bell)
+	c, err := b.ledger.enter(req, w.signal)
 	if err == nil && c.granted() {
 		g, failed := b.confirm(ctx, c)
 		if !errors.Is(failed, driver.ErrNotHeld) {
@@ -48,23 +48,23 @@ func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			return g, failed
 		}
 		// The caller never heard of that grant, or it would not ask. It is gone, and the next is another.
-		c, err = b.ledger.again(c, req, w.bell)
+		c, err = b.ledger.again(c, req, w.signal)
 	}
 	if err != nil {
 		return driver.Grant{}, err
 	}
 	defer c.leave()
-	if b.courtesy.enter(req.Key, b.soon()) && req.Wait {
+	if b.fairness.enter(req.Key, b.soon()) && req.Wait {
 		b.join(c, req)
 		c.setAlarm(b.confirmIn(req.TTL))
 		if err := b.pause(ctx, c, w); err != nil {
-			b.tell(b.courtesy.pay(req.Key, nil))
+			b.wakeWaiters(b.fairness.takeDeferred(req.Key, nil))
 			return driver.Grant{}, err
 		}
 	}
 	g, err := b.acquire(ctx, c, req, w)
 	if err != nil {
-		b.tell(b.courtesy.pay(req.Key, nil))
+		b.wakeWaiters(b.fairness.takeDeferred(req.Key, nil))
 	}
 	return g, err
 }
@@ -80,14 +80,14 @@ func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *
 				Key: req.Key, AttemptID: req.AttemptID, Token: fencing.Token(t.votes.Token()), Start: t.start, TTL: req.TTL, Handle: c,
 			}, nil
 		case vote.GivenUp:
-			if !errors.Is(err, errStruck) && !errors.Is(err, errMoved) {
+			if !errors.Is(err, errEvictedEarly) && !errors.Is(err, errListChanged) {
 				return driver.Grant{}, err
 			}
 			c.setAlarm(0)
 		case vote.Ended:
 			// An operator has ended this try: the next has a number that is not kept out. If that is, too, the
-			// owner was released before this client can remember.
-			if split++; split > splits {
+			// attempt was released before this client can remember.
+			if split++; split > maxSplits {
 				return driver.Grant{}, driver.ErrReleased
 			}
 			c.setAlarm(0)
@@ -96,20 +96,20 @@ func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *
 			// before the token was written back. Who waits goes on, since one of them will have it; who does
 			// not has no answer, if it stays so.
 			split++
-			if !t.answered() || !req.Wait && split == splits {
-				t.linger(ctx, w)
+			if !t.answered() || !req.Wait && split == maxSplits {
+				t.awaitAll(ctx, w)
 				return driver.Grant{}, t.noQuorum()
 			}
 			c.setAlarm(b.backoff(split, req.TTL))
 		case vote.Held:
 			split = 0
-			b.courtesy.met(req.Key, t.start)
+			b.fairness.metHolder(req.Key, t.start)
 			t.setConfirm()
 		default:
 			split++
 			c.setAlarm(b.backoff(split, req.TTL))
 		}
-		if !req.Wait && (v == vote.Held || split >= splits) {
+		if !req.Wait && (v == vote.Held || split >= maxSplits) {
 			b.ledger.forget(c) // nothing is left of it that its callbacks do not end
 			return driver.Grant{}, t.heldError()
 		}
@@ -122,7 +122,7 @@ func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *
 	}
 }
 
-// confirm answers an owner that asks again for what it has: by a renewal, with the token that it got.
+// confirm answers an attempt that asks again for what it has: by a renewal, with the token that it got.
 func (b *Backend) confirm(ctx context.Context, c *claim) (driver.Grant, error) {
 	g := c.grant()
 	r := b.Renew(ctx, []driver.Grant{g})[0]
@@ -155,14 +155,14 @@ func (c *claim) heldSince() time.Time {
 func (c *claim) grant() driver.Grant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return driver.Grant{Key: c.key, AttemptID: c.owner, Token: fencing.Token(c.token), TTL: c.ttl, Handle: c}
+	return driver.Grant{Key: c.key, AttemptID: c.attemptID, Token: fencing.Token(c.token), TTL: c.ttl, Handle: c}
 }
 
 // leave ends the call that asks for the claim.
 func (c *claim) leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bell = nil
+	c.signal = nil
 }
 
 // setConfirm has a waiter ask again when it is time to.

@@ -12,7 +12,7 @@ import (
 // has, as after two have wanted it, is not released for certain when one reply is lost.
 type again struct {
 	driver.Backend
-	held sync.Map // by owner
+	held sync.Map // by attempt
 }
 
 func unanswered(ctx context.Context, err error) bool {

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/script"
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 	"github.com/fencelock/fencelock/driver"
@@ -53,21 +54,21 @@ type Backend struct {
 	cancel  context.CancelFunc
 	once    sync.Once
 
-	took      atomic.Int64  // a time.Duration: see roundTrip
-	tries     atomic.Uint64 // the number of the last try, of all owners
-	ledger    ledger
-	floors    floors
-	courtesy  courtesy
-	leftovers leftovers
-	listings  listings
-	calls     sync.Pool // of *call
+	took     atomic.Int64  // a time.Duration: see roundTrip
+	tries    atomic.Uint64 // the number of the last try, of all attempts
+	ledger   ledger
+	floors   floors
+	fairness fairness
+	endQueue endQueue
+	listings listings
+	calls    sync.Pool // of *call
 }
 
 var _ driver.Backend = (*Backend)(nil)
 
 // New makes a Backend. It panics if the nodes are more than a list can have.
 func New(c Config) *Backend {
-	if len(c.Nodes) == 0 || len(c.Nodes) > vote.Most {
+	if len(c.Nodes) == 0 || len(c.Nodes) > vote.MaxNodes {
 		panic("redlock: a list has 1 to 7 nodes")
 	}
 	b := &Backend{
@@ -122,8 +123,8 @@ func (b *Backend) measured(d time.Duration) {
 	b.took.Store(old + (int64(d)-old)/8)
 }
 
-// patience is after how long a node that could answer would have, most likely.
-func (b *Backend) patience() time.Duration { return max(20*b.roundTrip(), 20*time.Millisecond) }
+// lateAfter is after how long a node that could answer would have, most likely.
+func (b *Backend) lateAfter() time.Duration { return max(20*b.roundTrip(), 20*time.Millisecond) }
 
 // onNode is the TTL as a node is told it: longer than that of the lease by what the clocks of both
 // may differ in rate, and by the rounding of a node that counts milliseconds. So a lease that is
@@ -133,15 +134,15 @@ func onNode(ttl time.Duration) time.Duration { return ttl + ttl/100 + 2*time.Mil
 // A call is what a call that waits for nodes needs for it: one channel, one timer. They are used
 // again, by this backend only, since those of a testing/synctest bubble must stay in it.
 type call struct {
-	bell  chan struct{} // has one place: whoever rings never waits
-	timer *time.Timer
+	signal chan struct{} // has one place: whoever rings never waits
+	timer  *time.Timer
 }
 
 func (b *Backend) newCall() *call {
 	if w, ok := b.calls.Get().(*call); ok {
 		return w
 	}
-	w := &call{bell: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	w := &call{signal: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
 	w.timer.Stop()
 	return w
 }
@@ -150,19 +151,19 @@ func (b *Backend) newCall() *call {
 func (b *Backend) done(w *call) {
 	w.timer.Stop()
 	select {
-	case <-w.bell:
+	case <-w.signal:
 	default:
 	}
 	b.calls.Put(w)
 }
 
-// ring wakes the call that waits at a bell, if any does.
-func ring(bell chan struct{}) {
-	if bell == nil {
+// raise wakes the call that waits at a bell, if any does.
+func raise(signal chan struct{}) {
+	if signal == nil {
 		return
 	}
 	select {
-	case bell <- struct{}{}:
+	case signal <- struct{}{}:
 	default: // it is about to wake up
 	}
 }
@@ -171,7 +172,7 @@ func ring(bell chan struct{}) {
 type reason uint8
 
 const (
-	rung reason = iota
+	signaled reason = iota
 	timeUp
 	ctxEnded
 	closed
@@ -180,13 +181,31 @@ const (
 // wait sleeps until the bell, the timer, or the end of ctx or of the backend.
 func (b *Backend) wait(ctx context.Context, w *call) reason {
 	select {
-	case <-w.bell:
-		return rung
+	case <-w.signal:
+		return signaled
 	case <-w.timer.C:
 		return timeUp
 	case <-ctx.Done():
 		return ctxEnded
 	case <-b.closing.Done():
 		return closed
+	}
+}
+
+// floors are the highest counts that this client has seen, by shard. A Take asks for one more, so
+// that all nodes answer with the same count, and one round is enough. They are hints: no order of
+// tokens rests on them.
+type floors [script.Shards]atomic.Uint64
+
+// next is what a Take of a key should make of the counter, at least.
+func (f *floors) next(key string) uint64 { return f[script.Shard(key)].Load() + 1 }
+
+// observe takes in the count of a key's shard.
+func (f *floors) observe(key string, count uint64) {
+	highest := &f[script.Shard(key)]
+	for old := highest.Load(); count > old; old = highest.Load() {
+		if highest.CompareAndSwap(old, count) {
+			return
+		}
 	}
 }

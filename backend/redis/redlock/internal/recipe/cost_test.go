@@ -14,9 +14,9 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-func lockOnce(t testing.TB, b driver.Backend, owner string) driver.Grant {
+func lockOnce(t testing.TB, b driver.Backend, attemptID string) driver.Grant {
 	t.Helper()
-	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: true})
+	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: attemptID, TTL: 10 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,14 +28,14 @@ func lockOnce(t testing.TB, b driver.Backend, owner string) driver.Grant {
 func TestRequestsAlone(t *testing.T) {
 	for _, n := range []int{3, 5, 7} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, n)
+			w := newEnv(t, n)
 			for i := range n {
 				w.at(i, func(m *model.Node) { m.Raise(script.Shard("k"), 100) })
 			}
 			c := w.client()
 			defer c.Close()
-			round := func(owner string) {
-				if err := c.Release(t.Context(), lockOnce(t, c, owner)); err != nil {
+			round := func(attemptID string) {
+				if err := c.Release(t.Context(), lockOnce(t, c, attemptID)); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -72,7 +72,7 @@ type contest struct {
 
 // compete has clients take a lock in turn for a while.
 func compete(t *testing.T, clients int, d time.Duration) (r contest) {
-	w := newWorld(t, 3)
+	w := newEnv(t, 3)
 	w.quick = 200 * time.Microsecond
 	w.trip = func() time.Duration { return 200 * time.Microsecond }
 	turns := make([]int, clients)
@@ -147,7 +147,7 @@ func TestContention(t *testing.T) {
 func TestHandOffs(t *testing.T) {
 	const clients = 32
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		w.quick = 200 * time.Microsecond
 		w.trip = func() time.Duration { return 200 * time.Microsecond }
 		first := w.client()

@@ -102,7 +102,7 @@ func (t *try) noQuorum() error {
 	defer t.c.mu.Unlock()
 	done, other, over := t.votes.Answered()
 	return t.b.noQuorum(func(i int) error {
-		said := t.words()
+		said := t.replies()
 		switch {
 		case said.errs[i] != nil:
 			return said.errs[i]
@@ -133,8 +133,8 @@ func (t *try) heldError() error {
 	defer t.c.mu.Unlock()
 	node, _ := t.votes.Holder()
 	if t.votes.Verdict() != vote.Held {
-		return &driver.HeldError{RetryAfter: t.b.backoff(splits, t.ttl) + t.b.roundTrip()}
+		return &driver.HeldError{RetryAfter: t.b.backoff(maxSplits, t.ttl) + t.b.roundTrip()}
 	}
-	h := t.words().holders[node]
+	h := t.replies().holders[node]
 	return &driver.HeldError{Identity: t.b.holder(h).Identity, Left: h.Left}
 }

@@ -23,9 +23,9 @@ func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
 		return err
 	}
 	if attemptID != "" {
-		v.maybe = slices.DeleteFunc(v.maybe, func(id wire.ID) bool { return id.Owner != attemptID })
+		v.maybe = slices.DeleteFunc(v.maybe, func(id wire.ID) bool { return id.AttemptID != attemptID })
 	}
-	if v.holder.ID.Owner == "" || len(v.maybe) == 0 {
+	if v.holder.ID.AttemptID == "" || len(v.maybe) == 0 {
 		return driver.ErrNotHeld
 	}
 	for _, id := range v.maybe {
@@ -58,61 +58,61 @@ func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (vote.Answe
 	w := b.newCall()
 	defer b.done(w)
 	e := &ending{
-		b: b, timeout: adminTimeout, bell: w.bell, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
+		b: b, timeout: adminTimeout, signal: w.signal, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
 		until: time.Now().Add(keepOut),
 	}
 	e.send(0, vote.All(len(b.nodes)))
 	return e.decide(ctx, w)
 }
 
-// doubt is whether a claim is asked about, since a node has told of an eviction.
-type doubt struct {
+// recheckState is whether a claim is asked about, since a node has told of an eviction.
+type recheckState struct {
 	asking bool
 	again  bool // another node has told meanwhile
 }
 
-// doubtOwner takes in that a node has ended the grant of an owner, by an operator's decision. That
+// onEviction takes in that a node has ended the grant of an attempt, by an operator's decision. That
 // is one node, and an old notice may be late, so it is asked whether a majority still has it. Each node
 // tells when it ends the grant, so the last of these questions has the answer.
-func (b *Backend) doubtOwner(owner string) {
+func (b *Backend) onEviction(attemptID string) {
 	var list []*claim
-	b.ledger.each(owner, func(c *claim) {
-		c.strike()
+	b.ledger.each(attemptID, func(c *claim) {
+		c.markEvicted()
 		list = append(list, c)
 	})
 	for _, c := range list {
-		b.verify(c)
+		b.recheck(c)
 	}
 }
 
-// strike has the try that is under way come to nothing: its keys may have been ended before its last
+// markEvicted has the try that is under way come to nothing: its keys may have been ended before its last
 // answer is in.
-func (c *claim) strike() {
+func (c *claim) markEvicted() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.struck = true
+	c.evictedEarly = true
 }
 
-// verify asks whether a majority has the key of a claim, and tells the holder if it has not.
-func (b *Backend) verify(c *claim) {
+// recheck asks whether a majority has the key of a claim, and tells the holder if it has not.
+func (b *Backend) recheck(c *claim) {
 	c.mu.Lock()
-	if !c.held || c.released || c.doubt.asking {
-		c.doubt.again = c.doubt.asking
+	if !c.held || c.released || c.rechecking.asking {
+		c.rechecking.again = c.rechecking.asking
 		c.mu.Unlock()
 		return
 	}
-	c.doubt = doubt{asking: true}
-	v := &verification{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
+	c.rechecking = recheckState{asking: true}
+	v := &recheckPoll{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
 	timeout := driver.RequestTimeout(c.ttl)
 	c.mu.Unlock()
 	var ask wire.Request = wire.Look{Key: c.key}
 	for i, n := range b.nodes {
-		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.told(i, reply, err) })
+		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.onReply(i, reply, err) })
 	}
 }
 
-// verification is a verify under way. The claim's mutex guards it.
-type verification struct {
+// recheckPoll is a verify under way. The claim's mutex guards it.
+type recheckPoll struct {
 	b    *Backend
 	c    *claim
 	id   wire.ID
@@ -120,7 +120,7 @@ type verification struct {
 	over bool
 }
 
-func (v *verification) told(node int, reply any, err error) {
+func (v *recheckPoll) onReply(node int, reply any, err error) {
 	c := v.c
 	c.mu.Lock()
 	r, ok := reply.(wire.LookReply)
@@ -138,8 +138,8 @@ func (v *verification) told(node int, reply any, err error) {
 		return
 	}
 	v.over = true
-	again := c.doubt.again
-	c.doubt = doubt{}
+	again := c.rechecking.again
+	c.rechecking = recheckState{}
 	lost := c.lost
 	if c.released {
 		lost = nil
@@ -149,6 +149,6 @@ func (v *verification) told(node int, reply any, err error) {
 	case answer == vote.No && lost != nil:
 		lost(driver.ErrEvicted)
 	case answer != vote.No && again:
-		v.b.verify(c)
+		v.b.recheck(c)
 	}
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-func (h *hands) looked(node int, holder wire.Holder) {
+func (h *manualNodes) looked(node int, holder wire.Holder) {
 	h.t.Helper()
 	_, a := next[wire.Look](h, node)
-	a.done(wire.LookReply{Held: holder.ID.Owner != "", Holder: holder}, nil)
+	a.done(wire.LookReply{Held: holder.ID.AttemptID != "", Holder: holder}, nil)
 }
 
 // That one node has ended a grant is a rumour; that a majority has, is a loss.
 func TestEvictionIsAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		var lost atomic.Value
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
@@ -31,9 +31,9 @@ func TestEvictionIsAskedAbout(t *testing.T) {
 		h.took(1, 7)
 		h.took(2, 7)
 		h.got(c)
-		h.Notify(0, wire.Notice{Kind: wire.Evicted, Owner: "me"})
+		h.Notify(0, wire.Notice{Kind: wire.Evicted, AttemptID: "me"})
 		h.looked(0, wire.Holder{})
-		h.Notify(1, wire.Notice{Kind: wire.Evicted, Owner: "me"}) // while it is asked
+		h.Notify(1, wire.Notice{Kind: wire.Evicted, AttemptID: "me"}) // while it is asked
 		h.looked(1, wire.Holder{ID: id})
 		h.looked(2, wire.Holder{ID: id})
 		synctest.Wait()
@@ -52,10 +52,10 @@ func TestEvictionIsAskedAbout(t *testing.T) {
 // A grant whose keys were ended before its last answer was in is none: the next try has another number.
 func TestEvictedBeforeItIsGranted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.acquire(t.Context(), true)
 		first := h.took(0, 7).ID
-		h.Notify(0, wire.Notice{Kind: wire.Evicted, Owner: "me"})
+		h.Notify(0, wire.Notice{Kind: wire.Evicted, AttemptID: "me"})
 		h.took(1, 7)
 		h.waits(c)
 		h.ended(0, wire.None)
@@ -72,7 +72,7 @@ func TestEvictedBeforeItIsGranted(t *testing.T) {
 // Too few nodes answer to tell who has the key: whoever may have it is ended, and then it is free.
 func TestEvictInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.nodes[0].unfit = errAway
 		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", "") })
 		h.looked(1, theirs)
@@ -91,7 +91,7 @@ func TestEvictInDoubt(t *testing.T) {
 // was granted.
 func TestInspectAsksForTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		status := make(chan driver.Status, 1)
 		go func() {
 			s, err := h.Inspect(t.Context(), "k")
@@ -100,8 +100,8 @@ func TestInspectAsksForTheToken(t *testing.T) {
 			}
 			status <- s
 		}()
-		id := wire.ID{Owner: "other", Try: 3}
-		h.looked(0, wire.Holder{ID: wire.ID{Owner: "other", Try: 2}, Token: 6}) // left from a try that failed
+		id := wire.ID{AttemptID: "other", Try: 3}
+		h.looked(0, wire.Holder{ID: wire.ID{AttemptID: "other", Try: 2}, Token: 6}) // left from a try that failed
 		h.looked(1, wire.Holder{ID: id, Token: 8})
 		_, away := next[wire.Look](h, 2)
 		away.done(nil, errAway)

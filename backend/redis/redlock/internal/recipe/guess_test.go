@@ -9,16 +9,16 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// One node says that the try was ended, and the others say nothing: nobody has confirmed that the owner waits.
+// One node says that the try was ended, and the others say nothing: nobody has confirmed that the attempt waits.
 func TestOneNodeIsNoWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		told := 0
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { told++ }})
 		})
 		_, a := next[wire.Take](h, 0)
-		a.done(wire.TakeReply{Outcome: wire.Over}, nil)
+		a.done(wire.TakeReply{Outcome: wire.Ended}, nil)
 		for i := 1; i < 3; i++ {
 			_, a := next[wire.Take](h, i)
 			a.done(nil, errSilence)

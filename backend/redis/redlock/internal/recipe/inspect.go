@@ -15,16 +15,16 @@ import (
 // looks is how often Inspect looks where those nodes that answer do not agree on the token; looksApart is the time
 // between. A node whose connection broke answers next time, and the next renewal tells each node the token.
 const (
-	looks      = 4
-	looksApart = 100 * time.Millisecond
+	maxLooks     = 4
+	lookInterval = 100 * time.Millisecond
 )
 
 // Inspect tells who has a key on a majority of nodes.
 func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	v, err := b.look(ctx, key)
-	for n := 1; n < looks && err == nil && v.differ && !b.info.Tokenless; n++ {
+	for n := 1; n < maxLooks && err == nil && v.differ && !b.info.Tokenless; n++ {
 		select {
-		case <-time.After(looksApart):
+		case <-time.After(lookInterval):
 			v, err = b.look(ctx, key)
 		case <-ctx.Done():
 			err = context.Cause(ctx)
@@ -36,7 +36,7 @@ func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		return driver.Status{}, err
 	}
 	s := driver.Status{Key: key, Waiters: v.waiters}
-	if v.holder.ID.Owner != "" {
+	if v.holder.ID.AttemptID != "" {
 		s.Holders = []driver.Holder{b.holder(v.holder)}
 	}
 	return s, nil
@@ -44,7 +44,7 @@ func (b *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 
 // holder is a node's holder as the driver knows it.
 func (b *Backend) holder(h wire.Holder) driver.Holder {
-	out := driver.Holder{AttemptID: h.ID.Owner, Token: fencing.Token(h.Token), Left: h.Left}
+	out := driver.Holder{AttemptID: h.ID.AttemptID, Token: fencing.Token(h.Token), Left: h.Left}
 	out.Identity, out.Meta = driver.SplitIdentity(h.Meta)
 	if b.info.Tokenless {
 		out.Token = 0
@@ -83,16 +83,16 @@ func (b *Backend) look(ctx context.Context, key string) (view, error) {
 func (b *Backend) survey(ctx context.Context, ask wire.Request, keys int, timeout time.Duration) ([]view, error) {
 	w := b.newCall()
 	defer b.done(w)
-	s := &survey{b: b, keys: keys, bell: w.bell, pending: vote.All(len(b.nodes))}
+	s := &survey{b: b, keys: keys, signal: w.signal, pending: vote.All(len(b.nodes))}
 	for i, n := range b.nodes {
-		n.Send(ctx, ask, timeout, func(reply any, err error) { s.told(i, reply, err) })
+		n.Send(ctx, ask, timeout, func(reply any, err error) { s.onReply(i, reply, err) })
 	}
 	w.timer.Reset(timeout + timeout/4)
 	patient := true
-	for why := rung; ; why = b.wait(ctx, w) {
+	for why := signaled; ; why = b.wait(ctx, w) {
 		s.mu.Lock()
 		views, certain := s.views()
-		if s.pending != 0 && why == rung {
+		if s.pending != 0 && why == signaled {
 			s.mu.Unlock()
 			if certain && patient {
 				patient = false
@@ -100,7 +100,7 @@ func (b *Backend) survey(ctx context.Context, ask wire.Request, keys int, timeou
 			}
 			continue
 		}
-		s.bell = nil
+		s.signal = nil
 		var err error
 		switch {
 		case certain, why != ctxEnded && why != closed && s.said.Len() >= b.quorum:
@@ -120,21 +120,21 @@ type survey struct {
 	keys int
 
 	mu      sync.Mutex
-	bell    chan struct{} // nil when nobody waits any more
+	signal  chan struct{} // nil when nobody waits any more
 	pending vote.Set
 	said    vote.Set
-	replies [vote.Most][]wire.LookReply // by node and key
-	errs    [vote.Most]error
+	replies [vote.MaxNodes][]wire.LookReply // by node and key
+	errs    [vote.MaxNodes]error
 }
 
-func (s *survey) told(node int, reply any, err error) {
+func (s *survey) onReply(node int, reply any, err error) {
 	var replies []wire.LookReply
 	switch r := reply.(type) {
 	case wire.LookReply:
 		replies = []wire.LookReply{r}
 	case wire.HoldersReply:
 		for _, h := range r.Holders {
-			replies = append(replies, wire.LookReply{Held: h.ID.Owner != "", Holder: h})
+			replies = append(replies, wire.LookReply{Held: h.ID.AttemptID != "", Holder: h})
 		}
 	}
 	if err == nil && len(replies) != s.keys {
@@ -148,7 +148,7 @@ func (s *survey) told(node int, reply any, err error) {
 	} else {
 		s.said, s.replies[node] = s.said.With(node), replies
 	}
-	ring(s.bell)
+	raise(s.signal)
 }
 
 // views counts what has been said so far, and reports whether that is certain of all keys.
@@ -171,7 +171,7 @@ func (s *survey) views() (views []view, certain bool) {
 type answers struct {
 	nodes, quorum int
 	said          vote.Set
-	replies       [vote.Most]wire.LookReply
+	replies       [vote.MaxNodes]wire.LookReply
 }
 
 // view counts what has been said so far.
@@ -213,14 +213,14 @@ func (a *answers) view() (v view) {
 	case most+silent < a.quorum:
 		v.holder, v.certain = wire.Holder{}, true
 	}
-	v.differ = v.holder.ID.Owner != "" && (most < a.quorum || agree < a.quorum)
+	v.differ = v.holder.ID.AttemptID != "" && (most < a.quorum || agree < a.quorum)
 	return v
 }
 
-// isOld reports whether a try is one that failed, of an owner that has tried again since: its End is on its way.
+// isOld reports whether a try is one that failed, of an attempt that has tried again since: its End is on its way.
 func (a *answers) isOld(id wire.ID) bool {
 	return slices.ContainsFunc(a.replies[:], func(r wire.LookReply) bool {
-		return r.Held && r.Holder.ID.Owner == id.Owner && r.Holder.ID.Try > id.Try
+		return r.Held && r.Holder.ID.AttemptID == id.AttemptID && r.Holder.ID.Try > id.Try
 	})
 }
 

@@ -73,7 +73,7 @@ type page struct {
 	prefix string
 	limit  int
 	began  time.Time
-	errs   [vote.Most]error
+	errs   [vote.MaxNodes]error
 	asked  vote.Set // nodes that were asked a second time
 }
 
@@ -196,8 +196,8 @@ func (p *page) holders(ctx context.Context, keys []string) (locks []driver.Statu
 			}
 			for i, v := range views {
 				switch {
-				case v.holder.ID.Owner == "":
-				case v.differ && !b.info.Tokenless && n < looks && time.Since(p.began) < pageTimeout/2:
+				case v.holder.ID.AttemptID == "":
+				case v.differ && !b.info.Tokenless && n < maxLooks && time.Since(p.began) < pageTimeout/2:
 					differ = append(differ, part[i])
 				default:
 					locks = append(locks, driver.Status{Key: part[i], Holders: []driver.Holder{b.holder(v.holder)}, Waiters: -1})
@@ -208,7 +208,7 @@ func (p *page) holders(ctx context.Context, keys []string) (locks []driver.Statu
 			break
 		}
 		select {
-		case <-time.After(looksApart):
+		case <-time.After(lookInterval):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-b.closing.Done():

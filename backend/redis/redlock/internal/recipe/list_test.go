@@ -42,11 +42,11 @@ func list(t *testing.T, b driver.Backend, prefix string, limit int) map[string]i
 }
 
 // give has nodes hold a key, as if by an attempt of its own.
-func (w *world) give(key string, nodes ...int) {
+func (w *env) give(key string, nodes ...int) {
 	for _, i := range nodes {
 		w.at(i, func(n *model.Node) {
 			n.Claims[key] = model.Claim{
-				ID: wire.ID{Owner: "of " + key, Try: 1}, Channel: "c0", Token: 7, TTL: time.Hour.Milliseconds(), Until: time.Now().Add(time.Hour).UnixMilli(),
+				ID: wire.ID{AttemptID: "of " + key, Try: 1}, Channel: "c0", Token: 7, TTL: time.Hour.Milliseconds(), Until: time.Now().Add(time.Hour).UnixMilli(),
 			}
 		})
 	}
@@ -65,7 +65,7 @@ func TestListHeld(t *testing.T) {
 	for _, limit := range []int{1, 2, 7, 1000} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 3)
+				w := newEnv(t, 3)
 				c := w.client()
 				w.give("on all", 0, 1, 2)
 				w.give("on two", 0, 2)
@@ -98,7 +98,7 @@ func TestListHeldWithoutANode(t *testing.T) {
 	for away := range 3 {
 		for _, silent := range []bool{true, false} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 3)
+				w := newEnv(t, 3)
 				if silent {
 					w.silent = only(away)
 				} else {
@@ -117,7 +117,7 @@ func TestListHeldWithoutANode(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		w.silent = only(0, 2)
 		w.give("on all", 0, 1, 2)
 		c := w.client()
@@ -141,7 +141,7 @@ func TestListHeldWithoutANode(t *testing.T) {
 // A key that a node gets after its scan, by a repair, and that the scans of other nodes find, is listed.
 func TestListHeldThroughARepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		c := w.client()
 		defer func() { _ = c.Close() }()
 		w.give("a", 0, 1, 2)
@@ -161,7 +161,7 @@ func TestListHeldThroughARepair(t *testing.T) {
 // A page that is asked for twice has the same locks, also by another client.
 func TestListHeldPageAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		c, other := w.client(), w.client()
 		for i := range 9 {
 			w.give(fmt.Sprint(i), 0, 1, 2)
@@ -188,7 +188,7 @@ func TestListHeldPageAgain(t *testing.T) {
 
 func TestListHeldWrongCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		c := w.client()
 		defer func() { _ = c.Close() }()
 		w.give("a1", 0, 1, 2)
@@ -216,7 +216,7 @@ func TestListHeldWrongCursor(t *testing.T) {
 // A scan that meets another process of the server begins again: the places of the old process mean nothing there.
 func TestScanBeginsAgainAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		for _, i := range []int{1, 2} {
 			h.nodes[i].unfit = errAway
 		}
@@ -255,7 +255,7 @@ func TestScanBeginsAgainAfterARestart(t *testing.T) {
 	})
 }
 
-func (h *hands) scanned(node int, from string, reply wire.ScanReply) {
+func (h *manualNodes) scanned(node int, from string, reply wire.ScanReply) {
 	h.t.Helper()
 	r, a := next[wire.Scan](h, node)
 	if r.From != from {
@@ -267,7 +267,7 @@ func (h *hands) scanned(node int, from string, reply wire.ScanReply) {
 // What is not remembered of a listing comes again, and is not lost.
 func TestManyListings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		c := w.client()
 		defer func() { _ = c.Close() }()
 		w.give("a", 0, 1, 2)
@@ -299,7 +299,7 @@ func TestManyListings(t *testing.T) {
 // Evict of one attempt ends what that has, and nothing of another's.
 func TestEvictOneAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
+		w := newEnv(t, 3)
 		c := w.client()
 		defer func() { _ = c.Close() }()
 		w.give("k", 0, 1, 2)
@@ -323,8 +323,8 @@ func TestEvictOneAttempt(t *testing.T) {
 // Another attempt gets the key between the look and the End: it keeps it.
 func TestEvictOfOneThatHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
-		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", theirs.ID.Owner) })
+		h := newManual(t, 3)
+		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", theirs.ID.AttemptID) })
 		for i := range 3 {
 			h.looked(i, theirs)
 		}

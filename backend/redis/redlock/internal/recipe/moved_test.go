@@ -18,7 +18,7 @@ import (
 func TestNoMajorityOfTwoLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var edition atomic.Uint64
-		h := byHandOf(t, 3, func(c *recipe.Config) { c.Edition = edition.Load })
+		h := newManualOf(t, 3, func(c *recipe.Config) { c.Edition = edition.Load })
 		c := h.acquire(t.Context(), false)
 		synctest.Wait()
 		edition.Add(2) // between two of the Takes, say
@@ -53,11 +53,11 @@ func TestNoMajorityOfTwoLists(t *testing.T) {
 	})
 }
 
-// An owner that asks again, since its grant has gone, may still have the key of that on a node that its new
+// An attempt that asks again, since its grant has gone, may still have the key of that on a node that its new
 // try does not reach.
 func TestReleaseEndsWhatIsLeftOfTheGrantBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.held()
 		h.took(2, 7)
 		time.Sleep(time.Second)

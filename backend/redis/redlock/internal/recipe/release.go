@@ -18,7 +18,7 @@ const allTries = 1<<53 - 1
 
 // Release ends a claim on all nodes. It returns when a majority has decided, and the rest goes on.
 //
-// A request of the owner may still be on its way to a node: a Take or a Repair that has not been
+// A request of the attempt may still be on its way to a node: a Take or a Repair that has not been
 // answered. Then the node is told to keep the try out, which it has to remember for a while. One
 // case is too frequent for that: a lock that is unlocked at once, of which the last node's Take
 // is not answered yet. There the End waits for the answer, though not for long.
@@ -30,35 +30,35 @@ func (b *Backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	c := b.ledger.release(name{g.Key, g.AttemptID})
+	c := b.ledger.release(attempt{g.Key, g.AttemptID})
 	if c == nil {
 		c, _ = g.Handle.(*claim)
 	}
 	w := b.newCall()
 	defer b.done(w)
 	e := &ending{
-		b: b, c: c, timeout: timeout, bell: w.bell, poll: vote.NewPoll(len(b.nodes)), until: time.Now().Add(onNode(max(g.TTL, keepOut))),
-		end: wire.End{Key: g.Key, ID: wire.ID{Owner: g.AttemptID, Try: allTries}},
+		b: b, c: c, timeout: timeout, signal: w.signal, poll: vote.NewPoll(len(b.nodes)), until: time.Now().Add(onNode(max(g.TTL, keepOut))),
+		end: wire.End{Key: g.Key, ID: wire.ID{AttemptID: g.AttemptID, Try: allTries}},
 	}
 	out, skip := vote.All(len(b.nodes)), vote.Set(0)
 	if c != nil {
 		if began := c.heldSince(); !began.IsZero() {
-			e.quiet, e.last = b.courtesy.release(g.Key, began, b.roundTrip())
+			e.quiet, e.last = b.fairness.release(g.Key, began, b.roundTrip())
 		}
 		out, skip = c.release(e)
 	}
 	e.send(vote.All(len(b.nodes))&^(out|e.waits|skip), out)
 	answer, err := e.decide(ctx, w)
 	if e.quiet {
-		if next := b.courtesy.own(g.Key); next != nil {
-			next.tell()
+		if next := b.fairness.localWaiter(g.Key); next != nil {
+			next.askNow()
 		}
 		// It ends nothing, since it has no try: a node whose Take is unanswered has an End of its own to come.
-		wake := wire.End{Key: g.Key, ID: wire.ID{Owner: g.AttemptID}}
-		b.courtesy.owe(g.Key, wake, b.soon(), b.tell)
+		wake := wire.End{Key: g.Key, ID: wire.ID{AttemptID: g.AttemptID}}
+		b.fairness.deferWake(g.Key, wake, b.soon(), b.wakeWaiters)
 	}
 	if e.waits != 0 && c.waitsFor(e) != 0 {
-		time.AfterFunc(b.patience(), e.hurry)
+		time.AfterFunc(b.lateAfter(), e.stopDeferring)
 	}
 	switch answer {
 	case vote.Yes:
@@ -76,8 +76,8 @@ func (c *claim) waitsFor(e *ending) vote.Set {
 	return e.deferred
 }
 
-// hurry ends the claim where an answer was waited for, without it.
-func (e *ending) hurry() {
+// stopDeferring ends the claim where an answer was waited for, without it.
+func (e *ending) stopDeferring() {
 	e.c.mu.Lock()
 	out := e.deferred
 	e.deferred = 0
@@ -94,19 +94,19 @@ func (c *claim) release(e *ending) (out, skip vote.Set) {
 	if c.wanted != nil {
 		c.wanted.over.Store(true)
 	}
-	ring(c.bell)
+	raise(c.signal)
 	if c.last != 0 {
 		e.end.ID.Try = c.last
 	}
-	out = c.late
-	fresh := c.held && time.Since(c.began) < e.b.patience()
+	out = c.mayArrive
+	fresh := c.held && time.Since(c.began) < e.b.lateAfter()
 	for i := range e.b.nodes {
 		switch {
-		case c.repairs.Has(i), c.due[i] > 0 && !fresh:
+		case c.repairs.Has(i), c.outstanding[i] > 0 && !fresh:
 			out = out.With(i)
-		case c.due[i] > 0 && !out.Has(i):
+		case c.outstanding[i] > 0 && !out.Has(i):
 			e.deferred = e.deferred.With(i)
-		case c.held && !(c.been | out).Has(i):
+		case c.held && !(c.reached | out).Has(i):
 			skip = skip.With(i)
 			e.poll.Told(i, wire.None)
 		}
@@ -120,22 +120,22 @@ func (c *claim) release(e *ending) (out, skip vote.Set) {
 // ending is a Release or an Evict under way.
 type ending struct {
 	b       *Backend
-	c       *claim // nil if this client knows nothing of the owner
+	c       *claim // nil if this client knows nothing of the attempt
 	end     wire.End
 	timeout time.Duration
 	until   time.Time // when the key has run out on all nodes
-	quiet   bool      // no waiter is told: see courtesy
+	quiet   bool      // no waiter is told: see fairness
 	last    bool      // of several in a row: whether a waiter is told decides what comes next
 
 	deferred vote.Set // nodes that are asked when the claim has their answer; guarded by the claim's mutex
 	waits    vote.Set // the same, at the beginning
 
-	mu   sync.Mutex
-	bell chan struct{} // nil when nobody waits any more
-	poll vote.Poll
-	told vote.Set // nodes that have answered, or will not
-	woke bool     // a waiter was told
-	errs *[vote.Most]error
+	mu     sync.Mutex
+	signal chan struct{} // nil when nobody waits any more
+	poll   vote.Poll
+	told   vote.Set // nodes that have answered, or will not
+	woke   bool     // a waiter was told
+	errs   *[vote.MaxNodes]error
 }
 
 // release sends what has waited for a node's answer. A nil ending has nothing that waits.
@@ -145,7 +145,7 @@ func (e *ending) release(node int) {
 	}
 	one := vote.Set(0).With(node)
 	e.c.mu.Lock()
-	late, been := e.c.late.Has(node), e.c.been.Has(node)
+	late, been := e.c.mayArrive.Has(node), e.c.reached.Has(node)
 	e.c.mu.Unlock()
 	switch {
 	case late:
@@ -153,7 +153,7 @@ func (e *ending) release(node int) {
 	case been:
 		e.send(one, 0)
 	default: // the request was not sent after all
-		e.took(node, wire.Reply{Outcome: wire.None}, nil)
+		e.onReply(node, wire.Reply{Outcome: wire.None}, nil)
 	}
 }
 
@@ -186,20 +186,20 @@ func (e *ending) send(plain, out vote.Set) {
 			continue
 		}
 		// Not the caller's context: the rest is to be ended, too.
-		n.Send(e.b.closing, r, e.timeout, func(reply any, err error) { e.took(i, reply, err) })
+		n.Send(e.b.closing, r, e.timeout, func(reply any, err error) { e.onReply(i, reply, err) })
 	}
 }
 
-// queues are the nodes on which the owner may be among the waiters, and has to leave.
+// queues are the nodes on which the attempt may be among the waiters, and has to leave.
 func (c *claim) queues() vote.Set {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.queued
 }
 
-// tell has the nodes tell the first waiter, if the key is free: by an End that ends nothing. It may be
+// wakeWaiters has the nodes tell the first waiter, if the key is free: by an End that ends nothing. It may be
 // nil.
-func (b *Backend) tell(end wire.Request) {
+func (b *Backend) wakeWaiters(end wire.Request) {
 	if end == nil {
 		return
 	}
@@ -208,8 +208,8 @@ func (b *Backend) tell(end wire.Request) {
 	}
 }
 
-// took takes in a node's answer.
-func (e *ending) took(node int, reply any, err error) {
+// onReply takes in a node's answer.
+func (e *ending) onReply(node int, reply any, err error) {
 	r, ok := reply.(wire.Reply)
 	if err == nil && !ok {
 		err = unexpected(reply)
@@ -217,10 +217,10 @@ func (e *ending) took(node int, reply any, err error) {
 	if err != nil {
 		end := e.end
 		end.KeepOut = keepOut
-		e.b.left(node, end, e.until, err)
+		e.b.queueEnd(node, end, e.until, err)
 	}
 	if r.Woke && e.c != nil {
-		e.b.courtesy.woke(e.end.Key)
+		e.b.fairness.foundWaiter(e.end.Key)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -232,7 +232,7 @@ func (e *ending) took(node int, reply any, err error) {
 	}
 	e.told, e.woke = e.told.With(node), e.woke || r.Woke
 	if open && e.poll.Answer() != vote.Undecided || e.last {
-		ring(e.bell)
+		raise(e.signal)
 	}
 }
 
@@ -241,7 +241,7 @@ func (e *ending) known() bool { return !e.last || e.woke || e.told == vote.All(l
 
 func (e *ending) fail(node int, err error) {
 	if e.errs == nil {
-		e.errs = new([vote.Most]error)
+		e.errs = new([vote.MaxNodes]error)
 	}
 	e.errs[node] = err
 	e.poll.Silent(node)
@@ -254,11 +254,11 @@ func (e *ending) fail(node int, err error) {
 func (e *ending) decide(ctx context.Context, w *call) (vote.Answer, error) {
 	w.timer.Reset(e.timeout + e.timeout/4)
 	patient := false
-	for why := rung; ; why = e.b.wait(ctx, w) {
+	for why := signaled; ; why = e.b.wait(ctx, w) {
 		e.mu.Lock()
 		a := e.poll.Answer()
 		switch {
-		case why != rung || a != vote.Undecided && e.known():
+		case why != signaled || a != vote.Undecided && e.known():
 		case a != vote.Undecided && !patient:
 			patient = true
 			w.timer.Reset(e.b.soon())
@@ -267,7 +267,7 @@ func (e *ending) decide(ctx context.Context, w *call) (vote.Answer, error) {
 			e.mu.Unlock()
 			continue
 		}
-		e.bell = nil
+		e.signal = nil
 		var err error
 		switch {
 		case a == vote.Yes || a == vote.No:

@@ -14,7 +14,7 @@ import (
 // and nothing has to be remembered.
 func TestReleaseWaitsForTheLastAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.release(h.held())
 		h.ended(0, wire.Done)
 		h.ended(1, wire.Done)
@@ -33,7 +33,7 @@ func TestReleaseWaitsForTheLastAnswer(t *testing.T) {
 // If the answer does not come, the node is told all the same, and to keep the try out.
 func TestReleaseDoesNotWaitForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.release(h.held())
 		h.ended(0, wire.Done)
 		h.ended(1, wire.Done)
@@ -47,7 +47,7 @@ func TestReleaseDoesNotWaitForLong(t *testing.T) {
 		h.nothing(2)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		time.Sleep(time.Second)
 		c := h.release(g)
@@ -63,10 +63,10 @@ func TestReleaseDoesNotWaitForLong(t *testing.T) {
 	})
 }
 
-// An owner that this client knows nothing of is kept out everywhere, whatever its tries were.
+// An attempt that this client knows nothing of is kept out everywhere, whatever its tries were.
 func TestReleaseOfAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		for i := range 3 {
 			if e := h.ended(i, wire.None); e.KeepOut == 0 || e.ID.Try < 1<<52 || e.ID.Try >= 1<<53 {
@@ -84,10 +84,10 @@ func TestReleaseOfAStranger(t *testing.T) {
 	})
 }
 
-// Release comes while the owner asks: it gets nothing, and what it had won is ended.
+// Release comes while the attempt asks: it gets nothing, and what it had won is ended.
 func TestReleasedWhileItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		a := h.acquire(t.Context(), true)
 		h.took(0, 7)
 		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
@@ -122,7 +122,7 @@ func TestReleaseTellsLoss(t *testing.T) {
 		{[3]wire.Outcome{0, wire.None, wire.Other}, driver.ErrNotHeld},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			h := byHand(t, 3)
+			h := newManual(t, 3)
 			g := h.held()
 			h.took(2, 7)
 			r := h.release(g)

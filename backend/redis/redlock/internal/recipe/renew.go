@@ -34,14 +34,14 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	defer b.done(w)
 	r := &renewal{
 		b: b, claims: make([]*claim, len(grants)), leases: make([]wire.Lease, len(grants)), polls: make([]vote.Poll, len(grants)),
-		bell: w.bell,
+		signal: w.signal,
 	}
 	timeout := adminTimeout
 	for i, g := range grants {
 		r.polls[i] = vote.NewPoll(len(b.nodes))
 		c, ok := g.Handle.(*claim)
 		if !ok {
-			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{Owner: g.AttemptID}} // which no node has
+			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{AttemptID: g.AttemptID}} // which no node has
 			continue
 		}
 		r.claims[i] = c
@@ -86,11 +86,11 @@ type renewal struct {
 	start  time.Time
 	before uint64 // the edition of the list, before the first request
 
-	mu    sync.Mutex
-	bell  chan struct{} // nil when nobody waits any more
-	open  int           // leases that are not decided
-	polls []vote.Poll
-	errs  [vote.Most]error
+	mu     sync.Mutex
+	signal chan struct{} // nil when nobody waits any more
+	open   int           // leases that are not decided
+	polls  []vote.Poll
+	errs   [vote.MaxNodes]error
 }
 
 // repair is one lease that a node lacks.
@@ -130,7 +130,7 @@ func (r *renewal) told(node, from, to int, reply any, err error) {
 		}
 	}
 	if r.open == 0 {
-		ring(r.bell)
+		raise(r.signal)
 	}
 	r.mu.Unlock()
 	for _, x := range repairs {
@@ -143,18 +143,18 @@ func (r *renewal) told(node, from, to int, reply any, err error) {
 // An answer that is there when the renewal is looked at counts, also if ctx has ended. One that
 // comes later has extended the lease on its node, which harms nobody.
 func (r *renewal) decide(ctx context.Context, w *call, grants []driver.Grant, out []driver.Renewal) {
-	for why := rung; ; why = r.b.wait(ctx, w) {
+	for why := signaled; ; why = r.b.wait(ctx, w) {
 		r.mu.Lock()
-		if r.open > 0 && why == rung {
+		if r.open > 0 && why == signaled {
 			r.mu.Unlock()
 			continue
 		}
-		r.bell = nil
+		r.signal = nil
 		moved := r.b.edition() != r.before // as in hold: ask once more
 		for i := range out {
 			switch a := r.polls[i].Answer(); {
 			case a == vote.Yes && moved:
-				out[i].Err = errMoved
+				out[i].Err = errListChanged
 			case a == vote.Yes:
 				out[i] = driver.Renewal{Start: r.start, TTL: grants[i].TTL}
 			case a == vote.No:
@@ -181,5 +181,40 @@ func (r *renewal) noQuorum(p *vote.Poll) error {
 			return r.errs[i]
 		}
 		return errNoAnswer
+	})
+}
+
+// minRepair is what must be left of a lease for a repair: less would be over before it helps.
+const minRepair = 20 * time.Millisecond
+
+// repair gives a node the key of a lease that a majority has kept, for what is left since the
+// renewal that said so began. Without it, a lease that is renewed for long enough is held by a bare
+// majority in the end, and lost when one more node restarts.
+//
+// The answer counts nowhere. The node says yes to the next renewal, as to any.
+//
+// Repair against Release: the claim's mutex decides. If Release is first, nothing is sent. If it is
+// second, it knows of the repair, and has the node keep the try out, for a repair may be a late
+// packet like any.
+func (b *Backend) repair(c *claim, node int, start time.Time) {
+	c.mu.Lock()
+	left := time.Until(start.Add(onNode(c.ttl)))
+	if !c.held || c.released || c.repairs.Has(node) || c.outstanding[node] > 0 || left < minRepair {
+		c.mu.Unlock()
+		return
+	}
+	c.repairs = c.repairs.With(node)
+	c.outstanding[node]++
+	c.reached = c.reached.With(node)
+	r := wire.Repair{
+		Lease: wire.Lease{Key: c.key, ID: c.id, TTL: left, Token: c.token},
+		Meta:  c.meta, Channel: b.channel,
+	}
+	c.mu.Unlock()
+	b.nodes[node].Send(b.closing, r, min(left, driver.RequestTimeout(c.ttl)), func(_ any, err error) {
+		c.mu.Lock()
+		c.repairs = c.repairs.Without(node)
+		c.mu.Unlock()
+		c.settled(node, err)
 	})
 }

@@ -22,7 +22,7 @@ func TestRenewal(t *testing.T) {
 		{[3]wire.Outcome{0, 0, 0}, driver.ErrUnavailable},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			h := byHand(t, 3)
+			h := newManual(t, 3)
 			g := h.held()
 			h.took(2, 7)
 			r := h.renew(g)
@@ -45,7 +45,7 @@ func TestRenewal(t *testing.T) {
 // counts when it says so in the next renewal.
 func TestRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 9)
 		c := h.renew(g)
@@ -57,7 +57,7 @@ func TestRepair(t *testing.T) {
 		h.renewed(2, wire.Done)
 		h.got(c)
 		r, a := next[wire.Repair](h, 0)
-		if r.Token != 7 || r.ID.Owner != "me" || r.TTL < 9*time.Second || r.TTL > 9200*time.Millisecond || r.Meta != "mine" || r.Channel != "me" {
+		if r.Token != 7 || r.ID.AttemptID != "me" || r.TTL < 9*time.Second || r.TTL > 9200*time.Millisecond || r.Meta != "mine" || r.Channel != "me" {
 			t.Errorf("the repair is %+v", r)
 		}
 
@@ -85,7 +85,7 @@ func TestRepair(t *testing.T) {
 // A lease that a majority has not kept is repaired nowhere.
 func TestNoRepairWithoutMajority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 7)
 		c := h.renew(g)
@@ -104,7 +104,7 @@ func TestNoRepairWithoutMajority(t *testing.T) {
 func TestReleaseKeepsRepairsOut(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			h := byHand(t, 3)
+			h := newManual(t, 3)
 			g := h.held()
 			h.took(2, 7)
 			c := h.renew(g)
@@ -125,13 +125,13 @@ func TestReleaseKeepsRepairsOut(t *testing.T) {
 			}
 			h.got(c)
 			if !lost {
-				repair.done(wire.Reply{Outcome: wire.Over}, nil)
+				repair.done(wire.Reply{Outcome: wire.Ended}, nil)
 			}
 			h.nothing(0, 1, 2)
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 7)
 		c := h.renew(g)
@@ -149,10 +149,10 @@ func TestReleaseKeepsRepairsOut(t *testing.T) {
 	})
 }
 
-// The owner of a grant asks again: it is the same grant, and none of its keys is taken anew.
+// The attempt of a grant asks again: it is the same grant, and none of its keys is taken anew.
 func TestConfirmation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 7)
 		c := h.acquire(t.Context(), true)

@@ -13,12 +13,12 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-var theirs = wire.Holder{ID: wire.ID{Owner: "b", Try: 3}, Meta: "host-7", Left: 1200 * time.Millisecond}
+var theirs = wire.Holder{ID: wire.ID{AttemptID: "b", Try: 3}, Meta: "host-7", Left: 1200 * time.Millisecond}
 
 // A late node keeps the key: renewals go to it, and it is ended with the others.
 func TestStragglerIsAdopted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		g := h.held()
 		h.took(2, 9)
 		h.nothing(0, 1, 2)
@@ -41,7 +41,7 @@ func TestStragglerIsAdopted(t *testing.T) {
 // have it yet, with a tombstone where no answer comes, and nowhere else.
 func TestFailedTryIsEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 5)
+		h := newManual(t, 5)
 		ctx, cancel := context.WithCancel(t.Context())
 		c := h.acquire(ctx, true)
 		id := h.took(0, 7).ID
@@ -74,7 +74,7 @@ func TestCancelledAtTheMomentOfSuccess(t *testing.T) {
 	var granted, cancelled int
 	for i := range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, 3)
+			w := newEnv(t, 3)
 			a, b := w.client(), w.client()
 			defer a.Close()
 			defer b.Close()
@@ -115,7 +115,7 @@ func TestCancelledAtTheMomentOfSuccess(t *testing.T) {
 func TestAnswerBeforeCancel(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			h := byHand(t, 3)
+			h := newManual(t, 3)
 			ctx, cancel := context.WithCancel(t.Context())
 			c := h.acquire(ctx, true)
 			h.took(0, 7)
@@ -130,7 +130,7 @@ func TestAnswerBeforeCancel(t *testing.T) {
 
 func TestHeldBy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.nodes[0].unfit = errAway
 		c := h.acquire(t.Context(), false)
 		h.other(1, theirs)
@@ -147,7 +147,7 @@ func TestHeldBy(t *testing.T) {
 // A node whose vote would decide counts as a fault: the lock is not "held".
 func TestDecisiveVote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.nodes[0].unfit = fmt.Errorf("%w: %w: connection refused", driver.ErrUnavailable, wire.ErrNotSent)
 		c := h.acquire(t.Context(), false)
 		for range 3 { // in case it was two that began at once
@@ -175,7 +175,7 @@ func TestDecisiveVote(t *testing.T) {
 // A majority that refuses for good is no outage. It is told when each node has had its say, or a moment to.
 func TestRefusedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.acquire(t.Context(), true)
 		for i := range 2 {
 			_, a := next[wire.Take](h, i)
@@ -188,7 +188,7 @@ func TestRefusedForGood(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.nodes[0].unfit = errAway
 		c := h.acquire(t.Context(), true)
 		for i := range 2 {
@@ -204,17 +204,17 @@ func TestRefusedForGood(t *testing.T) {
 // Two with one node each, and a third with the last: nobody has it, and nobody is told that it is held.
 func TestSplitVotesAreRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.acquire(t.Context(), false)
 		first := h.took(0, 7).ID
 		h.other(1, theirs)
-		h.other(2, wire.Holder{ID: wire.ID{Owner: "c", Try: 1}})
+		h.other(2, wire.Holder{ID: wire.ID{AttemptID: "c", Try: 1}})
 		if r := h.ended(0, wire.Done); r.ID != first || !r.Failed {
 			t.Errorf("asked %+v", r)
 		}
 		time.Sleep(time.Second)
 		r := h.took(0, 8)
-		if r.ID.Try <= first.Try || r.ID.Owner != first.Owner || r.Floor < 8 {
+		if r.ID.Try <= first.Try || r.ID.AttemptID != first.AttemptID || r.Floor < 8 {
 			t.Errorf("after try %d came %+v", first.Try, r)
 		}
 		h.took(1, 8)
@@ -228,7 +228,7 @@ func TestSplitVotesAreRetried(t *testing.T) {
 // needs one round.
 func TestWriteBackThatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := h.acquire(t.Context(), false)
 		h.took(0, 7)
 		h.took(1, 5)
@@ -254,7 +254,7 @@ func TestWriteBackThatFailed(t *testing.T) {
 // A grant that took longer than its lease is none.
 func TestTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 100 * time.Millisecond, Wait: true})
 		})

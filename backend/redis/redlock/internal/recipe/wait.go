@@ -10,15 +10,15 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// confirmAtMost is how long a waiter sleeps at most before it asks again, whatever its TTL. If the
+// maxConfirm is how long a waiter sleeps at most before it asks again, whatever its TTL. If the
 // waiter before it has died, nobody else will tell it that the key is free.
-const confirmAtMost = 3 * time.Second
+const maxConfirm = 3 * time.Second
 
 // confirmIn is after how long a waiter asks again, if nothing tells it to: so that its place stays, in
 // time for [driver.Request].Waiting, and with some jitter, so that those that came together do not ask
 // together.
 func (b *Backend) confirmIn(ttl time.Duration) time.Duration {
-	d := min(ttl/3, confirmAtMost)
+	d := min(ttl/3, maxConfirm)
 	return d - b.random(d/8+1)
 }
 
@@ -39,8 +39,8 @@ func (t *try) confirmAt() time.Time {
 	done, _, _ := t.votes.Answered()
 	switch {
 	case t.unanswered().Has(t.home):
-		d = min(d, b.patience())
-	case done.Has(t.home), t.wasTold:
+		d = min(d, b.lateAfter())
+	case done.Has(t.home), t.wasNotified:
 		d = min(d, 5*b.roundTrip()<<min(c.hurries, 20))
 		c.hurries++
 	default:
@@ -49,22 +49,22 @@ func (t *try) confirmAt() time.Time {
 	return time.Now().Add(d)
 }
 
-// join puts an owner among the waiters of a key that this client has just freed for others, and takes
+// join puts an attempt among the waiters of a key that this client has just freed for others, and takes
 // nothing: a Take could meet that of the one who was told.
 func (b *Backend) join(c *claim, req driver.Request) {
 	home := b.home(req.Key, 0)
 	end := wire.End{
-		Key: req.Key, ID: wire.ID{Owner: req.AttemptID, Try: b.tries.Add(1)}, Failed: true, Queue: true, Channel: b.channel, TTL: onNode(req.TTL),
+		Key: req.Key, ID: wire.ID{AttemptID: req.AttemptID, Try: b.tries.Add(1)}, Failed: true, Queue: true, Channel: b.channel, TTL: onNode(req.TTL),
 	}
 	c.mu.Lock()
 	c.last, c.began, c.ttl, c.meta = end.ID.Try, time.Now(), req.TTL, driver.JoinIdentity(req.Identity, req.Meta)
-	c.due[home]++
+	c.outstanding[home]++
 	c.queued = c.queued.With(home)
 	c.mu.Unlock()
 	b.nodes[home].Send(b.closing, end, driver.RequestTimeout(req.TTL), func(_ any, err error) {
 		c.settled(home, err)
 		if err != nil {
-			c.tell() // ask
+			c.askNow() // ask
 		}
 	})
 }
@@ -85,7 +85,7 @@ func (b *Backend) backoff(n int, ttl time.Duration) time.Duration {
 // the key, that is fit. A releaser tells the first waiter of each node, so nothing depends on
 // all clients agreeing about the home; but if they do, a release wakes one of them. A node
 // that is mute, since it has not answered two tries in a row, is none; if it was one reply that was lost,
-// the owner is in the queue there.
+// the attempt is in the queue there.
 func (b *Backend) home(key string, mute vote.Set) int {
 	n, from := len(b.nodes), script.Shard(key)
 	for i := range n {
@@ -104,13 +104,13 @@ func (b *Backend) pause(ctx context.Context, c *claim, w *call) error {
 	c.mu.Lock()
 	began := c.began
 	c.mu.Unlock()
-	if b.courtesy.waits(c, began) {
-		c.tell()
+	if b.fairness.addWaiter(c, began) {
+		c.askNow()
 	}
-	defer b.courtesy.waitsNoMore(c)
+	defer b.fairness.removeWaiter(c)
 	for {
 		c.mu.Lock()
-		told, released, at := c.told, c.released, c.askAt
+		notified, released, at := c.notified, c.released, c.askAt
 		if !c.expect.IsZero() && c.expect.Before(at) {
 			at = c.expect
 		}
@@ -119,7 +119,7 @@ func (b *Backend) pause(ctx context.Context, c *claim, w *call) error {
 		switch {
 		case released:
 			return driver.ErrReleased
-		case told || d <= 0:
+		case notified || d <= 0:
 			return nil
 		}
 		w.timer.Reset(d)
@@ -136,36 +136,36 @@ func (b *Backend) pause(ctx context.Context, c *claim, w *call) error {
 func (b *Backend) Notify(node int, n wire.Notice) {
 	switch n.Kind {
 	case wire.Free:
-		b.ledger.each(n.Owner, func(c *claim) {
-			b.floors.saw(c.key, n.Count) // of the right shard, but for an owner that wants several keys: a hint
-			c.left(node)
-			c.tell()
+		b.ledger.each(n.AttemptID, func(c *claim) {
+			b.floors.observe(c.key, n.Count) // of the right shard, but for an attempt that wants several keys: a hint
+			c.dequeued(node)
+			c.askNow()
 		})
-	case wire.Again:
+	case wire.NoticesLost:
 		b.ledger.each("", func(c *claim) {
 			if b.home(c.key, 0) == node {
-				c.tell()
+				c.askNow()
 			}
 		})
 	case wire.Evicted:
-		b.doubtOwner(n.Owner)
+		b.onEviction(n.AttemptID)
 	}
 }
 
-// left takes in that a node has taken the owner off its queue.
-func (c *claim) left(node int) {
+// dequeued takes in that a node has taken the attempt off its queue.
+func (c *claim) dequeued(node int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queued = c.queued.Without(node)
 }
 
-// tell has a waiter ask now. If a try of it is under way, which may have come before the key was
+// askNow has a waiter ask now. If a try of it is under way, which may have come before the key was
 // free, it asks once more after that.
-func (c *claim) tell() {
+func (c *claim) askNow() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.bell != nil {
-		c.told = true
-		ring(c.bell)
+	if c.signal != nil {
+		c.notified = true
+		raise(c.signal)
 	}
 }

@@ -21,7 +21,7 @@ func others() (a, b int) { return (homeOf + 1) % 3, (homeOf + 2) % 3 }
 // A waiter joins the queue of one node, and asks when that tells it, with a higher number and its place.
 func TestWaiterQueuesAtHome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		var waiting atomic.Int32
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
@@ -47,9 +47,9 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		h.nothing(0, 1, 2)
-		h.Notify(homeOf, wire.Notice{Kind: wire.Free, Owner: "somebody else", Count: 9})
+		h.Notify(homeOf, wire.Notice{Kind: wire.Free, AttemptID: "somebody else", Count: 9})
 		h.nothing(0, 1, 2)
-		h.Notify(homeOf, wire.Notice{Kind: wire.Free, Owner: "me", Count: 9})
+		h.Notify(homeOf, wire.Notice{Kind: wire.Free, AttemptID: "me", Count: 9})
 		again, q := next[wire.Take](h, homeOf)
 		if again.ID.Try <= r.ID.Try || again.Place != 42 || again.Floor != 10 {
 			t.Errorf("after %+v the home was asked %+v", r, again)
@@ -64,7 +64,7 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 // end of its try, and asks again soon.
 func TestHomeTookTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		c := h.acquire(ctx, true)
 		a, b := others()
@@ -94,7 +94,7 @@ func TestHomeTookTheKey(t *testing.T) {
 func TestFirstWaiterWatchesTheLease(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			h := byHand(t, 3)
+			h := newManual(t, 3)
 			h.acquire(t.Context(), true)
 			a, b := others()
 			h.other(a, theirs)
@@ -118,7 +118,7 @@ func TestFirstWaiterWatchesTheLease(t *testing.T) {
 // A home that is away, or does not answer, is none.
 func TestAnotherHome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.nodes[homeOf].unfit = errAway
 		h.acquire(t.Context(), true)
 		a, _ := others()
@@ -127,7 +127,7 @@ func TestAnotherHome(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.acquire(t.Context(), true)
 		a, b := others()
 		for try := range 3 {
@@ -145,15 +145,15 @@ func TestAnotherHome(t *testing.T) {
 // Notices that may have been lost: ask.
 func TestNoticesAreBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := byHand(t, 3)
+		h := newManual(t, 3)
 		h.acquire(t.Context(), true)
 		for i := range 3 {
 			h.other(i, theirs)
 		}
 		a, _ := others()
-		h.Notify(a, wire.Notice{Kind: wire.Again})
+		h.Notify(a, wire.Notice{Kind: wire.NoticesLost})
 		h.nothing(0, 1, 2)
-		h.Notify(homeOf, wire.Notice{Kind: wire.Again})
+		h.Notify(homeOf, wire.Notice{Kind: wire.NoticesLost})
 		for i := range 3 {
 			h.other(i, theirs)
 		}

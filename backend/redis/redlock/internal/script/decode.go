@@ -43,8 +43,8 @@ func taken(reply any) (t wire.TakeReply, ok bool) {
 		t.Count, ok = parse(reply)
 		return t, ok
 	case int64:
-		t.Outcome = wire.Over
-		return t, reply == int64(wire.Over)
+		t.Outcome = wire.Ended
+		return t, reply == int64(wire.Ended)
 	case []any:
 		if len(reply) != 5 {
 			return t, false
@@ -63,7 +63,7 @@ func taken(reply any) (t wire.TakeReply, ok bool) {
 func outcome(reply any) (r wire.Reply, ok bool) {
 	n, ok := reply.(int64)
 	r.Outcome = wire.Outcome(n) //nolint:gosec // looked at in the next line
-	return r, ok && n >= int64(wire.Done) && n <= int64(wire.Over)
+	return r, ok && n >= int64(wire.Done) && n <= int64(wire.Ended)
 }
 
 func renewed(reply any, leases int) (r wire.RenewReply, ok bool) {
@@ -153,7 +153,7 @@ func held(reply any, keys int) (r wire.HoldersReply, ok bool) {
 	return r, true
 }
 
-// holder parses the record of a key: "owner try channel token ttl meta".
+// holder parses the record of a key: "attempt try channel token ttl meta".
 func holder(record, left any) (h wire.Holder, ok bool) {
 	text, ok := record.(string)
 	words := strings.SplitN(text, " ", 6)
@@ -161,7 +161,7 @@ func holder(record, left any) (h wire.Holder, ok bool) {
 	if !ok || !isNumber || len(words) != 6 {
 		return h, false
 	}
-	h.ID.Owner, h.Meta, h.Left = words[0], words[5], time.Duration(ms)*time.Millisecond
+	h.ID.AttemptID, h.Meta, h.Left = words[0], words[5], time.Duration(ms)*time.Millisecond
 	var okTry, okToken bool
 	h.ID.Try, okTry = parse(words[1])
 	h.Token, okToken = parse(words[3])
@@ -190,7 +190,7 @@ func Unfit(err error) (actual string, ok bool) {
 func Notice(payload string) (n wire.Notice, ok bool) {
 	kind, rest, _ := strings.Cut(payload, " ")
 	owner, count, _ := strings.Cut(rest, " ")
-	n.Owner = owner
+	n.AttemptID = owner
 	switch kind {
 	case "free":
 		n.Kind = wire.Free

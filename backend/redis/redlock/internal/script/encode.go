@@ -10,9 +10,9 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 )
 
-// most is a number beyond which Lua does not count one by one. No counter gets there, and a
+// maxNumber is a number beyond which Lua does not count one by one. No counter gets there, and a
 // number of a try that is greater is cut to it: it ends all tries.
-const most = 1 << 53
+const maxNumber = 1 << 53
 
 // Encode makes of a request the script that carries it out, and what it is called with: its keys, as
 // many as keys says, and its arguments. expected is what the node's string must be.
@@ -24,13 +24,13 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 			floor = number(r.Floor)
 		}
 		return take, 4, []any{
-			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.Owner, r.Key),
-			expected, r.ID.Owner, number(r.ID.Try), ms(r.TTL), floor, channel(r.Channel), flag(r.Queue), number(r.Place), r.Meta,
+			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
+			expected, r.ID.AttemptID, number(r.ID.Try), ms(r.TTL), floor, channel(r.Channel), flag(r.Queue), number(r.Place), r.Meta,
 		}
 	case wire.WriteBack:
 		return writeBack, 3, []any{
 			n.node, n.lock(r.Key), n.counters[Shard(r.Key)],
-			expected, r.ID.Owner, number(r.ID.Try), number(r.Token),
+			expected, r.ID.AttemptID, number(r.ID.Try), number(r.Token),
 		}
 	case wire.Renew:
 		args = make([]any, 0, 2+5*len(r.Leases))
@@ -40,21 +40,21 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 		}
 		args = append(args, expected)
 		for _, l := range r.Leases {
-			args = append(args, l.ID.Owner+" "+number(l.ID.Try)+" ", ms(l.TTL), number(l.Token), Shard(l.Key))
+			args = append(args, l.ID.AttemptID+" "+number(l.ID.Try)+" ", ms(l.TTL), number(l.Token), Shard(l.Key))
 		}
 		return renew, 1 + len(r.Leases), args
 	case wire.Repair:
 		return repair, 4, []any{
-			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.Owner, r.Key),
-			expected, r.ID.Owner, number(r.ID.Try), ms(r.TTL), number(r.Token), channel(r.Channel), r.Meta,
+			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
+			expected, r.ID.AttemptID, number(r.ID.Try), ms(r.TTL), number(r.Token), channel(r.Channel), r.Meta,
 		}
 	case wire.End:
 		keepOut := "0"
 		if r.KeepOut > 0 {
 			keepOut = ms(r.KeepOut)
 		}
-		args = append(make([]any, 0, 12), n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.Owner, r.Key),
-			expected, r.ID.Owner, number(r.ID.Try), keepOut)
+		args = append(make([]any, 0, 12), n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
+			expected, r.ID.AttemptID, number(r.ID.Try), keepOut)
 		switch {
 		case r.Failed && r.Queue:
 			args = append(args, "wait", number(r.Place), channel(r.Channel), ms(r.TTL))
@@ -89,7 +89,7 @@ func literal(name string) string { return patternEscaper.Replace(name) }
 
 var patternEscaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-func number(u uint64) string { return strconv.FormatUint(min(u, most), 10) }
+func number(u uint64) string { return strconv.FormatUint(min(u, maxNumber), 10) }
 
 // ms is a time in whole milliseconds: rounded up, so that nothing ends before its time, and at least one.
 func ms(d time.Duration) string {

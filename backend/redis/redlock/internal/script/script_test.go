@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	id    = wire.ID{Owner: "o-1", Try: 7}
+	id    = wire.ID{AttemptID: "o-1", Try: 7}
 	lease = wire.Lease{Key: "k: 1", ID: id, TTL: 1500 * time.Microsecond, Token: 1 << 40}
 )
 
@@ -58,7 +58,7 @@ func TestEncode(t *testing.T) {
 			[]any{node, lock, counter, tomb, is, "o-1", "7", "2", "1099511627776", "c", "m"},
 		},
 		{
-			wire.End{Key: lease.Key, ID: wire.ID{Owner: "o-1", Try: math.MaxUint64}, KeepOut: time.Minute},
+			wire.End{Key: lease.Key, ID: wire.ID{AttemptID: "o-1", Try: math.MaxUint64}, KeepOut: time.Minute},
 			4,
 			[]any{node, lock, counter, tomb, is, "o-1", "9007199254740992", "60000", "release"},
 		},
@@ -117,7 +117,7 @@ func TestDecode(t *testing.T) {
 		want    any // nil: an error
 	}{
 		{wire.Take{}, "13", wire.TakeReply{Outcome: wire.Done, Count: 13}},
-		{wire.Take{}, int64(4), wire.TakeReply{Outcome: wire.Over}},
+		{wire.Take{}, int64(4), wire.TakeReply{Outcome: wire.Ended}},
 		{
 			wire.Take{},
 			[]any{record, int64(900), "15", "1700000000000000", int64(1)},
@@ -169,8 +169,8 @@ func TestUnfit(t *testing.T) {
 
 func TestNotice(t *testing.T) {
 	for payload, want := range map[string]wire.Notice{
-		"free o-1 1700000000000000": {Kind: wire.Free, Owner: "o-1", Count: 1700000000000000},
-		"evicted o-1":               {Kind: wire.Evicted, Owner: "o-1"},
+		"free o-1 1700000000000000": {Kind: wire.Free, AttemptID: "o-1", Count: 1700000000000000},
+		"evicted o-1":               {Kind: wire.Evicted, AttemptID: "o-1"},
 	} {
 		if got, ok := script.Notice(payload); !ok || got != want {
 			t.Errorf("%q: %+v, %v", payload, got, ok)
@@ -192,7 +192,7 @@ func TestNames(t *testing.T) {
 	}
 	for _, key := range []string{"node", "id", "t:1", ":", "", "o:k", "l:k", "k\n", "c:c"} {
 		for _, owner := range []string{"o", "l", "t"} {
-			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{Owner: owner}})
+			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{AttemptID: owner}})
 			for i, what := range map[int]string{1: "lock of " + key, 3: "tomb of " + owner + " on " + key} {
 				if was, ok := seen[args[i]]; ok && was != what {
 					t.Errorf("%q is the name of the %s, and of the %s", args[i], was, what)

@@ -36,7 +36,7 @@ func (c *client) work(worker int) {
 		if w.rng.IntN(6) == 0 {
 			req.TTL = longestTTL
 		}
-		o := w.truth.owner(req.AttemptID)
+		o := w.history.attempt(req.AttemptID)
 		w.mu.Unlock()
 		if quiet {
 			return
@@ -46,19 +46,19 @@ func (c *client) work(worker int) {
 }
 
 // lock is one attempt, as the core makes it.
-func (c *client) lock(req driver.Request, o *ownerTruth) {
+func (c *client) lock(req driver.Request, o *attemptHistory) {
 	w := c.w
 	ctx, cancel := context.WithTimeout(context.Background(), w.draw(20*time.Millisecond, 4*time.Second))
 	defer cancel()
-	alone, came := w.truth.comes(req.Key)
+	alone, came := w.history.comes(req.Key)
 	over := 50 * time.Millisecond
-	defer func() { w.truth.goes(req.Key, over) }()
+	defer func() { w.history.goes(req.Key, over) }()
 	var g driver.Grant
 	for try := 0; ; try++ {
 		req.Retry = try > 0
 		var err error
 		g, err = c.backend.Acquire(ctx, req)
-		w.truth.acquired(c, req, g, err, alone, came)
+		w.history.acquired(c, req, g, err, alone, came)
 		if err == nil {
 			break
 		}
@@ -68,25 +68,25 @@ func (c *client) lock(req driver.Request, o *ownerTruth) {
 		}
 		time.Sleep(w.draw(0, 50*time.Millisecond))
 	}
-	h := w.truth.hold(c, g)
+	h := w.history.hold(c, g)
 	if h == nil {
 		return
 	}
 	if w.pick(12) == 0 { // asks again, as if it had not heard
 		began := time.Now()
 		again, err := c.backend.Acquire(context.Background(), req)
-		w.truth.again(h, again, err, began)
+		w.history.again(h, again, err, began)
 	}
 	switch w.pick(12) {
 	case 0: // dies
-		w.truth.abandon(h)
+		w.history.abandon(h)
 		over += 2 * longestTTL
 		return
 	case 1: // sleeps through the end of its lease
 		time.Sleep(time.Until(g.Start.Add(g.TTL + g.TTL/20 + w.draw(0, g.TTL))))
-		w.truth.ended(h)
+		w.history.ended(h)
 		r := c.backend.Renew(context.Background(), []driver.Grant{g})
-		w.truth.afterEnd(h, r[0])
+		w.history.afterEnd(h, r[0])
 	default:
 		c.keep(h, g)
 	}
@@ -116,7 +116,7 @@ func (c *client) keep(h *held, g driver.Grant) {
 		sent := time.Now()
 		r := c.backend.Renew(ctx, []driver.Grant{g})[0]
 		cancel()
-		if !w.truth.renewed(h, r, sent) {
+		if !w.history.renewed(h, r, sent) {
 			return
 		}
 		if r.Err == nil {
@@ -125,20 +125,20 @@ func (c *client) keep(h *held, g driver.Grant) {
 	}
 }
 
-// release ends an owner's claim; it has none if h is nil.
+// release ends an attempt's claim; it has none if h is nil.
 func (c *client) release(g driver.Grant, h *held) {
-	c.w.truth.releasing(g, h)
+	c.w.history.releasing(g, h)
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	err := c.backend.Release(ctx, g)
-	c.w.truth.released(c, g, h, err)
+	c.w.history.released(c, g, h, err)
 }
 
 func (c *client) evict(key string) {
 	w := c.w
-	evicted := w.truth.evicting(key)
+	evicted := w.history.evicting(key)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err := c.backend.Evict(ctx, key, "")
-	w.truth.evicted(c, key, evicted, err)
+	w.history.evicted(c, key, evicted, err)
 }

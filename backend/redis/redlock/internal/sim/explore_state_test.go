@@ -13,7 +13,7 @@ const (
 	theKey  = "k"
 )
 
-var ids = [clients]wire.ID{{Owner: "a", Try: 1}, {Owner: "b", Try: 1}}
+var ids = [clients]wire.ID{{AttemptID: "a", Try: 1}, {AttemptID: "b", Try: 1}}
 
 // state is all that there is at one moment. What is on its way may arrive at any time, in any order, or never.
 // Parts of it are numbers in tables, so that millions of states fit into memory.

@@ -13,16 +13,16 @@ import (
 // explorer goes through all states that can be reached from some.
 type explorer struct {
 	tables
-	wrong *wrong // nil: nothing is
-	seen  seen
-	stack []state
-	found string // what is wrong, if something is
+	mutation *ruleMutation // nil: nothing is
+	seen     seen
+	stack    []state
+	found    string // what is wrong, if something is
 
 	grants, both, refused int
 }
 
 // wrong is a way to be wrong, for the exploration.
-type wrong struct {
+type ruleMutation struct {
 	noWriteBack  bool // granted by round 1
 	unchecked    bool // nodes write back whoever has the key
 	anyNode      bool // whoever confirms counts, also a node that took the key with a greater count
@@ -74,7 +74,7 @@ func (e *explorer) run() {
 // do carries out a request on a node of a state.
 func (e *explorer) do(s *state, n int, r wire.Request) any {
 	m := e.node.values[s.node[n]].Snapshot()
-	if w, ok := r.(wire.WriteBack); ok && e.wrong.is().unchecked {
+	if w, ok := r.(wire.WriteBack); ok && e.mutation.is().unchecked {
 		m.Raise(script.Shard(theKey), w.Token)
 		s.node[n] = e.noteNode(m)
 		return wire.Reply{Outcome: wire.Done}
@@ -84,9 +84,9 @@ func (e *explorer) do(s *state, n int, r wire.Request) any {
 	return reply
 }
 
-func (w *wrong) is() wrong {
+func (w *ruleMutation) is() ruleMutation {
 	if w == nil {
-		return wrong{}
+		return ruleMutation{}
 	}
 	return *w
 }
@@ -129,7 +129,7 @@ func (e *explorer) take(s *state, c, n int) {
 		me.take[n] = done
 		reply := e.reply.values[p-answer]
 		e.hear(&t, c, func(try *vote.Try) {
-			if try.Token() != 0 && e.wrong.is().anyNode && reply.Count > try.Token() {
+			if try.Token() != 0 && e.mutation.is().anyNode && reply.Count > try.Token() {
 				reply.Count = try.Token() - 1
 			}
 			try.Took(n, reply.Outcome, reply.Count, reply.Holder.ID)
@@ -166,7 +166,7 @@ func (e *explorer) repair(s *state, c, n int) {
 	switch p := me.repair[n]; {
 	case p == unsent && s.left.repair > 0 && me.phase == granted:
 		me.repair[n], t.left.repair = asked, s.left.repair-1
-	case p == unsent && s.left.repair > 0 && e.wrong.is().earlyRepair && e.try.values[me.try].Token() != 0:
+	case p == unsent && s.left.repair > 0 && e.mutation.is().earlyRepair && e.try.values[me.try].Token() != 0:
 		me.repair[n], t.left.repair = asked, s.left.repair-1
 	case p == asked && !s.before[n]:
 		token := uint64(me.token)
@@ -190,7 +190,7 @@ func (e *explorer) hear(s *state, c int, what func(*vote.Try)) {
 	for n := range nodes {
 		switch {
 		case !writes.Has(n):
-		case e.wrong.is().noWriteBack:
+		case e.mutation.is().noWriteBack:
 			try.Wrote(n, wire.Done)
 		default:
 			me.write[n] = asked
@@ -252,7 +252,7 @@ func (e *explorer) restart(s *state, n int) {
 		empty := model.New()
 		empty.Counters[shard] = 0
 		t.node[n], t.before[n], t.left.restart = e.noteNode(empty), true, s.left.restart-1
-		if e.wrong.is().earlyRead {
+		if e.mutation.is().earlyRead {
 			t.read = uint8(counts(s))
 		}
 		e.push(t)
@@ -261,15 +261,15 @@ func (e *explorer) restart(s *state, n int) {
 		return
 	}
 	for c := range clients { // their time is over before the node answers again
-		if s.client[c].phase == trying && !e.wrong.is().atOnce {
+		if s.client[c].phase == trying && !e.mutation.is().atOnce {
 			return
 		}
 	}
 	t := *s
 	m := e.node.values[s.node[n]].Snapshot()
 	switch {
-	case e.wrong.is().countersLost:
-	case e.wrong.is().earlyRead:
+	case e.mutation.is().countersLost:
+	case e.mutation.is().earlyRead:
 		m.Raise(shard, uint64(s.read))
 	default:
 		m.Raise(shard, counts(s))

@@ -13,8 +13,8 @@ var wide = flag.Bool("wide", false, "explore further: minutes, and some GB")
 var spreads = [][nodes]uint64{{1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 2, 2}, {1, 2, 3}, {1, 3, 3}}
 
 // explore goes through all that can happen.
-func explore(w *wrong, left budget) *explorer {
-	e := &explorer{wrong: w}
+func explore(w *ruleMutation, left budget) *explorer {
+	e := &explorer{mutation: w}
 	for _, counts := range spreads {
 		e.begin(counts, left)
 	}

@@ -36,7 +36,7 @@ func (h *host) now() time.Time {
 
 // do carries out a request, if it is for this node as it is. Called with the mutex held.
 func (h *host) do(r wire.Request) (any, []model.Told) {
-	if f := h.w.wrong.node; f != nil {
+	if f := h.w.mutation.node; f != nil {
 		return f(h, r)
 	}
 	return h.node.Do(h.now(), r)
@@ -99,15 +99,15 @@ func (h *host) restart(kind restartKind) {
 			return
 		}
 		abstain := longestTTL
-		if w.wrong.noDelay {
+		if w.mutation.noDelay {
 			abstain = time.Millisecond
 		}
 		after(abstain, func() {
-			if !w.wrong.earlyRead {
+			if !w.mutation.earlyRead {
 				counts = w.counters(h)
 			}
 			for shard, c := range counts {
-				if !w.wrong.countersLost[kind] {
+				if !w.mutation.countersLost[kind] {
 					h.node.Raise(shard, c)
 				}
 			}

@@ -58,12 +58,12 @@ func (l *link) Send(ctx context.Context, r wire.Request, timeout time.Duration, 
 		err = errAway
 	}
 	if err != nil {
-		w.truth.unsent(r)
+		w.history.unsent(r)
 		w.mu.Unlock()
 		answer(nil, err)
 		return
 	}
-	if f := w.wrong.request; f != nil {
+	if f := w.mutation.request; f != nil {
 		var reply any
 		if r, reply = f(l, r); reply != nil {
 			w.mu.Unlock()
@@ -73,7 +73,7 @@ func (l *link) Send(ctx context.Context, r wire.Request, timeout time.Duration, 
 	}
 	f := w.fate(l)
 	knows, sent := l.knows, time.Now()
-	w.truth.sent(r)
+	w.history.sent(r)
 	w.mu.Unlock()
 
 	var once sync.Once
@@ -87,7 +87,7 @@ func (l *link) Send(ctx context.Context, r wire.Request, timeout time.Duration, 
 	if f.lostUp {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.truth.unsent(r)
+		w.history.unsent(r)
 		return
 	}
 	time.AfterFunc(f.up, func() {
@@ -97,7 +97,7 @@ func (l *link) Send(ctx context.Context, r wire.Request, timeout time.Duration, 
 		}
 		time.AfterFunc(f.down, func() {
 			end.Stop()
-			if f := w.wrong.reply; f != nil && err == nil {
+			if f := w.mutation.reply; f != nil && err == nil {
 				w.mu.Lock()
 				reply = f(l, r, reply)
 				w.mu.Unlock()
@@ -116,10 +116,10 @@ func (l *link) arrive(r wire.Request, knows identity, sent time.Time) (any, erro
 	defer w.mu.Unlock()
 	switch {
 	case !h.up:
-		w.truth.unsent(r)
+		w.history.unsent(r)
 		return nil, errDown
-	case !h.certified || h.is != knows && !w.wrong.anyBoot:
-		w.truth.unsent(r)
+	case !h.certified || h.is != knows && !w.mutation.anyBoot:
+		w.history.unsent(r)
 		w.sum.unfit++
 		return nil, errUnfit
 	}
@@ -128,11 +128,15 @@ func (l *link) arrive(r wire.Request, knows identity, sent time.Time) (any, erro
 		r = t
 	}
 	reply, told := h.do(r)
+	if part, ok := reply.(wire.ScanReply); ok {
+		part.Boot = fmt.Sprint(h.is)
+		reply = part
+	}
 	if t, ok := reply.(wire.TakeReply); ok && t.Outcome == wire.Done {
 		w.vanishSoon(h, r.(wire.Take).Key)
 	}
 	w.trace("%s to node %d: %T%+v: %+v %+v", l.client.name, h.n, r, r, reply, told)
-	w.truth.carriedOut(h, r, reply, sent)
+	w.history.carriedOut(h, r, reply, sent)
 	for _, t := range told {
 		w.publish(h, t)
 	}
@@ -149,7 +153,7 @@ func (w *world) publish(h *host, t model.Told) {
 			continue
 		}
 		times := 1
-		if w.faulty() && w.mode != calm {
+		if w.faulty() && w.mode != faultless {
 			times = []int{0, 1, 1, 1, 1, 1, 2}[w.rng.IntN(7)]
 		}
 		for range times {
@@ -164,7 +168,7 @@ func (w *world) fate(l *link) fate {
 	if l.cut {
 		f.lostUp = true
 	}
-	if w.mode == calm || !w.faulty() {
+	if w.mode == faultless || !w.faulty() {
 		return f
 	}
 	if w.chance(w.loss) {

@@ -8,28 +8,29 @@ import (
 // mutant is a way to be wrong, in which mode it shows, and within how many seeds it must: many times as many as it took
 // when it was written.
 type mutant struct {
-	name  string
-	mode  mode
-	seeds uint64
-	wrong func() wrongs
+	name     string
+	mode     mode
+	seeds    uint64
+	mutation func() mutation
 }
 
-func always(w wrongs) func() wrongs { return func() wrongs { return w } }
+func always(w mutation) func() mutation { return func() mutation { return w } }
 
 var mutants = []mutant{
-	{"no write-back", vanish, 500, always(wrongs{request: noWriteBack})},
-	{"unchecked write-back", vanish, 3000, always(wrongs{node: uncheckedWriteBack})},
-	{"number of the try reused", lossy, 500, always(wrongs{request: sameTry})},
-	{"counters lost by a restart", restart, 3000, always(wrongs{countersLost: map[restartKind]bool{empty: true}})},
-	{"node replaced without its counters", restart, 3000, always(wrongs{countersLost: map[restartKind]bool{replaced: true}})},
-	{"restart that answers at once", restart, 500, always(wrongs{noDelay: true})},
-	{"renewal that acquires", lossy, 500, always(wrongs{node: acquiringRenewal})},
+	{"no write-back", vanish, 500, always(mutation{request: noWriteBack})},
+	{"unchecked write-back", vanish, 3000, always(mutation{node: uncheckedWriteBack})},
+	{"number of the try reused", lossy, 500, always(mutation{request: sameTry})},
+	{"counters lost by a restart", restart, 3000, always(mutation{countersLost: map[restartKind]bool{empty: true}})},
+	{"node replaced without its counters", restart, 3000, always(mutation{countersLost: map[restartKind]bool{replaced: true}})},
+	{"restart that answers at once", restart, 500, always(mutation{noDelay: true})},
+	{"renewal that acquires", lossy, 500, always(mutation{node: acquiringRenewal})},
 	{"repair that counts at once", vanish, 2000, repairCounts},
-	{"leases are not released", calm, 100, always(wrongs{request: unreleased})},
-	{"late packets are not kept out", lossy, 500, always(wrongs{request: noKeepOut})},
-	{"the end of a try ends higher ones", lossy, 2000, always(wrongs{node: endsAnyTry})},
-	{"leases end early on the nodes", lossy, 500, always(wrongs{node: endsEarly})},
-	{"packets for another boot are answered", restart, 500, always(wrongs{anyBoot: true})},
+	{"leases are not released", faultless, 100, always(mutation{request: unreleased})},
+	{"late packets are not kept out", lossy, 500, always(mutation{request: noKeepOut})},
+	{"the end of a try ends higher ones", lossy, 2000, always(mutation{node: endsAnyTry})},
+	{"leases end early on the nodes", lossy, 500, always(mutation{node: endsEarly})},
+	{"a listing scans one node", lossy, 500, always(mutation{request: scansOneNode})},
+	{"packets for another boot are answered", restart, 500, always(mutation{anyBoot: true})},
 }
 
 // TestMutants breaks redlock in one way after the other, and sees that the simulation notices.
@@ -43,7 +44,7 @@ func TestMutants(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			for seed := uint64(m.mode); seed < m.seeds*uint64(modes); seed += uint64(modes) {
-				if _, failure := simulate(t, seed, m.wrong(), nil); failure != "" {
+				if _, failure := simulate(t, seed, m.mutation(), nil); failure != "" {
 					t.Logf("caught by seed %d, %d of its mode: %s", seed, seed/uint64(modes)+1, failure)
 					return
 				}

@@ -23,10 +23,10 @@ var (
 )
 
 // simulate is one run.
-func simulate(t *testing.T, seed uint64, wrong wrongs, out io.Writer) (w *world, failure string) {
+func simulate(t *testing.T, seed uint64, mutation mutation, out io.Writer) (w *world, failure string) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
-		w = newWorld(seed, mode(seed%uint64(modes)), wrong, out)
+		w = newWorld(seed, mode(seed%uint64(modes)), mutation, out)
 		failure = w.run()
 	})
 	return w, failure
@@ -40,7 +40,7 @@ func TestSim(t *testing.T) {
 			out = os.Stdout
 		}
 		runtime.GOMAXPROCS(1) // more often the same
-		if _, failure := simulate(t, *only, wrongs{}, out); failure != "" {
+		if _, failure := simulate(t, *only, mutation{}, out); failure != "" {
 			t.Error(failure)
 		}
 		return
@@ -77,7 +77,7 @@ func TestSim(t *testing.T) {
 					if *keep != "" {
 						out = &trace
 					}
-					w, failure := simulate(t, seed, wrongs{}, out)
+					w, failure := simulate(t, seed, mutation{}, out)
 					mu.Lock()
 					sum.add(&w.sum)
 					if failure != "" {

@@ -17,6 +17,7 @@ type tally struct {
 	renewals, lost, slept, repairs, revived     int
 	vanished, jumps, isolated, unfit, evictions int
 	keptOut, claims, evictedEarly               int
+	listings, listed                            int
 	restarts                                    [4]int
 }
 
@@ -61,6 +62,8 @@ func (t *tally) numbers() []number {
 		{&t.keptOut, "tries kept out", 0.2},
 		{&t.evictedEarly, "evicted before the grant", 0},
 		{&t.claims, "keys of lost ends", 0},
+		{&t.listings, "listings", 5},
+		{&t.listed, "locks held all through a listing", 1},
 	}
 }
 

@@ -21,10 +21,10 @@ const longestTTL = 2 * time.Second
 type mode int
 
 const (
-	calm    mode = iota // nothing
-	lossy               // packets are lost, and late; links are cut
-	restart             // and nodes are restarted, by the rules, and replaced
-	vanish              // and keys vanish at any moment, and clocks jump: exclusion is not promised then
+	faultless mode = iota // nothing
+	lossy                 // packets are lost, and late; links are cut
+	restart               // and nodes are restarted, by the rules, and replaced
+	vanish                // and keys vanish at any moment, and clocks jump: exclusion is not promised then
 	modes
 )
 
@@ -34,18 +34,18 @@ const (
 // A seed decides what goes wrong, and when. Which of several goroutines that are ready at the same instant goes
 // first is the runtime's choice; so a seed that is run again mostly, and not always, gives the same run.
 type world struct {
-	seed  uint64
-	mode  mode
-	wrong wrongs
-	out   io.Writer // for the trace; nil: nobody looks
-	began time.Time
+	seed     uint64
+	mode     mode
+	mutation mutation
+	out      io.Writer // for the trace; nil: nobody looks
+	began    time.Time
 
 	mu      sync.Mutex
 	rng     *rand.Rand
 	hosts   []*host
 	clients []*client
 	keys    []string
-	truth   truth
+	history history
 	sum     tally
 	over    bool // the faults are
 	quiet   bool // nobody asks for anything new
@@ -55,9 +55,9 @@ type world struct {
 	skill      float64 // how often a key vanishes just when that hurts
 }
 
-func newWorld(seed uint64, m mode, wrong wrongs, out io.Writer) *world {
-	w := &world{seed: seed, mode: m, wrong: wrong, out: out, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 1))}
-	w.truth = truth{w: w, keys: map[string]*keyTruth{}, owners: map[string]*ownerTruth{}}
+func newWorld(seed uint64, m mode, mutation mutation, out io.Writer) *world {
+	w := &world{seed: seed, mode: m, mutation: mutation, out: out, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 1))}
+	w.history = history{w: w, keys: map[string]*keyHistory{}, owners: map[string]*attemptHistory{}}
 	w.loss, w.late = 0.1*w.rng.Float64(), 0.15*w.rng.Float64()
 	if w.rng.IntN(4) == 0 {
 		w.loss = 0
@@ -109,10 +109,11 @@ func (w *world) run() string {
 			workers.Go(func() { c.work(i) })
 		}
 	}
+	workers.Go(w.list)
 	stop := make(chan struct{})
 	var faults sync.WaitGroup
-	if w.mode != calm {
-		faults.Go(func() { w.spoil(stop) })
+	if w.mode != faultless {
+		faults.Go(func() { w.injectFaults(stop) })
 	}
 	time.Sleep(w.draw(3*time.Second, 12*time.Second))
 	close(stop)
@@ -129,23 +130,23 @@ func (w *world) run() string {
 	case <-done:
 	case <-time.After(10 * time.Minute):
 		w.mu.Lock()
-		w.truth.fail("10 min after the last fault, somebody still waits")
+		w.history.fail("10 min after the last fault, somebody still waits")
 		w.mu.Unlock()
 	}
 	time.Sleep(15 * time.Second) // what was late has come
 	w.mu.Lock()
-	w.truth.left()
+	w.history.left()
 	w.mu.Unlock()
 	for _, c := range w.clients {
 		_ = c.backend.Close()
 	}
 	<-done
 	w.sum.seeds, w.sum.modes[w.mode] = 1, 1
-	return w.truth.failure
+	return w.history.failure
 }
 
-// spoil has things go wrong until stop is closed.
-func (w *world) spoil(stop <-chan struct{}) {
+// injectFaults has things go wrong until stop is closed.
+func (w *world) injectFaults(stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:

@@ -55,7 +55,7 @@ func TestPollOfOneNode(t *testing.T) {
 	poll.Silent(0)
 	poll.Silent(1)
 	poll.Told(1, wire.Other) // it was late
-	poll.Told(2, wire.Over)
+	poll.Told(2, wire.Ended)
 	if poll.Answer() != vote.No || poll.Yes() != 0b001 || poll.No() != 0b110 {
 		t.Errorf("%v: %b yes, %b no", poll.Answer(), poll.Yes(), poll.No())
 	}

@@ -1,6 +1,12 @@
+// Package vote has the rules by which the answers of N nodes become one: whether a try has the lock,
+// whether a lease was kept, whether it was ended. They are pure. Nothing here sends, waits or
+// reads a clock, and each value can be copied, so that a test can go through every order in which
+// answers may come.
 package vote
 
-import "github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+import (
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+)
 
 // Verdict is what has become of a try.
 type Verdict uint8
@@ -11,7 +17,7 @@ const (
 	Held                    // one other has the key on a majority
 	Split                   // nobody has it there, and no missing answer has decided that
 	NoQuorum                // a node that gave no answer might have made it succeed
-	Ended                   // the owner's claim was ended meanwhile
+	Ended                   // the attempt's claim was ended meanwhile
 	GivenUp                 // by the caller
 )
 
@@ -56,8 +62,8 @@ type Try struct {
 	toWrite, toEnd, toKeepOut Set // what the caller has to fetch
 
 	token  uint64
-	counts [Most]uint64
-	holder [Most]wire.ID // of other
+	counts [MaxNodes]uint64
+	holder [MaxNodes]wire.ID // of other
 }
 
 // NewTry is a try on n nodes.
@@ -76,7 +82,7 @@ func (t *Try) Took(node int, o wire.Outcome, count uint64, holder wire.ID) {
 	case wire.Done:
 		t.done, t.counts[node] = t.done.With(node), count
 		t.late(node)
-	case wire.Over:
+	case wire.Ended:
 		t.over = t.over.With(node)
 	default:
 		t.other, t.holder[node] = t.other.With(node), holder
@@ -180,7 +186,7 @@ func (t *Try) settle() {
 		}
 		return
 	}
-	done, pending, holder := t.done.Len(), t.pending.Len(), t.mostNamed()
+	done, pending, holder := t.done.Len(), t.pending.Len(), t.maxNamed()
 	switch {
 	case holder >= quorum:
 		t.fail(Held)
@@ -219,8 +225,68 @@ func (t *Try) fail(v Verdict) {
 	t.verdict, t.toWrite, t.toEnd, t.toKeepOut = v, 0, t.done, t.silent
 }
 
-// mostNamed is how many nodes name the holder that most of them do.
-func (t *Try) mostNamed() (most int) {
+// maxNamed is how many nodes name the holder that most of them do.
+func (t *Try) maxNamed() (most int) {
 	_, most = t.Holder()
 	return most
+}
+
+// Verdict is what has become of the try.
+func (t *Try) Verdict() Verdict { return t.verdict }
+
+// Failed reports whether the try is decided, and has not the lock.
+func (t *Try) Failed() bool { return t.verdict > Granted }
+
+// Token is the token of a try that is granted.
+func (t *Try) Token() uint64 { return t.token }
+
+// Writes returns the nodes that are to be sent a WriteBack of Token now: each once.
+func (t *Try) Writes() Set {
+	s := t.toWrite
+	t.toWrite, t.writing = 0, t.writing|s
+	return s
+}
+
+// Ends returns the nodes that are to be sent an End of a try that has failed now, each once: those that
+// have the key, and those that must be told to keep the try out besides, since its Take may be on
+// its way. More may come as long as Unknown is not empty.
+func (t *Try) Ends() (plain, keepOut Set) {
+	plain, keepOut = t.toEnd, t.toKeepOut
+	t.toEnd, t.toKeepOut = 0, 0
+	return plain, keepOut
+}
+
+// Pending are the nodes whose Take has no answer.
+func (t *Try) Pending() Set { return t.pending }
+
+// Unanswered are the nodes whose answers will not come: of those that may have taken the key, now or
+// later, and of those that were not asked.
+func (t *Try) Unanswered() (silent, unsent Set) { return t.silent, t.unsent }
+
+// Answered are the nodes that have taken the key, those on which another has it, and those that
+// refuse the try for good.
+func (t *Try) Answered() (done, other, over Set) { return t.done, t.other, t.over }
+
+// Confirmed are the nodes of W.
+func (t *Try) Confirmed() Set { return t.w }
+
+// Holder is one of the nodes that name the holder that most do, and how many they are: -1 and zero
+// if none names one.
+func (t *Try) Holder() (node, most int) {
+	node = -1
+	for i := range int(t.nodes) {
+		if !t.other.Has(i) {
+			continue
+		}
+		n := 0
+		for j := range int(t.nodes) {
+			if t.other.Has(j) && t.holder[j] == t.holder[i] {
+				n++
+			}
+		}
+		if n > most {
+			node, most = i, n
+		}
+	}
+	return node, most
 }

@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	b1 = wire.ID{Owner: "b", Try: 1}
-	b2 = wire.ID{Owner: "b", Try: 2}
-	c1 = wire.ID{Owner: "c", Try: 1}
+	b1 = wire.ID{AttemptID: "b", Try: 1}
+	b2 = wire.ID{AttemptID: "b", Try: 2}
+	c1 = wire.ID{AttemptID: "c", Try: 1}
 )
 
 // An event is what a node says, or that it says nothing.
@@ -23,7 +23,7 @@ func done(node int, count uint64) event {
 func other(node int, id wire.ID) event {
 	return func(t *vote.Try) { t.Took(node, wire.Other, 9, id) }
 }
-func over(node int) event { return func(t *vote.Try) { t.Took(node, wire.Over, 0, wire.ID{}) } }
+func over(node int) event { return func(t *vote.Try) { t.Took(node, wire.Ended, 0, wire.ID{}) } }
 func silent(nodes ...int) event {
 	return func(t *vote.Try) {
 		for _, n := range nodes {

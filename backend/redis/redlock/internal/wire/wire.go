@@ -10,15 +10,15 @@ import (
 // ID names one try of an attempt to lock. A try has a number of its own: the numbers of a client
 // only rise, so that no late packet of an older try can act for a newer one.
 type ID struct {
-	Owner string // driver.Request.AttemptID
-	Try   uint64
+	AttemptID string // driver.Request.AttemptID
+	Try       uint64
 }
 
 // Request is one of Take, WriteBack, Renew, Repair, End, Look, Scan and Holders. Each is one script,
 // and one step of the node.
 type Request interface{ request() }
 
-// Take takes the key for a try, where it is free or has a lower try of the same owner, and raises
+// Take takes the key for a try, where it is free or has a lower try of the same attempt, and raises
 // the counter: round 1. It is sent once to each node, and never again under the same ID.
 type Take struct {
 	Key       string
@@ -83,8 +83,8 @@ type Repair struct {
 	Channel string
 }
 
-// End ends the claim of an owner: the key, if it has this try or a lower one of the owner, and the
-// owner's place among the waiters. Where the key is free then, the first waiter is told.
+// End ends the claim of an attempt: the key, if it has this try or a lower one of the attempt, and the
+// attempt's place among the waiters. Where the key is free then, the first waiter is told.
 type End struct {
 	Key string
 	ID  ID
@@ -93,9 +93,9 @@ type End struct {
 	KeepOut time.Duration
 	Evict   bool // tell the holder
 
-	// Failed says that no more than a try has ended: its owner goes on, or another has the key on the
+	// Failed says that no more than a try has ended: its attempt goes on, or another has the key on the
 	// other nodes. So nobody is told, for one who is would fail here too, and wake the next in turn;
-	// and the owner's place among the waiters stays. With Queue it gets one: as in Take, for the TTL.
+	// and the attempt's place among the waiters stays. With Queue it gets one: as in Take, for the TTL.
 	Failed  bool
 	Queue   bool
 	Place   uint64
@@ -157,8 +157,8 @@ type Outcome uint8
 const (
 	Done  Outcome = iota + 1
 	None          // nobody has the key
-	Other         // another owner has it, or another try of the same
-	Over          // the try was ended before, or a higher one of its owner has been there
+	Other         // another attempt has it, or another try of the same
+	Ended         // the try was ended before, or a higher one of its attempt has been there
 )
 
 // Node is one master of the list, as the recipe sees it.
@@ -178,18 +178,18 @@ type Node interface {
 
 // Notice is what a node tells a client unasked. It is a hint: it may be lost, late, or come twice.
 type Notice struct {
-	Kind  NoticeKind
-	Owner string
-	Count uint64 // with Free: the counter
+	Kind      NoticeKind
+	AttemptID string
+	Count     uint64 // with Free: the counter
 }
 
 // NoticeKind is Free or Evicted.
 type NoticeKind uint8
 
 const (
-	Free    NoticeKind = iota + 1 // the key that the owner waits for may be free
-	Evicted                       // an operator has ended the owner's grant
-	Again                         // notices may have been lost: ask about everything
+	Free        NoticeKind = iota + 1 // the key that the attempt waits for may be free
+	Evicted                           // an operator has ended the attempt's grant
+	NoticesLost                       // notices may have been lost: ask about everything
 )
 
 type notSent struct{}

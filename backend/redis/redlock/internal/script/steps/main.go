@@ -1,5 +1,5 @@
 // Command steps runs the scripts on a server and the model beside it, step for step: random requests,
-// from seeds that it prints, over few keys and owners. Replies, notices and what is kept must be the
+// from seeds that it prints, over few keys and attempts. Replies, notices and what is kept must be the
 // same after each step. It is how the scripts are tested: integration/redlock starts a server
 // for it.
 //
@@ -11,10 +11,17 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/model"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/script"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 )
 
 func main() {
@@ -41,4 +48,122 @@ func main() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+}
+
+// run is one seed.
+func run(ctx context.Context, client *goredis.Client, seed uint64, steps int, full bool, sum *tally) (err error) {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // to be repeated
+	s, err := newServer(ctx, client, fmt.Sprintf("steps-%d-%d", seed, time.Now().UnixNano()))
+	if err != nil {
+		return err
+	}
+	p := pair{server: s, model: model.New(), sum: sum}
+	defer func() {
+		err = errors.Join(err, p.fill(ctx, false), s.news.Close(), s.drop(ctx))
+	}()
+	for i := range steps {
+		if full && r.IntN(12) == 0 {
+			if err := p.fill(ctx, !p.full); err != nil {
+				return err
+			}
+		}
+		if !p.full {
+			if err := p.spoil(ctx, r); err != nil {
+				return err
+			}
+		}
+		if r.IntN(5) == 0 {
+			time.Sleep(time.Duration(r.IntN(25_000)) * time.Microsecond)
+		}
+		request := draw(r, p.model)
+		if err := p.step(ctx, r, request); err != nil {
+			return fmt.Errorf("step %d, %T%+v: %w", i, request, request, err)
+		}
+	}
+	return nil
+}
+
+// pair is the server and the model beside it.
+type pair struct {
+	*server
+	model *model.Node
+	full  bool
+	sum   *tally
+}
+
+// step carries out a request on both.
+func (p *pair) step(ctx context.Context, r *rand.Rand, request wire.Request) error {
+	expected := identity
+	if r.IntN(40) == 0 {
+		expected = "list 1 node boot2"
+	}
+	began := time.Now()
+	from, err1 := p.now(ctx)
+	reply, failed := p.do(ctx, expected, request)
+	to, err2 := p.now(ctx)
+	told, err3 := p.told(ctx)
+	kept, err4 := p.kept(ctx)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	took := time.Since(began)
+
+	if actual, unfit := script.Unfit(failed); unfit || expected != identity {
+		if !unfit || actual != identity {
+			return fmt.Errorf("as another node it says %v, %w", reply, failed)
+		}
+		p.sum.count("unfit")
+		p.model.Expire(to)
+		return sameState(kept, p.model, to, took)
+	}
+	if p.full && failed != nil && strings.HasPrefix(failed.Error(), "OOM ") {
+		switch request.(type) {
+		case wire.Take, wire.Repair:
+		default:
+			return failed
+		}
+		p.sum.count("refused since it is full")
+		p.model.Expire(to)
+		return sameState(kept, p.model, to, took)
+	}
+	if t, ok := reply.(wire.TakeReply); ok && p.full && t.Outcome == wire.Done {
+		return errors.New("a full server has granted")
+	}
+	var first error
+	for _, at := range guesses(from, to, reply) {
+		m := p.model.Snapshot()
+		want, wantTold := m.Do(at, request)
+		m.Expire(to)
+		var err error
+		switch {
+		case failed != nil:
+			err = p.expected(failed, want)
+		case !sameReply(reply, want, took):
+			err = fmt.Errorf("the server says %+v, the model %+v", reply, want)
+		}
+		if err == nil && !reflect.DeepEqual(told, wantTold) {
+			err = fmt.Errorf("the server tells %+v, the model %+v", told, wantTold)
+		}
+		if err == nil {
+			err = sameState(kept, m, to, took)
+		}
+		if err == nil {
+			p.model = m
+			p.sum.add(reply, told)
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// expected looks at an error of the server.
+func (p *pair) expected(failed error, want any) error {
+	if err, ok := want.(error); ok && errors.Is(err, model.ErrCounter) && strings.Contains(failed.Error(), err.Error()) {
+		p.sum.count("counter at its end")
+		return nil
+	}
+	return fmt.Errorf("the server fails, %w; the model says %+v", failed, want)
 }

@@ -137,7 +137,7 @@ func (s *server) kept(ctx context.Context) (*model.Node, error) {
 			owner, key, _ := strings.Cut(key, ":")
 			t := model.Tomb{Until: end}
 			t.Try, err = strconv.ParseUint(text.Val(), 10, 64)
-			n.Tombs[model.Attempt{Owner: owner, Key: key}] = t
+			n.Tombs[model.Attempt{AttemptID: owner, Key: key}] = t
 		case "q":
 			q := &model.Waiters{Until: end, By: map[string]model.Waiter{}}
 			n.Queues[key] = q
@@ -169,7 +169,7 @@ func claim(record string, until int64) (c model.Claim, err error) {
 		return c, fmt.Errorf("record %q", record)
 	}
 	c = model.Claim{Channel: words[2], Meta: words[5], Until: until}
-	c.ID.Owner = words[0]
+	c.ID.AttemptID = words[0]
 	_, err = fmt.Sscan(words[1]+" "+words[3]+" "+words[4], &c.ID.Try, &c.Token, &c.TTL)
 	return c, err
 }

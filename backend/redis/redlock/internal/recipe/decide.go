@@ -1,0 +1,200 @@
+package recipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
+	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// flush sends what the rules have made due. It is called with the claim's mutex held, and lets go
+// of it first.
+//
+// Where the home of a waiter took the key for it, and another has it elsewhere, the waiter is in no queue;
+// so the end of that try puts it there.
+func (t *try) flush() {
+	c, votes := t.c, &t.votes
+	writes := votes.Writes()
+	plain, out := votes.Ends()
+	v := votes.Verdict()
+	if votes.Failed() {
+		t.wanted.over.Store(true)
+	}
+	queue, place := -1, c.place
+	if t.home >= 0 && plain.Has(t.home) && !c.released && (v == vote.Held || v == vote.Split) {
+		queue = t.home
+		c.outstanding[queue]++ // Release must know
+		c.queued = c.queued.With(queue)
+	}
+	c.mu.Unlock()
+	if writes != 0 {
+		var r wire.Request = wire.WriteBack{Key: c.key, ID: t.id, Token: votes.Token()}
+		for i, n := range t.b.nodes {
+			if writes.Has(i) {
+				n.Send(t.wanted, r, t.timeout, func(reply any, err error) { t.onWriteBack(i, reply, err) })
+			}
+		}
+	}
+	if plain|out != 0 {
+		t.end(plain, out, queue, place)
+	}
+}
+
+// end sends the Ends of a try that has failed: to the nodes that have its key, and to those that have to
+// keep it out. At one of them, unless it is -1, the attempt joins the queue.
+func (t *try) end(plain, out vote.Set, queue int, place uint64) {
+	for i, n := range t.b.nodes {
+		r := wire.End{Key: t.c.key, ID: t.id, Failed: true}
+		switch {
+		case i == queue:
+			r.Queue, r.Place, r.Channel, r.TTL = true, place, t.b.channel, onNode(t.ttl)
+		case out.Has(i):
+			r.KeepOut = keepOut
+		case !plain.Has(i):
+			continue
+		}
+		n.Send(t.b.closing, r, t.timeout, func(_ any, err error) {
+			if err != nil {
+				again := r
+				again.Queue = false
+				t.b.queueEnd(i, again, time.Now().Add(onNode(t.ttl)), err)
+			}
+			if i == queue {
+				t.c.settled(i, err)
+			}
+		})
+	}
+}
+
+func ignore(any, error) {}
+
+// settled takes in that a request which may leave something on a node has ended.
+func (c *claim) settled(node int, err error) {
+	c.mu.Lock()
+	if err != nil && !nothingDone(err) {
+		c.mayArrive = c.mayArrive.With(node)
+	}
+	e := c.answered(node)
+	c.mu.Unlock()
+	e.release(node)
+}
+
+// decide waits for the verdict. The error is that of a try that was given up.
+func (t *try) decide(ctx context.Context, w *call) (v vote.Verdict, err error) {
+	c := t.c
+	w.timer.Reset(t.timeout + t.timeout/4) // the nodes' own time-outs come first
+	for why := signaled; ; why = t.b.wait(ctx, w) {
+		c.mu.Lock()
+		if t.votes.Verdict() == vote.Open {
+			switch {
+			case why == ctxEnded:
+				err = context.Cause(ctx)
+			case why == closed:
+				err = errClosed
+			case c.released:
+				err = driver.ErrReleased
+			case why == timeUp:
+				for i := range t.b.nodes {
+					t.votes.Silent(i)
+				}
+				if t.votes.Verdict() == vote.Open { // round 2 is under way
+					err = errSlow
+				}
+			}
+			if err != nil {
+				t.votes.GiveUp()
+			}
+		}
+		if t.votes.Verdict() == vote.Granted {
+			err = t.hold()
+		}
+		v = t.votes.Verdict()
+		t.flush()
+		switch {
+		case v == vote.NoQuorum && ctx.Err() != nil: // of which nodes may have heard first
+			return vote.GivenUp, context.Cause(ctx)
+		case v != vote.Open:
+			return v, err
+		}
+	}
+}
+
+// awaitAll waits, for a moment, for the nodes that have not answered a try that has failed: the error tells of
+// each.
+func (t *try) awaitAll(ctx context.Context, w *call) {
+	w.timer.Reset(t.b.lateAfter())
+	for why := signaled; why == signaled; why = t.b.wait(ctx, w) {
+		t.c.mu.Lock()
+		t.awaitsAll = t.votes.Pending() != 0
+		over := !t.awaitsAll
+		t.c.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// hold makes the claim that of a holder, unless it comes too late. Called with its mutex held.
+func (t *try) hold() error {
+	c := t.c
+	var err error
+	took := time.Since(t.start)
+	switch {
+	case c.released:
+		err = driver.ErrReleased
+	case c.evictedEarly:
+		err = errEvictedEarly
+	case t.b.edition() != t.edition:
+		// Some of its nodes may have answered as those of one list, and some as those of the next: a majority
+		// of neither.
+		err = errListChanged
+	case took >= t.ttl:
+		err = errSlow
+	}
+	if err != nil {
+		t.votes.GiveUp()
+		return err
+	}
+	c.held, c.id, c.token = true, t.id, t.votes.Token()
+	t.b.measured(took)
+	return nil
+}
+
+// unanswered are the nodes that have not answered a try, which may be nil. Called with the claim's
+// mutex held.
+func (t *try) unanswered() vote.Set {
+	if t == nil {
+		return 0
+	}
+	silent, unsent := t.votes.Unanswered()
+	return t.votes.Pending() | silent | unsent
+}
+
+func (t *try) replies() *tryReplies {
+	if t.said == nil {
+		t.said = new(tryReplies)
+	}
+	return t.said
+}
+
+// answered takes in that a node has answered a request that may have left something there, and returns
+// the release that has waited for that, or nil. Called with the claim's mutex held.
+func (c *claim) answered(node int) *ending {
+	c.outstanding[node]--
+	if e := c.ending; e != nil && c.outstanding[node] == 0 && e.deferred.Has(node) {
+		e.deferred = e.deferred.Without(node)
+		return e
+	}
+	return nil
+}
+
+// nothingDone reports whether an error says that a node has done nothing, and will not.
+func nothingDone(err error) bool {
+	return errors.Is(err, wire.ErrNotSent) || errors.Is(err, driver.ErrRefused)
+}
+
+func unexpected(reply any) error { return fmt.Errorf("redlock: unexpected reply of type %T", reply) }

@@ -1,0 +1,68 @@
+package claims
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTombstones(t *testing.T) {
+	type claimID struct{ key, attemptID string }
+	var r Tombstones[claimID]
+	id := func(i int) claimID { return claimID{"k", string(rune(i))} }
+	for i := range MaxTombstones + 10 {
+		r.Add(id(i))
+		r.Add(id(i)) // counts once
+	}
+	for i := range MaxTombstones + 10 {
+		if got, want := r.Has(id(i)), i >= 10; got != want {
+			t.Fatalf("Has(%d) = %v", i, got)
+		}
+	}
+	if r.Has(claimID{"other", id(20).attemptID}) {
+		t.Errorf("an attempt that was released on one key is kept out of another")
+	}
+	if n := len(r.ids); n != MaxTombstones || len(r.ring) != MaxTombstones {
+		t.Errorf("%d attempts are remembered in a ring of %d, want %d", n, len(r.ring), MaxTombstones)
+	}
+}
+
+func TestSessionTTL(t *testing.T) {
+	for ttl, want := range map[time.Duration]time.Duration{
+		time.Second:             time.Second,
+		time.Second + 1:         2 * time.Second,
+		15 * time.Second:        15 * time.Second,
+		16 * time.Second:        16 * time.Second,
+		16*time.Second + 1:      18 * time.Second,
+		31 * time.Second:        32 * time.Second,
+		33 * time.Second:        36 * time.Second,
+		time.Minute:             60 * time.Second,
+		time.Hour:               3840 * time.Second,
+		1500 * time.Millisecond: 2 * time.Second,
+	} {
+		if got := SessionTTL(ttl); got != want {
+			t.Errorf("SessionTTL(%v) = %v, want %v", ttl, got, want)
+		}
+	}
+}
+
+func TestSessionTTLSteps(t *testing.T) {
+	ttls := make(map[time.Duration]bool)
+	for ttl := time.Second; ttl <= 24*time.Hour; ttl += 500 * time.Millisecond {
+		sessionTTL := SessionTTL(ttl)
+		ttls[sessionTTL] = true
+		if sessionTTL < ttl || sessionTTL > ttl+max(time.Second, ttl/8+time.Second) || sessionTTL%time.Second != 0 {
+			t.Fatalf("SessionTTL(%v) is %v", ttl, sessionTTL)
+		}
+		if again := SessionTTL(sessionTTL); again != sessionTTL {
+			t.Fatalf("SessionTTL(%v) is %v, and that of this %v", ttl, sessionTTL, again)
+		}
+	}
+	if n := len(ttls); n > 120 {
+		t.Errorf("%d TTLs of sessions from 1 s to 24 h, want 120 at most", n)
+	}
+	for _, usual := range []int{1, 2, 5, 10, 15, 30, 60, 120} {
+		if ttl := time.Duration(usual) * time.Second; SessionTTL(ttl) != ttl {
+			t.Errorf("SessionTTL(%v) is %v", ttl, SessionTTL(ttl))
+		}
+	}
+}
