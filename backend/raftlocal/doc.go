@@ -1,10 +1,10 @@
-// Package raftlocal keeps locks with no server to install: it is one, inside the
-// processes that use it. An import, also a blank one, makes its URLs known to
-// fencelock.Open:
+// Package raftlocal is the built-in Raft: it keeps locks with no server to install, since the processes that
+// use the locks are the server. An import, also a blank one, makes its URLs known to fencelock.Open:
 //
 //	import _ "github.com/fencelock/fencelock/backend/raftlocal"
 //
-// [New] does the same without a URL, and [Admin] looks after a cluster.
+// [New] does the same without a URL, and [Admin] looks after a cluster. Where another package is called
+// raftlocal, lockraft is the usual name for this one.
 //
 // There are examples of a whole program, of [Open] for a member and for a client, and of [New],
 // [NewAdmin] and [Restore].
@@ -38,7 +38,7 @@
 //
 //	raft://h1,h2,h3?cluster=prod&ca=…&cert=…&key=…
 //
-// For tests, whoever opens the same name in one process shares locks in memory, for as long as
+// For tests, those who open the same name in one process share locks in memory, for as long as
 // somebody has it open. Nothing else differs from a directory:
 //
 //	raftmem://name
@@ -153,9 +153,9 @@
 // another leads meanwhile.
 //
 // A process that serves a directory looks ten times a second, and before a grant if the last look
-// is older than 10 ms, whether it is still the one at its path, with its files in it. If not, it tells all holders, at once, and
-// ends; it, or another, begins anew in what is there. Whoever takes a directory that the process
-// before did not have, such as a new one, waits half a second first.
+// is older than 10 ms, whether the directory is still the one at its path, with its files in it. If not, it tells all holders
+// at once and stops serving; then this process or another begins with what is there. A process that takes a directory
+// which the process before did not have, such as a new one, waits half a second first.
 //
 // # What it promises
 //
@@ -169,7 +169,13 @@
 //   - The lock of a holder that dies is free after its TTL and a tick of 50 ms, plus the time
 //     without a leader if there was any. Waiters that die with it cost those behind them no more than
 //     what is left of their own, and not a TTL each.
-//   - A holder whose lock was evicted is told at once.
+//   - A holder whose lock was evicted is told at once. An eviction of one attempt ends its grant and no
+//     other's: docs/decisions, 0067.
+//   - ListHeld and Inspect tell how things stood at a moment of the call: the leader answers them when it has
+//     heard from a majority that it still leads. They write nothing to the log. A page of ListHeld looks at some
+//     4,000 claims in the order in which they were made, and delays a lock by less than a
+//     millisecond: docs/decisions, 0068. Each process that may take a lock may list, too. A leader of an earlier release
+//     cannot list or evict one attempt: the error is fencelock.ErrUnsupported, and says to upgrade all members.
 //   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
 //     then or when it comes back. Another leads within about a second.
 //   - A retry of a command whose answer was lost is answered by what was done the first time.

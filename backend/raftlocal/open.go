@@ -73,7 +73,7 @@ const guestPatience = 3 * time.Second
 func openShared(ctx context.Context, c Options) (*backend, *shared.Share, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errOpening)
 	defer cancel()
-	p, err := c.place()
+	p, err := c.location()
 	if err != nil {
 		return nil, nil, err
 	}

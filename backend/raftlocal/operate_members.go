@@ -66,7 +66,7 @@ func (handsOver) Error() string {
 	return "this member led, and is to be removed: another takes over: ask again"
 }
 
-// Is makes whoever asks ask again.
+// Is makes the caller ask again.
 func (handsOver) Is(target error) bool { return target == member.ErrNotLeader }
 
 // joinsWithin is how long a member is waited for that is to be added.

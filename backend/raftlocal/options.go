@@ -14,7 +14,7 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// Options says where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
+// Options say where locks are kept, as a URL does: see the package comment. One of Dir, Memory,
 // Socket and Hosts is set.
 type Options struct {
 	// Dir is the directory that processes of this machine share, or, with ID, a member's own. It
@@ -137,8 +137,8 @@ func (c Options) check() (Options, error) {
 	return c.checkMember()
 }
 
-// place is what processes share.
-func (c Options) place() (shared.Place, error) {
+// location is what processes share.
+func (c Options) location() (shared.Location, error) {
 	if c.Memory != "" {
 		return shared.Memory(c.Memory)
 	}

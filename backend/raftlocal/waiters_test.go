@@ -307,8 +307,8 @@ func TestNothingIsKept(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		for name, x := range map[string]*backend{"a": a, "b": b} {
 			x.mu.Lock()
-			if len(x.claims)+len(x.numbers)+len(x.queued) > 0 {
-				t.Errorf("%s still has %d claims, %d numbers, %d places", name, len(x.claims), len(x.numbers), len(x.queued))
+			if len(x.attempts)+len(x.numbers)+len(x.queued) > 0 {
+				t.Errorf("%s still has %d claims, %d numbers, %d places", name, len(x.attempts), len(x.numbers), len(x.queued))
 			}
 			x.mu.Unlock()
 		}
@@ -409,7 +409,7 @@ func TestReleasedBeforeHandOut(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_ = a.Release(ctx, g)
-		if _, err := a.grant(t.Context(), g.Handle.(*claim)); !errors.Is(err, driver.ErrReleased) {
+		if _, err := a.grant(t.Context(), g.Handle.(*attempt)); !errors.Is(err, driver.ErrReleased) {
 			t.Errorf("it is handed out: %v", err)
 		}
 	})

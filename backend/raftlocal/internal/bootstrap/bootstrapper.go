@@ -8,7 +8,7 @@
 //
 // # The protocol
 //
-// A [Bootstrapper] is one directory that is to begin. It does no I/O and knows no time: whoever runs it
+// A [Bootstrapper] is one directory that is to begin. It does no I/O and knows no time: its runner
 // exchanges a [Standing] with each other initial member, again and again, and calls Hear with what comes,
 // asked for or not.
 //
@@ -18,7 +18,7 @@
 //     it has begun with it, it begins: it writes the record as the start of its log. Only then is
 //     there a raft node that may vote.
 //
-// So all initial members have to be there once. From then on a majority is enough: whoever was bound and
+// So all initial members have to be there once. From then on a majority is enough: a member that was bound and
 // has not begun yet need hear of one that has.
 //
 // # Why there is one cluster
@@ -26,7 +26,7 @@
 // Two different records can both be begun only if every directory of one of them has been lost
 // before any of the other was bound:
 //
-//   - Whoever begins with a record knows that all directories in it were bound to it, by step 2. A
+//   - A member that begins with a record knows that all directories in it were bound to it, by step 2. A
 //     directory is bound to one record in its life. So two records that were begun have no directory
 //     in common: under each name there are two, of which one was lost and the other made later.
 //   - If both are begun by a majority, some name is in both majorities. Let x be its older
@@ -63,7 +63,7 @@ type Record struct {
 	TokenBase uint64                `json:"token_base"`
 }
 
-// Standing is what a member says of itself, to whom it asks and to whoever asks it. All but Joins
+// Standing is what a member says of itself, to those that it asks and to those that ask it. All but Joins
 // is durable when it is said.
 type Standing struct {
 	ID   uint64 `json:"id"`
@@ -124,7 +124,7 @@ func (f *Bootstrapper) Standing() Standing {
 	}
 }
 
-// Others are whom to ask, and where. Whoever is bound goes by the record that it is bound to.
+// Others are those to ask, and where. A member that is bound goes by the record that it is bound to.
 func (f *Bootstrapper) Others() []statemachine.Member {
 	if f.bound == nil {
 		return f.cfg.Others
@@ -132,7 +132,7 @@ func (f *Bootstrapper) Others() []statemachine.Member {
 	return slices.DeleteFunc(slices.Clone(f.bound.Members), func(m statemachine.Member) bool { return m.Name == f.cfg.Self.Name })
 }
 
-// Hear takes in what another says of itself. An error is for good: this directory cannot begin, or
+// Hear records what another says of itself. An error is for good: this directory cannot begin, or
 // its disk has failed.
 func (f *Bootstrapper) Hear(s Standing) error {
 	if f.refused != nil {
@@ -266,7 +266,7 @@ func (f *Bootstrapper) conflict(s Standing) error {
 	return fmt.Errorf("two directories have said that they are the member %q, while the cluster was to begin: nothing was granted yet: begin again with empty directories on all members", s.Name)
 }
 
-// excluded is what whoever has begun means for a directory that it does not know.
+// excluded is what a member that has begun means for a directory that it does not know.
 func (f *Bootstrapper) excluded(s Standing) error {
 	return fmt.Errorf("the cluster has begun, as its member %q says, with another directory of the member %q than this one: if that is lost, start this one with join=true, and replace it by itself: Admin.ReplaceMember, or POST /members?remove=%[2]s&add=%[2]s=%[3]s; for a name that the cluster does not have, Admin.AddMember, or add= alone",
 		s.Name, f.cfg.Self.Name, cmp.Or(f.cfg.Self.Addr, "HOST:PORT"))

@@ -8,7 +8,7 @@
 // second, whether the member is still there: one that has said nothing for a second and a half,
 // although asked, is left for another.
 //
-// Whoever looks for the leader asks one member, and the next as soon as that has answered, or
+// A client that looks for the leader asks one member, and the next as soon as that has answered, or
 // has not for a tenth of a second: a member that is gone costs nobody more than that, however
 // long its address takes to fail. What is slow is waited for all the same.
 //

@@ -73,7 +73,7 @@ func (c *Client) write(l *link) {
 			return
 		}
 		for {
-			// Whoever is about to send something, too, does so first.
+			// Other goroutines that are about to send something do so first.
 			runtime.Gosched()
 			c.mu.Lock()
 			if buf = c.outgoingLocked(l, buf[:0]); len(buf) == 0 {
@@ -113,7 +113,7 @@ func (c *Client) outgoingLocked(l *link, buf []byte) []byte {
 	return buf
 }
 
-// read takes in what the leader says until the connection ends. It returns why, and who leads
+// read handles what the leader says until the connection ends. It returns why, and who leads
 // now, if it was told.
 func (c *Client) read(l *link) (leader wire.Member, err error) {
 	var answers []command.Answer

@@ -56,7 +56,7 @@ type answer struct {
 // leader asks everybody until one of them leads. It returns nil when the client is closed.
 //
 // One that is found against others that are still being asked: those are cut off, and what
-// they say is not listened to. Found against closed: whoever gets the link looks, see serve.
+// they say is not listened to. Found against closed: the one that gets the link looks, see serve.
 func (s *search) leader() *link {
 	ctx, cancel := context.WithCancel(s.client.closing)
 	defer cancel()

@@ -24,7 +24,7 @@ type dir struct {
 }
 
 // Open opens the directory of a path, made if it does not exist, for its owner only. One that
-// others may write to is refused: whoever can change the log can hand out any lock.
+// others may write to is refused: a user who can change the log can hand out any lock.
 func Open(path string) (*os.Root, error) {
 	root, err := open(path)
 	if err = Scarce(err); err != nil && !errors.Is(err, ErrScarce) {

@@ -86,7 +86,7 @@ func (m *Member) Drop() {
 	m.dropAll()
 }
 
-// Refuse makes it refuse whoever comes, with a sentence.
+// Refuse makes it refuse all that connect, with a sentence.
 func (m *Member) Refuse(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -267,7 +267,7 @@ func (m *Member) apply(c *conn, cmds []command.Command, lost bool) {
 		}
 	}
 	if lost {
-		// Whoever is on this connection hears nothing more.
+		// The client on this connection hears nothing more.
 		c.dead = true
 	}
 	m.deliver(answers, pushes)

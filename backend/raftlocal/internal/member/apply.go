@@ -65,7 +65,7 @@ func (m *Member) applyBatch(e *raftpb.Entry) error {
 	return nil
 }
 
-// applyConfChange takes in a change of the members: raft's part and the address book.
+// applyConfChange applies a change of the members: raft's part and the address book.
 func (m *Member) applyConfChange(e *raftpb.Entry) error {
 	if e.GetType() != raftpb.EntryConfChangeV2 {
 		return fmt.Errorf("it is of type %d, which this version does not know: run the newest version", e.GetType())

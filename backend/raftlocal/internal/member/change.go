@@ -159,7 +159,7 @@ func (m *Member) Change(c Change) error {
 	return nil
 }
 
-// Abandon gives up a change that does not get on. What is done of it stays: whoever is a
+// Abandon gives up a change that does not get on. What is done of it stays: a member that is a
 // learner by then can be removed by another change.
 func (m *Member) Abandon() { m.plan = nil }
 

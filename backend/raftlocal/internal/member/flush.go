@@ -89,7 +89,7 @@ func split(rd *raft.Ready) (stable, rest []*raftpb.Entry) {
 	return committed[:n], committed[n:]
 }
 
-// noteRole takes in who leads, and in which term. Whoever is connected to a member that leads
+// noteRole records who leads, and in which term. A client that is connected to a member that leads
 // no more is redirected: see the package's documentation.
 func (m *Member) noteRole(rd *raft.Ready) {
 	term := m.hard.GetTerm()

@@ -1,6 +1,6 @@
 // Package member is one member of a cluster: the log, the state machine and the consensus of
 // go.etcd.io/raft between them. It starts no goroutine, reads no clock and speaks to no
-// network: whoever runs it hands in messages, ticks and commands, and calls Flush, which does
+// network: its runner hands in messages, ticks and commands, and calls Flush, which does
 // all that is due and tells the Callbacks. So a simulation runs the very code that serves.
 //
 // # Order
@@ -41,7 +41,7 @@
 // # Who is answered
 //
 // Only a leader takes commands, and only when it has applied an entry of its own term: before,
-// it does not know all that its predecessors have committed. Whoever is connected to a member
+// it does not know all that its predecessors have committed. A client that is connected to a member
 // that does not lead, or leads no more, is redirected and goes to the leader.
 //
 // A session belongs to one connection, the one accepted last of those that named it. What comes

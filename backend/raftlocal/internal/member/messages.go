@@ -105,7 +105,7 @@ func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
 //   - those to a follower that has just answered a heartbeat: they are how raft finds out that
 //     appends were lost;
 //   - those to a follower that is being probed, or is to lead next;
-//   - those with a change of the members: whoever is removed hears of it here or never.
+//   - those with a change of the members: a member that is removed hears of it here or never.
 func (m *Member) worthwhile(rd *raft.Ready) []*raftpb.Message {
 	defer clear(m.beaten)
 	msgs := rd.Messages

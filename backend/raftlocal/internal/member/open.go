@@ -152,7 +152,7 @@ func (m *Member) start() (err error) {
 }
 
 // firstIndex is where the log of a cluster begins: at a snapshot that all its initialMembers make for
-// themselves. It is above 0, so whoever joins later is sent a snapshot.
+// themselves. It is above 0, so a member that joins later is sent a snapshot.
 const firstIndex = 1
 
 // initLog makes the files of a member in an empty directory.

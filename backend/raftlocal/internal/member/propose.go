@@ -130,7 +130,7 @@ func (p *pending) drop() { p.take(len(p.commands)) }
 
 func (p *pending) full() bool { return len(p.commands) >= maxPending || p.bytes >= maxPendingBytes }
 
-// Busy reports whether more than half of what may wait is waiting. Whoever reads connections
+// Busy reports whether more than half of what may wait is waiting. The goroutines that read connections
 // should stop until it does not, so that clients wait in their own memory. What goes on sending
 // is redirected when nothing more may wait: a reply would be taken for the command's outcome,
 // and it has none; the client comes back, later, and sends it again.

@@ -67,7 +67,7 @@ func (m *Member) endUnheard(stamp int64) {
 	}
 }
 
-// proposed takes in what is proposed otherwise.
+// proposed is told of other commands that are proposed.
 func (u *usher) proposed(cmds []command.Command) {
 	if len(u.due) == 0 {
 		return
@@ -81,7 +81,7 @@ func (u *usher) proposed(cmds []command.Command) {
 	}
 }
 
-// answered takes in what was applied.
+// answered is told of what was applied.
 func (u *usher) answered(answers []command.Answer) {
 	if !u.opening || u.session != 0 {
 		return
@@ -102,7 +102,7 @@ type commandID struct{ session, seq uint64 }
 // which no claim has, if the owner does not hold it. So the eviction is atomic, and members of earlier releases, which do not
 // know EvictClaim, carry out the same as this one:
 //
-//   - Whoever has a number that holds does so until the claim ends, and no number is given twice. So the Release ends the
+//   - A claim that holds a key does so until it ends, and no number is given twice. So the Release ends the
 //     grant that this leader has seen, or nothing, whatever stands in the log before it and is not applied yet. It ends no
 //     other claim, and none that waits.
 //   - What this leader has seen is no older than what anybody was told before the EvictClaim was sent. A leader serves

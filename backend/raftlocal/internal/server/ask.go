@@ -126,7 +126,7 @@ func (s *Server) standing() bootstrap.Standing {
 	return bootstrap.Standing{ID: s.id, Name: own.Name, Bootstrapped: true, BootstrapHash: s.bootstrapHash}
 }
 
-// Ask tells whoever is at an address how this member stands, and returns how that one does. Of a
+// Ask tells the member at an address how this one stands, and returns how that one does. Of a
 // member of the first release, which does not know of that, it returns what it tells everybody.
 func (s *Server) Ask(ctx context.Context, addr string) (bootstrap.Standing, error) {
 	theirs, err := s.askAs(ctx, addr, wire.Bootstrapper)
@@ -252,7 +252,7 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 	}
 }
 
-// excludes says why whoever stands so cannot be in a cluster with this member, as it is. What a
+// excludes says why a member that stands so cannot be in a cluster with this member, as it is. What a
 // initial member has to know it finds out by what it is answered.
 func (s *Server) excludes(theirs bootstrap.Standing) string {
 	own := s.cfg.Member.Name

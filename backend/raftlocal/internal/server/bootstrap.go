@@ -173,7 +173,7 @@ func (s *Server) bootstrap() error {
 	}
 }
 
-// hear takes in how another stands.
+// hear records how another member stands.
 func (s *Server) hear(theirs bootstrap.Standing) {
 	s.early.Lock()
 	defer s.early.Unlock()
@@ -232,7 +232,7 @@ func (s *Server) beginWith(r bootstrap.Record) error {
 	return nil
 }
 
-// open opens the member. Whoever comes in from now on is served.
+// open opens the member. Connections that come in from now on are served.
 func (s *Server) open(cfg member.Config) error {
 	m, err := member.Open(cfg)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// watched is the member's directory. Whoever finds that it is not the member's any more, the log
+// watched is the member's directory. The first to find that it is not the member's any more, the log
 // before it says that something is written, the loop, or watch while the loop waits for the
 // disk, has told the clients when it hears of it.
 type watched struct {

@@ -165,7 +165,7 @@ func (s *Server) cutOff(all bool) {
 	s.closed = true
 	for c, h := range s.conns.all {
 		if all || !h.lingers {
-			_ = c.Close() // whoever uses it sees that
+			_ = c.Close() // its user sees that
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// Call is one command on its way. Whoever makes it fills in Command, without its numbers, and
+// Call is one command on its way. Its maker fills in Command, without its numbers, and
 // For, and reads the others when there is an event for it. It must not be used again before.
 type Call struct {
 	Command command.Command
@@ -21,7 +21,7 @@ type Call struct {
 
 	order      uint64 // of Do
 	state      state
-	line       *line
+	instance   *instance
 	prev, next *Call // while it waits
 }
 
@@ -87,9 +87,9 @@ func (q *queue) remove(c *Call) {
 	q.length--
 }
 
-// line is what was sent to one session and has no answer: a window of numbers, of which
+// instance is what was sent to one session and has no answer: a window of numbers, of which
 // command.MaxOutstanding are under way at most.
-type line struct {
+type instance struct {
 	number uint64 // of the session
 	lowest uint64 // the first that is under way; next if there is none
 	next   uint64 // the next to be given out
@@ -98,17 +98,17 @@ type line struct {
 	flying int
 }
 
-func newLine(number uint64) *line {
-	return &line{number: number, lowest: 1, next: 1, cursor: 1, ring: make([]*Call, 64)}
+func newLine(number uint64) *instance {
+	return &instance{number: number, lowest: 1, next: 1, cursor: 1, ring: make([]*Call, 64)}
 }
 
-func (l *line) slot(seq uint64) **Call { return &l.ring[seq%uint64(len(l.ring))] }
+func (l *instance) slot(seq uint64) **Call { return &l.ring[seq%uint64(len(l.ring))] }
 
 // full reports whether no more may be under way.
-func (l *line) full() bool { return l.next-l.lowest >= command.MaxOutstanding }
+func (l *instance) full() bool { return l.next-l.lowest >= command.MaxOutstanding }
 
 // add gives a call the next number.
-func (l *line) add(c *Call) {
+func (l *instance) add(c *Call) {
 	if l.next-l.lowest == uint64(len(l.ring)) {
 		larger := make([]*Call, 2*len(l.ring))
 		for seq := l.lowest; seq < l.next; seq++ {
@@ -117,14 +117,14 @@ func (l *line) add(c *Call) {
 		l.ring = larger
 	}
 	c.Command.Session, c.Command.Seq = l.number, l.next
-	c.state, c.line = flying, l
+	c.state, c.instance = flying, l
 	*l.slot(l.next) = c
 	l.next++
 	l.flying++
 }
 
 // at returns the call of a number, or nil.
-func (l *line) at(seq uint64) *Call {
+func (l *instance) at(seq uint64) *Call {
 	if seq < l.lowest || seq >= l.next {
 		return nil
 	}
@@ -132,9 +132,9 @@ func (l *line) at(seq uint64) *Call {
 }
 
 // remove takes a call out: it is answered, or nobody waits for it any more.
-func (l *line) remove(c *Call) {
+func (l *instance) remove(c *Call) {
 	*l.slot(c.Command.Seq) = nil
-	c.state, c.line = idle, nil
+	c.state, c.instance = idle, nil
 	l.flying--
 	for l.lowest < l.next && *l.slot(l.lowest) == nil {
 		l.lowest++

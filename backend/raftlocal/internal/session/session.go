@@ -48,8 +48,8 @@ type Session struct {
 	connected bool
 	opening   command.SessionID // of the session that is being opened; zero if none is
 	asked     bool              // and that was sent on this connection
-	line      *line             // the session; nil if there is none
-	former    *line             // one that has ended, and to which something was sent that is not answered
+	instance  *instance         // the session; nil if there is none
+	former    *instance         // one that has ended, and to which something was sent that is not answered
 
 	out    []command.Command
 	events []Event
@@ -84,7 +84,7 @@ func (s *Session) Cancel(c *Call) (never bool) {
 		s.queue.remove(c)
 		return true
 	case flying:
-		l := c.line
+		l := c.instance
 		l.remove(c)
 		s.settled(l)
 	case idle:
@@ -95,8 +95,8 @@ func (s *Session) Cancel(c *Call) (never bool) {
 // Outstanding is how many calls wait for an event.
 func (s *Session) Outstanding() int {
 	n := s.queue.length
-	if s.line != nil {
-		n += s.line.flying
+	if s.instance != nil {
+		n += s.instance.flying
 	}
 	if s.former != nil {
 		n += s.former.flying
@@ -110,7 +110,7 @@ func (s *Session) Waiting() int { return s.queue.length }
 // Oldest returns the call that has been waiting longest for an event, or nil.
 func (s *Session) Oldest() *Call {
 	oldest := s.queue.first
-	for _, l := range []*line{s.former, s.line} {
+	for _, l := range []*instance{s.former, s.instance} {
 		if l != nil && l.flying > 0 {
 			if c := l.at(l.lowest); oldest == nil || c.order < oldest.order {
 				oldest = c
@@ -124,11 +124,11 @@ func (s *Session) Oldest() *Call {
 // there, or 0. What has no answer will be sent again.
 func (s *Session) Connected() (number uint64) {
 	s.connected, s.asked = true, false
-	if s.line == nil {
+	if s.instance == nil {
 		return 0
 	}
-	s.line.cursor = s.line.lowest
-	return s.line.number
+	s.instance.cursor = s.instance.lowest
+	return s.instance.number
 }
 
 // Disconnected tells that the connection is gone. The events are for what was sent to a
@@ -142,7 +142,7 @@ func (s *Session) Disconnected() []Event {
 }
 
 // settled looks whether nothing is under way any more to a session that has ended.
-func (s *Session) settled(l *line) {
+func (s *Session) settled(l *instance) {
 	if l == s.former && l.flying == 0 {
 		s.former = nil
 	}
@@ -169,11 +169,11 @@ func (s *Session) Outgoing(now time.Duration) []command.Command {
 	if !s.connected {
 		return nil
 	}
-	if s.line == nil {
+	if s.instance == nil {
 		s.open()
 		return s.out
 	}
-	l := s.line
+	l := s.instance
 	for ; l.cursor < l.next; l.cursor++ {
 		if c := l.at(l.cursor); c != nil {
 			s.send(c, now)
@@ -206,6 +206,6 @@ func (s *Session) send(c *Call, now time.Duration) {
 		c.Sent = now
 	}
 	c.Times++
-	c.Command.Lowest = c.line.lowest
+	c.Command.Lowest = c.instance.lowest
 	s.out = append(s.out, c.Command)
 }

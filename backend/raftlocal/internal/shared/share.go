@@ -1,4 +1,4 @@
-// Package shared lets processes share one member: whoever has the lock of its place runs it,
+// Package shared lets processes share one member: the process that has the lock of the location runs it,
 // and the others connect to it. When that process ends, another takes over from what is on the
 // disk. There is no message between them for that: the kernel gives the lock to one.
 //
@@ -48,9 +48,9 @@ const (
 
 // Share is one user's part in a place. It is safe for concurrent use.
 type Share struct {
-	place   Place
-	logger  *slog.Logger
-	operate func(*server.Server) http.Handler
+	location Location
+	logger   *slog.Logger
+	operate  func(*server.Server) http.Handler
 
 	ctx     context.Context // ends when the share is closed
 	quit    context.CancelFunc
@@ -67,9 +67,9 @@ type Share struct {
 // Open takes part in a place, and serves it if nobody does. operate makes the handler of
 // operators' requests to a server. The share leaves the place when it is closed, and also
 // if it cannot be opened. ctx is for the opening.
-func Open(ctx context.Context, place Place, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
+func Open(ctx context.Context, place Location, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
 	s := &Share{
-		place: place, operate: operate, logger: server.Logger(logger),
+		location: place, operate: operate, logger: server.Logger(logger),
 		look: make(chan struct{}, 1), running: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.ctx, s.quit = context.WithCancel(context.Background())
@@ -86,7 +86,7 @@ func Open(ctx context.Context, place Place, operate func(*server.Server) http.Ha
 // try takes the place and serves. If another does that already, or this process is only a guest,
 // release is nil, as is the error.
 func (s *Share) try(ctx context.Context) (release func() error, err error) {
-	files, release, err := s.place.Lock(ctx)
+	files, release, err := s.location.Lock(ctx)
 	var taken *dirlock.TakenError
 	var guest *GuestError
 	switch {
@@ -108,7 +108,7 @@ func (s *Share) try(ctx context.Context) (release func() error, err error) {
 // serve starts the server. In an empty place its tokens begin at the wall clock: it may be a place
 // in which others were granted that was removed.
 func (s *Share) serve(files disk.FS) (*server.Server, error) {
-	l, err := s.place.Listen()
+	l, err := s.location.Listen()
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (s *Share) standing() (srv *server.Server, changed <-chan struct{}, why err
 // run serves when it can, until the share is closed. release is not nil if it serves.
 func (s *Share) run(release func() error) {
 	defer close(s.running)
-	defer s.place.Leave()
+	defer s.location.Leave()
 	var until time.Time // eager
 	for {
 		if release != nil {
@@ -223,7 +223,7 @@ func (s *Share) Trouble() error {
 }
 
 // Guest reports whether the place belongs to another user, whose processes serve it.
-func (s *Share) Guest() bool { return s.place.Guest() }
+func (s *Share) Guest() bool { return s.location.Guest() }
 
 // Server is the server, if this share runs it, or nil.
 func (s *Share) Server() *server.Server {

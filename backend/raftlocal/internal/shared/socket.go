@@ -28,7 +28,7 @@ func DialSocket(ctx context.Context, path string) (net.Conn, error) {
 	found, stat := os.Stat(path)
 	isDir := stat == nil && found.IsDir()
 	switch {
-	case isDir: // whoever may not write to it is told that this is not permitted
+	case isDir: // a process that may not write to it is told that this is not permitted
 		return nil, network.NewMismatch(fmt.Sprintf("%s is a directory: name the socket in it, %s", path, filepath.Join(path, socket)), syscall.EISDIR)
 	case !unserved(err):
 		return nil, err
@@ -106,7 +106,7 @@ func among(gid int) bool {
 	return gid == os.Getegid() || err == nil && slices.Contains(groups, gid)
 }
 
-// Dial connects to whoever serves the place, and takes over if nobody does. The address is
+// Dial connects to the process that serves the location, and takes over if nobody does. The address is
 // not looked at: there is one.
 func (s *Share) Dial(ctx context.Context, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialFor)
@@ -144,7 +144,7 @@ func (s *Share) dial(ctx context.Context, srv *server.Server) (net.Conn, error) 
 	if srv != nil {
 		return srv.Dial(ctx)
 	}
-	conn, err := s.place.Dial(ctx)
+	conn, err := s.location.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,7 @@ func (n *network) ask(from, to *host) {
 	})
 }
 
-// hear takes in what another says.
+// hear records what another says.
 func (h *host) hear(s bootstrap.Standing) {
 	if h.bootstrapper == nil {
 		return

@@ -25,7 +25,7 @@ type client struct {
 	waking bool     // that is planned
 
 	session *session.Session
-	line    *line
+	conn    *conn
 	since   time.Duration // of the line
 	dialing bool
 	next    int // which host to try
@@ -89,7 +89,7 @@ func (c *client) begin() {
 	c.life++
 	c.lives = true
 	c.session = session.New(c.w.newSessionID, c.w.scenario.session)
-	c.attempts, c.line, c.dialing = nil, nil, false
+	c.attempts, c.conn, c.dialing = nil, nil, false
 	c.next = c.w.rng.IntN(len(c.w.hosts))
 	for range c.w.scenario.workers {
 		c.w.working++
@@ -132,7 +132,7 @@ func (c *client) do(cmd command.Command, done func(r command.Reply, known bool))
 
 // flush sends what there is to send.
 func (c *client) flush() {
-	if c.line == nil {
+	if c.conn == nil {
 		c.connect()
 		return
 	}
@@ -144,13 +144,13 @@ func (c *client) flush() {
 		c.w.sent(&out[i])
 	}
 	packet := encodeCommands(out)
-	l := c.line
+	l := c.conn
 	l.up(func(m *member.Member) { m.Submit(l.conn, packet.commands()) })
 }
 
 // connect finds a member that leads.
 func (c *client) connect() {
-	if !c.lives || c.line != nil || c.dialing || c.session.Outstanding() == 0 {
+	if !c.lives || c.conn != nil || c.dialing || c.session.Outstanding() == 0 {
 		return
 	}
 	c.dialing = true
@@ -163,7 +163,7 @@ func (c *client) connect() {
 			c.then(c.w.some(5*time.Millisecond, 100*time.Millisecond), c.connect)
 			return
 		}
-		c.line, c.since = l, c.w.now
+		c.conn, c.since = l, c.w.now
 		number := c.session.Connected()
 		l.up(func(m *member.Member) { m.Attach(l.conn, number) })
 		c.flush()
@@ -172,21 +172,21 @@ func (c *client) connect() {
 
 // hangUp breaks the connection.
 func (c *client) hangUp() {
-	if c.line != nil {
-		l := c.line
-		c.line = nil
+	if c.conn != nil {
+		l := c.conn
+		c.conn = nil
 		l.leave()
 		c.events(c.session.Disconnected())
 	}
 }
 
 // moved is when a connection has ended from the other side.
-func (c *client) moved(l *line, leader statemachine.Member) {
+func (c *client) moved(l *conn, leader statemachine.Member) {
 	c.awake(c.life, func() {
-		if c.line != l {
+		if c.conn != l {
 			return
 		}
-		c.line = nil
+		c.conn = nil
 		c.events(c.session.Disconnected())
 		c.next++
 		if h := c.w.host(leader.ID); h != nil {
@@ -201,10 +201,10 @@ func (c *client) moved(l *line, leader statemachine.Member) {
 	})
 }
 
-// receive takes in answers and pushes.
-func (c *client) receive(l *line, p packet) {
+// receive handles answers and pushes.
+func (c *client) receive(l *conn, p packet) {
 	c.awake(c.life, func() {
-		if c.line != l {
+		if c.conn != l {
 			return
 		}
 		answers, pushes := p.answers()
@@ -215,7 +215,7 @@ func (c *client) receive(l *line, p packet) {
 
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.conn != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.patience {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++

@@ -157,28 +157,28 @@ var faults = []fault{
 	}},
 	{"lines stall", func(w *world) {
 		for _, c := range w.clients {
-			if c.line == nil || w.rng.IntN(2) == 0 {
+			if c.conn == nil || w.rng.IntN(2) == 0 {
 				continue
 			}
 			until := w.now + w.some(100*time.Millisecond, 4*time.Second)
 			if w.rng.IntN(2) == 0 {
-				c.line.toHost.stalled = until
+				c.conn.toHost.stalled = until
 			} else {
-				c.line.toClient.stalled = until
+				c.conn.toClient.stalled = until
 			}
 		}
 	}},
 	{"lines stall and break", func(w *world) {
 		// What was sent arrives long after the client has come back on another line.
 		for _, c := range w.clients {
-			l := c.line
+			l := c.conn
 			if l == nil {
 				continue
 			}
 			l.toHost.stalled = w.now + w.some(100*time.Millisecond, 900*time.Millisecond)
 			(&worker{c: c, once: true}).attempt(w.keys[w.rng.IntN(len(w.keys))], false)
 			w.after(w.some(5*time.Millisecond, 80*time.Millisecond), func() {
-				if c.line == l {
+				if c.conn == l {
 					l.keeps = true
 					c.hangUp()
 					c.connect()

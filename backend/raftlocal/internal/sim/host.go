@@ -43,7 +43,7 @@ type host struct {
 	// its turns, at most 100 ms each.
 	awake, lastTurn time.Duration
 
-	lines []*line // that are open
+	lines []*conn // that are open
 }
 
 func (h *host) String() string {

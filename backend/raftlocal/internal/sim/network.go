@@ -138,7 +138,7 @@ func (w *world) part(some []*host, how int) {
 	w.sever(ways)
 	// Some clients notice at once that they are on the other side.
 	for _, c := range w.clients {
-		if c.line != nil && inside[c.place] != inside[c.line.host.place] && w.rng.IntN(2) == 0 {
+		if c.conn != nil && inside[c.place] != inside[c.conn.host.place] && w.rng.IntN(2) == 0 {
 			c.hangUp()
 			c.connect()
 		}

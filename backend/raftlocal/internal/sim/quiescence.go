@@ -17,7 +17,7 @@ func (w *world) quiesce() {
 	w.quiescent = true
 	clear(w.network.cut)
 	w.network.usual()
-	for _, l := range w.lines {
+	for _, l := range w.conns {
 		l.toHost.stalled, l.toClient.stalled = 0, 0
 	}
 	for _, c := range w.clients {

@@ -166,7 +166,7 @@ func (o callbacks) Send(m *raftpb.Message) {
 }
 
 func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
-	l := o.h.w.lines[c]
+	l := o.h.w.conns[c]
 	if l == nil {
 		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
 	}
@@ -175,7 +175,7 @@ func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []comm
 }
 
 func (o callbacks) Redirect(c member.Conn, leader statemachine.Member) {
-	if l := o.h.w.lines[c]; l != nil {
+	if l := o.h.w.conns[c]; l != nil {
 		o.leave(func() { l.dismiss(leader) })
 	}
 }

@@ -79,7 +79,7 @@ func (k *worker) evict(key string) {
 	})
 }
 
-// evictClaim ends the grant of one attempt, as an operator may who has looked: mostly of whoever holds the key,
+// evictClaim ends the grant of one attempt, as an operator may who has looked: mostly of the holder,
 // sometimes of one that waits, or that has ended.
 func (k *worker) evictClaim(key string) {
 	w := k.c.w

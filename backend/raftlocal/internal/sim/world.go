@@ -72,7 +72,7 @@ type world struct {
 	clients  []*client
 	keys     []string
 	places   int
-	lines    map[member.Conn]*line
+	conns    map[member.Conn]*conn
 	lastConn uint64
 
 	leaders map[uint64]*host // by term
@@ -94,7 +94,7 @@ type world struct {
 
 // newWorld makes a world. With names of faults, nothing else goes wrong in it.
 func newWorld(seed uint64, out io.Writer, only ...string) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[commandID]time.Duration{}, denied: map[string]bool{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, conns: map[member.Conn]*conn{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[commandID]time.Duration{}, denied: map[string]bool{}}
 	w.scenario = newScenario(w.rng)
 	if len(only) > 0 {
 		w.scenario.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })

@@ -108,9 +108,9 @@ func (m *Machine) push(c *claim, code command.Code) {
 }
 
 // acquire takes the lock for an owner, or a place in the queue. For an owner that has a claim
-// it tells how that stands, and whoever asks is told what becomes of it from now on. That
+// it tells how that stands, and the asking session is told what becomes of it from now on. That
 // renews a claim that waits, since a waiter that asks is alive. It does not renew a grant:
-// whoever gets the answer counts the lease from an earlier request.
+// the client that gets the answer counts the lease from an earlier request.
 func (m *Machine) acquire(cmd *command.Command, r *command.Reply) {
 	q := m.queues[cmd.Key]
 	if q != nil {
@@ -189,7 +189,7 @@ func (m *Machine) grant(c *claim) {
 
 // RaiseTokens is for a state that a new cluster begins with, whose log begins anew: tokens
 // will be above base. So will the numbers of claims and sessions: a cluster that was in this
-// one's place may have given numbers, also after a backup was taken of it, and whoever has one must
+// one's place may have given numbers, also after a backup was taken of it, and a client that has one must
 // not be taken for somebody else.
 //
 // It adds nothing to a base that is high enough, so that a base which is the time keeps all numbers below

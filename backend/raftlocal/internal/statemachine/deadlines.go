@@ -12,7 +12,7 @@ type deadlines []deadline
 type deadline struct {
 	at     int64
 	number uint64
-	place  *int // where it is in the heap, kept by whoever has the deadline
+	place  *int // where it is in the heap, kept by the owner of the deadline
 }
 
 func (d deadline) before(o deadline) bool {
@@ -100,7 +100,7 @@ func (h deadlines) down(place int) {
 }
 
 // A claim that was granted after waiting is unheard until it is renewed. Its TTL counts from the
-// grant, by the rules of the state. But whoever has it cannot hold longer than it was to wait: it
+// grant, by the rules of the state. But its holder cannot hold longer than it was to wait: it
 // learns of the grant by a push, and counts from when it last sent a renewal that was answered
 // with "waiting". Only a renewal gives it more, and then it is heard. So one that is unheard when
 // it was to end as a waiter may be ended, in favour of the next. That is for the leader to

@@ -51,7 +51,7 @@ func (m *Machine) Grant(key, owner string) (number uint64) {
 	return 0
 }
 
-// Eviction returns what whoever has a claim would be told if an operator ended it now.
+// Eviction returns what the holder of a claim would be told if an operator ended it now.
 func (m *Machine) Eviction(number uint64) (push command.Push, ok bool) {
 	c := m.claims[number]
 	if c == nil {
@@ -127,7 +127,7 @@ func (m *Machine) Inspect(key string) command.Status {
 	}
 }
 
-// Busy reports whether a key is held, and the owner has no claim to it: whoever will not wait
+// Busy reports whether a key is held, and the owner has no claim to it: an attempt that will not wait
 // gets nothing.
 func (m *Machine) Busy(key, owner string) bool {
 	q := m.queues[key]

@@ -175,7 +175,7 @@ func (s *script) spoil(c *command.Command) {
 	}
 }
 
-// heard takes in what an entry has brought about.
+// heard records what an entry has brought about.
 func (s *script) heard(answers []command.Answer) {
 	for _, a := range answers {
 		switch {

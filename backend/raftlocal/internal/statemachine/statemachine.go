@@ -87,7 +87,7 @@ func empty() *Machine {
 	}
 }
 
-// Apply takes in the entry of an index, which is above that of all entries before. Of b it
+// Apply applies the entry of an index, which is above that of all entries before. Of b it
 // keeps nothing. The slices of the outcome are used again by the next call; what they point to
 // is not, and must not be changed.
 func (m *Machine) Apply(index uint64, b command.Batch) Outcome {
@@ -187,7 +187,7 @@ type Member struct {
 	Name, Addr string
 }
 
-// ApplyMembers takes in the address book as it is after the entry of an index.
+// ApplyMembers sets the address book as it is after the entry of an index.
 func (m *Machine) ApplyMembers(_ uint64, members []Member) { m.setMembers(members) }
 
 // Members returns the address book, by id. It must not be changed.

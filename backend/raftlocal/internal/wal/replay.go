@@ -18,7 +18,7 @@ type replay struct {
 	torn     int    // segments that hold parts of a frame: of the next number, all
 }
 
-// read takes in the next segment.
+// read reads the next segment.
 func (r *replay) read(s *segment) (err error) {
 	l := r.log
 	l.spares = append(l.spares, s) // so that it is closed if this fails
@@ -71,7 +71,7 @@ func (l *Log) use(s *segment) {
 	l.spares = slices.DeleteFunc(l.spares, func(spare *segment) bool { return spare == s })
 }
 
-// end takes in where the frames of a segment end.
+// end records where the frames of a segment end.
 func (r *replay) end(s *segment, data []byte, state found) error {
 	l := r.log
 	if l.segment == nil {
@@ -105,7 +105,7 @@ func (r *replay) end(s *segment, data []byte, state found) error {
 	return nil
 }
 
-// apply takes in what a frame holds.
+// apply applies what a frame holds.
 func (r *replay) apply(record *record) error {
 	c := &r.contents
 	if record.hard != (hard{}) {

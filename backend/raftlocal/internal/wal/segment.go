@@ -76,7 +76,7 @@ func (s *segment) prelude(id Identity) []byte {
 	return b
 }
 
-// parsePrelude takes in a prelude, and returns whose the segment is.
+// parsePrelude parses a prelude, and returns to which directory the segment belongs.
 func (s *segment) parsePrelude(b []byte) (owner Identity, err error) {
 	le := binary.LittleEndian
 	if s.seal = le.Uint32(b[preludeSeal:]); s.seal != crc32.Checksum(b[:preludeSeal], castagnoli) || string(b[:len(magic)]) != magic {

@@ -45,7 +45,7 @@ type Reader struct {
 const (
 	// usual is how large the buffer is when it need not be larger.
 	usual = 64 << 10
-	// little is how large it is at first as long as the Limit is lower: whoever connects and says
+	// little is how large it is at first as long as the Limit is lower: a stranger that connects and says
 	// nothing is to cost as little here as there.
 	little = 512
 )
@@ -83,7 +83,7 @@ func (r *Reader) length() (int, error) {
 }
 
 // More reports whether Next would return a frame that has already been read from the
-// connection. Whoever works through all of these before it acts on them does so once.
+// connection. A caller that works through all of these before it acts on them does so once.
 func (r *Reader) More() bool {
 	have := r.end - r.start
 	return have >= 4 && uint64(have-4) >= uint64(binary.BigEndian.Uint32(r.buf[r.start:]))
@@ -135,7 +135,7 @@ func (r *Reader) read(n int) error {
 // Preface is how a connection begins.
 const Preface = "\x00flr"
 
-// MaxFrame is how long a frame may be, its length field not counted. Whoever is told of a
+// MaxFrame is how long a frame may be, its length field not counted. A reader that is told of a
 // longer one ends the connection.
 const MaxFrame = 4 << 20
 

@@ -8,9 +8,9 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// line is a connection between a client and a member: what is sent on it arrives in order,
+// conn is a connection between a client and a member: what is sent on it arrives in order,
 // late perhaps, or not at all once it is broken. Each end learns of that in its own time.
-type line struct {
+type conn struct {
 	w      *world
 	conn   member.Conn
 	client *client
@@ -32,20 +32,20 @@ type pipe struct {
 
 // dial makes a connection, if the host can be reached. Connections are numbered as they are
 // accepted.
-func (c *client) dial(h *host) *line {
+func (c *client) dial(h *host) *conn {
 	w := c.w
 	if !h.up() || !w.network.open(c.place, h.place) || !w.network.open(h.place, c.place) {
 		return nil
 	}
 	w.lastConn++
-	l := &line{w: w, conn: member.Conn(w.lastConn), client: c, host: h, life: h.life}
-	w.lines[l.conn] = l
-	h.lines = append(slices.DeleteFunc(h.lines, func(l *line) bool { return l.closed }), l)
+	l := &conn{w: w, conn: member.Conn(w.lastConn), client: c, host: h, life: h.life}
+	w.conns[l.conn] = l
+	h.lines = append(slices.DeleteFunc(h.lines, func(l *conn) bool { return l.closed }), l)
 	return l
 }
 
 // send puts something on its way, into one direction.
-func (l *line) send(p *pipe, f func()) {
+func (l *conn) send(p *pipe, f func()) {
 	p.queue = append(p.queue, f)
 	if !p.flowing {
 		p.flowing = true
@@ -53,7 +53,7 @@ func (l *line) send(p *pipe, f func()) {
 	}
 }
 
-func (l *line) flow(p *pipe) {
+func (l *conn) flow(p *pipe) {
 	w := l.w
 	from, to := l.client.place, l.host.place
 	if p == &l.toClient {
@@ -76,7 +76,7 @@ func (l *line) flow(p *pipe) {
 }
 
 // up sends a packet to the member.
-func (l *line) up(take func(m *member.Member)) {
+func (l *conn) up(take func(m *member.Member)) {
 	l.send(&l.toHost, func() {
 		if !l.closed {
 			l.host.input(l.life, func() { take(l.host.member) })
@@ -85,7 +85,7 @@ func (l *line) up(take func(m *member.Member)) {
 }
 
 // down sends a packet to the client.
-func (l *line) down(p packet) {
+func (l *conn) down(p packet) {
 	if l.closed {
 		return
 	}
@@ -98,7 +98,7 @@ func (l *line) down(p packet) {
 
 // leave is the client's end of it. What it has sent may still arrive, late: the member learns
 // of the end after that.
-func (l *line) leave() {
+func (l *conn) leave() {
 	if l.left {
 		return
 	}
@@ -114,7 +114,7 @@ func (l *line) leave() {
 }
 
 // dismiss is the member's end of it.
-func (l *line) dismiss(leader statemachine.Member) {
+func (l *conn) dismiss(leader statemachine.Member) {
 	if l.closed {
 		return
 	}
@@ -128,7 +128,7 @@ func (l *line) dismiss(leader statemachine.Member) {
 }
 
 // serverGone is when the host's process has ended. The client learns of it, or must find out.
-func (l *line) serverGone() {
+func (l *conn) serverGone() {
 	if l.closed {
 		return
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// claimID names an attempt to lock.
-type claimID struct{ key, owner string }
+// attemptKey names an attempt to lock.
+type attemptKey struct{ key, attemptID string }
 
 // phase is how a claim stands, as far as we know.
 type phase uint8
@@ -22,11 +22,11 @@ const (
 	gone                // it has ended, for certain; it never comes back
 )
 
-// claim is what the backend knows of an attempt, from the first request until it is known to
+// attempt is what the backend knows of an attempt, from the first request until it is known to
 // have ended. It is Grant.Handle. Its fields below the line are guarded by backend.mu.
-type claim struct {
+type attempt struct {
 	backend *backend
-	id      claimID
+	id      attemptKey
 	ttl     time.Duration
 	lost    func(why error)
 	waiting func() // told each time that the cluster confirms that it waits; may be nil
@@ -51,13 +51,13 @@ type claim struct {
 	urgent   bool // the next must not wait
 }
 
-// OnReply takes in the reply to a request for the claim.
-func (c *claim) OnReply(o *client.Outcome) {
+// OnReply records the reply to a request for the claim.
+func (c *attempt) OnReply(o *client.Outcome) {
 	b := c.backend
 	var confirmed func()
 	b.mu.Lock()
 	switch {
-	case o.Err != nil: // whoever waits for it knows what to do
+	case o.Err != nil: // the caller that waits for it knows what to do
 	case c.phase == gone:
 		// News of its end came on the way, by a push or a renewal. That reply is older.
 	case o.Reply.Code == command.Granted:
@@ -80,7 +80,7 @@ func (c *claim) OnReply(o *client.Outcome) {
 }
 
 // know notes the number of a claim. Called with mu held, as all that follow.
-func (b *backend) know(c *claim, number uint64) {
+func (b *backend) know(c *attempt, number uint64) {
 	if old := c.number[0]; old != number {
 		// The owner had a claim, which has ended, and has another now.
 		if b.numbers[old] == c {
@@ -97,7 +97,7 @@ func (b *backend) know(c *claim, number uint64) {
 }
 
 // hold notes that a claim holds the lock, and that the TTL counts from start at the earliest.
-func (b *backend) hold(c *claim, token uint64, start time.Time) {
+func (b *backend) hold(c *attempt, token uint64, start time.Time) {
 	switch c.phase {
 	case gone:
 		return
@@ -113,7 +113,7 @@ func (b *backend) hold(c *claim, token uint64, start time.Time) {
 
 // queue notes that a claim waits, and did when a request sent at start was carried out. If
 // that was long ago, a push may have been missed since. It returns whom to tell, without mu.
-func (b *backend) queue(c *claim, start time.Time, longAgo bool) (confirmed func()) {
+func (b *backend) queue(c *attempt, start time.Time, longAgo bool) (confirmed func()) {
 	if c.phase == gone || c.phase == held {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (b *backend) queue(c *claim, start time.Time, longAgo bool) (confirmed func
 }
 
 // unqueue notes that a claim waits no longer.
-func (b *backend) unqueue(c *claim) {
+func (b *backend) unqueue(c *attempt) {
 	delete(b.queued, c)
 	if c.turn != nil {
 		close(c.turn)
@@ -138,7 +138,7 @@ func (b *backend) unqueue(c *claim) {
 
 // end notes that a claim has ended. It returns whom to tell, without mu: nobody if it was
 // released, for then the holder has given it up itself.
-func (b *backend) end(c *claim) (lost func(error)) {
+func (b *backend) end(c *attempt) (lost func(error)) {
 	if c.phase == held && c.given && !c.ending {
 		lost = c.lost
 	}
@@ -149,9 +149,9 @@ func (b *backend) end(c *claim) (lost func(error)) {
 }
 
 // drop forgets a claim.
-func (b *backend) drop(c *claim) {
-	if b.claims[c.id] == c {
-		delete(b.claims, c.id)
+func (b *backend) drop(c *attempt) {
+	if b.attempts[c.id] == c {
+		delete(b.attempts, c.id)
 	}
 	if b.numbers[c.number[0]] == c {
 		delete(b.numbers, c.number[0])
@@ -159,15 +159,15 @@ func (b *backend) drop(c *claim) {
 }
 
 // find returns the claim of a grant, or nil if this client knows nothing of it.
-func (b *backend) find(g driver.Grant) *claim {
-	id := claimID{g.Key, g.AttemptID}
-	if c, ok := g.Handle.(*claim); ok && c.backend == b && c.id == id {
+func (b *backend) find(g driver.Grant) *attempt {
+	id := attemptKey{g.Key, g.AttemptID}
+	if c, ok := g.Handle.(*attempt); ok && c.backend == b && c.id == id {
 		return c
 	}
-	return b.claims[id]
+	return b.attempts[id]
 }
 
-// onPush takes in news of a claim. One that is not known has ended, or the reply that would
+// onPush records news of a claim. One that is not known has ended, or the reply that would
 // name it is not there yet; that reply then is the one to an old copy of the request, and the
 // claim is asked about at once: see [claim.OnReply].
 func (b *backend) onPush(p command.Claim) {
@@ -187,8 +187,8 @@ func (b *backend) onPush(p command.Claim) {
 	}
 }
 
-// onVoid takes in that the cluster has lost all that it has granted: whoever holds is told at once,
-// and whoever waits asks anew. What was asked and has no answer is not known here to be a claim;
+// onVoid is called when the cluster has lost all that it has granted. All holders are told at once,
+// and waiters ask again. What was asked and has no answer is not known here to be a claim;
 // its session is gone, too, and the core asks again.
 func (b *backend) onVoid(text string) {
 	why := errors.New(text)

@@ -20,8 +20,8 @@ const (
 	Member  = "directory"
 )
 
-// Place is where processes meet. The methods are safe for concurrent use.
-type Place interface {
+// Location is where processes meet. The methods are safe for concurrent use.
+type Location interface {
 	// Lock makes the place ours, and tells where the member's files are, or returns a
 	// [*dirlock.TakenError] at once.
 	Lock(ctx context.Context) (files disk.FS, release func() error, err error)
@@ -48,7 +48,7 @@ type directory struct {
 
 // Directory returns the place of a directory, which is made if it does not exist. If group is not
 // network.NoGroup, processes of its users take part, too: see [GuestError].
-func Directory(path string, group int) (Place, error) {
+func Directory(path string, group int) (Location, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func Directory(path string, group int) (Place, error) {
 	return d, root.Close()
 }
 
-// Lock makes the directory anew if it was removed: whoever needs locks goes on then, with a new one.
+// Lock makes the directory anew if it was removed: processes that need locks go on with the new one.
 func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
 	root, err := d.open()
 	if err != nil {
@@ -139,7 +139,7 @@ var memories = struct {
 
 // Memory returns the place of a name in this process's memory. It is there for as long as
 // somebody uses it.
-func Memory(name string) (Place, error) {
+func Memory(name string) (Location, error) {
 	memories.Lock()
 	defer memories.Unlock()
 	m := memories.byName[name]
