@@ -100,11 +100,7 @@ func (e *Error) Unwrap() []error {
 	if e.Kind != nil {
 		errs = append(errs, e.Kind)
 	}
-	switch {
-	case e.Err == nil:
-	case e.Kind == nil:
-		errs = append(errs, e.Err)
-	default:
+	if e.Err != nil {
 		errs = append(errs, cause{e.Kind, e.Err})
 	}
 	return errs
@@ -113,8 +109,8 @@ func (e *Error) Unwrap() []error {
 // kinds are the values that mean one thing each.
 var kinds = []error{ErrHeld, ErrNotHeld, ErrLost, ErrUnavailable, ErrUnknown, ErrRefused, ErrUnsupported, ErrInvalid}
 
-// cause is what lies under an Error of a kind. It matches what the error inside does, but not
-// other kinds. It has no Unwrap, so that errors.Is and errors.As ask it and not what is inside.
+// cause is what lies under an Error of a kind, or of none. It matches what the error inside does,
+// but not other kinds. It has no Unwrap, so that errors.Is and errors.As ask it and not what is inside.
 type cause struct{ kind, err error }
 
 func (c cause) Error() string { return c.err.Error() }

@@ -127,7 +127,7 @@ const openTimeout = time.Minute
 // opening makes kind and text of an error of an Opener, whose caller gave ctx.
 func opening(ctx context.Context, u *url.URL, err error) (kind, told error) {
 	if errors.Is(err, ErrInvalid) {
-		return nil, err // it names the part of the URL
+		return ErrInvalid, err // it names the part of the URL
 	}
 	place := u.Host                      // without user and password
 	if place == "" || place == "unix:" { // raft://unix:/path
