@@ -26,7 +26,7 @@ type Call struct {
 	// be sent; it needs Config.TellBoot. Where another one answers there, Done gets a *BootError.
 	Boot string
 
-	// Done is called exactly once, with the reply, nil for none, or with a raw error: see Fault, with a
+	// Done is called exactly once, with the reply, nil for none, or with a raw error: see Classify, with a
 	// context that does not end. It is called by a sender, which has more to do, or by Go itself where the call
 	// cannot be queued; so it does not block. Unless the error is ErrNotSent, or one by which the server
 	// refuses, the call may have been carried out.
