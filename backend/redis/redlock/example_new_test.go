@@ -10,7 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
-	"github.com/fencelock/fencelock/backend/redis/redlock"
+	lockredlock "github.com/fencelock/fencelock/backend/redis/redlock"
 )
 
 // The application's clients connect as their options say, each to one master.
@@ -23,7 +23,7 @@ func ExampleNew() {
 		clients = append(clients, client)
 	}
 
-	backend, err := redlock.New(ctx, clients, &redlock.Options{Namespace: "billing"})
+	backend, err := lockredlock.New(ctx, clients, &lockredlock.Options{Namespace: "billing"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func ExampleNew() {
 	defer locker.Close() // and the backend with it, not the clients
 
 	lease, err := locker.Lock(ctx, "invoices/42")
-	var few *redlock.NoQuorumError
+	var few *lockredlock.NoQuorumError
 	if errors.As(err, &few) {
 		for _, node := range few.Nodes {
 			fmt.Println(node.Node, node.Err)

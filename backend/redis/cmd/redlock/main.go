@@ -41,12 +41,12 @@ It ends with 0 if all is well, 1 if a node takes no part or nothing could be rep
 in a wrong way, 3 if a replacement has to be run again.
 `
 
-// How the program ends.
+// Exit codes.
 const (
-	good = iota
-	bad
-	wrong
-	unfinished
+	exitOK = iota
+	exitFailed
+	exitUsage
+	exitUnfinished
 )
 
 func main() {
@@ -60,7 +60,7 @@ func main() {
 func run(ctx context.Context, args []string, url string, out, progress io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(progress, usage)
-		return wrong
+		return exitUsage
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(progress)
@@ -69,21 +69,21 @@ func run(ctx context.Context, args []string, url string, out, progress io.Writer
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(out, usage)
-		return good
+		return exitOK
 	case "status", "replace":
 	default:
 		fmt.Fprintf(progress, "redlock: there is no command %q\n\n%s", args[0], usage)
-		return wrong
+		return exitUsage
 	}
 	if err := flags.Parse(args[1:]); err != nil {
-		return wrong
+		return exitUsage
 	}
 	switch {
 	case flags.NArg() == 1:
 		url = flags.Arg(0)
 	case flags.NArg() > 1 || url == "":
 		fmt.Fprint(progress, usage)
-		return wrong
+		return exitUsage
 	}
 	if args[0] == "status" {
 		ctx, cancel := context.WithTimeoutCause(ctx, *timeout, fmt.Errorf("no answer within %v", *timeout))
@@ -97,12 +97,12 @@ func status(ctx context.Context, url string, out, progress io.Writer) int {
 	l, err := redlock.Status(ctx, url)
 	if err != nil {
 		fmt.Fprintln(progress, "redlock:", err)
-		return wrong
+		return exitUsage
 	}
-	code := good
+	code := exitOK
 	if l.ID == "" {
 		fmt.Fprintln(out, "no list")
-		code = bad
+		code = exitFailed
 	} else {
 		fmt.Fprintf(out, "list %s, version %d, %v, longest TTL %v\n", l.ID, l.Version, l.Guarantee, l.MaxTTL)
 		if l.Reason != "" {
@@ -113,7 +113,7 @@ func status(ctx context.Context, url string, out, progress io.Writer) int {
 	for _, n := range l.Nodes {
 		state := "ok"
 		if n.Err != nil {
-			state, code = strings.ReplaceAll(n.Err.Error(), "\n", " "), bad
+			state, code = strings.ReplaceAll(n.Err.Error(), "\n", " "), exitFailed
 		}
 		identity := n.Identity
 		if identity == "" {
@@ -134,15 +134,15 @@ func replace(ctx context.Context, url string, progress io.Writer) int {
 	switch {
 	case err == nil:
 		fmt.Fprintln(progress, "done")
-		return good
+		return exitOK
 	case errors.Is(err, driver.ErrInvalid) && !begun:
 		fmt.Fprintln(progress, "redlock:", err)
-		return wrong
+		return exitUsage
 	case begun:
 		fmt.Fprintln(progress, "redlock:", err)
 		fmt.Fprintln(progress, "it is not finished: run it again")
-		return unfinished
+		return exitUnfinished
 	}
 	fmt.Fprintln(progress, "redlock:", err)
-	return bad
+	return exitFailed
 }

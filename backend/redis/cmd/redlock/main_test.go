@@ -29,18 +29,18 @@ func TestCalls(t *testing.T) {
 		code int
 		says []string
 	}{
-		{code: wrong, says: []string{"status", "replace", "FENCELOCK_URL"}},
-		{args: []string{"help"}, code: good, says: []string{"replace makes"}},
-		{args: []string{"-h"}, code: good, says: []string{"replace makes"}},
-		{args: []string{"remove", nodes}, code: wrong, says: []string{`no command "remove"`}},
-		{args: []string{"status"}, code: wrong, says: []string{"replace makes"}},
-		{args: []string{"status", nodes, nodes}, code: wrong, says: []string{"replace makes"}},
-		{args: []string{"status", "-what", nodes}, code: wrong, says: []string{"-what"}},
-		{args: []string{"status", "redis://" + hidden + "@h"}, code: wrong, says: []string{"redlock://"}},
-		{args: []string{"replace", "redlock://:" + hidden + "@h1,h2"}, code: wrong, says: []string{"3, 5 or 7"}},
-		{args: []string{"status", nodes}, code: bad, says: []string{"no list", closed[0], closed[1], closed[2], "connection refused"}},
-		{args: []string{"status"}, env: nodes, code: bad, says: []string{"no list", closed[2]}},
-		{args: []string{"replace", nodes}, code: bad, says: []string{closed[0], "connection refused", "must answer"}},
+		{code: exitUsage, says: []string{"status", "replace", "FENCELOCK_URL"}},
+		{args: []string{"help"}, code: exitOK, says: []string{"replace makes"}},
+		{args: []string{"-h"}, code: exitOK, says: []string{"replace makes"}},
+		{args: []string{"remove", nodes}, code: exitUsage, says: []string{`no command "remove"`}},
+		{args: []string{"status"}, code: exitUsage, says: []string{"replace makes"}},
+		{args: []string{"status", nodes, nodes}, code: exitUsage, says: []string{"replace makes"}},
+		{args: []string{"status", "-what", nodes}, code: exitUsage, says: []string{"-what"}},
+		{args: []string{"status", "redis://" + hidden + "@h"}, code: exitUsage, says: []string{"redlock://"}},
+		{args: []string{"replace", "redlock://:" + hidden + "@h1,h2"}, code: exitUsage, says: []string{"3, 5 or 7"}},
+		{args: []string{"status", nodes}, code: exitFailed, says: []string{"no list", closed[0], closed[1], closed[2], "connection refused"}},
+		{args: []string{"status"}, env: nodes, code: exitFailed, says: []string{"no list", closed[2]}},
+		{args: []string{"replace", nodes}, code: exitFailed, says: []string{closed[0], "connection refused", "must answer"}},
 	} {
 		var out, progress strings.Builder
 		code := run(t.Context(), row.args, row.env, &out, &progress)

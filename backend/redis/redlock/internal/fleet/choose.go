@@ -76,7 +76,7 @@ func (v view) choose(ok []bool) (l *List, fresh bool, err error) {
 	return nil, false, passing("only %d of %d nodes can be seen to have the list, of %s (does the URL name others?)", len(held[best.text]), len(v.observations), best.Addresses())
 }
 
-// apart is the error of a URL that names nodes of two lists. Whoever made either of them has the same locks on other
+// apart is the error of a URL that names nodes of two lists. The clients of each list have the same locks on other
 // nodes, so a client is not to open with one of the two: a majority would not help it.
 func apart(one, other *List) error {
 	return lasting("the nodes belong to different lists, of %s and of %s: each node can be in one list only", one.Addresses(), other.Addresses())

@@ -136,8 +136,8 @@ func (f *Fleet) Trip() (trip time.Duration) {
 	return trip
 }
 
-// observed takes in what a look at a node has found, and returns what is to be done about it. Whatever that
-// means for other nodes is published, and their loops are told.
+// observed records what a look at a node has found, and returns what is to be done about it. It publishes what that
+// means for other nodes, and wakes their loops.
 func (f *Fleet) observed(i int, s observation) step {
 	f.mu.Lock()
 	defer f.mu.Unlock()

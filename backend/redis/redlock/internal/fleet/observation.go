@@ -44,7 +44,7 @@ type known struct {
 	since time.Time // when that state was seen first
 }
 
-// remember takes in a observation.
+// remember records an observation.
 func (k *known) remember(s observation, now time.Time) {
 	if s.err == nil && (k.state != s.state() || k.since.IsZero()) {
 		k.state, k.since = s.state(), now

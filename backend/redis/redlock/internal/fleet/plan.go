@@ -166,7 +166,7 @@ func (v view) step(i int, l *List, ok []bool) step {
 	case s.list != nil && s.list.Version > l.Version:
 		return step{err: passing("it has a newer version of the list, which no majority has: a replacement is under way, or was interrupted (then run it again)")}
 	case s.list != nil && s.list.Version == l.Version && l.Version > 1 && s.list.text != l.text:
-		// Others may work with that one. Only a higher version takes a node out of it, and whoever makes one has
+		// Others may work with that one. Only a higher version takes a node out of it, and the client that makes one has
 		// looked at both. Of a first version either will do: see joins.
 		return step{err: passing("it has another version %d of the list, of %s: were two replacements run at the same time? Run one again", l.Version, s.list.Addresses())}
 	case s.id != "" && !l.has(s.id) && s.list != nil && s.list.text != l.text:
@@ -202,7 +202,7 @@ func (v view) incomplete(i int, l *List, ok []bool) step {
 	id := s.id
 	switch {
 	case l.Version == 1 && s.list == nil && s.cert == (record{}) && id != "" && k.count == 0:
-		// Whoever made the list stopped before this node had it, so that it has never answered.
+		// The client that made the list stopped before this node had it, so that it has never answered.
 		return step{do: adopt, err: passing("the list is being made"), id: id, list: l, cert: uncertified(l, id)}
 	case l.Level == Fenced && id != "" && s.list == nil:
 		return step{err: lasting("it is in the list and has never been certified: was a replacement interrupted? Run it again (redlock replace)")}

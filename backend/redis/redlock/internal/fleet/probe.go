@@ -107,14 +107,14 @@ func (m *Member) prepare(ctx context.Context, run string) error {
 	return nil
 }
 
-// heard takes in a message.
+// heard records a message.
 func (m *Member) heard(payload string) {
 	if n, ok := script.Notice(payload); ok {
 		m.notify(n)
 	}
 }
 
-// again takes in that the subscription is back: messages may have been lost, and the server been
+// again records that the subscription is back: messages may have been lost, and the server been
 // restarted.
 func (m *Member) again() {
 	m.wake()

@@ -39,7 +39,7 @@ const askTimeout = 2 * time.Second
 // counters are the highest counts of the shards; zero where there is none.
 type counters [script.Shards]uint64
 
-// raise takes in other counters, where they are higher.
+// raise records other counters, where they are higher.
 func (c *counters) raise(other counters) {
 	for i := range c {
 		c[i] = max(c[i], other[i])

@@ -114,7 +114,7 @@ func (b *Backend) roundTrip() time.Duration {
 	return time.Millisecond / 2
 }
 
-// measured takes in how long a try took that was granted. Of two at once one may be lost.
+// measured averages how long granted tries took. Of two concurrent calls one may be lost.
 func (b *Backend) measured(d time.Duration) {
 	old := b.took.Load()
 	if old == 0 {
@@ -134,7 +134,7 @@ func onNode(ttl time.Duration) time.Duration { return ttl + ttl/100 + 2*time.Mil
 // A call is what a call that waits for nodes needs for it: one channel, one timer. They are used
 // again, by this backend only, since those of a testing/synctest bubble must stay in it.
 type call struct {
-	signal chan struct{} // has one place: whoever rings never waits
+	signal chan struct{} // holds one signal, so that raise never blocks
 	timer  *time.Timer
 }
 
@@ -157,7 +157,7 @@ func (b *Backend) done(w *call) {
 	b.calls.Put(w)
 }
 
-// raise wakes the call that waits at a bell, if any does.
+// raise wakes the call that waits for a signal, if there is one.
 func raise(signal chan struct{}) {
 	if signal == nil {
 		return
@@ -178,7 +178,7 @@ const (
 	closed
 )
 
-// wait sleeps until the bell, the timer, or the end of ctx or of the backend.
+// wait sleeps until the signal, the timer, or the end of ctx or of the backend.
 func (b *Backend) wait(ctx context.Context, w *call) reason {
 	select {
 	case <-w.signal:
@@ -200,7 +200,7 @@ type floors [script.Shards]atomic.Uint64
 // next is what a Take of a key should make of the counter, at least.
 func (f *floors) next(key string) uint64 { return f[script.Shard(key)].Load() + 1 }
 
-// observe takes in the count of a key's shard.
+// observe records the count of a key's shard.
 func (f *floors) observe(key string, count uint64) {
 	highest := &f[script.Shard(key)]
 	for old := highest.Load(); count > old; old = highest.Load() {

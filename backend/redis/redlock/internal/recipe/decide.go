@@ -72,7 +72,7 @@ func (t *try) end(plain, out vote.Set, queue int, place uint64) {
 
 func ignore(any, error) {}
 
-// settled takes in that a request which may leave something on a node has ended.
+// settled records that a request which may leave something on a node has ended.
 func (c *claim) settled(node int, err error) {
 	c.mu.Lock()
 	if err != nil && !nothingDone(err) {
@@ -181,7 +181,7 @@ func (t *try) replies() *tryReplies {
 	return t.said
 }
 
-// answered takes in that a node has answered a request that may have left something there, and returns
+// answered records that a node has answered a request that may have left something there, and returns
 // the release that has waited for that, or nil. Called with the claim's mutex held.
 func (c *claim) answered(node int) *ending {
 	c.outstanding[node]--

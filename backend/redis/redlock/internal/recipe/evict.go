@@ -71,7 +71,7 @@ type recheckState struct {
 	again  bool // another node has told meanwhile
 }
 
-// onEviction takes in that a node has ended the grant of an attempt, by an operator's decision. That
+// onEviction records that a node has ended the grant of an attempt, by an operator's decision. That
 // is one node, and an old notice may be late, so it is asked whether a majority still has it. Each node
 // tells when it ends the grant, so the last of these questions has the answer.
 func (b *Backend) onEviction(attemptID string) {

@@ -76,7 +76,7 @@ func (c *fairness) release(key string, began time.Time, trip time.Duration) (qui
 	return false, r.yield
 }
 
-// addWaiter takes in that a waiter of this client waits. It reports whether the client has released the key, and told
+// addWaiter records that a waiter of this client waits. It reports whether the client has released the key, and told
 // nobody, since the waiter's last try began.
 func (c *fairness) addWaiter(w *claim, began time.Time) (missed bool) {
 	c.mu.Lock()
@@ -106,7 +106,7 @@ func (c *fairness) localWaiter(key string) *claim {
 	return c.waiting[key]
 }
 
-// foundWaiter takes in that a release has told a waiter.
+// foundWaiter records that a release has told a waiter.
 func (c *fairness) foundWaiter(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -185,7 +185,7 @@ func (c *fairness) enter(key string, soon time.Duration) (yield bool) {
 	return yield
 }
 
-// metHolder takes in that a try which began then has met another that has the key, and so will tell the next. That is
+// metHolder records that a try which began then has met another that has the key, and so will tell the next. That is
 // not so where the other was of this client, and has released it since, and told nobody.
 func (c *fairness) metHolder(key string, began time.Time) {
 	if c.keys.Load() == 0 {

@@ -61,7 +61,7 @@ type claim struct {
 	ending *ending // the last Release
 }
 
-// enter finds or makes the claim of an Acquire, which rings at the bell.
+// enter finds or makes the claim of an Acquire, which waits for the signal.
 func (l *ledger) enter(req driver.Request, signal chan struct{}) (*claim, error) {
 	n := attempt{req.Key, req.AttemptID}
 	l.mu.Lock()

@@ -208,7 +208,7 @@ func (b *Backend) wakeWaiters(end wire.Request) {
 	}
 }
 
-// onReply takes in a node's answer.
+// onReply records a node's answer.
 func (e *ending) onReply(node int, reply any, err error) {
 	r, ok := reply.(wire.Reply)
 	if err == nil && !ok {

@@ -99,7 +99,7 @@ type repair struct {
 	node  int
 }
 
-// told takes in a node's answer about some of the leases. A lease that a majority has kept is repaired
+// told records a node's answer about some of the leases. A lease that a majority has kept is repaired
 // on the nodes that nobody has it on, those that have answered before and this one.
 func (r *renewal) told(node, from, to int, reply any, err error) {
 	answer, ok := reply.(wire.RenewReply)

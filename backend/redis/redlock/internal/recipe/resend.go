@@ -36,7 +36,7 @@ type queuedEnd struct {
 	until time.Time
 }
 
-// queueEnd takes in that an End has brought an error. until is when the key has run out.
+// queueEnd records that an End has brought an error. until is when the key has run out.
 func (b *Backend) queueEnd(node int, end wire.Request, until time.Time, err error) {
 	if errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil {
 		return

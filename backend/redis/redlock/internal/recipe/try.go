@@ -136,7 +136,7 @@ func (t *try) hopeless(node int) bool {
 	return true
 }
 
-// onTake takes in the answer to a Take, whenever it comes.
+// onTake records the answer to a Take, also one that comes late.
 func (t *try) onTake(node int, reply any, err error) {
 	r, ok := reply.(wire.TakeReply)
 	if err == nil && !ok {
@@ -179,7 +179,7 @@ func (t *try) onTake(node int, reply any, err error) {
 	e.release(node)
 }
 
-// met takes in who has the key on a node.
+// met records who has the key on a node.
 func (t *try) met(node int, r wire.TakeReply) {
 	t.replies().holders[node] = r.Holder
 	switch {
@@ -199,7 +199,7 @@ func (t *try) met(node int, r wire.TakeReply) {
 	}
 }
 
-// onWriteBack takes in the answer to a WriteBack.
+// onWriteBack records the answer to a WriteBack.
 func (t *try) onWriteBack(node int, reply any, err error) {
 	r, ok := reply.(wire.Reply)
 	if err == nil && !ok {

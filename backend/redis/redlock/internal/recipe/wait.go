@@ -132,7 +132,7 @@ func (b *Backend) pause(ctx context.Context, c *claim, w *call) error {
 	}
 }
 
-// Notify takes in what a node has published for this client. It does not block.
+// Notify records what a node has published for this client. It does not block.
 func (b *Backend) Notify(node int, n wire.Notice) {
 	switch n.Kind {
 	case wire.Free:
@@ -152,7 +152,7 @@ func (b *Backend) Notify(node int, n wire.Notice) {
 	}
 }
 
-// dequeued takes in that a node has taken the attempt off its queue.
+// dequeued records that a node has taken the attempt off its queue.
 func (c *claim) dequeued(node int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

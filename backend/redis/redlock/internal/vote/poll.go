@@ -27,7 +27,7 @@ const (
 // NewPoll is a poll of n nodes.
 func NewPoll(n int) Poll { return Poll{nodes: uint8(n)} } //nolint:gosec // at most Most
 
-// Told takes in what a node says: Done is yes.
+// Told records what a node says: Done is yes.
 func (p *Poll) Told(node int, o wire.Outcome) {
 	if (p.yes | p.no).Has(node) {
 		return
@@ -43,7 +43,7 @@ func (p *Poll) Told(node int, o wire.Outcome) {
 	}
 }
 
-// Silent takes in that a node will not answer.
+// Silent records that a node will not answer.
 func (p *Poll) Silent(node int) {
 	if !(p.yes | p.no).Has(node) {
 		p.silent = p.silent.With(node)

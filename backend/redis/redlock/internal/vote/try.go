@@ -71,7 +71,7 @@ func NewTry(n int, tokenless bool) Try {
 	return Try{nodes: uint8(n), tokenless: tokenless, pending: All(n)} //nolint:gosec // at most Most
 }
 
-// Took takes in the answer to a Take. count is the counter, with Done; holder who has the key, with
+// Took records the answer to a Take. count is the counter, with Done; holder who has the key, with
 // Other.
 func (t *Try) Took(node int, o wire.Outcome, count uint64, holder wire.ID) {
 	if !(t.pending | t.silent).Has(node) {
@@ -115,7 +115,7 @@ func (t *Try) join(node int) {
 	}
 }
 
-// Silent takes in that the answer to a Take will not come, or is not waited for. If it comes all
+// Silent records that the answer to a Take will not come, or is not waited for. If it comes all
 // the same, Took takes it in.
 func (t *Try) Silent(node int) {
 	if !t.pending.Has(node) {
@@ -128,7 +128,7 @@ func (t *Try) Silent(node int) {
 	t.settle()
 }
 
-// NotSent takes in that a node was not sent its Take, and will not be.
+// NotSent records that a node was not sent its Take, and will not be.
 func (t *Try) NotSent(node int) {
 	if !t.pending.Has(node) {
 		return
@@ -137,7 +137,7 @@ func (t *Try) NotSent(node int) {
 	t.settle()
 }
 
-// Wrote takes in the answer to a WriteBack.
+// Wrote records the answer to a WriteBack.
 func (t *Try) Wrote(node int, o wire.Outcome) {
 	if !t.writing.Has(node) {
 		return
@@ -149,7 +149,7 @@ func (t *Try) Wrote(node int, o wire.Outcome) {
 	t.settle()
 }
 
-// WriteSilent takes in that the answer to a WriteBack will not come.
+// WriteSilent records that the answer to a WriteBack will not come.
 func (t *Try) WriteSilent(node int) {
 	if !t.writing.Has(node) {
 		return
