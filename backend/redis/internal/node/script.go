@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fencelock/fencelock/driver"
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // Script is a Lua script and the name by which the server knows it.
