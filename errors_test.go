@@ -264,7 +264,7 @@ func TestKindsWithoutAServer(t *testing.T) {
 			}
 			c, l := open(t)
 			if name != "Ensure" {
-				matches(t, name+" with a nil context", op(nil, c, l), fencelock.ErrInvalid) //nolint:staticcheck // that is tested
+				matches(t, name+" with a nil context", op(nil, c, l), fencelock.ErrInvalid)
 				err := op(gaveUp, c, l)
 				matches(t, name+" with a context that has ended", err, context.Canceled)
 				if !errors.Is(err, why) {

@@ -111,7 +111,7 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 	cancel()
 	if err != nil {
 		flushSoon(lines) //nolint:contextcheck // it has a moment of its own
-		return fail(opening(ctx, u, err))
+		return fail(openError(ctx, u, err))
 	}
 	c, err := newClient(b, &o, log, lines, suspend.Process) //nolint:contextcheck // the client outlives ctx
 	if err != nil {
@@ -124,8 +124,8 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 // cluster that starts for the first time. All else has ended long before, see [Opener].
 const openTimeout = time.Minute
 
-// opening makes kind and text of an error of an Opener, whose caller gave ctx.
-func opening(ctx context.Context, u *url.URL, err error) (kind, told error) {
+// openError returns kind and text for an error of an Opener. ctx is the caller's.
+func openError(ctx context.Context, u *url.URL, err error) (kind, told error) {
 	if errors.Is(err, ErrInvalid) {
 		return ErrInvalid, err // it names the part of the URL
 	}

@@ -202,8 +202,8 @@ func example(scheme string) string {
 	}[scheme]
 }
 
-// unknownScheme is the error of a URL whose scheme nobody has registered. known are those that
-// somebody has.
+// unknownScheme is the error of a URL with a scheme that is not registered. known are those that
+// are.
 func unknownScheme(u *url.URL, known string) error {
 	scheme := u.Scheme
 	web := scheme == "http" || scheme == "https"

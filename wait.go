@@ -11,9 +11,9 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// turns is the queue of this process: for each key at most one goroutine at a
-// time waits at the server, the others wait here, first come, first served. A
-// thousand goroutines that want one key cost the server one waiter.
+// turns is the queue of this process. For each key at most one goroutine at a time waits at the
+// server. The others wait here, first come, first served: a thousand goroutines that want one key
+// cost the server one waiter.
 //
 // The turn is given up when the lock is granted, not when it is released: the
 // next goroutine joins the server's queue while this one holds the lock, so that
@@ -90,8 +90,8 @@ func (t *turns) handOnLocked(key string) {
 	close(k.waiting.Remove(k.waiting.Front()).(chan struct{}))
 }
 
-// lastAnswer is what the server last said to those who wait for a key. From it, a wait whose
-// context ends tells what it was for: a holder who takes long, or a server that does not answer.
+// lastAnswer is what the server last said to those who wait for a key. When the context of a wait
+// ends, it tells what the wait was for: a holder that takes long, or a server that does not answer.
 //
 // All goroutines of this process that wait for a key share one: only the first of them asks the
 // server, and the answers that it gets are all that the others can know.
@@ -138,13 +138,13 @@ func (h *lastAnswer) heldSince(t time.Time) bool {
 
 var errNoAnswer = fmt.Errorf("%w: the server has not answered", driver.ErrUnavailable)
 
-// verdict says what a wait that ends now was for: the kind of its error, and the last
+// errorKind says what a wait that ends now was for: the kind of its error, and the last
 // that came from the server, or that nothing did.
 //
 // An answer may be on its way just now, or a holder may have unlocked since the last one.
 // So ErrHeld is what was true when the server was last heard, less than a TTL ago, and
 // ErrUnavailable that nothing is known.
-func (h *lastAnswer) verdict() (kind, why error) {
+func (h *lastAnswer) errorKind() (kind, why error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch now := time.Now(); {
