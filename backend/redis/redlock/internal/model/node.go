@@ -19,7 +19,7 @@ type Node struct {
 
 	Counters map[int]uint64      // by shard
 	Claims   map[string]Claim    // by key
-	Tombs    map[Attempt]Tomb    // what was ended
+	Tombs    map[AttemptKey]Tomb // what was ended
 	Queues   map[string]*Waiters // by key; none is empty
 }
 
@@ -33,8 +33,8 @@ type Claim struct {
 	Until   int64 // it is there until after this
 }
 
-// Attempt is an attempt, and the key that it wants.
-type Attempt struct{ AttemptID, Key string }
+// AttemptKey is an attempt, and the key that it wants.
+type AttemptKey struct{ AttemptID, Key string }
 
 // Tomb is the highest try of an attempt that was ended.
 type Tomb struct {
@@ -67,7 +67,7 @@ func New() *Node {
 	return &Node{
 		Counters: map[int]uint64{},
 		Claims:   map[string]Claim{},
-		Tombs:    map[Attempt]Tomb{},
+		Tombs:    map[AttemptKey]Tomb{},
 		Queues:   map[string]*Waiters{},
 	}
 }
@@ -100,6 +100,6 @@ func (n *Node) Raise(shard int, count uint64) uint64 {
 func (n *Node) Expire(now time.Time) {
 	ms := now.Add(n.Skew).UnixMilli()
 	maps.DeleteFunc(n.Claims, func(_ string, c Claim) bool { return ms > c.Until })
-	maps.DeleteFunc(n.Tombs, func(_ Attempt, t Tomb) bool { return ms > t.Until })
+	maps.DeleteFunc(n.Tombs, func(_ AttemptKey, t Tomb) bool { return ms > t.Until })
 	maps.DeleteFunc(n.Queues, func(_ string, q *Waiters) bool { return ms > q.Until })
 }

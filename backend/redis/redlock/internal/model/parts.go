@@ -35,7 +35,7 @@ func (c Claim) holder(ms int64) wire.Holder {
 
 // ended reports whether a try was ended.
 func (s *step) ended(key string, id wire.ID) bool {
-	at := Attempt{id.AttemptID, key}
+	at := AttemptKey{id.AttemptID, key}
 	t, ok := s.Tombs[at]
 	if ok && s.ms > t.Until {
 		delete(s.Tombs, at)

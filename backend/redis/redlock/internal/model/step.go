@@ -161,7 +161,7 @@ func (s *step) end(r wire.End) wire.Reply {
 		s.leave(r.Key, r.ID)
 	}
 	if r.KeepOut > 0 {
-		at := Attempt{r.ID.AttemptID, r.Key}
+		at := AttemptKey{r.ID.AttemptID, r.Key}
 		t, ok := s.Tombs[at]
 		if !ok || s.ms > t.Until {
 			t = Tomb{}

@@ -19,8 +19,7 @@ func (h *manualNodes) looked(node int, holder wire.Holder) {
 
 // That one node has ended a grant is a rumour; that a majority has, is a loss.
 func TestEvictionIsAskedAbout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		var lost atomic.Value
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
@@ -51,8 +50,7 @@ func TestEvictionIsAskedAbout(t *testing.T) {
 
 // A grant whose keys were ended before its last answer was in is none: the next try has another number.
 func TestEvictedBeforeItIsGranted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.acquire(t.Context(), true)
 		first := h.took(0, 7).ID
 		h.Notify(0, wire.Notice{Kind: wire.Evicted, AttemptID: "me"})
@@ -71,8 +69,7 @@ func TestEvictedBeforeItIsGranted(t *testing.T) {
 
 // Too few nodes answer to tell who has the key: whoever may have it is ended, and then it is free.
 func TestEvictInDoubt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[0].unfit = errAway
 		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", "") })
 		h.looked(1, theirs)
@@ -90,8 +87,7 @@ func TestEvictInDoubt(t *testing.T) {
 // Inspect looks again where the nodes that answer name different tokens: one that gave no answer decides which of them
 // was granted.
 func TestInspectAsksForTheToken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		status := make(chan driver.Status, 1)
 		go func() {
 			s, err := h.Inspect(t.Context(), "k")

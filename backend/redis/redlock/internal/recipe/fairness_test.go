@@ -49,8 +49,7 @@ func (h *manualNodes) turn(n int, woke bool) (joined, quiet bool) {
 // A client that comes back at once tells nobody of its releases, a few times in a row, and then lets the
 // one go first that it has told.
 func TestQuietReleases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		var joins, quiets string
 		for n := range 13 {
 			joined, quiet := h.turn(n, true)
@@ -72,8 +71,7 @@ func b2i(b bool) int {
 
 // Where nobody waits, a client does not wait either.
 func TestNoCourtesyTowardsNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		for n := range 20 {
 			if joined, quiet := h.turn(n, n == 0); joined || quiet && n > 3 {
 				t.Errorf("in turn %d: joined %t, told nobody %t", n, joined, quiet)
@@ -84,8 +82,7 @@ func TestNoCourtesyTowardsNobody(t *testing.T) {
 
 // A client that holds the lock for longer than it takes to hand it over tells a waiter each time.
 func TestNoRowOfLongTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.hold = time.Second
 		for n := range 10 {
 			if joined, quiet := h.turn(n, true); quiet || joined != (n > 1) {
@@ -145,8 +142,7 @@ func TestQuietReleaseIsMadeUpFor(t *testing.T) {
 // A waiter of the same client has the turn that a quiet release leaves, at once and without a message. It is the
 // only one that can: the core lets one goroutine ask for a key at a time, and that one is waiting.
 func TestQuietReleaseIsForOurOwnWaiter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.turn(1, true) // it shows that others wait
 		holder := h.acquire(t.Context(), true)
 		for i := range 3 {

@@ -215,8 +215,7 @@ func TestListHeldWrongCursor(t *testing.T) {
 
 // A scan that meets another process of the server begins again: the places of the old process mean nothing there.
 func TestScanBeginsAgainAfterARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		for _, i := range []int{1, 2} {
 			h.nodes[i].unfit = errAway
 		}
@@ -322,8 +321,7 @@ func TestEvictOneAttempt(t *testing.T) {
 
 // Another attempt gets the key between the look and the End: it keeps it.
 func TestEvictOfOneThatHasGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := run(func() (g driver.Grant, err error) { return g, h.Evict(t.Context(), "k", theirs.ID.AttemptID) })
 		for i := range 3 {
 			h.looked(i, theirs)

@@ -64,6 +64,12 @@ type manualNodes struct {
 
 func newManual(t *testing.T, n int) *manualNodes { return newManualOf(t, n, func(*recipe.Config) {}) }
 
+// manual runs a test in virtual time with a backend of n nodes that it answers for.
+func manual(t *testing.T, n int, test func(t *testing.T, h *manualNodes)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newManual(t, n)) })
+}
+
 func newManualOf(t *testing.T, n int, change func(*recipe.Config)) *manualNodes {
 	h := &manualNodes{t: t}
 	nodes := make([]wire.Node, n)
@@ -216,4 +222,12 @@ func (h *manualNodes) held() driver.Grant {
 	h.took(0, 7)
 	h.took(1, 7)
 	return h.got(c)
+}
+
+// heldOnAll has the lock on all three nodes.
+func (h *manualNodes) heldOnAll() driver.Grant {
+	h.t.Helper()
+	g := h.held()
+	h.took(2, 7)
+	return g
 }

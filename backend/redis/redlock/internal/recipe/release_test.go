@@ -3,7 +3,6 @@ package recipe_test
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
@@ -13,8 +12,7 @@ import (
 // A lock that is unlocked at once, of which a node has not answered: it is ended there after the answer,
 // and nothing has to be remembered.
 func TestReleaseWaitsForTheLastAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.release(h.held())
 		h.ended(0, wire.Done)
 		h.ended(1, wire.Done)
@@ -32,8 +30,7 @@ func TestReleaseWaitsForTheLastAnswer(t *testing.T) {
 
 // If the answer does not come, the node is told all the same, and to keep the try out.
 func TestReleaseDoesNotWaitForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.release(h.held())
 		h.ended(0, wire.Done)
 		h.ended(1, wire.Done)
@@ -46,8 +43,7 @@ func TestReleaseDoesNotWaitForLong(t *testing.T) {
 		a.done(nil, errSilence)
 		h.nothing(2)
 	})
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		g := h.held()
 		time.Sleep(time.Second)
 		c := h.release(g)
@@ -65,8 +61,7 @@ func TestReleaseDoesNotWaitForLong(t *testing.T) {
 
 // An attempt that this client knows nothing of is kept out everywhere, whatever its tries were.
 func TestReleaseOfAStranger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		for i := range 3 {
 			if e := h.ended(i, wire.None); e.KeepOut == 0 || e.ID.Try < 1<<52 || e.ID.Try >= 1<<53 {
@@ -86,8 +81,7 @@ func TestReleaseOfAStranger(t *testing.T) {
 
 // Release comes while the attempt asks: it gets nothing, and what it had won is ended.
 func TestReleasedWhileItAsks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		a := h.acquire(t.Context(), true)
 		h.took(0, 7)
 		c := h.release(driver.Grant{Key: "k", AttemptID: "me"})
@@ -121,10 +115,8 @@ func TestReleaseTellsLoss(t *testing.T) {
 		{[3]wire.Outcome{0, wire.None, 0}, driver.ErrUnavailable},
 		{[3]wire.Outcome{0, wire.None, wire.Other}, driver.ErrNotHeld},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			h := newManual(t, 3)
-			g := h.held()
-			h.took(2, 7)
+		manual(t, 3, func(t *testing.T, h *manualNodes) {
+			g := h.heldOnAll()
 			r := h.release(g)
 			for i, o := range c.answers {
 				_, a := next[wire.End](h, i)

@@ -3,7 +3,6 @@ package recipe_test
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
@@ -21,10 +20,8 @@ func TestRenewal(t *testing.T) {
 		{[3]wire.Outcome{wire.Done, 0, wire.None}, driver.ErrUnavailable},
 		{[3]wire.Outcome{0, 0, 0}, driver.ErrUnavailable},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			h := newManual(t, 3)
-			g := h.held()
-			h.took(2, 7)
+		manual(t, 3, func(t *testing.T, h *manualNodes) {
+			g := h.heldOnAll()
 			r := h.renew(g)
 			for i, o := range c.answers {
 				_, a := next[wire.Renew](h, i)
@@ -44,8 +41,7 @@ func TestRenewal(t *testing.T) {
 // A node that has lost the key gets it back for what is left, after a majority has kept the lease; and
 // counts when it says so in the next renewal.
 func TestRepair(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		g := h.held()
 		h.took(2, 9)
 		c := h.renew(g)
@@ -84,10 +80,8 @@ func TestRepair(t *testing.T) {
 
 // A lease that a majority has not kept is repaired nowhere.
 func TestNoRepairWithoutMajority(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		g := h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
 		c := h.renew(g)
 		h.renewed(0, wire.Done)
 		h.renewed(1, wire.None)
@@ -103,10 +97,8 @@ func TestNoRepairWithoutMajority(t *testing.T) {
 // there is none after a Release.
 func TestReleaseKeepsRepairsOut(t *testing.T) {
 	for _, lost := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			h := newManual(t, 3)
-			g := h.held()
-			h.took(2, 7)
+		manual(t, 3, func(t *testing.T, h *manualNodes) {
+			g := h.heldOnAll()
 			c := h.renew(g)
 			h.renewed(0, wire.Done)
 			h.renewed(1, wire.Done)
@@ -130,10 +122,8 @@ func TestReleaseKeepsRepairsOut(t *testing.T) {
 			h.nothing(0, 1, 2)
 		})
 	}
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		g := h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
 		c := h.renew(g)
 		h.renewed(0, wire.Done)
 		h.renewed(1, wire.Done)
@@ -151,10 +141,8 @@ func TestReleaseKeepsRepairsOut(t *testing.T) {
 
 // The attempt of a grant asks again: it is the same grant, and none of its keys is taken anew.
 func TestConfirmation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		g := h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
 		c := h.acquire(t.Context(), true)
 		h.renewed(0, wire.Done)
 		h.renewed(1, wire.Done)

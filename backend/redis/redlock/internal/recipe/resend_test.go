@@ -3,7 +3,6 @@ package recipe_test
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
@@ -12,10 +11,8 @@ import (
 
 // An End that gets no answer is sent again, when the node is fit, until it does or the key has run out.
 func TestEndIsSentAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		g := h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
 		c := h.release(g)
 		h.ended(0, wire.Done)
 		h.ended(1, wire.Done)
@@ -37,10 +34,8 @@ func TestEndIsSentAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		h.nothing(0, 1, 2)
 	})
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		g := h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
 		h.release(g)
 		for i := range 3 {
 			_, a := next[wire.End](h, i)
@@ -58,8 +53,7 @@ func TestEndIsSentAgain(t *testing.T) {
 
 // A node that a Take has not reached has nothing to be ended.
 func TestNodeWithoutTakeIsNotAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		g := h.held()
 		_, a := next[wire.Take](h, 2)
 		a.done(nil, errAway)

@@ -17,8 +17,7 @@ var theirs = wire.Holder{ID: wire.ID{AttemptID: "b", Try: 3}, Meta: "host-7", Le
 
 // A late node keeps the key: renewals go to it, and it is ended with the others.
 func TestStragglerIsAdopted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		g := h.held()
 		h.took(2, 9)
 		h.nothing(0, 1, 2)
@@ -40,8 +39,7 @@ func TestStragglerIsAdopted(t *testing.T) {
 // What a failed try has won is ended: at once where it has the key, when the answer comes where it did not
 // have it yet, with a tombstone where no answer comes, and nowhere else.
 func TestFailedTryIsEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 5)
+	manual(t, 5, func(t *testing.T, h *manualNodes) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := h.acquire(ctx, true)
 		id := h.took(0, 7).ID
@@ -114,8 +112,7 @@ func TestCancelledAtTheMomentOfSuccess(t *testing.T) {
 // has not looked yet.
 func TestAnswerBeforeCancel(t *testing.T) {
 	for range 20 {
-		synctest.Test(t, func(t *testing.T) {
-			h := newManual(t, 3)
+		manual(t, 3, func(t *testing.T, h *manualNodes) {
 			ctx, cancel := context.WithCancel(t.Context())
 			c := h.acquire(ctx, true)
 			h.took(0, 7)
@@ -129,8 +126,7 @@ func TestAnswerBeforeCancel(t *testing.T) {
 }
 
 func TestHeldBy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[0].unfit = errAway
 		c := h.acquire(t.Context(), false)
 		h.other(1, theirs)
@@ -146,8 +142,7 @@ func TestHeldBy(t *testing.T) {
 
 // A node whose vote would decide counts as a fault: the lock is not "held".
 func TestDecisiveVote(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[0].unfit = fmt.Errorf("%w: %w: connection refused", driver.ErrUnavailable, wire.ErrNotSent)
 		c := h.acquire(t.Context(), false)
 		for range 3 { // in case it was two that began at once
@@ -174,8 +169,7 @@ func TestDecisiveVote(t *testing.T) {
 
 // A majority that refuses for good is no outage. It is told when each node has had its say, or a moment to.
 func TestRefusedForGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.acquire(t.Context(), true)
 		for i := range 2 {
 			_, a := next[wire.Take](h, i)
@@ -187,8 +181,7 @@ func TestRefusedForGood(t *testing.T) {
 			t.Errorf("Acquire = %v: a third node may have done something, and asking again will not help", r.err)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[0].unfit = errAway
 		c := h.acquire(t.Context(), true)
 		for i := range 2 {
@@ -203,8 +196,7 @@ func TestRefusedForGood(t *testing.T) {
 
 // Two with one node each, and a third with the last: nobody has it, and nobody is told that it is held.
 func TestSplitVotesAreRetried(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.acquire(t.Context(), false)
 		first := h.took(0, 7).ID
 		h.other(1, theirs)
@@ -227,8 +219,7 @@ func TestSplitVotesAreRetried(t *testing.T) {
 // A majority has taken the key, and lost it before the token was written back: the next try
 // needs one round.
 func TestWriteBackThatFailed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := h.acquire(t.Context(), false)
 		h.took(0, 7)
 		h.took(1, 5)
@@ -253,8 +244,7 @@ func TestWriteBackThatFailed(t *testing.T) {
 
 // A grant that took longer than its lease is none.
 func TestTooLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 100 * time.Millisecond, Wait: true})
 		})

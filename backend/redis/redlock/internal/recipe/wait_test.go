@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/script"
@@ -20,8 +19,7 @@ func others() (a, b int) { return (homeOf + 1) % 3, (homeOf + 2) % 3 }
 
 // A waiter joins the queue of one node, and asks when that tells it, with a higher number and its place.
 func TestWaiterQueuesAtHome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		var waiting atomic.Int32
 		c := run(func() (driver.Grant, error) {
 			return h.Acquire(t.Context(), driver.Request{
@@ -63,8 +61,7 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 // The home took the key for a waiter, and another has it elsewhere: the waiter joins the queue with the
 // end of its try, and asks again soon.
 func TestHomeTookTheKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := h.acquire(ctx, true)
 		a, b := others()
@@ -93,8 +90,7 @@ func TestHomeTookTheKey(t *testing.T) {
 // The first of a queue asks when the lease in its way ends, the others some time.
 func TestFirstWaiterWatchesTheLease(t *testing.T) {
 	for _, first := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			h := newManual(t, 3)
+		manual(t, 3, func(t *testing.T, h *manualNodes) {
 			h.acquire(t.Context(), true)
 			a, b := others()
 			h.other(a, theirs)
@@ -117,8 +113,7 @@ func TestFirstWaiterWatchesTheLease(t *testing.T) {
 
 // A home that is away, or does not answer, is none.
 func TestAnotherHome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[homeOf].unfit = errAway
 		h.acquire(t.Context(), true)
 		a, _ := others()
@@ -126,8 +121,7 @@ func TestAnotherHome(t *testing.T) {
 			t.Errorf("the next node was asked %+v", r)
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.acquire(t.Context(), true)
 		a, b := others()
 		for try := range 3 {
@@ -144,8 +138,7 @@ func TestAnotherHome(t *testing.T) {
 
 // Notices that may have been lost: ask.
 func TestNoticesAreBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.acquire(t.Context(), true)
 		for i := range 3 {
 			h.other(i, theirs)
@@ -156,6 +149,28 @@ func TestNoticesAreBack(t *testing.T) {
 		h.Notify(homeOf, wire.Notice{Kind: wire.NoticesLost})
 		for i := range 3 {
 			h.other(i, theirs)
+		}
+	})
+}
+
+// One node says that the try was ended, and the others say nothing: nobody has confirmed that the attempt waits.
+func TestOneNodeIsNoWaiting(t *testing.T) {
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		told := 0
+		c := run(func() (driver.Grant, error) {
+			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 10 * time.Second, Wait: true, Waiting: func() { told++ }})
+		})
+		_, a := next[wire.Take](h, 0)
+		a.done(wire.TakeReply{Outcome: wire.Ended}, nil)
+		for i := 1; i < 3; i++ {
+			_, a := next[wire.Take](h, i)
+			a.done(nil, errSilence)
+		}
+		h.took(0, 7)
+		h.took(1, 7)
+		h.got(c)
+		if told != 0 {
+			t.Errorf("it was told %d times that it waits", told)
 		}
 	})
 }

@@ -137,7 +137,7 @@ func (s *server) kept(ctx context.Context) (*model.Node, error) {
 			owner, key, _ := strings.Cut(key, ":")
 			t := model.Tomb{Until: end}
 			t.Try, err = strconv.ParseUint(text.Val(), 10, 64)
-			n.Tombs[model.Attempt{AttemptID: owner, Key: key}] = t
+			n.Tombs[model.AttemptKey{AttemptID: owner, Key: key}] = t
 		case "q":
 			q := &model.Waiters{Until: end, By: map[string]model.Waiter{}}
 			n.Queues[key] = q

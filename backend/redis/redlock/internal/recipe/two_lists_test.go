@@ -56,10 +56,8 @@ func TestNoMajorityOfTwoLists(t *testing.T) {
 // An attempt that asks again, since its grant has gone, may still have the key of that on a node that its new
 // try does not reach.
 func TestReleaseEndsWhatIsLeftOfTheGrantBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newManual(t, 3)
-		h.held()
-		h.took(2, 7)
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		h.heldOnAll()
 		time.Sleep(time.Second)
 		c := h.acquire(t.Context(), false)
 		_, _ = next[wire.Renew](h, 2) // which has the key, and does not answer
