@@ -11,10 +11,11 @@ import (
 	"github.com/fencelock/fencelock/backend/mem"
 )
 
-// What an operator's command does about a holder that hangs.
+// What an operator's command does about a holder that hangs. An empty attempt id stands for
+// whatever attempt holds the lock; with one of Inspect's or ListHeld's, only that is evicted.
 func ExampleClient_Evict() {
 	ctx := context.Background()
-	locker, err := fencelock.New(mem.New(nil), &fencelock.Options{Logger: slog.New(slog.DiscardHandler)})
+	locker, err := fencelock.New(mem.New(nil), &fencelock.Options{Identity: "billing-7f9c", Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -24,16 +25,16 @@ func ExampleClient_Evict() {
 	}
 
 	for range 2 {
-		switch _, err := locker.Evict(ctx, "invoices/42", ""); {
+		switch evicted, err := locker.Evict(ctx, "invoices/42", ""); {
 		case errors.Is(err, fencelock.ErrNotHeld):
 			fmt.Println("nobody holds it")
 		case err != nil:
 			log.Fatal(err)
 		default:
-			fmt.Println("free; its holder is told")
+			fmt.Println("free; this holder is told:", evicted[0].Identity)
 		}
 	}
 	// Output:
-	// free; its holder is told
+	// free; this holder is told: billing-7f9c
 	// nobody holds it
 }

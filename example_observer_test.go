@@ -22,7 +22,7 @@ func (c *counter) Observe(_ context.Context, e fencelock.Event) {
 	}
 	c.Add(e.Kind.String(), 1)
 	if e.Kind == fencelock.EventUnlocked {
-		c.AddFloat("seconds held", e.Took.Seconds())
+		c.AddFloat("seconds held", e.Held.Seconds())
 	}
 }
 

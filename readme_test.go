@@ -96,6 +96,44 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// A test that a document names, or begins the name of, exists, and so does its directory:
+// somebody may want to run it.
+func TestDocumentsNameTests(t *testing.T) {
+	if _, err := os.Stat("go.work"); err != nil {
+		t.Skip("this is a copy of the root module only")
+	}
+	var names []string
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz|Benchmark)\w*)\(`)
+	err := filepath.WalkDir(".", func(file string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && strings.HasSuffix(file, "_test.go") {
+			for _, m := range declared.FindAllStringSubmatch(read(t, file), -1) {
+				names = append(names, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range documents(t) {
+		if doc == "CHANGELOG.md" || strings.HasPrefix(filepath.ToSlash(doc), "docs/decisions/") {
+			continue // they say what was there at their time
+		}
+		for _, named := range regexp.MustCompile(`\bTest[A-Z]\w*`).FindAllString(read(t, doc), -1) {
+			if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, named) }) {
+				t.Errorf("%s names %s, which no test is called", doc, named)
+			}
+		}
+		for _, m := range regexp.MustCompile(`[^\w.]\./([a-z][\w/-]*)`).FindAllStringSubmatch(read(t, doc), -1) {
+			_, fromRoot := os.Stat(m[1])
+			_, fromHere := os.Stat(filepath.Join(filepath.Dir(doc), m[1]))
+			if fromRoot != nil && fromHere != nil {
+				t.Errorf("%s names ./%s, which is not there", doc, m[1])
+			}
+		}
+	}
+}
+
 // Each backend has a heading with the same lines, in the same order.
 func TestGuaranteesAreComplete(t *testing.T) {
 	lines := []string{

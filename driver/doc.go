@@ -11,7 +11,9 @@
 //     rises, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee]. Write it down as a decision, in docs/decisions.
 //
-//  2. Make a package with the files of backend/redis: doc.go (URL, recipe,
+//  2. Read backend/mem, which does all of it without a network; then acquire.go, renew.go and
+//     release.go of backend/redis with their scripts, and leave its internal/node for later.
+//     Make a package with the files that every backend has: doc.go (URL, recipe,
 //     guarantees, limits, permissions), backend.go, open.go, url.go, acquire.go, renew.go, release.go,
 //     inspect.go, errors.go, keys.go, example_test.go. New takes (ctx, what to connect to, *Options) and
 //     returns a [Backend]. A networked backend is a Go module of its own, so that nobody

@@ -15,7 +15,7 @@ ARGS=${ARGS-}
 
 # All modules but those that need a server, or keep time.
 unit=$(awk '$1 ~ /^\.(\/|$)/ && $1 != "./integration" && $1 != "./backend/raftlocal" { printf "%s/... ", $1 }' go.work)
-unit+="./backend/raftlocal/internal/... ./backend/raftlocal/bare ./integration ./integration/inputs/... ./integration/internal/proxy"
+unit+="./backend/raftlocal/internal/... ./backend/raftlocal/proposer ./integration ./integration/inputs/... ./integration/internal/proxy"
 
 # Most of these tests wait, so that eight at a time suit two processors. Each shows as it
 # ends, and what it logs with its name. They keep time: a part with several packages has

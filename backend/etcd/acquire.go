@@ -10,11 +10,11 @@ import (
 )
 
 // Acquire makes a claim, a key below the name of the lock, and holds the lock if
-// there is no older claim. To wait is to watch the next older one: see waitInQueue.
+// there is no older claim. Otherwise it waits: it watches the next older one, see waitInQueue.
 //
-// The claim is made by one transaction, whose answer may be lost. Asking again
-// finds it, by the attempt ID in its value; releasing it either deletes it or, by a write
-// to the epoch key of the session, sees to it that it is never made.
+// One transaction makes the claim. The answer to it may be lost. Asking again
+// finds the claim, by the attempt ID in its value. Releasing either deletes the claim or, by a write
+// to the epoch key of the session, makes sure that it is never made.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	a, s, err := b.beginCall(ctx, req)
 	if err != nil {
@@ -40,8 +40,8 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	return b.grant(ctx, a, s)
 }
 
-// tryAcquire reads first, since a transaction that might write costs a write even if it
-// does not.
+// tryAcquire reads first: a transaction that might write costs the server a write, even if it
+// writes nothing.
 func (b *backend) tryAcquire(ctx context.Context, a *attempt, s *session) (driver.Grant, error) {
 	claims, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return b.client.Get(ctx, b.prefix(a.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
@@ -50,7 +50,7 @@ func (b *backend) tryAcquire(ctx context.Context, a *attempt, s *session) (drive
 		return driver.Grant{}, err
 	}
 	b.mu.Lock()
-	known := a.sent // ours may be among them
+	known := a.sent // our claim may be among them
 	b.mu.Unlock()
 	if len(claims.Kvs) > 0 && !known {
 		return driver.Grant{}, &driver.HeldError{}
@@ -113,8 +113,8 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, s *session, onlyIfF
 	}
 }
 
-// putClaim sends the transaction that makes a claim. Counting the claims is cheap for the server, while
-// sorting them to find the next older one would hold up all its other writes.
+// putClaim sends the transaction that makes a claim. It counts the other claims, which is cheap for
+// the server. Sorting them, to find the next older one, would hold up all other writes of the server.
 func (b *backend) putClaim(ctx context.Context, a *attempt, s *session, epoch int64, onlyIfFree bool) (*clientv3.TxnResponse, error) {
 	ctx, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
 	defer cancel()
@@ -137,7 +137,7 @@ func (b *backend) putClaim(ctx context.Context, a *attempt, s *session, epoch in
 
 // whyNoClaim finds out why nothing was made: there is our claim, made by an earlier
 // request whose answer was lost; or others; or the epoch key has changed. It is a
-// request of its own, since whatever a transaction says in its other branch has to
+// request of its own: whatever a transaction reads in its other branch would have to
 // go through the log with it.
 func (b *backend) whyNoClaim(ctx context.Context, a *attempt, s *session) (own, others bool, err error) {
 	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {

@@ -60,7 +60,7 @@ func (b *backend) beginCall(ctx context.Context, req driver.Request) (*attempt, 
 		b.attempts[req.AttemptID], b.names[a.name] = a, a
 	}
 	if a.session.isDead() {
-		// Its claim went with the lease. It begins anew, at the end of the queue.
+		// The claim ended with the lease. The attempt begins anew, at the end of the queue.
 		delete(b.names, a.name)
 		a.session, a.revision, a.granted = s, 0, false
 		a.name = b.claimName(a.key, s.id)
@@ -86,7 +86,7 @@ func (b *backend) endCall(a *attempt) {
 	}
 }
 
-// grant makes the Grant of an attempt whose claim is the first of its lock. Its time runs
+// grant makes the Grant of an attempt that has the first claim of its lock. The time of the grant runs
 // from the last sign of life of the session: the server cannot end the lease before
 // a TTL from there.
 func (b *backend) grant(ctx context.Context, a *attempt, s *session) (driver.Grant, error) {

@@ -31,7 +31,7 @@ import (
 //	           that ends, no answer in time
 
 // classify sorts an error of the client by that table. Whether a caller's context has ended is for
-// others to see: an error of a context comes from a timeout of our own here, see bound.
+// the caller to see: an error of a context comes from a timeout of our own here, see bound.
 func classify(err error) error {
 	err = &plainError{err}
 	switch {
@@ -50,7 +50,8 @@ var errGone = errors.New("the server does not know it any more (did the session 
 
 var errSilent = errors.New("etcd: no answer within the time that one request has")
 
-// errLearner is the answer of a member that has no vote yet. Another may be asked next, or it has one by then.
+// errLearner is the answer of a member that has no vote yet. The next request may meet another member,
+// or this one has a vote by then.
 var errLearner = rpctypes.Error(rpctypes.ErrGRPCNotSupportedForLearner)
 
 // isTemporary reports whether the server has refused before it did anything, and may not the next time.
@@ -89,7 +90,7 @@ func codeOf(err error) codes.Code {
 	return status.Code(err)
 }
 
-// withLoginHint adds to an error that ended Open where user and password go, if it is about them.
+// withLoginHint adds to an error of Open where user and password go, if the error is about them.
 func withLoginHint(scheme string, err error) error {
 	form := fmt.Sprintf("%s://user:password@host, or %s://user@host?password_file=/path", scheme, scheme)
 	switch {
@@ -101,10 +102,11 @@ func withLoginHint(scheme string, err error) error {
 	return err
 }
 
-// claimRemains sorts the error of a transaction that would have deleted the claim that a key has for its
-// value, and that a server without space has refused. As a rule that is before anything else; but the
-// transaction for which the server notices that there is none has been carried out, and is answered
-// in the same way (etcd's quotaApplierV3). So claimRemains looks: if the claim is there, nothing was done.
+// claimRemains sorts the error of a transaction that a server without space has refused. The
+// transaction would have deleted the claim with this name and value. As a rule the server refuses
+// before it does anything; but the transaction for which it notices that there is no space has been
+// carried out, and gets the same answer (etcd's quotaApplierV3). So claimRemains reads the key: if the
+// claim is there, nothing was done.
 func (b *backend) claimRemains(ctx, bounded context.Context, name string, value []byte, noSpace error) (there bool, err error) {
 	answer, err := b.client.Get(bounded, name)
 	if err != nil {
@@ -121,7 +123,7 @@ func (b *backend) claimRemains(ctx, bounded context.Context, name string, value 
 // leaseGone reports whether the server has said that a lease does not exist.
 func leaseGone(err error) bool { return errors.Is(err, rpctypes.ErrLeaseNotFound) }
 
-// requestError sorts an error of a request that was bounded in time: ctx is the
+// requestError sorts an error of a request that bound had bounded in time; ctx is the
 // caller's, without the bound.
 func (b *backend) requestError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -130,7 +132,7 @@ func (b *backend) requestError(ctx context.Context, err error) error {
 	return b.detachedError(err)
 }
 
-// detachedError sorts an error of a request that was not a caller's.
+// detachedError sorts an error of a request that belongs to no caller.
 func (b *backend) detachedError(err error) error {
 	if b.closing.Err() != nil {
 		return errClosed
@@ -145,8 +147,8 @@ func (b *backend) detachedError(err error) error {
 	return err
 }
 
-// contextError is the error of a caller's context that ended before there was an answer, with why the
-// servers cannot be reached, if that is known.
+// contextError returns the error of a caller's context that ended before there was an answer. It adds
+// why the servers cannot be reached, if that is known.
 func (b *backend) contextError(ctx context.Context) error {
 	if text := b.trouble.now(); text != "" {
 		return fmt.Errorf("%w: %s", context.Cause(ctx), text)
@@ -161,7 +163,7 @@ const far = 50 * time.Millisecond
 // only reads, until the time of the request is over, and then says only that the time is over: not that
 // a certificate has expired, say.
 type trouble struct {
-	contact *address.Contact // what of it an operator is told
+	contact *address.Contact // logs what an operator should know
 
 	mu   sync.Mutex
 	text string
@@ -171,7 +173,7 @@ type trouble struct {
 // freshTrouble is the greatest age of a reason that errors still give.
 const freshTrouble = 10 * time.Second
 
-// unary notes what becomes of each request that the client sends.
+// unary notes the outcome of each request that the client sends.
 func (t *trouble) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	err := invoke(ctx, method, request, reply, conn, opts...)
 	switch said := status.Convert(err).Message(); {
@@ -183,7 +185,7 @@ func (t *trouble) unary(ctx context.Context, method string, request, reply any, 
 	return err
 }
 
-// plainText takes off what gRPC wraps around the reason for which there is no connection.
+// plainText removes what gRPC wraps around the reason for which there is no connection.
 func plainText(text string) string {
 	_, after, found := strings.Cut(text, " desc = ")
 	for ; found; _, after, found = strings.Cut(text, " desc = ") {
@@ -201,7 +203,7 @@ func (t *trouble) note(text string) {
 	t.text, t.at = text, time.Now()
 }
 
-// now returns what there is to tell, or nothing.
+// now returns the reason, or nothing.
 func (t *trouble) now() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -136,7 +136,7 @@ func TestNoSpace(t *testing.T) {
 			case gone && err != nil:
 				t.Errorf("Evict = %v", err)
 			case !gone && (!errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) || strings.Count(err.Error(), "unavailable") != 1):
-				t.Errorf("Evict = %v, want a isTemporary refusal", err)
+				t.Errorf("Evict = %v, want a temporary refusal", err)
 			}
 		})
 	}

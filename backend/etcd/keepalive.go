@@ -13,9 +13,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// maintain keeps a session alive until it is dead or the backend closed: the lease by
-// a keep-alive within each third of its TTL, unless the core's renewals were
-// quicker, and the claims by deleting those whose time is over.
+// maintain runs until the session is dead or the backend closed. It sends a keep-alive for the lease
+// within each third of its TTL, unless the core's renewals were quicker, and deletes overdue claims.
 func (s *session) maintain() {
 	defer s.endLifetime()
 	tick := time.NewTicker(s.ttl / 12)
@@ -36,7 +35,7 @@ func (s *session) maintain() {
 		}
 		s.sweep()
 		if s.isOver() {
-			s.end(errRetired) // for the server with its TTL
+			s.end(errRetired) // on the server it ends with its TTL
 			return
 		}
 	}
@@ -51,9 +50,9 @@ type refreshing struct {
 	err   error
 }
 
-// aliveSince returns a time, no longer ago than the given age, from which the lease
-// lives for a TTL. Callers who come together share one keep-alive. The error is
-// errSessionGone if the server has said so.
+// aliveSince returns a time, no longer ago than age, from which the lease
+// lives for a TTL. Callers at the same time share one keep-alive. The error is
+// errSessionGone if the server has said that the lease is gone.
 func (s *session) aliveSince(ctx context.Context, age time.Duration) (time.Time, error) {
 	if start := s.confirmed(); time.Since(start) <= age && !s.isDead() {
 		return start, nil
@@ -87,8 +86,8 @@ func (s *session) refresh(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// runRefresh asks one member after the other, if one does not answer, for as long as a third
-// of the TTL.
+// runRefresh sends the keep-alive. If a member does not answer it asks the next, for a third
+// of the TTL at the most.
 func (s *session) runRefresh(r *refreshing) {
 	ctx, cancel := s.backend.bound(context.Background(), s.ttl/3)
 	defer cancel()
@@ -119,7 +118,7 @@ func (s *session) runRefresh(r *refreshing) {
 // keepAlive extends the lease. The answer to a keep-alive does not go through
 // Raft. A member that was the leader, and does not know yet that it is not any
 // more, answers it, too (etcd#15247), and the true leader ends the lease all the
-// same; and etcd 3.7 answers for a lease whose end it has not carried out yet. So we
+// same; and etcd 3.7 answers for a lease whose end is decided, but not carried out yet. So we
 // read the epoch key afterwards, which a majority has to confirm, and take the answer
 // only if the epoch key is still there, in the same term: then there was no later leader
 // when the lease was extended, and no earlier end of the lease.
@@ -153,8 +152,9 @@ func (s *session) keepAlive(ctx context.Context) (time.Time, error) {
 // the next, since to open one costs a login where the application's own client has a password. It
 // ends when an answer is late, or its member has no leader; the next is opened at another member.
 //
-// At most one request of it is without an answer, and a stream whose answer is late is thrown away
-// with it. So an answer is never taken for that of a later request, whose Start it would get.
+// At most one request of a stream is without an answer, and if that answer is late, the stream is
+// thrown away with it. So an answer is never taken for that of a later request, and the grant never
+// gets the later request's Start.
 type keepAliveStream struct {
 	pb.Lease_LeaseKeepAliveClient
 	end context.CancelFunc
@@ -227,9 +227,9 @@ func (s *session) sendKeepAlive(ctx context.Context) (e leaseState, err error) {
 	return e, nil
 }
 
-// askTimeToLive asks how long the lease still lives. That passes through a proxy, while what the
-// proxy answers to a keep-alive may have been said before it was asked. It is told in whole
-// seconds, cut; a leader that has just been elected tells more than there is in any lease.
+// askTimeToLive asks how long the lease still lives. A proxy passes that question on, while its answer
+// to a keep-alive may be older than the question. The answer is in whole
+// seconds, cut. A leader that has just been elected tells more than any lease has.
 func (s *session) askTimeToLive(ctx context.Context) (e leaseState, err error) {
 	e.start = time.Now()
 	answer, err := s.backend.client.TimeToLive(ctx, s.id)

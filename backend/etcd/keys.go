@@ -13,11 +13,11 @@ import (
 
 // A claim, which holds its lock or waits for it, is a key of its own:
 //
-//	NAMESPACE/locks/LOCK/LEASE.N    value: OWNER META
+//	NAMESPACE/locks/LOCK/LEASE.N    value: ATTEMPT IDENTITY
 //
 // The claims of a lock have the prefix up to LEASE in common, and nothing else has:
 // LOCK is escaped, so that it has no slash. They are ordered by the revision that
-// created them. N tells claims of one session apart; ".0" is left out. The owner is
+// created them. N tells claims of one session apart; ".0" is left out. The attempt ID is
 // not in the name, for the server keeps every name that was ever used, and goes
 // through all that have the prefix when it counts them, until its history is
 // compacted. So names are used again, and it is the revision, or the value, that
@@ -34,7 +34,7 @@ func (b *backend) locksPrefix() string { return b.namespace + "/locks/" }
 // prefix is what the names of the claims of a lock begin with.
 func (b *backend) prefix(key string) string { return b.locksPrefix() + url.PathEscape(key) + "/" }
 
-// leaseName is how names have a lease.
+// leaseName is a lease as names have it.
 func leaseName(id clientv3.LeaseID) string { return strconv.FormatInt(int64(id), 16) }
 
 // claimName is a name for a claim of a session that no other claim has. Called with
@@ -54,13 +54,14 @@ func (b *backend) firstName(key string, lease clientv3.LeaseID) string {
 
 func nextName(first string, n int) string { return first + "." + strconv.Itoa(n) }
 
-// claimValue has no doubt where the owner ends, since it has no space.
-func claimValue(owner, meta string) string { return owner + " " + meta }
+// claimValue is the value of a claim. The attempt ID has no space, so it ends with the first one. The
+// identity is what driver.JoinIdentity made.
+func claimValue(attemptID, identity string) string { return attemptID + " " + identity }
 
-func parseValue(value []byte) (owner, identity, meta string) {
-	owner, joined, _ := strings.Cut(string(value), " ")
+func parseValue(value []byte) (attemptID, identity, meta string) {
+	attemptID, joined, _ := strings.Cut(string(value), " ")
 	identity, meta = driver.SplitIdentity(joined)
-	return owner, identity, meta
+	return attemptID, identity, meta
 }
 
 func (b *backend) epochKeyOf(lease clientv3.LeaseID) string {

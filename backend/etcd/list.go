@@ -24,7 +24,8 @@ const (
 	maxLeasesAsked = 8
 )
 
-// ListHeld reads the claims in the order of their names, limit or maxPage in one request.
+// ListHeld tells which locks are held below a prefix. It reads the claims in the order of their names,
+// limit or maxPage of them in one request.
 // The claims of a lock follow each other, and the lock's holder is the claim with the lowest
 // revision. A page that ends within the claims of a lock does not show that lock: the next
 // page begins with it. If there is no other lock in the page, the server is asked for the

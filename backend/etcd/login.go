@@ -25,8 +25,8 @@ const (
 	// has just given out; loginRest the same after a login that failed.
 	loginPause = 250 * time.Millisecond
 	loginRest  = time.Second
-	// askAnother is how long one member has before another is asked as well: for more logins than
-	// one. They make work for each other.
+	// askAnother is how long one member has before another is asked as well. That is more than one
+	// login takes, as several make work for each other.
 	askAnother = 3 * time.Second
 )
 
@@ -46,9 +46,9 @@ type login struct {
 	contact  *address.Contact // nil in tests
 
 	mu       sync.Mutex
-	token    string    // "" if the server asks nobody who he is
-	any      bool      // there has been a login
-	renewAt  time.Time // from here on the next token is asked for, while this one will do; or zero
+	token    string    // "" if the server wants no user
+	loggedIn bool      // there has been a login
+	renewAt  time.Time // from here on a login gets the next token, while this one goes on; or zero
 	trying   *tryingLogin
 	next     time.Time // no login begins before
 	stopped  bool
@@ -87,7 +87,7 @@ func (l *login) options() []grpc.DialOption {
 // current returns the token, and waits for the first one.
 func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, error) {
 	l.mu.Lock()
-	if l.any {
+	if l.loggedIn {
 		defer l.mu.Unlock()
 		if !l.renewAt.IsZero() && time.Now().After(l.renewAt) {
 			l.beginLocked(conn) //nolint:contextcheck // detached, as it says
@@ -143,7 +143,7 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 		l.mu.Lock()
 		l.trying, l.next = nil, time.Now().Add(loginPause)
 		if t.err == nil {
-			l.token, l.any, l.renewAt = t.token, true, time.Time{}
+			l.token, l.loggedIn, l.renewAt = t.token, true, time.Time{}
 			if lifetime := lifetimeOf(t.token, time.Now()); lifetime > 0 {
 				// A quarter before its end, and where that is little, as much as a login takes.
 				l.renewAt = time.Now().Add(max(lifetime-max(lifetime/4, min(lifetime/2, 2*time.Second)), time.Second))
@@ -153,7 +153,7 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 			if isPermanent(t.err) {
 				l.contact.Warn("etcd refuses the user and the password", "err", t.err)
 			}
-			if l.any && l.password.file != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
+			if l.loggedIn && l.password.file != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
 				t.err = errOldPassword
 			}
 		}
@@ -163,8 +163,8 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 	return t
 }
 
-// ask logs in: at one member and, if it takes its time, at others as well, since the first may be
-// silent or may be busy with the logins of others.
+// ask logs in: at one member and, if its answer takes long, at others as well, since the first may be
+// silent, or busy with the logins of others.
 func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, err error) {
 	secret, err := l.password.now()
 	if err != nil {
@@ -223,9 +223,9 @@ func (l *login) askMember(ctx context.Context, conn *grpc.ClientConn, secret str
 	return answer.Token, nil
 }
 
-// lifetimeOf tells how long a token of the kind JWT lives by its own word, or 0 if it says nothing
-// of that. It compares the server's clock with ours, which decides nothing about a lease: if they
-// differ, a login comes too early, or a request is refused, and asks for the next token then.
+// lifetimeOf returns how long a JWT says that it lives, or 0 if the token does not say it.
+// It compares the server's clock with ours, which decides nothing about a lease: if they
+// differ, a login comes too early, or a request is refused, and logs in then.
 func lifetimeOf(token string, now time.Time) time.Duration {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -241,9 +241,9 @@ func lifetimeOf(token string, now time.Time) time.Duration {
 	return max(time.Unix(says.End, 0).Sub(now), 0)
 }
 
-// refusesToken reports whether a server does not know who asks, though he has said so. It has not
-// carried out what it was asked for. A user that is empty is one whose server asked nobody, until
-// somebody switched that on.
+// refusesToken reports whether a server does not accept the token of a request. It has not carried out
+// the request. The user is empty where the server wanted no user until somebody switched
+// authentication on.
 func refusesToken(err error) bool {
 	if err == nil {
 		return false
@@ -252,7 +252,7 @@ func refusesToken(err error) bool {
 	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrUserEmpty)
 }
 
-// refusesWatch is refusesToken for the end of a watch, whose reason is a text.
+// refusesWatch is refusesToken for the end of a watch, which gives its reason as text.
 func refusesWatch(reason string) bool {
 	for _, err := range []error{rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrUserEmpty} {
 		if strings.Contains(reason, err.Error()) {

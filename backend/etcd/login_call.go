@@ -9,14 +9,14 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// refusals is how many tokens one request takes to the servers.
+// refusals is how many tokens one request tries.
 const refusals = 2
 
-// authenticate is the request that a token comes from. The API of etcd 3.6 has no name for it.
+// authenticate is the method that returns a token. The API of etcd 3.6 has no constant for it.
 const authenticate = "/etcdserverpb.Auth/Authenticate"
 
-// unary sends a request with the token. One that is refused because of it was not carried out. It
-// is sent again: to other members, and then with the next token.
+// unary sends a request with the token. A request that is refused because of the token was not carried
+// out, so it is sent again: to other members, and then with the next token.
 func (l *login) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if method == authenticate {
 		return invoke(ctx, method, request, reply, conn, opts...)
@@ -43,8 +43,8 @@ func (l *login) unary(ctx context.Context, method string, request, reply any, co
 	}
 }
 
-// stream opens a stream with the token. Servers look at it whenever the stream asks for something;
-// who uses the stream opens another, at another member, if it is refused.
+// stream opens a stream with the token. Servers check the token with each request of the stream. If
+// they refuse it, the user of the stream opens another, at another member.
 func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	token, err := l.current(ctx, conn)
 	if err != nil {

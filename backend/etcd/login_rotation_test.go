@@ -45,7 +45,7 @@ func TestPasswordFile(t *testing.T) {
 			g.forget() // its tokens end when a user's password is changed
 			_, err = b.Inspect(t.Context(), "k")
 			if !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) || !strings.Contains(err.Error(), "password_file=") {
-				t.Errorf("Inspect = %v, want a isTemporary refusal", err)
+				t.Errorf("Inspect = %v, want a temporary refusal", err)
 			}
 			if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "another")) {
 				t.Errorf("the password is in %q", err)

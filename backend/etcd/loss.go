@@ -26,7 +26,7 @@ func (s *session) watchEpoch() {
 				break
 			}
 			if r.Created {
-				// What happened before it began is missed: ask about all.
+				// The watch misses what happened before it began: ask about all.
 				failures = 0
 				s.recheckHeld()
 			}
@@ -95,7 +95,7 @@ func (b *backend) forget(a *attempt, why error) {
 	}
 }
 
-// forgetLocked returns whom to tell. Called with mu held.
+// forgetLocked returns the function that tells the holder, or nil. Called with mu held.
 func (b *backend) forgetLocked(a *attempt) (lost func(error)) {
 	b.removeLocked(a)
 	if !a.ending && a.granted {
@@ -113,8 +113,8 @@ func (b *backend) removeLocked(a *attempt) {
 	}
 }
 
-// loseAll tells the holders of a session that has died. Waiting claims stay: their
-// calls notice it and say so.
+// loseAll tells the holders of a session that has died, and returns how many. Attempts that wait stay:
+// their calls of Acquire notice it and say so.
 func (b *backend) loseAll(s *session, why error) (n int) {
 	var tell []func(error)
 	b.mu.Lock()

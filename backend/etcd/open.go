@@ -49,22 +49,22 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	if err != nil {
 		return nil, err
 	}
-	told := &trouble{contact: address.NewContact(log)}
+	troubles := &trouble{contact: address.NewContact(log)}
 	disconnect := func() {}
 	if t.name != "" {
-		// The client itself is told of no user: it would log in by itself.
+		// The client itself does not know the user: it would log in by itself.
 		login := newLogin(t.name, t.password, len(t.conf.Endpoints))
-		login.contact = told.contact
+		login.contact = troubles.contact
 		t.conf.DialOptions = append(t.conf.DialOptions, login.options()...)
 		disconnect = login.close
 	}
-	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(told.unary)) // after that of the login, so inside it
+	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(troubles.unary)) // after that of the login, so inside it
 	client, err := clientv3.New(t.conf)
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	ctx, w := address.NewWatch(ctx, u.Scheme, t.servers...)
-	b, err := open(ctx, client, t.opts, told)
+	b, err := open(ctx, client, t.opts, troubles)
 	if err = w.End(withLoginHint(u.Scheme, err)); err != nil {
 		disconnect()
 		_ = client.Close() // says nothing that matters after err
@@ -91,14 +91,14 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 		return nil, address.Invalid("the client is nil")
 	}
 	log := driver.OpenOptions{Logger: o.Logger}.Log("etcd")
-	b, err := open(ctx, client, o, &trouble{contact: address.NewContact(log)}) // nobody notes trouble in it
+	b, err := open(ctx, client, o, &trouble{contact: address.NewContact(log)}) // no request is noted in it
 	if err != nil {
 		return nil, err // b is a nil *backend, which would be no nil driver.Backend
 	}
 	return b, nil
 }
 
-func open(ctx context.Context, client *clientv3.Client, opts Options, told *trouble) (*backend, error) {
+func open(ctx context.Context, client *clientv3.Client, opts Options, troubles *trouble) (*backend, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = defaultNamespace
 	}
@@ -107,8 +107,8 @@ func open(ctx context.Context, client *clientv3.Client, opts Options, told *trou
 	}
 	b := &backend{
 		client:      client,
-		trouble:     told,
-		contact:     told.contact,
+		trouble:     troubles,
+		contact:     troubles.contact,
 		fullTimeout: len(client.Endpoints()) == 1 || client.Username != "",
 		namespace:   opts.Namespace,
 		info: driver.Info{
@@ -173,7 +173,7 @@ func (b *backend) checkServer(ctx context.Context) error {
 }
 
 // retry asks until there is an answer, as long as ctx allows: one member after the other, unless
-// there is one only, or it may have to log in the application's client.
+// there is only one, or the application's client may have to log in first.
 func (b *backend) retry(ctx context.Context, what string, ask func(context.Context) error) error {
 	var why error // of the last member that was asked
 	limit := answerTimeout
@@ -203,9 +203,9 @@ func (b *backend) retry(ctx context.Context, what string, ask func(context.Conte
 	}
 }
 
-// tryTransaction asks for what locks are made of: conditions on revisions, also of all claims of a
-// lock, a count, a claim, a deletion. The first condition is never true, so that it changes
-// nothing, whatever else is on the server. No lock has the name.
+// tryTransaction sends a transaction with all that locks are made of: conditions on revisions, also of
+// all claims of a lock, a count, a claim, a deletion. The first condition is never true, so the
+// transaction changes nothing, whatever else is on the server. No lock has its name.
 func (b *backend) tryTransaction(ctx context.Context) error {
 	prefix, epochKey := b.prefix(""), b.epochKeyOf(noLease)
 	_, err := b.client.Txn(ctx).
@@ -222,7 +222,7 @@ func (b *backend) tryTransaction(ctx context.Context) error {
 	return err
 }
 
-// serverNames names a server by what it says of itself.
+// serverNames returns words for the server: the names that its members have.
 func (b *backend) serverNames(ctx context.Context) string {
 	bounded, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -238,8 +238,8 @@ func (b *backend) serverNames(ctx context.Context) string {
 }
 
 // checkAnswers asks whether a quorum answers, and whether we may read the namespace.
-// The request goes around the client's own way to try again, which takes minutes for
-// it, and does not tell what is wrong: a certificate, say.
+// The request bypasses the client's own retries, which would take minutes,
+// and would not tell what is wrong: a certificate, say.
 func (b *backend) checkAnswers(ctx context.Context) error {
 	locks := b.locksPrefix()
 	request := &pb.RangeRequest{Key: []byte(locks), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(locks)), CountOnly: true}
@@ -250,22 +250,22 @@ func (b *backend) checkAnswers(ctx context.Context) error {
 }
 
 const (
-	// noLease is a lease that never is: servers give a new one another id.
+	// noLease is the ID of no lease: servers give each new one another ID.
 	noLease = 0
 	// proxiedTTL is the shortest lease behind a proxy: a second of it is lost by rounding, and
 	// half a second by waiting.
 	proxiedTTL = 5 * time.Second
 )
 
-// detectProxy finds out whether there is a proxy (etcd grpc-proxy) between us and the servers. It
+// detectProxy finds out whether there is a proxy (etcd grpc-proxy) between us and the servers. A proxy
 // keeps leases alive in its own time, by a client of its own that asks twice a second, or once in
-// a third of a TTL, and answers all that was asked of it until then by one answer. A request on a
-// stream that is open already waits for a third of the TTL there, one on a new stream for half a
-// second at most. And the answer may be to what its client had asked before, and longer ago than
-// we asked. So behind a proxy each keep-alive has a stream of its own, after which we ask what is
-// left; and short leases, whose renewals have less time, are made longer.
+// a third of a TTL, and gives one answer to all requests that have come until then. A request on a
+// stream that is open already waits for a third of the TTL there; one on a new stream for half a
+// second at most. And the proxy's client may have sent the question that is answered earlier than
+// we sent ours. So behind a proxy each keep-alive has a stream of its own, after which we ask what is
+// left; and short leases are made longer, since their renewals have less time.
 //
-// A proxy is known by what it says of a lease that never was: etcd says 0, and a proxy −1.
+// A proxy is known by its answer for a lease that never existed: etcd says 0, and a proxy −1.
 func (b *backend) detectProxy(ctx context.Context) (bool, error) {
 	a, err := b.openKeepAlive(ctx, ctx)
 	if err != nil {

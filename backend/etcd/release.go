@@ -12,10 +12,10 @@ import (
 )
 
 // Release deletes a claim, and only the one that it names: by the revision that
-// made it, or by the owner, who is never used again.
+// made it, or by the attempt ID, which is never used again.
 //
-// If the answer is lost, the keeper of the session goes on trying, for as long as
-// the session would keep the claim alive.
+// If the answer is lost, the session goes on trying, see sweep, for as long as
+// it would keep the claim alive.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	a := b.beginRelease(g)
 	if a == nil {
@@ -34,8 +34,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	return err
 }
 
-// leaving marks the claim of a grant as being released; nil if there is none, so
-// that no request of this client can be under way.
+// beginRelease marks the attempt of a grant as being released, and returns it. It returns nil if
+// there is none; then no request of this client can be under way.
 func (b *backend) beginRelease(g driver.Grant) *attempt {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -53,15 +53,15 @@ func (b *backend) beginRelease(g driver.Grant) *attempt {
 	return a
 }
 
-// unsure reports whether a request that makes the claim may still be under way.
+// inDoubt reports whether a request that makes the claim may still be under way.
 // Called with backend.mu held.
 func (a *attempt) inDoubt() bool { return a.late || a.calls > 0 || a.revision == 0 }
 
-// delete deletes a claim from the server, for good. It returns nil if that ended a
+// delete deletes the claim of an attempt from the server, for good. It returns nil if that ended a
 // grant, and ErrNotHeld if it ended a place in the queue or nothing.
 func (b *backend) delete(ctx context.Context, a *attempt) error {
-	var left int64
-	defer func() { b.recordDeletion(a, left) }()
+	var deletedAt int64
+	defer func() { b.recordDeletion(a, deletedAt) }()
 	b.mu.Lock()
 	inDoubt, granted, revision, s, name := a.inDoubt(), a.granted, a.revision, a.session, a.name
 	b.mu.Unlock()
@@ -83,7 +83,7 @@ func (b *backend) delete(ctx context.Context, a *attempt) error {
 		return b.requestError(ctx, err)
 	}
 	if answer.Succeeded {
-		left = answer.Header.Revision
+		deletedAt = answer.Header.Revision
 	}
 	b.forget(a, errGone)
 	if !answer.Succeeded || !granted {
@@ -92,10 +92,10 @@ func (b *backend) delete(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// deleteUnsure deletes a claim that may not have been made yet, and writes to the
-// epoch key in the same transaction. If the request that makes the claim was first, it
-// is deleted here; if it comes later, the epoch key has changed, and it makes nothing.
-// The value has the owner, so that a late copy of this deletes no other claim.
+// deleteInDoubt deletes a claim that may not have been made yet, and writes to the
+// epoch key in the same transaction. If the request that makes the claim came first, the claim
+// is deleted here; if that request comes later, the epoch key has changed, and it makes nothing.
+// The value has the attempt ID, so a late copy of this transaction deletes no other claim.
 func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt, s *session, name string) error {
 	answer, err := b.client.Txn(bounded).
 		If(clientv3.Compare(clientv3.Value(name), "=", a.value())).
@@ -120,7 +120,7 @@ func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt, s *ses
 	return wasFirst(answer, name)
 }
 
-// releaseUnknown deletes the claim of an owner of whom this client knows nothing.
+// releaseUnknown deletes the claim of an attempt of which this client knows nothing.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	if b.isOurs(g) {
 		return b.unlessClosed(driver.ErrNotHeld) // it has been released, or lost
@@ -132,7 +132,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		return b.requestError(ctx, err)
 	}
 	for _, kv := range claims.Kvs {
-		if owner, _, _ := parseValue(kv.Value); owner != g.AttemptID {
+		if attemptID, _, _ := parseValue(kv.Value); attemptID != g.AttemptID {
 			continue
 		}
 		name := string(kv.Key)
@@ -148,7 +148,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	return driver.ErrNotHeld
 }
 
-// made reports whether this backend made a grant, so that it knows all about it.
+// isOurs reports whether this backend made a grant, and so knows all about it.
 func (b *backend) isOurs(g driver.Grant) bool {
 	a, ok := g.Handle.(*attempt)
 	return ok && a.backend == b
@@ -161,7 +161,7 @@ func (b *backend) unlessClosed(err error) error {
 	return err
 }
 
-// deleting deletes a claim, and tells which was the first before.
+// deleteOps delete a claim, and tell which claim was the first before.
 func (b *backend) deleteOps(key, name string) []clientv3.Op {
 	return []clientv3.Op{
 		clientv3.OpGet(b.prefix(key), append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...),
@@ -169,7 +169,7 @@ func (b *backend) deleteOps(key, name string) []clientv3.Op {
 	}
 }
 
-// wasFirst returns nil if the claim that was deleted was the first, and so held
+// wasFirst returns nil if the deleted claim was the first, and so held
 // the lock.
 func wasFirst(answer *clientv3.TxnResponse, name string) error {
 	if !answer.Succeeded {
@@ -182,31 +182,31 @@ func wasFirst(answer *clientv3.TxnResponse, name string) error {
 	return nil
 }
 
-// sweep deletes the claims of a session whose time is over: grants that were not
-// renewed, places that nobody waits in any more, and what could not be released.
+// sweep deletes the overdue claims of a session: grants that were not
+// renewed, places in queues where nobody waits any more, and what could not be released.
 // The lease does not end them, since it lives on.
 func (s *session) sweep() {
 	b := s.backend
 	now := time.Now()
-	var over []*attempt
+	var overdue []*attempt
 	b.mu.Lock()
 	for _, a := range b.attempts {
-		// One that is being released, and where that has not failed, is not ours.
+		// An attempt that is being released, without a failure yet, is left to Release.
 		if a.session == s && a.calls == 0 && (a.abandoned || !a.ending && !now.Before(a.keepUntil)) {
 			a.ending, a.abandoned = true, true // a call that comes from here on is refused
-			over = append(over, a)
+			overdue = append(overdue, a)
 		}
 	}
 	b.mu.Unlock()
-	for _, a := range over {
+	for _, a := range overdue {
 		err := b.delete(b.closing, a)
 		switch {
 		case err == nil || errors.Is(err, driver.ErrNotHeld):
 		case errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil:
-			return // the server is out of reach: at the next tick
+			return // the server is out of reach: try again at the next tick
 		default:
-			// It has refused, and will again. The key ends with the lease, and so the lease
-			// must end.
+			// The server has refused, and will again. The claim ends with the lease only, so the
+			// lease must end.
 			s.retire()
 			b.forget(a, err)
 		}

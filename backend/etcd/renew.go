@@ -11,9 +11,9 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// checkTogether is how many claims one request asks about: as many operations as
-// the server allows in a transaction, by default. From one that allows fewer that is
-// learned: see check.
+// maxCheck is how many claims one request asks about: as many operations as
+// a server allows in a transaction by default. If a server allows fewer, check learns
+// that from its refusal.
 const maxCheck = 128
 
 var errForeign = errors.New("etcd: the grant is another backend's")
@@ -51,10 +51,10 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	return out
 }
 
-// renewal is a claim to be renewed, and where the outcome goes.
+// renewal is an attempt to be renewed, and where the outcome goes.
 type renewal struct {
-	claim *attempt
-	out   *driver.Renewal
+	attempt *attempt
+	out     *driver.Renewal
 }
 
 // renew renews claims of one session.
@@ -67,7 +67,7 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 	for some := range slices.Chunk(renewals, maxCheck) {
 		var there []bool
 		if err == nil {
-			there, err = b.check(ctx, s, claimsOf(some))
+			there, err = b.check(ctx, s, attemptsOf(some))
 		}
 		for i, r := range some {
 			switch {
@@ -75,7 +75,7 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 				r.out.Err = err
 			case !there[i]:
 				r.out.Err = driver.ErrNotHeld
-			case !b.recordRenewal(r.claim, start.Add(s.ttl)):
+			case !b.recordRenewal(r.attempt, start.Add(s.ttl)):
 				r.out.Err = driver.ErrNotHeld // this client is deleting it: nobody holds it any more
 			default:
 				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
@@ -84,20 +84,20 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 	}
 }
 
-func claimsOf(renewals []renewal) []*attempt {
+func attemptsOf(renewals []renewal) []*attempt {
 	claims := make([]*attempt, len(renewals))
 	for i, r := range renewals {
-		claims[i] = r.claim
+		claims[i] = r.attempt
 	}
 	return claims
 }
 
-// check asks whether claims are still there, checkTogether at most. It forgets those
-// that are not, and tells their holders: who watches for a loss need not wait for the
-// next renewal.
+// check asks whether claims are still there, maxCheck at most. It forgets those
+// that are not, and tells their holders, so that nobody has to wait for the next renewal to learn
+// of a loss.
 //
-// A server that finds them too many for one transaction has been asked nothing: they are asked
-// about in halves, and from then on so many at a time.
+// A server that refuses them as too many for one transaction has answered nothing: check asks again
+// in halves, and from then on about so many at a time.
 func (b *backend) check(ctx context.Context, s *session, claims []*attempt) (there []bool, err error) {
 	for len(claims) > 0 {
 		some := claims[:min(len(claims), int(b.checkLimit.Load()))]

@@ -27,18 +27,18 @@ func (b *backend) bound(ctx context.Context, timeout time.Duration) (context.Con
 	}
 }
 
-// noDeadline ends when its context does, and does not tell when that will be. A deadline
-// travels with the request, as a header that is another each time, and costs the server
-// a timer, for a request that the client gives up by itself.
+// noDeadline ends when its context does, and hides when that will be. A deadline
+// travels with the request, as a header that differs each time, and costs the server
+// a timer, though the client gives the request up by itself.
 type noDeadline struct{ context.Context }
 
 // Deadline says that there is none.
 func (noDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// memberTimeout is how long one member has to answer where others are asked after it. If
-// there are no others it has all the time that there is; and where the application's
-// own client has a password, since the answer may be that it has to log in first, which
-// it does inside that time; and behind a proxy, which answers in its own time.
+// memberTimeout is how long one member has to answer before the next is asked. A member has the time
+// of the whole request in three cases: there are no others; the application's own client has a
+// password, and may have to log in first, which it does inside that time; and behind a proxy, which
+// answers in its own time.
 func (b *backend) memberTimeout(ttl time.Duration) time.Duration {
 	if b.fullTimeout {
 		return driver.RequestTimeout(ttl)
@@ -46,9 +46,9 @@ func (b *backend) memberTimeout(ttl time.Duration) time.Duration {
 	return max(ttl/12, 200*time.Millisecond)
 }
 
-// read asks for something, which changes nothing: one member after the other, since
-// the client takes them in turn, and one that is silent should not cost a lease, or a
-// turn. The error is sorted.
+// read sends a request that changes nothing: to one member after the other. The client takes the
+// members in turn, and a silent one should not cost a lease, or the lock to a waiter whose turn it is.
+// The error is classified.
 func read[T any](ctx context.Context, b *backend, ttl time.Duration, ask func(context.Context) (T, error)) (answer T, err error) {
 	bounded, cancel := b.bound(ctx, driver.RequestTimeout(ttl))
 	defer cancel()
@@ -67,7 +67,7 @@ func read[T any](ctx context.Context, b *backend, ttl time.Duration, ask func(co
 	}
 }
 
-// sleep waits for d; it returns false if ctx ends first.
+// sleep waits for d. It returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

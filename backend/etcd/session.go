@@ -13,23 +13,23 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-// session is one lease of etcd, shared by all claims of a TTL class. It is kept
-// alive, by [keeper], until the backend is closed, so that a lock costs one write
+// session is one lease of etcd, shared by all claims with about the same TTL. maintain keeps it
+// alive until the backend is closed, so that a lock costs one write
 // and no lease of its own.
 //
-// It has a key, the epoch key, which is attached to the lease like all claims. Every
-// request that makes a claim is conditional on the epoch key's revision, so that one
+// A session has a key, the epoch key, which is attached to the lease like all claims. Every
+// request that makes a claim is conditional on the revision of the epoch key, the epoch. So one
 // write to the epoch key keeps out whatever is still on its way: the packets of an
 // attempt that was given up may arrive long after it has been released, and nothing
-// would end their claim as long as the session lives. The epoch key also carries word
-// of evictions, and its end is the end of the session: one watch tells both.
+// would end their claim as long as the session lives. Evictions are also written to the epoch key,
+// and it ends with the session: one watch tells both.
 type session struct {
 	backend  *backend
 	id       clientv3.LeaseID
 	epochKey string
 	ttl      time.Duration // as the server has granted it
 	dead     chan struct{} // closed when the server has said that the lease is gone
-	wake     chan struct{} // tells the keeper that there is something to delete
+	wake     chan struct{} // tells maintain that there is something to delete
 
 	lifetime    context.Context // ends when the session does
 	endLifetime context.CancelFunc
@@ -90,16 +90,16 @@ func (o *opening) failed() bool {
 	}
 }
 
-// openSession makes a session, and keeps it, detached from the callers who wait for
-// it: one that gives up must not take the others with it.
+// openSession makes a session, and maintains it, detached from the callers who wait for
+// it: a caller that gives up must not take the others with it.
 func (b *backend) openSession(o *opening, class time.Duration) {
 	o.session, o.err = b.newSession(class)
 	close(o.done)
 	if o.err == nil {
-		var lifetime sync.WaitGroup
-		lifetime.Go(o.session.watchEpoch)
+		var watching sync.WaitGroup
+		watching.Go(o.session.watchEpoch)
 		o.session.maintain()
-		lifetime.Wait()
+		watching.Wait()
 	}
 }
 
@@ -119,7 +119,7 @@ func (b *backend) newSession(class time.Duration) (*session, error) {
 	}
 	b.roundTrip.Store(int64(time.Since(start)))
 	if lease.TTL < int64(class/time.Second) {
-		return nil, fmt.Errorf("etcd: the server has made a lease of %d s in position of %v", lease.TTL, class)
+		return nil, fmt.Errorf("etcd: the server has made a lease of %d s in place of %v", lease.TTL, class)
 	}
 	s := &session{
 		backend: b, id: lease.ID, epochKey: b.epochKeyOf(lease.ID),
@@ -145,12 +145,12 @@ func (s *session) isDead() bool {
 	}
 }
 
-// retire has the session end with its last claim. It has a key on the server that cannot be
-// deleted, since the server refuses that for good (somebody took the permission away, say): only
-// the end of the lease ends it.
+// retire makes the session end with its last claim. The session has a claim on the server that cannot
+// be deleted, since the server refuses that for good (somebody took the permission away, say). Only
+// the end of the lease ends that claim.
 func (s *session) retire() { s.retired.Store(true) }
 
-// over reports whether the session is retired, and has no claim left.
+// isOver reports whether the session is retired, and has no claim left.
 func (s *session) isOver() bool {
 	if !s.retired.Load() {
 		return false
@@ -183,7 +183,7 @@ func (s *session) currentEpoch() int64 {
 	return s.epoch
 }
 
-// sawFence takes in a revision of the epoch key.
+// sawEpoch notes a revision of the epoch key.
 func (s *session) sawEpoch(revision int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

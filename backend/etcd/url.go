@@ -25,8 +25,8 @@ var (
 )
 
 const (
-	// pingAfter is the silence after which a connection is asked whether it lives. A
-	// server takes more frequent questions for an attack, by default.
+	// pingAfter is the silence after which a ping asks whether the connection lives. By default a
+	// server takes more frequent pings for an attack.
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
 	// reconnectPause is the longest time, but for a fifth, between two attempts to connect, and
@@ -35,8 +35,8 @@ const (
 	reconnectPause = 800 * time.Millisecond
 	connectTimeout = 2 * time.Second
 	// window is how much of an answer a server may send ahead of us: more than any answer
-	// of a lock with hundreds of waiters. gRPC looks for a window of its own if it is not
-	// told one, by a ping after each answer, which costs both sides about as much as the
+	// of a lock with hundreds of waiters. Without this setting gRPC estimates a window,
+	// by a ping after each answer, which costs both sides about as much as the
 	// conditions of a transaction do.
 	window = 1 << 20
 )
@@ -77,7 +77,7 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 	}
 	switch by := q.Get("proxy"); {
 	case !q.Has("proxy"):
-		// gRPC takes the proxy of the environment unless it is told not to. One for the web
+		// By default gRPC uses the proxy of the environment. A proxy for the web
 		// seldom lets a client through to etcd, and its operators would see who holds which lock.
 		t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithNoProxy())
 	case by != "env":

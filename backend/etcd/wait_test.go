@@ -59,7 +59,7 @@ func TestWaitingIsConfirmed(t *testing.T) {
 		select {
 		case n := <-at:
 			if i == 0 && n > 0 {
-				t.Errorf("before a majority has readAt it was confirmed %d times more often than asked", n)
+				t.Errorf("before a majority has looked it was confirmed %d times more often than asked", n)
 			}
 		case <-time.After(20 * time.Second):
 			t.Fatal("no look that a majority answers")

@@ -28,7 +28,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	defer b.leave(c)
 	o := b.client.Wait(ctx, call)
 	if o.Err != nil {
-		if !o.Never {
+		if !o.NotExecuted {
 			b.mu.Lock()
 			c.late = true
 			b.mu.Unlock()
@@ -54,11 +54,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 // ask starts the request for a claim. Release may come at any time: if it is first, the owner
 // is refused here; if it comes later, its command is behind this one, in the cluster as well,
 // since both are started under one lock.
-func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
-	id := claimID{req.Key, req.AttemptID}
+func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
+	id := attemptKey{req.Key, req.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.claims[id]
+	c := b.attempts[id]
 	switch {
 	case b.closed:
 		return nil, nil, errClosed
@@ -66,7 +66,7 @@ func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
 		return nil, nil, driver.ErrReleased
 	}
 	if c == nil {
-		c = &claim{backend: b, id: id, ttl: req.TTL, lost: req.Lost, waiting: req.Waiting, first: !req.Retry, late: req.Retry}
+		c = &attempt{backend: b, id: id, ttl: req.TTL, lost: req.Lost, waiting: req.Waiting, first: !req.Retry, late: req.Retry}
 	} else {
 		c.first, c.waiting = false, req.Waiting
 	}
@@ -76,14 +76,14 @@ func (b *backend) ask(req driver.Request) (*claim, *client.Call, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b.claims[id] = c
+	b.attempts[id] = c
 	c.calls++
 	return c, call, nil
 }
 
 // leave ends a call of Acquire. What the cluster has not, or not for certain, and nobody
 // waits for, is remembered until the cluster would have forgotten it.
-func (b *backend) leave(c *claim) {
+func (b *backend) leave(c *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c.calls--
@@ -98,7 +98,7 @@ func (b *backend) leave(c *claim) {
 
 // await returns nil when a claim has got the lock. While there is a call here, the keeper keeps
 // the claim alive.
-func (b *backend) await(ctx context.Context, c *claim) error {
+func (b *backend) await(ctx context.Context, c *attempt) error {
 	b.mu.Lock()
 	if c.phase != queued {
 		b.mu.Unlock()
@@ -109,8 +109,8 @@ func (b *backend) await(ctx context.Context, c *claim) error {
 	}
 	turn := c.turn
 	b.mu.Unlock()
-	b.client.Expect(1)
-	defer b.client.Expect(-1)
+	b.client.ExpectPushes(1)
+	defer b.client.ExpectPushes(-1)
 	select {
 	case <-turn:
 		return nil
@@ -126,7 +126,7 @@ func (b *backend) await(ctx context.Context, c *claim) error {
 
 // grant hands out a claim that holds the lock, and has not waited too long to be handed out:
 // otherwise it is renewed first. So what is handed out is alive.
-func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
+func (b *backend) grant(ctx context.Context, c *attempt) (driver.Grant, error) {
 	for old := c.ttl / 3; ; old = 2 * c.ttl / 3 {
 		b.mu.Lock()
 		switch {
@@ -140,7 +140,7 @@ func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
 		case time.Since(c.start) <= old:
 			c.given = true
 			g := driver.Grant{
-				Key: c.id.key, AttemptID: c.id.owner, Token: fencing.Token(c.token),
+				Key: c.id.key, AttemptID: c.id.attemptID, Token: fencing.Token(c.token),
 				Start: c.start, TTL: c.ttl, Handle: c,
 			}
 			b.mu.Unlock()
@@ -148,7 +148,7 @@ func (b *backend) grant(ctx context.Context, c *claim) (driver.Grant, error) {
 		}
 		number := c.number[0]
 		b.mu.Unlock()
-		o := b.client.Do(ctx, command.Command{Op: command.Renew, Claims: []uint64{number}}, &renewal{claims: []*claim{c}})
+		o := b.client.Do(ctx, command.Command{Op: command.Renew, Claims: []uint64{number}}, &renewal{attempts: []*attempt{c}})
 		switch {
 		case o.Err != nil:
 			return driver.Grant{}, o.Err

@@ -31,10 +31,10 @@ type Admin struct {
 	cluster string
 }
 
-// NewAdmin takes the same Config as [New], and connects to nobody yet. Of a member's it asks the
+// NewAdmin takes the same Options as [New], and connects to nobody yet. Of a member's it asks the
 // peers, so it needs no member in its own process. It has no use for Memory.
-func NewAdmin(c Config) (*Admin, error) {
-	c, err := c.check()
+func NewAdmin(o *Options) (*Admin, error) {
+	c, err := o.value().check()
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func NewAdmin(c Config) (*Admin, error) {
 }
 
 // networkOf is how members are dialled.
-func networkOf(c Config) (network.Network, error) {
+func networkOf(c Options) (network.Network, error) {
 	if c.Insecure {
 		return network.System(), nil
 	}

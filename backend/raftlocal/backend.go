@@ -35,11 +35,11 @@ type backend struct {
 	// order of commands is decided with what we know of their claims.
 	mu       sync.Mutex
 	closed   bool
-	claims   map[claimID]*claim
-	numbers  map[uint64]*claim   // those that the cluster has, as far as is known
-	queued   map[*claim]struct{} // those of them that wait
-	planned  time.Time           // when the keeper looks next
-	released claims.Tombstones[claimID]
+	attempts map[attemptKey]*attempt
+	numbers  map[uint64]*attempt   // those that the cluster has, as far as is known
+	queued   map[*attempt]struct{} // those of them that wait
+	planned  time.Time             // when the keeper looks next
+	released claims.Tombstones[attemptKey]
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -49,10 +49,10 @@ var _ driver.Backend = (*backend)(nil)
 func newBackend(cfg client.Config, namespace string, closers ...func() error) *backend {
 	b := &backend{
 		prefix: namespace + "/", closers: closers, wake: make(chan struct{}, 1),
-		claims: make(map[claimID]*claim), numbers: make(map[uint64]*claim), queued: make(map[*claim]struct{}),
+		attempts: make(map[attemptKey]*attempt), numbers: make(map[uint64]*attempt), queued: make(map[*attempt]struct{}),
 		planned: time.Now().Add(sweeping),
 	}
-	cfg.Pushed, cfg.Anew, cfg.Void = b.pushed, b.anew, b.void
+	cfg.OnPush, cfg.OnReconnect, cfg.OnVoid = b.onPush, b.onReconnect, b.onVoid
 	b.client = client.New(cfg)
 	b.kept.Go(b.keep)
 	return b

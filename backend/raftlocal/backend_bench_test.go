@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -16,7 +16,7 @@ import (
 func BenchmarkPairs(b *testing.B) {
 	for _, callers := range []int{1, 64, 1024} {
 		b.Run(fmt.Sprint(callers), func(b *testing.B) {
-			member := standin.New()
+			member := fakemember.New()
 			defer member.Close()
 			backend, _ := on(member)
 			defer backend.Close()

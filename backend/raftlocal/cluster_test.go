@@ -18,13 +18,13 @@ import (
 // cluster is several members in this process, on the loopback interface.
 type cluster struct {
 	t       *testing.T
-	base    Config
+	base    Options
 	members map[string]*node
 }
 
 // node is a member that runs, or has run.
 type node struct {
-	Config
+	Options
 	lock   *dirlock.Lock
 	server *server.Server
 }
@@ -62,7 +62,7 @@ func peersNamed(t *testing.T, names ...string) (peers []Peer) {
 }
 
 // newCluster starts members of these names.
-func newCluster(t *testing.T, base Config, names ...string) *cluster {
+func newCluster(t *testing.T, base Options, names ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, base: base, members: map[string]*node{}}
 	c.base.Peers = peersNamed(t, names...)
@@ -78,13 +78,13 @@ func newCluster(t *testing.T, base Config, names ...string) *cluster {
 	return c
 }
 
-func (c *cluster) start(conf Config) *node {
+func (c *cluster) start(conf Options) *node {
 	c.t.Helper()
 	conf, err := conf.check()
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	n := &node{Config: conf}
+	n := &node{Options: conf}
 	if n.lock, n.server, err = startMember(c.t.Context(), conf); err != nil {
 		c.t.Fatalf("starting %s: %v", conf.ID, err)
 	}
@@ -109,14 +109,14 @@ func (c *cluster) stop(n *node) {
 	}
 }
 
-// clientOf returns the Config of a client.
-func (c *cluster) clientOf() Config {
+// clientOf returns the Options of a client.
+func (c *cluster) clientOf() *Options {
 	conf := c.base
 	conf.Peers = nil
 	for _, p := range c.base.Peers {
 		conf.Hosts = append(conf.Hosts, p.Addr)
 	}
-	return conf
+	return &conf
 }
 
 func (c *cluster) client() driver.Backend {

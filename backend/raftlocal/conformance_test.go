@@ -8,14 +8,14 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
 // on returns a backend on a member that is not one, and its network.
-func on(m *standin.Member) (*backend, *standin.Link) {
-	link := standin.NewLink(func(string) *standin.Member { return m })
+func on(m *fakemember.Member) (*backend, *fakemember.Link) {
+	link := fakemember.NewLink(func(string) *fakemember.Member { return m })
 	return newBackend(client.Config{Addrs: []string{"a"}, Dial: link.Dial}, "tests"), link
 }
 
@@ -39,7 +39,7 @@ func TestConformance(t *testing.T) {
 }
 
 func conforms(t *testing.T, rule string, lossy bool) {
-	member := standin.New()
+	member := fakemember.New()
 	defer member.Close()
 	if lossy {
 		type sent struct{ session, seq uint64 }
@@ -63,7 +63,7 @@ func conforms(t *testing.T, rule string, lossy bool) {
 		},
 		Partition: func(_ drivertest.T, b driver.Backend) func() {
 			link, _ := links.Load(b)
-			return link.(*standin.Link).Cut()
+			return link.(*fakemember.Link).Cut()
 		},
 		DestroyGrant: func(t drivertest.T, key string) {
 			b, _ := on(member)

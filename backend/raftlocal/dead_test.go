@@ -12,7 +12,7 @@ import (
 // lives, has the lock within a TTL, and not after one for each of them.
 func TestDeadBehindADeadHolder(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	const ttl = 6 * time.Second
 	dies, lives := c.client(), c.client()
 	if _, err := dies.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: ttl}); err != nil {

@@ -1,10 +1,10 @@
-// Package raftlocal keeps locks with no server to install: it is one, inside the
-// processes that use it. An import, also a blank one, makes its URLs known to
-// fencelock.Open:
+// Package raftlocal is the built-in Raft: it keeps locks with no server to install, since the processes that
+// use the locks are the server. An import, also a blank one, makes its URLs known to fencelock.Open:
 //
 //	import _ "github.com/fencelock/fencelock/backend/raftlocal"
 //
-// [New] does the same without a URL, and [Admin] looks after a cluster.
+// [New] does the same without a URL, and [Admin] looks after a cluster. Where another package is called
+// raftlocal, lockraft is the usual name for this one.
 //
 // There are examples of a whole program, of [Open] for a member and for a client, and of [New],
 // [NewAdmin] and [Restore].
@@ -38,7 +38,7 @@
 //
 //	raft://h1,h2,h3?cluster=prod&ca=…&cert=…&key=…
 //
-// For tests, whoever opens the same name in one process shares locks in memory, for as long as
+// For tests, those who open the same name in one process share locks in memory, for as long as
 // somebody has it open. Nothing else differs from a directory:
 //
 //	raftmem://name
@@ -143,7 +143,7 @@
 //
 // A directory has an id that was drawn for it, and the id is what votes. So a member that has lost
 // its directory is another one, whatever its name, and its vote is not taken for that of the one
-// before. Before the first vote of all, founders tell each other their ids, and bind themselves to the
+// before. Before the first vote of all, initial members tell each other their ids, and bind themselves to the
 // list of them: docs/decisions, 0029 and 0030.
 //
 // What is acknowledged was synced by a majority. Any error of a write or a sync ends the
@@ -153,9 +153,9 @@
 // another leads meanwhile.
 //
 // A process that serves a directory looks ten times a second, and before a grant if the last look
-// is older than 10 ms, whether it is still the one at its path, with its files in it. If not, it tells all holders, at once, and
-// ends; it, or another, begins anew in what is there. Whoever takes a directory that the process
-// before did not have, such as a new one, waits half a second first.
+// is older than 10 ms, whether the directory is still the one at its path, with its files in it. If not, it tells all holders
+// at once and stops serving; then this process or another begins with what is there. A process that takes a directory
+// which the process before did not have, such as a new one, waits half a second first.
 //
 // # What it promises
 //
@@ -169,7 +169,13 @@
 //   - The lock of a holder that dies is free after its TTL and a tick of 50 ms, plus the time
 //     without a leader if there was any. Waiters that die with it cost those behind them no more than
 //     what is left of their own, and not a TTL each.
-//   - A holder whose lock was evicted is told at once.
+//   - A holder whose lock was evicted is told at once. An eviction of one attempt ends its grant and no
+//     other's: docs/decisions, 0067.
+//   - ListHeld and Inspect tell how things stood at a moment of the call: the leader answers them when it has
+//     heard from a majority that it still leads. They write nothing to the log. A page of ListHeld looks at some
+//     4,000 claims in the order in which they were made, and delays a lock by less than a
+//     millisecond: docs/decisions, 0068. Each process that may take a lock may list, too. A leader of an earlier release
+//     cannot list or evict one attempt: the error is fencelock.ErrUnsupported, and says to upgrade all members.
 //   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
 //     then or when it comes back. Another leads within about a second.
 //   - A retry of a command whose answer was lost is answered by what was done the first time.
@@ -257,7 +263,7 @@
 //
 // # Log
 //
-// What an operator should know goes to Options.Logger of fencelock.Open, or Config.Logger of New, or to
+// What an operator should know goes to Options.Logger of fencelock.Open, or raftlocal.Options.Logger of New, or to
 // slog.Default: each change once, and not each try; what strangers cause, once a minute for each cause.
 //
 //   - Info: the cluster has begun, who leads, a member is added, removed or reached again, there is

@@ -33,7 +33,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 
-	backend, err := raftlocal.New(ctx, raftlocal.Config{
+	backend, err := raftlocal.New(ctx, &raftlocal.Options{
 		Hosts:     []string{"h1.internal:7300", "h2.internal:7300", "h3.internal:7300"},
 		Cluster:   "prod",
 		TLS:       &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{own}},
@@ -64,14 +64,14 @@ func ExampleNewAdmin() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	config := raftlocal.Config{Dir: filepath.Join(dir, "locks")}
-	backend, err := raftlocal.New(ctx, config) // in a process that uses the locks
+	options := &raftlocal.Options{Dir: filepath.Join(dir, "locks")}
+	backend, err := raftlocal.New(ctx, options) // in a process that uses the locks
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer backend.Close()
 
-	admin, err := raftlocal.NewAdmin(config) // in this or in another
+	admin, err := raftlocal.NewAdmin(options) // in this or in another
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -91,8 +91,8 @@ func ExampleRestore() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	before := raftlocal.Config{Dir: filepath.Join(dir, "before")}
-	after := raftlocal.Config{Dir: filepath.Join(dir, "after")}
+	before := &raftlocal.Options{Dir: filepath.Join(dir, "before")}
+	after := &raftlocal.Options{Dir: filepath.Join(dir, "after")}
 
 	var backup bytes.Buffer
 	old := oneToken(before, func(admin *raftlocal.Admin) error { return admin.Backup(ctx, &backup) })
@@ -107,7 +107,7 @@ func ExampleRestore() {
 }
 
 // oneToken opens a directory, has a lock there for a moment, and then something done to it.
-func oneToken(c raftlocal.Config, then func(*raftlocal.Admin) error) fencing.Token {
+func oneToken(c *raftlocal.Options, then func(*raftlocal.Admin) error) fencing.Token {
 	ctx := context.Background()
 	backend, err := raftlocal.New(ctx, c)
 	if err != nil {

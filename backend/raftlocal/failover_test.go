@@ -12,7 +12,7 @@ import (
 // A client follows the leader: through a hand-over in good order, the leader's death and its
 // return. A lock that is held stays held.
 func TestClusterFailOver(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	b := c.client()
 	held := take(t, b, request("held", "owner", false))
 	last := takesOne(t, b, "other", "0")
@@ -31,7 +31,7 @@ func TestClusterFailOver(t *testing.T) {
 			t.Errorf("token %d after %d", token, last)
 		}
 		last = token
-		c.start(old.Config)
+		c.start(old.Options)
 	}
 	if again := take(t, b, request("held", "owner", false)); again.Token != held.Token {
 		t.Errorf("token %d, want %d", again.Token, held.Token)
@@ -40,7 +40,7 @@ func TestClusterFailOver(t *testing.T) {
 
 // Each member is restarted while clients work. No lock is lost, and nobody gets one that is held.
 func TestRollingRestart(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	holder := c.client()
 	held := take(t, holder, request("held", "owner", false))
 	stop := make(chan struct{})
@@ -66,7 +66,7 @@ func TestRollingRestart(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		began := time.Now()
 		c.stop(c.members[name])
-		c.start(c.members[name].Config)
+		c.start(c.members[name].Options)
 		t.Logf("%s restarted in %v", name, time.Since(began))
 		c.caughtUp(3)
 		renewed := holder.Renew(t.Context(), []driver.Grant{held})

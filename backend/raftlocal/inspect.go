@@ -74,7 +74,7 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	if attemptID == "" {
 		return ended(b.client.Do(ctx, command.Command{Op: command.Evict, Key: b.prefix + key}, nil))
 	}
-	if len(attemptID) > command.MostOwner {
+	if len(attemptID) > command.MaxOwner {
 		return driver.ErrNotHeld // no attempt has such a name
 	}
 	o := b.client.Do(ctx, command.Command{Op: command.EvictClaim, Key: b.prefix + key, Owner: attemptID}, nil)

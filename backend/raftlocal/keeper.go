@@ -42,10 +42,10 @@ func (b *backend) keep() {
 }
 
 // pace is how long a claim that waits is left alone.
-func (c *claim) pace() time.Duration { return min(c.ttl/3, often) }
+func (c *attempt) pace() time.Duration { return min(c.ttl/3, often) }
 
 // due is when a claim that waits must be renewed.
-func (c *claim) due() time.Time {
+func (c *attempt) due() time.Time {
 	if c.urgent {
 		return time.Time{}
 	}
@@ -73,7 +73,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	next := now.Add(sweeping)
-	var due []*claim
+	var due []*attempt
 	for c := range b.queued {
 		switch at := c.due(); {
 		case c.calls == 0 || c.renewing || c.ending:
@@ -84,12 +84,12 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 			due = append(due, c)
 		}
 	}
-	for some := range slices.Chunk(due, command.MostClaims) {
+	for some := range slices.Chunk(due, command.MaxClaims) {
 		numbers := make([]uint64, len(some))
 		for i, c := range some {
 			numbers[i] = c.number[0]
 		}
-		if _, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{claims: some, keeper: true}); err != nil {
+		if _, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: some, keeper: true}); err != nil {
 			break // closed
 		}
 	}
@@ -112,9 +112,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// anew is called when pushes may have been lost: all that wait are asked about. What holds a
+// onReconnect is called when pushes may have been lost: all that wait are asked about. What holds a
 // lock is asked about by the core, soon enough.
-func (b *backend) anew() {
+func (b *backend) onReconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c := range b.queued {
@@ -131,7 +131,7 @@ func (b *backend) anew() {
 func (b *backend) sweep(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, c := range b.claims {
+	for _, c := range b.attempts {
 		over := c.until
 		if c.given && !c.ending {
 			over = c.start.Add(2*c.ttl + sweeping)

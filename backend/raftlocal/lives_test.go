@@ -15,7 +15,7 @@ import (
 // restored, and begun again with nothing.
 func TestTokensOfAllLives(t *testing.T) {
 	t.Parallel()
-	c := Config{Dir: filepath.Join(t.TempDir(), "locks")}
+	c := Options{Dir: filepath.Join(t.TempDir(), "locks")}
 	last := uint64(0)
 	live := func(what string) (backup string) {
 		t.Helper()
@@ -27,7 +27,7 @@ func TestTokensOfAllLives(t *testing.T) {
 			}
 			last = token
 		}
-		a, err := NewAdmin(c)
+		a, err := NewAdmin(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestTokensOfAllLives(t *testing.T) {
 	}
 	restore := func(backup string) {
 		t.Helper()
-		if err := Restore(c, strings.NewReader(backup), time.Now()); err != nil {
+		if err := Restore(&c, strings.NewReader(backup), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -102,10 +102,10 @@ func TestTokenBaseOfARestore(t *testing.T) {
 // A clock that was set back by hours is told of.
 func TestRestoreWarnsOfTheClock(t *testing.T) {
 	t.Parallel()
-	c := Config{Dir: filepath.Join(t.TempDir(), "locks")}
+	c := Options{Dir: filepath.Join(t.TempDir(), "locks")}
 	b := use(t, c)
 	token := takesOne(t, b, "k", "o")
-	a, err := NewAdmin(c)
+	a, err := NewAdmin(&c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +115,8 @@ func TestRestoreWarnsOfTheClock(t *testing.T) {
 	}
 	for _, back := range []time.Duration{0, 3 * time.Hour} {
 		var log bytes.Buffer
-		to := Config{Dir: filepath.Join(t.TempDir(), "restored"), Logger: slog.New(slog.NewTextHandler(&log, nil))}
-		if err := Restore(to, strings.NewReader(backup.String()), time.Now().Add(-back)); err != nil {
+		to := Options{Dir: filepath.Join(t.TempDir(), "restored"), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+		if err := Restore(&to, strings.NewReader(backup.String()), time.Now().Add(-back)); err != nil {
 			t.Fatal(err)
 		}
 		if warned := strings.Contains(log.String(), "ahead of the clock"); warned != (back > 0) {

@@ -83,10 +83,10 @@ func (h *heard) only(t *testing.T, words ...string) {
 func TestLog(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
-	base := Config{Peers: peers, Cluster: "test", Insecure: true}
+	base := Options{Peers: peers, Cluster: "test", Insecure: true}
 	c := &cluster{t: t, base: base, members: map[string]*node{}}
 	logs := map[string]*heard{}
-	start := func(name string, change func(*Config)) *node {
+	start := func(name string, change func(*Options)) *node {
 		conf := base
 		logs[name] = &heard{}
 		conf.ID, conf.Dir, conf.Logger = name, filepath.Join(t.TempDir(), name), logs[name].logger()
@@ -105,9 +105,9 @@ func TestLog(t *testing.T) {
 		logs[name].wait(t, "INFO this member is in its cluster", "members=a="+peers[0].Addr)
 	}
 	outside := &heard{}
-	conf := c.clientOf()
+	conf := *c.clientOf()
 	conf.Logger = outside.logger()
-	b, err := New(within(t, 20*time.Second), conf)
+	b, err := New(within(t, 20*time.Second), &conf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLog(t *testing.T) {
 	led := len(logs[others[0]].with("INFO", "leader="+leader.ID))
 	c.members[others[0]].kill()
 	logs[leader.ID].wait(t, "WARN a member is not reached", "peer="+others[0], "nobody listens there")
-	lost := c.members[others[0]].Config
+	lost := c.members[others[0]].Options
 	lost.Logger = logs[others[0]].logger()
 	c.start(lost)
 	for end := time.Now().Add(20 * time.Second); len(logs[leader.ID].with("INFO a member is reached again", "peer="+others[0])) == before; <-time.After(10 * time.Millisecond) {
@@ -171,7 +171,7 @@ func TestLog(t *testing.T) {
 	if n := len(told); n != len(slices.Compact(slices.Sorted(slices.Values(told)))) {
 		t.Errorf("the same is told again:\n%s", strings.Join(told, "\n"))
 	}
-	again := c.members[last].Config
+	again := c.members[last].Options
 	c.start(again)
 	outside.wait(t, "INFO the cluster is reachable again")
 	if o := b.(*backend).client.Wait(within(t, 20*time.Second), k); o.Err != nil {
@@ -179,9 +179,9 @@ func TestLog(t *testing.T) {
 	}
 
 	// A member joins, and one is removed.
-	lost = leader.Config
+	lost = leader.Options
 	c.start(lost)
-	joining := start("d", func(c *Config) {
+	joining := start("d", func(c *Options) {
 		c.Join = true
 		c.Peers = append(slices.Clone(peers), Peer{"d", freeAddr(t)})
 	})
@@ -206,7 +206,7 @@ func TestLogOfARejectedCertificate(t *testing.T) {
 	logs := map[string]*heard{"a": {}, "b": {}}
 	c := &cluster{t: t, members: map[string]*node{}}
 	expired := ours(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) })
-	for name, conf := range map[string]Config{"a": {TLS: ours(nil)}, "b": {TLS: expired}} {
+	for name, conf := range map[string]Options{"a": {TLS: ours(nil)}, "b": {TLS: expired}} {
 		conf.TLS.ServerName = "localhost"
 		conf.ID, conf.Dir, conf.Peers, conf.Cluster, conf.Logger = name, filepath.Join(t.TempDir(), name), peers, "test", logs[name].logger()
 		c.start(conf)
@@ -226,8 +226,8 @@ func TestLogOfARejectedCertificate(t *testing.T) {
 	}
 
 	client := &heard{}
-	conf := Config{Hosts: []string{peers[0].Addr}, TLS: expired, Logger: client.logger()}
-	if b, err := New(t.Context(), conf); err == nil {
+	conf := Options{Hosts: []string{peers[0].Addr}, TLS: expired, Logger: client.logger()}
+	if b, err := New(t.Context(), &conf); err == nil {
 		_ = b.Close()
 		t.Error("it is opened")
 	}

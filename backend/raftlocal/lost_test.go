@@ -16,7 +16,7 @@ import (
 // who takes it next, in a new directory, has a higher token.
 func TestDirectoryIsRemoved(t *testing.T) {
 	t.Parallel()
-	c := Config{Dir: filepath.Join(t.TempDir(), "locks")}
+	c := Options{Dir: filepath.Join(t.TempDir(), "locks")}
 	serves, holds := use(t, c), use(t, c)
 	told := make(chan error, 1)
 	r := request("k", "first", false)
@@ -60,7 +60,7 @@ func removeServed(t *testing.T, dir string) {
 // A socket that is removed is there again, and nothing is lost.
 func TestSocketIsRemoved(t *testing.T) {
 	t.Parallel()
-	c := Config{Dir: filepath.Join(t.TempDir(), "locks")}
+	c := Options{Dir: filepath.Join(t.TempDir(), "locks")}
 	serves := use(t, c)
 	held := take(t, serves, request("k", "first", false))
 	for range 3 {
@@ -81,7 +81,7 @@ func TestSocketIsRemoved(t *testing.T) {
 // what is wrong with its own.
 func TestOwnMemberEnds(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")
 	for _, n := range c.members {
 		n.kill()
@@ -95,7 +95,7 @@ func TestOwnMemberEnds(t *testing.T) {
 	opened := make(chan member)
 	for _, n := range c.members {
 		go func() {
-			b, s, err := openMember(within(t, 30*time.Second), n.Config)
+			b, s, err := openMember(within(t, 30*time.Second), n.Options)
 			if err != nil {
 				t.Errorf("opening %s: %v", n.ID, err)
 			}

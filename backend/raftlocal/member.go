@@ -24,7 +24,7 @@ import (
 const refusedFor = 5 * time.Second
 
 // openMember makes this process a member of a cluster, and a client of it.
-func openMember(ctx context.Context, c Config) (*backend, *server.Server, error) {
+func openMember(ctx context.Context, c Options) (*backend, *server.Server, error) {
 	lock, s, err := startMember(ctx, c)
 	if err != nil {
 		return nil, nil, err
@@ -67,7 +67,7 @@ func openMember(ctx context.Context, c Config) (*backend, *server.Server, error)
 }
 
 // startMember runs the member. ctx is for the opening, and the member outlives it.
-func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.Server, err error) {
+func startMember(ctx context.Context, c Options) (lock *dirlock.Lock, s *server.Server, err error) {
 	root, err := disk.Open(c.Dir)
 	if err != nil {
 		return nil, nil, err
@@ -87,13 +87,13 @@ func startMember(ctx context.Context, c Config) (lock *dirlock.Lock, s *server.S
 	return lock, s, nil
 }
 
-func serveMember(c Config, files disk.FS) (*server.Server, error) {
+func serveMember(c Options, files disk.FS) (*server.Server, error) {
 	used, err := snapshot.Exists(files)
 	if err != nil {
 		return nil, err
 	}
 	if !used && !c.Join {
-		if err := checkFounders(len(c.Peers)); err != nil {
+		if err := checkInitialMembers(len(c.Peers)); err != nil {
 			return nil, err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestChangeMembers(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	b := c.client()
 	last := takesOne(t, b, "k", "0")
 	next := func(what string) {

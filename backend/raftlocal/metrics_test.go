@@ -99,7 +99,7 @@ func TestMetrics(t *testing.T) {
 	_, ours := authorityOf(t, "ours")
 	conf := ours(nil)
 	conf.ServerName = "localhost"
-	c := newCluster(t, Config{TLS: conf}, "a", "b", "c")
+	c := newCluster(t, Options{TLS: conf}, "a", "b", "c")
 	b := c.client()
 	take(t, b, request("k", "holder", true))
 	takesOne(t, b, "another", "o")
@@ -148,7 +148,7 @@ func TestMetrics(t *testing.T) {
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
-	c := &cluster{t: t, base: Config{Peers: peers, Cluster: "test", Insecure: true}, members: map[string]*node{}}
+	c := &cluster{t: t, base: Options{Peers: peers, Cluster: "test", Insecure: true}, members: map[string]*node{}}
 	start := func(name string) *node {
 		conf := c.base
 		conf.ID, conf.Dir = name, filepath.Join(t.TempDir(), name)

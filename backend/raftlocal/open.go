@@ -26,10 +26,10 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	if err != nil {
 		return nil, err
 	}
-	return New(ctx, c)
+	return New(ctx, &c)
 }
 
-// New makes a backend of a Config, without a URL. It returns when there is a leader that takes
+// New makes a backend of Options, without a URL. It returns when there is a leader that takes
 // commands. A client, or a user of a directory, waits less than 5 s for it. The members of a
 // new cluster wait until all of them have been there, or ctx ends. Errors say what came of asking each
 // member. They wrap
@@ -38,14 +38,14 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 //     or the address is in use,
 //   - driver.ErrRefused where it does not until somebody changes something: certificates, another
 //     cluster, a directory that was removed from the cluster, lost, or damaged,
-//   - fencelock.ErrInvalid for what is wrong in the Config, and for a Dir that is a file, cannot be made, or may be
+//   - fencelock.ErrInvalid for what is wrong in the Options, and for a Dir that is a file, cannot be made, or may be
 //     written to by others.
 //
 // Where this process serves a directory, or is a member, it does so until Close, which hands
 // over to others first: within a second or two. A process that ends without Close loses nothing
 // either, but others take a little longer to notice.
-func New(ctx context.Context, c Config) (driver.Backend, error) {
-	c, err := c.check()
+func New(ctx context.Context, o *Options) (driver.Backend, error) {
+	c, err := o.value().check()
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +70,10 @@ func New(ctx context.Context, c Config) (driver.Backend, error) {
 const guestPatience = 3 * time.Second
 
 // openShared takes part in a place that processes share.
-func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) {
+func openShared(ctx context.Context, c Options) (*backend, *shared.Share, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errOpening)
 	defer cancel()
-	p, err := c.place()
+	p, err := c.location()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +97,7 @@ func openShared(ctx context.Context, c Config) (*backend, *shared.Share, error) 
 }
 
 // openClient finds a cluster, or who serves at a socket.
-func openClient(ctx context.Context, c Config) (*backend, error) {
+func openClient(ctx context.Context, c Options) (*backend, error) {
 	conf := client.Config{
 		Addrs: []string{c.Socket}, Dial: shared.DialSocket, Cluster: shared.Cluster,
 		AwayAfter: awayAfter, Patience: guestPatience, Logger: c.Logger,

@@ -80,7 +80,7 @@ func TestOpenSaysWhy(t *testing.T) {
 	t.Parallel()
 	_, ours := authorityOf(t, "ours")
 	_, theirs := authorityOf(t, "theirs")
-	member := func(conf Config) string {
+	member := func(conf Options) string {
 		c := newCluster(t, conf, "a")
 		takesOne(t, c.client(), "k", "o")
 		return c.members["a"].addr()
@@ -96,7 +96,7 @@ func TestOpenSaysWhy(t *testing.T) {
 	}
 	good := ours(nil)
 	good.ServerName = "localhost"
-	plain, secure := member(Config{}), member(Config{TLS: good})
+	plain, secure := member(Options{}), member(Options{TLS: good})
 	expired := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
@@ -124,7 +124,7 @@ func TestOpenSaysWhy(t *testing.T) {
 		return conf
 	}
 	noLeader := func() string {
-		c := newCluster(t, Config{}, "a", "b", "c")
+		c := newCluster(t, Options{}, "a", "b", "c")
 		takesOne(t, c.client(), "k", "o")
 		c.members["b"].kill()
 		c.members["c"].kill()
@@ -172,9 +172,9 @@ func TestOpenSaysWhy(t *testing.T) {
 		}
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			conf := Config{Hosts: []string{is.host}, TLS: is.tls, Insecure: is.tls == nil, Cluster: is.name}
+			conf := Options{Hosts: []string{is.host}, TLS: is.tls, Insecure: is.tls == nil, Cluster: is.name}
 			began := time.Now()
-			b, err := New(context.Background(), conf) // without a deadline
+			b, err := New(context.Background(), &conf) // without a deadline
 			if err == nil {
 				_ = b.Close()
 				t.Fatal("it is opened")
@@ -204,7 +204,7 @@ func TestOpenTellsSchemeAndHost(t *testing.T) {
 // TestLockSaysWhy: a call whose context ends in an outage tells what the outage is.
 func TestLockSaysWhy(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	u := &url.URL{Scheme: "raft", RawQuery: "insecure=true"}
 	for i, p := range c.base.Peers {
 		u.Host += []string{"", ",", ","}[i] + p.Addr

@@ -53,8 +53,8 @@ Each POST needs the header `+clusterHeader+`: NAME-OF-THE-CLUSTER. Follow redire
 func (o *operator) status(w http.ResponseWriter, r *http.Request) {
 	var s member.Status
 	err := o.s.Do(r.Context(), func(m *member.Member) error { s = m.Status(); return nil })
-	var unbegun *server.UnbegunError
-	if errors.As(err, &unbegun) {
+	var notBootstrapped *server.NotBootstrappedError
+	if errors.As(err, &notBootstrapped) {
 		own := o.s.Self()
 		s = member.Status{ID: own.ID, Name: own.Name, Cluster: o.s.Cluster(), Change: err.Error()}
 		s.Members = append(s.Members, member.MemberStatus{Member: own, Alive: true})
@@ -125,9 +125,9 @@ type trouble struct {
 
 func (o *operator) fail(w http.ResponseWriter, r *http.Request, err error) {
 	t, code := trouble{Error: err.Error()}, http.StatusConflict
-	var unbegun *server.UnbegunError
+	var notBootstrapped *server.NotBootstrappedError
 	switch {
-	case errors.As(err, &unbegun):
+	case errors.As(err, &notBootstrapped):
 		t.NotBegun = true
 		code = http.StatusServiceUnavailable
 	case errors.Is(err, member.ErrNotLeader):
@@ -164,4 +164,44 @@ func (o *operator) healthz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = fmt.Fprintf(w, "ok: %s leads\n", o.s.Leader().Name)
+}
+
+// leader hands leadership over, and answers when another member leads.
+func (o *operator) leader(w http.ResponseWriter, r *http.Request) {
+	if !o.admitMembers(w, r) {
+		return
+	}
+	var was uint64
+	err := o.s.Do(r.Context(), func(m *member.Member) error {
+		if !m.Serving() {
+			return member.ErrNotLeader
+		}
+		s := m.Status()
+		was = s.Leader.ID
+		var to uint64
+		if name := r.URL.Query().Get("to"); name != "" {
+			var err error
+			if to, err = idOf(s, name); err != nil {
+				return err
+			}
+			if to == s.ID {
+				was = 0
+			}
+		}
+		return m.Transfer(to)
+	})
+	if err == nil && was != 0 {
+		err = o.s.When(r.Context(), func(m *member.Member) (bool, error) {
+			if m.Serving() && !m.Transferring() {
+				return false, errors.New("the other member did not take over in time: it may be slow, or cut off; try again")
+			}
+			leader := m.Leader().ID
+			return leader != 0 && leader != was, nil
+		})
+	}
+	if err != nil {
+		o.fail(w, r, err)
+		return
+	}
+	o.done(w)
 }

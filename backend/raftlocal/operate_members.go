@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // members carries a change of the members out. It answers when the change is done.
@@ -66,7 +66,7 @@ func (handsOver) Error() string {
 	return "this member led, and is to be removed: another takes over: ask again"
 }
 
-// Is makes whoever asks ask again.
+// Is makes the caller ask again.
 func (handsOver) Is(target error) bool { return target == member.ErrNotLeader }
 
 // joinsWithin is how long a member is waited for that is to be added.
@@ -74,7 +74,7 @@ const joinsWithin = 10 * time.Second
 
 // added asks the member that is to be added, of add=name=addr, for its id: it has drawn that, and
 // nobody else can know it. The result is nil if there is none.
-func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, error) {
+func (o *operator) added(ctx context.Context, q url.Values) (*statemachine.Member, error) {
 	text := q.Get("add")
 	if text == "" {
 		return nil, nil
@@ -102,8 +102,8 @@ func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, er
 		case err != nil:
 		case s.Name != name:
 			return nil, fmt.Errorf("at %s is the member %q, and not %q: correct the name or the address", addr, s.Name, name)
-		case s.Joins || s.Begun: // a learner that an earlier try left behind has a log
-			return &machine.Member{ID: s.ID, Name: name, Addr: addr}, nil
+		case s.Joins || s.Bootstrapped: // a learner that an earlier try left behind has a log
+			return &statemachine.Member{ID: s.ID, Name: name, Addr: addr}, nil
 		default:
 			err = errors.New("it waits to found a cluster")
 		}
@@ -120,9 +120,9 @@ func (o *operator) added(ctx context.Context, q url.Values) (*machine.Member, er
 
 // changeOf makes a change of who is to be added, if anybody is, and the name of who is to be
 // removed, if any. One that is replaced by itself has its name twice, once for each directory.
-func changeOf(s member.Status, added *machine.Member, removed string) (c member.Change, err error) {
+func changeOf(s member.Status, added *statemachine.Member, removed string) (c member.Change, err error) {
 	if added != nil {
-		c.Add = []machine.Member{*added}
+		c.Add = []statemachine.Member{*added}
 	}
 	if removed == "" {
 		return c, nil

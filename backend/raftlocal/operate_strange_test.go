@@ -38,10 +38,10 @@ func orders() (all []*http.Request) {
 // TestNoOrderBreaksAServer: whatever is asked of a directory or of a member is answered.
 func TestNoOrderBreaksAServer(t *testing.T) {
 	t.Parallel()
-	dir := Config{Dir: filepath.Join(t.TempDir(), "locks")}
+	dir := Options{Dir: filepath.Join(t.TempDir(), "locks")}
 	b := use(t, dir)
 	takesOne(t, b, "k", "o")
-	c := newCluster(t, Config{}, "a")
+	c := newCluster(t, Options{}, "a")
 	takesOne(t, c.client(), "k", "o")
 	for what, is := range map[string]struct {
 		cluster, own string
@@ -79,7 +79,7 @@ func TestNoOrderBreaksAServer(t *testing.T) {
 	}
 	takesOne(t, b, "k", "p")
 	takesOne(t, c.client(), "k", "p")
-	a, err := NewAdmin(dir)
+	a, err := NewAdmin(&dir)
 	if err != nil {
 		t.Fatal(err)
 	}

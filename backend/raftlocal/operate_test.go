@@ -9,7 +9,7 @@ import (
 )
 
 func TestHTTP(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")
 	leader := c.leader()
 	get := func(method, url string, header string) (int, string) {

@@ -13,9 +13,9 @@ import (
 )
 
 // refusal opens a member, or whatever c says, and returns what is said against it.
-func refusal(t *testing.T, c Config, limit time.Duration) string {
+func refusal(t *testing.T, c Options, limit time.Duration) string {
 	t.Helper()
-	b, err := New(within(t, limit), c)
+	b, err := New(within(t, limit), &c)
 	if err == nil {
 		_ = b.Close()
 		t.Error("it is not refused")
@@ -38,8 +38,8 @@ func wantWords(t *testing.T, what, text string, words ...string) {
 
 // What a member can see by itself is refused at once.
 func TestMemberIsRefused(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
-	of := func(change func(*Config)) string {
+	c := newCluster(t, Options{}, "a", "b", "c")
+	of := func(change func(*Options)) string {
 		conf := c.base
 		conf.ID, conf.Dir = "a", filepath.Join(t.TempDir(), "dir")
 		conf.Listen = freeAddr(t)
@@ -47,31 +47,31 @@ func TestMemberIsRefused(t *testing.T) {
 		return refusal(t, conf, 20*time.Second)
 	}
 	used := c.members["a"].Dir
-	wantWords(t, "an even number", of(func(c *Config) { c.Peers = c.Peers[:2] }), "2 members", "begin with 1 or 3")
-	wantWords(t, "an address in use", of(func(c *Config) { c.Listen = c.Peers[0].Addr }), "in use", "another port")
-	wantWords(t, "a directory in use", of(func(c *Config) { c.Dir = used }), "in use by process", `member "a"`)
-	wantWords(t, "a member's directory, shared", refusal(t, Config{Dir: used}, 20*time.Second), `cluster "test"`, "be a client of that cluster")
+	wantWords(t, "an even number", of(func(c *Options) { c.Peers = c.Peers[:2] }), "2 members", "begin with 1 or 3")
+	wantWords(t, "an address in use", of(func(c *Options) { c.Listen = c.Peers[0].Addr }), "in use", "another port")
+	wantWords(t, "a directory in use", of(func(c *Options) { c.Dir = used }), "in use by process", `member "a"`)
+	wantWords(t, "a member's directory, shared", refusal(t, Options{Dir: used}, 20*time.Second), `cluster "test"`, "be a client of that cluster")
 	for _, n := range c.members {
 		n.kill()
 	}
-	wantWords(t, "another member's directory", of(func(c *Config) { c.Dir = used; c.ID = "b" }), `of the member "a"`, "a directory of its own")
-	wantWords(t, "another cluster's directory", of(func(c *Config) { c.Dir = used; c.Cluster = "other" }), `of the cluster "test"`, "name the directory")
-	wantWords(t, "a member's directory, shared", refusal(t, Config{Dir: used}, 20*time.Second), `of the cluster "test"`, "name the directory")
+	wantWords(t, "another member's directory", of(func(c *Options) { c.Dir = used; c.ID = "b" }), `of the member "a"`, "a directory of its own")
+	wantWords(t, "another cluster's directory", of(func(c *Options) { c.Dir = used; c.Cluster = "other" }), `of the cluster "test"`, "name the directory")
+	wantWords(t, "a member's directory, shared", refusal(t, Options{Dir: used}, 20*time.Second), `of the cluster "test"`, "name the directory")
 }
 
 // Members that do not come say so when ctx ends.
 func TestPeersAreNotThere(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c")
-	conf := Config{Dir: filepath.Join(t.TempDir(), "a"), ID: "a", Peers: peers, Cluster: "test", Insecure: true}
+	conf := Options{Dir: filepath.Join(t.TempDir(), "a"), ID: "a", Peers: peers, Cluster: "test", Insecure: true}
 	wantWords(t, "alone", refusal(t, conf, 10*time.Second), "b at "+peers[1].Addr, "c at "+peers[2].Addr, "refused")
-	wantWords(t, "a client", refusal(t, Config{Hosts: []string{peers[0].Addr}, Insecure: true}, 10*time.Second), peers[0].Addr)
+	wantWords(t, "a client", refusal(t, Options{Hosts: []string{peers[0].Addr}, Insecure: true}, 10*time.Second), peers[0].Addr)
 }
 
 // A second process with a copy of a member's directory is refused by the others, and gives up.
 func TestTwoOfOneID(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	last := takesOne(t, c.client(), "k", "o")
 	conf := c.base
 	conf.ID, conf.Dir, conf.Listen = "a", filepath.Join(t.TempDir(), "copy"), freeAddr(t)
@@ -84,7 +84,7 @@ func TestTwoOfOneID(t *testing.T) {
 	}
 	// When the first has ended the id is free.
 	c.stop(c.members["a"])
-	c.start(c.members["a"].Config)
+	c.start(c.members["a"].Options)
 	c.caughtUp(3)
 }
 
@@ -92,7 +92,7 @@ func TestTwoOfOneID(t *testing.T) {
 func TestPeersDiffer(t *testing.T) {
 	t.Parallel()
 	peers := peersNamed(t, "a", "b", "c", "d")
-	one := Config{Peers: peers[:3], Cluster: "test", Insecure: true}
+	one := Options{Peers: peers[:3], Cluster: "test", Insecure: true}
 	c := &cluster{t: t, base: one, members: map[string]*node{}}
 	for _, name := range []string{"b", "c"} {
 		conf := one
@@ -108,9 +108,9 @@ func TestPeersDiffer(t *testing.T) {
 // A cluster of another name, and a member in another's place, say who they are.
 func TestAnotherCluster(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")
-	client := c.clientOf()
+	client := *c.clientOf()
 	client.Cluster = "other"
 	wantWords(t, "a client", refusal(t, client, 20*time.Second), `is of the cluster "test", and not of "other"`, "correct the name")
 	stranger := c.base

@@ -26,8 +26,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 }
 
 // letGo starts the command that ends a claim. The claim is nil if this client has none.
-func (b *backend) letGo(g driver.Grant) (*claim, *client.Call, error) {
-	id := claimID{g.Key, g.AttemptID}
+func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
+	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.find(g)
@@ -54,18 +54,18 @@ func (b *backend) letGo(g driver.Grant) (*claim, *client.Call, error) {
 	return c, call, err
 }
 
-// settle takes in the outcome of a release.
+// settle records the outcome of a release.
 //
 // When an attempt has no outcome, and a later one finds nothing, two things may have happened:
 // the earlier attempt was carried out, or the lease had run out, or was evicted, before. If the
 // lease cannot have run out yet, it was the former; or an eviction came just then, of
 // which the push would have told, and which, a moment later, would have changed nothing for
 // the holder. If it can, nobody knows, and there was nothing to end.
-func (b *backend) settle(c *claim, o client.Outcome) error {
+func (b *backend) settle(c *attempt, o client.Outcome) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if o.Err != nil {
-		c.tried = c.tried || !o.Never
+		c.tried = c.tried || !o.NotExecuted
 		return o.Err
 	}
 	err := ended(o)

@@ -10,22 +10,22 @@ import (
 
 // renewal is one Renew command: about claims in the order of its numbers.
 type renewal struct {
-	claims []*claim
-	keeper bool
+	attempts []*attempt
+	keeper   bool
 }
 
-// Answered takes in how the claims stand.
-func (r *renewal) Answered(o *client.Outcome) {
-	b := r.claims[0].backend
+// OnReply records how the claims stand.
+func (r *renewal) OnReply(o *client.Outcome) {
+	b := r.attempts[0].backend
 	var losses []func(error)
 	var confirmed []func()
 	b.mu.Lock()
-	for i, c := range r.claims {
+	for i, c := range r.attempts {
 		if r.keeper {
 			c.renewing = false
 		}
 		switch {
-		case o.Err != nil || len(o.Reply.Claims) != len(r.claims):
+		case o.Err != nil || len(o.Reply.Claims) != len(r.attempts):
 			if r.keeper && c.phase == queued {
 				c.urgent = true
 				b.plan(c.due())
@@ -42,7 +42,7 @@ func (r *renewal) Answered(o *client.Outcome) {
 				c.start = o.Sent
 			}
 		case command.Waiting:
-			if f := b.queue(c, o.Sent, o.Again); f != nil {
+			if f := b.queue(c, o.Sent, o.Resent); f != nil {
 				confirmed = append(confirmed, f)
 			}
 		case command.NotHeld:
@@ -73,13 +73,13 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	out := make([]driver.Renewal, len(grants))
 	var under []asked
 	var numbers []uint64
-	var claims []*claim
+	var claims []*attempt
 	var where []int
 	send := func() {
 		if len(numbers) == 0 {
 			return
 		}
-		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{claims: claims})
+		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: claims})
 		if err != nil {
 			for _, i := range where {
 				out[i].Err = err
@@ -97,7 +97,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		}
 		out[i].TTL = c.ttl
 		numbers, claims, where = append(numbers, number), append(claims, c), append(where, i)
-		if len(numbers) == command.MostClaims {
+		if len(numbers) == command.MaxClaims {
 			send()
 		}
 	}
@@ -112,7 +112,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 }
 
 // renewable returns the claim of a grant, and its number, if it may be there still.
-func (b *backend) renewable(ctx context.Context, g driver.Grant) (*claim, uint64, error) {
+func (b *backend) renewable(ctx context.Context, g driver.Grant) (*attempt, uint64, error) {
 	b.mu.Lock()
 	c := b.find(g)
 	closed := b.closed

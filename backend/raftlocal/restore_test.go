@@ -9,7 +9,7 @@ import (
 )
 
 func TestBackupAndRestore(t *testing.T) {
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	b := c.client()
 	held := take(t, b, request("held", "owner", false))
 	path := filepath.Join(t.TempDir(), "backup")
@@ -29,17 +29,17 @@ func TestBackupAndRestore(t *testing.T) {
 
 	// A directory that processes share.
 	dir := filepath.Join(t.TempDir(), "restored")
-	if err := Restore(Config{Dir: dir}, strings.NewReader(saved), time.Now()); err != nil {
+	if err := Restore(&Options{Dir: dir}, strings.NewReader(saved), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	alone := use(t, Config{Dir: dir})
+	alone := use(t, Options{Dir: dir})
 	if s, err := alone.Inspect(t.Context(), "held"); err != nil || !s.Held() || s.Holders[0].AttemptID != "owner" || s.Holders[0].Token != held.Token {
 		t.Errorf("the lock that was held: %+v, %v", s, err)
 	}
 	if token := takesOne(t, alone, "k", "o"); token <= after || token < uint64(time.Now().Add(-time.Hour).UnixMicro()) {
 		t.Errorf("token %d, and %d was granted after the backup", token, after)
 	}
-	if err := Restore(Config{Dir: dir}, strings.NewReader(saved), time.Now()); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if err := Restore(&Options{Dir: dir}, strings.NewReader(saved), time.Now()); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("restoring into a directory that is in use: %v", err)
 	}
 
@@ -51,7 +51,7 @@ func TestBackupAndRestore(t *testing.T) {
 			conf := again.base
 			conf.ID, conf.Dir = p.Name, filepath.Join(t.TempDir(), p.Name)
 			if what != "begun again" {
-				if err := Restore(conf, strings.NewReader(saved), time.Now()); err != nil {
+				if err := Restore(&conf, strings.NewReader(saved), time.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -70,7 +70,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 	}
 	for what, text := range map[string]string{"cut": saved[:len(saved)-1], "changed": "x" + saved[1:], "none": ""} {
-		if err := Restore(Config{Dir: path + what}, strings.NewReader(text), time.Now()); !errors.Is(err, errBackup) {
+		if err := Restore(&Options{Dir: path + what}, strings.NewReader(text), time.Now()); !errors.Is(err, errBackup) {
 			t.Errorf("a backup that is %s: %v", what, err)
 		}
 	}

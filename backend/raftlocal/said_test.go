@@ -53,7 +53,7 @@ func TestSaidOfAPath(t *testing.T) {
 func TestSaidOfAnIncompleteDirectory(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "locks")
-	if err := use(t, Config{Dir: dir}).Close(); err != nil {
+	if err := use(t, Options{Dir: dir}).Close(); err != nil {
 		t.Fatal(err)
 	}
 	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
@@ -66,7 +66,7 @@ func TestSaidOfAnIncompleteDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = New(within(t, 10*time.Second), Config{Dir: dir})
+	_, err = New(within(t, 10*time.Second), &Options{Dir: dir})
 	if err == nil {
 		t.Fatal("it is opened")
 	}

@@ -13,7 +13,7 @@ import (
 // the socket are those of a directory. Whoever serves is killed and another takes over.
 func TestConformanceShared(t *testing.T) {
 	t.Parallel()
-	c, err := Config{Memory: t.Name()}.check()
+	c, err := Options{Memory: t.Name()}.check()
 	if err != nil {
 		t.Fatal(err)
 	}

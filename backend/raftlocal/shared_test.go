@@ -20,7 +20,7 @@ type user struct {
 	share *shared.Share
 }
 
-func use(t *testing.T, c Config) user {
+func use(t *testing.T, c Options) user {
 	t.Helper()
 	c, err := c.check()
 	if err != nil {
@@ -63,14 +63,14 @@ func take(t *testing.T, b driver.Backend, r driver.Request) driver.Grant {
 }
 
 // both are the ways in which processes of a machine share locks.
-func both(t *testing.T, f func(t *testing.T, c Config)) {
+func both(t *testing.T, f func(t *testing.T, c Options)) {
 	t.Helper()
-	t.Run("Directory", func(t *testing.T) { f(t, Config{Dir: filepath.Join(t.TempDir(), "locks")}) })
-	t.Run("Memory", func(t *testing.T) { f(t, Config{Memory: t.Name()}) })
+	t.Run("Directory", func(t *testing.T) { f(t, Options{Dir: filepath.Join(t.TempDir(), "locks")}) })
+	t.Run("Memory", func(t *testing.T) { f(t, Options{Memory: t.Name()}) })
 }
 
 func TestSharedByTwo(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t *testing.T, c Options) {
 		a, b := use(t, c), use(t, c)
 		if a.share.Server() == nil || b.share.Server() != nil {
 			t.Fatal("the first serves, and the second does not")
@@ -96,7 +96,7 @@ func TestSharedByTwo(t *testing.T) {
 // When the process that serves is killed, another takes over with all locks and queues, in much
 // less than a second.
 func TestTakeOver(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
+	both(t, func(t *testing.T, c Options) {
 		first := use(t, c)
 		others := []user{use(t, c), use(t, c), use(t, c)}
 		held := take(t, others[0], request("held", "owner", false))
@@ -144,8 +144,8 @@ func TestTakeOver(t *testing.T) {
 
 // Close of the process that serves hands over at once, again and again, and nothing is lost.
 func TestHandOverAtClose(t *testing.T) {
-	both(t, func(t *testing.T, c Config) {
-		keeper := use(t, Config{Dir: c.Dir, Memory: c.Memory})
+	both(t, func(t *testing.T, c Options) {
+		keeper := use(t, Options{Dir: c.Dir, Memory: c.Memory})
 		held := take(t, keeper, request("held", "owner", false))
 		last := held.Token
 		for i := range 5 {
@@ -175,7 +175,7 @@ func TestHandOverAtClose(t *testing.T) {
 
 // What was granted is there when all have ended and one comes back.
 func TestDirectoryLasts(t *testing.T) {
-	c := Config{Dir: t.TempDir()}
+	c := Options{Dir: t.TempDir()}
 	first := use(t, c)
 	held := take(t, first, request("k", "owner", false))
 	first.share.Kill()
@@ -187,7 +187,7 @@ func TestDirectoryLasts(t *testing.T) {
 
 // Locks in memory are gone with the last who has them.
 func TestMemoryEnds(t *testing.T) {
-	c := Config{Memory: t.Name()}
+	c := Options{Memory: t.Name()}
 	first := use(t, c)
 	take(t, first, request("k", "owner", false))
 	if err := first.Close(); err != nil {
@@ -198,7 +198,7 @@ func TestMemoryEnds(t *testing.T) {
 
 func TestDirectoryIsRefused(t *testing.T) {
 	open := func(dir string) error {
-		b, err := New(within(t, 10*time.Second), Config{Dir: dir})
+		b, err := New(within(t, 10*time.Second), &Options{Dir: dir})
 		if err == nil {
 			_ = b.Close()
 		}

@@ -18,9 +18,9 @@ import (
 )
 
 // newClient makes a client of a socket.
-func newClient(t *testing.T, c Config) *backend {
+func newClient(t *testing.T, c Options) *backend {
 	t.Helper()
-	b, err := New(within(t, 10*time.Second), c)
+	b, err := New(within(t, 10*time.Second), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,15 +33,15 @@ func newClient(t *testing.T, c Config) *backend {
 // one again, at another socket of that name.
 func TestSocketClient(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "locks")
-	socket := Config{Socket: filepath.Join(dir, "socket")}
-	_, err := New(within(t, 300*time.Millisecond), socket)
+	socket := Options{Socket: filepath.Join(dir, "socket")}
+	_, err := New(within(t, 300*time.Millisecond), &socket)
 	if !errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "there is no socket "+socket.Socket) {
 		t.Errorf("nobody has begun: %v", err)
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a client has made the directory")
 	}
-	serves := use(t, Config{Dir: dir})
+	serves := use(t, Options{Dir: dir})
 	client := newClient(t, socket)
 	g := take(t, serves, request("k", "first", false))
 	if _, err := client.Acquire(t.Context(), request("k", "second", false)); !errors.Is(err, driver.ErrHeld) {
@@ -62,7 +62,7 @@ func TestSocketClient(t *testing.T) {
 	if _, err := client.Acquire(ctx, request("l", "o", false)); err == nil || !strings.Contains(err.Error(), "there is no socket "+socket.Socket) {
 		t.Errorf("the server is gone: %v", err)
 	}
-	use(t, Config{Dir: dir})
+	use(t, Options{Dir: dir})
 	if again := take(t, client, request("k", "second", false)); again.Token <= g.Token {
 		t.Errorf("token %d after %d", again.Token, g.Token)
 	}
@@ -71,21 +71,21 @@ func TestSocketClient(t *testing.T) {
 // A socket is none of a cluster's members, and says so.
 func TestSocketOfAMember(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "member")
-	c := Config{Dir: t.TempDir(), ID: "a", Cluster: "test", Peers: []Peer{{"a", "unix:" + path}}, Insecure: true}
-	b, err := New(within(t, 10*time.Second), c)
+	c := Options{Dir: t.TempDir(), ID: "a", Cluster: "test", Peers: []Peer{{"a", "unix:" + path}}, Insecure: true}
+	b, err := New(within(t, 10*time.Second), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	wantWords(t, "a member's socket", refusal(t, Config{Socket: path}, 10*time.Second), `of the cluster "test"`, "shared")
+	wantWords(t, "a member's socket", refusal(t, Options{Socket: path}, 10*time.Second), `of the cluster "test"`, "shared")
 }
 
 // Operators reach who serves by the directory, by its socket, and by HTTP on that.
 func TestSocketOperators(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "locks")
 	socket := filepath.Join(dir, "socket")
-	for _, c := range []Config{{Dir: dir}, {Socket: socket}} {
-		a, err := NewAdmin(c)
+	for _, c := range []Options{{Dir: dir}, {Socket: socket}} {
+		a, err := NewAdmin(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,9 +93,9 @@ func TestSocketOperators(t *testing.T) {
 			t.Errorf("nobody serves: %v", err)
 		}
 	}
-	use(t, Config{Dir: dir})
-	for _, c := range []Config{{Dir: dir}, {Socket: socket}} {
-		a, err := NewAdmin(c)
+	use(t, Options{Dir: dir})
+	for _, c := range []Options{{Dir: dir}, {Socket: socket}} {
+		a, err := NewAdmin(&c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,12 +118,12 @@ func TestSocketOperators(t *testing.T) {
 
 // Without TLS, members and clients say what that means.
 func TestInsecureIsAWarning(t *testing.T) {
-	c := newCluster(t, Config{}, "a")
-	for what, conf := range map[string]Config{
-		"a client": c.clientOf(),
+	c := newCluster(t, Options{}, "a")
+	for what, conf := range map[string]Options{
+		"a client": *c.clientOf(),
 		"a member": {Dir: t.TempDir(), ID: "x", Cluster: "x", Peers: peersNamed(t, "x"), Insecure: true},
 	} {
-		b, err := New(within(t, 10*time.Second), conf)
+		b, err := New(within(t, 10*time.Second), &conf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,24 +132,24 @@ func TestInsecureIsAWarning(t *testing.T) {
 		}
 		_ = b.Close()
 	}
-	if w := use(t, Config{Dir: t.TempDir()}).Info().Warnings; len(w) > 0 {
+	if w := use(t, Options{Dir: t.TempDir()}).Info().Warnings; len(w) > 0 {
 		t.Errorf("a directory: warnings %q", w)
 	}
 }
 
 func TestNoSuchGroup(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "locks")
-	_, err := New(within(t, time.Second), Config{Dir: dir, Group: "no such group"})
+	_, err := New(within(t, time.Second), &Options{Dir: dir, Group: "no such group"})
 	if !errors.Is(err, fencelock.ErrInvalid) || !strings.Contains(err.Error(), "group=no such group") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the directory is made")
 	}
-	if _, err := New(within(t, time.Second), Config{Socket: "socket"}); !errors.Is(err, fencelock.ErrInvalid) || !strings.Contains(err.Error(), "all of its path") {
+	if _, err := New(within(t, time.Second), &Options{Socket: "socket"}); !errors.Is(err, fencelock.ErrInvalid) || !strings.Contains(err.Error(), "all of its path") {
 		t.Errorf("a relative path: %v", err)
 	}
-	if _, err := New(within(t, time.Second), Config{Socket: "/s", Dir: "/d"}); !errors.Is(err, fencelock.ErrInvalid) {
+	if _, err := New(within(t, time.Second), &Options{Socket: "/s", Dir: "/d"}); !errors.Is(err, fencelock.ErrInvalid) {
 		t.Errorf("two ways: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // is not.
 func TestAliveIsKnownOrAbsent(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, Config{}, "a", "b", "c")
+	c := newCluster(t, Options{}, "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")
 	leader := c.leader()
 	var others []*node

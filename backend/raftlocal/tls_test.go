@@ -19,14 +19,14 @@ func TestClusterTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := func(a *testcert.Authority, change func(*x509.Certificate)) Config {
+	conf := func(a *testcert.Authority, change func(*x509.Certificate)) Options {
 		cert, err := a.Issue(change)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tls := a.Config(cert)
 		tls.ServerName = "localhost"
-		return Config{TLS: tls}
+		return Options{TLS: tls}
 	}
 	c := newCluster(t, conf(ours, nil), "a", "b", "c")
 	takesOne(t, c.client(), "k", "o")
@@ -34,16 +34,16 @@ func TestClusterTLS(t *testing.T) {
 		t.Errorf("status over TLS: %+v, %v", s, err)
 	}
 	for what, is := range map[string]struct {
-		Config
+		Options
 		cure string
 	}{
 		"another authority": {conf(theirs, nil), "of another authority"},
-		"no TLS":            {Config{Insecure: true}, "takes TLS only"},
+		"no TLS":            {Options{Insecure: true}, "takes TLS only"},
 		"expired":           {conf(ours, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), "take our certificate"},
 	} {
-		client := c.clientOf()
+		client := *c.clientOf()
 		client.TLS, client.Insecure = is.TLS, is.Insecure
-		b, err := New(within(t, 3*time.Second), client)
+		b, err := New(within(t, 3*time.Second), &client)
 		if err == nil {
 			_ = b.Close()
 		}

@@ -19,13 +19,19 @@ var (
 
 // ParseURL reads a URL as Open does; see the package comment for its form. Files of
 // certificates that it names must be there.
-func ParseURL(u *url.URL) (Config, error) { return parseURL(u, nil) }
+func ParseURL(u *url.URL) (*Options, error) {
+	c, err := parseURL(u, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
 
 // parseURL also says who is to be told of what an operator should know.
-func parseURL(u *url.URL, log *slog.Logger) (Config, error) {
+func parseURL(u *url.URL, log *slog.Logger) (Options, error) {
 	switch {
 	case u.User != nil:
-		return Config{}, address.Invalid("a user in the URL has no meaning: who may connect is decided by certificates")
+		return Options{}, address.Invalid("a user in the URL has no meaning: who may connect is decided by certificates")
 	case u.Scheme == "raftmem":
 		return parseMemory(u, log)
 	case u.Host == "unix:":
@@ -35,64 +41,64 @@ func parseURL(u *url.URL, log *slog.Logger) (Config, error) {
 	}
 	q, err := address.Params(u, memberParams...)
 	if err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
-	c := Config{Logger: log, Dir: u.Path, Group: q.Get("group"), ID: q.Get("id"), Listen: q.Get("listen")}
+	c := Options{Logger: log, Dir: u.Path, Group: q.Get("group"), ID: q.Get("id"), Listen: q.Get("listen")}
 	if q.Has("id") && c.ID == "" {
-		return Config{}, address.Invalid("id= is empty: give this member its name among peers=")
+		return Options{}, address.Invalid("id= is empty: give this member its name among peers=")
 	}
 	if q.Has("group") && c.Group == "" {
-		return Config{}, address.Invalid("group= is empty: name the group whose users share the directory, or leave it out")
+		return Options{}, address.Invalid("group= is empty: name the group whose users share the directory, or leave it out")
 	}
 	if c.Peers, err = parsePeers(q.Get("peers")); err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
 	if c.Join, err = parseBool(q, "join"); err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
 	return c.parseCluster(q)
 }
 
-func parseMemory(u *url.URL, log *slog.Logger) (Config, error) {
+func parseMemory(u *url.URL, log *slog.Logger) (Options, error) {
 	q, err := address.Params(u, sharedParams...)
 	if err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
 	if u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return Config{}, address.Invalid("write raftmem://name: those who open the same name share its locks")
+		return Options{}, address.Invalid("write raftmem://name: those who open the same name share its locks")
 	}
-	return Config{Logger: log, Memory: u.Host, Namespace: q.Get("namespace")}.parsed(q)
+	return Options{Logger: log, Memory: u.Host, Namespace: q.Get("namespace")}.parsed(q)
 }
 
 // parseSocket reads raft://unix:/path, which net/url takes for a host with an empty port.
-func parseSocket(u *url.URL, log *slog.Logger) (Config, error) {
+func parseSocket(u *url.URL, log *slog.Logger) (Options, error) {
 	q, err := address.Params(u, sharedParams...)
 	if err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
 	if strings.Trim(u.Path, "/") == "" {
-		return Config{}, address.Invalid("the path of the socket is missing: write raft://unix:/var/lib/app/locks/socket")
+		return Options{}, address.Invalid("the path of the socket is missing: write raft://unix:/var/lib/app/locks/socket")
 	}
-	return Config{Logger: log, Socket: filepath.Clean(u.Path), Namespace: q.Get("namespace")}.parsed(q)
+	return Options{Logger: log, Socket: filepath.Clean(u.Path), Namespace: q.Get("namespace")}.parsed(q)
 }
 
-func parseClient(u *url.URL, log *slog.Logger) (Config, error) {
+func parseClient(u *url.URL, log *slog.Logger) (Options, error) {
 	q, err := address.Params(u, clusterParams...)
 	if err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
 	if strings.Trim(u.Path, "/") != "" {
-		return Config{}, address.Invalid("the URL has hosts and a path: write raft:///dir for a directory, raft://h1,h2,h3 for a client, raft://unix:/path for a socket, and the namespace as namespace=")
+		return Options{}, address.Invalid("the URL has hosts and a path: write raft:///dir for a directory, raft://h1,h2,h3 for a client, raft://unix:/path for a socket, and the namespace as namespace=")
 	}
 	hosts, err := address.Hosts(u, defaultPort)
 	if err != nil {
-		return Config{}, err
+		return Options{}, err
 	}
-	return Config{Logger: log, Hosts: hosts}.parseCluster(q)
+	return Options{Logger: log, Hosts: hosts}.parseCluster(q)
 }
 
 // parseCluster reads what members and clients of a cluster have in common.
-func (c Config) parseCluster(q url.Values) (Config, error) {
+func (c Options) parseCluster(q url.Values) (Options, error) {
 	c.Cluster = q.Get("cluster")
 	var err error
 	if c.Insecure, err = parseBool(q, "insecure"); err != nil {
@@ -105,7 +111,7 @@ func (c Config) parseCluster(q url.Values) (Config, error) {
 }
 
 // parsed reads what all have in common, and checks the whole.
-func (c Config) parsed(q url.Values) (Config, error) {
+func (c Options) parsed(q url.Values) (Options, error) {
 	c.Namespace = q.Get("namespace")
 	if q.Has("namespace") && c.Namespace == "" {
 		return c, address.Invalid("namespace= is empty: leave it out, or give it a name")

@@ -12,7 +12,7 @@ import (
 )
 
 // parse reads a URL as fencelock.Open does, which lets it have several hosts.
-func parse(t *testing.T, raw string) (Config, error) {
+func parse(t *testing.T, raw string) (Options, error) {
 	t.Helper()
 	scheme, rest, _ := strings.Cut(raw, "://")
 	end := len(rest)
@@ -24,14 +24,15 @@ func parse(t *testing.T, raw string) (Config, error) {
 		t.Fatal(err)
 	}
 	u.Host = rest[:end]
-	return ParseURL(u)
+	o, err := ParseURL(u)
+	return o.value(), err
 }
 
 const three = "peers=a=h1:1,b=h2:2,c=h3:3&cluster=c&insecure=true"
 
 func TestParseURL(t *testing.T) {
 	peers := []Peer{{"a", "h1:1"}, {"b", "h2:2"}, {"c", "h3:3"}}
-	for raw, want := range map[string]Config{
+	for raw, want := range map[string]Options{
 		"raft:///var/lib/locks":                       {Dir: "/var/lib/locks"},
 		"raft:///var/lib/locks?namespace=billing":     {Dir: "/var/lib/locks", Namespace: "billing"},
 		"raft:///var/lib/locks?group=locks":           {Dir: "/var/lib/locks", Group: "locks"},
@@ -132,7 +133,7 @@ func TestParseURLWithCertificates(t *testing.T) {
 
 func TestCheckFounders(t *testing.T) {
 	for n, word := range map[int]string{1: "", 2: "begin with 1 or 3", 3: "", 4: "begin with 3 or 5", 5: "", 7: "", 9: "clients"} {
-		err := checkFounders(n)
+		err := checkInitialMembers(n)
 		if (err == nil) != (word == "") || err != nil && !strings.Contains(err.Error(), word) {
 			t.Errorf("%d members: %v", n, err)
 		}

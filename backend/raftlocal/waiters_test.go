@@ -9,17 +9,17 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/driver"
 )
 
 // scene is a holder and a waiter, on a member that is not one, in virtual time.
 type scene struct {
 	*testing.T
-	member *standin.Member
+	member *fakemember.Member
 	a, b   *backend
-	link   *standin.Link // of b
-	held   driver.Grant  // a's
+	link   *fakemember.Link // of b
+	held   driver.Grant     // a's
 	wait   chan driver.Grant
 	heard  atomic.Int64 // how often the cluster has confirmed that b waits
 }
@@ -27,7 +27,7 @@ type scene struct {
 // waiting runs a test with b waiting for what a holds.
 func waiting(t *testing.T, ttl time.Duration, f func(t *testing.T, s *scene)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{T: t, member: standin.New(), wait: make(chan driver.Grant, 1)}
+		s := &scene{T: t, member: fakemember.New(), wait: make(chan driver.Grant, 1)}
 		defer s.member.Close()
 		s.a, _ = on(s.member)
 		defer s.a.Close()
@@ -94,14 +94,14 @@ func TestWaitingIsConfirmed(t *testing.T) {
 			if ttl < time.Minute {
 				return // it would be over after what follows
 			}
-			s.member.Be(standin.Silent)
+			s.member.Be(fakemember.Silent)
 			synctest.Wait()
 			before := s.heard.Load()
 			time.Sleep(20 * time.Second)
 			if n := s.heard.Load() - before; n > 0 {
 				t.Errorf("TTL %v: confirmed %d times by a leader that says nothing", ttl, n)
 			}
-			s.member.Be(standin.Well)
+			s.member.Be(fakemember.Well)
 			time.Sleep(30 * time.Second)
 			if s.heard.Load() == before {
 				t.Errorf("TTL %v: not confirmed after the outage", ttl)
@@ -125,7 +125,7 @@ func TestWaiterWithALongLeaseIsPushed(t *testing.T) {
 
 func TestLostPushIsFound(t *testing.T) {
 	waiting(t, 3*time.Second, func(_ *testing.T, s *scene) {
-		s.member.Be(standin.Forgetful)
+		s.member.Be(fakemember.Forgetful)
 		s.within(time.Second)
 	})
 }
@@ -159,9 +159,9 @@ func TestSessionEndsWhileWaiting(t *testing.T) {
 
 func TestLeaderDiesWhileWaiting(t *testing.T) {
 	waiting(t, 10*time.Minute, func(_ *testing.T, s *scene) {
-		s.member.Be(standin.Silent)
+		s.member.Be(fakemember.Silent)
 		time.Sleep(5 * time.Second)
-		s.member.Be(standin.Well)
+		s.member.Be(fakemember.Well)
 		time.Sleep(5 * time.Second)
 		s.within(0)
 	})
@@ -184,7 +184,7 @@ func TestStartOfAPushedGrant(t *testing.T) {
 // A grant that is asked for again is as old as it is, whatever the second request says.
 func TestRetryDoesNotMakeAGrantYounger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -208,7 +208,7 @@ func TestRetryDoesNotMakeAGrantYounger(t *testing.T) {
 
 func TestEvictedIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -243,9 +243,9 @@ func TestEvictedIsTold(t *testing.T) {
 func TestReleaseAgain(t *testing.T) {
 	for after, want := range map[time.Duration]error{time.Second: nil, time.Minute: driver.ErrNotHeld} {
 		synctest.Test(t, func(t *testing.T) {
-			member := standin.New()
+			member := fakemember.New()
 			defer member.Close()
-			var link *standin.Link
+			var link *fakemember.Link
 			var mend func()
 			member.Seen = func(c command.Command) {
 				if c.Op == command.Release && mend == nil {
@@ -280,7 +280,7 @@ func TestReleaseAgain(t *testing.T) {
 // What has ended leaves nothing behind in the client.
 func TestNothingIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -307,8 +307,8 @@ func TestNothingIsKept(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		for name, x := range map[string]*backend{"a": a, "b": b} {
 			x.mu.Lock()
-			if len(x.claims)+len(x.numbers)+len(x.queued) > 0 {
-				t.Errorf("%s still has %d claims, %d numbers, %d places", name, len(x.claims), len(x.numbers), len(x.queued))
+			if len(x.attempts)+len(x.numbers)+len(x.queued) > 0 {
+				t.Errorf("%s still has %d claims, %d numbers, %d places", name, len(x.attempts), len(x.numbers), len(x.queued))
 			}
 			x.mu.Unlock()
 		}
@@ -319,7 +319,7 @@ func TestNothingIsKept(t *testing.T) {
 // what is answered then is the first reply, which is old, and the push is gone.
 func TestOldReplyIsNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -358,7 +358,7 @@ func TestOldReplyIsNotTrusted(t *testing.T) {
 // Whoever asks again cannot tell when the grant that it finds began, and renews it.
 func TestGrantOfUnknownAgeIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -397,7 +397,7 @@ func TestWaitersAreRenewedSparingly(t *testing.T) {
 // Release comes between the push and the hand-out: it ends the grant, so nobody may get it.
 func TestReleasedBeforeHandOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		member := standin.New()
+		member := fakemember.New()
 		defer member.Close()
 		a, _ := on(member)
 		defer a.Close()
@@ -405,11 +405,11 @@ func TestReleasedBeforeHandOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		member.Be(standin.Mute) // no answer, so that the claim is on its way out
+		member.Be(fakemember.Mute) // no answer, so that the claim is on its way out
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		_ = a.Release(ctx, g)
-		if _, err := a.grant(t.Context(), g.Handle.(*claim)); !errors.Is(err, driver.ErrReleased) {
+		if _, err := a.grant(t.Context(), g.Handle.(*attempt)); !errors.Is(err, driver.ErrReleased) {
 			t.Errorf("it is handed out: %v", err)
 		}
 	})

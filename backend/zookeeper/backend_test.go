@@ -12,15 +12,15 @@ import (
 	"github.com/fencelock/fencelock/driver/claims"
 )
 
-func request(owner string, wait bool) driver.Request {
-	return driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: wait}
+func request(id string, wait bool) driver.Request {
+	return driver.Request{Key: "k", AttemptID: id, TTL: 10 * time.Second, Wait: wait}
 }
 
-func acquire(t *testing.T, b *backend, owner string) driver.Grant {
+func acquire(t *testing.T, b *backend, id string) driver.Grant {
 	t.Helper()
-	g, err := b.Acquire(soon(t), request(owner, true))
+	g, err := b.Acquire(soon(t), request(id, true))
 	if err != nil {
-		t.Fatalf("Acquire for %s: %v", owner, err)
+		t.Fatalf("Acquire for %s: %v", id, err)
 	}
 	return g
 }
@@ -33,15 +33,15 @@ func release(t *testing.T, b *backend, g driver.Grant) {
 }
 
 // queue starts a waiter, and returns when it stands in the queue.
-func queue(t *testing.T, b *backend, owner string, place int) <-chan driver.Grant {
+func queue(t *testing.T, b *backend, id string, place int) <-chan driver.Grant {
 	t.Helper()
 	granted := make(chan driver.Grant, 1)
 	go func() {
-		if g, err := b.Acquire(soon(t), request(owner, true)); err == nil {
+		if g, err := b.Acquire(soon(t), request(id, true)); err == nil {
 			granted <- g
 		}
 	}()
-	eventually(t, owner+" waits", func() bool {
+	eventually(t, id+" waits", func() bool {
 		st, err := b.Inspect(soon(t), "k")
 		return err == nil && st.Waiters == place
 	})
@@ -105,7 +105,7 @@ func TestHandOver(t *testing.T) {
 		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	eventually(t, "each watches the one ahead", func() bool { return f.count("watch") >= len(waiters) })
-	// The keeper may set watches for the holder meanwhile.
+	// keepAlive may set watches for the holder meanwhile.
 	requests := func() int { return f.total() - f.count("watch") }
 	for i, w := range waiters {
 		before := requests()

@@ -165,12 +165,12 @@ func together(f *fake) (all [][]string) {
 }
 
 // try starts an Acquire that does not wait for a holder.
-func try(t *testing.T, ctx context.Context, b *backend, key, owner string, wait bool) <-chan driver.Grant {
+func try(t *testing.T, ctx context.Context, b *backend, key, id string, wait bool) <-chan driver.Grant {
 	t.Helper()
 	granted := make(chan driver.Grant, 1)
 	go func() {
 		defer close(granted)
-		if g, err := b.Acquire(ctx, driver.Request{Key: key, AttemptID: owner, TTL: 10 * time.Second, Wait: wait}); err == nil {
+		if g, err := b.Acquire(ctx, driver.Request{Key: key, AttemptID: id, TTL: 10 * time.Second, Wait: wait}); err == nil {
 			granted <- g
 		}
 	}()

@@ -12,26 +12,26 @@ func TestFreeLockIsOneRequest(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	release(t, b, acquire(t, b, "warm")) // makes the lock's node
-	token := func(owner string, requests int) {
+	token := func(id string, requests int) {
 		t.Helper()
 		before := f.total()
-		g := acquire(t, b, owner)
+		g := acquire(t, b, id)
 		if n := f.total() - before; n != requests {
-			t.Errorf("%s: %d requests, want %d", owner, n, requests)
+			t.Errorf("%s: %d requests, want %d", id, n, requests)
 		}
 		f.mu.Lock()
 		nodes := 0
 		for name, n := range f.nodes {
-			if n.owner != 0 {
+			if n.session != 0 {
 				nodes++
 				if int64(g.Token) != n.czxid {
-					t.Errorf("%s: token %v, want the czxid of %s, %d", owner, g.Token, name, n.czxid)
+					t.Errorf("%s: token %v, want the czxid of %s, %d", id, g.Token, name, n.czxid)
 				}
 			}
 		}
 		f.mu.Unlock()
 		if nodes != 1 {
-			t.Errorf("%s: %d claims", owner, nodes)
+			t.Errorf("%s: %d claims", id, nodes)
 		}
 		release(t, b, g)
 	}

@@ -41,10 +41,10 @@ type fakeServer struct {
 }
 
 type fakeNode struct {
-	data  []byte
-	czxid int64
-	mzxid int64
-	owner int64
+	data    []byte
+	czxid   int64
+	mzxid   int64
+	session int64
 
 	// counter is of the children that were made, and the number of the next, as the
 	// server keeps it: it only ever rises, so at its end it stands still. What is under way
@@ -110,7 +110,7 @@ func (f *fake) create(p string, data []byte, flags int32) (string, error) {
 	}
 	if flags == zk.FlagEphemeralSequential {
 		p = fmt.Sprintf("%s%010d", p, number)
-		n.owner = f.session
+		n.session = f.session
 	}
 	if f.nodes[p] != nil {
 		return "", zk.ErrNodeExists
@@ -188,7 +188,7 @@ func (f *fake) stat(p string) (*zk.Stat, error) {
 	if n == nil {
 		return nil, zk.ErrNoNode
 	}
-	return &zk.Stat{Czxid: n.czxid, Mzxid: n.mzxid, EphemeralOwner: n.owner, NumChildren: int32(len(f.children(p)))}, nil
+	return &zk.Stat{Czxid: n.czxid, Mzxid: n.mzxid, EphemeralOwner: n.session, NumChildren: int32(len(f.children(p)))}, nil
 }
 
 func (f *fake) Exists(p string) (bool, *zk.Stat, error) {
@@ -334,10 +334,10 @@ func (f *fake) State() zk.State              { return zk.StateHasSession }
 func (f *fake) AddAuth(string, []byte) error { return nil }
 func (f *fake) Close()                       {}
 
-// nodeOf returns the node of an owner's claim. Call with mu held.
-func (f *fake) nodeOf(owner string) string {
+// nodeOf returns the node of an attempt's claim. Call with mu held.
+func (f *fake) nodeOf(id string) string {
 	for p := range f.nodes {
-		if strings.HasPrefix(path.Base(p), owner+"#") {
+		if strings.HasPrefix(path.Base(p), id+"#") {
 			return p
 		}
 	}
@@ -361,7 +361,7 @@ func (f *fake) expire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for p, n := range f.nodes {
-		if n.owner == f.session {
+		if n.session == f.session {
 			_ = f.delete(p)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// TestNumbersBeginAnew: past the half of the numbers, whoever empties a lock's node
+// TestNumbersBeginAnew: past the half of the numbers, the client that empties a lock's node
 // deletes it, and with it the guard.
 func TestNumbersBeginAnew(t *testing.T) {
 	for _, from := range []int32{halfway - 1, halfway, lastOrdered, math.MaxInt32} {
@@ -79,11 +79,11 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 	b := on(t, f)
 	g := acquire(t, b, "a")
 	early := f.another()
-	enter := func(owner string) string {
+	enter := func(id string) string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.zxid++
-		node, err := early.create("/ns/k/"+owner+"#", nil, zk.FlagEphemeralSequential)
+		node, err := early.create("/ns/k/"+id+"#", nil, zk.FlagEphemeralSequential)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,8 +115,8 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 	if exists, _, _ := f.Exists("/ns/k"); exists {
 		t.Error("the node is there when all have left")
 	}
-	// What comes later looks at the queue and finds the guard; and is not told by the one
-	// ahead, whoever ends that, that it is the first.
+	// A later claim looks at the queue and finds the guard. Its predecessor does not tell it that
+	// it is the first, whether that is released or evicted.
 	f.mu.Lock()
 	f.from = math.MaxInt32
 	f.mu.Unlock()

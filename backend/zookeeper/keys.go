@@ -65,16 +65,16 @@ type nodeName struct {
 // parseName reads the name of a node. If ok is false, the name is not of our making, and the node
 // is no claim: one such node must not stop a lock (go-zookeeper's own Lock fails on it).
 func parseName(text string) (n nodeName, ok bool) {
-	owner, digits, found := strings.Cut(text, "#")
+	attemptID, digits, found := strings.Cut(text, "#")
 	digits, signed := strings.CutPrefix(digits, "+")
-	if !found || owner == "" || len(digits) < 10 || text == guardName {
+	if !found || attemptID == "" || len(digits) < 10 || text == guardName {
 		return nodeName{}, false
 	}
 	seq, err := strconv.ParseInt(digits, 10, 32)
 	if err != nil {
 		return nodeName{}, false
 	}
-	return nodeName{text: text, attemptID: owner, seq: int32(seq), early: !signed}, true
+	return nodeName{text: text, attemptID: attemptID, seq: int32(seq), early: !signed}, true
 }
 
 // beyond reports whether the number is beyond the range in which numbers tell the order.

@@ -67,9 +67,9 @@ func TestCheckChroot(t *testing.T) {
 	}
 }
 
-func nodeOf(owner string, seq int32) string { return fmt.Sprintf("%s#+%010d", owner, seq) }
+func nodeOf(id string, seq int32) string { return fmt.Sprintf("%s#+%010d", id, seq) }
 
-func earlyName(owner string, seq int32) string { return fmt.Sprintf("%s#%010d", owner, seq) }
+func earlyName(id string, seq int32) string { return fmt.Sprintf("%s#%010d", id, seq) }
 
 func TestParseName(t *testing.T) {
 	for text, want := range map[string]nodeName{

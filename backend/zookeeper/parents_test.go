@@ -19,8 +19,8 @@ import (
 // use takes and frees the lock of a key once.
 func use(t *testing.T, b *backend, key string) driver.Grant {
 	t.Helper()
-	owner := fmt.Sprint("u", owners.Add(1))
-	g, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: owner, TTL: 10 * time.Second, Wait: true})
+	id := fmt.Sprint("u", attemptIDs.Add(1))
+	g, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: id, TTL: 10 * time.Second, Wait: true})
 	if err != nil {
 		t.Fatalf("Acquire of %s: %v", key, err)
 	}
@@ -30,7 +30,7 @@ func use(t *testing.T, b *backend, key string) driver.Grant {
 	return g
 }
 
-var owners atomic.Int64
+var attemptIDs atomic.Int64
 
 // TestIdleParentsAreDeleted: the nodes of locks that this client does not use go some seconds
 // later, together; those in use stay, and tokens rise through it.

@@ -137,14 +137,14 @@ func TestChurnAtTheEnd(t *testing.T) {
 				b := on(t, f.another())
 				running.Go(func() {
 					for i := range rounds {
-						owner := fmt.Sprintf("o%d-%d", w, i)
+						id := fmt.Sprintf("o%d-%d", w, i)
 						ctx := soon(t)
-						g, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: owner, TTL: 10 * time.Second, Wait: i%3 != 2})
+						g, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: id, TTL: 10 * time.Second, Wait: i%3 != 2})
 						if errors.Is(err, driver.ErrHeld) {
 							continue
 						}
 						if err != nil {
-							t.Errorf("%s: %v", owner, err)
+							t.Errorf("%s: %v", id, err)
 							return
 						}
 						if n := holders.Add(1); n != 1 {
@@ -167,9 +167,9 @@ func TestChurnAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestNameComesAgain: an owner that lost its place makes a node anew, which at the end
-// has the name of the old one. Who waits for the old is not its successor, and does not
-// wait for the new, which comes behind it.
+// TestNameComesAgain: an attempt that lost its place makes a node anew, which at the end
+// has the name of the old one. A waiter behind the old node is not its successor, and does not
+// wait for the new one, which comes behind the waiter.
 func TestNameComesAgain(t *testing.T) {
 	f := newFake()
 	f.from = math.MaxInt32
@@ -238,10 +238,10 @@ func TestGoneMeanwhile(t *testing.T) {
 	f := newFake()
 	f.from = math.MaxInt32
 	stays(t, f)
-	for _, owner := range []string{"b", "a"} {
+	for _, id := range []string{"b", "a"} {
 		f.mu.Lock()
 		f.zxid++
-		_, err := f.create("/ns/k/"+owner+"#+", nil, zk.FlagEphemeralSequential)
+		_, err := f.create("/ns/k/"+id+"#+", nil, zk.FlagEphemeralSequential)
 		f.mu.Unlock()
 		if err != nil {
 			t.Fatal(err)

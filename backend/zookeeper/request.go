@@ -127,6 +127,6 @@ func list(c conn, path string) ([]string, error) {
 }
 
 // owned returns the names of an attempt's nodes, in no order.
-func owned(children []string, owner string) []nodeName {
-	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.attemptID != owner })
+func owned(children []string, attemptID string) []nodeName {
+	return slices.DeleteFunc(parseAll(children), func(n nodeName) bool { return n.attemptID != attemptID })
 }

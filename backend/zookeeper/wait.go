@@ -188,7 +188,7 @@ func (w *watch) hasFired() bool {
 // happened meanwhile. But it does so at some moment, and a barrier may be answered before that. A
 // waiter loses nothing by it. A holder must learn the truth about its grant by the next renewal,
 // so its watch is set anew on each connection.
-func (s *session) watch(ctx context.Context, path string, owner *attempt, timeout time.Duration) (*watch, error) {
+func (s *session) watch(ctx context.Context, path string, holder *attempt, timeout time.Duration) (*watch, error) {
 	b := s.backend
 	b.mu.Lock()
 	w := s.watches[path]
@@ -196,12 +196,12 @@ func (s *session) watch(ctx context.Context, path string, owner *attempt, timeou
 		w = &watch{fired: make(chan struct{})}
 		s.watches[path] = w
 	}
-	if connection := s.connectionCount; w.asked == nil || owner != nil && w.proven != connection {
+	if connection := s.connectionCount; w.asked == nil || holder != nil && w.proven != connection {
 		w.asked = b.startLocked(func() error { return s.setWatch(path, w, connection) })
 	}
 	asked := w.asked
-	if owner != nil {
-		w.holder = owner
+	if holder != nil {
+		w.holder = holder
 	}
 	b.mu.Unlock()
 	return w, s.await(ctx, asked, timeout)
@@ -262,13 +262,13 @@ func (s *session) fire(path string, deleted bool) {
 	delete(s.watches, path)
 	w.handedOff = !deleted
 	close(w.fired)
-	owner := w.holder
-	if owner != nil && !deleted {
-		owner.watched = 0
-		s.scheduleLocked(owner, time.Now())
+	holder := w.holder
+	if holder != nil && !deleted {
+		holder.watched = 0
+		s.scheduleLocked(holder, time.Now())
 	}
 	b.mu.Unlock()
-	if owner != nil && deleted {
-		b.lose(owner, errNodeGone)
+	if holder != nil && deleted {
+		b.lose(holder, errNodeGone)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// fences is how often the fences of a namespace were written to.
-func fences(t *testing.T, admin *clientv3.Client, ns string) (writes int64) {
+// epochWrites is how often the epoch keys of a namespace were written to.
+func epochWrites(t *testing.T, admin *clientv3.Client, ns string) (writes int64) {
 	t.Helper()
 	for _, n := range keysBelow(t, admin, ns+"/leases/") {
 		writes += n
@@ -48,7 +48,7 @@ func TestLateClaim(t *testing.T) {
 			if tc.held {
 				held = locktest.Lock(t, other, "k")
 			}
-			written := fences(t, admin, ns)
+			written := epochWrites(t, admin, ns)
 
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -64,7 +64,7 @@ func TestLateClaim(t *testing.T) {
 				t.Fatalf("the caller got %v, want context.Canceled", err)
 			}
 			packet.CutClient()
-			locktest.Eventually(t, locktest.Soon, "the fence is written", func() bool { return fences(t, admin, ns) > written })
+			locktest.Eventually(t, locktest.Soon, "the epoch key is written", func() bool { return epochWrites(t, admin, ns) > written })
 			before := revision(t, admin)
 			locktest.Deliver(t, p, packet, proxy.Held.ReleaseAlone)
 			if made := claimsMade(t, admin, ns, before); len(made) > 0 {

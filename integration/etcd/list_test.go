@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,9 +11,6 @@ import (
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
-	"github.com/fencelock/fencelock/backend/etcd"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/servers"
@@ -249,53 +245,6 @@ func TestEvictOneAttempt(t *testing.T) {
 				t.Errorf("the next holder's Release: %v", err)
 			}
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
-		})
-	}
-}
-
-// TestListHeldBehindAProxy: what is told behind etcd grpc-proxy is what the members have.
-func TestListHeldBehindAProxy(t *testing.T) {
-	t.Parallel()
-	behind, ns := servers.StartCluster(t, servers.EtcdProxied, 2).Members()[1], locktest.Namespace()
-	b := dial(t, behind.Addr(), ns)
-	for i := range 5 {
-		g := take(t, b, "k"+strconv.Itoa(i), "attempt-"+strconv.Itoa(i), time.Minute)
-		if found := listAll(t, b, "k", 2); len(found) != i+1 || found[g.Key].Holders[0].Token != g.Token {
-			t.Errorf("with %d locks the list is %+v", i+1, found)
-		}
-	}
-	if err := b.Evict(t.Context(), "k2", "attempt-2"); err != nil {
-		t.Errorf("Evict: %v", err)
-	}
-	if found := listAll(t, b, "", 3); len(found) != 4 {
-		t.Errorf("after the eviction the list is %+v", found)
-	}
-}
-
-// TestListHeldWithPermissions: what is documented is enough to list, also a part.
-func TestListHeldWithPermissions(t *testing.T) {
-	t.Parallel()
-	for _, kind := range servers.Etcds() {
-		t.Run(kind.String(), func(t *testing.T) {
-			t.Parallel()
-			s, ns := guard(t, kind), locktest.Namespace()
-			s.allow(t, "locks", ns+"/", readWrite)
-			b := locktest.Dial(t, etcd.Open, &url.URL{Scheme: "etcd", User: url.UserPassword("locks", secret), Host: s.Addr(), Path: "/" + ns})
-			take(t, b, "a/1", "attempt-1", time.Minute)
-			take(t, b, "b/1", "attempt-2", time.Minute)
-			for prefix, n := range map[string]int{"": 2, "a/": 1, "c": 0} {
-				if found := listAll(t, b, prefix, 1); len(found) != n {
-					t.Errorf("ListHeld(%q) is %+v", prefix, found)
-				}
-			}
-			end := clientv3.GetPrefixRangeEnd(ns + "/")
-			if _, err := s.admin.RoleRevokePermission(t.Context(), "locks", ns+"/", end); err != nil {
-				t.Fatal(err)
-			}
-			locktest.Eventually(t, locktest.Soon, "it is refused", func() bool {
-				_, err := b.ListHeld(t.Context(), "", "", 10)
-				return errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) && strings.Contains(err.Error(), "permission denied")
-			})
 		})
 	}
 }

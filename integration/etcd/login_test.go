@@ -12,8 +12,11 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/etcd"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
+
+var authenticates = proxy.Method("/etcdserverpb.Auth/Authenticate")
 
 var (
 	// lasting are tokens that live for as long as a test.
@@ -186,5 +189,56 @@ func expectKept(t *testing.T, held []*fencelock.Lease, ttl time.Duration) {
 	}
 	for _, l := range held {
 		locktest.Unlock(t, l)
+	}
+}
+
+// TestTokensEnd: the token by which the server knows a client ends while that holds,
+// and while it waits, or is forgotten in a restart. The client gets another, and
+// nobody notices.
+func TestTokensEnd(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Etcds() {
+		for name, end := range map[string]func(*testing.T, *servers.Server){
+			"by age": func(*testing.T, *servers.Server) { <-time.After(4 * time.Second) },
+			// After a kill it may find the logins in its log, and know the tokens again.
+			"by restart": func(t *testing.T, s *servers.Server) { s.Kill(t); s.Restart(t); s.Restart(t) },
+		} {
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				const ttl = 30 * time.Second
+				s, ns := guard(t, kind), locktest.Namespace()
+				s.allow(t, "locks", ns+"/", readWrite)
+				links := []*proxy.Proxy{through(t, s.Addr()), through(t, s.Addr())}
+				holder := locktest.Open(t, urlFor("locks", links[0].Addr()), ns, ttl)
+				waiter := locktest.Open(t, urlFor("locks", links[1].Addr()), ns, ttl)
+				again := []*atomic.Int64{locktest.Tally(links[0], authenticates), locktest.Tally(links[1], authenticates)}
+				var book locktest.Ledger
+				held, other := locktest.Lock(t, holder, "k"), locktest.Lock(t, holder, "another")
+				book.Enter(t, held)
+				waiting := locktest.StartLock(t.Context(), waiter, "k")
+				awaitWaiters(t, holder, "k", 1)
+				end(t, s.Server)
+				ended := time.Now()
+				// None is sent while the last one is fresher than a twelfth of the TTL.
+				locktest.Eventually(t, locktest.Electing, "the lease is renewed", func() bool {
+					err := held.Ensure(t.Context(), ttl-ttl/8)
+					return err == nil && held.ValidUntil().Add(ttl/10-ttl).After(ended)
+				})
+				if name == "by age" {
+					end(t, s.Server)
+				}
+				locktest.Unlock(t, held)
+				next := locktest.ExpectLock(t, waiting, locktest.Soon)
+				book.Enter(t, next)
+				locktest.Unlock(t, next)
+				locktest.Unlock(t, other)
+				for i, who := range []string{"holder", "waiter"} {
+					if again[i].Load() == 0 {
+						t.Errorf("the token of the %s has not ended", who)
+					}
+				}
+				expectNothingLeft(t, s.admin, ns)
+			})
+		}
 	}
 }

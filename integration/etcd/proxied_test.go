@@ -1,6 +1,7 @@
 package etcd_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,4 +40,23 @@ func TestShortLeasesBehindAProxy(t *testing.T) {
 	}
 	<-time.After(10 * time.Second)
 	expectKept(t, held, 5*time.Second)
+}
+
+// TestListHeldBehindAProxy: what is told behind etcd grpc-proxy is what the members have.
+func TestListHeldBehindAProxy(t *testing.T) {
+	t.Parallel()
+	behind, ns := servers.StartCluster(t, servers.EtcdProxied, 2).Members()[1], locktest.Namespace()
+	b := dial(t, behind.Addr(), ns)
+	for i := range 5 {
+		g := take(t, b, "k"+strconv.Itoa(i), "attempt-"+strconv.Itoa(i), time.Minute)
+		if found := listAll(t, b, "k", 2); len(found) != i+1 || found[g.Key].Holders[0].Token != g.Token {
+			t.Errorf("with %d locks the list is %+v", i+1, found)
+		}
+	}
+	if err := b.Evict(t.Context(), "k2", "attempt-2"); err != nil {
+		t.Errorf("Evict: %v", err)
+	}
+	if found := listAll(t, b, "", 3); len(found) != 4 {
+		t.Errorf("after the eviction the list is %+v", found)
+	}
 }

@@ -42,7 +42,7 @@ var badURLs = map[string]string{
 
 // evict ends a grant by a client of its own. There is no other way: nobody but a member
 // touches what is on its disk.
-func evict(c raftlocal.Config) func(drivertest.T, string) {
+func evict(c *raftlocal.Options) func(drivertest.T, string) {
 	return func(t drivertest.T, key string) {
 		if err := dial(t, c).Evict(t.Context(), key, ""); err != nil {
 			t.Fatalf("evicting: %v", err)
@@ -56,7 +56,7 @@ func evict(c raftlocal.Config) func(drivertest.T, string) {
 func TestConformanceOfDirectory(t *testing.T) {
 	t.Parallel()
 	d := startDirectory(t, filepath.Join(t.TempDir(), "locks"), 2)
-	c := raftlocal.Config{Dir: d.path, Namespace: locktest.Namespace()}
+	c := &raftlocal.Options{Dir: d.path, Namespace: locktest.Namespace()}
 	drivertest.Run(t, drivertest.Harness{
 		Want: want,
 		New: func(t drivertest.T) driver.Backend {
@@ -130,45 +130,6 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			drivertest.Run(t, harness(servers.StartCluster(t, servers.Raft, members), func(*link) {}))
-		})
-	}
-}
-
-// TestConformanceWithLostReplies runs the suite while each client loses the answer to its n-th
-// command of each kind: it was carried out, and nobody is told. The client sends it again, and
-// is told then; so nobody has to ask again.
-func TestConformanceWithLostReplies(t *testing.T) {
-	for n, name := range []string{"first", "second", "third"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var mu sync.Mutex
-			faults := map[string][]*proxy.Fault{}
-			// When all rules have run, also those that do so side by side.
-			t.Cleanup(func() {
-				for kind, all := range faults {
-					lost := 0
-					for _, f := range all {
-						select {
-						case <-f.Fired():
-							lost++
-						default:
-						}
-					}
-					t.Logf("%s: %d of %d clients lost an answer", kind, lost, len(all))
-					if lost == 0 && kind != "evict" {
-						t.Errorf("nobody has lost an answer to %s: the test has tested nothing", kind)
-					}
-				}
-			})
-			drivertest.Run(t, harness(servers.StartCluster(t, servers.Raft, 1), func(l *link) {
-				mu.Lock()
-				defer mu.Unlock()
-				l.each(func(p *proxy.Proxy) {
-					for _, kind := range []string{"acquire", "renew", "release", "evict", "inspect"} {
-						faults[kind] = append(faults[kind], p.LoseReplyTo(proxy.RaftOp(kind), n+1))
-					}
-				})
-			}))
 		})
 	}
 }

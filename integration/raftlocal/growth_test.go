@@ -20,7 +20,7 @@ type footprint struct {
 
 func measure(t *testing.T, dir string) footprint {
 	t.Helper()
-	f := footprint{Status: status(t, raftlocal.Config{Dir: dir}), Footprint: locktest.Measure()}
+	f := footprint{Status: status(t, &raftlocal.Options{Dir: dir}), Footprint: locktest.Measure()}
 	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
@@ -47,10 +47,10 @@ func TestNothingGrows(t *testing.T) {
 	c, rival := share(t, dir, ns, time.Minute), share(t, dir, ns, time.Minute)
 	churn := &locktest.Churn{Client: c, Rival: rival, Workers: 64, Contended: 1}
 	first := churn.Run(t, 10_000)
-	expectNothingLeft(t, raftlocal.Config{Dir: dir})
+	expectNothingLeft(t, &raftlocal.Options{Dir: dir})
 	before := measure(t, dir)
 	rest := churn.Run(t, 130_000)
-	expectNothingLeft(t, raftlocal.Config{Dir: dir})
+	expectNothingLeft(t, &raftlocal.Options{Dir: dir})
 	var after footprint
 	locktest.Eventually(t, 2*locktest.Soon, "what has just been given up is gone", func() bool {
 		after = measure(t, dir)

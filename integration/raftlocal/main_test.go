@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // dial makes a backend, and closes it at the test's end.
-func dial(t locktest.T, c raftlocal.Config) driver.Backend {
+func dial(t locktest.T, c *raftlocal.Options) driver.Backend {
 	t.Helper()
 	b, err := raftlocal.New(t.Context(), c)
 	if err != nil {
@@ -43,8 +43,8 @@ func dial(t locktest.T, c raftlocal.Config) driver.Backend {
 }
 
 // member is the Config of a client of members.
-func member(addrs []string, ns string) raftlocal.Config {
-	return raftlocal.Config{Hosts: addrs, Cluster: servers.RaftCluster, Insecure: true, Namespace: ns}
+func member(addrs []string, ns string) *raftlocal.Options {
+	return &raftlocal.Options{Hosts: addrs, Cluster: servers.RaftCluster, Insecure: true, Namespace: ns}
 }
 
 // open makes a client of members.
@@ -60,7 +60,7 @@ func share(t locktest.T, dir, ns string, ttl time.Duration) *fencelock.Client {
 }
 
 // status is what the leader tells. There may be an election first.
-func status(t locktest.T, c raftlocal.Config) (s raftlocal.Status) {
+func status(t locktest.T, c *raftlocal.Options) (s raftlocal.Status) {
 	t.Helper()
 	admin, err := raftlocal.NewAdmin(c)
 	if err != nil {
@@ -75,7 +75,7 @@ func status(t locktest.T, c raftlocal.Config) (s raftlocal.Status) {
 
 // expectNothingLeft wants no claim to be on the cluster. It is for tests that have it to
 // themselves.
-func expectNothingLeft(t locktest.T, c raftlocal.Config) {
+func expectNothingLeft(t locktest.T, c *raftlocal.Options) {
 	t.Helper()
 	locktest.ExpectNothingLeft(t, func() []string {
 		s := status(t, c)

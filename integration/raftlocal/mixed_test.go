@@ -124,7 +124,7 @@ func (m *mixed) hosts() (all []string) {
 }
 
 // whole waits until all members follow, and returns who leads.
-func (m *mixed) whole(config raftlocal.Config) string {
+func (m *mixed) whole(config *raftlocal.Options) string {
 	m.t.Helper()
 	admin, err := raftlocal.NewAdmin(config)
 	if err != nil {

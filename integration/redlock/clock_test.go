@@ -18,14 +18,14 @@ func TestClockOfOneMaster(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(jump.String(), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, servers.StartMasters(t, kinds(t, 3), keeping(), servers.SkewedClock()))
-			holder, waiter, other := w.party(t, short), w.party(t, short), w.party(t, short)
+			w := newEnv(t, servers.StartMasters(t, kinds(t, 3), durable(), servers.SkewedClock()))
+			holder, waiter, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 			var book locktest.Ledger
 			held := locktest.Lock(t, holder, "k")
 			book.Enter(t, held)
-			w.awaitEverywhere(t, short+2*locktest.Soon, held)
+			w.awaitEverywhere(t, shortTTL+2*locktest.Soon, held)
 			survivors := locktest.Survivors{
-				Held: held, TTL: short, Other: other.Client, Book: &book,
+				Held: held, TTL: shortTTL, Other: other.Client, Book: &book,
 				Waiting: locktest.StartLock(t.Context(), waiter, "k"),
 			}
 			home := w.home(t, "k")
@@ -38,9 +38,9 @@ func TestClockOfOneMaster(t *testing.T) {
 			if stop() == 0 {
 				t.Error("nobody has had a turn meanwhile")
 			}
-			w.awaitEverywhere(t, short+locktest.Soon, l)
+			w.awaitEverywhere(t, shortTTL+locktest.Soon, l)
 			w.masters[home].SetClock(t, 0)
-			w.awaitFresh(t, short+locktest.Soon, l, 0)
+			w.awaitFresh(t, shortTTL+locktest.Soon, l, 0)
 			locktest.Unlock(t, l)
 			book.TakeTurns(t, locktest.Soon, "k", holder.Client, waiter.Client, other.Client)
 		})
@@ -52,24 +52,24 @@ func TestClockOfOneMaster(t *testing.T) {
 // does not promise; the tokens rise, so that what the first writes afterwards is refused.
 func TestClocksSetForward(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), keeping(), servers.SkewedClock()))
-	holder, other := w.party(t, short), w.party(t, short)
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), durable(), servers.SkewedClock()))
+	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	book := locktest.Ledger{TokensOnly: true}
 	for hours := range 3 {
 		held := locktest.Lock(t, holder, "k")
 		book.Enter(t, held)
 		w.setClocks(t, time.Duration(hours+1)*time.Hour)
-		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), short+locktest.Soon)
+		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), shortTTL+locktest.Soon)
 		book.Enter(t, next)
 		if err := book.Store.Admit("k", held.Token()); err == nil {
 			t.Error("the store takes the first holder's token")
 		}
-		locktest.ExpectLost(t, held, short+locktest.Slack)
+		locktest.ExpectLost(t, held, shortTTL+locktest.Slack)
 		locktest.Unlock(t, next)
 	}
 }
 
-func (w *world) setClocks(t *testing.T, d time.Duration) {
+func (w *env) setClocks(t *testing.T, d time.Duration) {
 	t.Helper()
 	for _, s := range w.masters {
 		s.SetClock(t, d)
@@ -81,8 +81,8 @@ func (w *world) setClocks(t *testing.T, d time.Duration) {
 // for the time of the jump.
 func TestClocksSetBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), keeping(), servers.SkewedClock()))
-	c, dying := w.party(t, short), w.party(t, short)
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), durable(), servers.SkewedClock()))
+	c, dying := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	held := locktest.Lock(t, c, "held")
 	dead := []string{"waited for", "not waited for", "tried"}
 	var theirs []*fencelock.Lease
@@ -99,7 +99,7 @@ func TestClocksSetBack(t *testing.T) {
 		t.Errorf("TryLock succeeds at once, with token %v", l.Token())
 	}
 	for _, a := range []<-chan locktest.Attempt{waiting, coming} {
-		got := locktest.Outcome(t, a, short+short/3+locktest.Soon)
+		got := locktest.Outcome(t, a, shortTTL+shortTTL/3+locktest.Soon)
 		if got.Err != nil {
 			t.Fatalf("Lock: %v", got.Err)
 		}
@@ -123,10 +123,10 @@ func TestClocksSetBack(t *testing.T) {
 // when the clocks have been set back since others of its shard were given.
 func TestNewCountersWithClocksSetBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), keeping(), servers.SkewedClock()))
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), durable(), servers.SkewedClock()))
 	var book locktest.Ledger
 	for i := range 3 {
-		c := w.party(t, short)
+		c := w.proxied(t, shortTTL)
 		for n := range 20 {
 			book.TakeTurns(t, locktest.Soon, fmt.Sprint(n), c.Client)
 			book.TakeTurns(t, locktest.Soon, fmt.Sprint("of client ", i, " ", n), c.Client)

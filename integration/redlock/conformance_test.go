@@ -13,7 +13,6 @@ import (
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
-	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -33,7 +32,7 @@ var (
 )
 
 // harness is how the suite reaches masters: each client by ways of its own.
-func (w *world) harness(want driver.Info, client func(t drivertest.T, l links) driver.Backend) drivertest.Harness {
+func (w *env) harness(want driver.Info, client func(t drivertest.T, l links) driver.Backend) drivertest.Harness {
 	var all sync.Map // driver.Backend to links
 	find := func(b driver.Backend) links {
 		l, _ := all.Load(b)
@@ -73,8 +72,8 @@ func (w *world) harness(want driver.Info, client func(t drivertest.T, l links) d
 				s.Restart(t)
 			}
 			most := w.masters[:len(w.masters)/2+1]
-			together(most, func(s *servers.Server) { s.Kill(t) })
-			together(most, func(s *servers.Server) { s.Restart(t) })
+			concurrently(most, func(s *servers.Server) { s.Kill(t) })
+			concurrently(most, func(s *servers.Server) { s.Restart(t) })
 		},
 		Lacks:   map[string]string{"KillSession": "Redis has no sessions"},
 		Open:    redlock.Open,
@@ -88,7 +87,7 @@ func (w *world) harness(want driver.Info, client func(t drivertest.T, l links) d
 }
 
 // dial opens a backend by ways to the masters.
-func (w *world) dial(t drivertest.T, l links) driver.Backend {
+func (w *env) dial(t drivertest.T, l links) driver.Backend {
 	t.Helper()
 	return locktest.Dial(t, redlock.Open, &url.URL{Scheme: "redlock", Host: strings.Join(l.addrs(), ","), RawQuery: w.query.Encode()})
 }
@@ -122,7 +121,7 @@ func TestConformance(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			w := ownWorld(t, n)
+			w := ownEnv(t, n)
 			drivertest.Run(t, w.harness(fenced, w.dial))
 		})
 	}
@@ -133,7 +132,7 @@ func TestConformanceAdvisory(t *testing.T) {
 	t.Parallel()
 	want := fenced
 	want.Guarantee = driver.Advisory
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3)))
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3)))
 	drivertest.Run(t, w.harness(want, w.dial))
 }
 
@@ -142,42 +141,10 @@ func TestConformanceTokenless(t *testing.T) {
 	t.Parallel()
 	want := fenced
 	want.Guarantee, want.Tokenless = driver.Advisory, true
-	w := sharedWorld(t, 3, "token", "false")
+	w := sharedEnv(t, 3, "token", "false")
 	h := w.harness(want, w.dial)
 	h.Failover, h.Lacks["Failover"] = nil, "there are no tokens to rise"
 	drivertest.Run(t, h)
-}
-
-// TestConformanceWithLostReplies runs the suite while each client loses replies: a node has done what
-// it was asked, and nobody is told. That of one node is made up for by the others; where a
-// majority's is lost, the core asks again, as package persistent does here. What is made of lost replies
-// to Unlock and Evict, whose outcome cannot be had by asking again, is in loss_test.go; so nothing is
-// lost of a majority at a time when there may be one of those on the same connections.
-func TestConformanceWithLostReplies(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		to    []func([]byte) bool
-		nodes int
-	}{
-		{"of one node", []func([]byte) bool{takes, writesBack, renews, ends, looks}, 1},
-		{"of a majority, to renew", []func([]byte) bool{renews}, 2},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			w := sharedWorld(t, 3)
-			h := w.harness(fenced, func(t drivertest.T, l links) driver.Backend {
-				b := w.dial(t, l)
-				for _, match := range tc.to {
-					for _, p := range l[:tc.nodes] {
-						p.LoseReplyTo(match, 1)
-					}
-				}
-				return persistent.New(b)
-			})
-			h.Failover, h.Lacks["Failover"] = nil, "the masters are shared; TestConformance has it"
-			drivertest.Run(t, h)
-		})
-	}
 }
 
 // scripts matches the requests that run a script: all that is done about locks.

@@ -27,12 +27,12 @@ func TestContention(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 
-	w, h := ownWorld(t, 3), locktest.NewHistory(keys...)
+	w, h := ownEnv(t, 3), locktest.NewHistory(keys...)
 	ctx, cancel := context.WithTimeout(t.Context(), atMost)
 	defer cancel()
 	began := time.Now()
 	var running sync.WaitGroup
-	parties := w.parties(t, clients, ttl)
+	parties := w.proxiedClients(t, clients, ttl)
 	for i, p := range parties {
 		for j := range workers {
 			rnd := rand.New(rand.NewPCG(seed, uint64(1+i*workers+j)))
@@ -65,7 +65,7 @@ func TestContention(t *testing.T) {
 		t.Error("too little has happened: this run shows nothing")
 	}
 	// Whatever the last of them left, others can go on, and then nothing is left.
-	c := w.party(t, patient)
+	c := w.proxied(t, longTTL)
 	for _, k := range keys {
 		locktest.Unlock(t, locktest.ExpectLock(t, locktest.StartLock(t.Context(), c, k), ttl+2*locktest.Soon))
 	}
@@ -75,7 +75,7 @@ func TestContention(t *testing.T) {
 // misbehave does random things to the masters, one at a time, and the ways to them until it is enough,
 // or ctx ends, and returns what has happened how often. The masters run in the end; what is wrong
 // with the ways is for Heal.
-func (w *world) misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, parties []*party, enough func(map[string]int) bool) map[string]int {
+func (w *env) misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, parties []*proxiedClient, enough func(map[string]int) bool) map[string]int {
 	t.Helper()
 	count := make(map[string]int)
 	var armed []*proxy.Fault

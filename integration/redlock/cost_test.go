@@ -35,8 +35,8 @@ func TestRequests(t *testing.T) {
 	for _, query := range [][]string{nil, {"token", "false"}} {
 		t.Run(fmt.Sprint(query), func(t *testing.T) {
 			t.Parallel()
-			w := sharedWorld(t, 3, query...)
-			c := w.party(t, patient)
+			w := sharedEnv(t, 3, query...)
+			c := w.proxied(t, longTTL)
 			lock := func(key string) {
 				t.Helper()
 				l := locktest.Lock(t, c, key)
@@ -71,9 +71,9 @@ func TestRequests(t *testing.T) {
 // TestRenewalIsBatched: many leases are renewed by a few requests to each node.
 func TestRenewalIsBatched(t *testing.T) {
 	t.Parallel()
-	const leases, nodes, together = 128, 3, 64
-	w := sharedWorld(t, nodes)
-	c := w.party(t, 6*time.Second)
+	const leases, nodes, batch = 128, 3, 64
+	w := sharedEnv(t, nodes)
+	c := w.proxied(t, 6*time.Second)
 	var held []*fencelock.Lease
 	var until []time.Time
 	for n := range leases {
@@ -88,7 +88,7 @@ func TestRenewalIsBatched(t *testing.T) {
 	})
 	// Those that are due within the same while go together; where the machine was slow to take them,
 	// in a few batches more.
-	if n := sum(sent); n < nodes*leases/together || n > 10*nodes {
+	if n := sum(sent); n < nodes*leases/batch || n > 10*nodes {
 		t.Errorf("%d requests to %d nodes renewed %d leases", n, nodes, leases)
 	}
 	for _, l := range held {
@@ -104,8 +104,8 @@ func TestBlackHoleCostsNothing(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			w := sharedWorld(t, n)
-			c := w.party(t, patient)
+			w := sharedEnv(t, n)
+			c := w.proxied(t, longTTL)
 			run := func() (usual, slowest time.Duration) {
 				t.Helper()
 				var all []time.Duration
@@ -139,14 +139,14 @@ func TestBlackHoleCostsNothing(t *testing.T) {
 				t.Errorf("a lock takes %v with a black hole, and %v without", usual, healthy)
 			}
 			hole.Heal()
-			l := locktest.Lock(t, c, "everywhere", fencelock.WithTTL(short))
-			w.awaitEverywhere(t, short+2*locktest.Soon, l)
+			l := locktest.Lock(t, c, "everywhere", fencelock.WithTTL(shortTTL))
+			w.awaitEverywhere(t, shortTTL+2*locktest.Soon, l)
 			locktest.Unlock(t, l)
 		})
 	}
 }
 
 // logSays reports whether a line about a node has some words.
-func logSays(c *party, p *proxy.Proxy, words string) bool {
+func logSays(c *proxiedClient, p *proxy.Proxy, words string) bool {
 	return slices.ContainsFunc(lines(c.log.String()), func(line string) bool { return contains(line, p.Addr(), words) })
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // empty has a master come back with nothing, as after its disk was replaced.
-func (w *world) empty(t *testing.T, i int) {
+func (w *env) empty(t *testing.T, i int) {
 	t.Helper()
 	if err := w.admins[i].FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func (w *world) empty(t *testing.T, i int) {
 }
 
 // expectNothingOn wants a master to be left alone: there are no locks on it, and no counters.
-func (w *world) expectNothingOn(t *testing.T, i int) {
+func (w *env) expectNothingOn(t *testing.T, i int) {
 	t.Helper()
 	for _, kind := range []string{"l:*", "t:*"} {
 		if names, err := w.admins[i].Keys(t.Context(), w.name(kind)).Result(); err != nil || len(names) > 0 {
@@ -35,31 +35,31 @@ func (w *world) expectNothingOn(t *testing.T, i int) {
 // counter may be behind; the log says what to do, and so does Open. The others go on.
 func TestEmptiedMaster(t *testing.T) {
 	t.Parallel()
-	w := ownWorld(t, 3)
-	holder, other := w.party(t, short), w.party(t, short)
+	w := ownEnv(t, 3)
+	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
 	w.empty(t, 0)
 	back := time.Now()
-	locktest.AwaitRenewal(t, held, short, back)
+	locktest.AwaitRenewal(t, held, shortTTL, back)
 	for range 10 {
 		book.TakeTurns(t, locktest.Soon, "turns", holder.Client, other.Client)
 	}
-	for _, c := range []*party{holder, other} {
+	for _, c := range []*proxiedClient{holder, other} {
 		locktest.Eventually(t, 2*locktest.Soon, "the log says what to do", func() bool {
 			return strings.Contains(c.log.String(), "lost its data") && strings.Contains(c.log.String(), "redlock replace")
 		})
 	}
-	time.Sleep(time.Until(back.Add(short + short/2))) // longer than the longest lease that it had granted
+	time.Sleep(time.Until(back.Add(shortTTL + shortTTL/2))) // longer than the longest lease that it had granted
 	w.expectNothingOn(t, 0)
 
-	late := w.party(t, short) // opens with two of three
+	late := w.proxied(t, shortTTL) // opens with two of three
 	locktest.Eventually(t, locktest.Soon, "a client that comes later says so too", func() bool {
 		return strings.Contains(late.log.String(), "lost its data")
 	})
 	book.TakeTurns(t, locktest.Soon, "turns", late.Client)
-	for _, c := range []*party{holder, other, late} {
+	for _, c := range []*proxiedClient{holder, other, late} {
 		if n := strings.Count(c.log.String(), "lost its data"); n > 2 { // as a warning of Open, and in its own line
 			t.Errorf("the log says it %d times:\n%s", n, c.log)
 		}
@@ -89,10 +89,10 @@ func TestEmptiedMaster(t *testing.T) {
 func TestOldFile(t *testing.T) {
 	t.Parallel()
 	args := servers.Args("--enable-protected-configs", "yes")
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), keeping(), args))
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), durable(), args))
 	book := locktest.Ledger{TokensOnly: true}
-	first := w.party(t, patient)
-	turns := func(c *party, n int) {
+	first := w.proxied(t, longTTL)
+	turns := func(c *proxiedClient, n int) {
 		t.Helper()
 		for range n {
 			book.TakeTurns(t, locktest.Soon, "k", c.Client)
@@ -130,13 +130,13 @@ func TestOldFile(t *testing.T) {
 	if now := w.counters(t, 0); now < most {
 		t.Errorf("the counter was %d, then %d, and is %d while it is used", before, most, now)
 	}
-	second := w.party(t, patient) // which remembers nothing
+	second := w.proxied(t, longTTL) // which remembers nothing
 	second.links[2].Blackhole()
 	turns(second, 3)
 }
 
 // counters is the sum of the counters on a master.
-func (w *world) counters(t *testing.T, i int) (sum uint64) {
+func (w *env) counters(t *testing.T, i int) (sum uint64) {
 	t.Helper()
 	names, err := w.admins[i].Keys(t.Context(), w.name("t:*")).Result()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 // redlock:// on the same servers in the same namespace.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
-	held := locktest.Lock(t, w.open(t, patient), "k")
+	w := sharedEnv(t, 3)
+	held := locktest.Lock(t, w.open(t, longTTL), "k")
 	at := "redlock://" + w.addrs()[0] + "," + w.addrs()[1] + "," + w.addrs()[2]
 	for _, other := range []string{
 		at + "/1?namespace=" + w.ns,
@@ -26,7 +26,7 @@ func TestIsolation(t *testing.T) {
 		"redis://" + w.addrs()[0] + "?namespace=" + w.ns,
 		"redis://" + w.addrs()[0] + "?namespace=" + w.ns + ":redlock",
 	} {
-		c := locktest.Open(t, other, "", patient)
+		c := locktest.Open(t, other, "", longTTL)
 		if s, err := c.Inspect(t.Context(), "k"); err != nil || s.Held() {
 			t.Errorf("%s: Inspect = %+v, %v; want nobody", other, s, err)
 		}
@@ -38,7 +38,7 @@ func TestIsolation(t *testing.T) {
 	if err := held.Ensure(t.Context(), time.Second); err != nil {
 		t.Errorf("the lease: %v", err)
 	}
-	same := locktest.Open(t, at+"/0", w.ns, patient)
+	same := locktest.Open(t, at+"/0", w.ns, longTTL)
 	if _, err := same.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 		t.Errorf("TryLock in the same namespace = %v, want ErrHeld", err)
 	}
@@ -48,8 +48,8 @@ func TestIsolation(t *testing.T) {
 // TestManyKeys: keys that look like our own names are keys like any other.
 func TestManyKeys(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
-	a, b := w.open(t, patient), w.open(t, patient)
+	w := sharedEnv(t, 3)
+	a, b := w.open(t, longTTL), w.open(t, longTTL)
 	var held []*fencelock.Lease
 	for _, key := range []string{"k", "l:k", "q:k", "w:k", "x:o:k", "t:1", "node", "id", "list", "c:x", "{k}", ":k", " k", "k\n", "%s", "*"} {
 		held = append(held, locktest.Lock(t, a, key))

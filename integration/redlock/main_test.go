@@ -39,12 +39,12 @@ func kinds(t locktest.T, n int) []servers.Kind {
 	return list
 }
 
-// keeping makes masters that lose nothing when they are killed: the list is fenced.
-func keeping() servers.Option { return servers.Args("--appendonly", "yes", "--appendfsync", "always") }
+// durable makes masters that lose nothing when they are killed: the list is fenced.
+func durable() servers.Option { return servers.Args("--appendonly", "yes", "--appendfsync", "always") }
 
-// patient is the TTL of those whose lease is not to end, nor to be renewed meanwhile: the longest
+// longTTL is the TTL of those whose lease is not to end, nor to be renewed meanwhile: the longest
 // that there is by default.
-const patient = time.Minute
+const longTTL = time.Minute
 
-// short is a TTL that is waited for, and that a renewal keeps also on a machine that is busy.
-var short = 2 * time.Second * busy.Times()
+// shortTTL is a TTL that is waited for, and that a renewal keeps also on a machine that is busy.
+var shortTTL = 2 * time.Second * busy.Times()

@@ -21,17 +21,17 @@ import (
 // a majority, and says what is missing; which joins when it is back.
 func TestOpenWithOneDown(t *testing.T) {
 	t.Parallel()
-	w := ownWorld(t, 3)
+	w := ownEnv(t, 3)
 	down := w.masters[2]
 	down.Kill(t)
 	expectNoOpening(t, w.url(w.addrs()...), down.Addr(), "connection refused")
 	down.Restart(t)
-	locktest.Unlock(t, locktest.Lock(t, w.open(t, patient), "k"))
+	locktest.Unlock(t, locktest.Lock(t, w.open(t, longTTL), "k"))
 
 	down.Kill(t)
 	var log locktest.Log
 	began := time.Now()
-	c, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{TTL: short, Logger: log.Logger()})
+	c, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{TTL: shortTTL, Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestOpenWithOneDown(t *testing.T) {
 	locktest.Eventually(t, locktest.Soon, "the log says what is missing", func() bool { return strings.Contains(log.String(), down.Addr()) })
 	l := locktest.Lock(t, c, "k")
 	down.Restart(t)
-	w.awaitEverywhere(t, short+2*locktest.Soon, l)
+	w.awaitEverywhere(t, shortTTL+2*locktest.Soon, l)
 	locktest.Unlock(t, l)
 }
 
@@ -54,7 +54,7 @@ func TestOpenWithOneDown(t *testing.T) {
 func TestWeakMasterIsRefused(t *testing.T) {
 	t.Parallel()
 	// Weak from their start; what is set afterwards is gone with a restart.
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), servers.Args("--appendonly", "yes", "--appendfsync", "everysec")))
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), servers.Args("--appendonly", "yes", "--appendfsync", "everysec")))
 	set := func(i int) {
 		t.Helper()
 		if err := w.admins[i].ConfigSet(t.Context(), "appendfsync", "always").Err(); err != nil {
@@ -64,14 +64,14 @@ func TestWeakMasterIsRefused(t *testing.T) {
 	for i := range w.masters {
 		set(i)
 	}
-	holder, other := w.party(t, short), w.party(t, short)
+	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	held := locktest.Lock(t, holder, "k")
 	w.masters[0].Kill(t)
 	w.masters[0].Restart(t)
 	back := time.Now()
-	locktest.AwaitRenewal(t, held, short, back)
-	late := w.party(t, short)
-	for _, c := range []*party{holder, other, late} {
+	locktest.AwaitRenewal(t, held, shortTTL, back)
+	late := w.proxied(t, shortTTL)
+	for _, c := range []*proxiedClient{holder, other, late} {
 		if i := c.Info(); i.Guarantee != driver.FencedOrder {
 			t.Errorf("Info = %+v; want fenced order", i)
 		}
@@ -85,9 +85,9 @@ func TestWeakMasterIsRefused(t *testing.T) {
 		locktest.Unlock(t, l)
 	}
 	set(0)
-	w.awaitEverywhere(t, short+2*locktest.Soon, held)
+	w.awaitEverywhere(t, shortTTL+2*locktest.Soon, held)
 	l := locktest.Lock(t, late, "new")
-	w.awaitEverywhere(t, short+locktest.Soon, l)
+	w.awaitEverywhere(t, shortTTL+locktest.Soon, l)
 	locktest.Unlock(t, l)
 	locktest.Unlock(t, held)
 }
@@ -108,8 +108,8 @@ func TestLevel(t *testing.T) {
 		t.Run(tc.why, func(t *testing.T) {
 			t.Parallel()
 			weak := servers.Start(t, servers.Redis, servers.Args(tc.args...))
-			w := newWorld(t, append([]*servers.Server{weak}, servers.SharedMasters(t, kinds(t, 5), keeping())[:2]...))
-			c := w.open(t, patient)
+			w := newEnv(t, append([]*servers.Server{weak}, servers.SharedMasters(t, kinds(t, 5), durable())[:2]...))
+			c := w.open(t, longTTL)
 			i := c.Info()
 			if i.Guarantee != driver.Advisory {
 				t.Errorf("Info = %+v; want advisory", i)
@@ -126,7 +126,7 @@ func TestLevel(t *testing.T) {
 	}
 	t.Run("fenced order", func(t *testing.T) {
 		t.Parallel()
-		w := sharedWorld(t, 3)
+		w := sharedEnv(t, 3)
 		c, err := fencelock.Open(t.Context(), w.url(w.addrs()...), &fencelock.Options{RequireGuarantee: driver.FencedOrder, Logger: locktest.Silent})
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func TestLevel(t *testing.T) {
 // another database; and is told what is wrong where one of them turns it away.
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, servers.StartMasters(t, kinds(t, 3), servers.TLS(), servers.Args("--requirepass", locktest.Secret), keeping()))
+	w := newEnv(t, servers.StartMasters(t, kinds(t, 3), servers.TLS(), servers.Args("--requirepass", locktest.Secret), durable()))
 	var tlsAddrs []string
 	for _, s := range w.masters {
 		tlsAddrs = append(tlsAddrs, s.TLSAddr())
@@ -186,7 +186,7 @@ func TestOpen(t *testing.T) {
 // brought.
 func TestOwnClients(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 3)
+	w := sharedEnv(t, 3)
 	var clients []goredis.UniversalClient
 	for _, a := range w.admins {
 		clients = append(clients, a)
@@ -195,7 +195,7 @@ func TestOwnClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, other := locktest.New(t, b, patient), w.open(t, patient)
+	c, other := locktest.New(t, b, longTTL), w.open(t, longTTL)
 	l := locktest.Lock(t, c, "k")
 	if _, err := other.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 		t.Errorf("TryLock by another = %v, want ErrHeld", err)

@@ -17,7 +17,7 @@ import (
 )
 
 // allow makes a user on each master with these rules and nothing else.
-func (w *world) allow(t *testing.T, name string, rules []any) {
+func (w *env) allow(t *testing.T, name string, rules []any) {
 	t.Helper()
 	for i, a := range w.admins {
 		args := append([]any{"ACL", "SETUSER", name, "reset", "on", ">" + locktest.Secret}, rules...)
@@ -28,13 +28,13 @@ func (w *world) allow(t *testing.T, name string, rules []any) {
 }
 
 // as is the URL of a user.
-func (w *world) as(name string) string {
+func (w *env) as(name string) string {
 	u := url.URL{Scheme: "redlock", User: url.UserPassword(name, locktest.Secret), Host: strings.Join(w.addrs(), ","), RawQuery: w.query.Encode()}
 	return u.String()
 }
 
 // dialAs opens a backend for a user.
-func (w *world) dialAs(t *testing.T, name string) driver.Backend {
+func (w *env) dialAs(t *testing.T, name string) driver.Backend {
 	t.Helper()
 	u, err := url.Parse(w.as(name))
 	if err != nil {
@@ -47,7 +47,7 @@ func (w *world) dialAs(t *testing.T, name string) driver.Backend {
 // does, set-up, repair and the return of a master among them; without one of them Open names it.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	w := ownWorld(t, 3)
+	w := ownEnv(t, 3)
 	rules := locktest.Permissions(t, "../../backend/redis/redlock/doc.go", w.ns)
 	w.allow(t, "enough", rules)
 	if err := w.exercise(t, "enough", rules); err != nil {
@@ -94,7 +94,7 @@ func TestPermissions(t *testing.T) {
 }
 
 // exercise does all that a client can do, so that each line of the scripts is run.
-func (w *world) exercise(t *testing.T, user string, rules []any) error {
+func (w *env) exercise(t *testing.T, user string, rules []any) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*locktest.Soon)
 	defer cancel()
@@ -105,7 +105,7 @@ func (w *world) exercise(t *testing.T, user string, rules []any) error {
 		}
 	}()
 	open := func() (*fencelock.Client, error) {
-		return fencelock.Open(ctx, w.as(user), &fencelock.Options{TTL: short, Logger: log.Logger()})
+		return fencelock.Open(ctx, w.as(user), &fencelock.Options{TTL: shortTTL, Logger: log.Logger()})
 	}
 	c, err := open()
 	if err != nil {
@@ -122,7 +122,7 @@ func (w *world) exercise(t *testing.T, user string, rules []any) error {
 	if err != nil {
 		return fmt.Errorf("Lock: %w", err)
 	}
-	w.awaitEverywhere(t, short+locktest.Soon, held) // on two of three it would not outlive a master
+	w.awaitEverywhere(t, shortTTL+locktest.Soon, held) // on two of three it would not outlive a master
 	next := locktest.StartLock(ctx, second, "k")
 	w.masters[0].Kill(t)
 	w.masters[0].Restart(t)
@@ -151,7 +151,7 @@ func (w *world) exercise(t *testing.T, user string, rules []any) error {
 	if _, err := c.Evict(ctx, "k", ""); err != nil {
 		return fmt.Errorf("Evict: %w", err)
 	}
-	locktest.ExpectLost(t, a.Lease, short+locktest.Soon)
+	locktest.ExpectLost(t, a.Lease, shortTTL+locktest.Soon)
 	for _, admin := range w.admins {
 		if err := admin.ScriptFlush(ctx).Err(); err != nil {
 			return err

@@ -41,10 +41,10 @@ func (o operator) run(args ...string) (said string, err error) {
 // refused when it is back.
 func TestReplace(t *testing.T) {
 	t.Parallel()
-	all := servers.StartMasters(t, kinds(t, 4), keeping())
-	ttl := 2 * short // the longest there is: the command waits for it
-	w := newWorld(t, all[:3], "max_ttl", ttl.String())
-	holder, other := w.party(t, ttl), w.party(t, ttl)
+	all := servers.StartMasters(t, kinds(t, 4), durable())
+	ttl := 2 * shortTTL // the longest there is: the command waits for it
+	w := newEnv(t, all[:3], "max_ttl", ttl.String())
+	holder, other := w.proxied(t, ttl), w.proxied(t, ttl)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
@@ -53,12 +53,12 @@ func TestReplace(t *testing.T) {
 	}
 	gone := all[2]
 	gone.Kill(t)
-	next := newWorld(t, []*servers.Server{all[0], all[1], all[3]})
+	next := newEnv(t, []*servers.Server{all[0], all[1], all[3]})
 	next.ns, next.query = w.ns, w.query
 	operate, new := newOperator(t), next.url(next.addrs()...)
 
 	// Before, the new one is no part of anything, whoever names it.
-	early := next.party(t, ttl)
+	early := next.proxied(t, ttl)
 	book.TakeTurns(t, locktest.Soon, "turns", early.Client)
 	next.expectNothingOn(t, 2)
 	if !strings.Contains(early.log.String(), "redlock replace") {
@@ -79,7 +79,7 @@ func TestReplace(t *testing.T) {
 	if err := held.Err(); err != nil {
 		t.Errorf("a lease that was held all the time: %v", err)
 	}
-	late := next.party(t, ttl)
+	late := next.proxied(t, ttl)
 	l := locktest.Lock(t, late, "new")
 	book.Enter(t, l)
 	next.awaitEverywhere(t, ttl+locktest.Soon, l)
@@ -119,9 +119,9 @@ func TestReplace(t *testing.T) {
 // TestReplaceRefuses: what would make two lists, or has no majority, is refused, and nothing is done.
 func TestReplaceRefuses(t *testing.T) {
 	t.Parallel()
-	w := sharedWorld(t, 5)
+	w := sharedEnv(t, 5)
 	operate, a := newOperator(t), w.addrs()
-	c := locktest.Open(t, w.url(a[:3]...), "", patient)
+	c := locktest.Open(t, w.url(a[:3]...), "", longTTL)
 	for what, list := range map[string][]string{
 		"two of three":       {a[0], a[3], a[4]},
 		"more than before":   a,

@@ -21,7 +21,7 @@ func TestRollingRestart(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			w := ownWorld(t, n)
+			w := ownEnv(t, n)
 			rollingRestart(t, w, func(_ *testing.T, s *servers.Server) { s.Kill(t); s.Restart(t) })
 		})
 	}
@@ -31,21 +31,21 @@ func TestRollingRestart(t *testing.T) {
 // the longest TTL before the next is restarted.
 func TestRollingRestartWithoutData(t *testing.T) {
 	t.Parallel()
-	w := forgetfulWorld(t, 3, short)
+	w := forgetfulEnv(t, 3, shortTTL)
 	rollingRestart(t, w, func(t *testing.T, s *servers.Server) {
 		s.Kill(t)
 		s.Restart(t)
 		back := time.Now()
 		i := w.indexOf(s)
-		locktest.Eventually(t, short+2*locktest.Soon, "it has locks again", func() bool { return w.record(i, "held 0") != "" })
+		locktest.Eventually(t, shortTTL+2*locktest.Soon, "it has locks again", func() bool { return w.record(i, "held 0") != "" })
 		// Its clients cannot have seen it before it was back.
-		if abstained := time.Since(back); abstained < short-500*time.Millisecond {
-			t.Errorf("a master that knows nothing has a lock again %v after its restart, and the longest TTL is %v", abstained, short)
+		if abstained := time.Since(back); abstained < shortTTL-500*time.Millisecond {
+			t.Errorf("a master that knows nothing has a lock again %v after its restart, and the longest TTL is %v", abstained, shortTTL)
 		}
 	})
 }
 
-func (w *world) indexOf(s *servers.Server) int {
+func (w *env) indexOf(s *servers.Server) int {
 	for i := range w.masters {
 		if w.masters[i] == s {
 			return i
@@ -54,18 +54,18 @@ func (w *world) indexOf(s *servers.Server) int {
 	return -1
 }
 
-func rollingRestart(t *testing.T, w *world, restart func(*testing.T, *servers.Server)) {
+func rollingRestart(t *testing.T, w *env, restart func(*testing.T, *servers.Server)) {
 	const locks = 10
-	a, b, waiter := w.party(t, short), w.party(t, short), w.party(t, short)
+	a, b, waiter := w.proxied(t, shortTTL), w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	var book locktest.Ledger
 	held, tokens := map[string]*fencelock.Lease{}, map[string]fencing.Token{}
 	for i := range locks {
-		l := locktest.Lock(t, []*party{a, b}[i%2], fmt.Sprint("held ", i))
+		l := locktest.Lock(t, []*proxiedClient{a, b}[i%2], fmt.Sprint("held ", i))
 		book.Enter(t, l)
 		held[l.Key()], tokens[l.Key()] = l, l.Token()
 	}
 	for _, l := range held {
-		w.awaitEverywhere(t, short+2*locktest.Soon, l)
+		w.awaitEverywhere(t, shortTTL+2*locktest.Soon, l)
 	}
 	waiting := locktest.StartLock(t.Context(), waiter, "held 0")
 	locktest.AwaitWaiters(t, locktest.Soon, a.Client, "held 0", 1)
@@ -74,12 +74,12 @@ func rollingRestart(t *testing.T, w *world, restart func(*testing.T, *servers.Se
 		restart(t, s)
 		back := time.Now()
 		for _, l := range held {
-			locktest.AwaitRenewal(t, l, short, back)
+			locktest.AwaitRenewal(t, l, shortTTL, back)
 		}
 		// What it has may be from before, and about to end. Half a TTL later that shows.
-		time.Sleep(time.Until(back.Add(short / 2)))
+		time.Sleep(time.Until(back.Add(shortTTL / 2)))
 		for _, l := range held {
-			w.awaitFresh(t, short+locktest.Soon, l, short/2)
+			w.awaitFresh(t, shortTTL+locktest.Soon, l, shortTTL/2)
 		}
 	}
 	t.Logf("%d turns meanwhile", stop())
@@ -92,7 +92,7 @@ func rollingRestart(t *testing.T, w *world, restart func(*testing.T, *servers.Se
 	next := locktest.ExpectLock(t, waiting, locktest.Soon)
 	book.Enter(t, next)
 	locktest.Unlock(t, next)
-	w.expectNothingLeft(t, short)
+	w.expectNothingLeft(t, shortTTL)
 }
 
 // TestQuickRestartsHaveNoQuorum: a majority of masters that keep nothing is restarted within the
@@ -100,9 +100,9 @@ func rollingRestart(t *testing.T, w *world, restart func(*testing.T, *servers.Se
 // abstained for that long, and the error says so.
 func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 	t.Parallel()
-	abstain := 4 * short // longer than the restarts take
-	w := forgetfulWorld(t, 3, abstain)
-	holder, other := w.party(t, short), w.party(t, short)
+	abstain := 4 * shortTTL // longer than the restarts take
+	w := forgetfulEnv(t, 3, abstain)
+	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
@@ -134,16 +134,16 @@ func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 // else: the holder holds, by the same token, and one that waits gets the lock when it is free.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	w := ownWorld(t, 3)
-	holder, waiter := w.party(t, patient), w.party(t, patient) // longer than the outage
+	w := ownEnv(t, 3)
+	holder, waiter := w.proxied(t, longTTL), w.proxied(t, longTTL) // longer than the outage
 	var book locktest.Ledger
 	book.TakeTurns(t, locktest.Soon, "k", holder.Client) // then the counters are equal, and each node knows the token
 	held := locktest.Lock(t, holder, "k")
 	book.Enter(t, held)
 	waiting := locktest.StartLock(t.Context(), waiter, "k")
 	locktest.AwaitWaiters(t, locktest.Soon, holder.Client, "k", 1)
-	together(w.masters, func(s *servers.Server) { s.Kill(t) })
-	together(w.masters, func(s *servers.Server) { s.Restart(t) })
+	concurrently(w.masters, func(s *servers.Server) { s.Kill(t) })
+	concurrently(w.masters, func(s *servers.Server) { s.Restart(t) })
 	locktest.Eventually(t, 2*locktest.Soon, "the masters serve again", func() bool {
 		s, err := waiter.Inspect(t.Context(), "k")
 		if err == nil && s.Held() && s.Holders[0].Token != held.Token() {
@@ -152,10 +152,10 @@ func TestPowerLoss(t *testing.T) {
 		return err == nil
 	})
 	// The holder's client may look at the masters a little later than the waiter's.
-	locktest.Eventually(t, 2*locktest.Soon, "the lease is renewed", func() bool { return held.Ensure(t.Context(), patient*4/5) == nil })
+	locktest.Eventually(t, 2*locktest.Soon, "the lease is renewed", func() bool { return held.Ensure(t.Context(), longTTL*4/5) == nil })
 	locktest.Unlock(t, held)
 	next := locktest.ExpectLock(t, waiting, 2*locktest.Soon)
 	book.Enter(t, next)
 	locktest.Unlock(t, next)
-	w.expectNothingLeft(t, 4*short)
+	w.expectNothingLeft(t, 4*shortTTL)
 }

@@ -3,7 +3,11 @@ package zookeeper_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -181,4 +185,75 @@ func TestWaitingIsCheap(t *testing.T) {
 		locktest.Unlock(t, held[i])
 		locktest.Unlock(t, locktest.ExpectLock(t, w, soon))
 	}
+}
+
+// TestWatchesAreShared: waiters that come and go before one holder leave nothing
+// behind on the server but one watch.
+func TestWatchesAreShared(t *testing.T) {
+	t.Parallel()
+	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
+	p := through(t, s.Addr())
+	b := dial(t, p.Addr(), ns)
+	g, err := dial(t, s.Addr(), ns).Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
+	if err != nil {
+		t.Fatalf("Acquire: %v", err)
+	}
+	watches, node := 0, claims(t, raw(t, s.Addr()), parentOf(ns, "k"))[0]
+	counted := p.LoseReplyTo(func(request []byte) bool {
+		if proxy.ZKOpOf(request) == "getData" && proxy.ZKPath(request) == node && request[len(request)-1] == 1 {
+			watches++ // guarded by the proxy
+		}
+		return false
+	}, 1)
+	for _, id := range []string{"a", "b", "c", "d", "e"} {
+		ctx, cancel := contextFor(t, 100*time.Millisecond)
+		_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: id, TTL: 30 * time.Second, Wait: true})
+		cancel()
+		if err == nil {
+			t.Fatalf("a waiter was granted the lock of %v", g.AttemptID)
+		}
+		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: id}); !errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
+		}
+	}
+	counted.Cancel()
+	if watches != 1 {
+		t.Errorf("%d watches were set for five waiters, one after the other; want 1", watches)
+	}
+}
+
+// zxid is the number of the server's last transaction. With one server nothing else
+// counts it on: reads, pings and watches are none.
+func zxid(t *testing.T, s *servers.Server) int64 {
+	t.Helper()
+	for line := range strings.Lines(fourLetters(t, s, "srvr")) {
+		if number, ok := strings.CutPrefix(line, "Zxid: "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(number), 0, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("the server does not tell its zxid")
+	return 0
+}
+
+// fourLetters sends one of ZooKeeper's commands for administrators.
+func fourLetters(t *testing.T, s *servers.Server, word string) string {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", s.Addr(), soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(soon))
+	if _, err := io.WriteString(c, word); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // TestLateCreate: a create that arrives when its session has gone on with another
-// connection, and its owner has been granted the lock by a second create, makes no
+// connection, and its attempt has been granted the lock by a second create, makes no
 // second node.
 func TestLateCreate(t *testing.T) {
 	t.Parallel()

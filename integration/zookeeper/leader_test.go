@@ -8,6 +8,12 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
+// TestServersLost: one server or all are lost, and no lease.
+func TestServersLost(t *testing.T) {
+	t.Parallel()
+	inTurn(t, part{"LeaderLost", leaderLost}, part{"FollowerLost", followerLost}, part{"AllRestarted", allRestarted})
+}
+
 // leaderLost: whatever happens to the leader, the holder that it serves keeps its
 // lease; a waiter keeps its place, and gets the lock when it is unlocked; another is
 // told that it is held.

@@ -2,14 +2,87 @@ package zookeeper_test
 
 import (
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
+
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
+
+// TestHolderIsToldAtOnce: with a TTL of 50 s, its next renewal is 16 s away.
+func TestHolderIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	type world struct {
+		server *zk.Conn
+		link   *link
+		other  *fencelock.Client
+		ns     string
+	}
+	for name, test := range map[string]struct {
+		end  func(*testing.T, world)
+		also bool // another lease of the client is lost too
+	}{
+		"session killed": {func(t *testing.T, w world) { killSessions(t, w.link) }, true},
+		"evicted": {func(t *testing.T, w world) {
+			if _, err := w.other.Evict(t.Context(), "k", ""); err != nil {
+				t.Fatalf("Evict: %v", err)
+			}
+		}, false},
+		"node deleted": {func(t *testing.T, w world) {
+			if err := w.server.Delete(claims(t, w.server, parentOf(w.ns, "k"))[0], -1); err != nil {
+				t.Fatalf("deleting: %v", err)
+			}
+		}, false},
+	} {
+		for _, kind := range servers.ZooKeepers() {
+			t.Run(kind.String()+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				const ttl, atOnce = 50 * time.Second, 5 * time.Second
+				s, ns := servers.Shared(t, kind), locktest.Namespace()
+				w := world{raw(t, s.Addr()), linkTo(t, s.Addr()), open(t, s.Addr(), ns, ttl), ns}
+				c := open(t, w.link.proxy.Addr(), ns, ttl)
+				watched := watchBelow(w.link.proxy, parentOf(ns, "k"))
+				var book locktest.Ledger
+				held, second := lock(t, c, "k"), lock(t, c, "another")
+				book.Enter(t, held)
+				locktest.Await(t, soon, "its loss is watched for", watched)
+				test.end(t, w)
+				locktest.ExpectLost(t, held, atOnce)
+				if err := held.Unlock(t.Context()); !errors.Is(err, fencelock.ErrLost) {
+					t.Errorf("Unlock = %v, want ErrLost", err)
+				}
+				if test.also {
+					locktest.ExpectLost(t, second, atOnce)
+				} else {
+					locktest.Unlock(t, second)
+				}
+				book.TakeTurns(t, soon, "k", w.other, c)
+			})
+		}
+	}
+}
+
+// watchBelow returns a channel that is closed when a client is told that a node below
+// the parent is watched.
+func watchBelow(p *proxy.Proxy, parent string) <-chan struct{} {
+	set := make(chan struct{})
+	var once sync.Once
+	p.LoseReplyIf(func(_ int, r proxy.Reply) bool {
+		asked := r.Request
+		if proxy.ZKOpOf(asked) == "getData" && strings.HasPrefix(proxy.ZKPath(asked), parent+"/") && asked[len(asked)-1] == 1 {
+			once.Do(func() { close(set) })
+		}
+		return false
+	})
+	return set
+}
 
 // TestLossWhileDisconnected: a grant whose node is deleted while its holder has no
 // connection is never renewed after that, however the reconnect goes: go-zookeeper sets
@@ -78,37 +151,41 @@ func TestExpiredSessionIsReplaced(t *testing.T) {
 	})
 }
 
-// TestWatchesAreShared: waiters that come and go before one holder leave nothing
-// behind on the server but one watch.
-func TestWatchesAreShared(t *testing.T) {
+// TestWaitersNodeDeleted: somebody deletes the node of one who waits. It is not
+// granted the lock by that place any more, beside the one behind it.
+func TestWaitersNodeDeleted(t *testing.T) {
 	t.Parallel()
+	const ttl = 20 * time.Second
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
-	p := through(t, s.Addr())
-	b := dial(t, p.Addr(), ns)
-	g, err := dial(t, s.Addr(), ns).Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
-	if err != nil {
-		t.Fatalf("Acquire: %v", err)
+	server := raw(t, s.Addr())
+	holder := open(t, s.Addr(), ns, ttl)
+	held := lock(t, holder, "k")
+	var book locktest.Ledger
+	book.Enter(t, held)
+	granted := make(chan *fencelock.Lease, 2)
+	for i := range 2 {
+		c := open(t, s.Addr(), ns, ttl)
+		go func() {
+			l, err := c.Lock(t.Context(), "k")
+			if err != nil {
+				t.Errorf("waiter %d: %v", i, err)
+				return
+			}
+			book.Enter(t, l)
+			granted <- l
+		}()
+		awaitWaiters(t, holder, "k", i+1)
 	}
-	watches, node := 0, claims(t, raw(t, s.Addr()), parentOf(ns, "k"))[0]
-	counted := p.LoseReplyTo(func(request []byte) bool {
-		if proxy.ZKOpOf(request) == "getData" && proxy.ZKPath(request) == node && request[len(request)-1] == 1 {
-			watches++ // guarded by the proxy
-		}
-		return false
-	}, 1)
-	for _, owner := range []string{"a", "b", "c", "d", "e"} {
-		ctx, cancel := contextFor(t, 100*time.Millisecond)
-		_, err := b.Acquire(ctx, driver.Request{Key: "k", AttemptID: owner, TTL: 30 * time.Second, Wait: true})
-		cancel()
-		if err == nil {
-			t.Fatalf("a waiter was granted the lock of %v", g.AttemptID)
-		}
-		if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: owner}); !errors.Is(err, driver.ErrNotHeld) {
-			t.Errorf("Release of a waiter = %v, want ErrNotHeld", err)
-		}
+	if err := server.Delete(claims(t, server, parentOf(ns, "k"))[1], -1); err != nil {
+		t.Fatal(err)
 	}
-	counted.Cancel()
-	if watches != 1 {
-		t.Errorf("%d watches were set for five waiters, one after the other; want 1", watches)
+	locktest.Unlock(t, held)
+	l := <-granted
+	select {
+	case second := <-granted:
+		t.Errorf("two have the lock: %v and %v", l.Token(), second.Token())
+	case <-time.After(time.Second):
 	}
+	locktest.Unlock(t, l)
+	locktest.Unlock(t, <-granted) // it has come again
 }

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
+	"github.com/fencelock/fencelock/integration/internal/locktest"
 	"github.com/fencelock/fencelock/integration/internal/persistent"
 	"github.com/fencelock/fencelock/integration/internal/proxy"
 	"github.com/fencelock/fencelock/integration/internal/servers"
@@ -17,7 +19,7 @@ import (
 // its n-th create, list, look at a node, sync, watch and barrier: it was carried out,
 // and nobody is told. The core asks again, as package persistent does here. What the
 // core makes of a lost reply to Unlock and Evict, whose outcome cannot be had by asking
-// again, is in client_test.go.
+// again, is in TestUnlockWithoutAnswer.
 func TestConformanceWithLostReplies(t *testing.T) {
 	for n, name := range []string{"first", "second", "third"} {
 		t.Run(name, func(t *testing.T) {
@@ -37,9 +39,9 @@ func TestConformanceWithLostReplies(t *testing.T) {
 	}
 }
 
-// calmReleases keeps losses and Releases apart. Whoever loses the answer to a deletion
+// calmReleases keeps losses and Releases apart. A client that loses the answer to a deletion
 // and then finds no node cannot tell whether an eviction came first, and package
-// persistent cannot either: that is in client_test.go. And one reply that is lost takes
+// persistent cannot either: that is in TestUnlockWithoutAnswer. And one reply that is lost takes
 // the connection with it, and so the answers to all that is under way on it: the watch
 // for the loss of a grant is asked for by nobody, 150 ms after the grant.
 type calmReleases struct {
@@ -113,5 +115,50 @@ func (c *calmReleases) over(loss chan struct{}) {
 func barriers(ns string) func(request []byte) bool {
 	return func(request []byte) bool {
 		return proxy.ZKOpOf(request) == "multi" && proxy.ZKPath(request) == "/"+ns
+	}
+}
+
+// TestUnlockWithoutAnswer: Unlock succeeds although the answer to its request was
+// lost, with waiters and without, and the next gets the lock.
+func TestUnlockWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	for _, waits := range []bool{false, true} {
+		s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
+		p := through(t, s.Addr())
+		c, other := open(t, p.Addr(), ns, 5*time.Second), open(t, s.Addr(), ns, 5*time.Second)
+		l := lock(t, c, "k")
+		next := make(chan *fencelock.Lease, 1)
+		if waits {
+			first := lock(t, other, "q")
+			second := make(chan *fencelock.Lease, 1)
+			go func() { second <- lockOrNil(t, c, "q") }()
+			awaitWaiters(t, other, "q", 1)
+			third := open(t, s.Addr(), ns, 5*time.Second)
+			go func() { next <- lockOrNil(t, third, "q") }()
+			awaitWaiters(t, other, "q", 2)
+			if err := first.Unlock(t.Context()); err != nil {
+				t.Fatalf("Unlock: %v", err)
+			}
+			l = <-second
+		}
+		lost := p.LoseReplyTo(func(request []byte) bool {
+			return proxy.ZKOpOf(request) == "multi" && proxy.ZKPath(request) != "/"+ns // not a barrier
+		}, 1)
+		if err := l.Unlock(t.Context()); err != nil {
+			t.Errorf("Unlock whose answer was lost: %v", err)
+		}
+		select {
+		case <-lost.Fired():
+		default:
+			t.Errorf("no answer was lost: nothing is tested (waiters: %v)", waits)
+		}
+		if waits {
+			l = <-next
+		} else {
+			l = lock(t, other, "k")
+		}
+		if err := l.Unlock(t.Context()); err != nil {
+			t.Errorf("Unlock of the next: %v", err)
+		}
 	}
 }

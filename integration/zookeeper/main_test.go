@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
@@ -92,4 +93,33 @@ func claims(t locktest.T, c *zk.Conn, parent string) []string {
 
 func contextFor(t locktest.T, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
+}
+
+// soon is more than anything here takes, and less than a test's patience.
+const soon = 15 * time.Second
+
+// open is dial with the core on top.
+func open(t *testing.T, addr, ns string, ttl time.Duration) *fencelock.Client {
+	t.Helper()
+	return locktest.Open(t, "zookeeper://"+addr, ns, ttl)
+}
+
+// lock takes a lock that is free, or will be soon.
+func lock(t *testing.T, l fencelock.Locker, key string) *fencelock.Lease {
+	t.Helper()
+	return locktest.ExpectLock(t, locktest.StartLock(t.Context(), l, key), soon)
+}
+
+// awaitWaiters waits until n claims stand behind the holder's.
+func awaitWaiters(t *testing.T, c *fencelock.Client, key string, n int) {
+	t.Helper()
+	locktest.AwaitWaiters(t, soon, c, key, n)
+}
+
+func lockOrNil(t *testing.T, c *fencelock.Client, key string) *fencelock.Lease {
+	l, err := c.Lock(t.Context(), key)
+	if err != nil {
+		t.Errorf("Lock: %v", err)
+	}
+	return l
 }

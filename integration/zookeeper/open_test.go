@@ -3,12 +3,9 @@ package zookeeper_test
 import (
 	"context"
 	"errors"
-	"net/url"
-	"slices"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/zookeeper"
@@ -125,51 +122,6 @@ func expectApart(t *testing.T, s *servers.Server, backends []driver.Backend, par
 	}
 }
 
-// TestACL: every node that we make has the one that is documented.
-func TestACL(t *testing.T) {
-	t.Parallel()
-	s := servers.Shared(t, servers.ZooKeeper)
-	for name, test := range map[string]struct {
-		user, query string
-		want        []zk.ACL
-	}{
-		"nobody": {"", "", zk.WorldACL(zk.PermAll)},
-		"user":   {"ann", "", zk.DigestACL(zk.PermAll, "ann", hidden)},
-		"as told": {
-			"ann", "&acl=" + url.QueryEscape("auth::cdrwa,world:anyone:r"),
-			append(zk.DigestACL(zk.PermAll, "ann", hidden), zk.WorldACL(zk.PermRead)...),
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			top := locktest.Namespace()
-			b, err := openAs(t, test.user, "zookeeper://"+s.Addr()+"/"+top+"?namespace=locks"+test.query)
-			if err != nil {
-				t.Fatalf("Open: %v", err)
-			}
-			g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: 20 * time.Second})
-			if err != nil {
-				t.Fatalf("Acquire: %v", err)
-			}
-			defer release(t, b, g)
-			server := raw(t, s.Addr())
-			if err := server.AddAuth("digest", []byte("ann:"+hidden)); err != nil {
-				t.Fatal(err)
-			}
-			parent := "/" + top + "/locks/k"
-			for _, path := range append(claims(t, server, parent), parent, "/"+top+"/locks", "/"+top) {
-				acl, _, err := server.GetACL(path)
-				if err != nil {
-					t.Fatalf("GetACL: %v", err)
-				}
-				if !slices.Equal(acl, test.want) {
-					t.Errorf("the ACL of %s is %v, want %v", path, acl, test.want)
-				}
-			}
-		})
-	}
-}
-
 // TestExistingConn: a backend on an application's connection leaves it to the
 // application, and meets those that have their own.
 func TestExistingConn(t *testing.T) {
@@ -196,4 +148,22 @@ func TestExistingConn(t *testing.T) {
 		t.Errorf("the application's connection after Close: %v, %v", exists, err)
 	}
 	lockOnce(t, other, "k")
+}
+
+// TestUnreachable: Open says so, in time, and does not show the password.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	_, err := openAs(t, "ann", "zookeeper://127.0.0.1:1")
+	if !errors.Is(err, driver.ErrUnavailable) || strings.Contains(err.Error(), hidden) || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("Open = %v, want ErrUnavailable and why", err)
+	}
+}
+
+// TestShortSessions: a server whose sessions are shorter than any TTL is refused.
+func TestShortSessions(t *testing.T) {
+	t.Parallel()
+	s := servers.Start(t, servers.ZooKeeper, servers.Args("maxSessionTimeout=1500"))
+	if _, err := openAs(t, "", "zookeeper://"+s.Addr()); err == nil || !strings.Contains(err.Error(), "maxSessionTimeout") {
+		t.Errorf("Open = %v, want an error that names maxSessionTimeout", err)
+	}
 }

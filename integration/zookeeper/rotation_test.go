@@ -68,8 +68,8 @@ func TestCertificatesRotate(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
-	take := func(owner string, ttl time.Duration) error { // each TTL has a session, and a connection, of its own
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owner, TTL: ttl, Wait: true})
+	take := func(id string, ttl time.Duration) error { // each TTL has a session, and a connection, of its own
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: id, TTL: ttl, Wait: true})
 		if err == nil {
 			release(t, b, g)
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/bare"
+	"github.com/fencelock/fencelock/backend/raftlocal/proposer"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
@@ -52,7 +52,7 @@ func floor(addrs []string) contest.Contestant {
 	return contest.Contestant{
 		Name: bareName, Bare: true, Floor: true, Waits: "not at all: it excludes nobody",
 		Open: func(ctx context.Context, o contest.Options) (contest.Client, error) {
-			p, err := bare.Open(ctx, cluster, addrs)
+			p, err := proposer.Open(ctx, cluster, addrs)
 			if err != nil {
 				return nil, err
 			}
@@ -61,7 +61,7 @@ func floor(addrs []string) contest.Contestant {
 	}
 }
 
-type bareClient struct{ *bare.Proposer }
+type bareClient struct{ *proposer.Proposer }
 
 func (c bareClient) Lock(ctx context.Context, _ string) (contest.Held, error) {
 	if err := c.Propose(ctx); err != nil {
@@ -70,6 +70,6 @@ func (c bareClient) Lock(ctx context.Context, _ string) (contest.Held, error) {
 	return bareHeld(c), nil
 }
 
-type bareHeld struct{ *bare.Proposer }
+type bareHeld struct{ *proposer.Proposer }
 
 func (h bareHeld) Release(ctx context.Context) error { return h.Propose(ctx) }

@@ -77,22 +77,34 @@ func (p *Backend) Release(ctx context.Context, g driver.Grant) error {
 	}
 }
 
-// Evict asks until there is an answer, or the holder is another: a second Evict
-// might hit the next one.
+// Evict asks until there is an answer. Without an attempt's ID it also stops when the holder is
+// another, since a second Evict might hit that one.
 func (p *Backend) Evict(ctx context.Context, key, attemptID string) error {
 	before, err := p.Inspect(ctx, key)
 	if err != nil {
 		return err
 	}
+	if attemptID != "" {
+		held := before.Held() && before.Holders[0].AttemptID == attemptID
+		for again := false; ; again = true {
+			switch err := p.Backend.Evict(ctx, key, attemptID); {
+			case p.goesOn(ctx, err):
+			case again && held && errors.Is(err, driver.ErrNotHeld):
+				return nil
+			default:
+				return err
+			}
+		}
+	}
 	for {
-		if err := p.Backend.Evict(ctx, key, attemptID); !p.goesOn(ctx, err) {
+		if err := p.Backend.Evict(ctx, key, ""); !p.goesOn(ctx, err) {
 			return err
 		}
 		// The request may still be on its way to be carried out. If it is not within the
 		// settled time, it was lost.
 		for began := time.Now(); time.Since(began) < settled; time.Sleep(settled / 100) {
 			now, err := p.Inspect(ctx, key)
-			if err != nil || before.Held() && now.Holders[0].Token != before.Holders[0].Token {
+			if err != nil || before.Held() && (!now.Held() || now.Holders[0].Token != before.Holders[0].Token) {
 				return err
 			}
 			if !before.Held() {
@@ -111,6 +123,15 @@ func (p *Backend) Inspect(ctx context.Context, key string) (driver.Status, error
 	for {
 		if s, err := p.Backend.Inspect(ctx, key); !p.goesOn(ctx, err) {
 			return s, err
+		}
+	}
+}
+
+// ListHeld asks for the page until there is an answer.
+func (p *Backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+	for {
+		if page, err := p.Backend.ListHeld(ctx, prefix, cursor, limit); !p.goesOn(ctx, err) {
+			return page, err
 		}
 	}
 }

@@ -157,7 +157,7 @@ func raftClient(t *testing.T, s *Server) driver.Backend {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	b, err := raftlocal.New(ctx, raftlocal.Config{Hosts: []string{s.addr}, Cluster: RaftCluster, Insecure: true})
+	b, err := raftlocal.New(ctx, &raftlocal.Options{Hosts: []string{s.addr}, Cluster: RaftCluster, Insecure: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,26 +15,26 @@ type Outcome struct {
 	// Sent was read from the monotonic clock before the command was sent for the first time:
 	// the server did nothing about it before.
 	Sent time.Time
-	// Again says that it was sent on more than one connection, so that the reply may tell of
+	// Resent says that it was sent on more than one connection, so that the reply may tell of
 	// what was carried out long ago.
-	Again bool
+	Resent bool
 	// Err is nil if there is a Reply. Otherwise it is not known whether the command was
-	// carried out, unless Never says that it was not and will not be.
-	Err   error
-	Never bool
+	// carried out, unless NotExecuted says that it was not and will not be.
+	Err         error
+	NotExecuted bool
 }
 
-// Then is told of an outcome, before anybody who waits for the call and before anything is
+// Handler is told of an outcome, before anybody who waits for the call and before anything is
 // looked at that came later. It must not block. It is not called for a call that was
 // cancelled.
-type Then interface {
-	Answered(o *Outcome)
+type Handler interface {
+	OnReply(o *Outcome)
 }
 
 // Call is a command on its way.
 type Call struct {
 	session session.Call
-	then    Then
+	then    Handler
 	outcome Outcome
 	since   time.Duration
 	done    chan struct{} // has an element when the outcome is there
@@ -43,7 +43,7 @@ type Call struct {
 // Start gives a command to the session, in whose order commands are carried out. It does not
 // block. then may be nil; it is not called if there is an error, which says that the client is
 // closed. A call that nobody waits for need not be waited for.
-func (c *Client) Start(cmd command.Command, then Then) (*Call, error) {
+func (c *Client) Start(cmd command.Command, then Handler) (*Call, error) {
 	k, _ := c.calls.Get().(*Call)
 	if k == nil {
 		k = &Call{done: make(chan struct{}, 1)}
@@ -86,7 +86,7 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 		<-k.done
 		return c.recycle(k)
 	}
-	return Outcome{Err: c.explained(fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)), Never: never}
+	return Outcome{Err: c.explained(fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)), NotExecuted: never}
 }
 
 // Fault is why a command would wait now, as far as is known, or nil.
@@ -111,10 +111,10 @@ func (c *Client) faultLocked() error {
 }
 
 // Do is Start and Wait.
-func (c *Client) Do(ctx context.Context, cmd command.Command, then Then) Outcome {
+func (c *Client) Do(ctx context.Context, cmd command.Command, then Handler) Outcome {
 	k, err := c.Start(cmd, then)
 	if err != nil {
-		return Outcome{Err: err, Never: true}
+		return Outcome{Err: err, NotExecuted: true}
 	}
 	return c.Wait(ctx, k)
 }
@@ -127,14 +127,14 @@ func (c *Client) recycle(k *Call) Outcome {
 }
 
 // finish tells the outcome of a call that the session has let go. Called without mu.
-func (c *Client) finish(x session.Ticket, reply *command.Reply, err error, never bool) {
+func (c *Client) finish(x *session.Call, reply *command.Reply, err error, never bool) {
 	k := x.For.(*Call)
-	k.outcome = Outcome{Err: err, Never: never, Again: x.Times > 1, Sent: c.base.Add(x.Sent)}
+	k.outcome = Outcome{Err: err, NotExecuted: never, Resent: x.Times > 1, Sent: c.base.Add(x.Sent)}
 	if reply != nil {
 		k.outcome.Reply = *reply
 	}
 	if k.then != nil {
-		k.then.Answered(&k.outcome)
+		k.then.OnReply(&k.outcome)
 	}
 	k.done <- struct{}{}
 }

@@ -1,3 +1,23 @@
+// Package client runs a session: it finds the member that leads, follows it when it moves, and
+// carries commands of many callers over one connection.
+//
+// There are two goroutines for a connection, and none for a caller. One reads, and tells the
+// callers; between connections it looks for the leader. The other writes whatever has come
+// together since its last write, at once: a lone caller waits for nobody, and of a thousand
+// callers many share one write. While something is outstanding a timer looks, twice in a
+// second, whether the member is still there: one that has said nothing for a second and a half,
+// although asked, is left for another.
+//
+// A client that looks for the leader asks one member, and the next as soon as that has answered, or
+// has not for a tenth of a second: a member that is gone costs nobody more than that, however
+// long its address takes to fail. What is slow is waited for all the same.
+//
+// # Who says what to whom
+//
+// What an answer means for a claim must be noted before anything that comes later is looked at:
+// the push that grants a lock may be in the same packet as the reply that says "wait". So a
+// call has a [Handler], which the reading goroutine calls, in the order of the answers, before the
+// caller is woken.
 package client
 
 import (
@@ -25,14 +45,14 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Cluster is the name that the cluster must have, or empty.
 	Cluster string
-	// Pushed is told news of claims, in order with the answers (see [Then]). It must not block.
-	Pushed func(command.Claim)
-	// Anew is called when there is a new connection, or session: pushes may have been lost. It
+	// OnPush is told news of claims, in order with the answers (see [Handler]). It must not block.
+	OnPush func(command.Claim)
+	// OnReconnect is called when there is a new connection, or session: pushes may have been lost. It
 	// must not block.
-	Anew func()
-	// Void is told that all that was granted is void, and why, in order with the answers. It must
+	OnReconnect func()
+	// OnVoid is told that all that was granted is void, and why, in order with the answers. It must
 	// not block.
-	Void func(why string)
+	OnVoid func(why string)
 	// Trouble is why the member of our own process has ended or cannot go on, or nil; errors name it.
 	// The others may do well without it, so nothing fails because of it.
 	Trouble func() error
@@ -73,17 +93,17 @@ type Client struct {
 
 // New returns a client, which begins to look for the leader.
 func New(cfg Config) *Client {
-	if cfg.Pushed == nil {
-		cfg.Pushed = func(command.Claim) {}
+	if cfg.OnPush == nil {
+		cfg.OnPush = func(command.Claim) {}
 	}
-	if cfg.Anew == nil {
-		cfg.Anew = func() {}
+	if cfg.OnReconnect == nil {
+		cfg.OnReconnect = func() {}
 	}
 	if cfg.Trouble == nil {
 		cfg.Trouble = func() error { return nil }
 	}
-	if cfg.Void == nil {
-		cfg.Void = func(string) {}
+	if cfg.OnVoid == nil {
+		cfg.OnVoid = func(string) {}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -111,9 +131,9 @@ func (c *Client) LastSent() time.Time {
 	return c.base.Add(c.sent)
 }
 
-// Expect tells that n more pushes are waited for, or, negative, fewer. As long as there are any,
+// ExpectPushes tells that n more pushes are waited for, or, negative, fewer. As long as there are any,
 // the connection is looked after as if a command were outstanding.
-func (c *Client) Expect(n int) {
+func (c *Client) ExpectPushes(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expecting += n

@@ -14,7 +14,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 	"github.com/fencelock/fencelock/driver"
 )
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cluster struct {
 	t       *testing.T
 	mu      sync.Mutex // the client looks members up while the test takes them away
-	members map[string]*standin.Member
-	link    *standin.Link
+	members map[string]*fakemember.Member
+	link    *fakemember.Link
 	client  *client.Client
 }
 
@@ -34,10 +34,10 @@ type cluster struct {
 // client knows the addresses that are given.
 func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, members: map[string]*standin.Member{}}
+		c := &cluster{t: t, members: map[string]*fakemember.Member{}}
 		all := []wire.Member{{ID: 1, Name: "a", Addr: "a"}, {ID: 2, Name: "b", Addr: "b"}, {ID: 3, Name: "c", Addr: "c"}}
 		for _, self := range all {
-			m := standin.New()
+			m := fakemember.New()
 			defer m.Close()
 			m.Welcome = wire.Welcome{Cluster: "test", Member: self.ID, Name: self.Name, Leader: all[0], Members: all}
 			c.members[self.Addr] = m
@@ -45,7 +45,7 @@ func bubble(t *testing.T, addrs []string, f func(t *testing.T, c *cluster)) {
 				m.Follow(c.members["a"])
 			}
 		}
-		c.link = standin.NewLink(func(addr string) *standin.Member {
+		c.link = fakemember.NewLink(func(addr string) *fakemember.Member {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.members[strings.TrimPrefix(addr, "also ")]
@@ -118,7 +118,7 @@ func TestNobodyLeads(t *testing.T) {
 		}
 		c.elect(0, "")
 		o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, driver.ErrUnavailable) || !o.Never || !strings.Contains(o.Err.Error(), "no member leads") {
+		if !errors.Is(o.Err, driver.ErrUnavailable) || !o.NotExecuted || !strings.Contains(o.Err.Error(), "no member leads") {
 			t.Errorf("without a leader: %+v", o)
 		}
 	})
@@ -127,7 +127,7 @@ func TestNobodyLeads(t *testing.T) {
 func TestSilentLeaderIsLeft(t *testing.T) {
 	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Silent)
+		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
 		if d := c.nop(); d < 2*time.Second || d > 5*time.Second {
 			t.Errorf("a leader that says nothing was left after %v", d)
@@ -139,31 +139,31 @@ func TestSilentLeaderIsLeft(t *testing.T) {
 func TestSilentLeaderIsLeftByWaiters(t *testing.T) {
 	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.client.Expect(1)
+		c.client.ExpectPushes(1)
 		time.Sleep(time.Minute) // an honest one is kept
-		c.members["a"].Be(standin.Silent)
+		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
 		time.Sleep(6 * time.Second)
 		if d := c.nop(); d > 0 {
 			t.Errorf("the other leader was not found in the meantime: it took %v", d)
 		}
-		c.client.Expect(-1)
+		c.client.ExpectPushes(-1)
 	})
 }
 
 func TestLeaderThatDoesNothing(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		begin := time.Now()
 		o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, driver.ErrUnavailable) || o.Never || !strings.Contains(o.Err.Error(), "was sent") {
+		if !errors.Is(o.Err, driver.ErrUnavailable) || o.NotExecuted || !strings.Contains(o.Err.Error(), "was sent") {
 			t.Errorf("outcome %+v", o)
 		}
 		if d := time.Since(begin); d < 9*time.Second || d > 12*time.Second {
 			t.Errorf("gave up after %v", d)
 		}
-		c.members["a"].Be(standin.Well)
+		c.members["a"].Be(fakemember.Well)
 		c.nop()
 	})
 }
@@ -173,17 +173,17 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 func TestPatience(t *testing.T) {
 	for _, mute := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			m := standin.New()
+			m := fakemember.New()
 			defer m.Close()
 			leader := wire.Member{ID: 1, Name: "a", Addr: "a"}
 			m.Welcome = wire.Welcome{Cluster: "test", Member: 1, Name: "a", Leader: leader, Members: []wire.Member{leader}}
-			link := standin.NewLink(func(string) *standin.Member {
+			link := fakemember.NewLink(func(string) *fakemember.Member {
 				if mute {
 					return m
 				}
 				return nil
 			})
-			m.Be(standin.Mute)
+			m.Be(fakemember.Mute)
 			c := client.New(client.Config{Addrs: []string{"a"}, Dial: link.Dial, Patience: 3 * time.Second})
 			defer c.Close()
 			began := time.Now()
@@ -202,12 +202,12 @@ func TestPatience(t *testing.T) {
 func TestContext(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
 		o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil)
-		if !errors.Is(o.Err, context.DeadlineExceeded) || o.Never || time.Since(begin) != 100*time.Millisecond {
+		if !errors.Is(o.Err, context.DeadlineExceeded) || o.NotExecuted || time.Since(begin) != 100*time.Millisecond {
 			t.Errorf("one that was sent: %+v after %v", o, time.Since(begin))
 		}
 		c.link.Cut()
@@ -215,7 +215,7 @@ func TestContext(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		if o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, context.DeadlineExceeded) || !o.Never {
+		if o := c.client.Do(ctx, command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, context.DeadlineExceeded) || !o.NotExecuted {
 			t.Errorf("one that could not be sent: %+v", o)
 		}
 	})
@@ -276,11 +276,11 @@ func TestSessionLapses(t *testing.T) {
 func TestClose(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Mute)
+		c.members["a"].Be(fakemember.Mute)
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || o.Never {
+				if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || o.NotExecuted {
 					t.Errorf("a call under way ended with %+v", o)
 				}
 			})
@@ -292,7 +292,7 @@ func TestClose(t *testing.T) {
 		if err := c.client.Close(); err != nil || time.Since(begin) > 0 {
 			t.Errorf("closing again: %v; it took %v", err, time.Since(begin))
 		}
-		if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || !o.Never {
+		if o := c.client.Do(t.Context(), command.Command{Op: command.Nop}, nil); !errors.Is(o.Err, driver.ErrUnavailable) || !o.NotExecuted {
 			t.Errorf("a call afterwards ended with %+v", o)
 		}
 	})
@@ -303,7 +303,7 @@ type order struct {
 	name string
 }
 
-func (o order) Answered(*client.Outcome) { *o.list = append(*o.list, o.name) }
+func (o order) OnReply(*client.Outcome) { *o.list = append(*o.list, o.name) }
 
 // What is told is in the order of the commands, whoever waits.
 func TestThenIsInOrder(t *testing.T) {

@@ -72,12 +72,12 @@ type greeting struct {
 	head []byte
 }
 
-// mostHead is how many are kept.
-const mostHead = 16
+// maxHead is how many are kept.
+const maxHead = 16
 
 func (g *greeting) Read(p []byte) (int, error) {
 	n, err := g.Conn.Read(p)
-	if room := mostHead - len(g.head); room > 0 {
+	if room := maxHead - len(g.head); room > 0 {
 		g.head = append(g.head, p[:min(n, room)]...)
 	}
 	return n, err

@@ -73,7 +73,7 @@ func (c *Client) write(l *link) {
 			return
 		}
 		for {
-			// Whoever is about to send something, too, does so first.
+			// Other goroutines that are about to send something do so first.
 			runtime.Gosched()
 			c.mu.Lock()
 			if buf = c.outgoingLocked(l, buf[:0]); len(buf) == 0 {
@@ -113,7 +113,7 @@ func (c *Client) outgoingLocked(l *link, buf []byte) []byte {
 	return buf
 }
 
-// read takes in what the leader says until the connection ends. It returns why, and who leads
+// read handles what the leader says until the connection ends. It returns why, and who leads
 // now, if it was told.
 func (c *Client) read(l *link) (leader wire.Member, err error) {
 	var answers []command.Answer
@@ -142,14 +142,14 @@ func (c *Client) read(l *link) (leader wire.Member, err error) {
 			c.receive(answers, pushes)
 			clear(answers)
 			answers, pushes = answers[:0], pushes[:0]
-			c.cfg.Void(wire.ParseRefusal(body))
+			c.cfg.OnVoid(wire.ParseRefusal(body))
 		case wire.TypeTrouble:
 			c.mu.Lock()
 			l.says = wire.ParseRefusal(body)
 			c.mu.Unlock()
 		default: // a pong: that it came is all
 		}
-		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MostOutstanding {
+		if len(answers)+len(pushes) == 0 || l.reader.More() && len(answers)+len(pushes) < command.MaxOutstanding {
 			continue
 		}
 		c.receive(answers, pushes)
@@ -174,13 +174,13 @@ func (c *Client) handle(events []session.Event) {
 	for i := range events {
 		switch e := &events[i]; e.Kind {
 		case session.Done:
-			c.finish(e.Ticket, &e.Reply, nil, false)
+			c.finish(e.Call, &e.Reply, nil, false)
 		case session.Unknown:
-			c.finish(e.Ticket, nil, errUnknown, false)
+			c.finish(e.Call, nil, errUnknown, false)
 		case session.Pushed:
-			c.cfg.Pushed(e.Claim)
+			c.cfg.OnPush(e.Claim)
 		case session.Opened:
-			c.cfg.Anew()
+			c.cfg.OnReconnect()
 		}
 	}
 }

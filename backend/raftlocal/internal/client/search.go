@@ -14,19 +14,19 @@ const (
 	// headStart is how long one member is listened to before the next is asked as well. A
 	// network that takes longer costs connections that are not needed, and no time.
 	headStart = 100 * time.Millisecond
-	// mostRedirects is how often one member's word for it that another leads is followed in a
+	// maxRedirects is how often one member's word for it that another leads is followed in a
 	// round: when they contradict each other it is time to wait.
-	mostRedirects = 3
+	maxRedirects = 3
 
 	// A pause between rounds is an eighth of the time that it took until now, within bounds: it
 	// is to delay nobody by much more, and not to keep members busy that cannot agree.
 	firstPause = 10 * time.Millisecond
-	mostPause  = 500 * time.Millisecond
+	maxPause   = 500 * time.Millisecond
 
 	// A member has as long to be reached and to answer as it took until now, within bounds: a
 	// connection that was begun while it could not be reached may never come about.
 	leastGreeting = time.Second
-	mostGreeting  = 5 * time.Second
+	maxGreeting   = 5 * time.Second
 )
 
 // search looks for the leader. A member that is dead may take all the time it likes to show
@@ -56,7 +56,7 @@ type answer struct {
 // leader asks everybody until one of them leads. It returns nil when the client is closed.
 //
 // One that is found against others that are still being asked: those are cut off, and what
-// they say is not listened to. Found against closed: whoever gets the link looks, see serve.
+// they say is not listened to. Found against closed: the one that gets the link looks, see serve.
 func (s *search) leader() *link {
 	ctx, cancel := context.WithCancel(s.client.closing)
 	defer cancel()
@@ -93,7 +93,7 @@ func (s *search) round() (found *link) {
 		case !ok:
 			return nil
 		}
-		if to := a.welcome.Leader.Addr; to != "" && !s.asking[to] && redirects < mostRedirects {
+		if to := a.welcome.Leader.Addr; to != "" && !s.asking[to] && redirects < maxRedirects {
 			redirects++
 			places = slices.DeleteFunc(places, func(addr string) bool { return addr == to })
 			places = slices.Insert(places, 0, to)
@@ -106,7 +106,7 @@ func (s *search) round() (found *link) {
 func (s *search) ask(addr string) {
 	s.asking[addr] = true
 	ctx, answers := s.ctx, s.answers
-	timeout := min(max(time.Since(s.began), leastGreeting), mostGreeting)
+	timeout := min(max(time.Since(s.began), leastGreeting), maxGreeting)
 	s.client.running.Go(func() {
 		l, w, says, err := s.client.greet(ctx, addr, timeout)
 		select {
@@ -154,7 +154,7 @@ func (s *search) fault() *nobody {
 
 // pause waits a random while before the next round. Who is slow may answer meanwhile.
 func (s *search) pause() (found *link) {
-	d := min(max(time.Since(s.began)/8, firstPause), mostPause)
+	d := min(max(time.Since(s.began)/8, firstPause), maxPause)
 	for end := time.Now().Add(d/2 + rand.N(d)); ; {
 		a, ok := s.hear(time.Until(end))
 		if !ok || a.link != nil {

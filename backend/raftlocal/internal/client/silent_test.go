@@ -11,7 +11,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/standin"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/fakemember"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 	"github.com/fencelock/fencelock/driver"
 )
@@ -21,7 +21,7 @@ import (
 func TestSilentLeaderIsLeftAlthoughAllGiveUp(t *testing.T) {
 	bubble(t, []string{"a", "b"}, func(t *testing.T, c *cluster) {
 		c.nop()
-		c.members["a"].Be(standin.Silent)
+		c.members["a"].Be(fakemember.Silent)
 		c.members["b"].Resign(wire.Member{ID: 2, Name: "b", Addr: "b"}) // to itself
 		ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
 		defer cancel()

@@ -2,7 +2,9 @@
 // the words that stand in the log, on the wire, and in a snapshot's cache of replies.
 package command
 
-import "time"
+import (
+	"time"
+)
 
 // SessionID names a client's session before it has a number. It is random.
 type SessionID [16]byte
@@ -55,18 +57,18 @@ type Command struct {
 	Meta  string        // Acquire
 	TTL   time.Duration // Acquire; of the session: Open
 	Wait  bool          // Acquire: take a place in the queue if it is held
-	// Claims are the numbers of claims: Renew, MostClaims at most; Release, if it is known.
+	// Claims are the numbers of claims: Renew, MaxClaims at most; Release, if it is known.
 	// For ListHeld they are two other numbers: the cursor, which is 0 for the first page, and how many locks a
 	// page has at the most.
 	Claims []uint64
 }
 
-// MostClaims is the most that one Renew names.
-const MostClaims = 1024
+// MaxClaims is the most that one Renew names.
+const MaxClaims = 1024
 
-// MostOutstanding is how many commands of a session may be without a known reply: the
+// MaxOutstanding is how many commands of a session may be without a known reply: the
 // state machine keeps no more replies for it.
-const MostOutstanding = 4096
+const MaxOutstanding = 4096
 
 // Code is the outcome of a command, or the standing of a claim.
 type Code uint8
@@ -150,3 +152,43 @@ type Batch struct {
 	Stamp    int64 // nanoseconds
 	Commands []Command
 }
+
+// The longest a command may carry, in bytes. A key is a namespace of 64 at most, a slash, and a
+// key of the driver's.
+const (
+	MaxKey   = 64 + 1 + 1024
+	MaxOwner = 64
+	MaxMeta  = 1024
+)
+
+// Valid reports whether a command keeps all limits of its operation. One that does not is
+// answered with Invalid, and does nothing else.
+func (c *Command) Valid() bool {
+	switch c.Op {
+	case Open:
+		return c.ID != SessionID{} && c.TTL >= 0
+	case Close, Nop:
+		return true
+	case Acquire:
+		return keyed(c.Key) && owned(c.Owner) && len(c.Meta) <= MaxMeta && c.TTL > 0
+	case Release:
+		if len(c.Claims) > 0 {
+			return len(c.Claims) == 1
+		}
+		return keyed(c.Key) && owned(c.Owner)
+	case Renew:
+		return len(c.Claims) <= MaxClaims
+	case Evict, Inspect:
+		return keyed(c.Key)
+	case EvictClaim:
+		return keyed(c.Key) && owned(c.Owner)
+	case ListHeld:
+		return len(c.Key) <= MaxKey && len(c.Claims) == 2 && c.Claims[1] > 0
+	default:
+		return false
+	}
+}
+
+func keyed(key string) bool { return key != "" && len(key) <= MaxKey }
+
+func owned(owner string) bool { return owner != "" && len(owner) <= MaxOwner }

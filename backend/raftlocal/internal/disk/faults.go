@@ -11,7 +11,7 @@ import (
 
 // ErrLost means that a directory is not ours any more, or that files in it are not: somebody
 // has removed, moved or replaced them. What is written from now on is not what the next process
-// finds, so whoever has promised anything by it must stop.
+// finds, so a member that has promised anything by it must stop.
 var ErrLost = errors.New("do not remove, move or tidy a directory that is in use")
 
 // lost is an [ErrLost] that says what has happened.

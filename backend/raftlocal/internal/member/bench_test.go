@@ -24,7 +24,7 @@ func benchmark(b *testing.B, ops ...command.Op) {
 	}
 }
 
-// silent is an Outside that keeps nothing but counts.
+// silent is an Callbacks that keeps nothing but counts.
 type silent struct {
 	*node
 	answers int

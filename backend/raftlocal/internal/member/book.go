@@ -8,7 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // The address book travels with the changes of the members: a change carries the names and
@@ -16,7 +16,7 @@ import (
 
 var errBook = errors.New("the address book in a change of the members cannot be read: run the newest version")
 
-func encodeBook(members []machine.Member) []byte {
+func encodeBook(members []statemachine.Member) []byte {
 	var b []byte
 	for _, m := range members {
 		b = binary.BigEndian.AppendUint64(b, m.ID)
@@ -28,13 +28,13 @@ func encodeBook(members []machine.Member) []byte {
 	return b
 }
 
-func decodeBook(b []byte) ([]machine.Member, error) {
-	var members []machine.Member
+func decodeBook(b []byte) ([]statemachine.Member, error) {
+	var members []statemachine.Member
 	for len(b) > 0 {
 		if len(b) < 8 {
 			return nil, errBook
 		}
-		m := machine.Member{ID: binary.BigEndian.Uint64(b)}
+		m := statemachine.Member{ID: binary.BigEndian.Uint64(b)}
 		b = b[8:]
 		for _, s := range []*string{&m.Name, &m.Addr} {
 			n, k := binary.Uvarint(b)
@@ -52,9 +52,9 @@ func decodeBook(b []byte) ([]machine.Member, error) {
 // who were in the book and those who were added. Whoever has none any more stays, without a name,
 // so that its id is never given to another: there may be messages of it under way, and they
 // would be taken for the other's.
-func bookOf(conf *raftpb.ConfState, was, added []machine.Member) []machine.Member {
+func bookOf(conf *raftpb.ConfState, was, added []statemachine.Member) []statemachine.Member {
 	all := everybody(conf)
-	book := make([]machine.Member, 0, len(all)+len(was))
+	book := make([]statemachine.Member, 0, len(all)+len(was))
 	for _, id := range all {
 		i := slices.IndexFunc(added, hasID(id))
 		j := slices.IndexFunc(was, hasID(id))
@@ -64,28 +64,28 @@ func bookOf(conf *raftpb.ConfState, was, added []machine.Member) []machine.Membe
 		case j >= 0:
 			book = append(book, was[j])
 		default:
-			book = append(book, machine.Member{ID: id})
+			book = append(book, statemachine.Member{ID: id})
 		}
 	}
 	for _, w := range was {
 		if !slices.Contains(all, w.ID) {
-			book = append(book, machine.Member{ID: w.ID})
+			book = append(book, statemachine.Member{ID: w.ID})
 		}
 	}
 	return sortedBook(book)
 }
 
-func hasID(id uint64) func(machine.Member) bool {
-	return func(m machine.Member) bool { return m.ID == id }
+func hasID(id uint64) func(statemachine.Member) bool {
+	return func(m statemachine.Member) bool { return m.ID == id }
 }
 
-func sortedBook(members []machine.Member) []machine.Member {
-	return slices.SortedFunc(slices.Values(members), func(a, b machine.Member) int { return cmp.Compare(a.ID, b.ID) })
+func sortedBook(members []statemachine.Member) []statemachine.Member {
+	return slices.SortedFunc(slices.Values(members), func(a, b statemachine.Member) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // Members returns the address book of those who are members now, by id. It must not be changed;
 // another replaces it when the members change.
-func (m *Member) Members() []machine.Member { return m.book }
+func (m *Member) Members() []statemachine.Member { return m.book }
 
 // Removed returns the ids of those who were members and are none any more.
 func (m *Member) Removed() (ids []uint64) {
@@ -99,13 +99,13 @@ func (m *Member) Removed() (ids []uint64) {
 
 // noteBook takes the members of now out of the whole book.
 func (m *Member) noteBook() {
-	m.book = slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p machine.Member) bool { return !m.inCluster(p.ID) })
+	m.book = slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p statemachine.Member) bool { return !m.inCluster(p.ID) })
 }
 
 // member returns who has a number, or only the number.
-func (m *Member) member(id uint64) machine.Member {
+func (m *Member) member(id uint64) statemachine.Member {
 	if i := slices.IndexFunc(m.book, hasID(id)); i >= 0 {
 		return m.book[i]
 	}
-	return machine.Member{ID: id}
+	return statemachine.Member{ID: id}
 }

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-func joiner(name string) machine.Member {
-	return machine.Member{ID: ID("test", name), Name: name, Addr: name + ":7300"}
+func joiner(name string) statemachine.Member {
+	return statemachine.Member{ID: ID("test", name), Name: name, Addr: name + ":7300"}
 }
 
 func join(c *Config) { c.Join = true; small(c) }
@@ -52,7 +52,7 @@ func TestAddMembers(t *testing.T) {
 	}
 	net.add("b", join)
 	net.add("c", join)
-	net.change(Change{Add: []machine.Member{joiner("b"), joiner("c")}})
+	net.change(Change{Add: []statemachine.Member{joiner("b"), joiner("c")}})
 	net.same()
 	for _, n := range net.nodes {
 		if got := sortLetters(voters(n)); got != "abc" {
@@ -80,7 +80,7 @@ func TestReplaceMember(t *testing.T) {
 	dead.kill()
 	net.pass(time.Second)
 	net.add("d", join)
-	net.change(Change{Add: []machine.Member{joiner("d")}, Remove: []uint64{dead.id()}})
+	net.change(Change{Add: []statemachine.Member{joiner("d")}, Remove: []uint64{dead.id()}})
 	if got := voters(l); strings.Contains(got, dead.cfg.Name) || !strings.Contains(got, "d") || len(got) != 3 {
 		t.Errorf("voters %s", got)
 	}
@@ -138,9 +138,9 @@ func TestChangeIsRefused(t *testing.T) {
 	}
 	refused("nothing to change", Change{})
 	refused("is no member", Change{Remove: []uint64{7}})
-	refused("a member already", Change{Add: []machine.Member{joiner("a")}})
-	refused("are named", Change{Add: []machine.Member{{ID: 7, Name: "a"}}})
-	refused("same address", Change{Add: []machine.Member{{ID: 7, Name: "z", Addr: "a:7300"}}})
+	refused("a member already", Change{Add: []statemachine.Member{joiner("a")}})
+	refused("are named", Change{Add: []statemachine.Member{{ID: 7, Name: "a"}}})
+	refused("same address", Change{Add: []statemachine.Member{{ID: 7, Name: "z", Addr: "a:7300"}}})
 	refused("nobody would be left", Change{Remove: []uint64{l.id(), others[0].id(), others[1].id()}})
 	if err := others[0].m.Change(Change{Remove: []uint64{l.id()}}); !errors.Is(err, ErrNotLeader) {
 		t.Error(err)
@@ -149,7 +149,7 @@ func TestChangeIsRefused(t *testing.T) {
 	net.pass(time.Second)
 	refused("no majority", Change{Remove: []uint64{others[1].id()}})
 	// A learner that never comes holds no majority up, but the change.
-	if err := l.m.Change(Change{Add: []machine.Member{joiner("d")}}); err != nil {
+	if err := l.m.Change(Change{Add: []statemachine.Member{joiner("d")}}); err != nil {
 		t.Fatal(err)
 	}
 	net.pass(5 * time.Second)
@@ -164,7 +164,7 @@ func TestChangeIsRefused(t *testing.T) {
 	if n := len(l.m.Members()); n != 3 {
 		t.Errorf("%d members", n)
 	}
-	refused("cannot come back", Change{Add: []machine.Member{joiner("d")}})
+	refused("cannot come back", Change{Add: []statemachine.Member{joiner("d")}})
 }
 
 // A change that a leader could not finish can be asked of the next.
@@ -172,7 +172,7 @@ func TestChangeSurvivesElection(t *testing.T) {
 	net := newNetwork(t, 3, small)
 	l := net.leader()
 	net.add("d", join).cut = true
-	c := Change{Add: []machine.Member{joiner("d")}, Remove: []uint64{l.id()}}
+	c := Change{Add: []statemachine.Member{joiner("d")}, Remove: []uint64{l.id()}}
 	if err := l.m.Change(c); err != nil {
 		t.Fatal(err)
 	}

@@ -4,11 +4,12 @@ import (
 	"slices"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// mostSessions is how many sessions a connection has at once: a client has one, and for a moment
+// maxSessions is how many sessions a connection has at once: a client has one, and for a moment
 // the one before.
-const mostSessions = 8
+const maxSessions = 8
 
 // client is a connection.
 type client struct {
@@ -36,10 +37,10 @@ func newClients() clients {
 }
 
 // Attach tells of a new connection, with the number of the session that it names, or 0. A member
-// that does not lead dismisses it at once.
+// that does not lead redirects it at once.
 func (m *Member) Attach(c Conn, session uint64) {
 	if m.err != nil || !m.leading {
-		m.out.Dismiss(c, m.elsewhere())
+		m.out.Redirect(c, m.elsewhere())
 		return
 	}
 	cl := m.clients.byConn[c]
@@ -68,7 +69,7 @@ func (cs *clients) give(session uint64, to *client) {
 		}
 		has.sessions = slices.DeleteFunc(has.sessions, func(s uint64) bool { return s == session })
 	}
-	if len(to.sessions) == mostSessions {
+	if len(to.sessions) == maxSessions {
 		delete(cs.bySession, to.sessions[0])
 		to.sessions = slices.Delete(to.sessions, 0, 1)
 	}
@@ -106,4 +107,36 @@ func (cs *clients) stale(cl *client, cmd *command.Command) bool {
 	}
 	has := cs.bySession[cmd.Session]
 	return has != cl && (has != nil || !cl.gone)
+}
+
+// redirect sends one client away.
+func (m *Member) redirect(cl *client, to statemachine.Member) {
+	m.clients.forget(cl)
+	m.out.Redirect(cl.id, to)
+}
+
+// redirectAll sends all clients away, in the order of their numbers, and forgets what they asked.
+func (m *Member) redirectAll() {
+	all := make([]Conn, 0, len(m.clients.byConn))
+	for c := range m.clients.byConn {
+		all = append(all, c)
+	}
+	slices.Sort(all)
+	leader := m.elsewhere()
+	for _, c := range all {
+		m.redirect(m.clients.byConn[c], leader)
+	}
+	clear(m.clients.opening)
+	m.pending.drop()
+	m.reads.drop()
+}
+
+// elsewhere returns who leads, or is about to, if it is not this member.
+func (m *Member) elsewhere() statemachine.Member {
+	switch {
+	case m.leader != 0 && m.leader != m.cfg.ID:
+		return m.member(m.leader)
+	default:
+		return m.member(m.transferee)
+	}
 }

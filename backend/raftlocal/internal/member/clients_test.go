@@ -8,7 +8,7 @@ import (
 )
 
 // Whoever comes to a follower is sent to the leader.
-func TestFollowerDismisses(t *testing.T) {
+func TestFollowerRedirects(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	net.pass(2 * tick)
@@ -24,7 +24,7 @@ func TestFollowerDismisses(t *testing.T) {
 }
 
 // When leadership is lost, all clients go, and what they asked goes with them.
-func TestDismissalOnLoss(t *testing.T) {
+func TestRedirectOnLoss(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	p, q := net.open(l), net.open(l)
@@ -125,7 +125,7 @@ func TestOpenOnTwoConnections(t *testing.T) {
 	}
 }
 
-// What waits is bounded: who goes on sending is dismissed, and gets no answer that could be
+// What waits is bounded: who goes on sending is redirected, and gets no answer that could be
 // taken for an outcome.
 func TestPendingIsBounded(t *testing.T) {
 	net := newNetwork(t, 3)
@@ -134,7 +134,7 @@ func TestPendingIsBounded(t *testing.T) {
 	l.cut = true
 	net.settle()
 	sent := 0
-	for !p.gone && sent < 2*mostPending {
+	for !p.gone && sent < 2*maxPending {
 		for range 1000 {
 			p.send(acquire("k", "p", time.Minute))
 			sent++
@@ -147,7 +147,7 @@ func TestPendingIsBounded(t *testing.T) {
 		t.Error("answered")
 	}
 	l.m.Submit(p.conn, []command.Command{acquire("k", "p", time.Minute)})
-	if n := len(l.m.pending.commands); n > mostPending {
+	if n := len(l.m.pending.commands); n > maxPending {
 		t.Errorf("%d commands wait", n)
 	}
 }
@@ -157,6 +157,6 @@ func TestHugeCommand(t *testing.T) {
 	net := newNetwork(t, 1)
 	p := net.open(net.leader())
 	c := acquire("k", "p", time.Minute)
-	c.Meta = string(make([]byte, mostBatch))
+	c.Meta = string(make([]byte, maxBatch))
 	p.want(c, command.Invalid)
 }

@@ -2,26 +2,30 @@ package member
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"log/slog"
+
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // Limits of what one member holds in memory for others.
 const (
-	// mostBatch is the most bytes of commands in one entry.
-	mostBatch = 1 << 20
-	// mostUncommitted is the most bytes of entries that wait for a majority.
-	mostUncommitted = 8 << 20
-	// mostPending and mostPendingBytes bound the commands that wait to be proposed, or read.
-	mostPending      = 1 << 16
-	mostPendingBytes = 32 << 20
-	// mostInflight and mostInflightBytes bound the appends on their way to one peer.
-	mostInflight      = 256
-	mostInflightBytes = 16 << 20
+	// maxBatch is the most bytes of commands in one entry.
+	maxBatch = 1 << 20
+	// maxUncommitted is the most bytes of entries that wait for a majority.
+	maxUncommitted = 8 << 20
+	// maxPending and maxPendingBytes bound the commands that wait to be proposed, or read.
+	maxPending      = 1 << 16
+	maxPendingBytes = 32 << 20
+	// maxInflight and maxInflightBytes bound the appends on their way to one peer.
+	maxInflight      = 256
+	maxInflightBytes = 16 << 20
 )
 
 // Config is what a member is opened with.
@@ -36,9 +40,9 @@ type Config struct {
 	// told to add this member. It says nothing once the directory has a snapshot.
 	Join bool
 	// Members begins a cluster, if the directory has not begun. All members must be opened with
-	// the same, on which package founding has them agree. It says nothing once the directory is in
+	// the same, on which package bootstrap has them agree. It says nothing once the directory is in
 	// use.
-	Members []machine.Member
+	Members []statemachine.Member
 	// State, with Members, is what the cluster begins with: the state machine of a backup,
 	// which must be the same for all members.
 	State []byte
@@ -47,7 +51,7 @@ type Config struct {
 	// in its place. It must be the same for all members.
 	TokenBase uint64
 
-	Outside Outside
+	Callbacks Callbacks
 	// Wait is called within a Flush that cannot go on since there is nothing left to make a file
 	// of: a [disk.ErrScarce]. It returns true when it is to be tried again. Nobody waits, and the
 	// member ends, if it is nil.
@@ -55,7 +59,7 @@ type Config struct {
 	Logger *slog.Logger // nil for none
 	// Applied, if it is not nil, sees each entry once it is applied, also those without commands:
 	// what members have applied can so be compared. The memory is used again after the call.
-	Applied func(index, term uint64, b command.Batch, o machine.Outcome)
+	Applied func(index, term uint64, b command.Batch, o statemachine.Outcome)
 
 	// ElectionTicks is how many ticks a follower waits for its leader, at least; up to twice as
 	// many, at random. 10 if 0.
@@ -85,3 +89,62 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// Conn is a connection of a client. Numbers rise in the order in which connections were
+// accepted, and none is used again: of two that name the same session, the higher has it.
+type Conn uint64
+
+// Callbacks is what a member tells. It is called from within the member's methods, must not
+// block, and must not call back.
+type Callbacks interface {
+	// Send sends a message to the peer m.To, or drops it. It may be kept, but the message and
+	// what it points to belong to the log as well and must not be changed. What became of a
+	// MsgSnap must be reported with ReportSnapshot, or its receiver gets nothing more.
+	Send(m *raftpb.Message)
+	// Answer gives a client its answers, in the order of its commands, and then its pushes. The
+	// slices, and the claims in the answers, are used again after the call.
+	Answer(c Conn, answers []command.Answer, pushes []command.Push)
+	// Redirect tells a client to go to the leader, which is the zero Member if it is not known.
+	// The connection must be closed; the member has forgotten it already and ignores what it
+	// sends.
+	Redirect(c Conn, leader statemachine.Member)
+}
+
+// raftLogger hands on what raft has to say. Its news of every election are for who debugs, and its
+// warnings, too: who runs the member tells what they mean.
+type raftLogger struct{ to *slog.Logger }
+
+// raftPanic is how raft tells that an invariant is broken: a disk that lost what was synced, or
+// a peer that sends nonsense. The member ends with it; the process need not.
+type raftPanic struct{ what string }
+
+func (p raftPanic) Error() string {
+	return "member: the consensus has found a contradiction, as when a disk has lost what it had synced: " + p.what +
+		": " + disk.Cure
+}
+
+func (l raftLogger) say(level slog.Level, v []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.Log(context.Background(), level, fmt.Sprint(v...))
+	}
+}
+
+func (l raftLogger) sayf(level slog.Level, format string, v []any) {
+	if l.to.Enabled(context.Background(), level) {
+		l.to.Log(context.Background(), level, fmt.Sprintf(format, v...))
+	}
+}
+
+func (l raftLogger) Debug(v ...any)                   { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Debugf(format string, v ...any)   { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Info(v ...any)                    { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Infof(format string, v ...any)    { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Warning(v ...any)                 { l.say(slog.LevelDebug, v) }
+func (l raftLogger) Warningf(format string, v ...any) { l.sayf(slog.LevelDebug, format, v) }
+func (l raftLogger) Error(v ...any)                   { l.say(slog.LevelError, v) }
+func (l raftLogger) Errorf(format string, v ...any)   { l.sayf(slog.LevelError, format, v) }
+
+func (l raftLogger) Fatal(v ...any)                 { panic(raftPanic{fmt.Sprint(v...)}) }
+func (l raftLogger) Fatalf(format string, v ...any) { panic(raftPanic{fmt.Sprintf(format, v...)}) }
+func (l raftLogger) Panic(v ...any)                 { panic(raftPanic{fmt.Sprint(v...)}) }
+func (l raftLogger) Panicf(format string, v ...any) { panic(raftPanic{fmt.Sprintf(format, v...)}) }

@@ -167,7 +167,7 @@ func TestSyncErrorIsFatal(t *testing.T) {
 			t.Errorf("the member goes on: %v", l.m.Err())
 		}
 		if !p.gone {
-			t.Error("the client was not dismissed")
+			t.Error("the client was not redirected")
 		}
 		if n == 1 {
 			l.restart()
@@ -183,7 +183,7 @@ func TestCrashWhileFounding(t *testing.T) {
 	crash := errors.New("crash")
 	for nth := 1; ; nth++ {
 		n := &node{disk: disk.NewMemory()}
-		n.cfg = Config{Name: "a", Cluster: "test", FS: n.disk, Outside: n, Members: founders(1), SegmentBytes: 1 << 16}
+		n.cfg = Config{Name: "a", Cluster: "test", FS: n.disk, Callbacks: n, Members: initialMembers(1), SegmentBytes: 1 << 16}
 		n.net = &network{t: t, clients: map[Conn]*peer{}}
 		n.disk.Hook(disk.FailNth(0, nth, crash))
 		m, err := Open(n.cfg)

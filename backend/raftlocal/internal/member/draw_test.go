@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -36,7 +36,7 @@ func TestDraw(t *testing.T) {
 	if another, _ := drawn(t, other); another == id {
 		t.Errorf("two directories are %x", id)
 	}
-	c.ID, c.Outside, c.Members = id, &node{}, []machine.Member{{ID: id, Name: "a"}}
+	c.ID, c.Callbacks, c.Members = id, &node{}, []statemachine.Member{{ID: id, Name: "a"}}
 	m, err := Open(c)
 	if err != nil {
 		t.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -107,7 +107,7 @@ func (c Config) identity() wal.Identity {
 func legalID(id uint64) bool { return id != 0 && id < math.MaxUint64-1 }
 
 // checkBook refuses an address book in which two members are hard to tell apart.
-func checkBook(members []machine.Member) error {
+func checkBook(members []statemachine.Member) error {
 	ids, names, addrs := map[uint64]string{}, map[string]bool{}, map[string]string{}
 	for _, m := range members {
 		if m.Name == "" || strings.ContainsAny(m.Name, " \t\r\n\x00") {
@@ -135,8 +135,8 @@ func checkBook(members []machine.Member) error {
 	return nil
 }
 
-// checkFounders refuses a set of members that no cluster should begin with.
-func checkFounders(c Config) error {
+// checkInitialMembers refuses a set of members that no cluster should begin with.
+func checkInitialMembers(c Config) error {
 	if err := checkBook(c.Members); err != nil {
 		return err
 	}

@@ -1,6 +1,57 @@
+// Package member is one member of a cluster: the log, the state machine and the consensus of
+// go.etcd.io/raft between them. It starts no goroutine, reads no clock and speaks to no
+// network: its runner hands in messages, ticks and commands, and calls Flush, which does
+// all that is due and tells the Callbacks. So a simulation runs the very code that serves.
+//
+// # Order
+//
+// Flush takes one Ready of raft after another. Of each, in this order:
+//
+//  1. appends of a leader are sent: its followers write beside it (Raft thesis, 10.2.1); its
+//     own copy counts for nothing before it is synced, because raft hears of it in Advance;
+//  2. committed entries that the log holds already are applied and answered, so that no answer
+//     waits for a sync that it does not need;
+//  3. a snapshot that came in, entries, term and vote are written and synced;
+//  4. all other messages are sent: votes and acknowledgements speak of what is on the disk;
+//  5. the other committed entries are applied and answered.
+//
+// What was answered was committed, so a majority has synced it. An error of the disk ends the
+// member: Flush returns it, and so does everything after, because what is on the disk is not
+// known any more and nothing may be built on it.
+//
+// # A disk that hangs
+//
+// There is one thread. While a sync hangs, no tick is counted, no heartbeat goes out and no
+// message is taken, so the others miss this leader and elect another after an election timeout:
+// a leader that cannot write does not keep the place of one that can. Nobody's deadline suffers,
+// for the clock of the cluster has stopped with its entries.
+//
+// When the disk comes back, the member still thinks that it leads. It can do no harm:
+//
+//   - What it appended needs a majority that accepts its term. The others are in a later one,
+//     refuse it, and their refusal, or the first message of the new leader, ends its leadership.
+//     An entry that a majority had taken in before is in the log of every later leader; to
+//     answer it late is to say what is true.
+//   - A read is answered after a round of heartbeats that began after the read came in, and that
+//     a majority has acknowledged in this leader's term. There is no such majority any more.
+//   - The time of the hang is one look at the clock, and one look counts for 100 ms at most. So no
+//     lease ends because its leader slept, not even if nobody else was elected.
+//   - If no word of the others arrives, CheckQuorum ends its leadership after an election timeout.
+//
+// # Who is answered
+//
+// Only a leader takes commands, and only when it has applied an entry of its own term: before,
+// it does not know all that its predecessors have committed. A client that is connected to a member
+// that does not lead, or leads no more, is redirected and goes to the leader.
+//
+// A session belongs to one connection, the one accepted last of those that named it. What comes
+// from another is dropped, and so is what came from another and was not proposed yet: the client
+// resends on the new one all that has no answer. So at most one copy of a command is outside the
+// log, and a read need only wait for this leader's own proposals to know the fate of the others.
 package member
 
 import (
+	"errors"
 	"log/slog"
 	"time"
 
@@ -8,26 +59,26 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 // Member is one member of a cluster. It is not safe for concurrent use.
 type Member struct {
 	cfg    Config
-	out    Outside
+	out    Callbacks
 	logger *slog.Logger
 
 	node    *raft.RawNode
 	storage *storage
 	log     *wal.Log
-	machine *machine.Machine
+	machine *statemachine.Machine
 	err     error // why it has ended
 
 	// What raft said last.
 	hard    *raftpb.HardState
 	conf    *raftpb.ConfState
-	book    []machine.Member // those with a part in conf
+	book    []statemachine.Member // those with a part in conf
 	leader  uint64
 	leading bool
 	// campaigning: it stands for election.
@@ -46,15 +97,15 @@ type Member struct {
 	growth      growth
 
 	// Leading. serving: an entry of the own term is applied.
-	serving   bool
-	clock     clusterClock
-	lastStamp int64
-	proposed  uint64 // batches of the own term
-	completed uint64 // of these, those applied
-	plan      *plan
-	heir      uint64 // to whom leadership is being transferred
-	usher     usher
-	evictions map[commandID]struct{} // those that stand in the log or are about to, each as a Release
+	serving    bool
+	clock      clusterClock
+	lastStamp  int64
+	proposed   uint64 // batches of the own term
+	completed  uint64 // of these, those applied
+	plan       *plan
+	transferee uint64 // to whom leadership is being transferred
+	usher      usher
+	evictions  map[commandID]struct{} // those that stand in the log or are about to, each as a Release
 
 	clients  clients
 	pending  pending
@@ -130,7 +181,7 @@ func (m *Member) Close() error {
 	if m.err == nil {
 		m.err = ErrClosed
 	}
-	m.dismissAll()
+	m.redirectAll()
 	return m.log.Close()
 }
 
@@ -138,7 +189,7 @@ func (m *Member) Close() error {
 func (m *Member) fail(err error) error {
 	if m.err == nil {
 		m.err = err
-		m.dismissAll()
+		m.redirectAll()
 		m.logger.Error("member has ended", "cluster", m.cfg.Cluster, "member", m.cfg.Name, "error", err)
 	}
 	return m.err
@@ -163,3 +214,15 @@ func (m *Member) look(now time.Duration) int64 {
 	}
 	return m.clock.look(now)
 }
+
+var (
+	// ErrRemoved ends a member that is no longer one of the cluster. Its directory is of no
+	// more use.
+	ErrRemoved = errors.New("member: removed from the cluster: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember, or POST /members?add=NAME=HOST:PORT")
+	// ErrClosed is what a member says after Close.
+	ErrClosed = errors.New("member: closed")
+	// ErrNotLeader refuses what only the leader can do.
+	ErrNotLeader = errors.New("member: not the leader, or not yet: ask the leader")
+	// ErrChanging refuses a change of the members while there is another.
+	ErrChanging = errors.New("member: a change of the members is under way: wait until it is done, or abandon it")
+)

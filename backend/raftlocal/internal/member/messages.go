@@ -8,11 +8,11 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
-// mostTermsAhead is how far the term of a message may be above ours. A term rises by 1 in an
+// maxTermsAhead is how far the term of a message may be above ours. A term rises by 1 in an
 // election, and an election takes half a second at least: a member that was away while the others
 // did nothing else for 68 years is that far behind. Whoever wants to bring terms to their end, where
 // raft counts no further and every member stops, needs as many messages as this.
-const mostTermsAhead = 1 << 32
+const maxTermsAhead = 1 << 32
 
 // hears reports whether a message is one to listen to. Its sender is who it says it is.
 //
@@ -34,7 +34,7 @@ const mostTermsAhead = 1 << 32
 func (m *Member) hears(msg *raftpb.Message) bool {
 	term, own := msg.GetTerm(), m.hard.GetTerm()
 	switch {
-	case term > math.MaxInt64, term > own && term-own > mostTermsAhead:
+	case term > math.MaxInt64, term > own && term-own > maxTermsAhead:
 		return m.ignore(msg, "its term is far above ours, and cannot have come about")
 	case m.inCluster(msg.GetFrom()):
 		return true
@@ -105,11 +105,11 @@ func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
 //   - those to a follower that has just answered a heartbeat: they are how raft finds out that
 //     appends were lost;
 //   - those to a follower that is being probed, or is to lead next;
-//   - those with a change of the members: whoever is removed hears of it here or never.
+//   - those with a change of the members: a member that is removed hears of it here or never.
 func (m *Member) worthwhile(rd *raft.Ready) []*raftpb.Message {
 	defer clear(m.beaten)
 	msgs := rd.Messages
-	if len(msgs) == 0 || m.heir != 0 || hasChange(rd.CommittedEntries) {
+	if len(msgs) == 0 || m.transferee != 0 || hasChange(rd.CommittedEntries) {
 		return msgs
 	}
 	var steady map[uint64]bool

@@ -10,7 +10,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 const tick = 50 * time.Millisecond
@@ -42,9 +42,9 @@ type node struct {
 
 func names(n int) []string { return []string{"a", "b", "c", "d", "e"}[:n] }
 
-func founders(n int) (all []machine.Member) {
+func initialMembers(n int) (all []statemachine.Member) {
 	for _, name := range names(n) {
-		all = append(all, machine.Member{ID: ID("test", name), Name: name, Addr: name + ":7300"})
+		all = append(all, statemachine.Member{ID: ID("test", name), Name: name, Addr: name + ":7300"})
 	}
 	return all
 }
@@ -57,7 +57,7 @@ func newNetwork(t testing.TB, n int, change ...func(*Config)) *network {
 	}
 	net := &network{t: t, clients: map[Conn]*peer{}}
 	for _, name := range names(n) {
-		net.add(name, append([]func(*Config){func(c *Config) { c.Members = founders(n) }}, change...)...)
+		net.add(name, append([]func(*Config){func(c *Config) { c.Members = initialMembers(n) }}, change...)...)
 	}
 	return net
 }
@@ -66,7 +66,7 @@ func (net *network) add(name string, change ...func(*Config)) *node {
 	net.t.Helper()
 	n := &node{net: net, disk: disk.NewMemory(), cfg: Config{Name: name, Cluster: "test", SegmentBytes: 1 << 16}}
 	n.disk.Hook(n.count)
-	n.cfg.FS, n.cfg.Outside = n.disk, n
+	n.cfg.FS, n.cfg.Callbacks = n.disk, n
 	for _, c := range change {
 		c(&n.cfg)
 	}
@@ -121,7 +121,7 @@ func (n *node) Answer(c Conn, answers []command.Answer, pushes []command.Push) {
 	p.pushes = append(p.pushes, pushes...)
 }
 
-func (n *node) Dismiss(c Conn, leader machine.Member) {
+func (n *node) Redirect(c Conn, leader statemachine.Member) {
 	p := n.net.clients[c]
 	p.gone, p.to = true, leader
 }

@@ -8,8 +8,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -25,7 +25,7 @@ func Open(cfg Config) (*Member, error) {
 		return nil, err
 	}
 	if !exists {
-		if err := found(cfg); err != nil {
+		if err := initLog(cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -56,8 +56,8 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 		return nil, errors.New("member: the directory has a log but no snapshot, so it is incomplete: " + disk.Cure)
 	}
 	m := &Member{
-		cfg: cfg, out: cfg.Outside, logger: cfg.Logger, log: log,
-		machine: machine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
+		cfg: cfg, out: cfg.Callbacks, logger: cfg.Logger, log: log,
+		machine: statemachine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
 		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(), evictions: map[commandID]struct{}{},
 	}
 	if m.hard == nil {
@@ -65,7 +65,7 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	}
 	m.storage = &storage{MemoryStorage: raft.NewMemoryStorage(), conf: &m.conf}
 	if snap != nil {
-		state, err := machine.Restore(snap.GetData())
+		state, err := statemachine.Restore(snap.GetData())
 		if err != nil {
 			return nil, fmt.Errorf("member: the snapshot at entry %d: %w", snap.GetMetadata().GetIndex(), err)
 		}
@@ -136,11 +136,11 @@ func (m *Member) start() (err error) {
 		HeartbeatTick:             1,
 		Storage:                   m.storage,
 		Applied:                   m.applied,
-		MaxSizePerMsg:             mostBatch,
-		MaxCommittedSizePerReady:  4 * mostBatch,
-		MaxUncommittedEntriesSize: mostUncommitted,
-		MaxInflightMsgs:           mostInflight,
-		MaxInflightBytes:          mostInflightBytes,
+		MaxSizePerMsg:             maxBatch,
+		MaxCommittedSizePerReady:  4 * maxBatch,
+		MaxUncommittedEntriesSize: maxUncommitted,
+		MaxInflightMsgs:           maxInflight,
+		MaxInflightBytes:          maxInflightBytes,
 		CheckQuorum:               true,
 		PreVote:                   true,
 		ReadOnlyOption:            raft.ReadOnlySafe,
@@ -149,4 +149,71 @@ func (m *Member) start() (err error) {
 		StepDownOnRemoval:         true,
 	})
 	return err
+}
+
+// firstIndex is where the log of a cluster begins: at a snapshot that all its initialMembers make for
+// themselves. It is above 0, so a member that joins later is sent a snapshot.
+const firstIndex = 1
+
+// initLog makes the files of a member in an empty directory.
+func initLog(cfg Config) error {
+	id := cfg.identity()
+	if cfg.Join {
+		return wal.CreateSized(cfg.FS, id, cfg.SegmentBytes)
+	}
+	if len(cfg.Members) == 0 {
+		return errors.New("member: the directory is empty: name the members that begin the cluster, or tell this one to join")
+	}
+	if err := checkInitialMembers(cfg); err != nil {
+		return err
+	}
+	// A snapshot without a log is a member that has forgotten its votes, and is refused. A log that
+	// nothing was written to yet, without a snapshot, is begun again. So the log comes first.
+	switch snap, err := snapshot.Load(cfg.FS, id); {
+	case err != nil:
+		return err
+	case snap != nil:
+		return errors.New("member: the directory has a snapshot but no log, so it is incomplete: " + disk.Cure)
+	}
+	if err := wal.CreateSized(cfg.FS, id, cfg.SegmentBytes); err != nil {
+		return err
+	}
+	_, err := begin(cfg)
+	return err
+}
+
+// begin saves the snapshot that a cluster begins with: the same bytes at every initial member.
+func begin(cfg Config) (*raftpb.Snapshot, error) {
+	if err := checkInitialMembers(cfg); err != nil {
+		return nil, err
+	}
+	state, err := Beginning(cfg)
+	if err != nil {
+		return nil, err
+	}
+	conf, index := &raftpb.ConfState{}, uint64(firstIndex)
+	for _, f := range sortedBook(cfg.Members) {
+		conf.Voters = append(conf.Voters, f.ID)
+	}
+	snap := &raftpb.Snapshot{
+		Data:     state,
+		Metadata: &raftpb.SnapshotMetadata{ConfState: conf, Index: &index, Term: new(uint64(1))},
+	}
+	return snap, snapshot.Save(cfg.FS, cfg.identity(), snap)
+}
+
+// Beginning returns the state of the machine with which a cluster begins, which is the same at
+// every initial member.
+func Beginning(cfg Config) ([]byte, error) {
+	initialMembers := sortedBook(cfg.Members)
+	state := statemachine.New(initialMembers)
+	if cfg.State != nil {
+		var err error
+		if state, err = statemachine.Restore(cfg.State); err != nil {
+			return nil, err
+		}
+		state.ApplyMembers(firstIndex, initialMembers)
+	}
+	state.RaiseTokens(cfg.TokenBase)
+	return state.Snapshot(), nil
 }

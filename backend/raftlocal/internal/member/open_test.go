@@ -15,7 +15,7 @@ import (
 func TestOpenRefuses(t *testing.T) {
 	open := func(change func(*Config)) error {
 		n := &node{disk: disk.NewMemory()}
-		c := Config{Name: "a", Cluster: "test", FS: n.disk, Outside: n, Members: founders(3), SegmentBytes: 1 << 16}
+		c := Config{Name: "a", Cluster: "test", FS: n.disk, Callbacks: n, Members: initialMembers(3), SegmentBytes: 1 << 16}
 		change(&c)
 		m, err := Open(c)
 		if m != nil {
@@ -24,7 +24,7 @@ func TestOpenRefuses(t *testing.T) {
 		return err
 	}
 	for want, change := range map[string]func(*Config){
-		"begin with 3 or 5": func(c *Config) { c.Members = founders(4) },
+		"begin with 3 or 5": func(c *Config) { c.Members = initialMembers(4) },
 		"name the members":  func(c *Config) { c.Members = nil },
 		"not in the list":   func(c *Config) { c.Name = "z" },
 		"two members":       func(c *Config) { c.Members[1].Name = "c" },
@@ -52,7 +52,7 @@ func TestOpenRefusesForeignDirectory(t *testing.T) {
 		func(c *Config) { c.Name = "b" },
 	} {
 		c := n.cfg
-		c.Members = founders(1)
+		c.Members = initialMembers(1)
 		change(&c)
 		if _, err := Open(c); err == nil {
 			t.Error("opened the directory of another")

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // peer is a connection of a client.
@@ -18,7 +18,7 @@ type peer struct {
 	answers []command.Answer
 	pushes  []command.Push
 	gone    bool
-	to      machine.Member
+	to      statemachine.Member
 }
 
 func (net *network) dial(n *node, session uint64) *peer {

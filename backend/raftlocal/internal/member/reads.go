@@ -45,7 +45,7 @@ func (r *reads) add(cmd *command.Command, from *client) {
 	r.bytes += cost(cmd)
 }
 
-func (r *reads) full() bool { return r.waiting >= mostPending || r.bytes >= mostPendingBytes }
+func (r *reads) full() bool { return r.waiting >= maxPending || r.bytes >= maxPendingBytes }
 
 func (r *reads) drop() { *r = reads{last: r.last} }
 
@@ -61,7 +61,7 @@ func (m *Member) askReads() {
 	m.node.ReadIndex(binary.BigEndian.AppendUint64(nil, r.last))
 }
 
-// confirm takes in what raft has answered.
+// confirm records what raft has answered.
 func (r *reads) confirm(states []raft.ReadState) {
 	for _, s := range states {
 		number := binary.BigEndian.Uint64(s.RequestCtx)

@@ -10,8 +10,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // growth is what the log has grown by since the last snapshot.
@@ -77,8 +77,8 @@ func (m *Member) compact() error {
 	return m.forget()
 }
 
-// mostKept is the most bytes of entries below a snapshot that stay in memory.
-const mostKept = 4 << 20
+// maxKept is the most bytes of entries below a snapshot that stay in memory.
+const maxKept = 4 << 20
 
 // forget drops from memory what no follower but a slow one needs.
 func (m *Member) forget() error {
@@ -93,7 +93,7 @@ func (m *Member) forget() error {
 	keep, bytes := 0, 0
 	for _, e := range slices.Backward(entries) {
 		bytes += len(e.GetData()) + entryCost
-		if keep == m.cfg.KeepEntries || bytes > mostKept {
+		if keep == m.cfg.KeepEntries || bytes > maxKept {
 			break
 		}
 		keep++
@@ -105,7 +105,7 @@ func (m *Member) forget() error {
 }
 
 // install makes a snapshot the state of this member.
-func (m *Member) install(snap *raftpb.Snapshot, state *machine.Machine) {
+func (m *Member) install(snap *raftpb.Snapshot, state *statemachine.Machine) {
 	m.machine = state
 	m.conf = snap.GetMetadata().GetConfState()
 	m.applied, m.appliedTerm = snap.GetMetadata().GetIndex(), snap.GetMetadata().GetTerm()
@@ -115,3 +115,45 @@ func (m *Member) install(snap *raftpb.Snapshot, state *machine.Machine) {
 
 // Backup returns the state as it is applied here, for Config.State of a new cluster.
 func (m *Member) Backup() []byte { return m.machine.Snapshot() }
+
+// storage is what raft reads: the entries since a little before the last snapshot, in memory.
+type storage struct {
+	*raft.MemoryStorage
+	hold bool               // the members are just changing
+	conf **raftpb.ConfState // of the member
+}
+
+// Snapshot returns the last snapshot. One that was taken before the receiver became a member is
+// worth nothing to it, and it would refuse it: so there is none until the next, which is taken
+// as soon as a change of the members is applied.
+func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
+	snap, err := s.MemoryStorage.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	had := snap.GetMetadata().GetConfState()
+	for _, id := range everybody(*s.conf) {
+		if s.hold || !slices.Contains(everybody(had), id) {
+			return nil, raft.ErrSnapshotTemporarilyUnavailable
+		}
+	}
+	return snap, nil
+}
+
+// everybody returns all who have a part in a configuration, sorted.
+func everybody(conf *raftpb.ConfState) []uint64 {
+	all := slices.Concat(conf.GetVoters(), conf.GetVotersOutgoing(), conf.GetLearners(), conf.GetLearnersNext())
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// inCluster reports whether a member has a part in the configuration.
+func (m *Member) inCluster(id uint64) bool {
+	c := m.conf
+	return slices.Contains(c.GetVoters(), id) || slices.Contains(c.GetLearners(), id) ||
+		slices.Contains(c.GetVotersOutgoing(), id) || slices.Contains(c.GetLearnersNext(), id)
+}
+
+// gone reports whether the cluster has removed this member. One that waits for its first
+// snapshot knows no configuration at all.
+func (m *Member) gone() bool { return len(m.conf.GetVoters()) > 0 && !m.inCluster(m.cfg.ID) }

@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -19,9 +19,9 @@ type Status struct {
 	ID      uint64
 	Name    string
 	Cluster string
-	Leader  machine.Member // the zero Member if not known
-	Leading bool           // it leads
-	Serving bool           // and takes commands
+	Leader  statemachine.Member // the zero Member if not known
+	Leading bool                // it leads
+	Serving bool                // and takes commands
 	Term    uint64
 
 	Committed uint64 // the last entry that is known to be committed
@@ -41,7 +41,7 @@ type Status struct {
 
 	Members []MemberStatus
 	Change  string // how far a change of the members is, or ""
-	Machine machine.Stats
+	Machine statemachine.Stats
 	Err     error // why it has ended
 }
 
@@ -62,7 +62,7 @@ func (m *Member) counters() Counters {
 
 // MemberStatus is how a member stands in the eyes of this one.
 type MemberStatus struct {
-	machine.Member
+	statemachine.Member
 	Voter    bool
 	Leaving  bool // votes only until a change is done
 	Alive    bool // it was heard of within an election timeout; only a leader hears of all
@@ -108,13 +108,13 @@ func (m *Member) Status() Status {
 }
 
 // Leader returns who leads, or the zero Member if that is not known.
-func (m *Member) Leader() machine.Member { return m.member(m.leader) }
+func (m *Member) Leader() statemachine.Member { return m.member(m.leader) }
 
 // Serving reports whether this member leads and takes commands.
 func (m *Member) Serving() bool { return m.serving }
 
 // Machine returns the state machine, to be looked at.
-func (m *Member) Machine() *machine.Machine { return m.machine }
+func (m *Member) Machine() *statemachine.Machine { return m.machine }
 
 // Watch looks whether the directory and the files in it are still the member's. If not, the
 // member ends with a [disk.ErrLost]. That it could not be found out is no error here: before

@@ -83,7 +83,7 @@ func TestStrangersAreHeardByWhoIsAlone(t *testing.T) {
 // A term that cannot have come about is not heard, whoever says it; one of a member that was away for
 // very long is.
 func TestAbsurdTerms(t *testing.T) {
-	for _, ahead := range []uint64{mostTermsAhead + 1, 1 << 62, math.MaxInt64, math.MaxUint64 - 5} {
+	for _, ahead := range []uint64{maxTermsAhead + 1, 1 << 62, math.MaxInt64, math.MaxUint64 - 5} {
 		for _, typ := range allTypes {
 			net := newNetwork(t, 3)
 			l := net.leader()
@@ -104,7 +104,7 @@ func TestAbsurdTerms(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	f := net.others(l)[0]
-	far := l.m.hard.GetTerm() + mostTermsAhead
+	far := l.m.hard.GetTerm() + maxTermsAhead
 	f.m.Receive(said(raftpb.MsgHeartbeat, l.id(), f.id(), far))
 	net.pass(3 * tick)
 	if got := f.m.hard.GetTerm(); got < far {

@@ -20,7 +20,7 @@ const NoGroup = -1
 
 // ListenUnix makes a socket that its owner can connect to and, unless it is [NoGroup], whoever is in
 // a group: the kernel looks at that, whatever the umask is. One that a dead process has left is
-// replaced: whoever listens must have made sure that nobody else does.
+// replaced: the caller must have made sure that nobody else does.
 func ListenUnix(path string, group int) (net.Listener, error) {
 	l := &unixListener{path: path, group: group}
 	if err := l.make(); err != nil {
@@ -82,7 +82,7 @@ func (l *unixListener) admit() error {
 }
 
 // Mend makes the socket anew if it was removed, or replaced, and reports that. Connections that
-// were accepted go on. It is for whoever is sure that the place of the socket is his.
+// were accepted go on. The caller must be sure that the path of the socket is its own.
 func (l *unixListener) Mend() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

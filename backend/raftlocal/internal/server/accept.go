@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -73,7 +74,7 @@ const beginsTLS = 0x16
 // serve finds out who it is. Who comes from our own process needs no TLS.
 func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows at the next call
-	c := &begun{Conn: conn}
+	c := &peekedConn{Conn: conn}
 	first, err := c.peek()
 	if err != nil {
 		return
@@ -99,7 +100,7 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 			}
 			return
 		}
-		c = &begun{Conn: inner}
+		c = &peekedConn{Conn: inner}
 		if first, err = c.peek(); err != nil {
 			return
 		}
@@ -115,9 +116,9 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	s.operators.serve(c)
 }
 
-// mostIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
+// maxIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
 // connection that is closed with something unread tells the other side so before it has read.
-const mostIgnored = 4 << 10
+const maxIgnored = 4 << 10
 
 // refusePlain tells one who does not use TLS to do so. It has sent one byte, and nothing that follows
 // is looked at.
@@ -133,17 +134,17 @@ func (s *Server) refusePlain(conn net.Conn, first byte) {
 	_, _ = conn.Write(answer)
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
-		_, _ = io.CopyN(io.Discard, conn, mostIgnored)
+		_, _ = io.CopyN(io.Discard, conn, maxIgnored)
 	}
 }
 
-// begun is a connection of which a byte has been read ahead.
-type begun struct {
+// peekedConn is a connection of which a byte has been read ahead.
+type peekedConn struct {
 	net.Conn
 	ahead []byte
 }
 
-func (c *begun) peek() (byte, error) {
+func (c *peekedConn) peek() (byte, error) {
 	if len(c.ahead) == 0 {
 		b := make([]byte, 1)
 		if _, err := io.ReadFull(c.Conn, b); err != nil {
@@ -154,11 +155,48 @@ func (c *begun) peek() (byte, error) {
 	return c.ahead[0], nil
 }
 
-func (c *begun) Read(p []byte) (int, error) {
+func (c *peekedConn) Read(p []byte) (int, error) {
 	if len(c.ahead) > 0 && len(p) > 0 {
 		n := copy(p, c.ahead)
 		c.ahead = c.ahead[n:]
 		return n, nil
 	}
 	return c.Conn.Read(p)
+}
+
+// maxTold is how many lines are remembered that were told within a tellAgain.
+const maxTold = 256
+
+// once reports whether a line is to be told: not if the same was within the last tellAgain. What strangers
+// cause has to come through here, since they may come back at once, for ever.
+func (s *Server) once(line ...string) bool {
+	key, now := strings.Join(line, "\x00"), time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.told[key]; ok && now.Sub(at) < tellAgain {
+		return false
+	}
+	if len(s.told) >= maxTold {
+		for k, at := range s.told {
+			if now.Sub(at) >= tellAgain {
+				delete(s.told, k)
+			}
+		}
+		if len(s.told) >= maxTold {
+			return false // they are many, and the first of them were told
+		}
+	}
+	s.told[key] = now
+	return true
+}
+
+// turnedAway tells that somebody was refused, and why.
+func (s *Server) turnedAway(from net.Addr, why error) {
+	host, _, err := net.SplitHostPort(from.String())
+	if err != nil {
+		host = from.String()
+	}
+	if s.once("refused", host, why.Error()) {
+		s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", from.String(), "error", why)
+	}
 }

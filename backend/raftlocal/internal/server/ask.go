@@ -11,15 +11,15 @@ import (
 	"net"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 // asking is a member of no cluster that asks another, again and again.
 type asking struct {
-	to    machine.Member
+	to    statemachine.Member
 	wake  chan struct{}
 	state PeerState // guarded by early
 }
@@ -32,7 +32,7 @@ func (a *asking) now() {
 }
 
 // askAll begins to ask all others how they stand, until ctx ends or this member is in a cluster.
-func (s *Server) askAll(ctx context.Context, all []machine.Member, hear func(founding.Standing)) {
+func (s *Server) askAll(ctx context.Context, all []statemachine.Member, hear func(bootstrap.Standing)) {
 	s.early.Lock()
 	defer s.early.Unlock()
 	for _, p := range all {
@@ -45,7 +45,7 @@ func (s *Server) askAll(ctx context.Context, all []machine.Member, hear func(fou
 	}
 }
 
-func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(founding.Standing)) {
+func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(bootstrap.Standing)) {
 	pause := dialAgain
 	for ctx.Err() == nil && len(s.role.Load().members) == 0 {
 		theirs, err := s.Ask(ctx, a.to.Addr)
@@ -84,11 +84,11 @@ func (s *Server) note(a *asking, err error) bool {
 	switch {
 	case err != nil:
 		state.Err = err.Error()
-		if s.founder != nil {
-			s.founder.Missed(a.to.Name)
+		if s.bootstrapper != nil {
+			s.bootstrapper.Missed(a.to.Name)
 		}
-	case s.founder != nil:
-		state.Err = s.founder.Waits(a.to.Name)
+	case s.bootstrapper != nil:
+		state.Err = s.bootstrapper.Waits(a.to.Name)
 	}
 	was := a.state
 	a.state = state
@@ -113,23 +113,23 @@ func (s *Server) asked() (all []PeerState) {
 }
 
 // standing is how this member stands.
-func (s *Server) standing() founding.Standing {
+func (s *Server) standing() bootstrap.Standing {
 	own := s.cfg.Member
 	s.early.Lock()
 	defer s.early.Unlock()
-	if s.founder != nil {
-		return s.founder.Standing()
+	if s.bootstrapper != nil {
+		return s.bootstrapper.Standing()
 	}
 	if len(s.role.Load().members) == 0 {
-		return founding.Standing{ID: s.id, Name: own.Name, Joins: true}
+		return bootstrap.Standing{ID: s.id, Name: own.Name, Joins: true}
 	}
-	return founding.Standing{ID: s.id, Name: own.Name, Begun: true, Founding: s.founding}
+	return bootstrap.Standing{ID: s.id, Name: own.Name, Bootstrapped: true, BootstrapHash: s.bootstrapHash}
 }
 
-// Ask tells whoever is at an address how this member stands, and returns how that one does. Of a
+// Ask tells the member at an address how this one stands, and returns how that one does. Of a
 // member of the first release, which does not know of that, it returns what it tells everybody.
-func (s *Server) Ask(ctx context.Context, addr string) (founding.Standing, error) {
-	theirs, err := s.askAs(ctx, addr, wire.Founder)
+func (s *Server) Ask(ctx context.Context, addr string) (bootstrap.Standing, error) {
+	theirs, err := s.askAs(ctx, addr, wire.Bootstrapper)
 	if errors.Is(err, errRefused) {
 		if first, worse := s.askAs(ctx, addr, wire.Client); worse == nil {
 			return first, nil
@@ -140,7 +140,7 @@ func (s *Server) Ask(ctx context.Context, addr string) (founding.Standing, error
 
 var errAlone = errors.New("this one serves a directory, and reaches no members")
 
-func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs founding.Standing, err error) {
+func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs bootstrap.Standing, err error) {
 	if s.Alone() {
 		return theirs, errAlone
 	}
@@ -158,11 +158,11 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // the reader sees that
 	own := s.cfg.Member
 	h := wire.Hello{Version: wire.Version, Cluster: own.Cluster, Role: role}
-	if role == wire.Founder {
+	if role == wire.Bootstrapper {
 		h.Member, h.Name = s.id, own.Name
 	}
 	b := wire.AppendHello([]byte(wire.Preface), h)
-	if role == wire.Founder {
+	if role == wire.Bootstrapper {
 		if b, err = appendAnswer(b, answer{Standing: s.standing()}); err != nil {
 			return theirs, err
 		}
@@ -179,7 +179,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 		return theirs, err
 	case t == wire.TypeRefusal:
 		return theirs, fmt.Errorf("it %w: %s", errRefused, wire.ParseRefusal(body))
-	case t == wire.TypeIntroduction:
+	case t == wire.TypePeerHandshake:
 		a, err := parseAnswer(body)
 		if err == nil && a.Says != "" {
 			err = fmt.Errorf("it says: %s", a.Says)
@@ -187,7 +187,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 		return a.Standing, err
 	case t == wire.TypeWelcome:
 		w, err := wire.ParseWelcome(body)
-		return founding.Standing{ID: w.Member, Name: w.Name, Begun: len(w.Members) > 0, Joins: len(w.Members) == 0}, err
+		return bootstrap.Standing{ID: w.Member, Name: w.Name, Bootstrapped: len(w.Members) > 0, Joins: len(w.Members) == 0}, err
 	}
 	return theirs, fmt.Errorf("%s is no member of a cluster: correct the addresses in peers=", addr)
 }
@@ -195,7 +195,7 @@ func (s *Server) askAs(ctx context.Context, addr string, role wire.Role) (theirs
 // answer is what is asked and answered. Says is a sentence, why the other cannot be in a cluster with
 // whoever answers.
 type answer struct {
-	founding.Standing
+	bootstrap.Standing
 	Says string `json:"says,omitempty"`
 }
 
@@ -204,15 +204,15 @@ func appendAnswer(dst []byte, a answer) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return wire.AppendIntroduction(dst, body)
+	return wire.AppendPeerHandshake(dst, body)
 }
 
-// mostBase is what a proposal of a token base may be at most: far above all clocks, and far below
+// maxBase is what a proposal of a token base may be at most: far above all clocks, and far below
 // where numbers end.
-const mostBase = 1 << 61
+const maxBase = 1 << 61
 
 func parseAnswer(body []byte) (a answer, err error) {
-	if json.Unmarshal(body, &a) != nil || a.ID == 0 || a.Name == "" || a.Base > mostBase {
+	if json.Unmarshal(body, &a) != nil || a.ID == 0 || a.Name == "" || a.Base > maxBase {
 		return a, errors.New("a member must say how it stands: run the same release of fencelock on all members")
 	}
 	return a, nil
@@ -224,9 +224,9 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 	case wire.Client:
 		// It is told who this is, and that nobody leads. So it asks on.
 		_, _ = c.Write(s.clientGreeting()) // who does not read it is gone
-	case wire.Founder:
+	case wire.Bootstrapper:
 		t, body, err := r.Next()
-		if err == nil && t != wire.TypeIntroduction {
+		if err == nil && t != wire.TypePeerHandshake {
 			err = errors.New("a member must say how it stands")
 		}
 		var theirs answer
@@ -241,7 +241,7 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 			return
 		}
 		why := s.excludes(theirs.Standing)
-		if why == "" && !s.begun.Load() {
+		if why == "" && !s.bootstrapped.Load() {
 			s.hear(theirs.Standing)
 		}
 		if b, err := appendAnswer(nil, answer{s.standing(), why}); err == nil {
@@ -252,14 +252,14 @@ func (s *Server) serveEarly(c net.Conn, r *wire.Reader, h wire.Hello) {
 	}
 }
 
-// excludes says why whoever stands so cannot be in a cluster with this member, as it is. What a
-// founder has to know it finds out by what it is answered.
-func (s *Server) excludes(theirs founding.Standing) string {
+// excludes says why a member that stands so cannot be in a cluster with this member, as it is. What a
+// initial member has to know it finds out by what it is answered.
+func (s *Server) excludes(theirs bootstrap.Standing) string {
 	own := s.cfg.Member.Name
 	switch {
 	case theirs.Name == own && theirs.ID == s.id:
 		return fmt.Sprintf("the member %q has asked itself: correct the addresses in peers=", own)
-	case theirs.Name == own && !s.begun.Load():
+	case theirs.Name == own && !s.bootstrapped.Load():
 		return fmt.Sprintf("this is the member %q, as you say that you are, with another directory: end one of the two", own)
 	case theirs.Joins:
 		for _, m := range s.role.Load().members {

@@ -10,8 +10,8 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// mostTogether is how many commands of one connection are handed over at once.
-const mostTogether = 4096
+// maxTogether is how many commands of one connection are handed over at once.
+const maxTogether = 4096
 
 // client is a connection of a client. What it is to be told is put into a buffer; a goroutine of
 // its own writes all that is there at once.
@@ -83,12 +83,12 @@ func (s *Server) readClient(cl *client, r *wire.Reader, number member.Conn) {
 			cl.end(func(b []byte) []byte { return wire.AppendRefusal(b, "a client does not say "+t.String()) })
 			return
 		}
-		if len(cmds) == 0 || r.More() && len(cmds) < mostTogether {
+		if len(cmds) == 0 || r.More() && len(cmds) < maxTogether {
 			continue
 		}
 		together := cmds
 		s.inbox.fromClient(weight, func(m *member.Member) { m.Submit(number, together) })
-		cmds, weight = make([]command.Command, 0, min(2*len(cmds), mostTogether)), 0
+		cmds, weight = make([]command.Command, 0, min(2*len(cmds), maxTogether)), 0
 	}
 }
 
@@ -100,7 +100,7 @@ func (cl *client) tell(add func([]byte) []byte) {
 		return
 	}
 	cl.out = add(cl.out)
-	if len(cl.out) > mostUnread {
+	if len(cl.out) > maxUnread {
 		cl.cut, cl.out = true, nil
 		_ = cl.conn.Close() // the reader sees that
 	}

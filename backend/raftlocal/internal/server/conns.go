@@ -2,18 +2,21 @@ package server
 
 import (
 	"container/list"
+	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 const (
-	// mostClients is the most clients and operators at once.
-	mostClients = 20_000
-	// mostStrangers is the most connections of those who have not said who they are.
-	mostStrangers = 1024
+	// maxClients is the most clients and operators at once.
+	maxClients = 20_000
+	// maxStrangers is the most connections of those who have not said who they are.
+	maxStrangers = 1024
 	// leastStrangers is for a process that may have very few files open: fewer connections than
 	// a handful of members and clients make at once would keep these out.
 	leastStrangers = 16
@@ -32,15 +35,15 @@ type conns struct {
 
 // held is what is known of a connection.
 type held struct {
-	lingers  bool          // see finish.go
+	lingers  bool          // see Stop
 	client   bool          // it is served as one
 	stranger *list.Element // its place among them, or nil
 }
 
 func (c *conns) begin(files uint64) {
 	c.all = map[net.Conn]*held{}
-	c.clients = int(min(mostClients, files/2))                          //nolint:gosec // small
-	c.strangers = max(int(min(mostStrangers, files/8)), leastStrangers) //nolint:gosec // small
+	c.clients = int(min(maxClients, files/2))                          //nolint:gosec // small
+	c.strangers = max(int(min(maxStrangers, files/8)), leastStrangers) //nolint:gosec // small
 }
 
 // hold notes a connection, so that it is closed when the server ends.
@@ -124,4 +127,78 @@ func (s *Server) drop(conn net.Conn) {
 	}
 	s.mu.Unlock()
 	_ = conn.Close() // what was to be written was, or cannot be
+}
+
+// operators serves HTTP on connections that were accepted elsewhere.
+type operators struct {
+	http  *http.Server
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (o *operators) begin(s *Server) {
+	o.conns, o.done = make(chan net.Conn), make(chan struct{})
+	if s.cfg.Operate == nil {
+		return
+	}
+	o.http = &http.Server{
+		Handler:           s.cfg.Operate,
+		ReadHeaderTimeout: helloTimeout,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    maxHello,
+		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+	}
+	s.running.Go(func() { _ = o.http.Serve(o) }) // it ends with ErrServerClosed
+}
+
+// serve hands a connection over, and returns when it has been closed.
+func (o *operators) serve(c net.Conn) {
+	if o.http == nil {
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	handed := &handedConn{Conn: c, closed: make(chan struct{})}
+	select {
+	case o.conns <- handed:
+		<-handed.closed
+	case <-o.done:
+	}
+}
+
+func (o *operators) end() {
+	if o.http != nil {
+		_ = o.http.Close()
+	}
+	_ = o.Close()
+}
+
+// Accept, Close and Addr make it the http.Server's listener.
+func (o *operators) Accept() (net.Conn, error) {
+	select {
+	case c := <-o.conns:
+		return c, nil
+	case <-o.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (o *operators) Close() error {
+	o.once.Do(func() { close(o.done) })
+	return nil
+}
+
+func (o *operators) Addr() net.Addr { return &net.TCPAddr{} }
+
+// handedConn tells when it is closed.
+type handedConn struct {
+	net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *handedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { close(c.closed) })
+	return err
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -26,7 +26,7 @@ func startWithFiles(t *testing.T, files uint64) (*Server, func() net.Conn) {
 	s, err := Start(Config{
 		Member: member.Config{
 			Name: "a", Cluster: "test", FS: disk.NewMemory(), SegmentBytes: 1 << 16,
-			Members: []machine.Member{{ID: member.ID("test", "a"), Name: "a", Addr: "a"}},
+			Members: []statemachine.Member{{ID: member.ID("test", "a"), Name: "a", Addr: "a"}},
 		},
 		Listener: l, Network: &memory, Addr: "a",
 	})
@@ -87,7 +87,7 @@ func greeted(t *testing.T, conn net.Conn, role wire.Role) string {
 	})
 	if role == wire.Peer {
 		var err error
-		if b, err = wire.AppendIntroduction(b, []byte(`{"life":7}`)); err != nil {
+		if b, err = wire.AppendPeerHandshake(b, []byte(`{"life":7}`)); err != nil {
 			t.Fatal(err)
 		}
 	}

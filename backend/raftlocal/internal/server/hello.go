@@ -11,26 +11,26 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// mostHello is how long a frame may be before it is known who speaks.
-const mostHello = 64 << 10
+// maxHello is how long a frame may be before it is known who speaks.
+const maxHello = 64 << 10
 
 // greet reads who has connected, and serves them or says why not. raw is the connection that c
 // goes over.
-func (s *Server) greet(c *begun, raw net.Conn, number uint64) {
+func (s *Server) greet(c *peekedConn, raw net.Conn, number uint64) {
 	r, hello, why := s.readHello(c)
 	if why == nil {
 		why = s.checkHello(hello)
 	}
-	if why == nil && hello.Role == wire.Founder {
-		why = s.checkCertificate(c, hello, introduction{})
+	if why == nil && hello.Role == wire.Bootstrapper {
+		why = s.checkCertificate(c, hello, peerHandshake{})
 	}
-	if why == nil && (hello.Role == wire.Founder || !s.begun.Load()) {
+	if why == nil && (hello.Role == wire.Bootstrapper || !s.bootstrapped.Load()) {
 		s.serveEarly(c, r, hello)
 		return
 	}
-	var intro introduction
+	var intro peerHandshake
 	if why == nil && hello.Role == wire.Peer {
-		if intro, why = readIntroduction(r); why == nil {
+		if intro, why = readPeerHandshake(r); why == nil {
 			why = s.checkPeer(hello, intro)
 		}
 		if why == nil {
@@ -59,7 +59,7 @@ func (s *Server) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
 		return nil, wire.Hello{}, errors.New("this port is for fencelock's members and clients, and HTTP")
 	}
 	r := wire.NewReader(c)
-	r.Limit = mostHello
+	r.Limit = maxHello
 	t, body, err := r.Next()
 	if err != nil || t != wire.TypeHello {
 		return nil, wire.Hello{}, errors.New("the connection does not begin with a hello")
@@ -76,7 +76,7 @@ func (s *Server) checkHello(h wire.Hello) error {
 		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
 	case h.Cluster != own.Cluster && (h.Cluster != "" || h.Role != wire.Client):
 		return fmt.Errorf("the member %q here is of the cluster %q, and not of %q: correct the name of the cluster, or the address", own.Name, own.Cluster, h.Cluster)
-	case h.Role != wire.Client && h.Role != wire.Peer && h.Role != wire.Founder:
+	case h.Role != wire.Client && h.Role != wire.Peer && h.Role != wire.Bootstrapper:
 		return errors.New("only clients and members speak this protocol; operators use HTTP on this port: GET /status tells the rest")
 	}
 	return nil
@@ -84,13 +84,13 @@ func (s *Server) checkHello(h wire.Hello) error {
 
 // checkCertificate says why somebody is not the member that they say they are. What is not TLS has no
 // certificates: there everybody may be everybody.
-func (s *Server) checkCertificate(c *begun, h wire.Hello, i introduction) error {
+func (s *Server) checkCertificate(c *peekedConn, h wire.Hello, i peerHandshake) error {
 	if s.cfg.Secure == nil {
 		return nil
 	}
 	addr := s.addrOf(h, i)
-	if addr == "" && h.Role == wire.Founder {
-		return nil // it asks to join, and is told how; nobody takes it for a founder that we know
+	if addr == "" && h.Role == wire.Bootstrapper {
+		return nil // it asks to join, and is told how; nobody takes it for an initial member that we know
 	}
 	if err := s.cfg.Secure.Verify(c.Conn, addr); err != nil {
 		return fmt.Errorf("the member %q is at %s, and your certificate is for another host: use a certificate with that name, or give all members one name with server_name=: %w", h.Name, addr, err)
@@ -100,7 +100,7 @@ func (s *Server) checkCertificate(c *begun, h wire.Hello, i introduction) error 
 
 // addrOf is where a member is dialled: by the book, by peers= as long as there is none, or, if nobody
 // has told us of it yet, by what it says itself.
-func (s *Server) addrOf(h wire.Hello, i introduction) string {
+func (s *Server) addrOf(h wire.Hello, i peerHandshake) string {
 	for _, m := range s.role.Load().members {
 		if m.ID == h.Member {
 			return m.Addr

@@ -44,7 +44,7 @@ func (b *inbox) ask(t task) bool { return b.put(&b.members, 0, t) }
 func (b *inbox) put(l *lane, weight int, t task) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for weight > 0 && l.weight >= mostInbox && !b.closed {
+	for weight > 0 && l.weight >= maxInbox && !b.closed {
 		b.room.Wait()
 	}
 	if b.closed {

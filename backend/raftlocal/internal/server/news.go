@@ -5,13 +5,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // news is what was told of the cluster last. It belongs to the loop.
 type news struct {
-	leader     machine.Member // the last that there was
-	members    []machine.Member
+	leader     statemachine.Member // the last that there was
+	members    []statemachine.Member
 	leaderless uint64 // ticks without a leader
 	told       bool   // that there is none
 	changes    uint64 // of the leader
@@ -22,7 +22,7 @@ type news struct {
 const leaderlessTicks = uint64(2 * time.Second / tick)
 
 // tellRole tells who leads and who the members are, when that has changed.
-func (s *Server) tellRole(leader machine.Member, members []machine.Member) {
+func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Member) {
 	n := &s.loop.news
 	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
 	switch {
@@ -57,23 +57,23 @@ func (s *Server) tellRole(leader machine.Member, members []machine.Member) {
 }
 
 // tellChange tells who has come, and who has gone.
-func (s *Server) tellChange(was, are []machine.Member) {
+func (s *Server) tellChange(was, are []statemachine.Member) {
 	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
-	missing := func(all []machine.Member, m machine.Member) bool {
-		return !slices.ContainsFunc(all, func(o machine.Member) bool { return o.ID == m.ID })
+	missing := func(all []statemachine.Member, m statemachine.Member) bool {
+		return !slices.ContainsFunc(all, func(o statemachine.Member) bool { return o.ID == m.ID })
 	}
 	for _, m := range are {
 		if !missing(was, m) {
 			continue
 		}
-		if slices.ContainsFunc(was, func(o machine.Member) bool { return o.Name == m.Name }) {
+		if slices.ContainsFunc(was, func(o statemachine.Member) bool { return o.Name == m.Name }) {
 			log.Info("a member is replaced by itself, with another directory", "peer", m.Name, "addr", m.Addr)
 		} else {
 			log.Info("a member is added", "peer", m.Name, "addr", m.Addr)
 		}
 	}
 	for _, m := range was {
-		switch again := slices.ContainsFunc(are, func(o machine.Member) bool { return o.Name == m.Name }); {
+		switch again := slices.ContainsFunc(are, func(o statemachine.Member) bool { return o.Name == m.Name }); {
 		case !missing(are, m):
 		case again:
 			log.Info("a member's directory from before is out of the cluster", "peer", m.Name)
@@ -109,7 +109,7 @@ func (s *Server) CertificateExpiry() time.Time {
 	return s.cfg.Secure.Expiry()
 }
 
-func bookOf(members []machine.Member) string {
+func bookOf(members []statemachine.Member) string {
 	var all []string
 	for _, m := range members {
 		all = append(all, strings.TrimSuffix(m.Name+"="+m.Addr, "="))

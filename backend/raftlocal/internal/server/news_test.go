@@ -6,18 +6,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // A leader is told of by name: not while it has none, as for a member that waits to be added, and then once.
 func TestALeaderWithoutANameIsNoNews(t *testing.T) {
 	var log bytes.Buffer
 	s := &Server{logger: slog.New(slog.NewTextHandler(&log, nil)), id: 1}
-	s.tellRole(machine.Member{ID: 2}, nil)
+	s.tellRole(statemachine.Member{ID: 2}, nil)
 	if log.Len() > 0 || s.loop.news.leader.ID != 0 {
 		t.Error(log.String())
 	}
-	all := []machine.Member{{ID: 1, Name: "a", Addr: "h:1"}, {ID: 2, Name: "b", Addr: "h:2"}}
+	all := []statemachine.Member{{ID: 1, Name: "a", Addr: "h:1"}, {ID: 2, Name: "b", Addr: "h:2"}}
 	for range 2 {
 		s.tellRole(all[1], all)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync/atomic"
@@ -11,9 +12,9 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -27,14 +28,14 @@ const (
 	pingTimeout = 3 * time.Second
 	// moment is how long a member may be away before it is told.
 	moment = time.Second
-	// mostWrite is about how much goes out in one write.
-	mostWrite = 256 << 10
+	// maxWrite is about how much goes out in one write.
+	maxWrite = 256 << 10
 )
 
 // peer sends to one other member.
 type peer struct {
 	s       *Server
-	to      machine.Member
+	to      statemachine.Member
 	queue   chan *raftpb.Message
 	wake    chan struct{} // dial now
 	ctx     context.Context
@@ -47,8 +48,8 @@ type peer struct {
 	unreached string
 }
 
-func newPeer(s *Server, to machine.Member) *peer {
-	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, mostQueued), wake: make(chan struct{}, 1)}
+func newPeer(s *Server, to statemachine.Member) *peer {
+	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, maxQueued), wake: make(chan struct{}, 1)}
 	p.ctx, p.retire = context.WithCancel(s.ctx)
 	p.state.Store(&PeerState{Member: to})
 	return p
@@ -170,7 +171,7 @@ func (p *peer) send(conn net.Conn, broken chan error) error {
 		case <-p.ctx.Done():
 			last = true
 		}
-		for more := true; more && len(b) < mostWrite; {
+		for more := true; more && len(b) < maxWrite; {
 			select {
 			case msg := <-p.queue:
 				b = p.append(b, msg)
@@ -182,7 +183,7 @@ func (p *peer) send(conn net.Conn, broken chan error) error {
 		if _, err := conn.Write(b); err != nil {
 			return err
 		}
-		if cap(b) > 4*mostWrite {
+		if cap(b) > 4*maxWrite {
 			b = nil // a large one is rare
 		}
 	}
@@ -196,4 +197,56 @@ func (p *peer) append(b []byte, msg *raftpb.Message) []byte {
 		p.s.logger.Error("a message is dropped", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "error", err)
 	}
 	return b
+}
+
+// dial connects and introduces this member. The connection is held.
+func (p *peer) dial(snapshot bool) (net.Conn, *wire.Reader, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, helloTimeout)
+	defer cancel()
+	conn, err := p.s.cfg.Network.Dial(ctx, p.to.Addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !p.s.hold(conn) {
+		_ = conn.Close()
+		return nil, nil, ErrStopped
+	}
+	r, err := p.hello(conn, snapshot)
+	if err != nil {
+		p.s.drop(conn)
+		return nil, nil, err
+	}
+	return conn, r, nil
+}
+
+func (p *peer) hello(conn net.Conn, snapshot bool) (*wire.Reader, error) {
+	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows at the next call
+	own := p.s.cfg.Member
+	b := wire.AppendHello([]byte(wire.Preface), wire.Hello{
+		Version: wire.Version, Cluster: own.Cluster, Role: wire.Peer, Member: p.s.id, Name: own.Name, To: p.to.ID,
+	})
+	b, err := appendPeerHandshake(b, peerHandshake{Incarnation: p.s.incarnation, BootstrapHash: p.s.bootstrapHash, Addr: p.s.cfg.Addr, Snapshot: snapshot})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(b); err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(conn)
+	t, body, err := r.Next()
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, errors.New("it takes no members: it may be about to begin, or to end")
+	case err != nil:
+		return nil, err
+	}
+	switch t {
+	case wire.TypeWelcome:
+		_, err = wire.ParseWelcome(body)
+	case wire.TypeRefusal:
+		err = fmt.Errorf("it %w: %s", errRefused, wire.ParseRefusal(body))
+	default:
+		err = fmt.Errorf("%s is no member of a cluster: correct the addresses in peers=", p.to.Addr)
+	}
+	return r, err
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
@@ -66,7 +66,7 @@ func (w *world) start(name string) *server.Server {
 		Listener: l, Network: &w.net, Addr: name,
 	}
 	for n := range w.disks {
-		cfg.Peers = append(cfg.Peers, machine.Member{Name: n, Addr: n})
+		cfg.Peers = append(cfg.Peers, statemachine.Member{Name: n, Addr: n})
 	}
 	if w.change != nil {
 		w.change(&cfg)
@@ -203,7 +203,7 @@ func TestStrangers(t *testing.T) {
 	w := newWorld(t, func(c *server.Config) { c.Operate = http.NotFoundHandler() }, "a")
 	hello := func(h wire.Hello) []byte { return wire.AppendHello([]byte(wire.Preface), h) }
 	standing := func(json string) []byte {
-		b, err := wire.AppendIntroduction(nil, []byte(json))
+		b, err := wire.AppendPeerHandshake(nil, []byte(json))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,9 +220,9 @@ func TestStrangers(t *testing.T) {
 		"another cluster":  {hello(wire.Hello{Version: wire.Version, Cluster: "x", Role: wire.Client}), `not of "x"`},
 		"another role":     {hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: 9}), "HTTP"},
 		"a shy member":     {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Peer, Member: 7, Name: "x"}), wire.AppendPing(nil, 1)...), "introduce"},
-		"a founder of two": {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{"id":8,"name":"x"}`)...), "of another"},
-		"a mute founder":   {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{}`)...), "how it stands"},
-		"a founder":        {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Founder, Member: 7, Name: "x"}), standing(`{"id":7,"name":"x"}`)...), `"begun":true`},
+		"a founder of two": {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Bootstrapper, Member: 7, Name: "x"}), standing(`{"id":8,"name":"x"}`)...), "of another"},
+		"a mute founder":   {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Bootstrapper, Member: 7, Name: "x"}), standing(`{}`)...), "how it stands"},
+		"a founder":        {append(hello(wire.Hello{Version: wire.Version, Cluster: "test", Role: wire.Bootstrapper, Member: 7, Name: "x"}), standing(`{"id":7,"name":"x"}`)...), `"begun":true`},
 		"TLS":              {[]byte{0x16, 3, 1, 0, 1, 0}, "does not use TLS"},
 		"a chatty client":  {append(hello(ok), wire.AppendMoved(nil, wire.Member{})...), "does not say moved"},
 		"bad commands":     {append(hello(ok), 0, 0, 0, 2, byte(wire.TypeCommands), 1), "commands"},

@@ -21,10 +21,10 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/testcert"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 	"github.com/fencelock/fencelock/driver/address"
@@ -64,7 +64,7 @@ func TestMembersShowTheirCertificate(t *testing.T) {
 			Listener: l, Network: net, Addr: "a.example:1", Secure: secured(t, authority, serverName, "a.example", "raft.example"),
 		}
 		for _, name := range []string{"a", "b", "c"} {
-			m := machine.Member{ID: member.ID("test", name), Name: name, Addr: name + ".example:1"}
+			m := statemachine.Member{ID: member.ID("test", name), Name: name, Addr: name + ".example:1"}
 			cfg.Member.Members, cfg.Peers = append(cfg.Member.Members, m), append(cfg.Peers, m)
 		}
 		s, err := server.Start(cfg)
@@ -118,7 +118,7 @@ func TestMembersShowTheirCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b, err = wire.AppendIntroduction(b, intro); err != nil {
+			if b, err = wire.AppendPeerHandshake(b, intro); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := conn.Write(b); err != nil {
@@ -170,7 +170,7 @@ func play(dir string) error {
 	s, err := server.Start(server.Config{
 		Member: member.Config{
 			Name: "a", Cluster: "test", FS: disk.Dir(root, self), SegmentBytes: 4096, SnapshotEntries: 50,
-			Members: []machine.Member{{ID: member.ID("test", "a"), Name: "a", Addr: l.Addr().String()}},
+			Members: []statemachine.Member{{ID: member.ID("test", "a"), Name: "a", Addr: l.Addr().String()}},
 		},
 		Listener: l, Network: network.System(), Addr: l.Addr().String(), Secure: secure,
 	})

@@ -53,7 +53,7 @@ func (c *cluster) apply(cmd command.Command) command.Answer {
 		a.Reply = r
 	case cmd.Seq < s.lowest:
 		a.Reply.Code = command.Done
-	case cmd.Seq >= s.lowest+command.MostOutstanding:
+	case cmd.Seq >= s.lowest+command.MaxOutstanding:
 		c.t.Errorf("command %d with Lowest %d is beyond the window", cmd.Seq, cmd.Lowest)
 	default:
 		c.numbers++
@@ -100,14 +100,14 @@ func random(t *testing.T, seed uint64, tally map[string]int) {
 		stale     []command.Command // on one that the client has given up, and the member not yet
 		down      []command.Answer
 		connected bool
-		pending   []Ticket
+		pending   []*Call
 		orders    int
 		ends      int
 		unknowns  int
 		never     = map[string]bool{}
 		rate      = 1 + r.IntN(30)
 	)
-	over := func(x Ticket) {
+	over := func(x *Call) {
 		for i := range pending {
 			if pending[i] == x {
 				pending = append(pending[:i], pending[i+1:]...)
@@ -121,14 +121,14 @@ func random(t *testing.T, seed uint64, tally map[string]int) {
 			switch e.Kind {
 			case Done:
 				tally["done"]++
-				over(e.Ticket)
-				if k := e.Ticket.Command.Key; c.ran[k] != 1 || c.replied[k] != e.Reply.Number {
+				over(e.Call)
+				if k := e.Call.Command.Key; c.ran[k] != 1 || c.replied[k] != e.Reply.Number {
 					t.Errorf("Done %d for %q, which ran %d times with %d", e.Reply.Number, k, c.ran[k], c.replied[k])
 				}
 			case Unknown:
 				tally["unknown"]++
 				unknowns++
-				over(e.Ticket)
+				over(e.Call)
 			case Pushed, Opened:
 			}
 		}

@@ -15,13 +15,13 @@ const (
 
 // Event is what the caller of a session must know.
 type Event struct {
-	Kind   EventKind
-	Ticket Ticket        // Done, Unknown
-	Reply  command.Reply // Done
-	Claim  command.Claim // Pushed
+	Kind  EventKind
+	Call  *Call         // Done, Unknown
+	Reply command.Reply // Done
+	Claim command.Claim // Pushed
 }
 
-// Receive takes in what has come on the connection: answers, and then pushes. The events are
+// Receive handles what has come on the connection: answers, and then pushes. The events are
 // in the same order, and valid until the next call.
 func (s *Session) Receive(answers []command.Answer, pushes []command.Push) []Event {
 	s.events = s.events[:0]
@@ -30,8 +30,8 @@ func (s *Session) Receive(answers []command.Answer, pushes []command.Push) []Eve
 		switch {
 		case a.Session == 0:
 			s.opened(a)
-		case s.line != nil && a.Session == s.line.number:
-			s.answered(s.line, a)
+		case s.instance != nil && a.Session == s.instance.number:
+			s.answered(s.instance, a)
 		case s.former != nil && a.Session == s.former.number:
 			s.answered(s.former, a)
 		}
@@ -44,7 +44,7 @@ func (s *Session) Receive(answers []command.Answer, pushes []command.Push) []Eve
 
 // opened is the answer to Open. One that was not asked for, or for another, is old.
 func (s *Session) opened(a *command.Answer) {
-	if a.ID != s.opening || s.line != nil || s.opening == (command.SessionID{}) {
+	if a.ID != s.opening || s.instance != nil || s.opening == (command.SessionID{}) {
 		return
 	}
 	s.opening, s.asked = command.SessionID{}, false
@@ -57,13 +57,13 @@ func (s *Session) opened(a *command.Answer) {
 		}
 		return
 	}
-	s.line = newLine(a.Reply.Number)
+	s.instance = newLine(a.Reply.Number)
 	s.events = append(s.events, Event{Kind: Opened})
 }
 
 // answered is the answer to a command of a session. To one that is not under way any more, it
 // is nothing.
-func (s *Session) answered(l *line, a *command.Answer) {
+func (s *Session) answered(l *instance, a *command.Answer) {
 	c := l.at(a.Seq)
 	if c == nil {
 		return
@@ -91,19 +91,19 @@ func (s *Session) answered(l *line, a *command.Answer) {
 }
 
 // ended notes that a session has ended. Another is opened when it is needed.
-func (s *Session) ended(l *line) {
-	if l != s.line {
+func (s *Session) ended(l *instance) {
+	if l != s.instance {
 		return
 	}
-	s.line = nil
+	s.instance = nil
 	s.giveUpFormer() // it ended before this one was opened, and its answers are overdue
 	s.former = l
 }
 
 func (s *Session) done(c *Call, r *command.Reply) {
-	s.events = append(s.events, Event{Kind: Done, Ticket: c, Reply: *r})
+	s.events = append(s.events, Event{Kind: Done, Call: c, Reply: *r})
 }
 
 func (s *Session) unknown(c *Call) {
-	s.events = append(s.events, Event{Kind: Unknown, Ticket: c})
+	s.events = append(s.events, Event{Kind: Unknown, Call: c})
 }

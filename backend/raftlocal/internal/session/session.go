@@ -1,3 +1,33 @@
+// Package session is the client's side of a session: it numbers commands, sends again what
+// has no answer when there is a new connection, and opens another session when the one it
+// had has ended. It has no goroutine, no clock and no connection of its own; whoever has these
+// calls it, from one goroutine at a time. So a simulation runs the very code that clients run.
+//
+// # A command is carried out once, or it is said that nobody knows
+//
+// As long as the session lives, the state machine keeps the reply to a command until Lowest of
+// a later one says that it has arrived. So a command may be sent on one connection after
+// another, with its number, and is carried out once.
+//
+// When the session has ended, nothing of it is carried out any more. A command that is then
+// answered with command.SessionGone, and was sent on one connection only, existed in one copy,
+// and that copy has just found no session: it was not carried out, and goes to the next session
+// as if nothing had happened. This is what happens to a client that wakes up after a long
+// sleep. If it was sent twice, the first copy may have been carried out while the session lived:
+// its event is Unknown, and only who asked can tell what to do.
+//
+// # Order
+//
+// Commands are carried out in the order in which Do was called, but those that are answered
+// without the log may be later. A command that goes to the next session goes before
+// all that was not sent yet, and nothing is sent there until all that was sent to the
+// former one has been answered or given up: so neither changes the order.
+//
+// # Giving up
+//
+// A command that is cancelled before it was sent never is. If it was sent, its answer is
+// ignored, Lowest passes it, and it is not sent again: a later command of the session that is
+// carried out keeps every late copy of it out.
 package session
 
 import (
@@ -18,8 +48,8 @@ type Session struct {
 	connected bool
 	opening   command.SessionID // of the session that is being opened; zero if none is
 	asked     bool              // and that was sent on this connection
-	line      *line             // the session; nil if there is none
-	former    *line             // one that has ended, and to which something was sent that is not answered
+	instance  *instance         // the session; nil if there is none
+	former    *instance         // one that has ended, and to which something was sent that is not answered
 
 	out    []command.Command
 	events []Event
@@ -32,7 +62,7 @@ func New(id func() command.SessionID, ttl time.Duration) *Session {
 }
 
 // Do takes a command, to send it as soon as it can be.
-func (s *Session) Do(cmd command.Command) Ticket {
+func (s *Session) Do(cmd command.Command) *Call {
 	c := &Call{Command: cmd}
 	s.Start(c)
 	return c
@@ -48,13 +78,13 @@ func (s *Session) Start(c *Call) {
 // Cancel tells that nobody waits for a call any more: there will be no event for it. It
 // reports whether it is certain that the command was not carried out and never will be. For
 // a call that is over it does nothing.
-func (s *Session) Cancel(c Ticket) (never bool) {
+func (s *Session) Cancel(c *Call) (never bool) {
 	switch c.state {
 	case waiting:
 		s.queue.remove(c)
 		return true
 	case flying:
-		l := c.line
+		l := c.instance
 		l.remove(c)
 		s.settled(l)
 	case idle:
@@ -65,8 +95,8 @@ func (s *Session) Cancel(c Ticket) (never bool) {
 // Outstanding is how many calls wait for an event.
 func (s *Session) Outstanding() int {
 	n := s.queue.length
-	if s.line != nil {
-		n += s.line.flying
+	if s.instance != nil {
+		n += s.instance.flying
 	}
 	if s.former != nil {
 		n += s.former.flying
@@ -78,9 +108,9 @@ func (s *Session) Outstanding() int {
 func (s *Session) Waiting() int { return s.queue.length }
 
 // Oldest returns the call that has been waiting longest for an event, or nil.
-func (s *Session) Oldest() Ticket {
+func (s *Session) Oldest() *Call {
 	oldest := s.queue.first
-	for _, l := range []*line{s.former, s.line} {
+	for _, l := range []*instance{s.former, s.instance} {
 		if l != nil && l.flying > 0 {
 			if c := l.at(l.lowest); oldest == nil || c.order < oldest.order {
 				oldest = c
@@ -94,11 +124,11 @@ func (s *Session) Oldest() Ticket {
 // there, or 0. What has no answer will be sent again.
 func (s *Session) Connected() (number uint64) {
 	s.connected, s.asked = true, false
-	if s.line == nil {
+	if s.instance == nil {
 		return 0
 	}
-	s.line.cursor = s.line.lowest
-	return s.line.number
+	s.instance.cursor = s.instance.lowest
+	return s.instance.number
 }
 
 // Disconnected tells that the connection is gone. The events are for what was sent to a
@@ -112,7 +142,7 @@ func (s *Session) Disconnected() []Event {
 }
 
 // settled looks whether nothing is under way any more to a session that has ended.
-func (s *Session) settled(l *line) {
+func (s *Session) settled(l *instance) {
 	if l == s.former && l.flying == 0 {
 		s.former = nil
 	}
@@ -139,11 +169,11 @@ func (s *Session) Outgoing(now time.Duration) []command.Command {
 	if !s.connected {
 		return nil
 	}
-	if s.line == nil {
+	if s.instance == nil {
 		s.open()
 		return s.out
 	}
-	l := s.line
+	l := s.instance
 	for ; l.cursor < l.next; l.cursor++ {
 		if c := l.at(l.cursor); c != nil {
 			s.send(c, now)
@@ -176,6 +206,6 @@ func (s *Session) send(c *Call, now time.Duration) {
 		c.Sent = now
 	}
 	c.Times++
-	c.Command.Lowest = c.line.lowest
+	c.Command.Lowest = c.instance.lowest
 	s.out = append(s.out, c.Command)
 }

@@ -70,7 +70,7 @@ func TestOneSessionForAll(t *testing.T) {
 			t.Errorf("command %d is %+v", i, c)
 		}
 	}
-	if e := answer(s, out[1], okay); len(e) != 1 || e[0].Kind != Done || e[0].Ticket != b || b.Sent != time.Second || b.Times != 1 {
+	if e := answer(s, out[1], okay); len(e) != 1 || e[0].Kind != Done || e[0].Call != b || b.Sent != time.Second || b.Times != 1 {
 		t.Errorf("events %+v, want Done for b", e)
 	}
 	if e := answer(s, out[1], okay); len(e) != 0 {
@@ -159,7 +159,7 @@ func TestSleeperFindsItsSessionGone(t *testing.T) {
 	expect(t, s) // c might be carried out before: its answer is not there
 	answer(s, out[1], gone)
 	out = expect(t, s, "evictb", "evictc", "evictd")
-	for i, x := range []Ticket{b, c, d} {
+	for i, x := range []*Call{b, c, d} {
 		if out[i].Session != 9 || out[i].Seq != uint64(i+1) || x.Times != 1 {
 			t.Errorf("%d goes to the new session as %+v", i, out[i])
 		}
@@ -176,11 +176,11 @@ func TestSentTwiceAndGoneIsUnknown(t *testing.T) {
 	s.Connected()
 	b := s.Do(key("b"))
 	out := expect(t, s, "evicta", "evictb")
-	if e := answer(s, out[0], gone); len(e) != 1 || e[0].Kind != Unknown || e[0].Ticket != a {
+	if e := answer(s, out[0], gone); len(e) != 1 || e[0].Kind != Unknown || e[0].Call != a {
 		t.Errorf("events %+v, want Unknown for a", e)
 	}
 	// And if the connection goes now, so does the fate of b.
-	if e := s.Disconnected(); len(e) != 1 || e[0].Kind != Unknown || e[0].Ticket != b {
+	if e := s.Disconnected(); len(e) != 1 || e[0].Kind != Unknown || e[0].Call != b {
 		t.Errorf("events %+v, want Unknown for b", e)
 	}
 	if n := s.Connected(); n != 0 || s.Outstanding() != 0 {
@@ -190,21 +190,21 @@ func TestSentTwiceAndGoneIsUnknown(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	s := newTest()
-	const all = command.MostOutstanding + 100
+	const all = command.MaxOutstanding + 100
 	for range all {
 		s.Do(key("k"))
 	}
 	openSession(t, s, 7)
 	out := slices.Clone(s.Outgoing(0))
-	if len(out) != command.MostOutstanding {
-		t.Fatalf("%d are sent at once, want %d", len(out), command.MostOutstanding)
+	if len(out) != command.MaxOutstanding {
+		t.Fatalf("%d are sent at once, want %d", len(out), command.MaxOutstanding)
 	}
 	answer(s, out[1], okay) // not the lowest: its reply must be kept on
 	if more := s.Outgoing(0); len(more) != 0 {
 		t.Errorf("%d are sent beyond the window", len(more))
 	}
 	answer(s, out[0], okay)
-	if more := s.Outgoing(0); len(more) != 2 || more[1].Seq-more[1].Lowest >= command.MostOutstanding {
+	if more := s.Outgoing(0); len(more) != 2 || more[1].Seq-more[1].Lowest >= command.MaxOutstanding {
 		t.Errorf("%d are sent when two are answered", len(more))
 	}
 }
@@ -226,7 +226,7 @@ func TestRefusedSession(t *testing.T) {
 	a := s.Do(key("a"))
 	s.Connected()
 	out := expect(t, s, "open")
-	if e := answer(s, out[0], command.Reply{Code: command.Invalid}); len(e) != 1 || e[0].Ticket != a || e[0].Reply.Code != command.Invalid {
+	if e := answer(s, out[0], command.Reply{Code: command.Invalid}); len(e) != 1 || e[0].Call != a || e[0].Reply.Code != command.Invalid {
 		t.Errorf("events %+v, want a with Invalid", e)
 	}
 	expect(t, s)

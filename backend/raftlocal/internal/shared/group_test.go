@@ -56,7 +56,7 @@ func rights(t *testing.T, path string) (mode fs.FileMode, gid int) {
 }
 
 // served locks a place and listens, as who serves it, and undoes that.
-func served(t *testing.T, p Place, then func()) error {
+func served(t *testing.T, p Location, then func()) error {
 	t.Helper()
 	_, release, err := p.Lock(t.Context())
 	if err != nil {
@@ -77,7 +77,7 @@ func TestGroupsRights(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o077} {
 		for name, before := range map[string]fs.FileMode{"new": 0, "the owner's": 0o700, "all may read": 0o755, "no setgid": 0o750, "as it should be": groupMode} {
 			path := filepath.Join(t.TempDir(), "above", "locks")
-			p, err := Place(nil), error(nil)
+			p, err := Location(nil), error(nil)
 			masked(umask, func() {
 				if before != 0 {
 					if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, before)); err != nil {

@@ -75,7 +75,7 @@ func (w *world) open() *process {
 		w.t.Fatal(err)
 	}
 	one := &process{Share: share}
-	one.client = client.New(client.Config{Addrs: []string{Member}, Dial: share.Dial, Void: func(string) { one.voided.Store(true) }})
+	one.client = client.New(client.Config{Addrs: []string{Member}, Dial: share.Dial, OnVoid: func(string) { one.voided.Store(true) }})
 	w.t.Cleanup(one.end)
 	return one
 }

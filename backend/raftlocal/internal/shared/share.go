@@ -1,3 +1,17 @@
+// Package shared lets processes share one member: the process that has the lock of the location runs it,
+// and the others connect to it. When that process ends, another takes over from what is on the
+// disk. There is no message between them for that: the kernel gives the lock to one.
+//
+// # Who may serve
+//
+// A directory has an owner, a user. Processes of that user serve; those of others, root among them, are
+// guests: clients that never serve, never make the directory, and touch nothing in it. Guests are let
+// in by a group, if the owner's processes ask for that: the directory becomes the group's with the mode 2750, the
+// socket with 0660, and all other files stay the owner's with 0600. The kernel looks at these rights at
+// each connect, so the server need not ask who is at the other end (SO_PEERCRED): all who get through may do
+// the same.
+//
+// That two never serve does not rest on this, but on the lock of the directory: see package dirlock.
 package shared
 
 import (
@@ -6,14 +20,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
 const (
@@ -32,9 +48,9 @@ const (
 
 // Share is one user's part in a place. It is safe for concurrent use.
 type Share struct {
-	place   Place
-	logger  *slog.Logger
-	operate func(*server.Server) http.Handler
+	location Location
+	logger   *slog.Logger
+	operate  func(*server.Server) http.Handler
 
 	ctx     context.Context // ends when the share is closed
 	quit    context.CancelFunc
@@ -51,9 +67,9 @@ type Share struct {
 // Open takes part in a place, and serves it if nobody does. operate makes the handler of
 // operators' requests to a server. The share leaves the place when it is closed, and also
 // if it cannot be opened. ctx is for the opening.
-func Open(ctx context.Context, place Place, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
+func Open(ctx context.Context, place Location, operate func(*server.Server) http.Handler, logger *slog.Logger) (*Share, error) {
 	s := &Share{
-		place: place, operate: operate, logger: server.Logger(logger),
+		location: place, operate: operate, logger: server.Logger(logger),
 		look: make(chan struct{}, 1), running: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.ctx, s.quit = context.WithCancel(context.Background())
@@ -70,7 +86,7 @@ func Open(ctx context.Context, place Place, operate func(*server.Server) http.Ha
 // try takes the place and serves. If another does that already, or this process is only a guest,
 // release is nil, as is the error.
 func (s *Share) try(ctx context.Context) (release func() error, err error) {
-	files, release, err := s.place.Lock(ctx)
+	files, release, err := s.location.Lock(ctx)
 	var taken *dirlock.TakenError
 	var guest *GuestError
 	switch {
@@ -92,14 +108,14 @@ func (s *Share) try(ctx context.Context) (release func() error, err error) {
 // serve starts the server. In an empty place its tokens begin at the wall clock: it may be a place
 // in which others were granted that was removed.
 func (s *Share) serve(files disk.FS) (*server.Server, error) {
-	l, err := s.place.Listen()
+	l, err := s.location.Listen()
 	if err != nil {
 		return nil, err
 	}
 	cfg := server.Config{
 		Member: member.Config{
 			Name: Member, Cluster: Cluster, FS: files,
-			Members:   []machine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
+			Members:   []statemachine.Member{{ID: member.ID(Cluster, Member), Name: Member}},
 			TokenBase: uint64(max(time.Now().UnixMicro(), 0)),
 		},
 		Listener: l, Logger: s.logger,
@@ -134,7 +150,7 @@ func (s *Share) standing() (srv *server.Server, changed <-chan struct{}, why err
 // run serves when it can, until the share is closed. release is not nil if it serves.
 func (s *Share) run(release func() error) {
 	defer close(s.running)
-	defer s.place.Leave()
+	defer s.location.Leave()
 	var until time.Time // eager
 	for {
 		if release != nil {
@@ -207,7 +223,7 @@ func (s *Share) Trouble() error {
 }
 
 // Guest reports whether the place belongs to another user, whose processes serve it.
-func (s *Share) Guest() bool { return s.place.Guest() }
+func (s *Share) Guest() bool { return s.location.Guest() }
 
 // Server is the server, if this share runs it, or nil.
 func (s *Share) Server() *server.Server {
@@ -227,4 +243,16 @@ func (s *Share) Kill() {
 	s.kill = true
 	s.mu.Unlock()
 	s.Close()
+}
+
+// begin makes an empty log where there is nothing, in files that are shorter than those of a
+// cluster's member: they are read whole at each take-over, for which somebody waits. Where there
+// is something the member sees to it that it is all there.
+func begin(files disk.FS, segment int64) error {
+	names, err := files.List()
+	if err != nil || slices.ContainsFunc(names, func(name string) bool { return name != dirlock.File }) {
+		return err
+	}
+	id := wal.Identity{Cluster: Cluster, Member: member.ID(Cluster, Member), Name: Member}
+	return wal.CreateSized(files, id, segment)
 }

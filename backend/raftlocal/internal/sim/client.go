@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/session"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // client is a process that uses locks: one session, one connection at a time, and a few
@@ -25,12 +25,12 @@ type client struct {
 	waking bool     // that is planned
 
 	session *session.Session
-	line    *line
+	conn    *conn
 	since   time.Duration // of the line
 	dialing bool
 	next    int // which host to try
 
-	attempts []*try // whose claims are of interest
+	attempts []*attempt // whose claims are of interest
 	tries    int
 }
 
@@ -88,13 +88,13 @@ func (c *client) pause(d time.Duration) {
 func (c *client) begin() {
 	c.life++
 	c.lives = true
-	c.session = session.New(c.w.newSessionID, c.w.plan.session)
-	c.attempts, c.line, c.dialing = nil, nil, false
+	c.session = session.New(c.w.newSessionID, c.w.scenario.session)
+	c.attempts, c.conn, c.dialing = nil, nil, false
 	c.next = c.w.rng.IntN(len(c.w.hosts))
-	for range c.w.plan.workers {
+	for range c.w.scenario.workers {
 		c.w.working++
 		k := &worker{c: c}
-		c.then(c.w.some(0, c.w.plan.think), k.work)
+		c.then(c.w.some(0, c.w.scenario.think), k.work)
 	}
 	c.watch()
 }
@@ -102,16 +102,16 @@ func (c *client) begin() {
 // die ends the process without a word. Another begins in its place.
 func (c *client) die() {
 	w := c.w
-	if w.calm || !c.lives {
+	if w.quiescent || !c.lives {
 		return
 	}
 	w.trace.line("%s dies", c)
 	w.deaths++
 	for _, t := range c.attempts {
-		w.promises.end(t.attempt)
+		w.promises.end(t.promise)
 	}
 	c.hangUp()
-	w.working -= w.plan.workers
+	w.working -= w.scenario.workers
 	c.life++
 	c.lives = false
 	w.unborn++
@@ -132,7 +132,7 @@ func (c *client) do(cmd command.Command, done func(r command.Reply, known bool))
 
 // flush sends what there is to send.
 func (c *client) flush() {
-	if c.line == nil {
+	if c.conn == nil {
 		c.connect()
 		return
 	}
@@ -144,13 +144,13 @@ func (c *client) flush() {
 		c.w.sent(&out[i])
 	}
 	packet := encodeCommands(out)
-	l := c.line
+	l := c.conn
 	l.up(func(m *member.Member) { m.Submit(l.conn, packet.commands()) })
 }
 
 // connect finds a member that leads.
 func (c *client) connect() {
-	if !c.lives || c.line != nil || c.dialing || c.session.Outstanding() == 0 {
+	if !c.lives || c.conn != nil || c.dialing || c.session.Outstanding() == 0 {
 		return
 	}
 	c.dialing = true
@@ -163,7 +163,7 @@ func (c *client) connect() {
 			c.then(c.w.some(5*time.Millisecond, 100*time.Millisecond), c.connect)
 			return
 		}
-		c.line, c.since = l, c.w.now
+		c.conn, c.since = l, c.w.now
 		number := c.session.Connected()
 		l.up(func(m *member.Member) { m.Attach(l.conn, number) })
 		c.flush()
@@ -172,21 +172,21 @@ func (c *client) connect() {
 
 // hangUp breaks the connection.
 func (c *client) hangUp() {
-	if c.line != nil {
-		l := c.line
-		c.line = nil
+	if c.conn != nil {
+		l := c.conn
+		c.conn = nil
 		l.leave()
 		c.events(c.session.Disconnected())
 	}
 }
 
 // moved is when a connection has ended from the other side.
-func (c *client) moved(l *line, leader machine.Member) {
+func (c *client) moved(l *conn, leader statemachine.Member) {
 	c.awake(c.life, func() {
-		if c.line != l {
+		if c.conn != l {
 			return
 		}
-		c.line = nil
+		c.conn = nil
 		c.events(c.session.Disconnected())
 		c.next++
 		if h := c.w.host(leader.ID); h != nil {
@@ -201,10 +201,10 @@ func (c *client) moved(l *line, leader machine.Member) {
 	})
 }
 
-// receive takes in answers and pushes.
-func (c *client) receive(l *line, p packet) {
+// receive handles answers and pushes.
+func (c *client) receive(l *conn, p packet) {
 	c.awake(c.life, func() {
-		if c.line != l {
+		if c.conn != l {
 			return
 		}
 		answers, pushes := p.answers()
@@ -215,13 +215,13 @@ func (c *client) receive(l *line, p packet) {
 
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	if oldest := c.session.Oldest(); oldest != nil && c.line != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.plan.patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.conn != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.patience {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++
 		c.connect()
 	}
-	c.then(c.w.plan.patience/5, c.watch)
+	c.then(c.w.scenario.patience/5, c.watch)
 }
 
 func (c *client) attemptName() string {
@@ -236,7 +236,7 @@ func (c *client) events(all []session.Event) {
 		switch e.Kind {
 		case session.Done, session.Unknown:
 			c.w.trace.note('a', uint64(c.place), uint64(e.Kind), uint64(e.Reply.Code), e.Reply.Number, e.Reply.Token)
-			e.Ticket.For.(*call).done(e.Reply, e.Kind == session.Done)
+			e.Call.For.(*call).done(e.Reply, e.Kind == session.Done)
 		case session.Pushed:
 			c.w.trace.note('p', uint64(c.place), uint64(e.Claim.Code), e.Claim.Number, e.Claim.Token)
 			for _, t := range c.attempts {

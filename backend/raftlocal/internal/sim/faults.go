@@ -27,7 +27,7 @@ var faults = []fault{
 	{"rolling restart", func(w *world) {
 		for i, h := range w.hosts {
 			w.after(time.Duration(i)*1200*time.Millisecond, func() {
-				if !w.calm {
+				if !w.quiescent {
 					h.stop()
 				}
 			})
@@ -103,7 +103,7 @@ var faults = []fault{
 				when, to = d+w.some(-150*time.Millisecond, 300*time.Millisecond), h.place
 			}
 			w.after(when, func() {
-				if !c.lives || w.calm {
+				if !c.lives || w.quiescent {
 					return
 				}
 				c.hangUp()
@@ -157,28 +157,28 @@ var faults = []fault{
 	}},
 	{"lines stall", func(w *world) {
 		for _, c := range w.clients {
-			if c.line == nil || w.rng.IntN(2) == 0 {
+			if c.conn == nil || w.rng.IntN(2) == 0 {
 				continue
 			}
 			until := w.now + w.some(100*time.Millisecond, 4*time.Second)
 			if w.rng.IntN(2) == 0 {
-				c.line.toHost.stalled = until
+				c.conn.toHost.stalled = until
 			} else {
-				c.line.toClient.stalled = until
+				c.conn.toClient.stalled = until
 			}
 		}
 	}},
 	{"lines stall and break", func(w *world) {
 		// What was sent arrives long after the client has come back on another line.
 		for _, c := range w.clients {
-			l := c.line
+			l := c.conn
 			if l == nil {
 				continue
 			}
 			l.toHost.stalled = w.now + w.some(100*time.Millisecond, 900*time.Millisecond)
 			(&worker{c: c, once: true}).attempt(w.keys[w.rng.IntN(len(w.keys))], false)
 			w.after(w.some(5*time.Millisecond, 80*time.Millisecond), func() {
-				if c.line == l {
+				if c.conn == l {
 					l.keeps = true
 					c.hangUp()
 					c.connect()
@@ -187,7 +187,7 @@ var faults = []fault{
 		}
 	}},
 	{"tries given up at once", func(w *world) {
-		// Before the try there is a question without an answer, so that Lowest does not pass the try.
+		// Before the attempt there is a question without an answer, so that Lowest does not pass the attempt.
 		for _, c := range w.clients {
 			if !c.lives || c.paused > w.now {
 				continue

@@ -3,12 +3,13 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/founding"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // host is a machine with a disk on which a member runs, or has crashed. It does what the loop of
@@ -19,18 +20,18 @@ type host struct {
 	w     *world
 	place int // in the network
 	made  int // how many machines were in its place before
-	self  machine.Member
+	self  statemachine.Member
 	join  bool
 	clock clock
 	disk  *disk.Memory
 	drive *drive
 
-	member  *member.Member    // nil: down, or it founds
-	founder *founding.Founder // nil: down, or it has begun
-	stuck   time.Duration     // since when it seems that it can never begin
-	asked   int               // how often its operator has asked for it to replace another
-	life    int               // rises with each start and each end
-	retired bool              // removed from the cluster, or another is in its place
+	member       *member.Member          // nil: down, or it founds
+	bootstrapper *bootstrap.Bootstrapper // nil: down, or it has begun
+	stuck        time.Duration           // since when it seems that it can never begin
+	asked        int                     // how often its operator has asked for it to replace another
+	life         int                     // rises with each start and each end
+	retired      bool                    // removed from the cluster, or another is in its place
 
 	inbox   []func()
 	planned bool          // a turn
@@ -42,7 +43,7 @@ type host struct {
 	// its turns, at most 100 ms each.
 	awake, lastTurn time.Duration
 
-	lines []*line // that are open
+	lines []*conn // that are open
 }
 
 func (h *host) String() string {
@@ -56,7 +57,7 @@ func (h *host) String() string {
 func (h *host) up() bool { return h.member != nil }
 
 // lives tells that a process runs, which is a member or is to found a cluster.
-func (h *host) lives() bool { return h.member != nil || h.founder != nil }
+func (h *host) lives() bool { return h.member != nil || h.bootstrapper != nil }
 
 // start begins a life on what the disk holds.
 func (h *host) start() {
@@ -86,7 +87,7 @@ func (h *host) started(crashed bool, err error) {
 		h.member = nil
 		w.fail("%s does not open its directory: %v", h, err)
 		return
-	case h.founder != nil:
+	case h.bootstrapper != nil:
 		w.trace.line("%s founds, as %x", h, h.self.ID)
 		h.drive.take()
 		h.ask(h.life)
@@ -115,7 +116,7 @@ func (h *host) end(why string) {
 	h.w.trace.note('d', uint64(h.place))
 	h.w.trace.line("%s is down: %s", h, why)
 	h.w.crashes++
-	h.member, h.founder = nil, nil
+	h.member, h.bootstrapper = nil, nil
 	h.life++
 	h.inbox = nil
 	for _, l := range h.lines {
@@ -184,4 +185,74 @@ func (h *host) stopped(err error) {
 	default:
 		h.w.fail("%s has ended: %v", h, err)
 	}
+}
+
+// drive decides how a disk behaves: what its calls take, which fail, and at which one the
+// power does.
+type drive struct {
+	w     *world
+	spent time.Duration // by the calls of this turn
+	last  string        // what was called
+
+	slow   time.Duration // what a sync takes at most, when the disk is slow
+	hang   time.Duration // what the next sync takes, once
+	full   bool          // there is no room for another file
+	broken int           // the sync after this many fails, counted from 1 on
+	doom   int           // the power fails at this change of the disk, counted from 1 on
+
+	erred bool // it has let a call fail in this life
+}
+
+// powerFailed ends the code that runs on a disk: see disk.Hook.
+type powerFailed struct{}
+
+var errBroken = errors.New("input/output error")
+
+// take returns what was spent, and begins to count again.
+func (d *drive) take() time.Duration {
+	spent := d.spent
+	d.spent = 0
+	return spent
+}
+
+// faulty reports whether an error of the member in this life may be the disk's fault.
+func (d *drive) faulty() bool { return d.erred }
+
+func (d *drive) hook(c disk.Call) (time.Duration, error) {
+	d.last = c.Op.String()
+	switch c.Op {
+	case disk.OpCreate, disk.OpRename, disk.OpRemove, disk.OpWrite, disk.OpSync, disk.OpSyncDir:
+		if d.doom--; d.doom == 0 {
+			panic(powerFailed{})
+		}
+	default:
+		return 0, nil
+	}
+	took, err := d.change(c.Op)
+	d.spent += took
+	d.erred = d.erred || err != nil
+	return took, err
+}
+
+func (d *drive) change(op disk.Op) (time.Duration, error) {
+	switch op {
+	case disk.OpCreate:
+		if d.full {
+			return 0, syscall.ENOSPC
+		}
+	case disk.OpSync, disk.OpSyncDir:
+		if d.broken--; d.broken == 0 {
+			return time.Millisecond, errBroken
+		}
+		if d.hang > 0 {
+			took := d.hang
+			d.hang = 0
+			return took, nil
+		}
+		if d.slow > 0 {
+			return 10*time.Millisecond + time.Duration(d.w.rng.Int64N(int64(d.slow))), nil
+		}
+		return 50*time.Microsecond + time.Duration(d.w.rng.Int64N(int64(time.Millisecond))), nil
+	}
+	return 0, nil
 }

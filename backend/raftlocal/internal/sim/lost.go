@@ -36,7 +36,7 @@ func (w *world) noteVoters(h *host, index uint64) {
 // spare reports whether the cluster stands the loss of a directory now.
 func (w *world) spare(h *host) bool {
 	switch {
-	case w.calm || h.retired || w.lost != nil && w.lost != h:
+	case w.quiescent || h.retired || w.lost != nil && w.lost != h:
 		return false
 	case len(w.records) == 0:
 		return true // nobody has begun
@@ -72,7 +72,7 @@ func (h *host) wipe(join bool) *host {
 
 // begun reports whether there is a cluster: entries, or somebody who has begun.
 func (w *world) begun() bool {
-	return w.truth.last() > 0 || slices.ContainsFunc(w.hosts, func(h *host) bool { return w.records[h.self.ID] != 0 })
+	return w.committedLog.last() > 0 || slices.ContainsFunc(w.hosts, func(h *host) bool { return w.records[h.self.ID] != 0 })
 }
 
 // replace has a member that was lost replaced by what is in its place, when that waits to be.
@@ -125,7 +125,7 @@ func (w *world) loseBeside() {
 	}
 	mend := w.network.sever(w.ways(lags))
 	w.after(w.some(200*time.Millisecond, 1500*time.Millisecond), func() {
-		if w.calm {
+		if w.quiescent {
 			return
 		}
 		mend()
@@ -148,7 +148,7 @@ func (w *world) ways(h *host) (all []way) {
 // with crashes and losses before the cluster has begun.
 func (w *world) firstStart() {
 	most := 300 * time.Millisecond
-	rough := slices.ContainsFunc(w.plan.faults, func(f fault) bool { return f.name == "first start" })
+	rough := slices.ContainsFunc(w.scenario.faults, func(f fault) bool { return f.name == "first start" })
 	if rough {
 		most = 2 * time.Second
 	}
@@ -165,7 +165,7 @@ func (w *world) roughStart(n int) {
 	for range n {
 		w.after(w.some(0, 2500*time.Millisecond), func() {
 			h := w.hosts[w.rng.IntN(len(w.hosts))]
-			if w.calm || h.retired || len(w.records) == len(w.founders) {
+			if w.quiescent || h.retired || len(w.records) == len(w.initialMembers) {
 				return
 			}
 			switch w.rng.IntN(5) {
@@ -182,7 +182,7 @@ func (w *world) roughStart(n int) {
 	}
 }
 
-// beginAgain is what an operator does where the founders say that they can never begin.
+// beginAgain is what an operator does where the initial members say that they can never begin.
 func (w *world) beginAgain() {
 	if w.begun() {
 		return // the others will hear of it

@@ -9,7 +9,7 @@ type mutant struct {
 	name  string
 	seeds uint64
 	fault string
-	// blind is without the referee, and so by what a user could see.
+	// blind is without the model, and so by what a user could see.
 	blind bool
 }
 
@@ -36,7 +36,7 @@ var wrongs = []mutant{
 	{name: "whole TTL again at election", seeds: 500, blind: true},
 	{name: "waiters end early", seeds: 500},
 	{name: "heard by nothing", seeds: 500},
-	{name: "who renews is ended", seeds: 1000},
+	{name: "who renews is ended", seeds: 5000},
 	{name: "early expiry", seeds: 200},
 	{name: "early expiry", seeds: 200, blind: true},
 	{name: "order of a map", seeds: 200},
@@ -55,17 +55,17 @@ var wrongs = []mutant{
 
 var patches = []mutants.Patch{
 	{
-		File: "../founding/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "(s.Bound != f.hash || s.ID != o.ID) {\n			return r, false\n",
 		Put:  "(s.Bound != f.hash && !wrong(\"begins as soon as all ids are known\") || s.ID != o.ID) {\n			if wrong(\"founding by a majority\") && f.most() {\n				return *f.bound, true\n			}\n			return r, false\n",
 	},
 	{
-		File: "../founding/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "// Waits tells",
-		Put:  "func (f *Founder) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
+		Put:  "func (f *Bootstrapper) most() bool {\n	n := 1\n	for _, o := range f.Others() {\n		if s := f.heard[o.Name]; s.Bound == f.hash && s.ID == o.ID {\n			n++\n		}\n	}\n	return n > len(f.bound.Members)/2\n}\n\n// Waits tells",
 	},
 	{
-		File: "../founding/founder.go",
+		File: "../bootstrap/bootstrapper.go",
 		Old:  "		f.refused = f.excluded(s)\n",
 		Put:  "		if wrong(\"begun without it is not refused\") {\n			return nil\n		}\n		f.refused = f.excluded(s)\n",
 	},
@@ -100,7 +100,7 @@ var patches = []mutants.Patch{
 		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.syncs.add(time.Since(began))\n	if err := l.look(s)",
 	},
 	{
-		File: "../member/persist.go",
+		File: "../member/flush.go",
 		Old:  "rd.MustSync && restored == nil {",
 		Put:  "rd.MustSync && restored == nil && !wrong(\"votes not persisted\") {",
 	},
@@ -115,9 +115,9 @@ var patches = []mutants.Patch{
 		Put:  "		if n := c.Entries[0].GetIndex() + uint64(len(c.Entries)) - first; wrong(\"truncation ignored\") && n > 0 {\n			record.entries = record.entries[min(n, uint64(len(record.entries))):]\n			first += n\n		}\n		c.Entries = append(c.Entries[:first-c.Entries[0].GetIndex()], record.entries...)\n",
 	},
 	{
-		File: "../member/clock.go",
-		Old:  "int64(min(d, mostLook))",
-		Put:  "int64(min(d, map[bool]time.Duration{false: mostLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
+		File: "../member/leadership.go",
+		Old:  "int64(min(d, maxLook))",
+		Put:  "int64(min(d, map[bool]time.Duration{false: maxLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
 	},
 	{
 		File: "../member/flush.go",
@@ -135,7 +135,7 @@ var patches = []mutants.Patch{
 		Put:  "	r.next = nil\n	if wrong(\"reads without a majority\") {\n		r.rounds[len(r.rounds)-1].confirmed = true\n		return\n	}\n",
 	},
 	{
-		File: "../member/pending.go",
+		File: "../member/propose.go",
 		Old:  "cmd.Op != command.Open && !cl.has(cmd.Session)",
 		Put:  "cmd.Op != command.Open && !cl.has(cmd.Session) && !wrong(\"packets of old connections\")",
 	},
@@ -145,12 +145,12 @@ var patches = []mutants.Patch{
 		Put:  "	has := cs.bySession[cmd.Session]\n	if wrong(\"packets of old connections\") {\n		return false\n	}\n	return has != cl",
 	},
 	{
-		File: "../sim/try.go",
+		File: "../sim/attempt.go",
 		Old:  "		switch {\n		case t.over:\n		case !known:\n			// It may",
 		Put:  "		if wrong(\"lease counted from the answer\") {\n			t.sent = c.local()\n		}\n		switch {\n		case t.over:\n		case !known:\n			// It may",
 	},
 	{
-		File: "../sim/renew.go",
+		File: "../sim/attempt.go",
 		Old:  "		for i, o := range all {\n			o.renewed",
 		Put:  "		if wrong(\"lease counted from the answer\") {\n			sent = c.local()\n		}\n		for i, o := range all {\n			o.renewed",
 	},
@@ -171,37 +171,37 @@ var patches = []mutants.Patch{
 		Put:  "		if !wrong(\"snapshot not synced\") {\n			err = f.Sync()\n		}\n",
 	},
 	{
-		File: "../machine/machine.go",
+		File: "../statemachine/statemachine.go",
 		Old:  "	if !s.replies.admit(c, r) {\n",
 		Put:  "	if !s.replies.admit(c, r) && !wrong(\"no memory of replies\") {\n",
 	},
 	{
-		File: "../machine/snapshot.go",
+		File: "../statemachine/snapshot.go",
 		Old:  "	return s.replies.append(dst)\n",
 		Put:  "	if wrong(\"replies not in the snapshot\") {\n		return (&replies{lowest: 1}).append(dst)\n	}\n	return s.replies.append(dst)\n",
 	},
 	{
-		File: "../machine/snapshot.go",
+		File: "../statemachine/snapshot.go",
 		Old:  "[]uint64{m.token, m.base, m.number} {\n",
 		Put:  "[]uint64{m.token, m.base, m.number} {\n		if wrong(\"last token not in the snapshot\") && v == m.token {\n			v = 0\n		}\n",
 	},
 	{
-		File: "../machine/restore.go",
+		File: "../statemachine/snapshot.go",
 		Old:  "	return r.m, nil\n",
 		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/claim.go",
 		Old:  "func (m *Machine) expire() {",
 		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
 	},
 	{
-		File: "../member/evict.go",
+		File: "../member/releases.go",
 		Old:  "	if number != 0 {\n",
 		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).Owner)\n	}\n	if number != 0 {\n",
 	},
 	{
-		File: "../machine/list.go",
+		File: "../statemachine/inspect.go",
 		Old:  "			return locks, all[i-1].number\n",
 		Put:  "			if wrong(\"a page leaves one out\") {\n				return locks, all[i].number\n			}\n			return locks, all[i-1].number\n",
 	},
@@ -211,32 +211,32 @@ var patches = []mutants.Patch{
 		Put:  "	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/claim.go",
 		Old:  "		number, ok := m.overdue.due(m.clock)\n",
 		Put:  "		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
 	},
 	{
-		File: "../machine/expire.go",
+		File: "../statemachine/claim.go",
 		Old:  "		c := m.claims[number]\n",
 		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
-		File: "../machine/unheard.go",
+		File: "../statemachine/deadlines.go",
 		Old:  "!some || at > now {\n		return nil\n	}\n",
 		Put:  "!some || at > now && !wrong(\"waiters end early\") {\n		return nil\n	}\n	if wrong(\"waiters end early\") {\n		now += 400e6\n	}\n",
 	},
 	{
-		File: "../machine/claim.go",
+		File: "../statemachine/claim.go",
 		Old:  "	m.hear(c)\n	m.overdue.move(c.place",
 		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.place",
 	},
 	{
-		File: "../member/unheard.go",
+		File: "../member/releases.go",
 		Old:  "	if len(u.due) == 0 {\n",
 		Put:  "	if len(u.due) == 0 || wrong(\"who renews is ended\") {\n",
 	},
 	{
-		File: "../machine/renew.go",
+		File: "../statemachine/claim.go",
 		Old:  "		if c := m.claims[number]; c != nil {\n",
 		Put:  "		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},

@@ -21,7 +21,7 @@ func TestMutants(t *testing.T) {
 	for _, m := range wrongs {
 		name := m.name
 		if m.blind {
-			name += " without the referee"
+			name += " without the model"
 		}
 		t.Run(name, func(t *testing.T) {
 			out, err := runMutant(t, program, m)

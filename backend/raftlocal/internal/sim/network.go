@@ -1,10 +1,14 @@
 package sim
 
 import (
+	"encoding/binary"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 // network carries messages between places: members and clients, by number. It loses, delays,
@@ -39,9 +43,9 @@ func (n *network) open(from, to int) bool { return n.cut[way{from, to}] == 0 }
 
 // usual makes it as good as it is meant to be.
 func (n *network) usual() {
-	p := &n.w.plan
+	p := &n.w.scenario
 	n.loss, n.twice, n.late, n.slow = p.loss, p.twice, p.late, p.slow
-	if n.w.calm {
+	if n.w.quiescent {
 		n.loss, n.late = 0, 0
 	}
 }
@@ -101,4 +105,106 @@ func (n *network) send(from *host, m *raftpb.Message) {
 			}
 		})
 	}
+}
+
+const (
+	both = iota
+	onlyIn
+	onlyOut
+)
+
+// part cuts some hosts off from all others, and some clients with them or from them.
+func (w *world) part(some []*host, how int) {
+	inside := map[int]bool{}
+	for _, h := range some {
+		inside[h.place] = true
+	}
+	for _, c := range w.clients {
+		inside[c.place] = w.rng.IntN(2) == 0
+	}
+	var ways []way
+	for a := range w.places {
+		for b := range w.places {
+			if inside[a] && !inside[b] {
+				if how != onlyIn {
+					ways = append(ways, way{a, b})
+				}
+				if how != onlyOut {
+					ways = append(ways, way{b, a})
+				}
+			}
+		}
+	}
+	w.sever(ways)
+	// Some clients notice at once that they are on the other side.
+	for _, c := range w.clients {
+		if c.conn != nil && inside[c.place] != inside[c.conn.host.place] && w.rng.IntN(2) == 0 {
+			c.hangUp()
+			c.connect()
+		}
+	}
+}
+
+// ring leaves each host only its neighbours; of three, two do not see each other.
+func (w *world) ring() {
+	n := len(w.hosts)
+	start := w.rng.IntN(n)
+	var ways []way
+	for i := range n {
+		for j := range n {
+			if d := (i - j + n) % n; d > 1 && d < n-1 || n == 3 && i != j && i != start && j != start {
+				ways = append(ways, way{w.hosts[i].place, w.hosts[j].place})
+			}
+		}
+	}
+	w.sever(ways)
+}
+
+func (w *world) sever(ways []way) { w.severFor(ways, w.some(200*time.Millisecond, 4*time.Second)) }
+
+func (w *world) severFor(ways []way, d time.Duration) {
+	mend := w.network.sever(ways)
+	w.after(d, func() {
+		if !w.quiescent {
+			mend()
+		}
+	})
+}
+
+// packet is whole frames, as they go over a connection.
+type packet []byte
+
+// each gives the bodies of the frames.
+func (p packet) each(f func(body []byte)) {
+	for len(p) > 0 {
+		n := binary.BigEndian.Uint32(p)
+		f(p[5 : 4+n])
+		p = p[4+n:]
+	}
+}
+
+func encodeCommands(cmds []command.Command) packet { return wire.AppendCommands(nil, cmds) }
+
+func (p packet) commands() (cmds []command.Command) {
+	p.each(func(body []byte) {
+		var err error
+		if cmds, err = wire.ParseCommands(body, cmds); err != nil {
+			panic(err)
+		}
+	})
+	return cmds
+}
+
+func encodeAnswers(answers []command.Answer, pushes []command.Push) packet {
+	return wire.AppendAnswers(nil, answers, pushes)
+}
+
+func (p packet) answers() (answers []command.Answer, pushes []command.Push) {
+	p.each(func(body []byte) {
+		var err error
+		if answers, pushes, err = wire.ParseAnswers(body, answers, pushes); err != nil {
+			panic(err)
+		}
+	})
+	return answers, pushes
 }

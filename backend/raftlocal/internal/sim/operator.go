@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // change replaces, adds or removes a member, as an operator would: until it is done, or it
@@ -21,7 +21,7 @@ func (w *world) change() {
 	if kind != 0 && len(book) > 2 && w.lost == nil {
 		c.remove = []uint64{book[w.rng.IntN(len(book))].ID}
 	}
-	if (kind != 1 || len(c.remove) == 0) && len(w.hosts) < mostHosts {
+	if (kind != 1 || len(c.remove) == 0) && len(w.hosts) < maxHosts {
 		n := w.newHost(true)
 		n.start()
 		c.add = append(c.add, n.place)
@@ -42,13 +42,13 @@ type wish struct {
 }
 
 // change is what a leader is asked to do for a wish, as it stands.
-func (w *world) changeFor(c wish, book []machine.Member) (do member.Change) {
+func (w *world) changeFor(c wish, book []statemachine.Member) (do member.Change) {
 	for _, place := range c.add {
 		do.Add = append(do.Add, w.hosts[place].self)
 	}
 	for _, p := range book {
 		// Under the name of one that is added there may be the directory that it had before.
-		again := slices.ContainsFunc(do.Add, func(a machine.Member) bool { return a.Name == p.Name && a.ID != p.ID })
+		again := slices.ContainsFunc(do.Add, func(a statemachine.Member) bool { return a.Name == p.Name && a.ID != p.ID })
 		if again || slices.Contains(c.remove, p.ID) {
 			do.Remove = append(do.Remove, p.ID)
 		}
@@ -56,8 +56,8 @@ func (w *world) changeFor(c wish, book []machine.Member) (do member.Change) {
 	return do
 }
 
-// mostHosts is how many machines a world has at most.
-const mostHosts = 8
+// maxHosts is how many machines a world has at most.
+const maxHosts = 8
 
 // operate asks for a change until it is in force. An operator gives up after a while, but not
 // when all is well again.
@@ -66,7 +66,7 @@ func (w *world) operate(c wish, tries int) {
 		return
 	}
 	h := w.leader()
-	if tries == 0 && !w.calm {
+	if tries == 0 && !w.quiescent {
 		// Whoever was added stays what it is, as a learner or not even that.
 		w.changing, w.gaveUp = false, true
 		if h != nil {

@@ -16,26 +16,26 @@ type promises struct {
 	fail func(format string, args ...any)
 	keys map[string]*promised
 	// tokens is who was given each token. They are unique over all keys.
-	tokens map[uint64]*attempt
+	tokens map[uint64]*promise
 	// evicted are the tokens of grants that an operator has ended: nothing was promised for
 	// that case.
 	evicted map[uint64]bool
 	// targets are the attempts that an operator has asked to evict, and attempts all that ever were, by name.
 	targets  map[string]bool
-	attempts map[string]*attempt
+	attempts map[string]*promise
 
 	grants, fenced int
 }
 
 // promised is what was told about one key.
 type promised struct {
-	active []*attempt // in the order of their grants; some may have lapsed
+	active []*promise // in the order of their grants; some may have lapsed
 	newest uint64     // the greatest token that was told to anybody
 	stored uint64     // the greatest token that the fenced store has seen
 }
 
-// attempt is one attempt at a key, as its client sees it.
-type attempt struct {
+// promise is what one attempt at a key was told, as its client sees it.
+type promise struct {
 	name  string
 	key   string
 	floor uint64 // tokens known to anybody when it began: its own must be greater
@@ -45,7 +45,7 @@ type attempt struct {
 }
 
 func newPromises(now *time.Duration, fail func(string, ...any)) *promises {
-	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*attempt{}, evicted: map[uint64]bool{}, targets: map[string]bool{}, attempts: map[string]*attempt{}}
+	return &promises{now: now, fail: fail, keys: map[string]*promised{}, tokens: map[uint64]*promise{}, evicted: map[uint64]bool{}, targets: map[string]bool{}, attempts: map[string]*promise{}}
 }
 
 func (p *promises) of(key string) *promised {
@@ -58,14 +58,14 @@ func (p *promises) of(key string) *promised {
 }
 
 // begin is when a client asks for a key.
-func (p *promises) begin(name, key string) *attempt {
-	a := &attempt{name: name, key: key, floor: p.of(key).newest}
+func (p *promises) begin(name, key string) *promise {
+	a := &promise{name: name, key: key, floor: p.of(key).newest}
 	p.attempts[name] = a
 	return a
 }
 
 // granted is when the answer that grants it has arrived.
-func (p *promises) granted(a *attempt, token uint64, until time.Duration) {
+func (p *promises) granted(a *promise, token uint64, until time.Duration) {
 	k := p.of(a.key)
 	switch other := p.tokens[token]; {
 	case token == 0:
@@ -87,7 +87,7 @@ func (p *promises) granted(a *attempt, token uint64, until time.Duration) {
 }
 
 // extended is when the answer to a renewal has arrived.
-func (p *promises) extended(a *attempt, token uint64, until time.Duration) {
+func (p *promises) extended(a *promise, token uint64, until time.Duration) {
 	if a.token != token {
 		p.fail("%s holds %s by token %d, and its renewal says %d", a.name, a.key, a.token, token)
 	}
@@ -112,7 +112,7 @@ func (p *promises) extended(a *attempt, token uint64, until time.Duration) {
 
 // refused is when an answer says that it does not hold the lock, and nobody who may has
 // ended its grant.
-func (p *promises) refused(a *attempt, why string) {
+func (p *promises) refused(a *promise, why string) {
 	if a.token != 0 && a.holds(*p.now) {
 		p.fail("%s lost %s (token %d) %v before what it was promised: %s", a.name, a.key, a.token, a.until-*p.now, why)
 	}
@@ -135,10 +135,10 @@ func (p *promises) target(name string) {
 }
 
 // end is when the client gives it up, before it tells anybody; or dies.
-func (p *promises) end(a *attempt) { a.ended = true }
+func (p *promises) end(a *promise) { a.ended = true }
 
 // write is when a holder's write arrives at a store that knows tokens.
-func (p *promises) write(a *attempt) {
+func (p *promises) write(a *promise) {
 	k := p.of(a.key)
 	if a.token < k.stored {
 		if a.holds(*p.now) {
@@ -151,9 +151,9 @@ func (p *promises) write(a *attempt) {
 	k.stored = a.token
 }
 
-func (a *attempt) holds(now time.Duration) bool { return !a.ended && now < a.until }
+func (a *promise) holds(now time.Duration) bool { return !a.ended && now < a.until }
 
 // lapsedForGood tells that no later answer can revive it: one that was sent long ago.
-func (a *attempt) lapsedForGood(now time.Duration) bool { return a.ended || a.until+time.Minute < now }
+func (a *promise) lapsedForGood(now time.Duration) bool { return a.ended || a.until+time.Minute < now }
 
-func (a *attempt) String() string { return fmt.Sprintf("%s on %s", a.name, a.key) }
+func (a *promise) String() string { return fmt.Sprintf("%s on %s", a.name, a.key) }

@@ -16,7 +16,7 @@ var (
 	seeds = flag.Uint64("seeds", 0, "how many seeds; 100 if 0, 20 with the race detector, and 10 with -short")
 	first = flag.Uint64("first", 1, "the first of them")
 	just  = flag.String("fault", "", "let only this go wrong, or these, with commas in between")
-	blind = flag.Bool("blind", false, "see only what clients see: no referee")
+	blind = flag.Bool("blind", false, "see only what clients see: no model")
 	most  = flag.Int("failures", 10, "after how many seeds that fail to stop")
 	only  = flag.Uint64("seed", 0, "only this seed, with a trace if -v is set")
 )
@@ -36,11 +36,11 @@ func simulate(t *testing.T, seed uint64, trace io.Writer) *world {
 		only = strings.Split(*just, ",")
 	}
 	w := newWorld(seed, trace, only...)
-	if len(w.plan.faults) == 0 {
+	if len(w.scenario.faults) == 0 {
 		t.Fatalf("there is no fault %q", *just)
 	}
 	if *blind {
-		w.truth.referee = nil
+		w.committedLog.model = nil
 	}
 	w.run()
 	return w

@@ -2,13 +2,15 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wal"
 )
 
@@ -60,7 +62,7 @@ func (h *host) turn() {
 		return
 	}
 	now := h.clock.read(w.now)
-	h.awake += min(now-h.lastTurn, mostLook)
+	h.awake += min(now-h.lastTurn, maxLook)
 	h.lastTurn = now
 	in := h.inbox
 	h.inbox = nil
@@ -89,8 +91,8 @@ func (h *host) turn() {
 	h.wake()
 }
 
-// mostLook is the most that one look at a leader's clock may count for.
-const mostLook = 100 * time.Millisecond
+// maxLook is the most that one look at a leader's clock may count for.
+const maxLook = 100 * time.Millisecond
 
 func (h *host) receive(data []byte) {
 	var m raftpb.Message
@@ -109,10 +111,10 @@ func (h *host) undelivered(to uint64, snap bool) {
 }
 
 // applied is told by the member of each entry.
-func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
+func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
 	w := h.w
-	if w.truth.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
-		w.trace.note('e', index, term, w.truth.facts[index].entry, w.truth.facts[index].outcome)
+	if w.committedLog.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
+		w.trace.note('e', index, term, w.committedLog.records[index].entry, w.committedLog.records[index].outcome)
 		w.checkClock(h, index, term, b.Stamp)
 		for _, p := range o.Pushes {
 			if p.Claim.Code == command.Evicted {
@@ -124,9 +126,56 @@ func (h *host) applied(index, term uint64, b command.Batch, o machine.Outcome) {
 		w.noteVoters(h, index)
 	}
 	if index%16 == 0 {
-		w.truth.state(h.String(), index, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), index, digest(h.member.Machine().Snapshot()))
 	}
 }
 
 // at is now, for what the member does in this turn.
 func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
+
+// callbacks is what the member of one life speaks to.
+type callbacks struct {
+	h    *host
+	life int
+}
+
+// leave lets something happen when what the disk is doing now is done, if the member lives.
+func (o callbacks) leave(f func()) {
+	o.h.w.at(o.h.at(), func() {
+		if o.h.life == o.life {
+			f()
+		}
+	})
+}
+
+func (o callbacks) Send(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		o.h.w.leads(o.h, m.GetTerm())
+	case raftpb.MsgVoteResp:
+		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.quiescent {
+			defer o.leave(func() { o.h.powerCut(0) })
+		}
+	default:
+	}
+	if o.h.drive.spent == 0 {
+		o.h.w.network.send(o.h, m)
+		return
+	}
+	o.leave(func() { o.h.w.network.send(o.h, m) })
+}
+
+func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
+	l := o.h.w.conns[c]
+	if l == nil {
+		panic(fmt.Sprintf("an answer to connection %d, which never was", c))
+	}
+	packet := encodeAnswers(answers, pushes)
+	o.leave(func() { l.down(packet) })
+}
+
+func (o callbacks) Redirect(c member.Conn, leader statemachine.Member) {
+	if l := o.h.w.conns[c]; l != nil {
+		o.leave(func() { l.dismiss(leader) })
+	}
+}

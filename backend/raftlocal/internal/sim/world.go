@@ -1,3 +1,45 @@
+// Package sim runs whole clusters of the built-in Raft in virtual time, from a seed: members,
+// clients, disks, clocks and networks, and all that goes wrong with them. Members, state
+// machine, log, snapshots and sessions are the very code that serves; here is only what they
+// speak to. There is no goroutine and no clock, and chance comes from the seed alone, so a
+// seed is one run, whatever machine it runs on: the hash of all its events says so.
+//
+//	go test ./backend/raftlocal/internal/sim -run TestSim -seeds 5000
+//	go test ./backend/raftlocal/internal/sim -run TestSim -seed 17 -v     # one, with a trace
+//	go test ./backend/raftlocal/internal/sim -run TestSim -fault ring     # one kind of fault
+//
+// # A world
+//
+// 1, 3 or 5 members, each with a disk that loses what was not synced (disk.Memory) and a clock
+// of its own rate; up to 5 join later. They found the cluster by package bootstrap, and one disk at a
+// time may be lost, before, while and after that: then its member comes with an empty one, and is
+// replaced (bootstrap.go, lost.go). 4 to 6 clients, whose workers take locks, renew, release,
+// cancel, forget, oversleep and die, over connections that are late, stall and break. scenario.go
+// says what a seed may choose, faults.go what may happen. In the end all is mended, and then
+// everybody who wants a lock must get one, and nothing may stay in memory.
+//
+// # What is checked
+//
+// All along, and a run ends with the first thing that is wrong:
+//
+//   - promises.go: what clients were told can be true. No two are promised a key at a moment,
+//     tokens are unique and rise with each grant of a key that was asked for after another was
+//     known, no lease is lost before the time that was promised, and no write of a
+//     holder comes too late for a store that looks at tokens.
+//   - committed_log.go: one log. Whatever entry a member applies, all apply, with one outcome and one
+//     state after it, whatever crashes in between. Reads tell how a key stood at some moment
+//     after they were asked for.
+//   - model.go: each answer and each push is the right one, by the rules said once more in
+//     the simplest way: so commands run once, in order, and nothing expires early or late.
+//   - world.go: one leader in a term; the clock of the cluster never goes further than its
+//     leader was awake, and no claim ends earlier than its TTL after it was asked for, by the
+//     fastest of clocks; what was certainly refused or released is never granted.
+//   - bootstrap.go: no two records are begun with; a directory keeps its id; only one that was lost
+//     is told that the cluster has begun without it.
+//   - quiescence.go: every worker is served, sessions and claims end, members are equal, and an idle
+//     cluster writes nothing.
+//
+// That the checks see what they are to see is itself tested: TestMutants.
 package sim
 
 import (
@@ -9,78 +51,78 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/machine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // world is one run: members, clients, and what is between them.
 type world struct {
 	schedule
-	rng      *rand.Rand
-	plan     plan
-	trace    *trace
-	network  *network
-	truth    *truth
-	promises *promises
+	rng          *rand.Rand
+	scenario     scenario
+	trace        *trace
+	network      *network
+	committedLog *committedLog
+	promises     *promises
 
-	hosts    []*host          // by place: the one that is there now
-	byID     map[uint64]*host // all that ever were
-	founders []machine.Member // by name and address
+	hosts          []*host               // by place: the one that is there now
+	byID           map[uint64]*host      // all that ever were
+	initialMembers []statemachine.Member // by name and address
 	losses
 	clients  []*client
 	keys     []string
 	places   int
-	lines    map[member.Conn]*line
+	conns    map[member.Conn]*conn
 	lastConn uint64
 
 	leaders map[uint64]*host // by term
 	clocks  map[uint64]*counted
-	sends   map[ticket]time.Duration // when a command was first sent
+	sends   map[commandID]time.Duration // when a command was first sent
 
 	// denied are the owners that were told that they certainly have no claim, and never will.
 	denied map[string]bool
 
 	voting time.Duration // until when the power fails wherever a vote is given
 
-	calm     bool // no more faults
-	changing bool // the members
-	working  int  // workers that have not had their last lock
-	over     bool
-	failure  string
+	quiescent bool // no more faults
+	changing  bool // the members
+	working   int  // workers that have not had their last lock
+	over      bool
+	failure   string
 	tally
 }
 
 // newWorld makes a world. With names of faults, nothing else goes wrong in it.
 func newWorld(seed uint64, out io.Writer, only ...string) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, lines: map[member.Conn]*line{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[ticket]time.Duration{}, denied: map[string]bool{}}
-	w.plan = newPlan(w.rng)
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, conns: map[member.Conn]*conn{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[commandID]time.Duration{}, denied: map[string]bool{}}
+	w.scenario = newScenario(w.rng)
 	if len(only) > 0 {
-		w.plan.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })
+		w.scenario.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })
 	}
 	w.trace = newTrace(&w.now, out)
 	w.network = &network{w: w, cut: map[way]int{}}
 	w.network.usual()
 	w.promises = newPromises(&w.now, w.fail)
-	w.truth = &truth{
-		fail: w.fail, keys: map[string]*chronicle{},
-		referee: &referee{fail: w.fail, ended: w.expired, claimed: w.claimed},
+	w.committedLog = &committedLog{
+		fail: w.fail, keys: map[string]*keyHistory{},
+		model: &model{fail: w.fail, ended: w.expired, claimed: w.claimed},
 	}
-	w.truth.referee.stand = w.truth.write
-	for i := range w.plan.members {
+	w.committedLog.model.stand = w.committedLog.write
+	for i := range w.scenario.members {
 		name := hostName(i)
-		w.founders = append(w.founders, machine.Member{Name: name, Addr: name + ":1"})
+		w.initialMembers = append(w.initialMembers, statemachine.Member{Name: name, Addr: name + ":1"})
 	}
-	for range w.plan.members {
+	for range w.scenario.members {
 		w.newHost(false)
 	}
-	w.voters = w.plan.members
-	for i := range w.plan.keys {
+	w.voters = w.scenario.members
+	for i := range w.scenario.keys {
 		w.keys = append(w.keys, fmt.Sprintf("k%d", i+1))
 	}
-	for i := range w.plan.clients {
-		w.clients = append(w.clients, &client{w: w, place: mostHosts + i, name: fmt.Sprintf("c%d", i+1), clock: w.newClock()})
+	for i := range w.scenario.clients {
+		w.clients = append(w.clients, &client{w: w, place: maxHosts + i, name: fmt.Sprintf("c%d", i+1), clock: w.newClock()})
 	}
-	w.places = mostHosts + w.plan.clients
+	w.places = maxHosts + w.scenario.clients
 	return w
 }
 
@@ -101,7 +143,7 @@ func (w *world) newHostAt(place int, join bool) *host {
 	name := hostName(place)
 	h := &host{
 		w: w, place: place, join: join, clock: w.newClock(), disk: disk.NewMemory(), drive: &drive{w: w},
-		self: machine.Member{Name: name, Addr: name + ":1"},
+		self: statemachine.Member{Name: name, Addr: name + ":1"},
 	}
 	if was := w.hosts[place]; was != nil {
 		h.made = was.made + 1
@@ -139,20 +181,108 @@ func (w *world) run() {
 		w.after(w.some(0, time.Second), c.begin)
 	}
 	w.after(w.some(500*time.Millisecond, 2*time.Second), w.disturb)
-	w.at(w.plan.duration, w.becalm)
+	w.at(w.scenario.duration, w.quiesce)
 	for w.failure == "" && !w.over && w.step() {
 	}
-	w.entries = int(w.truth.last())
+	w.entries = int(w.committedLog.last())
 }
 
 // disturb lets something go wrong, and plans the next.
 func (w *world) disturb() {
-	if w.calm {
+	if w.quiescent {
 		return
 	}
-	f := w.plan.faults[w.rng.IntN(len(w.plan.faults))]
+	f := w.scenario.faults[w.rng.IntN(len(w.scenario.faults))]
 	w.trace.note('f', digest([]byte(f.name)))
 	w.trace.line("fault: %s", f.name)
 	f.happen(w)
-	w.after(w.some(w.plan.pace/4, 2*w.plan.pace), w.disturb)
+	w.after(w.some(w.scenario.pace/4, 2*w.scenario.pace), w.disturb)
+}
+
+// schedule is virtual time: what is to happen, in the order of when. What happens at the
+// same moment happens in the order in which it was planned, so that a run is one sequence.
+type schedule struct {
+	now     time.Duration // since the world began
+	planned uint64
+	heap    []event
+}
+
+type event struct {
+	at    time.Duration
+	order uint64
+	run   func()
+}
+
+func (e event) before(o event) bool {
+	return e.at < o.at || e.at == o.at && e.order < o.order
+}
+
+// at plans something for a moment, or for now if that has passed.
+func (s *schedule) at(when time.Duration, run func()) {
+	s.planned++
+	s.heap = append(s.heap, event{max(when, s.now), s.planned, run})
+	i := len(s.heap) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !s.heap[i].before(s.heap[parent]) {
+			break
+		}
+		s.heap[i], s.heap[parent] = s.heap[parent], s.heap[i]
+		i = parent
+	}
+}
+
+func (s *schedule) after(d time.Duration, run func()) { s.at(s.now+d, run) }
+
+// step lets the next thing happen. It reports false when nothing is left.
+func (s *schedule) step() bool {
+	if len(s.heap) == 0 {
+		return false
+	}
+	next := s.heap[0]
+	last := len(s.heap) - 1
+	s.heap[0] = s.heap[last]
+	s.heap[last] = event{}
+	s.heap = s.heap[:last]
+	s.sink()
+	s.now = next.at
+	next.run()
+	return true
+}
+
+func (s *schedule) sink() {
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(s.heap); child++ {
+			if s.heap[child].before(s.heap[least]) {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		s.heap[i], s.heap[least] = s.heap[least], s.heap[i]
+		i = least
+	}
+}
+
+// skew is how far the rate of a clock may be off, either way. The lease that a client counts
+// on is 0.9 of its TTL: with a leader that is fast by this and a client that is slow by it,
+// 0.9/(1-skew) is still less than 1/(1+skew).
+const skew = 0.05
+
+// clock is a monotonic clock of one machine: it starts anywhere and runs at its own rate.
+type clock struct {
+	rate  float64
+	start time.Duration
+}
+
+// read tells what it shows at a moment of the world.
+func (c clock) read(now time.Duration) time.Duration {
+	return c.start + time.Duration(float64(now)*c.rate)
+}
+
+// real is how long the world takes for what this clock shows as d.
+func (c clock) real(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / c.rate)
 }

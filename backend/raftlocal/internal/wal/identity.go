@@ -18,8 +18,8 @@ type Identity struct {
 // ErrForeign means that the directory belongs to another cluster or member.
 var ErrForeign = errors.New("not this member's directory")
 
-// mostIdentity is how long the names may be together: they stand in one block.
-const mostIdentity = 400
+// maxIdentity is how long the names may be together: they stand in one block.
+const maxIdentity = 400
 
 func (id Identity) valid() error {
 	switch {
@@ -27,8 +27,8 @@ func (id Identity) valid() error {
 		return errors.New("the cluster has no name: give it one")
 	case id.Member == 0:
 		return errors.New("the member has the id 0: give it another")
-	case len(id.Cluster)+len(id.Name) > mostIdentity:
-		return fmt.Errorf("the names of cluster and member have %d bytes together, more than %d: shorten them", len(id.Cluster)+len(id.Name), mostIdentity)
+	case len(id.Cluster)+len(id.Name) > maxIdentity:
+		return fmt.Errorf("the names of cluster and member have %d bytes together, more than %d: shorten them", len(id.Cluster)+len(id.Name), maxIdentity)
 	}
 	return nil
 }
@@ -82,4 +82,13 @@ func Discard(fs disk.FS) error {
 		}
 	}
 	return fs.SyncDir()
+}
+
+// ErrDamaged means that what was written cannot be read back.
+var ErrDamaged = errors.New("damaged")
+
+// damage is an ErrDamaged that says where, and what to do.
+func damage(file string, off int64, format string, what ...any) error {
+	return fmt.Errorf("the log is %w: %s, at byte %d: %s; it may have held what was acknowledged, so nothing is dropped: %s",
+		ErrDamaged, file, off, fmt.Sprintf(format, what...), disk.Cure)
 }

@@ -1,3 +1,44 @@
+// Package wal is the write-ahead log of a member: what it has promised to its cluster, in
+// files that survive a crash.
+//
+// # Files
+//
+// The log is a row of segments, files named by their number, 0000000000000001.log and so
+// on. A segment is made in full length, of zeros, under another name, and gets its own
+// once it is on the disk: so a file that is shorter than it says has been damaged. Its
+// first block, the prelude, says whose it is and never changes.
+//
+// # Frames
+//
+// After the prelude come frames. Each call of Append is one frame, one write and one
+// sync, so no more than one frame, the last, can be incomplete. Frames are numbered from 1
+// on through all segments. A frame begins on a block of 512 bytes, what a disk writes as a
+// whole or not at all, and every block of it begins with a tag that follows from the
+// frame's number, and none of whose bytes is zero. The frame's header has a checksum, and
+// so has all that follows it, to the end of its last block.
+//
+//	block:  tag (4 bytes) | 508 bytes of the frame
+//	frame:  number (8) | length (4) | checksum of the rest (4) | checksum of these (4) | payload | zeros
+//
+// So a torn write can be told from damage. A block that has never reached the disk is all
+// zeros: a last frame with such a block was never acknowledged, and is cut. Where all
+// tags are there, all blocks have been written: then a wrong checksum, or anything else
+// that no interrupted write leaves, is damage to something that may have been
+// acknowledged, and the log is refused, as is an incomplete frame with a later one after
+// it. One thing cannot be told apart: a disk that puts zeros where a block of the very
+// last frame was.
+//
+// # Payload
+//
+// Each frame holds the hard state in full, so that old segments can be removed, and the
+// entries. An entry replaces the one of its index and all after, as in Raft.
+//
+// # Errors
+//
+// After an error of a write or a sync nobody knows what is on the disk: a later sync may
+// succeed without having written anything. So an error is final. All calls return it from
+// then on, and the member must stop. Open does not trust what it reads of the last frame
+// to be on the disk either, and writes it again.
 package wal
 
 import (
@@ -117,8 +158,8 @@ func (l *Log) write() error {
 		l.frame.shrink()
 	}()
 	content := appendRecord(l.frame.payload(), r)
-	if len(content) > mostPayload {
-		return fmt.Errorf("wal: %d bytes at once are more than %d", len(content), mostPayload)
+	if len(content) > maxPayload {
+		return fmt.Errorf("wal: %d bytes at once are more than %d", len(content), maxPayload)
 	}
 	blocks := l.frame.finish(l.number+1, content)
 	if l.segment.end+int64(len(blocks)) > l.segment.size {
@@ -216,3 +257,33 @@ func (l *Log) Close() error {
 	}
 	return err
 }
+
+// Syncs is how long the disk has taken, as a histogram.
+type Syncs struct {
+	// Counts are of syncs that took as long as the bound at their place in [SyncBounds], or less, and longer
+	// than the one before; the last is of those that took longer than all.
+	Counts [len(SyncBounds) + 1]uint64
+	Took   time.Duration // together
+}
+
+// SyncBounds are the bounds. A disk with a battery or of flash is in the first few, and locks are lost above
+// a second.
+var SyncBounds = [...]time.Duration{
+	250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+	500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
+}
+
+func (s *Syncs) add(d time.Duration) {
+	s.Took += d
+	for i, bound := range SyncBounds {
+		if d <= bound {
+			s.Counts[i]++
+			return
+		}
+	}
+	s.Counts[len(SyncBounds)]++
+}
+
+// Syncs tells how long the disk has taken for a write to be durable, since the log was opened.
+func (l *Log) Syncs() Syncs { return l.syncs }

@@ -1,10 +1,71 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
+
+// What stands in a frame of answers.
+const (
+	isAnswer = iota
+	isOpened // an answer with a session's ID
+	isPush
+)
+
+// AppendAnswers appends answers and then pushes, in as many frames as it takes.
+func AppendAnswers(dst []byte, answers []command.Answer, pushes []command.Push) []byte {
+	for len(answers)+len(pushes) > 0 {
+		at := len(dst)
+		dst = begin(dst, TypeAnswers)
+		for len(answers) > 0 && len(dst)-at < fill {
+			dst = appendAnswer(dst, &answers[0])
+			answers = answers[1:]
+		}
+		for len(answers) == 0 && len(pushes) > 0 && len(dst)-at < fill {
+			dst = binary.AppendUvarint(append(dst, isPush), pushes[0].Session)
+			dst = command.AppendClaim(dst, &pushes[0].Claim)
+			pushes = pushes[1:]
+		}
+		dst = end(dst, at)
+	}
+	return dst
+}
+
+func appendAnswer(dst []byte, a *command.Answer) []byte {
+	if a.ID != (command.SessionID{}) {
+		dst = append(append(dst, isOpened), a.ID[:]...)
+	} else {
+		dst = append(dst, isAnswer)
+	}
+	dst = binary.AppendUvarint(dst, a.Session)
+	dst = binary.AppendUvarint(dst, a.Seq)
+	return command.AppendReply(dst, &a.Reply)
+}
+
+// ParseAnswers appends the answers and the pushes of a frame to slices. They point to no
+// part of the body.
+func ParseAnswers(body []byte, answers []command.Answer, pushes []command.Push) ([]command.Answer, []command.Push, error) {
+	f := command.FieldsOf(body)
+	for f.More() {
+		switch f.Octet() {
+		case isPush:
+			pushes = append(pushes, command.Push{Session: f.Number(), Claim: f.Claim()})
+		case isOpened:
+			id := f.ID()
+			answers = append(answers, command.Answer{ID: id, Session: f.Number(), Seq: f.Number(), Reply: f.Reply()})
+		case isAnswer:
+			answers = append(answers, command.Answer{Session: f.Number(), Seq: f.Number(), Reply: f.Reply()})
+		default:
+			f.Fail()
+		}
+	}
+	if err := f.Done(); err != nil {
+		return answers, pushes, fmt.Errorf("answers: %w", err)
+	}
+	return answers, pushes, nil
+}
 
 // AppendCommands appends commands, in as many frames as it takes. The order of frames is
 // the order of commands.

@@ -14,9 +14,9 @@ type Role uint8
 
 // The roles.
 const (
-	Client  Role = iota + 1 // to send commands
-	Peer                    // to send messages of raft
-	Founder                 // to tell how it stands, and be told: see package founding
+	Client       Role = iota + 1 // to send commands
+	Peer                         // to send messages of raft
+	Bootstrapper                 // to tell how it stands, and be told: see package bootstrap
 )
 
 // Hello says who has connected.
@@ -122,8 +122,8 @@ func ParseMoved(body []byte) (leader Member, err error) {
 	return leader, f.Done()
 }
 
-// mostText is how much of a refusal is told.
-const mostText = 4 << 10
+// maxText is how much of a refusal is told.
+const maxText = 4 << 10
 
 // AppendRefusal appends the frame that tells, in a sentence, why the connection ends.
 func AppendRefusal(dst []byte, text string) []byte { return appendText(dst, TypeRefusal, text) }
@@ -143,8 +143,49 @@ const Full = "as many as it may"
 
 func appendText(dst []byte, t Type, text string) []byte {
 	at := len(dst)
-	return end(append(begin(dst, t), text[:min(len(text), mostText)]...), at)
+	return end(append(begin(dst, t), text[:min(len(text), maxText)]...), at)
 }
 
 // ParseRefusal takes it apart.
-func ParseRefusal(body []byte) string { return string(body[:min(len(body), mostText)]) }
+func ParseRefusal(body []byte) string { return string(body[:min(len(body), maxText)]) }
+
+// AppendPeerHandshake appends what two members tell each other of themselves before anything else.
+// What is in it is the server's business.
+func AppendPeerHandshake(dst, body []byte) ([]byte, error) {
+	at := len(dst)
+	return checked(append(begin(dst, TypePeerHandshake), body...), at)
+}
+
+// AppendResume appends the frame that says which session goes on on this connection: from
+// here on its commands are taken from it, and from no other that was accepted earlier. It is not
+// in the Hello since a client that looks for the leader may say that on several connections, and
+// goes on on one.
+func AppendResume(dst []byte, session uint64) []byte { return appendNumber(dst, TypeResume, session) }
+
+// ParseResume takes it apart.
+func ParseResume(body []byte) (session uint64, err error) { return parseNumber(body) }
+
+// AppendPing appends a question whether the other is there, with a number of the asker's.
+func AppendPing(dst []byte, number uint64) []byte {
+	return appendNumber(dst, TypePing, number)
+}
+
+// AppendPong appends the answer, with the number of the question.
+func AppendPong(dst []byte, number uint64) []byte {
+	return appendNumber(dst, TypePong, number)
+}
+
+// ParsePing takes a ping apart, or a pong.
+func ParsePing(body []byte) (number uint64, err error) { return parseNumber(body) }
+
+// appendNumber appends a frame that is a number.
+func appendNumber(dst []byte, t Type, number uint64) []byte {
+	at := len(dst)
+	return end(binary.AppendUvarint(begin(dst, t), number), at)
+}
+
+func parseNumber(body []byte) (number uint64, err error) {
+	f := command.FieldsOf(body)
+	number = f.Number()
+	return number, f.Done()
+}

@@ -93,8 +93,8 @@ func TestFramesComeBack(t *testing.T) {
 	if err := ParseRaft(next(t, frame, TypeRaft), &back); err != nil || !proto.Equal(m, &back) {
 		t.Errorf("got %v, %v, want %v", &back, err, m)
 	}
-	intro, err := AppendIntroduction(nil, []byte("{}"))
-	same(t, string(next(t, intro, TypeIntroduction)), err, "{}")
+	intro, err := AppendPeerHandshake(nil, []byte("{}"))
+	same(t, string(next(t, intro, TypePeerHandshake)), err, "{}")
 }
 
 func TestHelloOfAnotherVersion(t *testing.T) {
@@ -117,7 +117,7 @@ func TestReaderOfPieces(t *testing.T) {
 				size = rnd.IntN(usual * 6)
 			}
 			body := strings.Repeat(string(rune('a'+rnd.IntN(26))), size)
-			stream, _ = AppendIntroduction(stream, []byte(body))
+			stream, _ = AppendPeerHandshake(stream, []byte(body))
 			want = append(want, body)
 		}
 		for _, src := range []io.Reader{
@@ -174,7 +174,7 @@ func TestReaderRefuses(t *testing.T) {
 	if _, _, err := r.Next(); !errors.Is(err, ErrTooLong) {
 		t.Errorf("a frame of more than Limit: %v", err)
 	}
-	if _, err := AppendIntroduction(nil, make([]byte, MaxFrame)); !errors.Is(err, ErrTooLong) {
+	if _, err := AppendPeerHandshake(nil, make([]byte, MaxFrame)); !errors.Is(err, ErrTooLong) {
 		t.Errorf("appending a frame that is too long: %v", err)
 	}
 }

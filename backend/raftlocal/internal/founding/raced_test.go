@@ -1,6 +1,0 @@
-//go:build race
-
-package founding
-
-// raced is that the race detector is on, which is slow, and has little to find in one goroutine.
-const raced = true

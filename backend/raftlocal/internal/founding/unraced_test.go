@@ -1,5 +1,0 @@
-//go:build !race
-
-package founding
-
-const raced = false

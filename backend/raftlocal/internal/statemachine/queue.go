@@ -1,0 +1,138 @@
+package statemachine
+
+// queue is the claims of a key, in the order in which they came. It is never empty while it
+// is known by its key.
+type queue struct {
+	key         string
+	first, last *claim
+	length      int
+	owners      map[string]*claim // once it is long; nil before. Its order shows nowhere
+}
+
+// A queue has an index of its owners from longQueue claims on, and loses it below shortQueue:
+// until then looking at each is as fast, and most queues are short.
+const (
+	longQueue  = 16
+	shortQueue = 8
+)
+
+// find returns the claim of an owner, or nil.
+func (q *queue) find(owner string) *claim {
+	if q.owners != nil {
+		return q.owners[owner]
+	}
+	for c := q.first; c != nil; c = c.next {
+		if c.owner == owner {
+			return c
+		}
+	}
+	return nil
+}
+
+func (q *queue) push(c *claim) {
+	c.queue, c.prev, c.next = q, q.last, nil
+	if q.last != nil {
+		q.last.next = c
+	} else {
+		q.first = c
+	}
+	q.last = c
+	q.length++
+	switch {
+	case q.owners != nil:
+		q.owners[c.owner] = c
+	case q.length >= longQueue:
+		q.owners = make(map[string]*claim, 2*longQueue)
+		for c := q.first; c != nil; c = c.next {
+			q.owners[c.owner] = c
+		}
+	}
+}
+
+func (q *queue) remove(c *claim) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		q.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		q.last = c.prev
+	}
+	c.queue, c.prev, c.next = nil, nil, nil
+	q.length--
+	if q.owners != nil {
+		delete(q.owners, c.owner)
+		if q.length < shortQueue {
+			q.owners = nil
+		}
+	}
+}
+
+// queueLengths is how many queues there are of each length, so that the longest is known at any
+// time. No trailing element is zero.
+type queueLengths []int
+
+// change notes that a queue has another length, by one more or less; 0 is none.
+func (l *queueLengths) change(from, to int) {
+	if to > 0 {
+		for len(*l) <= to {
+			*l = append(*l, 0)
+		}
+		(*l)[to]++
+	}
+	if from > 0 {
+		(*l)[from]--
+	}
+	for n := len(*l); n > 0 && (*l)[n-1] == 0; n-- {
+		*l = (*l)[:n-1]
+	}
+}
+
+// longest returns the length of the longest queue.
+func (l queueLengths) longest() int { return max(len(l), 1) - 1 }
+
+// freeList is memory of claims and queues that have ended, for the next: a lock that is taken and
+// given back costs the collector of garbage nothing but its strings.
+type freeList struct {
+	claims []*claim
+	queues []*queue
+}
+
+// maxFree is how many of each are kept.
+const maxFree = 1024
+
+func (s *freeList) claim() *claim {
+	n := len(s.claims)
+	if n == 0 {
+		return &claim{}
+	}
+	c := s.claims[n-1]
+	s.claims = s.claims[:n-1]
+	return c
+}
+
+func (s *freeList) queue() *queue {
+	n := len(s.queues)
+	if n == 0 {
+		return &queue{}
+	}
+	q := s.queues[n-1]
+	s.queues = s.queues[:n-1]
+	return q
+}
+
+func (s *freeList) keepClaim(c *claim) {
+	*c = claim{}
+	if len(s.claims) < maxFree {
+		s.claims = append(s.claims, c)
+	}
+}
+
+func (s *freeList) keepQueue(q *queue) {
+	*q = queue{}
+	if len(s.queues) < maxFree {
+		s.queues = append(s.queues, q)
+	}
+}
