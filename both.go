@@ -24,9 +24,9 @@ import (
 // Every program must have the two in the same order, or two of them can wait for each
 // other until a context ends.
 //
-// The token is the new server's, with the base of newURL or opts. A grant whose token is
-// not greater than what the old server has given for it is refused with ErrInvalid, which
-// tells how to set the base: to a resource such a holder would be older than one before it.
+// The token is the new server's, with the base of newURL or opts. It must be greater than the
+// token that the old server has given for the same lock; otherwise a resource would take the
+// holder for an older one, and Lock returns ErrInvalid, which tells how to set the base.
 // docs/coming-from tells the order of steps, and what a resource that compares tokens sees
 // meanwhile.
 //
@@ -66,9 +66,9 @@ func OpenBoth(ctx context.Context, oldURL, newURL string, opts *Options) (*Clien
 	return c, nil
 }
 
-// sameServer reports whether two URLs differ in their token base at most. A name for a server
-// and another for the same it cannot know for one: then each Unlock tells of a loss, since the
-// second release finds nothing.
+// sameServer reports whether two URLs differ in their token base at most. It does not know that
+// two names are of one server: then each Unlock tells of a loss, since the second release finds
+// nothing.
 func sameServer(one, other string) bool {
 	a, errA := parseURL(one)
 	b, errB := parseURL(other)

@@ -298,10 +298,16 @@ func TestKindsWithoutAServer(t *testing.T) {
 	})
 }
 
+var openSays atomic.Pointer[error]
+
+func init() { // once, however often the tests run
+	fencelock.Register("kinds", func(context.Context, *url.URL, driver.OpenOptions) (driver.Backend, error) {
+		return nil, *openSays.Load()
+	})
+}
+
 // And those of Open.
 func TestKindsOfOpen(t *testing.T) {
-	var says error
-	fencelock.Register("kinds", func(context.Context, *url.URL, driver.OpenOptions) (driver.Backend, error) { return nil, says })
 	for _, x := range []struct{ says, want []error }{
 		{[]error{driver.ErrUnavailable}, []error{fencelock.ErrUnavailable}},
 		{[]error{driver.ErrRefused}, []error{fencelock.ErrRefused}},
@@ -310,10 +316,11 @@ func TestKindsOfOpen(t *testing.T) {
 		{[]error{driver.ErrUnsupported}, []error{fencelock.ErrUnsupported}},
 		{nil, []error{fencelock.ErrUnavailable}},
 	} {
-		says = errOwn
+		says := errOwn
 		for _, kind := range x.says {
 			says = fmt.Errorf("%w: %w", kind, says)
 		}
+		openSays.Store(&says)
 		_, err := fencelock.Open(t.Context(), "kinds://host", nil)
 		matches(t, fmt.Sprintf("Open, %v", says), err, x.want...)
 		if !errors.Is(err, errOwn) {

@@ -45,8 +45,8 @@ const maxSweepers = 8
 // release ends the claim of a grant, of which only Key, AttemptID and TTL need be known.
 func (j *janitor) release(grant driver.Grant) { j.cleanUp(grant, false) }
 
-// cleanUp is release for an attempt that has failed. If the server has refused all that
-// was sent, it asks once, and takes another refusal for the end.
+// cleanUp is release for an attempt that has failed. If the server has refused all that was sent,
+// the janitor asks once, and another refusal ends the task.
 func (j *janitor) cleanUp(grant driver.Grant, refused bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -18,7 +18,7 @@ const maxBatch = 256
 // renewEvery is the time from one renewal to the next.
 func renewEvery(ttl time.Duration) time.Duration { return ttl / 3 }
 
-// renewal renews the leases of a client: those due within the same while go into
+// renewal renews the leases of a client: those that are due at about the same time go into
 // one batch, one batch at a time. It has no goroutine while nothing is due.
 //
 // Leases whose TTLs differ by more than a factor of two are kept apart, so that a
