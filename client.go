@@ -160,6 +160,23 @@ func (c *Client) Info() driver.Info {
 	return c.info
 }
 
+// outward is the token that the application sees for one of the backend's.
+func (c *Client) outward(t fencing.Token) fencing.Token {
+	if c.info.Tokenless {
+		return 0
+	}
+	return c.base + t
+}
+
+// checkGranted refuses a grant whose token would not be one any more.
+func (c *Client) checkGranted(g driver.Grant) error {
+	if g.Token <= maxToken-c.base {
+		return nil
+	}
+	return fmt.Errorf("%w: the backend's token %v and the token base %v add up to more than %v: set a lower Options.TokenBase or token_base=",
+		ErrInvalid, g.Token, c.base, maxToken)
+}
+
 // checkMade refuses a client that is nil, as after an error of Open that was not looked at, or
 // the zero value.
 func (c *Client) checkMade(op, key string) error {

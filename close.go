@@ -63,7 +63,7 @@ func (c *Client) Close() error {
 		err = errors.Join(fmt.Errorf("%d leases could not be released; they end with their TTL", n), err)
 	}
 	if err != nil {
-		return &Error{Op: "close", Backend: c.info.Name, Err: withoutContext(err)}
+		return &Error{Op: "close", Backend: c.info.Name, Kind: kindOf(err), Err: withoutContext(err)}
 	}
 	return nil
 }

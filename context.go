@@ -48,8 +48,8 @@ type leaseContext struct {
 	lease *Lease
 }
 
-// Err calls nothing that may call it back: whoever ends the lease holds its mutex while
-// it cancels the inner contexts, which know nothing of this one.
+// Err calls nothing that may call it back. The goroutine that ends the lease holds its mutex
+// while it cancels the inner contexts, and those do not know this one.
 func (c *leaseContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err

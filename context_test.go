@@ -145,7 +145,7 @@ func TestContextRaces(t *testing.T) {
 }
 
 // A server may grant while the caller's time runs out, and the answer may be read after
-// that: the outcome is not known to anybody here, and the lock is freed by the owner's name.
+// that: the outcome is not known to anybody here, and the lock is freed by the attempt's name.
 func TestGrantBehindATimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFaulty(mem.NewSpace())

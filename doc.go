@@ -9,22 +9,30 @@
 //
 // [Open] connects to the server that a URL names; the scheme chooses the backend,
 // whose package is imported for that. [Client.Lock] waits for a lock,
-// [Client.TryLock] does not, and [Do] runs a function under one. The [Lease] that
-// they return is renewed by itself until [Lease.Unlock].
+// [Client.TryLock] does not, and [Do] and [DoValue] run a function under one. The [Lease]
+// that they return is renewed by itself until [Lease.Unlock]. Options of one lock say who holds
+// it and what for ([WithIdentity], [WithMeta]), for how long it lives without its holder
+// ([WithTTL]), and how long it is held at the least and at the most ([WithMinHold],
+// [WithMaxHold]).
 //
 // Locks are not reentrant: a goroutine that locks a key twice waits for itself.
 // Keys are any UTF-8 of 1 to 1,024 bytes, and are never interpreted.
 //
 // # Errors
 //
-// What a program may branch on are values to be matched with [errors.Is]; each means
-// one thing on every backend. [ErrHeld]: another holds the lock. [ErrLost]: the lease
-// ended before Unlock. [ErrUnavailable]: the server could not be asked, and nothing
-// is held. [ErrRefused]: the server has said no, and done nothing. [ErrUnknown]: a request
-// was sent and no answer came. What could not be asked is never reported as lost, nor as
-// held by another. All errors are an [*Error], which names the operation, the backend and
-// the key; the context's error and the server's own are reachable through it. No error
-// shows a password.
+// A program branches on values that it matches with [errors.Is]. Each means one thing on every
+// backend, and an error matches only one of them, but for the pairs that are documented there:
+//
+//   - [ErrHeld]: another holds the lock. A [HeldError] in it may say who.
+//   - [ErrLost]: the lease ended before Unlock.
+//   - [ErrUnavailable]: the server could not be asked, or did not answer, and nothing is held.
+//   - [ErrRefused]: the server has said no, and done nothing.
+//   - [ErrUnknown]: a request to unlock or evict was sent, and no answer came.
+//   - [ErrNotHeld]: there was nobody to evict.
+//
+// A request without an answer is never reported as a loss, nor as a lock that another holds. All
+// errors are an [*Error], which names the operation, the backend and the key. The context's error
+// and the server's own are reachable through it. No error shows a password.
 //
 // A Lock whose context ends matches the context's error and one more, so that a handler
 // can tell a busy lock from an outage:
@@ -35,7 +43,7 @@
 //	case errors.Is(err, fencelock.ErrUnavailable): // 503: the server was silent, or in trouble
 //	}
 //
-// Until lately means within three quarters of a TTL, and before any request that got no
+// "Until lately" means within three quarters of a TTL, and before any request that got no
 // answer. An error matches context.Canceled or context.DeadlineExceeded only if a context
 // of the caller's has ended: not a loss, for one, whatever the network said.
 //
@@ -44,24 +52,26 @@
 // A lease lives for a TTL on the server ([Options.TTL], 15 seconds by default) and is
 // renewed every third of it. It ends here, for certain, nine tenths of a TTL after
 // the last request was sent that the server confirmed, by the monotonic clock of this
-// process. That is before the server lets another in, and nothing can delay it: a
-// request that hangs least of all. It ends sooner where the backend learns that the
-// grant is gone: evicted, or unknown to a server that was restarted. In these two cases the
-// server has freed the lock already: the next holder may have it, with a higher token, for a
-// moment before this one is told, or, where the backend cannot tell, until the next renewal.
+// process. That is before the server lets another in. Nothing can delay this deadline, not even
+// a hung request. The lease ends sooner where the backend learns that the grant is gone: it was
+// evicted, or a server that was restarted does not know it. In these two cases the server has
+// freed the lock already. The next holder may have it, with a higher token, for a moment before
+// this one is told, or, where the backend cannot tell, until the next renewal.
 //
-// When it ends, [Lease.Done] is closed, [Lease.Err] matches [ErrLost], and every
+// When the lease ends, [Lease.Done] is closed, [Lease.Err] matches [ErrLost], and every
 // context that [Lease.Context] made is cancelled, with the reason as its
 // [context.Cause]. Give that context to the work. A lease that is lost stays lost.
-// A server that cannot be reached does not end the lease before that time. So an outage
-// of up to half a TTL loses nothing: it may begin just before a renewal, a third of a TTL
-// after the last, and nine tenths less a third leave 0.56 of a TTL, of which some goes by
-// until the next request. Where requests that are sent meanwhile are lost in silence, their
-// time must run out before the next: then it is a quarter of a TTL. A TTL must be four
-// round trips long at least, or no renewal is ever in time; a lease that is lost by that
-// says so, and so does a Lock whose grants come too late.
 //
-// The context that was given to Lock bounds the wait, and nothing after it.
+// A server that cannot be reached does not end the lease before that time. So an outage of up to
+// half a TTL loses nothing. It may begin just before a renewal, a third of a TTL after the last;
+// nine tenths less a third leave 0.56 of a TTL, and some of that goes by until the next request.
+// Where requests are lost in silence, they must time out before the next is sent: then the lease
+// survives a quarter of a TTL. A TTL must be at least four round trips long, or no renewal is
+// ever in time. A lease that is lost by that says so, and so does a Lock whose grants come too
+// late.
+//
+// The context that was given to Lock bounds the wait, and nothing after it. [FromContext] finds
+// the lease in a context that [Lease.Context] or [NewContext] made.
 //
 // # Pauses
 //
@@ -99,24 +109,25 @@
 //
 // # Choosing a backend
 //
-//   - backend/mem is inside the process: for tests (docs/testing-your-code.md), examples,
-//     and programs that run as one copy.
-//   - backend/raftlocal is a lock server inside the processes that use it, by a directory
-//     that they share or as a cluster of 3 or 5 machines: nothing has to be installed.
-//   - backend/redis is one Redis or Valkey server: fast, fair, waiters are woken by
-//     the server. It keeps exclusion while the server keeps its data.
-//   - backend/redis/redlock is a majority of 3, 5 or 7 Redis or Valkey masters that know nothing of
-//     each other, with tokens that stay in order whatever their clocks do: for those who have
-//     such servers and must live through the loss of one.
-//   - backend/etcd and backend/zookeeper keep it through the death of servers and
-//     through partitions, while a majority lives. A lock costs a write that the
+//   - backend/mem (mem://) is inside the process: for tests (docs/testing-your-code.md),
+//     examples, and programs that run as one copy.
+//   - backend/raftlocal (raft://) is the built-in Raft: a lock server inside the processes that
+//     use it, in a directory that they share or as a cluster of 3 or 5 machines. Nothing has to
+//     be installed.
+//   - backend/redis (redis://) is one Redis or Valkey server: fast and fair, and the server wakes
+//     the waiters. It keeps exclusion while the server keeps its data.
+//   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey masters that
+//     know nothing of each other. Its tokens stay in order whatever their clocks do. It is for
+//     those who have such servers and must live through the loss of one.
+//   - backend/etcd (etcd://) and backend/zookeeper (zookeeper://) keep exclusion through the death
+//     of servers and through partitions, while a majority lives. A lock costs a write that the
 //     majority has on disk.
 //
-// To swap one for another is to change the URL, and two things besides. Two servers are two
+// To swap one for another, change the URL, and look after two things. Two servers are two
 // sets of locks: while programs with the old URL run beside those with the new one, use
-// [OpenBoth]. And tokens of another backend may be lower, so that a resource that compares
-// them refuses every write from then on: set [Options.TokenBase], or token_base= in the URL.
-// docs/coming-from tells both at length, and how to come from other libraries.
+// [OpenBoth]. And the tokens of another backend may be lower: then a resource that compares
+// them refuses every write. Set [Options.TokenBase], or token_base= in the URL, against that.
+// docs/coming-from explains both, and how to come from other libraries.
 //
 // [Options.RequireGuarantee] makes Open fail on a backend that promises less than the program
 // needs, and [Options.RequireFeatures] on one that lacks a feature. The package comment of
@@ -124,13 +135,14 @@
 //
 // # Observability
 //
-// [Options.Observer] is told of every lock that was granted or not, renewed,
-// unlocked or lost, with the time it took. [Options.Logger] gets what an operator
-// should read: a lease that was lost, the beginning and the end of an outage, a
-// setting of the server that weakens the promise. Neither holds anything up, however long
-// it takes; what it does not take in time is dropped, and counted. [Client.Health] is for
-// a readiness check. [Client.Inspect] tells who holds a key, and [Client.Evict] takes it
-// away from them.
+// [Options.Observer] is told of every lock that is waited for, granted or not, renewed,
+// unlocked or lost, with the time that it took and the time that it was held. [Options.Logger]
+// gets what an operator should read: a lease that was lost, the beginning and the end of an
+// outage, a setting of the server that weakens the promise. Neither delays a lock, however long
+// it takes; what it does not take in time is dropped, and counted.
+//
+// [Client.Inspect] tells who holds a key, and [Client.ListHeld] which keys are held.
+// [Client.Evict] takes a lock away from its holder. [Client.Health] is for a readiness check.
 //
 // # What is not promised
 //

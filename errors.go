@@ -100,11 +100,7 @@ func (e *Error) Unwrap() []error {
 	if e.Kind != nil {
 		errs = append(errs, e.Kind)
 	}
-	switch {
-	case e.Err == nil:
-	case e.Kind == nil:
-		errs = append(errs, e.Err)
-	default:
+	if e.Err != nil {
 		errs = append(errs, cause{e.Kind, e.Err})
 	}
 	return errs
@@ -113,14 +109,14 @@ func (e *Error) Unwrap() []error {
 // kinds are the values that mean one thing each.
 var kinds = []error{ErrHeld, ErrNotHeld, ErrLost, ErrUnavailable, ErrUnknown, ErrRefused, ErrUnsupported, ErrInvalid}
 
-// cause is what lies under an Error of a kind. It matches what the error inside does, but not
-// other kinds. It has no Unwrap, so that errors.Is and errors.As ask it and not what is inside.
+// cause is what lies under an Error of a kind, or of none. It matches what the error inside does,
+// but not other kinds. It has no Unwrap, so that errors.Is and errors.As ask it and not what is inside.
 type cause struct{ kind, err error }
 
 func (c cause) Error() string { return c.err.Error() }
 
 func (c cause) Is(target error) bool {
-	if !slices.Contains(kinds, target) || c.kind == target || //nolint:errorlint // a kind is a value
+	if !slices.Contains(kinds, target) || c.kind == target ||
 		c.kind == ErrRefused && target == ErrUnavailable || c.kind == ErrUnavailable && target == ErrRefused {
 		return errors.Is(c.err, target)
 	}
@@ -147,8 +143,8 @@ func sameText(kind, err error) bool {
 	return err != nil && strings.Contains(err.Error(), kind.Error())
 }
 
-// withoutContext returns an error of the backend's for a caller none of whose contexts ended: it
-// does not match a context's error, as a time-out of ours, or of the network, may do.
+// withoutContext returns an error of the backend's that does not match a context's error. It is
+// for a caller whose own context lives: a time-out of ours, or of the network, may match one.
 func withoutContext(err error) error {
 	if err == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -219,7 +215,7 @@ func (c *Client) contextEnded(ctx context.Context, op, key string, returned erro
 	if last == nil {
 		return e
 	}
-	kind, why := last.verdict()
+	kind, why := last.errorKind()
 	e.Kind = kind
 	if why == nil {
 		return e

@@ -134,8 +134,8 @@ func (f *faulty) Close() error {
 	return f.Backend.Close()
 }
 
-// owners counts the requests of each owner.
-func (f *faulty) owners() map[string]int {
+// attempts counts the requests of each attempt.
+func (f *faulty) attempts() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	seen := make(map[string]int)

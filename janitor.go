@@ -9,11 +9,11 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// janitor releases, in the background, what failed or cancelled attempts may
-// have left on the server, and what Unlock could not release. It asks again until
-// the server confirms, or until the TTL has passed, when it has ended by itself; but
-// not where the server has said that asking again would not help.
-// It works detached from the caller's context, which may be dead.
+// janitor releases, in the background, what failed or cancelled attempts may have left on the
+// server, and what Unlock could not release. It asks again until the server confirms, or until
+// the TTL has passed and the claim has ended by itself. It does not ask again where the server
+// has said that this would not help. It works detached from the caller's context, which may have
+// ended.
 type janitor struct {
 	client *Client
 	quit   chan struct{} // closed when stopped
@@ -28,8 +28,8 @@ type janitor struct {
 	untold int       // refusals since then
 }
 
-// tellEvery is how often the log hears of releases that are refused for good: whoever
-// lacks a permission lacks it for each lock.
+// tellEvery is how often the log hears of releases that are refused for good: a client that lacks
+// a permission lacks it for each lock.
 const tellEvery = time.Minute
 
 type cleanupTask struct {
@@ -138,26 +138,4 @@ func (j *janitor) stop(ctx, enough context.Context) {
 	case <-swept:
 	case <-ctx.Done():
 	}
-}
-
-// requestTimeout bounds one request about a lease of this TTL, so that several
-// fit into the time that is left to a lease which has missed its first renewal.
-func requestTimeout(ttl time.Duration) time.Duration {
-	return min(ttl/4, 3*time.Second)
-}
-
-// requestEnds is when a request about a lease of this TTL that is sent now must have been
-// answered: before Close must be done, too.
-func (c *Client) requestEnds(ttl time.Duration) time.Time {
-	ends := time.Now().Add(requestTimeout(ttl))
-	if by := c.closeBy.Load(); by != nil && by.Before(ends) {
-		return *by
-	}
-	return ends
-}
-
-// requestsOver reports whether Close has given up on requests.
-func (c *Client) requestsOver() bool {
-	by := c.closeBy.Load()
-	return by != nil && !time.Now().Before(*by)
 }

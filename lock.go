@@ -82,8 +82,9 @@ func (c *Client) lockKey(ctx context.Context, op, key string, wait bool, opts []
 		defer c.turns.handOn(key)
 		if c.events != nil {
 			var once sync.Once
+			caller := ctx // ctx is assigned to: captured, it would cost every call an allocation
 			onWaiting = func() {
-				once.Do(func() { c.observe(ctx, Event{Kind: EventWaiting, Key: key, Took: time.Since(began)}) })
+				once.Do(func() { c.observe(caller, Event{Kind: EventWaiting, Key: key, Took: time.Since(began)}) })
 			}
 			// A backend may still be about to say that the attempt waited. Either it comes
 			// before this, and so before the event that ends the wait; or it is not told.
@@ -97,7 +98,7 @@ func (c *Client) lockKey(ctx context.Context, op, key string, wait bool, opts []
 	case err == nil:
 		return lease, nil
 	case ctx.Err() != nil:
-		if kind, why := last.verdict(); kind == ErrUnavailable { //nolint:errorlint // one of ours
+		if kind, why := last.errorKind(); kind == ErrUnavailable { //nolint:errorlint // one of ours
 			last.failed(why) // for those behind us, who have not asked
 		}
 		return nil, c.contextEnded(ctx, op, key, err, last)

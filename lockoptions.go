@@ -70,6 +70,9 @@ func WithMaxHold(d time.Duration) LockOption { return maxHoldOption(d) }
 
 // lockConfig returns what opts ask for, checked.
 func (c *Client) lockConfig(opts []LockOption) (lockConfig, error) {
+	if len(opts) == 0 {
+		return lockConfig{ttl: c.ttl, identity: c.identity}, nil // checked when the client was made
+	}
 	cfg := lockConfig{ttl: c.ttl}
 	for _, o := range opts {
 		if o != nil { // nil changes nothing

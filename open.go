@@ -111,7 +111,7 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 	cancel()
 	if err != nil {
 		flushSoon(lines) //nolint:contextcheck // it has a moment of its own
-		return fail(opening(ctx, u, err))
+		return fail(openError(ctx, u, err))
 	}
 	c, err := newClient(b, &o, log, lines, suspend.Process) //nolint:contextcheck // the client outlives ctx
 	if err != nil {
@@ -124,10 +124,10 @@ func Open(ctx context.Context, rawURL string, opts *Options) (*Client, error) {
 // cluster that starts for the first time. All else has ended long before, see [Opener].
 const openTimeout = time.Minute
 
-// opening makes kind and text of an error of an Opener, whose caller gave ctx.
-func opening(ctx context.Context, u *url.URL, err error) (kind, told error) {
+// openError returns kind and text for an error of an Opener. ctx is the caller's.
+func openError(ctx context.Context, u *url.URL, err error) (kind, told error) {
 	if errors.Is(err, ErrInvalid) {
-		return nil, err // it names the part of the URL
+		return ErrInvalid, err // it names the part of the URL
 	}
 	place := u.Host                      // without user and password
 	if place == "" || place == "unix:" { // raft://unix:/path
@@ -146,33 +146,6 @@ func opening(ctx context.Context, u *url.URL, err error) (kind, told error) {
 	return kind, fmt.Errorf("%s://%s: %w", u.Scheme, place, err)
 }
 
-// parseURL is url.Parse for URLs that may name several hosts, like
-// etcd://h1:2379,h2,[::1]:2379/x. url.Parse takes such a list as one host, and
-// only as long as it looks like one.
-func parseURL(rawURL string) (*url.URL, error) {
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		return url.Parse(rawURL)
-	}
-	end := len(rest)
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		end = i
-	}
-	start := strings.LastIndexByte(rest[:end], '@') + 1
-	hosts := rest[start:end]
-	if !strings.Contains(hosts, ",") {
-		return url.Parse(rawURL)
-	}
-	if strings.ContainsAny(hosts, " %\"<>\\^`{|}") {
-		return nil, errors.New("a host has a character that hosts do not have")
-	}
-	u, err := url.Parse(scheme + "://" + rest[:start] + "hosts" + rest[end:])
-	if err == nil {
-		u.Host = hosts
-	}
-	return u, err
-}
-
 func registeredLocked() string {
 	names := make([]string, 0, len(registry.schemes))
 	for s := range registry.schemes {
@@ -183,22 +156,4 @@ func registeredLocked() string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// mergeNamespace moves Options.Namespace into the URL, where backends look.
-func mergeNamespace(u *url.URL, o *Options) error {
-	if o.Namespace == "" {
-		return nil
-	}
-	q, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return errors.New("the URL's query cannot be parsed")
-	}
-	if q.Has("namespace") && q.Get("namespace") != o.Namespace {
-		return fmt.Errorf("Options.Namespace is %q, and the URL says namespace=%q: set one of them", o.Namespace, q.Get("namespace"))
-	}
-	q.Set("namespace", o.Namespace)
-	u.RawQuery = q.Encode()
-	o.Namespace = ""
-	return nil
 }

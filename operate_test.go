@@ -62,8 +62,8 @@ func TestListHeld(t *testing.T) {
 		}
 	}
 	n := 0
-	for range c.ListHeld(t.Context(), "") {
-		if n++; n == 3 {
+	for _, err := range c.ListHeld(t.Context(), "") {
+		if n++; n == 3 || err != nil {
 			break
 		}
 	}

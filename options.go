@@ -149,3 +149,17 @@ func defaultIdentity() string {
 	}
 	return id
 }
+
+const (
+	// maxToken is the largest token: it fits a signed 64-bit column.
+	maxToken fencing.Token = 1<<63 - 1
+	// maxTokenBase leaves the backend as many tokens as it takes away.
+	maxTokenBase fencing.Token = 1 << 62
+)
+
+func checkTokenBase(field string, base fencing.Token) error {
+	if base > maxTokenBase {
+		return fmt.Errorf("%s is %v; the largest is %v, so that tokens fit a signed 64-bit number", field, base, maxTokenBase)
+	}
+	return nil
+}

@@ -10,7 +10,7 @@ import (
 const outboxSize = 1024
 
 // outbox hands things, in order, to somebody who may take long over each, or for ever: a
-// log whose pipe is full, an observer that waits for a lock. Whoever puts them in never
+// log with a full pipe, an observer that waits for a lock. put never
 // waits. It has a goroutine only while there is something to hand over. What does not fit
 // is dropped, and counted, and the count is handed over in its place.
 type outbox[T any] struct {

@@ -232,7 +232,7 @@ func (c *Client) renewOnce(ctx context.Context, leases []*Lease) {
 	}
 }
 
-// renewed takes in the answer to a renewal. Only a definite answer ends the
+// renewed handles the answer to a renewal. Only a definite answer ends the
 // lease; silence leaves that to the deadline.
 func (l *Lease) renewed(r driver.Renewal) {
 	if r.Err != nil && errors.Is(r.Err, driver.ErrNotHeld) {
@@ -244,17 +244,16 @@ func (l *Lease) renewed(r driver.Renewal) {
 	}
 }
 
-// extended takes in a renewal, or that it failed, unless it comes too late: then it
-// returns false.
+// extended records the result of a renewal, confirmed or failed. It returns false, and records
+// nothing, if the result comes after the deadline.
 //
-// An answer may have waited while the process was paused, past the deadline of the lease.
-// The server would still let nobody else in: it extends only what was not over. But
-// ValidUntil has told when the lease ends unless it is renewed before, and somebody may
-// have acted on that; nor may it depend on who runs first when the process goes on, this
-// or the timer of the deadline, whether a lease is lost. So the deadline decides, whoever
-// looks. A renewal that comes in time may move it to a moment that has passed: its own
-// Start may be long ago. Then the timer, which is set to that, or the next who looks, ends
-// the lease.
+// A paused process may read an answer after the deadline of the lease. The server would still let
+// nobody else in, since it extends only what was not over. But ValidUntil has said when the lease
+// ends unless it is renewed before, and the application may have acted on that. Nor may it depend
+// on which runs first when the process goes on, this or the deadline's timer, whether the lease
+// is lost. So the deadline decides in either order. A renewal that comes in time may move the
+// deadline to a moment that has passed, if its own Start is long ago. Then the timer, which is set
+// to that moment, or the next call that looks at the clock, ends the lease.
 func (l *Lease) extended(r driver.Renewal) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

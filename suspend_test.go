@@ -220,7 +220,7 @@ func TestSuspendBeforeTheGrantCostsNothing(t *testing.T) {
 
 // A grant on whose way the machine was suspended is shorter, or is given back.
 func TestSuspendOnTheWayOfAGrant(t *testing.T) {
-	for counted, owners := range map[time.Duration]int{3 * second: 1, 12 * second: 2} {
+	for counted, attempts := range map[time.Duration]int{3 * second: 1, 12 * second: 2} {
 		t.Run(fmt.Sprint(counted), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFaulty(mem.NewSpace())
@@ -233,11 +233,11 @@ func TestSuspendOnTheWayOfAGrant(t *testing.T) {
 					return g, err
 				})
 				l := lock(t, c, "k")
-				if n := len(f.owners()); n != owners {
-					t.Errorf("%d owners, want %d", n, owners)
+				if n := len(f.attempts()); n != attempts {
+					t.Errorf("%d attempts, want %d", n, attempts)
 				}
 				want := 13500 * time.Millisecond
-				if owners == 1 {
+				if attempts == 1 {
 					want -= counted + 2*second
 				}
 				left(t, l, want)

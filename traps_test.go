@@ -49,8 +49,8 @@ func TestTrap01LostReplyLeavesNoOrphan(t *testing.T) {
 				}
 				synctest.Wait()
 				free(t, c, "k")
-				if owners := f.owners(); len(owners) != 1 {
-					t.Errorf("%d owners for one Lock, want 1: a retry must be known as one", len(owners))
+				if attempts := f.attempts(); len(attempts) != 1 {
+					t.Errorf("%d attempts for one Lock, want 1: a retry must be known as one", len(attempts))
 				}
 			})
 		})
@@ -109,7 +109,7 @@ func TestTrap01CleanUpPersists(t *testing.T) {
 }
 
 // Trap 2 (go-redis#2985): a retry that finds its own lock must not call it
-// another's. TryLock asks a second time under the same owner.
+// another's. TryLock asks a second time as the same attempt.
 func TestTrap02RetryIsNotAnotherHolder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFaulty(mem.NewSpace())
@@ -248,8 +248,8 @@ func TestTrap05GrantThatComesTooLate(t *testing.T) {
 		if left := time.Until(l.ValidUntil()); left < 13*second {
 			t.Errorf("a lease with %v left was handed out", left)
 		}
-		if owners := f.owners(); len(owners) != 2 {
-			t.Errorf("%d owners, want 2", len(owners))
+		if attempts := f.attempts(); len(attempts) != 2 {
+			t.Errorf("%d attempts, want 2", len(attempts))
 		}
 		unlock(t, l)
 		synctest.Wait()

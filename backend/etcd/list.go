@@ -24,19 +24,19 @@ const (
 	maxLeasesAsked = 8
 )
 
-// ListHeld tells which locks are held below a prefix. It reads the claims in the order of their names,
-// limit or maxPage of them in one request.
-// The claims of a lock follow each other, and the lock's holder is the claim with the lowest
-// revision. A page that ends within the claims of a lock does not show that lock: the next
+// ListHeld tells which locks are held whose keys begin with prefix. It reads the claims in the order of
+// their names, in one request: limit of them, or maxPage if that is less.
+//
+// The claims of a lock follow each other, and the claim with the lowest revision holds the lock. A page that ends within the claims of a lock does not show that lock: the next
 // page begins with it. If there is no other lock in the page, the server is asked for the
 // first claim of that lock alone, however many there are.
 //
 // The cursor is what follows NAMESPACE/locks/ in the name with which the next page begins.
 //
 // Each page is one read that a quorum confirms, so a lock that is held at that moment has
-// its claims there. A member that is behind could not know the lock yet.
+// its claims there. A member that answers by itself may be behind, and not know the lock yet.
 func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
-	begin := url.PathEscape(prefix) // of a part of a key it is a part of what it is of the key
+	begin := url.PathEscape(prefix) // byte by byte: a prefix of a key stays one
 	if !strings.HasPrefix(cursor, begin) && cursor != "" {
 		return driver.Page{}, fmt.Errorf("%w: etcd: no page of the prefix %q had the cursor %q", driver.ErrInvalid, prefix, cursor)
 	}
@@ -76,7 +76,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 		name := strings.TrimSuffix(strings.TrimPrefix(directory, locks), "/")
 		key, err := url.PathUnescape(name)
 		if err != nil || url.PathEscape(key) != name {
-			continue // not ours, which are escaped in one way
+			continue // not ours: there is one way to escape a key
 		}
 		status := driver.Status{Key: key, Holders: []driver.Holder{holderOf(kv, left[kv.Lease])}}
 		if left[kv.Lease] < 0 {

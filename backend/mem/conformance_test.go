@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		New:          func(drivertest.T) driver.Backend { return mem.New(space) },
 		Want:         info,
 		TTL:          250 * time.Millisecond,
-		DestroyGrant: evictIn(space),
+		DestroyGrant: destroyIn(space),
 		Open:         mem.Open,
 		URL:          "mem://conformance?namespace=tests",
 		BadURLs: map[string]string{
@@ -65,7 +65,7 @@ func TestConformanceInBubble(t *testing.T) {
 			New:          func(drivertest.T) driver.Backend { return mem.New(space) },
 			Want:         info,
 			Slack:        time.Millisecond, // virtual time passes only when there is nothing to do
-			DestroyGrant: evictIn(space),
+			DestroyGrant: destroyIn(space),
 		}
 		for _, rule := range drivertest.Rules() {
 			switch rule.Name {
@@ -81,7 +81,30 @@ func TestConformanceInBubble(t *testing.T) {
 	})
 }
 
-func evictIn(space *mem.Space) func(drivertest.T, string) {
+// A client that a fault cuts off keeps the rules of one that a network cuts off, whether the server is silent
+// or gone.
+func TestConformanceWhenCutOff(t *testing.T) {
+	for name, kind := range map[string]mem.FaultKind{"silent": mem.Silent, "down": mem.Down} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				space := mem.NewSpace()
+				h := drivertest.Harness{
+					New:  func(drivertest.T) driver.Backend { return mem.New(space) },
+					Want: info,
+					Partition: func(_ drivertest.T, b driver.Backend) func() {
+						return space.Inject(mem.Fault{Kind: kind, Client: b})
+					},
+				}
+				for _, v := range drivertest.Check(t.Context(), h,
+					"UnavailableIsNotDefinitive", "CutHolderLapses", "CutWaiterIsSkipped", "SilenceIsNotWaiting") {
+					t.Error(v)
+				}
+			})
+		})
+	}
+}
+
+func destroyIn(space *mem.Space) func(drivertest.T, string) {
 	return func(t drivertest.T, key string) {
 		if err := mem.New(space).Evict(t.Context(), key, ""); err != nil {
 			t.Errorf("hook DestroyGrant: %v", err)

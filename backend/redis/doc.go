@@ -3,9 +3,11 @@
 //
 //	import _ "github.com/fencelock/fencelock/backend/redis"
 //
-// [New] makes a backend that connects as a *redis.Client does that the application has, of one server or
-// by Sentinels; it takes a redis.UniversalClient, and refuses what is for a Cluster or a Ring. Where both
-// packages are imported, lockredis is a good name for this one.
+// [New] makes a backend that connects as an application's own *redis.Client does, to one server or
+// by Sentinels. It takes a redis.UniversalClient, and refuses one for a Cluster or a Ring. Where the
+// client's package is imported, too, import this one as lockredis:
+//
+//	import lockredis "github.com/fencelock/fencelock/backend/redis"
 //
 // There are examples of a whole program, of [Open] with what matters in production, and of [New].
 //
@@ -21,7 +23,7 @@
 //	rediss://[user[:password]@]host[:port][/database][?parameters]
 //	unix://[user[:password]@]/path/of/the/socket[?parameters]
 //
-// In production, for example:
+// An example for production:
 //
 //	rediss://locks@redis.internal:6379?namespace=billing&password_file=/run/secrets/redis&ca=/etc/fencelock/ca.pem
 //
@@ -29,18 +31,18 @@
 // later; the server's certificate is always verified. Special characters of user
 // and password are percent-encoded. A password alone, of the user "default", has a colon
 // before it: redis://:password@host. A user without a password is an error, unless there is
-// password_file=. These are all parameters; another is an error:
+// password_file=. These are all the parameters; any other is an error:
 //
 //	namespace=billing      what the names of all keys and channels begin with: 1 to 64
 //	                       letters, digits and . _ : -; "fencelock" if absent. Programs
-//	                       that are to exclude each other have the same.
+//	                       that exclude each other have the same namespace.
 //	token_base=…           what fencelock.Open adds to all tokens, after a swap from a
 //	                       backend whose tokens are higher; see fencelock.Options.
 //	durable=true           Open fails unless the server keeps every grant and token
 //	                       through a crash: appendonly yes, appendfsync always,
 //	                       no-appendfsync-on-rewrite no, and no key evicted.
-//	password_file=/path    the password is what this file has when a connection is made, less
-//	                       newlines at its end; the URL has the user at most.
+//	password_file=/path    a file with the password, read whenever a connection is made;
+//	                       newlines at its end are cut off. The URL has no password then.
 //	db=1                   the database; for unix only.
 //	ca=/path/ca.pem        certificates to trust instead of the system's; for rediss, like
 //	                       those that follow.
@@ -50,79 +52,79 @@
 //
 // # Connections
 //
-// A client has a subscription, a connection for renewals, and one for each caller that is
-// busy, up to eight; more callers share two. A connection has 5 s to be made. Certificates
-// (ca, cert, key) and password_file are read anew for each, so both may be replaced while
-// the program runs; a file that cannot be read for a moment changes nothing. Credentials
+// A client has a subscription, connections for renewals, and one connection for each caller that is
+// busy, up to eight; further callers share two. Making a connection may take 5 s. Certificates
+// (ca, cert, key) and password_file are read for each new connection, so they may be replaced while
+// the program runs; if a file cannot be read, the last good one is used. Credentials
 // that a function must fetch (IAM, Vault) come from a client's CredentialsProviderContext,
 // with [New].
 //
-// A server, a proxy or NAT may close idle connections: those are made anew, and nobody
-// notices. A request about a lease has a third of its TTL, 3 s at most, so the TTL must be
-// several times the round trip; an error of one that was too late tells it.
+// Where a server, a proxy or NAT closes an idle connection, the client makes a new one, and callers do
+// not notice. A request about a lease may take a third of its TTL, 3 s at most. So the TTL must be
+// several times the round trip; the error of a request that was too late names the round trip.
 //
 // # Servers
 //
-// Redis 7.0 or later, or Valkey, a single one that is a master. Open refuses an older
-// one, a replica, a Sentinel, a member of a Cluster, and a proxy such as twemproxy,
-// whose commands do not suffice. Its error says what it has met, also where a URL
-// with redis leads to a TLS port, or one with rediss to a port without TLS. Sentinel
-// and Cluster are not there yet. Redlock is package redlock, below this one.
+// The server is a single master: Redis 7.0 or later, or Valkey. Open refuses an older server,
+// a replica, a Sentinel, a member of a Cluster, and a proxy such as twemproxy, which lacks
+// commands. Its error says what it has met, also where a redis URL leads to a TLS port, or a
+// rediss URL to a port without TLS. Sentinel and Cluster are not supported yet. Redlock is
+// package redlock, in the directory below this one.
 //
-// Info.Warnings says, and the logger gets once, which settings of the server weaken
-// the promise: keys evicted when memory is short, no append-only file, or one that is
-// synced now and then or of which the server does not tell it, replicas that may be failed
-// over to.
+// Info.Warnings names the settings of the server that weaken the promise, and the logger gets them
+// once: keys evicted when memory is short; no append-only file; one that is not synced with each
+// write, or whose settings the server does not tell; replicas, to which a fail-over may happen.
 //
 // # What a server refuses
 //
-// A server that answers with an error has done nothing, in nearly all cases, and the error
-// is of kind fencelock.ErrRefused. Where it passes (OOM, BUSY, LOADING, READONLY,
-// NOREPLICAS, MISCONF, TRYAGAIN, too many clients) it is of kind ErrUnavailable as well; where
-// it does not (NOPERM, NOAUTH, WRONGPASS, a command that it does not know) it is not, and
-// nobody asks again. WRONGPASS passes where the password comes from a file or a function,
-// since it may be replaced on the server first. If a command in the middle of a script is refused, the error begins
-// with HALFWAY, and is of neither kind.
+// A server that answers with an error has done nothing, in nearly all cases; the error
+// then matches fencelock.ErrRefused. If the refusal is temporary (OOM, BUSY, LOADING, READONLY,
+// NOREPLICAS, MISCONF, TRYAGAIN, too many clients) the error matches ErrUnavailable as well. If it is
+// not (NOPERM, NOAUTH, WRONGPASS, an unknown command) it does not, and the client does not ask
+// again. WRONGPASS counts as temporary where the password comes from a file or a function,
+// since it may be replaced on the server first. If a command in the middle of a script is refused,
+// the error begins with HALFWAY, and matches neither.
 //
-// On a server whose memory is full (maxmemory-policy noeviction) who holds a lock keeps it
-// and can give it up, who waits keeps its place and gets the lock, and Evict works. Those
-// who come, to take a lock or to wait, are refused. Redis 8.6 refuses subscriptions, too:
-// Open says so, and a client that has to subscribe anew hears of its grants when it asks,
+// On a server whose memory is full (maxmemory-policy noeviction) holders keep their locks
+// and can release them, waiters keep their places and get the lock, and Evict works. New
+// attempts, to take a lock or to wait, are refused. Redis 8.6 refuses subscriptions, too:
+// Open then fails and says so. A client that must subscribe again learns of its grants when it asks,
 // within a third of a TTL.
 //
 // # miniredis
 //
 // github.com/alicebob/miniredis/v2 (2.40), a library that acts as a server in unit tests,
-// works, with a warning: locks, queues, hand-offs, evictions, tokens. What it does not do:
+// works, with a warning: locks, queues, hand-offs, evictions, tokens, listings. It differs from a server:
 //
-//   - Time passes for it only when the test calls FastForward: until then the lock of a
+//   - Its time passes only when the test calls FastForward: until then the lock of a
 //     holder that died stays. A goroutine that calls it with the time that has passed makes
 //     it behave like a server.
-//   - It keeps nothing and has no permissions, and its Lua counts differently: use a real
+//   - It keeps nothing, has no permissions, and its Lua computes numbers differently: use a real
 //     server to test a restart, an ACL, or scripts of your own.
 //
 // # Recipe
 //
 // Acquire, Release and Renew (of up to 64 leases) are one script each, in one round
 // trip. The lock is a string with an expiry. A token is one more than the last one, and
-// never below the server's clock in microseconds, so that tokens rise also when the
-// server has lost its data, or has it from an old snapshot.
+// never below the server's clock in microseconds, so that tokens rise even if the
+// server has lost its data, or has restored an old snapshot.
 //
-// Who waits has a place in a sorted set, and hears from the server through one channel
-// for each client. The script that releases grants the lock to the first waiter that
+// A waiter has a place in a sorted set, and its client has one channel for notifications.
+// The script that releases a lock grants it to the first waiter that
 // lives, and publishes the token to its client: a hand-off is one command and one
 // message, however many wait. Waiters confirm their place within each third of their
-// TTL, which also finds a grant whose message was lost. The first of them asks when the
-// lease in its way ends. A message that is late is told from a new one by its token.
+// TTL, which also finds a grant whose notification was lost. The first waiter also asks when the
+// holder's lease ends. The token tells a late notification from a new one.
 //
-// A few callers at a time have a connection each; many share two, and send together
-// what has come together. docs/decisions has the reasons.
+// Up to eight callers use a connection each; more share two, which send queued requests
+// together. docs/decisions has the reasons.
 //
-// ListHeld walks over the database with SCAN, whose pattern is the namespace and the prefix, and asks
-// for the holders by a script, 64 locks at a time. A page looks at 256 names of the database at
-// the most, and takes the server a tenth of a millisecond at a time. So a whole listing costs as much
-// as the database is large, whatever the prefix is: with ten million keys of other applications it
-// takes about 40,000 requests. The SCAN of a server finds each lock that is held all the while.
+// ListHeld walks over the database with SCAN, and asks for the holders by a script, 64 locks at a
+// time. A page looks at about 256 names of the database at the most, and no request keeps the server
+// busy for longer than about a tenth of a millisecond. A whole listing therefore costs as much as the
+// database is large, whatever the prefix is: with ten million keys of other applications it
+// takes about 40,000 requests. SCAN finds each lock that is held throughout, unless the server is
+// restarted or fails over during the listing: then list again from the first page.
 //
 // # What it promises
 //
@@ -133,12 +135,11 @@
 //     with old data or with none, unless the server's clock is set back at the same
 //     time.
 //   - First come, first served, by the order in which the server met the waiters.
-//   - A holder or a waiter that dies delays the others by its TTL at most; a message
+//   - A holder or a waiter that dies delays the others by its TTL at most; a notification
 //     that is lost, by a third of the waiter's TTL.
-//   - A holder whose lock was evicted is told at once, but the next may have the lock a
-//     moment before that. One whose server was restarted
-//     and has lost the lock is told as soon as the connection is back, at the latest
-//     when its lease ends.
+//   - A holder whose lock was evicted is told at once, but the next holder may have the lock a
+//     moment earlier. A holder whose lock a restart has freed is told as soon as the connection is
+//     back, at the latest when its lease ends.
 //   - With durable=true, grants, tokens and places in the queue survive a crash of the
 //     server, unless its disk loses what was synced.
 //
@@ -150,52 +151,52 @@
 //     replica's clock is behind, tokens may fall. durable=true does not change that.
 //   - Redis ends leases by its wall clock. If that is set forward by more than a tenth
 //     of a TTL, a lock may be granted while its holder still trusts its lease. If it is
-//     set back, there are no two holders, and those that live notice nothing; a holder that
-//     has died is in the way for up to its TTL more, from when somebody asks for the lock,
+//     set back, there are never two holders, and live holders notice nothing; a dead holder
+//     blocks the lock for up to its TTL more, counted from when somebody asks for the lock,
 //     or a waiter asks again, which is within a third of its TTL. Clients' clocks do not
 //     matter.
-//   - If somebody deletes our keys, exclusion is lost until the holder's next renewal,
+//   - If somebody deletes the keys of a namespace, exclusion is lost until the holder's next renewal,
 //     and waiters may lose their order. Tokens keep rising.
 //   - A request that arrives more than a minute after it was given up may leave a lock
 //     that nobody holds, until its TTL ends. It does not make two holders.
 //
 // # Limits
 //
-// TTLs from 100 ms to 24 h. In a namespace up to 128 token counters stay behind for
+// TTLs are from 100 ms to 24 h. Up to 128 token counters of a namespace stay on the server for
 // good; all else ends with its TTL. A key costs the server about 200 bytes while it is
 // locked. Tokens are exact up to 2^53, which the clock reaches in the year 2255.
 //
 // The logger of fencelock.Options, or of Options with New, gets a line when the server cannot be
 // reached, also by a client that is idle, and when it can again. go-redis has one logger for the
-// whole process, which is the application's to set: redis.SetLogger of that package. Nothing that
-// is done here makes it write.
+// whole process, which the application sets with redis.SetLogger of that package. This package
+// never makes it write.
 //
 // # Permissions
 //
-// This is needed, for the namespace "fencelock", and nothing else:
+// Locks need these permissions, here for the namespace "fencelock", and no others:
 //
 //	ACL SETUSER locks on >password resetkeys ~fencelock:* resetchannels &fencelock:c:*
 //	    -@all +ping +info +script|load +evalsha +eval +subscribe +publish +time
 //	    +get +mget +set +del +pttl +pexpire
 //	    +hset +hget +hdel +hvals +zadd +zrem +zscore +zrange +zrank +zcard +zpopmin
 //
-// Open asks the server, in one round trip and without running any, whether it allows all
-// of these; its error names those that it does not, and those that rename-command has
+// Open asks the server, in one round trip and without running any of these commands, whether it allows
+// them all. Its error names those that it does not allow, and those that rename-command has
 // taken away. With a database other than 0 add +select. With durable=true add +config|get;
 // without it Open warns that it does not know how often the server syncs its file.
 //
 // To list locks (Client.ListHeld), and for nothing else, add +scan. Open does not ask for it: without
 // it a listing gets an error of kind fencelock.ErrRefused that says so. No pattern of an ACL
-// limits SCAN: whoever may use it can read the names of all keys of the database, those of
+// limits SCAN: a user who may use it can read the names of all keys of the database, those of
 // other applications, too, but not their values.
 //
-// Not needed are HELLO and AUTH, which are allowed to everybody, CLIENT and UNSUBSCRIBE.
+// HELLO and AUTH are allowed to everybody; CLIENT and UNSUBSCRIBE are not used.
 //
 // # Sources
 //
 // The lock with an expiry and a guarded release is the pattern of the Redis
 // documentation ("Distributed Locks with Redis"). The token and the check at the
 // resource are Burrows' ("The Chubby lock service", OSDI 2006) and Kleppmann's ("How to
-// do distributed locking", 2016). The hand-over by the releasing script and the queue
-// that is confirmed are our own: docs/decisions, 0004 and 0005.
+// do distributed locking", 2016). The hand-off by the releasing script and the queue
+// that is confirmed are this project's own: docs/decisions, 0004 and 0005.
 package redis

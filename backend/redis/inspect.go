@@ -57,7 +57,8 @@ func parseHolder(r []any) (h driver.Holder, ok bool) {
 	return h, true
 }
 
-// Evict frees a key that attemptID holds, or whoever does if that is empty, and tells the holder.
+// Evict ends the grant of attemptID, or any grant of the key if attemptID is empty, and tells its holder.
+// The script compares the attempt, so the next holder is never hit.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key), attemptID)
 	switch {

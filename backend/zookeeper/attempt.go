@@ -132,7 +132,7 @@ func (b *backend) enterParentLocked(a *attempt, about bool) {
 // lose notes that an attempt's node is gone, and that somebody else has deleted it. It tells the
 // holder, unless the holder has released the grant, or let it run out, before.
 //
-// Loss against release: whichever comes first under the lock decides. If the release was first,
+// Loss against release: whichever comes first under backend.mu decides. If the release was first,
 // the attempt is leaving, and the event of our own deletion finds it so. If the loss was first,
 // it is a true one, whatever is released later.
 func (b *backend) lose(a *attempt, why error) {

@@ -44,7 +44,7 @@ func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, e
 
 // createNode is the task of ensureNode.
 //
-// Create against release: the attempt is marked first, under the lock. If the release was first,
+// Create against release: the attempt is marked first, under backend.mu. If the release was first,
 // the removal, which waits for this task, finds a node that is created after all. If the create
 // was first, the removal finds the node's name.
 func (b *backend) createNode(a *attempt, first chan<- *position) error {

@@ -126,6 +126,8 @@
 //   - A leader that is heard by the others and hears none of them may be elected again and
 //     again, for 13 s in a test with ticks of 200 ms. A lease that is shorter ends; nobody else
 //     gets the lock meanwhile.
+//   - Inspect and ListHeld sync first, and so are as new as the call. But a leader that has been cut
+//     off may answer for a while from what it knew before.
 //   - If a data directory is restored from a backup, or lost on a majority of servers,
 //     tokens may fall.
 //   - Somebody who deletes a holder's node, with or without Evict, frees the lock before the

@@ -78,7 +78,7 @@ func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, in
 		a := attempts[i]
 		switch {
 		case a.phase != held:
-			// Evicted, released or run out, whichever was first under the lock.
+			// Evicted, released or run out, whichever was first under backend.mu.
 			out[i].Err = driver.ErrNotHeld
 		case err != nil:
 			out[i].Err = err

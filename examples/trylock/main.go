@@ -3,7 +3,8 @@
 //
 // A lock keeps two copies from running the job at the same time. It does not keep a
 // copy whose clock is late from running it again afterwards. That is what the record
-// of the day is for, which is looked at under the lock.
+// of the day is for, which is looked at under the lock. Without such a record,
+// fencelock.WithMinHold keeps the lock taken for as long as clocks may differ.
 //
 //	go run ./examples/trylock
 package main

@@ -13,9 +13,11 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-var want = driver.Info{
-	Name: "redis", Guarantee: driver.Advisory, Features: driver.Fair | driver.Push,
-	MinTTL: 100 * time.Millisecond, MaxTTL: 24 * time.Hour,
+func want(ns string) driver.Info {
+	return driver.Info{
+		Name: "redis", Guarantee: driver.Advisory, Features: driver.Fair | driver.Push, Namespace: ns,
+		MinTTL: 100 * time.Millisecond, MaxTTL: 24 * time.Hour,
+	}
 }
 
 // harness is how the suite reaches a server: each client through a proxy of its
@@ -24,7 +26,7 @@ func harness(s *servers.Server, client func(t drivertest.T, p *proxy.Proxy, ns s
 	var links sync.Map // driver.Backend to *proxy.Proxy
 	ns := locktest.Namespace()
 	return drivertest.Harness{
-		Want: want,
+		Want: want(ns),
 		TTL:  time.Second,
 		New: func(t drivertest.T) driver.Backend {
 			p := through(t, s.Addr())

@@ -129,9 +129,9 @@ func TestLossOnUnlockOfALostLease(t *testing.T) {
 }
 
 // TestLossOnEvict: whether it was carried out cannot be found out by asking again,
-// and it says so.
+// and it says so. The look at the holder that comes before it is not lost.
 func TestLossOnEvict(t *testing.T) {
-	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) { w.Evict(t, scripts) })
+	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) { w.Evict(t, evicts) })
 }
 
 // TestLossOnInspect: it says that the server could not be asked.

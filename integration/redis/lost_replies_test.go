@@ -42,10 +42,11 @@ func acquires(modes ...string) func(request []byte) bool {
 	}
 }
 
-// renews matches requests to renew, releases those to release.
+// renews matches requests to renew, releases those to release, evicts those to evict.
 var (
 	renews   = locktest.RedisRequest("renew")
 	releases = locktest.RedisRequest("release")
+	evicts   = locktest.RedisRequest("evict")
 )
 
 // scripts matches the requests that run a script: all that is done about locks.

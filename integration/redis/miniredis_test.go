@@ -50,7 +50,7 @@ func TestConformanceOfMiniredis(t *testing.T) {
 	keepTime(m)
 	var links sync.Map // driver.Backend to *proxy.Proxy
 	drivertest.Run(t, drivertest.Harness{
-		Want: want,
+		Want: want(ns),
 		TTL:  2 * time.Second, // it runs in this process, with the race detector, and one request at a time
 		New: func(t drivertest.T) driver.Backend {
 			p := through(t, m.Addr())

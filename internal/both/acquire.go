@@ -11,7 +11,7 @@ import (
 // Acquire takes the old lock, then the new one.
 //
 // A failure in between leaves the old lock where it is, for the next call with the same
-// Owner, which gets it again, or for Release. Only a TryLock that is told no gives it back
+// AttemptID, which gets it again, or for Release. Only a TryLock that is told no gives it back
 // at once.
 func (p *Pair) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	early := &early{tell: req.Lost}
@@ -56,9 +56,9 @@ func (p *Pair) Acquire(ctx context.Context, req driver.Request) (driver.Grant, e
 	return g, nil
 }
 
-// first takes the old lock. An owner whose request for the new one failed may have a claim
-// there, and so does not wait for the old one: it should have it still. If it has not, it is
-// gone, and the attempt must begin again.
+// first takes the old lock. An attempt whose request for the new lock failed may have a claim to
+// it, and so does not wait for the old lock: it should have that still. If it has not, the old
+// lock is gone, and the attempt must begin again.
 func (p *Pair) first(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	p.mu.Lock()
 	_, claims := p.claims[req.AttemptID]
@@ -74,20 +74,20 @@ func (p *Pair) first(ctx context.Context, req driver.Request) (driver.Grant, err
 	return g, err
 }
 
-func (p *Pair) claim(owner string) {
+func (p *Pair) claim(attemptID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.claims == nil {
 		p.claims = make(map[string]struct{})
 	}
-	p.claims[owner] = struct{}{}
+	p.claims[attemptID] = struct{}{}
 }
 
-// unclaim forgets an owner: it has both locks, or is being released.
-func (p *Pair) unclaim(owner string) {
+// unclaim forgets an attempt that has both locks, or is being released.
+func (p *Pair) unclaim(attemptID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.claims, owner)
+	delete(p.claims, attemptID)
 }
 
 // under takes the new lock, for as long as that may take: a backend that would be called
@@ -120,10 +120,10 @@ func (p *Pair) under(h *hold, req driver.Request) (driver.Grant, error) {
 	}
 }
 
-// ended is the grant of an attempt whose old lock went while it waited for the new one: its
-// lease has ended when it comes. So the core gives both locks back and begins again under
-// another name. An error would have it ask again under this one, and wait for the old lock
-// while it has the new: in the wrong order.
+// ended is the grant of an attempt that lost the old lock while it waited for the new one. Its
+// lease has ended when it comes, so the core gives both locks back and begins again as another
+// attempt. After an error the core would ask again as the same attempt, and wait for the old lock
+// while it has the new one: in the wrong order.
 func ended(old, fresh driver.Grant, req driver.Request) driver.Grant {
 	if fresh.AttemptID == "" { // not granted, but it may be in the queue
 		fresh = driver.Grant{Key: req.Key, AttemptID: req.AttemptID, Token: old.Token, TTL: req.TTL}
@@ -137,7 +137,7 @@ func ended(old, fresh driver.Grant, req driver.Request) driver.Grant {
 // parts are the grants of the two.
 type parts struct{ old, new driver.Grant }
 
-// split makes the two grants of one. Where no more is known than Key and Owner, neither
+// split makes the two grants of one. Where no more is known than Key and AttemptID, neither
 // has more.
 func split(g driver.Grant) parts {
 	both, ok := g.Handle.(parts)

@@ -22,7 +22,7 @@ type Pair struct {
 	ahead    fencing.Token
 
 	mu     sync.Mutex
-	claims map[string]struct{} // owners that may have a claim to the new lock, see first
+	claims map[string]struct{} // attempts that may have a claim to the new lock, see first
 }
 
 // side is one of the two, with what errors call it.
@@ -32,7 +32,7 @@ type side struct {
 	name  string
 }
 
-// blame tells whose error it is.
+// blame names the server in an error.
 func (s side) blame(err error) error {
 	if err == nil {
 		return nil
@@ -40,10 +40,10 @@ func (s side) blame(err error) error {
 	return fmt.Errorf("%s: %w", s.name, err)
 }
 
-// New makes a pair. rises looks at the tokens of each grant, the old one's and the new
-// one's, and refuses one whose holder would look older to a resource than who has held
-// the old lock only. What Inspect tells of such a holder has a token that is ahead lower:
-// so that the core, which adds the base of the new, comes to that of the old.
+// New makes a pair. rises compares the two tokens of each grant, and refuses a grant that a
+// resource would take for older than those of the old lock. Inspect lowers the token of a lock
+// that is held on the old server only by ahead: the core adds the base of the new server, and so
+// comes to the token that the old server's clients see.
 func New(old, new driver.Backend, ahead fencing.Token, rises func(old, new fencing.Token) error) *Pair {
 	return &Pair{
 		old:   side{old, false, "the old lock (" + old.Info().Name + ")"},

@@ -37,15 +37,15 @@ func (h *hold) end() (driver.Grant, bool) {
 	return h.grant, h.gone
 }
 
-// waits takes in that the new server has said that the attempt waits.
+// waits says that the new server has told that the attempt waits.
 func (h *hold) waits() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.heard = time.Now()
 }
 
-// isSilent reports whether the new server should have been heard from. Then the old lock is
-// left to lapse: who cannot reach the new one must not keep the others from working.
+// isSilent reports whether the new server should have answered by now. Then the old lock is left
+// to lapse: a client that cannot reach the new server must not keep the others from working.
 func (h *hold) isSilent() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

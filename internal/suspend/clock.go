@@ -85,8 +85,8 @@ func (c *Clock) Look() {
 	}
 }
 
-// compare takes in a growth that seems to be there. Callers that come together wait for
-// the first, so that each returns with the suspend in the books.
+// compare records a growth that seems to be there. Callers that come together wait for the first,
+// so that the suspend is recorded when each of them returns.
 //
 // Two threads may read Start of a grant and the clocks at the same time. A Start that was
 // read before the suspend is not after noticed, which was read after it. One that was read

@@ -1,6 +1,6 @@
 -- Ends the grant that a key has, hands the lock over, and tells its holder. It tells the
 -- holder last, since the holder must not hear of an eviction that was refused.
--- ARGV  1 the attempt whose grant it must be; empty for whoever holds it
+-- ARGV  1 the attempt whose grant it must be; empty for any
 -- Returns 1, or 0 if nobody held it, or another attempt.
 
 local v = redis.call('GET', LOCK)

@@ -35,7 +35,7 @@ const (
 
 var names = []string{"ada", "bob", "carol", "dave"}
 
-// suspended says which of those that get the lock is suspended: the second, whoever that is. Not every server
+// suspended says which of those that get the lock is suspended: the second to get it. Not every server
 // hands a lock over in the order in which the workers came, and who comes last is in nobody's way.
 const suspended = 2
 

@@ -45,7 +45,7 @@ func TestLateWriteIsRefused(t *testing.T) {
 		`bob +WAKES UP, believes that it has the lock, and writes 120`,
 		`bob +is refused: fencing: stale token \d+ for "accounts/7": \d+ has been seen`,
 		`bob +looks at its lease: .*lease lost`,
-		`bob +begins anew`,
+		`bob +starts again`,
 		`bob +has the lock, token \d+`,
 		`bob +writes 140`,
 		`late writes refused by the token: 1`,

@@ -46,7 +46,7 @@ func work(ctx context.Context, name string) (err error) {
 	return w.pay(ctx)
 }
 
-// pay adds to the balance. It begins anew when its lease has ended before it wrote,
+// pay adds to the balance. It starts again when its lease has ended before it wrote,
 // or when the account refused the write: then somebody else has written meanwhile.
 func (w *worker) pay(ctx context.Context) error {
 	for {
@@ -57,7 +57,7 @@ func (w *worker) pay(ctx context.Context) error {
 		case !errors.Is(err, fencing.ErrStale) && !errors.Is(err, fencelock.ErrLost):
 			return err
 		}
-		w.stage.say("begins anew")
+		w.stage.say("starts again")
 	}
 }
 

@@ -8,28 +8,28 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Call is a script to be run by Go, once.
+// Call is one run of a script, for Node.Go.
 type Call struct {
-	// Ctx drops the call if it ends before the call is sent: Done then gets ErrNotSent. Once the call is
-	// sent, the end of Ctx changes nothing.
+	// If Ctx ends before the call is sent, the call is dropped, and Done gets ErrNotSent. Once the call
+	// is sent, the end of Ctx changes nothing.
 	Ctx context.Context
 
-	// Timeout bounds how long the call waits to be sent, and then the round trip. Calls that go
-	// together have the longest of theirs.
+	// Timeout bounds how long the call waits to be sent, and then the round trip. Calls that are sent
+	// together have the longest of their timeouts.
 	Timeout time.Duration
 
 	Script *Script
 	Keys   int   // how many of Args are keys
 	Args   []any // the keys, and the arguments; not to be changed before Done
 
-	// Boot, if it is not empty, is the run_id of the one process of the server to which the call may
-	// be sent; it needs Config.TellBoot. Where another one answers there, Done gets a *BootError.
+	// Boot, if it is not empty, is the run_id of the only server process to which the call may be
+	// sent; it needs Config.TellBoot. If another process answers there, Done gets a *BootError.
 	Boot string
 
-	// Done is called exactly once, with the reply, nil for none, or with a raw error: see Fault, with a
-	// context that does not end. It is called by a sender, which has more to do, or by Go itself where the call
-	// cannot be queued; so it does not block. Unless the error is ErrNotSent, or one by which the server
-	// refuses, the call may have been carried out.
+	// Done is called exactly once, with the reply (nil for none) or a raw error: see Classify, with a
+	// context that does not end. It must not block: a sender calls it, which has more to send, or Go itself
+	// where the call cannot be queued. The call may have been carried out unless the error is ErrNotSent
+	// or a refusal of the server.
 	Done func(reply any, err error)
 
 	request request
@@ -45,12 +45,12 @@ var (
 	errFull    = &notSent{ErrFull}
 )
 
-// Go queues a call, and does not block. What has come together goes to the server in one write. A call
-// is never sent twice, but for a script that the server does not know (NOSCRIPT), where nothing has
-// run: the call is then sent with the source, after those that went with it.
+// Go queues a call, and does not block. Calls that are queued together go to the server in one write. A
+// call is never sent twice, with one exception: if the server does not know the script (NOSCRIPT), nothing
+// has run, and the call is sent once more with the source, after those that went with it.
 //
-// With Config.Senders of one, calls are carried out in the order of Go otherwise, those of scripts
-// apart among themselves.
+// With one sender (Config.Senders), calls are otherwise carried out in the order of Go; those of
+// Dedicated scripts are ordered among themselves only.
 //
 // At most 4096 calls wait to be sent; one more gets ErrNotSent.
 func (n *Node) Go(c *Call) {

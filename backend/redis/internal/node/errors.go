@@ -31,8 +31,8 @@ var (
 	ErrNoAnswer = errors.New("no answer in time")
 
 	// errCredentials: the server refuses what a file, or a function of the application, gave for
-	// the connection. They are asked again for the next one, so that passes: who replaces a
-	// password does so in two places, one after the other.
+	// the connection. The next connection asks for them anew, so the error is temporary: a password is
+	// replaced in two places, one after the other.
 	errCredentials = errors.New("the server does not take the user and password that it was shown now")
 )
 
@@ -55,16 +55,16 @@ func (e *BootError) Error() string {
 // Is reports whether target is ErrNotSent.
 func (e *BootError) Is(target error) bool { return target == ErrNotSent }
 
-// refusals are the errors by which a server says that it has done nothing, as they
-// begin; servers and their versions differ in how they go on. Some pass: the server
-// will not stay as it is. The others are for good: it is set so.
+// refusals lists how the errors begin by which a server says that it has done nothing. Servers and
+// their versions differ in how the errors go on. Some refusals are temporary: the server will not stay
+// as it is. The others are permanent: the server is set up so.
 //
-// A script may have written before one of its commands is refused, and then its error
-// begins with HALFWAY (lib.lua), which is not here. What the server looks at before it
-// lets a script write at all, it looks at no more when it has written.
+// A script may have written before one of its commands is refused. Then its error begins with HALFWAY
+// (lib.lua), which is not in the list. Checks that a server makes before it lets a script write at all,
+// it does not make again once the script has written.
 var refusals = []struct {
-	begins string
-	passes bool
+	begins    string
+	temporary bool
 }{
 	{"LOADING ", true},              // it reads its data from disk
 	{"BUSY ", true},                 // somebody's script runs
@@ -96,11 +96,11 @@ var refusals = []struct {
 	{"NOSCRIPT ", false},                                // it does not keep our scripts: a proxy
 }
 
-// Classify sorts an error of a node. It is the cause of ctx if that has ended, so give it the context of
-// a caller, or one that does not end. driver.ErrUnavailable where asking again may help,
-// driver.ErrRefused where the server has said that it has done nothing; neither for whatever else it
-// says, and for ErrClosed. ErrNotSent stays. No context's error is in it unless ctx has ended, and no
-// password.
+// Classify turns an error of a node into one of the driver's kinds. If ctx has ended, it returns the
+// cause of that, so pass it the context of a caller, or one that does not end. The error is
+// driver.ErrUnavailable where asking again may help, and driver.ErrRefused where the server has said that
+// it has done nothing. It is neither for other answers of the server, and for ErrClosed. It keeps
+// ErrNotSent. It has no context's error unless ctx has ended, and no password.
 //
 // It waits for a moment where the deadline of ctx has passed and ctx has not noticed.
 func Classify(ctx context.Context, err error) error {
@@ -128,20 +128,20 @@ func Classify(ctx context.Context, err error) error {
 	case errors.Is(err, ErrClosed):
 		return err
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		// The bound of a request, or of dialling. No context of the caller's has ended,
-		// so that its error must not be found in ours.
+		// The time limit of a request, or of dialling, is over. The caller's context has not ended, so
+		// the error must not match a context's.
 		err = fmt.Errorf("%w: %s", ErrNoAnswer, strings.TrimPrefix(err.Error(), "context "))
 	}
 	return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 }
 
-// answered sorts what a server has said.
+// answered classifies an error that the server has sent.
 func answered(reply string, err error) error {
 	reply = strings.TrimPrefix(reply, "ERR ")
 	for _, r := range refusals {
 		switch {
 		case !strings.HasPrefix(reply, r.begins):
-		case r.passes:
+		case r.temporary:
 			return fmt.Errorf("%w: %w: %w", driver.ErrUnavailable, driver.ErrRefused, err)
 		default:
 			return fmt.Errorf("%w: %w", driver.ErrRefused, err)

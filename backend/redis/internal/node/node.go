@@ -57,8 +57,8 @@ type latest struct {
 	boot      atomic.Pointer[string]
 }
 
-// New makes a node. It does not connect: the first request does, or Warm. What is under way ends when
-// closing does; Close waits for it.
+// New makes a node. It does not connect: the first request does, or Warm. Requests under way end when
+// closing does; Close waits for them.
 func New(closing context.Context, c Config) *Node {
 	n := &Node{conf: c.Options, contact: c.Contact}
 	n.closing, n.stop = context.WithCancel(closing)
@@ -128,8 +128,8 @@ func CloseWithin(closes func()) {
 	}
 }
 
-// Close ends what is under way, and the connections, and waits for that; also for a dialler, or a
-// function for credentials, of an application that does not heed its context.
+// Close ends requests under way and the connections, and waits for both. It also waits for an
+// application's dialler, or its function for credentials, if that ignores its context: see CloseWithin.
 func (n *Node) Close() {
 	n.stop()
 	n.mu.Lock()

@@ -17,12 +17,12 @@ type subscription struct {
 }
 
 // Subscribe begins to listen to a channel, until the node is closed, and returns when the server has
-// confirmed it. If the connection breaks it makes another by itself. onMessage gets each message; Redis
+// confirmed it. If the connection breaks, it is made again. onMessage gets each message; Redis
 // delivers at most once. onResubscribe is called when the subscription was broken and is back: messages sent
 // meanwhile are lost, and the server may have lost its data. Both are called from one goroutine, in
 // order, and must not block. After an error Subscribe may be called again, otherwise not.
 //
-// The error has been sorted by Fault.
+// The error has been through Classify.
 func (n *Node) Subscribe(ctx context.Context, channel string, onMessage func(payload string), onResubscribe func()) error {
 	conf := n.conf
 	// go-redis reconnects without a bound on dialling, and holds a lock meanwhile.

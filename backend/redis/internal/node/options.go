@@ -104,7 +104,7 @@ func (*ignoreUpdates) OnError(error)           {}
 // those that the files have when it is made.
 func Dialer(certificates *address.Certificates, host string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	tcp := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		// Sooner than most that forget idle connections on the way.
+		// Sooner than most firewalls and NATs forget idle connections.
 		Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3,
 	}}
 	if certificates == nil {
@@ -137,8 +137,8 @@ func ParseDB(what, s string) (int, error) {
 	return int(n), nil
 }
 
-// ParseLogin puts user and password of a URL into options: what stands before the @, or what the file
-// has that the parameter password_file names; it is read anew for each connection. Errors are
+// ParseLogin puts user and password of a URL into options: those before the @, or the password in the
+// file that the parameter password_file names, which is read for each new connection. Errors are
 // driver.ErrInvalid and show no password.
 func ParseLogin(u *url.URL, q url.Values, conf *goredis.Options, log *slog.Logger) error {
 	if u.User != nil {
@@ -147,8 +147,8 @@ func ParseLogin(u *url.URL, q url.Values, conf *goredis.Options, log *slog.Logge
 	}
 	if !q.Has("password_file") {
 		if conf.Username != "" && conf.Password == "" {
-			// go-redis does not log in at all without a password, so that the server would take us for the
-			// user "default". The name is not shown: it may be a password.
+			// Without a password go-redis does not log in at all, so the server would treat the client as
+			// the user "default". The name is not shown: it may be a password.
 			full, alone := loginForms(u.Scheme)
 			return address.Invalid("there is a user before the @ and no password. If it is the password, write a colon before it, %s; "+
 				"if it is the user, %s or password_file= (for a user of nopass any password does)", alone, full)
@@ -174,7 +174,7 @@ func loginForms(scheme string) (full, alone string) {
 	return scheme + "://user:password" + at, scheme + "://:password" + at
 }
 
-// passwordFile is a password in a file, which somebody replaces while the program runs.
+// passwordFile is a password in a file, which may be replaced while the program runs.
 type passwordFile struct {
 	user, path string
 	log        *slog.Logger
@@ -193,8 +193,8 @@ func newPasswordFile(user, path string, log *slog.Logger) (*passwordFile, error)
 	return f, nil
 }
 
-// credentials returns what the file has now. If it cannot be read, or is empty since it
-// is just being written, the last good password is used, and the log says so once.
+// credentials returns what the file has now. If it cannot be read, or is empty because it
+// is being written, credentials returns the last good password, and logs the fault once.
 func (f *passwordFile) credentials(context.Context) (user, password string, err error) {
 	now, err := address.Password(f.path)
 	f.mu.Lock()
@@ -204,7 +204,7 @@ func (f *passwordFile) credentials(context.Context) (user, password string, err 
 		f.good, f.told = now, ""
 	case err.Error() != f.told:
 		f.told = err.Error()
-		// Nobody waits for it: a log that blocks would keep every connection from coming about.
+		// In a goroutine: a logger that blocks must not block every new connection.
 		go f.log.Warn("fencelock: the password cannot be read; the last good one is used until it can", "err", err)
 	}
 	return f.user, f.good, nil

@@ -46,8 +46,8 @@ func TestLikeTheirs(t *testing.T) {
 	}
 }
 
-// Whether a request may be sent twice is ours to decide, so no client that we make sends
-// one again by itself, whatever the one that was brought does.
+// This package decides whether a request may be sent twice. So no go-redis client that it makes sends
+// a request again, whatever the application's client does.
 func TestWeDoNotLetGoRedisRetry(t *testing.T) {
 	for name, conf := range map[string]goredis.Options{
 		"a URL":           BaseOptions(),

@@ -15,8 +15,8 @@ import (
 // the command to another goroutine and back would double its time on a small machine,
 // where every wake-up counts.
 //
-// Many callers queue their commands, and one or two senders take all that is
-// queued to the server in one write. The more callers, the more go together.
+// Further callers queue their commands, and one or two senders send all that is queued
+// in one write. The more callers, the more commands go together.
 //
 // go-redis has an automatic pipeline too; docs/decisions tells why it is not used.
 type pipeline struct {
@@ -36,19 +36,19 @@ type pipeline struct {
 
 const maxBatch = 256
 
-// request is what a sender takes to the server, for a caller of do, or for Go.
+// request is a command that a sender sends for a caller of do, or for Go.
 type request struct {
 	ctx     context.Context
 	timeout time.Duration
 	cmd     *goredis.Cmd
-	done    chan struct{} // closed when cmd has what became of it; nil for Go
+	done    chan struct{} // closed when cmd has its outcome; nil for Go
 
 	// Of Go.
 	call   *Call
 	queued time.Time
 }
 
-// newPipeline makes a pipeline with connections of its own. What is under way ends when closing
+// newPipeline makes a pipeline with connections of its own. Commands under way end when closing
 // does.
 func newPipeline(closing context.Context, conf goredis.Options, directLimit int32, senders int) *pipeline {
 	p := &pipeline{pool: newPool(closing, conf), directLimit: directLimit, senders: senders}
@@ -56,8 +56,8 @@ func newPipeline(closing context.Context, conf goredis.Options, directLimit int3
 	return p
 }
 
-// do runs a command, and returns its error, or ctx's if that ends first; then
-// its outcome is not known.
+// do runs a command, and returns its error. If ctx ends first, it returns ctx's cause, and the
+// outcome is not known.
 func (p *pipeline) do(ctx context.Context, timeout time.Duration, cmd *goredis.Cmd) error {
 	defer p.inFlight.Add(-1)
 	if p.inFlight.Add(1) <= p.directLimit {
@@ -98,8 +98,8 @@ func (p *pipeline) wakeSender() {
 	}
 }
 
-// send takes what is queued to the server, again and again, until close. A
-// goroutine begun for each command would grow its stack anew each time.
+// send sends what is queued, again and again, until close. A goroutine for each
+// command would grow its stack anew each time.
 func (p *pipeline) send() {
 	defer p.running.Done()
 	var batch []*request // used again and again, as cmds is

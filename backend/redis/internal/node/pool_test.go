@@ -184,7 +184,7 @@ func TestConnectingEnds(t *testing.T) {
 	})
 }
 
-// Whoever waits for a connection waits no longer than its context.
+// A request waits for a connection no longer than its context.
 func TestConnectingHeedsTheContext(t *testing.T) {
 	withPipeline(t, &fakeServer{dialling: time.Hour}, func(t *testing.T, p *pipeline) {
 		why := errors.New("enough")

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fencelock/fencelock/driver"
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // Script is a Lua script and the name by which the server knows it.
@@ -52,7 +53,7 @@ func (s *Script) Source() string { return s.source }
 // that has forgotten the script (it was restarted, or somebody flushed its scripts) says so without
 // having run it, and gets the source.
 //
-// The error is raw: see Fault. If ctx ends first, the outcome is not known.
+// The error is raw: see Classify. If ctx ends first, the outcome is not known.
 func (n *Node) Eval(ctx context.Context, timeout time.Duration, s *Script, keys int, args ...any) (any, error) {
 	pipeline := n.pipelineOf(s)
 	words := s.words(keys, args)
@@ -114,8 +115,8 @@ type Permissions struct {
 }
 
 // Prepare makes scripts known to the server, and asks it whether all that they and the recipe need is
-// allowed: one round trip. Otherwise the first Unlock would find out, or the first that comes after a
-// holder who has died. The error has been sorted by Fault.
+// allowed: one round trip. Otherwise the first Unlock would find out, or the first attempt after a
+// holder that has died. The error has been through Classify.
 func (n *Node) Prepare(ctx context.Context, scripts []*Script, p Permissions) error {
 	return n.withConn(ctx, func(client *goredis.Client) error {
 		pipeline := client.Pipeline()

@@ -25,7 +25,7 @@ type Server struct {
 const miniredis = "miniredis"
 
 // Look asks the server about itself: INFO, HELLO where INFO tells too little, and CONFIG GET where
-// the server is usable. The error has been sorted by Fault.
+// the server is usable. The error has been through Classify.
 func (n *Node) Look(ctx context.Context) (s Server, err error) {
 	err = n.withConn(ctx, func(client *goredis.Client) error {
 		text, err := client.Info(ctx).Result()
@@ -60,7 +60,7 @@ func (s Server) Mode() string {
 	return cmp.Or(s.info["redis_mode"], s.info["server_mode"], s.info["redict_mode"])
 }
 
-// Usable says why locks cannot be kept on this server by itself, as an error of kind
+// Usable says why this single server cannot keep locks, as an error of kind
 // driver.ErrUnsupported: it is a replica, a Sentinel, a member of a Cluster, too old, or does not tell.
 func (s Server) Usable() error {
 	version := s.Version()

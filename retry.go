@@ -77,3 +77,25 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return false
 	}
 }
+
+// requestTimeout bounds one request about a lease of this TTL, so that several
+// fit into the time that is left to a lease which has missed its first renewal.
+func requestTimeout(ttl time.Duration) time.Duration {
+	return min(ttl/4, 3*time.Second)
+}
+
+// requestEnds is when a request about a lease of this TTL that is sent now must have been
+// answered: before Close must be done, too.
+func (c *Client) requestEnds(ttl time.Duration) time.Time {
+	ends := time.Now().Add(requestTimeout(ttl))
+	if by := c.closeBy.Load(); by != nil && by.Before(ends) {
+		return *by
+	}
+	return ends
+}
+
+// requestsOver reports whether Close has given up on requests.
+func (c *Client) requestsOver() bool {
+	by := c.closeBy.Load()
+	return by != nil && !time.Now().Before(*by)
+}

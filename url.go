@@ -7,10 +7,90 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/fencelock/fencelock/fencing"
 	"github.com/fencelock/fencelock/internal/nearest"
 )
+
+// parseURL is url.Parse for URLs that may name several hosts, like
+// etcd://h1:2379,h2,[::1]:2379/x. url.Parse takes such a list as one host, and
+// only as long as it looks like one.
+func parseURL(rawURL string) (*url.URL, error) {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return url.Parse(rawURL)
+	}
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	start := strings.LastIndexByte(rest[:end], '@') + 1
+	hosts := rest[start:end]
+	if !strings.Contains(hosts, ",") {
+		return url.Parse(rawURL)
+	}
+	if strings.ContainsAny(hosts, " %\"<>\\^`{|}") {
+		return nil, errors.New("a host has a character that hosts do not have")
+	}
+	u, err := url.Parse(scheme + "://" + rest[:start] + "hosts" + rest[end:])
+	if err == nil {
+		u.Host = hosts
+	}
+	return u, err
+}
+
+// mergeNamespace moves Options.Namespace into the URL, where backends look.
+func mergeNamespace(u *url.URL, o *Options) error {
+	if o.Namespace == "" {
+		return nil
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("the URL's query cannot be parsed")
+	}
+	if q.Has("namespace") && q.Get("namespace") != o.Namespace {
+		return fmt.Errorf("Options.Namespace is %q, and the URL says namespace=%q: set one of them", o.Namespace, q.Get("namespace"))
+	}
+	q.Set("namespace", o.Namespace)
+	u.RawQuery = q.Encode()
+	o.Namespace = ""
+	return nil
+}
+
+// mergeTokenBase moves token_base= from the URL, where no backend looks, into the options.
+func mergeTokenBase(u *url.URL, o *Options) error {
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return errors.New("the URL's query cannot be parsed")
+	}
+	if !q.Has("token_base") {
+		return nil
+	}
+	if len(q["token_base"]) > 1 {
+		return errors.New("the URL's token_base is given more than once: leave one")
+	}
+	base, err := parseTokenBase(q.Get("token_base"))
+	if err != nil {
+		return err
+	}
+	if o.TokenBase != 0 && o.TokenBase != base {
+		return fmt.Errorf("Options.TokenBase is %v, and the URL says token_base=%v: set one of them", o.TokenBase, base)
+	}
+	o.TokenBase = base
+	q.Del("token_base")
+	u.RawQuery = q.Encode()
+	return nil
+}
+
+func parseTokenBase(s string) (fencing.Token, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the URL's token_base is %q: write a decimal number from 0 to %v, such as 2000000000000000", s, maxTokenBase)
+	}
+	return fencing.Token(n), checkTokenBase("the URL's token_base", fencing.Token(n))
+}
 
 // A URL comes from a file, a template or another program's settings, and is wrong in the ways
 // that are theirs. Errors name the mistake and the cure. They quote no part of a URL but its
@@ -122,8 +202,8 @@ func example(scheme string) string {
 	}[scheme]
 }
 
-// unknownScheme is the error of a URL whose scheme nobody has registered. known are those that
-// somebody has.
+// unknownScheme is the error of a URL with a scheme that is not registered. known are those that
+// are.
 func unknownScheme(u *url.URL, known string) error {
 	scheme := u.Scheme
 	web := scheme == "http" || scheme == "https"
