@@ -9,12 +9,15 @@ import (
 // The permissions that the package comment lists are those of the commands that
 // the scripts call and the client sends, all of them and no other.
 func TestDocumentedPermissions(t *testing.T) {
-	acltest.Permissions{
+	p := acltest.Permissions{
 		Doc:         "doc.go",
 		Scripts:     []string{acquireFastLua, acquireLua, libLua, releaseFastLua, releaseLua, renewLua, evictLua, inspectLua},
 		Asks:        permissionsLua,
 		Sent:        []string{"info", "script|load", "evalsha", "eval", "subscribe", "ping"},
 		Unasked:     []string{"info", "script|load"},
 		KeyCommands: keyCommands,
-	}.Check(t)
+	}
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
 }

@@ -34,5 +34,7 @@ func TestDocumentedPermissions(t *testing.T) {
 			p.Scripts = append(p.Scripts, string(lua))
 		}
 	}
-	p.Check(t)
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
 }

@@ -3,12 +3,13 @@
 package acltest
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 )
 
 // Permissions is what a package needs, and what it says that it needs.
@@ -24,18 +25,18 @@ type Permissions struct {
 	KeyCommands int // how many commands of Asks name a key
 }
 
-// Check fails the test where the ACL is not that of the commands that the scripts call and the client sends, or where Open
-// does not ask about them. Open asks about SELECT besides, which not everybody needs.
-func (p Permissions) Check(t *testing.T) {
-	t.Helper()
+// Check tells where the ACL is not that of the commands that the scripts call and the client sends, and where Open does not
+// ask about them. Open asks about SELECT besides, which not everybody needs.
+func (p Permissions) Check() error {
 	text, err := os.ReadFile(p.Doc)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	_, rules, ok := strings.Cut(string(text), "ACL SETUSER locks")
 	if !ok {
-		t.Fatal("the package comment has no ACL SETUSER")
+		return errors.New("the package comment has no ACL SETUSER")
 	}
+	var wrong []error
 	rules, _, _ = strings.Cut(rules, "\n//\n")
 	documented := make(map[string]bool)
 	for _, w := range strings.Fields(rules) {
@@ -49,23 +50,24 @@ func (p Permissions) Check(t *testing.T) {
 	}
 	for _, optional := range p.Optional {
 		if !needed[optional] {
-			t.Errorf("no script calls %s", optional)
+			wrong = append(wrong, fmt.Errorf("no script calls %s", optional))
 		}
 		delete(needed, optional)
 	}
 	if !maps.Equal(documented, needed) {
-		t.Errorf("documented: %q\n    needed: %q", sorted(documented), sorted(needed))
+		wrong = append(wrong, fmt.Errorf("documented: %q\n    needed: %q", sorted(documented), sorted(needed)))
 	}
 	for _, unasked := range p.Unasked {
 		delete(needed, unasked)
 	}
 	needed["select"] = true
 	if asked := names(`\{ '([A-Z]+)'`, p.Asks); !maps.Equal(asked, needed) {
-		t.Errorf("Open asks: %q\n   needed: %q", sorted(asked), sorted(needed))
+		wrong = append(wrong, fmt.Errorf("Open asks: %q\n   needed: %q", sorted(asked), sorted(needed)))
 	}
 	if n := len(names(`\{ '([A-Z]+)'[^}]*\bk\b`, p.Asks)); n != p.KeyCommands {
-		t.Errorf("%d commands by which Open asks name a key; want %d", n, p.KeyCommands)
+		wrong = append(wrong, fmt.Errorf("%d commands by which Open asks name a key; want %d", n, p.KeyCommands))
 	}
+	return errors.Join(wrong...)
 }
 
 // names are what a pattern finds in Lua, in lower case.

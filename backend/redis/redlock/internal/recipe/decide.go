@@ -113,7 +113,7 @@ func (t *try) decide(ctx context.Context, w *call) (v vote.Verdict, err error) {
 			err = t.hold()
 		}
 		v = t.votes.Verdict()
-		t.flush()
+		t.flush() //nolint:contextcheck // what it sends outlives the Acquire
 		switch {
 		case v == vote.NoQuorum && ctx.Err() != nil: // of which nodes may have heard first
 			return vote.GivenUp, context.Cause(ctx)

@@ -25,6 +25,7 @@ type manualNode struct {
 // asked is a request to a node by hand.
 type asked struct {
 	wire.Request
+	ctx  context.Context //nolint:containedctx // the sender's, which may have ended
 	done func(any, error)
 	over bool
 }
@@ -44,14 +45,14 @@ func (h *manualNode) down(why error) {
 	h.unfit = why
 }
 
-func (h *manualNode) Send(_ context.Context, r wire.Request, _ time.Duration, done func(any, error)) {
+func (h *manualNode) Send(ctx context.Context, r wire.Request, _ time.Duration, done func(any, error)) {
 	if err := h.Fit(); err != nil {
 		done(nil, err)
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asked = append(h.asked, &asked{Request: r, done: done})
+	h.asked = append(h.asked, &asked{Request: r, ctx: ctx, done: done})
 }
 
 // manualNodes are a backend's nodes.

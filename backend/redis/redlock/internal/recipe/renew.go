@@ -51,11 +51,17 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	r.open = len(grants)
 	r.before = b.edition()
 	r.start = time.Now() // before the first is sent
+	// Not the caller's context, which ends once a majority has answered: a node that is behind, since its connection is
+	// being made anew, say, would miss each renewal, and the lease would be on fewer nodes in the end.
+	sending := b.closing
+	if ctx.Err() != nil {
+		sending = ctx
+	}
 	for from := 0; from < len(grants); from += renewTogether {
 		to := min(from+renewTogether, len(grants))
 		var ask wire.Request = wire.Renew{Leases: r.leases[from:to:to]}
 		for i, n := range b.nodes {
-			n.Send(ctx, ask, timeout, func(reply any, err error) { r.told(i, from, to, reply, err) })
+			n.Send(sending, ask, timeout, func(reply any, err error) { r.told(i, from, to, reply, err) })
 		}
 	}
 	w.timer.Reset(timeout + timeout/4)

@@ -1,6 +1,7 @@
 package recipe_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -151,5 +152,22 @@ func TestConfirmation(t *testing.T) {
 		}
 		next[wire.Renew](h, 2)
 		h.nothing(0, 1, 2)
+	})
+}
+
+// A node that is behind is renewed, too, when the Renew has returned and its context has ended: otherwise the lease would
+// be on fewer nodes in the end.
+func TestRenewalOfANodeThatIsBehind(t *testing.T) {
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		g := h.heldOnAll()
+		ctx, cancel := context.WithCancel(t.Context())
+		r := run(func() (driver.Grant, error) { return g, h.Renew(ctx, []driver.Grant{g})[0].Err })
+		h.renewed(0, wire.Done)
+		h.renewed(1, wire.Done)
+		h.got(r)
+		cancel()
+		if _, a := next[wire.Renew](h, 2); a.ctx.Err() != nil {
+			t.Error("node 2 is not renewed")
+		}
 	})
 }
