@@ -36,7 +36,7 @@ var wrongs = []mutant{
 	{name: "whole TTL again at election", seeds: 500, blind: true},
 	{name: "waiters end early", seeds: 500},
 	{name: "heard by nothing", seeds: 500},
-	{name: "who renews is ended", seeds: 5000},
+	{name: "who renews is ended", seeds: 200, fault: "power"},
 	{name: "early expiry", seeds: 200},
 	{name: "early expiry", seeds: 200, blind: true},
 	{name: "order of a map", seeds: 200},
