@@ -55,14 +55,14 @@ func (p Permissions) Check() error {
 		delete(needed, optional)
 	}
 	if !maps.Equal(documented, needed) {
-		wrong = append(wrong, fmt.Errorf("documented: %q\n    needed: %q", sorted(documented), sorted(needed)))
+		wrong = append(wrong, fmt.Errorf("documented: %q\n             needed: %q", sorted(documented), sorted(needed)))
 	}
 	for _, unasked := range p.Unasked {
 		delete(needed, unasked)
 	}
 	needed["select"] = true
 	if asked := names(`\{ '([A-Z]+)'`, p.Asks); !maps.Equal(asked, needed) {
-		wrong = append(wrong, fmt.Errorf("Open asks: %q\n   needed: %q", sorted(asked), sorted(needed)))
+		wrong = append(wrong, fmt.Errorf("asked about by Open: %q\n             needed: %q", sorted(asked), sorted(needed)))
 	}
 	if n := len(names(`\{ '([A-Z]+)'[^}]*\bk\b`, p.Asks)); n != p.KeyCommands {
 		wrong = append(wrong, fmt.Errorf("%d commands by which Open asks name a key; want %d", n, p.KeyCommands))
