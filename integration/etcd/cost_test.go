@@ -168,7 +168,7 @@ func drain(t *testing.T, s *servers.Server, n int) (writes, requests float64) {
 		draining.Go(func() {
 			l, err := c.Lock(ctx, "k")
 			if err == nil {
-				book.Enter(t, l)
+				book.Record(t, l)
 				err = l.Unlock(ctx)
 			}
 			if err != nil {

@@ -37,7 +37,7 @@ func queue(t *testing.T, s *servers.Server, ttl time.Duration) *queueWorld {
 	w := &queueWorld{ns: locktest.Namespace(), admin: raw(t, s.Addr()), link: through(t, s.Addr())}
 	w.holder, w.waiter = open(t, s.Addr(), w.ns, time.Minute), open(t, w.link.Addr(), w.ns, ttl)
 	w.held = locktest.Lock(t, w.holder, "k")
-	w.book.Enter(t, w.held)
+	w.book.Record(t, w.held)
 	watching := tallyReplies(w.link, watches)
 	w.waiting = locktest.StartLock(t.Context(), w.waiter, "k")
 	awaitWaiters(t, w.holder, "k", 1)
@@ -57,7 +57,7 @@ func (w *queueWorld) expectGrant(t *testing.T, within time.Duration) {
 	began := time.Now()
 	next := locktest.ExpectLock(t, w.waiting, within)
 	t.Logf("handed over after %v", time.Since(began).Round(time.Microsecond))
-	w.book.Enter(t, next)
+	w.book.Record(t, next)
 	locktest.Unlock(t, next)
 	expectNothingLeft(t, w.admin, w.ns)
 }

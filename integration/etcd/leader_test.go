@@ -21,26 +21,26 @@ func TestLeaderLost(t *testing.T) {
 	t.Parallel()
 	c := servers.StartCluster(t, servers.Etcd, 3)
 	addrs := strings.Join(c.Addrs(), ",")
-	for _, d := range locktest.Disasters() {
+	for _, d := range locktest.Faults() {
 		t.Run(d.Name, func(t *testing.T) {
 			const ttl = 12 * time.Second
 			ns := locktest.Namespace()
 			var book locktest.Ledger
 			holder, waiter, other := open(t, addrs, ns, ttl), open(t, addrs, ns, ttl), open(t, addrs, ns, ttl)
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			waiting := locktest.StartLock(t.Context(), waiter, "k")
 			awaitWaiters(t, other, "k", 1)
 
 			old := c.Leader(t)
-			over := d.Strike(t, c, old)
+			over := d.Inject(t, c, old)
 			began := time.Now()
 			c.LeaderAfter(t, old)
 			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOver(t, began)
 			over()
 			// Not by the holder's session: see TestPausedLeaderWakesUp.
 			third := locktest.ExpectLock(t, locktest.StartLock(t.Context(), open(t, addrs, ns, ttl), "k"), locktest.Electing)
-			book.Enter(t, third)
+			book.Record(t, third)
 			locktest.Unlock(t, third)
 			expectNothingLeft(t, raw(t, c.Addrs()...), ns)
 		})
@@ -54,7 +54,7 @@ func TestClientWithTheMinority(t *testing.T) {
 	t.Parallel()
 	c := servers.StartCluster(t, servers.Etcd, 3)
 	for _, name := range []string{"leader", "follower"} {
-		for _, d := range locktest.Disasters() {
+		for _, d := range locktest.Faults() {
 			if d.Name == locktest.Killed.Name || name == "follower" && d.Name != locktest.CutOff.Name {
 				continue // it answers nobody; it has less to say than a leader
 			}
@@ -77,11 +77,11 @@ func TestClientWithTheMinority(t *testing.T) {
 				holder := open(t, member.Addr(), ns, ttl)
 				waiter := open(t, strings.Join(others, ","), ns, time.Minute)
 				held := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k"), locktest.Electing)
-				book.Enter(t, held)
+				book.Record(t, held)
 				waiting := locktest.StartLock(t.Context(), waiter, "k")
 				awaitWaiters(t, waiter, "k", 1)
 
-				over := d.Strike(t, c, member)
+				over := d.Inject(t, c, member)
 				began := time.Now()
 				// One that is deaf or mute may pass on what reaches it for a while:
 				// until the others have elected another, or it has noticed.
@@ -91,7 +91,7 @@ func TestClientWithTheMinority(t *testing.T) {
 					defer close(got)
 					if a := <-waiting; a.Err == nil {
 						next = a.Lease
-						book.Enter(t, next)
+						book.Record(t, next)
 					}
 				}()
 				locktest.ExpectLost(t, held, ttl+locktest.Electing)
@@ -104,7 +104,7 @@ func TestClientWithTheMinority(t *testing.T) {
 				}
 				locktest.Unlock(t, next)
 				again := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k", fencelock.WithTTL(time.Minute)), locktest.Electing)
-				book.Enter(t, again)
+				book.Record(t, again)
 				locktest.Unlock(t, again)
 			})
 		}

@@ -148,7 +148,7 @@ func TestShortTokens(t *testing.T) {
 							}
 							return
 						}
-						book.Enter(t, l)
+						book.Record(t, l)
 						locktest.Unlock(t, l)
 						grants.Add(1)
 						<-time.After(5 * time.Millisecond) // the machine has others to serve
@@ -214,7 +214,7 @@ func TestTokensEnd(t *testing.T) {
 				again := []*atomic.Int64{locktest.Tally(links[0], authenticates), locktest.Tally(links[1], authenticates)}
 				var book locktest.Ledger
 				held, other := locktest.Lock(t, holder, "k"), locktest.Lock(t, holder, "another")
-				book.Enter(t, held)
+				book.Record(t, held)
 				waiting := locktest.StartLock(t.Context(), waiter, "k")
 				awaitWaiters(t, holder, "k", 1)
 				end(t, s.Server)
@@ -229,7 +229,7 @@ func TestTokensEnd(t *testing.T) {
 				}
 				locktest.Unlock(t, held)
 				next := locktest.ExpectLock(t, waiting, locktest.Soon)
-				book.Enter(t, next)
+				book.Record(t, next)
 				locktest.Unlock(t, next)
 				locktest.Unlock(t, other)
 				for i, who := range []string{"holder", "waiter"} {

@@ -27,7 +27,7 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 				c := open(t, s.Addr(), ns, time.Hour)
 				var book locktest.Ledger
 				held, other := locktest.Lock(t, c, "k"), locktest.Lock(t, c, "another")
-				book.Enter(t, held)
+				book.Record(t, held)
 				end(t, admin, ns)
 				locktest.ExpectLost(t, held, locktest.Soon)
 				if err := held.Unlock(t.Context()); !errors.Is(err, fencelock.ErrLost) {
@@ -39,7 +39,7 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 					locktest.ExpectLost(t, other, locktest.Soon)
 				}
 				next := locktest.Lock(t, c, "k")
-				book.Enter(t, next)
+				book.Record(t, next)
 				locktest.Unlock(t, next)
 				expectNothingLeft(t, admin, ns)
 			})
@@ -76,7 +76,7 @@ func TestKeyDeletedByHand(t *testing.T) {
 	c := open(t, s.Addr(), ns, ttl)
 	var book locktest.Ledger
 	held, other := locktest.Lock(t, c, "k"), locktest.Lock(t, c, "another")
-	book.Enter(t, held)
+	book.Record(t, held)
 	if _, err := admin.Delete(t.Context(), lockPrefix(ns, "k"), clientv3.WithPrefix()); err != nil {
 		t.Fatalf("deleting: %v", err)
 	}
@@ -87,7 +87,7 @@ func TestKeyDeletedByHand(t *testing.T) {
 	}
 	locktest.AwaitRenewal(t, other, ttl, deleted)
 	next := locktest.Lock(t, c, "k")
-	book.Enter(t, next)
+	book.Record(t, next)
 	locktest.Unlock(t, next)
 	locktest.Unlock(t, other)
 }

@@ -42,7 +42,7 @@ func TestLossOnLock(t *testing.T) {
 		happened := w.Lose(t, claims)
 		lease := locktest.Lock(t, w.Loser, "k")
 		happened()
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		expectClaims(t, w, 1)
 		if s, err := w.Other.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].Token != lease.Token() {
 			t.Errorf("Inspect = %+v, %v; want token %v", s, err, lease.Token())
@@ -61,12 +61,12 @@ func TestLossOnTryLock(t *testing.T) {
 			t.Fatalf("TryLock of a free lock: %v", err)
 		}
 		happened()
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		expectClaims(t, w, 1)
 		locktest.Unlock(t, lease)
 
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		happened = w.Lose(t, looks)
 		if lease, err := w.Loser.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock of a held lock = %v, %v; want ErrHeld", lease, err)
@@ -80,7 +80,7 @@ func TestLossOnTryLock(t *testing.T) {
 func TestLossOnLook(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		happened := w.Lose(t, looks)
 		first := locktest.StartLock(t.Context(), w.Loser, "k")
 		happened()
@@ -90,7 +90,7 @@ func TestLossOnLook(t *testing.T) {
 		locktest.Unlock(t, held)
 		for _, a := range []<-chan locktest.Attempt{first, second} {
 			lease := locktest.ExpectLock(t, a, locktest.Soon)
-			w.Book.Enter(t, lease)
+			w.Book.Record(t, lease)
 			locktest.Unlock(t, lease)
 		}
 	})
@@ -106,7 +106,7 @@ func TestLossOnRenewal(t *testing.T) {
 			eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 				const ttl = 2 * time.Second
 				lease := locktest.Lock(t, w.Loser, "k", fencelock.WithTTL(ttl))
-				w.Book.Enter(t, lease)
+				w.Book.Record(t, lease)
 				happened := w.Lose(t, match)
 				happened()
 				locktest.AwaitRenewal(t, lease, ttl, time.Now())
@@ -148,7 +148,7 @@ func TestLossOnEvict(t *testing.T) {
 func TestLossOnInspect(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		happened := w.Lose(t, looks)
 		s, err := w.Loser.Inspect(t.Context(), "k")
 		happened()

@@ -25,7 +25,7 @@ func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	soonTired := locktest.StartLock(t.Context(), impatient, "k")
 	awaitWaiters(t, holder, "k", 1)
 	untiring := locktest.StartLock(t.Context(), patient, "k")
@@ -38,7 +38,7 @@ func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	}
 	s.Restart(t)
 	l := locktest.ExpectLock(t, untiring, 4*locktest.Soon)
-	book.Enter(t, l)
+	book.Record(t, l)
 	locktest.Unlock(t, l)
 	book.TakeTurns(t, 2*locktest.Soon, "k", holder, impatient, patient)
 	expectNothingLeft(t, raw(t, s.Addr()), ns)
@@ -57,7 +57,7 @@ func TestFarAway(t *testing.T) {
 	holder, waiter := open(t, p.Addr(), ns, ttl), open(t, p.Addr(), ns, ttl)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	next := locktest.StartLock(t.Context(), waiter, "k")
 	awaitWaiters(t, holder, "k", 1)
 	for range 3 {
@@ -67,7 +67,7 @@ func TestFarAway(t *testing.T) {
 	locktest.AwaitRenewal(t, held, ttl, time.Now())
 	locktest.Unlock(t, held)
 	taken := locktest.ExpectLock(t, next, locktest.Electing)
-	book.Enter(t, taken)
+	book.Record(t, taken)
 	locktest.Unlock(t, taken)
 }
 

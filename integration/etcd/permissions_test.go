@@ -157,14 +157,14 @@ func exercise(t *testing.T, u, ns string) {
 	first, second := locktest.Open(t, u, ns, ttl), locktest.Open(t, u, ns, ttl)
 	var book locktest.Ledger
 	held := locktest.Lock(t, first, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	locktest.ExpectHeldByAnother(t, second, "k")
 	next := locktest.StartLock(t.Context(), second, "k")
 	awaitWaiters(t, first, "k", 1)
 	locktest.AwaitRenewal(t, held, ttl, time.Now())
 	locktest.Unlock(t, held)
 	held = locktest.ExpectLock(t, next, locktest.Soon)
-	book.Enter(t, held)
+	book.Record(t, held)
 	if _, err := first.Evict(t.Context(), "k", ""); err != nil {
 		t.Errorf("Evict: %v", err)
 	}
@@ -173,7 +173,7 @@ func exercise(t *testing.T, u, ns string) {
 	if err != nil {
 		t.Fatalf("TryLock: %v", err)
 	}
-	book.Enter(t, held)
+	book.Record(t, held)
 	locktest.Unlock(t, held)
 }
 

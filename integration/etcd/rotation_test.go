@@ -73,7 +73,7 @@ func TestPasswordIsChanged(t *testing.T) {
 			holder, waiter := locktest.Open(t, u, ns, ttl), locktest.Open(t, u, ns, ttl)
 			var book locktest.Ledger
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			next := locktest.StartLock(t.Context(), waiter, "k")
 			awaitWaiters(t, holder, "k", 1)
 			before := logins.Load()
@@ -91,7 +91,7 @@ func TestPasswordIsChanged(t *testing.T) {
 			})
 			locktest.Unlock(t, held)
 			taken := locktest.ExpectLock(t, next, locktest.Electing)
-			book.Enter(t, taken)
+			book.Record(t, taken)
 			locktest.Unlock(t, taken)
 		})
 	}

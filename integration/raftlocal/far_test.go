@@ -23,7 +23,7 @@ func TestFarAway(t *testing.T) {
 	holder, waiter := open(t, l.addrs(), ns, ttl), open(t, l.addrs(), ns, ttl)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	next := locktest.StartLock(t.Context(), waiter, "k")
 	locktest.AwaitWaiters(t, locktest.Electing, holder, "k", 1)
 	for range 3 {
@@ -33,6 +33,6 @@ func TestFarAway(t *testing.T) {
 	locktest.AwaitRenewal(t, held, ttl, time.Now())
 	locktest.Unlock(t, held)
 	taken := locktest.ExpectLock(t, next, locktest.Electing)
-	book.Enter(t, taken)
+	book.Record(t, taken)
 	locktest.Unlock(t, taken)
 }

@@ -78,25 +78,25 @@ func report(t *testing.T, what string, took []time.Duration, most time.Duration)
 func TestLeaderLost(t *testing.T) {
 	t.Parallel()
 	c := servers.StartCluster(t, servers.Raft, 3)
-	for _, d := range locktest.Disasters() {
+	for _, d := range locktest.Faults() {
 		t.Run(d.Name, func(t *testing.T) {
 			const ttl = 12 * time.Second
 			ns := locktest.Namespace()
 			var book locktest.Ledger
 			holder, waiter, other := open(t, c.Addrs(), ns, ttl), open(t, c.Addrs(), ns, ttl), open(t, c.Addrs(), ns, ttl)
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			waiting := locktest.StartLock(t.Context(), waiter, "k")
 			locktest.AwaitWaiters(t, locktest.Electing, other, "k", 1)
 
 			old := c.Leader(t)
-			over := d.Strike(t, c, old)
+			over := d.Inject(t, c, old)
 			began := time.Now()
 			c.LeaderAfter(t, old)
 			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOver(t, began)
 			over()
 			third := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k"), locktest.Electing)
-			book.Enter(t, third)
+			book.Record(t, third)
 			locktest.Unlock(t, third)
 			expectNothingLeft(t, member(c.Addrs(), ns))
 		})

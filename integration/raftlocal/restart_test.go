@@ -108,7 +108,7 @@ func (p *pulse) beat(t *testing.T, c *fencelock.Client, n int) {
 			p.mu.Lock()
 			p.grants = append(p.grants, time.Now())
 			p.mu.Unlock()
-			p.book.Enter(t, l)
+			p.book.Record(t, l)
 			err = l.Unlock(t.Context())
 		}
 		if err != nil {

@@ -28,7 +28,7 @@ func TestQueueIsFair(t *testing.T) {
 			first := open(t, s.Addr(), ns, time.Minute)
 			var book locktest.Ledger
 			held := locktest.Lock(t, first, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			var waiting []<-chan locktest.Attempt
 			for i := range n {
 				c := open(t, s.Addr(), ns, time.Minute)
@@ -38,7 +38,7 @@ func TestQueueIsFair(t *testing.T) {
 			for _, w := range waiting {
 				locktest.Unlock(t, held)
 				held = locktest.ExpectLock(t, w, locktest.Soon) // the others wait: each would be next in its turn
-				book.Enter(t, held)
+				book.Record(t, held)
 			}
 			locktest.Unlock(t, held)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)

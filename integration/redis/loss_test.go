@@ -32,7 +32,7 @@ func TestLossOnLock(t *testing.T) {
 		happened := w.Lose(t, acquires("wait"))
 		lease := locktest.Lock(t, w.Loser, "k")
 		happened()
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		if _, err := w.Other.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock of another = %v, want ErrHeld", err)
 		}
@@ -49,11 +49,11 @@ func TestLossOnTryLock(t *testing.T) {
 			t.Fatalf("TryLock of a free lock: %v", err)
 		}
 		happened()
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		locktest.Unlock(t, lease)
 
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		happened = w.Lose(t, acquires("try"))
 		if lease, err := w.Loser.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock of a held lock = %v, %v; want ErrHeld", lease, err)
@@ -67,7 +67,7 @@ func TestLossOnTryLock(t *testing.T) {
 func TestLossOnConfirmation(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		happened := w.Lose(t, acquires("again"))
 		first := locktest.StartLock(t.Context(), w.Loser, "k", fencelock.WithTTL(900*time.Millisecond))
 		awaitWaiters(t, w.Other, "k", 1)
@@ -78,7 +78,7 @@ func TestLossOnConfirmation(t *testing.T) {
 		})
 		locktest.Unlock(t, held)
 		lease := locktest.ExpectLock(t, first, locktest.Soon)
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		locktest.Unlock(t, lease)
 	})
 }
@@ -88,7 +88,7 @@ func TestLossOnRenewal(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		const ttl = 1200 * time.Millisecond
 		lease := locktest.Lock(t, w.Loser, "k", fencelock.WithTTL(ttl))
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		first := lease.ValidUntil()
 		happened := w.Lose(t, renews)
 		happened()
@@ -115,7 +115,7 @@ func TestLossOnUnlock(t *testing.T) {
 func TestLossOnUnlockOfALostLease(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		lease := locktest.Lock(t, w.Loser, "k")
-		w.Book.Enter(t, lease)
+		w.Book.Record(t, lease)
 		if _, err := w.Other.Evict(t.Context(), "k", ""); err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +138,7 @@ func TestLossOnEvict(t *testing.T) {
 func TestLossOnInspect(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
-		w.Book.Enter(t, held)
+		w.Book.Record(t, held)
 		warm(t, w.Loser) // a connection that was idle would be replaced without a word
 		happened := w.Lose(t, scripts)
 		if s, err := w.Loser.Inspect(t.Context(), "k"); !errors.Is(err, fencelock.ErrUnavailable) {

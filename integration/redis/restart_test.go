@@ -22,7 +22,7 @@ func TestRestartWithData(t *testing.T) {
 			var book locktest.Ledger
 			holder := open(t, s.Addr(), ns, time.Minute)
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			var waiting []<-chan locktest.Attempt
 			for i := range 3 {
 				waiting = append(waiting, locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k"))
@@ -37,7 +37,7 @@ func TestRestartWithData(t *testing.T) {
 			for _, w := range waiting {
 				locktest.Unlock(t, held)
 				held = locktest.ExpectLock(t, w, 4*locktest.Soon)
-				book.Enter(t, held)
+				book.Record(t, held)
 			}
 			locktest.Unlock(t, held)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
@@ -59,7 +59,7 @@ func TestRestartWithoutData(t *testing.T) {
 			var book locktest.Ledger
 			holder := open(t, s.Addr(), ns, time.Minute)
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			other := locktest.Lock(t, holder, "nobody waits for it")
 			waiting := make(chan locktest.Attempt, 3)
 			for i := range cap(waiting) {
@@ -75,12 +75,12 @@ func TestRestartWithoutData(t *testing.T) {
 			t.Logf("the holder was told %v after the restart", time.Since(back).Round(time.Millisecond))
 			for range cap(waiting) {
 				l := locktest.ExpectLock(t, waiting, 4*locktest.Soon)
-				book.Enter(t, l)
+				book.Record(t, l)
 				locktest.Unlock(t, l)
 			}
 			t.Logf("all who waited had the lock %v after the restart", time.Since(back).Round(time.Millisecond))
 			l := locktest.Lock(t, holder, "k")
-			book.Enter(t, l)
+			book.Record(t, l)
 			locktest.Unlock(t, l)
 			expectNothingLeft(t, raw(t, s.Addr()), ns)
 		})
@@ -113,7 +113,7 @@ func TestOutageLongerThanTheTTL(t *testing.T) {
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, time.Minute)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	soonTired := locktest.StartLock(t.Context(), impatient, "k")
 	awaitWaiters(t, holder, "k", 1)
 	untiring := locktest.StartLock(t.Context(), patient, "k")
@@ -124,7 +124,7 @@ func TestOutageLongerThanTheTTL(t *testing.T) {
 	expectUnavailable(t, locktest.Outcome(t, soonTired, locktest.Soon))
 	s.Restart(t)
 	l := locktest.ExpectLock(t, untiring, 4*locktest.Soon)
-	book.Enter(t, l)
+	book.Record(t, l)
 	locktest.Unlock(t, l)
 	book.TakeTurns(t, locktest.Soon, "k", holder, impatient, patient)
 }

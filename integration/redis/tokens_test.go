@@ -113,7 +113,7 @@ var tokenSteps = []tokenStep{
 		for _, l := range held { // grants of which the snapshot knows nothing
 			for range 20 {
 				lease := locktest.Lock(t, w.second, l.Key())
-				w.book.Enter(t, lease)
+				w.book.Record(t, lease)
 				locktest.Unlock(t, lease)
 			}
 		}
@@ -131,7 +131,7 @@ func (w *tokenWorld) run(t *testing.T, step tokenStep) {
 	var held []*fencelock.Lease
 	for n := range keys {
 		l := locktest.Lock(t, w.first, fmt.Sprintf("invoices/%d", n), fencelock.WithTTL(step.ttl))
-		w.book.Enter(t, l)
+		w.book.Record(t, l)
 		held = append(held, l)
 	}
 	w.last = counters(t, w.admin, w.ns)
@@ -153,7 +153,7 @@ func (w *tokenWorld) run(t *testing.T, step tokenStep) {
 	}
 	for _, l := range held {
 		next := locktest.Lock(t, w.second, l.Key())
-		w.book.Enter(t, next)
+		w.book.Record(t, next)
 		if err := w.book.Store.Admit(l.Key(), l.Token()); err == nil {
 			t.Errorf("the store takes the former holder's token of %q", l.Key())
 		}
@@ -206,7 +206,7 @@ func TestTokensRiseThroughFailback(t *testing.T) {
 			grant := func() {
 				t.Helper()
 				l := locktest.Lock(t, c, "k")
-				book.Enter(t, l)
+				book.Record(t, l)
 				locktest.Unlock(t, l)
 			}
 			grant()

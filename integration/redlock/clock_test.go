@@ -22,7 +22,7 @@ func TestClockOfOneMaster(t *testing.T) {
 			holder, waiter, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 			var book locktest.Ledger
 			held := locktest.Lock(t, holder, "k")
-			book.Enter(t, held)
+			book.Record(t, held)
 			w.awaitEverywhere(t, shortTTL+2*locktest.Soon, held)
 			survivors := locktest.Survivors{
 				Held: held, TTL: shortTTL, Other: other.Client, Book: &book,
@@ -34,7 +34,7 @@ func TestClockOfOneMaster(t *testing.T) {
 			stop := keepTurning(t, &book, "turns", holder, waiter, other)
 			survivors.HandOver(t, time.Now())
 			l := locktest.Lock(t, other, "taken meanwhile")
-			book.Enter(t, l)
+			book.Record(t, l)
 			if stop() == 0 {
 				t.Error("nobody has had a turn meanwhile")
 			}
@@ -57,10 +57,10 @@ func TestClocksSetForward(t *testing.T) {
 	book := locktest.Ledger{TokensOnly: true}
 	for hours := range 3 {
 		held := locktest.Lock(t, holder, "k")
-		book.Enter(t, held)
+		book.Record(t, held)
 		w.setClocks(t, time.Duration(hours+1)*time.Hour)
 		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), shortTTL+locktest.Soon)
-		book.Enter(t, next)
+		book.Record(t, next)
 		if err := book.Store.Admit("k", held.Token()); err == nil {
 			t.Error("the store takes the first holder's token")
 		}

@@ -39,7 +39,7 @@ func TestEmptiedMaster(t *testing.T) {
 	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	w.empty(t, 0)
 	back := time.Now()
 	locktest.AwaitRenewal(t, held, shortTTL, back)

@@ -73,7 +73,7 @@ func TestLossOnLock(t *testing.T) {
 		happened := l.lose(t, takes)
 		lease := locktest.ExpectLock(t, locktest.StartLock(t.Context(), l.loser, "k"), 2*locktest.Soon)
 		happened()
-		l.book.Enter(t, lease)
+		l.book.Record(t, lease)
 		if got, err := l.other.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock of another = %v, %v; want ErrHeld", got, err)
 		}
@@ -100,11 +100,11 @@ func TestLossOnTryLock(t *testing.T) {
 			t.Fatalf("TryLock of a free lock: %v", err)
 		}
 		happened()
-		l.book.Enter(t, lease)
+		l.book.Record(t, lease)
 		locktest.Unlock(t, lease)
 
 		held := locktest.Lock(t, l.other, "k")
-		l.book.Enter(t, held)
+		l.book.Record(t, held)
 		happened = l.lose(t, takes)
 		if lease, err := try(fencelock.ErrUnavailable); !errors.Is(err, fencelock.ErrHeld) {
 			t.Errorf("TryLock of a held lock = %v, %v; want ErrHeld", lease, err)
@@ -133,7 +133,7 @@ func TestLossOnWriteBack(t *testing.T) {
 			for _, p := range l.loser.links[:2] {
 				p.Delay(proxy.ToClient, 0)
 			}
-			l.book.Enter(t, lease)
+			l.book.Record(t, lease)
 			locktest.Unlock(t, lease)
 			if locktest.Within(time.Second, func() bool { return fired(faults[0]) }) {
 				break
@@ -176,7 +176,7 @@ func (w *env) advance(t *testing.T, master int, by int64) {
 func TestLossOnRenewal(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
 		lease := locktest.Lock(t, l.loser, "k", fencelock.WithTTL(shortTTL))
-		l.book.Enter(t, lease)
+		l.book.Record(t, lease)
 		first := lease.ValidUntil()
 		happened := l.lose(t, renews)
 		happened()
@@ -194,14 +194,14 @@ func TestLossOnRenewal(t *testing.T) {
 func TestLossOnUnlock(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
 		lease := locktest.Lock(t, l.loser, "k")
-		l.book.Enter(t, lease)
+		l.book.Record(t, lease)
 		next := locktest.StartLock(t.Context(), l.other, "k", fencelock.WithTTL(shortTTL))
 		locktest.AwaitWaiters(t, locktest.Soon, l.other.Client, "k", 1)
 		happened := l.lose(t, ends)
 		locktest.Unlock(t, lease)
 		happened()
 		lease = locktest.ExpectLock(t, next, shortTTL+locktest.Soon)
-		l.book.Enter(t, lease)
+		l.book.Record(t, lease)
 		locktest.Unlock(t, lease)
 	})
 }
@@ -211,7 +211,7 @@ func TestLossOnUnlock(t *testing.T) {
 func TestLossOnEvict(t *testing.T) {
 	eachLoss(t, func(t *testing.T, l *losses) {
 		held := locktest.Lock(t, l.other, "k", fencelock.WithTTL(shortTTL))
-		l.book.Enter(t, held)
+		l.book.Record(t, held)
 		happened := l.lose(t, ends)
 		_, err := l.loser.Evict(t.Context(), "k", "")
 		happened()

@@ -91,7 +91,7 @@ func (s stroke) test(t *testing.T, w *env) {
 	holder, waiter, other := clients[0], clients[1], clients[2]
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	w.awaitEverywhere(t, shortTTL+2*locktest.Soon, held) // a waiter may come to a node before the holder does
 	survivors := locktest.Survivors{
 		Held: held, TTL: shortTTL, Other: other.Client, Book: &book,
@@ -103,7 +103,7 @@ func (s stroke) test(t *testing.T, w *env) {
 	over := s.strike(t, w, clients, victims)
 	survivors.HandOver(t, time.Now())
 	meanwhile := locktest.Lock(t, other, "taken meanwhile")
-	book.Enter(t, meanwhile)
+	book.Record(t, meanwhile)
 	turns := stop()
 	if turns == 0 {
 		t.Error("nobody has had a turn meanwhile")
@@ -167,7 +167,7 @@ func keepTurning(t *testing.T, book *locktest.Ledger, key string, clients ...*pr
 			}
 			l, err := clients[turns%len(clients)].Lock(t.Context(), key)
 			if err == nil {
-				book.Enter(t, l)
+				book.Record(t, l)
 				err = l.Unlock(t.Context())
 			}
 			if err != nil {
@@ -233,7 +233,7 @@ func (s stroke) testMajority(t *testing.T, w *env) {
 	clients := []*proxiedClient{holder, waiter, other}
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	waiting := locktest.StartLock(t.Context(), waiter, "k")
 	locktest.AwaitWaiters(t, locktest.Soon, other.Client, "k", 1)
 
@@ -254,7 +254,7 @@ func (s stroke) testMajority(t *testing.T, w *env) {
 	back := time.Now()
 	next := locktest.ExpectLock(t, waiting, 4*locktest.Soon)
 	t.Logf("the waiter has the lock %v after the masters are back", time.Since(back).Round(time.Millisecond))
-	book.Enter(t, next)
+	book.Record(t, next)
 	locktest.Unlock(t, next)
 	book.TakeTurns(t, 2*locktest.Soon, "k", holder.Client, waiter.Client, other.Client)
 }

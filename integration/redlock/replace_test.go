@@ -47,7 +47,7 @@ func TestReplace(t *testing.T) {
 	holder, other := w.proxied(t, ttl), w.proxied(t, ttl)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	for range 20 {
 		book.TakeTurns(t, locktest.Soon, "turns", holder.Client, other.Client)
 	}
@@ -81,7 +81,7 @@ func TestReplace(t *testing.T) {
 	}
 	late := next.proxied(t, ttl)
 	l := locktest.Lock(t, late, "new")
-	book.Enter(t, l)
+	book.Record(t, l)
 	next.awaitEverywhere(t, ttl+locktest.Soon, l)
 	locktest.Unlock(t, l)
 	book.TakeTurns(t, locktest.Soon, "turns", late.Client, early.Client)
@@ -99,7 +99,7 @@ func TestReplace(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		book.Enter(t, lease)
+		book.Record(t, lease)
 		locktest.Unlock(t, lease)
 		return true
 	})
@@ -108,7 +108,7 @@ func TestReplace(t *testing.T) {
 		time.Sleep(ttl) // it has come back with what it had
 	}
 	lease := locktest.Lock(t, other, "k")
-	book.Enter(t, lease)
+	book.Record(t, lease)
 	time.Sleep(ttl / 2)
 	if w.record(2, "k") != "" {
 		t.Error("the old master has a new lock")

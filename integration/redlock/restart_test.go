@@ -61,7 +61,7 @@ func rollingRestart(t *testing.T, w *env, restart func(*testing.T, *servers.Serv
 	held, tokens := map[string]*fencelock.Lease{}, map[string]fencing.Token{}
 	for i := range locks {
 		l := locktest.Lock(t, []*proxiedClient{a, b}[i%2], fmt.Sprint("held ", i))
-		book.Enter(t, l)
+		book.Record(t, l)
 		held[l.Key()], tokens[l.Key()] = l, l.Token()
 	}
 	for _, l := range held {
@@ -90,7 +90,7 @@ func rollingRestart(t *testing.T, w *env, restart func(*testing.T, *servers.Serv
 		locktest.Unlock(t, l)
 	}
 	next := locktest.ExpectLock(t, waiting, locktest.Soon)
-	book.Enter(t, next)
+	book.Record(t, next)
 	locktest.Unlock(t, next)
 	w.expectNothingLeft(t, shortTTL)
 }
@@ -105,7 +105,7 @@ func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 	holder, other := w.proxied(t, shortTTL), w.proxied(t, shortTTL)
 	var book locktest.Ledger
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	began := time.Now() // nobody can have seen the first of them restarted before
 	for _, s := range w.masters[:2] {
 		s.Kill(t)
@@ -139,7 +139,7 @@ func TestPowerLoss(t *testing.T) {
 	var book locktest.Ledger
 	book.TakeTurns(t, locktest.Soon, "k", holder.Client) // then the counters are equal, and each node knows the token
 	held := locktest.Lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	waiting := locktest.StartLock(t.Context(), waiter, "k")
 	locktest.AwaitWaiters(t, locktest.Soon, holder.Client, "k", 1)
 	concurrently(w.masters, func(s *servers.Server) { s.Kill(t) })
@@ -155,7 +155,7 @@ func TestPowerLoss(t *testing.T) {
 	locktest.Eventually(t, 2*locktest.Soon, "the lease is renewed", func() bool { return held.Ensure(t.Context(), longTTL*4/5) == nil })
 	locktest.Unlock(t, held)
 	next := locktest.ExpectLock(t, waiting, 2*locktest.Soon)
-	book.Enter(t, next)
+	book.Record(t, next)
 	locktest.Unlock(t, next)
 	w.expectNothingLeft(t, 4*shortTTL)
 }

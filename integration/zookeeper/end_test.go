@@ -131,7 +131,7 @@ func churn(t *testing.T, ns string, addrs ...string) {
 					if n := holders.Add(1); n != 1 {
 						t.Errorf("%d hold the lock", n)
 					}
-					book.Enter(t, l)
+					book.Record(t, l)
 					time.Sleep(hold)
 					holders.Add(-1)
 					locktest.Unlock(t, l)
@@ -165,7 +165,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 				}
 				var book locktest.Ledger
 				held := lock(t, clients[0], "k")
-				book.Enter(t, held)
+				book.Record(t, held)
 				var waiting []<-chan locktest.Attempt
 				for i := range waiters {
 					waiting = append(waiting, locktest.StartLock(t.Context(), clients[1+i], "k"))
@@ -185,7 +185,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 						locktest.Unlock(t, held)
 					}
 					held = locktest.ExpectLock(t, w, soon)
-					book.Enter(t, held)
+					book.Record(t, held)
 					for _, later := range waiting[i+1:] {
 						if len(later) > 0 {
 							t.Fatal("two hold the lock")

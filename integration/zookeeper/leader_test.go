@@ -18,7 +18,7 @@ func TestServersLost(t *testing.T) {
 // lease; a waiter keeps its place, and gets the lock when it is unlocked; another is
 // told that it is held.
 func leaderLost(t *testing.T, c *servers.Cluster) {
-	for _, d := range locktest.Disasters() {
+	for _, d := range locktest.Faults() {
 		t.Run(d.Name, func(t *testing.T) {
 			awaitWhole(t, c)
 			leader := c.Leader(t)
@@ -32,7 +32,7 @@ func leaderLost(t *testing.T, c *servers.Cluster) {
 // waiter, and the leader stays.
 func followerLost(t *testing.T, c *servers.Cluster) {
 	for _, who := range []string{"holder", "waiter"} {
-		for _, d := range []locktest.Disaster{locktest.Killed, locktest.CutOff} {
+		for _, d := range []locktest.Fault{locktest.Killed, locktest.CutOff} {
 			t.Run(who+"'s "+d.Name, func(t *testing.T) {
 				awaitWhole(t, c)
 				leader := c.Leader(t)
@@ -48,7 +48,7 @@ func followerLost(t *testing.T, c *servers.Cluster) {
 }
 
 // survive has a client on each of three servers, and lets a disaster happen to one.
-func survive(t *testing.T, c *servers.Cluster, d locktest.Disaster, to, holders, queues, thirds *servers.Server) {
+func survive(t *testing.T, c *servers.Cluster, d locktest.Fault, to, holders, queues, thirds *servers.Server) {
 	ttl := 12 * time.Second
 	if d.Name == locktest.Deaf.Name {
 		// The others hear of it and go on to elect it, which it cannot hear: that may
@@ -59,12 +59,12 @@ func survive(t *testing.T, c *servers.Cluster, d locktest.Disaster, to, holders,
 	var book locktest.Ledger
 	holder, waiter, third := sit(t, c, holders, ns, ttl), sit(t, c, queues, ns, ttl), sit(t, c, thirds, ns, ttl)
 	held := lock(t, holder.Client, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	waiting := locktest.StartLock(t.Context(), waiter, "k")
 	awaitWaiters(t, third.Client, "k", 1)
 
 	led := c.Leads(to)
-	over := d.Strike(t, c, to)
+	over := d.Inject(t, c, to)
 	began := time.Now()
 	if led {
 		c.LeaderAfter(t, to)

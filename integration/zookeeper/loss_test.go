@@ -51,7 +51,7 @@ func TestHolderIsToldAtOnce(t *testing.T) {
 				watched := watchBelow(w.link.proxy, parentOf(ns, "k"))
 				var book locktest.Ledger
 				held, second := lock(t, c, "k"), lock(t, c, "another")
-				book.Enter(t, held)
+				book.Record(t, held)
 				locktest.Await(t, soon, "its loss is watched for", watched)
 				test.end(t, w)
 				locktest.ExpectLost(t, held, atOnce)
@@ -163,7 +163,7 @@ func TestWaitersNodeDeleted(t *testing.T) {
 	holder := open(t, s.Addr(), ns, ttl)
 	held := lock(t, holder, "k")
 	var book locktest.Ledger
-	book.Enter(t, held)
+	book.Record(t, held)
 	granted := make(chan *fencelock.Lease, 2)
 	for i := range 2 {
 		c := open(t, s.Addr(), ns, ttl)
@@ -173,7 +173,7 @@ func TestWaitersNodeDeleted(t *testing.T) {
 				t.Errorf("waiter %d: %v", i, err)
 				return
 			}
-			book.Enter(t, l)
+			book.Record(t, l)
 			granted <- l
 		}()
 		awaitWaiters(t, holder, "k", i+1)

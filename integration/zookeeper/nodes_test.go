@@ -112,7 +112,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 					t.Errorf("Lock: %v", err)
 					return
 				}
-				book.Enter(t, l)
+				book.Record(t, l)
 				var lost error
 				if err := l.Unlock(t.Context()); err != nil {
 					lost = err

@@ -22,7 +22,7 @@ func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	holder, impatient, patient := open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, ttl), open(t, s.Addr(), ns, 50*time.Second)
 	var book locktest.Ledger
 	held := lock(t, holder, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	tires, cancel := contextFor(t, 2*time.Second)
 	defer cancel()
 	soonTired := locktest.StartLock(tires, impatient, "k")
@@ -42,7 +42,7 @@ func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 	}
 	s.Restart(t)
 	l := locktest.ExpectLock(t, untiring, 2*soon)
-	book.Enter(t, l)
+	book.Record(t, l)
 	locktest.Unlock(t, l)
 	book.TakeTurns(t, 2*soon, "k", holder, impatient, patient)
 }
@@ -67,7 +67,7 @@ func clientCutOff(t *testing.T, c *servers.Cluster) {
 // was the leader.
 func serverCutOff(t *testing.T, c *servers.Cluster) {
 	for _, test := range []struct {
-		locktest.Disaster
+		locktest.Fault
 		leads bool
 	}{
 		{locktest.Paused, true}, {locktest.CutOff, true}, {locktest.Deaf, true}, {locktest.Mute, true}, {locktest.CutOff, false},
@@ -85,7 +85,7 @@ func serverCutOff(t *testing.T, c *servers.Cluster) {
 			}
 			holder, waiter := alone(t, c, server, ns, ttl), sit(t, c, others(c, server)[0], ns, time.Minute/2)
 			var over func()
-			loseTo(t, holder, waiter, ttl, func() { over = test.Strike(t, c, server) }, func() { over() })
+			loseTo(t, holder, waiter, ttl, func() { over = test.Inject(t, c, server) }, func() { over() })
 		})
 	}
 }
@@ -95,12 +95,12 @@ func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end fun
 	t.Helper()
 	var book locktest.Ledger
 	held := lock(t, holder.Client, "k")
-	book.Enter(t, held)
+	book.Record(t, held)
 	next := make(chan *fencelock.Lease, 1)
 	go func() {
 		l := lockOrNil(t, waiter.Client, "k")
 		if l != nil {
-			book.Enter(t, l) // at once: the holder must be done by now
+			book.Record(t, l) // at once: the holder must be done by now
 		}
 		next <- l
 	}()
@@ -118,7 +118,7 @@ func loseTo(t *testing.T, holder, waiter seat, ttl time.Duration, begin, end fun
 	end()
 	locktest.Unlock(t, l)
 	again := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k", fencelock.WithTTL(20*time.Second)), 2*soon)
-	book.Enter(t, again)
+	book.Record(t, again)
 	locktest.Unlock(t, again)
 }
 
@@ -135,7 +135,7 @@ func deposedLeader(t *testing.T, c *servers.Cluster) {
 	if out := b.Renew(t.Context(), []driver.Grant{g}); out[0].Err != nil {
 		t.Fatalf("Renew: %v", out[0].Err)
 	}
-	over := locktest.CutOff.Strike(t, c, leader)
+	over := locktest.CutOff.Inject(t, c, leader)
 	_, synced := server.Sync("/" + ns)
 	_, _, read := server.Exists("/" + ns)
 	if synced != nil || read != nil {

@@ -39,7 +39,7 @@ func TestTokensOutliveTheNode(t *testing.T) {
 			for _, c := range append(clients, clients...) {
 				for range 3 { // so that the number of the last is not that of the next
 					l := lock(t, c, "k")
-					book.Enter(t, l)
+					book.Record(t, l)
 					locktest.Unlock(t, l)
 				}
 				awaitSwept(t, server, parentOf(ns, "k"))
@@ -67,10 +67,10 @@ func TestTokenAfterExpiry(t *testing.T) {
 			}
 			return err == nil
 		})
-		book.Enter(t, held)
+		book.Record(t, held)
 		p.Blackhole()
 		next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "k"), soon)
-		book.Enter(t, next) // and the holder is not sure of its lease any more
+		book.Record(t, next) // and the holder is not sure of its lease any more
 		if held.Err() == nil {
 			t.Error("the holder is not told, and another has the lock")
 		}

@@ -8,32 +8,32 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// Disaster is something that happens to one member of a cluster, and its end.
-type Disaster struct {
+// Fault is something that happens to one member of a cluster, and its end.
+type Fault struct {
 	Name  string
 	begin func(t T, c *servers.Cluster, m *servers.Server)
 	end   func(t T, c *servers.Cluster, m *servers.Server)
 }
 
-// The disasters there are. One that is deaf gets nothing from the others, one that is
+// The faults there are. One that is deaf gets nothing from the others, one that is
 // mute sends them nothing.
 var (
-	Killed = Disaster{"killed", func(t T, _ *servers.Cluster, m *servers.Server) { m.Kill(t) }, restart}
-	Paused = Disaster{"paused", func(t T, _ *servers.Cluster, m *servers.Server) { m.Pause(t) }, unpause}
-	CutOff = Disaster{"cut off", func(t T, c *servers.Cluster, m *servers.Server) { c.Cut(t, m) }, heal}
-	Deaf   = Disaster{"deaf", func(t T, c *servers.Cluster, m *servers.Server) { c.CutInbound(t, m) }, heal}
-	Mute   = Disaster{"mute", func(t T, c *servers.Cluster, m *servers.Server) { c.CutOutbound(t, m) }, heal}
+	Killed = Fault{"killed", func(t T, _ *servers.Cluster, m *servers.Server) { m.Kill(t) }, restart}
+	Paused = Fault{"paused", func(t T, _ *servers.Cluster, m *servers.Server) { m.Pause(t) }, unpause}
+	CutOff = Fault{"cut off", func(t T, c *servers.Cluster, m *servers.Server) { c.Cut(t, m) }, heal}
+	Deaf   = Fault{"deaf", func(t T, c *servers.Cluster, m *servers.Server) { c.CutInbound(t, m) }, heal}
+	Mute   = Fault{"mute", func(t T, c *servers.Cluster, m *servers.Server) { c.CutOutbound(t, m) }, heal}
 )
 
-// Disasters are all of them.
-func Disasters() []Disaster { return []Disaster{Killed, Paused, CutOff, Deaf, Mute} }
+// Faults are all of them.
+func Faults() []Fault { return []Fault{Killed, Paused, CutOff, Deaf, Mute} }
 
-// Strike lets it happen. What it returns ends it, as does the test's end.
-func (d Disaster) Strike(t T, c *servers.Cluster, m *servers.Server) (over func()) {
+// Inject lets it happen. What it returns ends it, as does the test's end.
+func (f Fault) Inject(t T, c *servers.Cluster, m *servers.Server) (over func()) {
 	t.Helper()
-	over = sync.OnceFunc(func() { d.end(t, c, m) })
+	over = sync.OnceFunc(func() { f.end(t, c, m) })
 	t.Cleanup(over)
-	d.begin(t, c, m)
+	f.begin(t, c, m)
 	return over
 }
 
@@ -47,7 +47,7 @@ func heal(t T, c *servers.Cluster, m *servers.Server)    { c.Heal(t, m) }
 func LosePower(t T, c *servers.Cluster, holder *fencelock.Client, held *fencelock.Lease, ttl time.Duration, open func() *fencelock.Client) {
 	t.Helper()
 	var book Ledger
-	book.Enter(t, held)
+	book.Record(t, held)
 	var waiting []<-chan Attempt
 	for i := range 3 {
 		waiting = append(waiting, StartLock(t.Context(), open(), held.Key()))
@@ -64,7 +64,7 @@ func LosePower(t T, c *servers.Cluster, holder *fencelock.Client, held *fenceloc
 	for _, w := range waiting {
 		Unlock(t, held)
 		held = ExpectLock(t, w, Electing)
-		book.Enter(t, held)
+		book.Record(t, held)
 	}
 	Unlock(t, held)
 }
@@ -96,6 +96,6 @@ func (s Survivors) HandOver(t T, began time.Time) {
 	unlocked := time.Now()
 	next := ExpectLock(t, s.Waiting, s.TTL/3+Slack)
 	t.Logf("handed over after %v", time.Since(unlocked).Round(time.Millisecond))
-	s.Book.Enter(t, next)
+	s.Book.Record(t, next)
 	Unlock(t, next)
 }

@@ -159,9 +159,9 @@ type Ledger struct {
 	last map[string]*fencelock.Lease
 }
 
-// Enter notes a lease right after Lock has returned it. It may be called from any
+// Record notes a lease right after Lock has returned it. It may be called from any
 // goroutine.
-func (b *Ledger) Enter(t T, l *fencelock.Lease) {
+func (b *Ledger) Record(t T, l *fencelock.Lease) {
 	t.Helper()
 	now := time.Now()
 	b.mu.Lock()
@@ -188,7 +188,7 @@ func (b *Ledger) TakeTurns(t T, within time.Duration, key string, clients ...*fe
 	t.Helper()
 	for _, c := range clients {
 		l := ExpectLock(t, StartLock(t.Context(), c, key), within)
-		b.Enter(t, l)
+		b.Record(t, l)
 		Unlock(t, l)
 	}
 }
@@ -229,7 +229,7 @@ func (c *Churn) work(t *testing.T, w, times int) {
 		}
 		lease, err := l.Lock(t.Context(), key)
 		if err == nil {
-			c.book.Enter(t, lease)
+			c.book.Record(t, lease)
 			err = lease.Unlock(t.Context())
 		}
 		if err != nil {

@@ -68,14 +68,14 @@ func (w *LossWorld) Lose(t *testing.T, match func(request []byte) bool) (happene
 func (w *LossWorld) HandOver(t *testing.T, match func(request []byte) bool, unlock func(*fencelock.Lease)) {
 	t.Helper()
 	lease := Lock(t, w.Loser, "k")
-	w.Book.Enter(t, lease)
+	w.Book.Record(t, lease)
 	next := StartLock(t.Context(), w.Other, "k")
 	AwaitWaiters(t, Soon, w.Other, "k", 1)
 	happened := w.Lose(t, match)
 	unlock(lease)
 	happened()
 	lease = ExpectLock(t, next, Soon)
-	w.Book.Enter(t, lease)
+	w.Book.Record(t, lease)
 	Unlock(t, lease)
 }
 
@@ -84,7 +84,7 @@ func (w *LossWorld) HandOver(t *testing.T, match func(request []byte) bool, unlo
 func (w *LossWorld) Evict(t *testing.T, match func(request []byte) bool) {
 	t.Helper()
 	held := Lock(t, w.Other, "k")
-	w.Book.Enter(t, held)
+	w.Book.Record(t, held)
 	happened := w.Lose(t, match)
 	if _, err := w.Loser.Evict(t.Context(), "k", ""); !errors.Is(err, fencelock.ErrUnknown) {
 		t.Errorf("Evict = %v, want ErrUnknown", err)
