@@ -206,7 +206,7 @@ func (c *Client) woken() {
 	c.renewal.hasten()
 }
 
-// rearm sets the deadline's timer anew, after the machine has woken up.
+// rearm sets the deadline's timer again, after the machine has woken up.
 func (l *Lease) rearm() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

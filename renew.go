@@ -118,7 +118,7 @@ func (r *renewal) remove(l *Lease) {
 }
 
 // pass renews, batch after batch, what is due. If another pass is under way, because the
-// timer was set anew just when it had fired, that one does it.
+// timer was set again just when it had fired, that one does it.
 func (r *renewal) pass(c *renewalClass) {
 	for first := true; ; first = false {
 		r.mu.Lock()

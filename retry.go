@@ -17,7 +17,7 @@ type retryWindow struct {
 // next is told that a request failed that lasted for so long, and whether the server has
 // answered since the first failure in a row: a call that waits may get many answers before the
 // connection that brings them is closed. It says whether to ask again, and after which pause.
-// Lock asks for as long as a TTL without an answer: by then its place in the queue is gone
+// Lock asks for as long as a TTL without an answer: by then its position in the queue is gone
 // anyway. TryLock asks once more. Right after the machine woke up TryLock is as patient as
 // Lock, since a backend may then go by what the server confirmed before.
 func (w *retryWindow) next(answered bool, lasted, ttl time.Duration, patient bool) (pause time.Duration, goOn bool) {

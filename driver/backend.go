@@ -137,7 +137,7 @@ const (
 type Request struct {
 	Key string
 
-	// AttemptID names this one attempt to lock. It is random, made anew for each call
+	// AttemptID names this one attempt to lock. It is random, made again for each call
 	// of Lock or TryLock, and 1 to 64 characters from 0-9, A-Z, a-z, '-', '_'.
 	AttemptID string
 
@@ -191,7 +191,7 @@ type Grant struct {
 	// The core charges a grant for a suspend of the machine if Start was read before
 	// it. Requests that were sent before, and have confirmed several grants, may go on
 	// being the Start of some: those are refused if too little is left, and asked for
-	// again, until the backend has heard from the server anew.
+	// again, until the backend has heard from the server again.
 	Start time.Time
 
 	// TTL is what the server granted: Request.TTL, or more. Counted from Start, it

@@ -60,7 +60,7 @@ func (b *backend) beginCall(ctx context.Context, req driver.Request) (*attempt, 
 		b.attempts[req.AttemptID], b.names[a.name] = a, a
 	}
 	if a.session.isDead() {
-		// The claim ended with the lease. The attempt begins anew, at the end of the queue.
+		// The claim ended with the lease. The attempt begins again, at the end of the queue.
 		delete(b.names, a.name)
 		a.session, a.revision, a.granted = s, 0, false
 		a.name = b.claimName(a.key, s.id)

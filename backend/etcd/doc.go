@@ -109,7 +109,7 @@
 // lease has not been ended. Each renewal also reads every claim, 128 in one request, or as
 // many as the server accepts.
 //
-// A waiter watches the two next older claims and no others, so that a hand-over wakes
+// A waiter watches the two next older claims and no others, so that a hand-off wakes
 // two clients. The one that was second reads, at any member, whether it is next now.
 // If it is, the next deletion that its watch reports gives it the lock, without a request
 // in between, unless the read was more than half a second ago (a twelfth of the TTL, if
@@ -132,7 +132,7 @@
 //
 //   - A minority that is cut off grants nothing, and renews nothing.
 //   - First come, first served, by the order in which the cluster met the waiters.
-//   - A waiter whose lease has ended is never granted; it asks anew.
+//   - A waiter whose lease has ended is never granted; it asks again.
 //   - The lock of a holder that dies is free after its TTL, rounded up to whole
 //     seconds, from 16 s on by an eighth at most, and about one second more, in which
 //     etcd looks for leases that have ended. Leases are not shorter than one and a half

@@ -58,7 +58,7 @@ func (b *backend) beginRelease(g driver.Grant) *attempt {
 func (a *attempt) inDoubt() bool { return a.late || a.calls > 0 || a.revision == 0 }
 
 // delete deletes the claim of an attempt from the server, for good. It returns nil if that ended a
-// grant, and ErrNotHeld if it ended a place in the queue or nothing.
+// grant, and ErrNotHeld if it ended a position in the queue or nothing.
 func (b *backend) delete(ctx context.Context, a *attempt) error {
 	var deletedAt int64
 	defer func() { b.recordDeletion(a, deletedAt) }()

@@ -169,7 +169,7 @@ func (p password) now() (string, error) {
 }
 
 // reloadingCredentials are the TLS credentials of a client. Each connection gets certificates and authorities
-// that are read anew: those of gRPC are read once, and a certificate that has been renewed in time
+// that are read again: those of gRPC are read once, and a certificate that has been renewed in time
 // would never be shown.
 type reloadingCredentials struct{ certificates *address.Certificates }
 

@@ -15,7 +15,7 @@ import (
 // waitInQueue returns nil when a claim has become the first of its lock.
 //
 // It watches the next older claim, which will hand over, and the one before that, so
-// that a hand-over wakes two waiters however many there are: one to take the lock, the
+// that a hand-off wakes two waiters however many there are: one to take the lock, the
 // other to read its position. That one learns that nobody is before the next any more, which
 // lets it take the lock in its turn as soon as the deletion is reported, without another request.
 //
@@ -71,7 +71,7 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 			case <-b.closing.Done():
 				return errClosed
 			case <-ctx.Done():
-				// A hand-over at this moment is not noticed: the core releases the
+				// A hand-off at this moment is not noticed: the core releases the
 				// attempt, and with it the lock that it may have got.
 				return context.Cause(ctx)
 			}

@@ -25,7 +25,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (g driver.Gra
 
 // acquire asks, waits for its turn, and asks again: the second question finds
 // the grant, or that the attempt was released, or, if this goroutine slept through
-// a whole lease, that there is a position to take anew. So a grant is alive when it
+// a whole lease, that there is a position to take again. So a grant is alive when it
 // is returned.
 //
 // A turn may come at the moment at which ctx ends. If the turn comes first but

@@ -59,7 +59,7 @@
 // Linearizable inside one process: one holder, tokens of a space rise for ever,
 // first come first served, and loss told at once through Request.Lost; after an eviction the
 // next may have the lock a moment before the holder has heard. A waiter
-// with a call that ended without Release keeps its place for one TTL, as it would on a
+// with a call that ended without Release keeps its position for one TTL, as it would on a
 // server that cannot see it; if its turn comes then, it costs those behind it at
 // most one TTL.
 //

@@ -116,7 +116,7 @@ type faults struct {
 
 	mu      sync.Mutex
 	list    []*Fault
-	changed chan struct{} // closed, and made anew, when the list changes; nil until somebody waits for it
+	changed chan struct{} // closed, and made again, when the list changes; nil until somebody waits for it
 }
 
 func (fs *faults) inject(f Fault) (heal func()) {

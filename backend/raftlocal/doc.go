@@ -131,7 +131,7 @@
 // sessions that number the commands of a client, so that what is sent again is carried out
 // once. The leader writes all commands that come in while the disk is busy as one entry, with
 // one fsync on each member. A release grants to the next in the queue in the same step, and a
-// message tells it: a hand-over is one entry and one push.
+// message tells it: a hand-off is one entry and one push.
 //
 // Time stands in the log, too. The leader stamps each entry with a clock that runs only
 // while it leads, and no faster than its own; an entry ends what has run out by its stamp.

@@ -9,7 +9,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// A client follows the leader: through a hand-over in good order, the leader's death and its
+// A client follows the leader: through a transfer of leadership, the leader's death and its
 // return. A lock that is held stays held.
 func TestClusterFailOver(t *testing.T) {
 	c := newCluster(t, Options{}, "a", "b", "c")

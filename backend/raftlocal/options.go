@@ -54,7 +54,7 @@ type Options struct {
 	// ServerName says another.
 	TLS *tls.Config
 	// Certificates is set in place of TLS where all of that is in files, as a URL names them: see
-	// address.TLS. They are read anew for each connection, so that certificates are renewed, and
+	// address.TLS. They are read again for each connection, so that certificates are renewed, and
 	// authorities replaced, without a restart. What TLS has is the application's own affair.
 	Certificates *address.Certificates
 	// Insecure is set in place of both where everybody who can reach the members may do all.

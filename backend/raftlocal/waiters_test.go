@@ -49,8 +49,8 @@ func waiting(t *testing.T, ttl time.Duration, f func(t *testing.T, s *scene)) {
 	})
 }
 
-// handOver releases and says how long it takes the waiter to know.
-func (s *scene) handOver() (driver.Grant, time.Duration) {
+// handOff releases and says how long it takes the waiter to know.
+func (s *scene) handOff() (driver.Grant, time.Duration) {
 	s.Helper()
 	begin := time.Now()
 	if err := s.a.Release(s.Context(), s.held); err != nil {
@@ -70,7 +70,7 @@ func (s *scene) handOver() (driver.Grant, time.Duration) {
 
 func (s *scene) within(most time.Duration) {
 	s.Helper()
-	if _, d := s.handOver(); d > most {
+	if _, d := s.handOff(); d > most {
 		s.Errorf("the waiter knew after %v, want %v", d, most)
 	}
 }
@@ -90,7 +90,7 @@ func TestWaitingIsConfirmed(t *testing.T) {
 					t.Errorf("TTL %v: not confirmed in half of it", ttl)
 				}
 			}
-			defer s.handOver()
+			defer s.handOff()
 			if ttl < time.Minute {
 				return // it would be over after what follows
 			}
@@ -174,7 +174,7 @@ func TestStartOfAPushedGrant(t *testing.T) {
 		begin := time.Now()
 		time.Sleep(10*time.Second + 500*time.Millisecond)
 		pushed := time.Now()
-		g, _ := s.handOver()
+		g, _ := s.handOff()
 		if g.Start.After(pushed) || pushed.Sub(g.Start) > time.Second || !g.Start.After(begin) {
 			t.Errorf("Start is %v before the push", pushed.Sub(g.Start))
 		}

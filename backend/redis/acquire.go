@@ -23,7 +23,7 @@ type handle struct {
 
 // Acquire asks once. If the lock is held and req.Wait is set, the attempt then waits in the
 // server's queue for the notification of its grant. Within each third of the TTL Acquire asks
-// again: that keeps the place in the queue, finds a grant whose notification was lost,
+// again: that keeps the position in the queue, finds a grant whose notification was lost,
 // and hands the lock on if its holder has died.
 //
 // When may a notification be trusted without asking? The server counts the TTL of the

@@ -31,7 +31,7 @@ func Example() {
 	charge(lease.Context(ctx), lease.Token())
 }
 
-// In production: TLS, a password that is read anew for each connection, and a namespace.
+// In production: TLS, a password that is read again for each connection, and a namespace.
 func ExampleOpen() {
 	ctx := context.Background()
 	locker, err := fencelock.Open(ctx, "rediss://locks@redis.internal:6379"+

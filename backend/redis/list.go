@@ -22,7 +22,7 @@ const scanCount = 256
 // ListHeld looks at a part of the database with SCAN, at limit names or scanCount, whichever is less,
 // and asks about the locks among them. SCAN promises to return each name that is there from its first
 // call to its last, whatever is added and removed meanwhile, and a lock that is held has its name
-// throughout: a hand-over sets it anew without deleting it.
+// throughout: a hand-off sets it again without deleting it.
 //
 // A SCAN may return more names than it was asked for, and they cannot be asked for again one by one. So
 // the cursor has, besides the server's, the keys that were found and had no room on the page.

@@ -68,7 +68,7 @@ const openTimeout = 5 * time.Second
 
 // New makes a backend that connects to the server as client does, an application's own:
 // by the same dialer, so with its TLS, proxy or Sentinels, as the same user, in the same
-// database, with the same OnConnect. Credentials are asked for anew for each connection
+// database, with the same OnConnect. Credentials are asked for again for each connection
 // where the client has a function for them. opts may be nil.
 //
 // The connections are the backend's own, a dozen at the most: an application that uses up

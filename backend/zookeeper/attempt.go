@@ -213,7 +213,7 @@ func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
 }
 
 // leave ends an Acquire. An attempt of which nothing was sent is forgotten. One that waits keeps
-// its place in the queue for a TTL, so that it can ask again.
+// its position in the queue for a TTL, so that it can ask again.
 func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

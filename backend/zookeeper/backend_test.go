@@ -94,9 +94,9 @@ func TestWithoutContainers(t *testing.T) {
 	}
 }
 
-// TestHandOver: who gets the lock from a holder asks the server for no list, and on a
+// TestHandOff: who gets the lock from a holder asks the server for no list, and on a
 // connection of our own for nothing.
-func TestHandOver(t *testing.T) {
+func TestHandOff(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	g := acquire(t, b, "a")

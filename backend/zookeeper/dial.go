@@ -165,7 +165,7 @@ func (s *serverHistory) sort(addrs []string) {
 
 // hosts chooses the servers of one session. It is go-zookeeper's HostProvider in form only: the
 // dialer asks it for an order, and tries several. The dialer looks names up for each connection
-// anew. go-zookeeper's own provider looks them up once, and with a single server waits a second
+// again. go-zookeeper's own provider looks them up once, and with a single server waits a second
 // before it connects again.
 type hosts struct {
 	link    *link

@@ -39,7 +39,7 @@
 //	                       for the user of the URL, or for everybody if there is none.
 //	ca=/path/ca.pem        certificates to trust instead of the system's; for zookeepers,
 //	                       like those that follow. The files are read for each connection
-//	                       anew, so that they can be replaced while the program runs.
+//	                       again, so that they can be replaced while the program runs.
 //	cert=/path/cert.pem    a client certificate,
 //	key=/path/key.pem      and its key; both or none.
 //	server_name=zk.prod    the name in the servers' certificates, if it is not the host's.
@@ -74,7 +74,7 @@
 //
 // A token is the czxid of the holder's node: the number of the transaction that made
 // it. It rises in the order of the queue, also when the lock's node is deleted and made
-// anew, and through the fail-over of a leader, whose term is the upper half of the number.
+// again, and through the fail-over of a leader, whose term is the upper half of the number.
 //
 // A holder that releases writes to its node and deletes it, in one transaction. The server tells
 // the waiter that watches the node of the first half, "changed", by which the waiter knows that
@@ -173,7 +173,7 @@
 //
 // # The end of the numbers
 //
-// A server counts the claims of a lock's node with 32 bits, and the count begins anew with
+// A server counts the claims of a lock's node with 32 bits, and the count begins again with
 // the node. It does not wrap: after 2^31 claims it gives the last number to all that come
 // alone, and others to those that overlap. From 2^30 on, the client that empties the node
 // deletes it, which costs a look at it with each Unlock. Only a lock that is never free, not for a

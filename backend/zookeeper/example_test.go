@@ -41,7 +41,7 @@ func ExampleOpen() {
 	locker, err := fencelock.Open(ctx, "zookeepers://"+user.String()+"@zk-1.internal,zk-2.internal,zk-3.internal"+
 		"/apps"+ // the chroot
 		"?namespace=billing"+ // programs that are to exclude each other have the same
-		"&ca=/etc/fencelock/ca.pem"+ // like the next two read anew for each connection
+		"&ca=/etc/fencelock/ca.pem"+ // like the next two read again for each connection
 		"&cert=/etc/fencelock/cert.pem&key=/etc/fencelock/key.pem",
 		&fencelock.Options{RequireGuarantee: driver.Linearizable})
 	if err != nil {

@@ -37,7 +37,7 @@ const (
 //
 //   - A grant that was not renewed in time is deleted, when its TTL is over by our own clock and
 //     not before.
-//   - A place in the queue that nobody has asked about for a TTL is deleted, too.
+//   - A position in the queue that nobody has asked about for a TTL is deleted, too.
 //   - A deletion that failed is repeated until the server confirms it.
 //   - A grant that lasts gets a watch for its loss.
 //   - While there are waiters, the session is confirmed now and then. So a waiter has a recent

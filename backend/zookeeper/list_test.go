@@ -116,7 +116,7 @@ func TestListHeldAtTheEnd(t *testing.T) {
 }
 
 // TestEvictOneAttempt: it ends the grant of that attempt only, not that of who comes next, and no
-// place in the queue.
+// position in the queue.
 func TestEvictOneAttempt(t *testing.T) {
 	f := newFake()
 	b := on(t, f)

@@ -215,7 +215,7 @@ func (p *parents) armLocked() {
 
 func (p *parents) fire() {
 	p.mu.Lock()
-	begin := !p.sweeping // the timer may have been set anew just when it had fired
+	begin := !p.sweeping // the timer may have been set again just when it had fired
 	p.sweeping = true
 	p.mu.Unlock()
 	if begin {

@@ -46,7 +46,7 @@ const maxReaders = 64
 // shown never goes back, on another connection neither: a server refuses a client that has seen
 // more than itself. So a node of the list is there, with the czxid that it was made with and
 // keeps, or was deleted after the list. It is gone for good, with one exception: beyond the range
-// a name may come again, since an attempt that lost its place makes a node anew and is given the
+// a name may come again, since an attempt that lost its place makes a node again and is given the
 // number that it had. Then the czxid that is read is the new node's, which was made after the
 // list, and so after the claim that looks: it comes behind that, as it should. For the same
 // reason nothing is remembered by name from one list to the next.
@@ -124,7 +124,7 @@ func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string)
 }
 
 // guardName is a node that keeps earlier builds out of a lock whose numbers are beyond the range,
-// until its node is made anew.
+// until its node is made again.
 //
 // Earlier builds compare numbers as if they wrapped, so there they may take themselves for the
 // first beside a holder. To them the guard is a claim whose number is before all that are beyond:

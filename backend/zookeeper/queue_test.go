@@ -167,7 +167,7 @@ func TestChurnAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestNameComesAgain: an attempt that lost its place makes a node anew, which at the end
+// TestNameComesAgain: an attempt that lost its place makes a node again, which at the end
 // has the name of the old one. A waiter behind the old node is not its successor, and does not
 // wait for the new one, which comes behind the waiter.
 func TestNameComesAgain(t *testing.T) {
@@ -189,7 +189,7 @@ func TestNameComesAgain(t *testing.T) {
 	anew()
 	next := queue(t, b, "b", 2)
 	f.mu.Lock()
-	f.tell("/ns/k/x#+2147483647", zk.EventNodeDataChanged) // as after a reconnect, if it was made anew meanwhile
+	f.tell("/ns/k/x#+2147483647", zk.EventNodeDataChanged) // as after a reconnect, if it was made again meanwhile
 	f.mu.Unlock()
 	lists := f.count("children")
 	anew()
@@ -205,7 +205,7 @@ func TestNameComesAgain(t *testing.T) {
 }
 
 // TestWatchedNodeIsAnother: between the look at the queue and the watch the node ahead
-// is made anew, behind us.
+// is made again, behind us.
 func TestWatchedNodeIsAnother(t *testing.T) {
 	f := newFake()
 	f.from = math.MaxInt32

@@ -13,7 +13,7 @@ import (
 // releaseTimeout bounds a Release of a grant whose TTL is not known.
 const releaseTimeout = 3 * time.Second
 
-// Release ends an attempt: its grant, or its place in the queue.
+// Release ends an attempt: its grant, or its position in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
@@ -144,7 +144,7 @@ func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) err
 	return result
 }
 
-// leaveQueue removes a place in the queue that the caller does not wait for.
+// leaveQueue removes a position in the queue that the caller does not wait for.
 func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
 	a.session.moveLocked(a, leaving)

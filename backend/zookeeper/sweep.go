@@ -18,7 +18,7 @@ import (
 // The server deletes no node that has children, so this deletes nobody's claim. Create against
 // deletion: if the create comes first, the node stays. If the deletion comes first, the create
 // finds no node, and makes it again: see findOrCreate. Tokens are not touched, since they are
-// czxids (0013). The node's counter begins anew, as after the server's own sweep, and only after
+// czxids (0013). The node's counter begins again, as after the server's own sweep, and only after
 // all claims with the old numbers are gone.
 func (b *backend) sweepParents() error {
 	defer b.parents.swept()
@@ -98,7 +98,7 @@ func (b *backend) tidyParent(s *session, parent string, left nodeName) {
 }
 
 // renewParent deletes the node of a lock if there is no claim in it. So the next claim makes it
-// anew, with a counter that begins anew. The guard goes with it, in one transaction.
+// again, with a counter that begins again. The guard goes with it, in one transaction.
 //
 // If another claim comes at the same time, one of the two is first. If the claim is, the node is
 // not empty, and the server refuses and does nothing. If the deletion is, the create finds no

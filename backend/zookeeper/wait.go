@@ -34,7 +34,7 @@ import (
 // it is either there unchanged, or "deleted".
 //
 // That last argument does not hold beyond the range of the numbers that tell the order. There a
-// name comes again if an attempt that lost its place makes a node anew, and after a reconnect
+// name comes again if an attempt that lost its place makes a node again, and after a reconnect
 // that node would be "changed". So beyond the range a waiter looks at the queue whatever it is
 // told, and a holder leaves without a write.
 func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {
@@ -95,7 +95,7 @@ func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
 const waitPollEvery = 10 * time.Second
 
 // awaitWatch waits for a watch to fire. It calls heard, unless that is nil, whenever the server
-// has confirmed the session meanwhile, and with it the place in the queue, since our own node is
+// has confirmed the session meanwhile, and with it the position in the queue, since our own node is
 // watched.
 func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path string, heard func()) error {
 	s := a.session
@@ -187,7 +187,7 @@ func (w *watch) hasFired() bool {
 // After a reconnect go-zookeeper sets all watches again, and then the server tells what has
 // happened meanwhile. But it does so at some moment, and a barrier may be answered before that. A
 // waiter loses nothing by it. A holder must learn the truth about its grant by the next renewal,
-// so its watch is set anew on each connection.
+// so its watch is set again on each connection.
 func (s *session) watch(ctx context.Context, path string, holder *attempt, timeout time.Duration) (*watch, error) {
 	b := s.backend
 	b.mu.Lock()

@@ -91,7 +91,7 @@ func (l *Link) over(ctx context.Context, call func() error) error {
 }
 
 // Acquire is driver.Backend's, over the link. What the server says of its own accord while the
-// link is cut does not arrive, as on a connection that has to be made anew.
+// link is cut does not arrive, as on a connection that has to be made again.
 func (l *Link) Acquire(ctx context.Context, req driver.Request) (g driver.Grant, err error) {
 	if told := req.Waiting; told != nil {
 		req.Waiting = func() {

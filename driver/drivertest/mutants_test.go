@@ -16,7 +16,7 @@ type mutant struct {
 	rules []string
 	// mutate breaks what the client does, or the server; outside breaks what the
 	// client does with what came over the network; world breaks the rest. They
-	// are made anew for each trial.
+	// are made again for each trial.
 	mutate  func(w *world) func(b driver.Backend) driver.Backend
 	outside func(w *world) func(b driver.Backend) driver.Backend
 	world   func(w *world)

@@ -24,7 +24,7 @@ func epochWrites(t *testing.T, admin *clientv3.Client, ns string) (writes int64)
 }
 
 // TestLateClaim: a request that makes a claim arrives when its caller has gone, and
-// been cleaned up after. It makes nothing: neither a grant nor a place in the queue.
+// been cleaned up after. It makes nothing: neither a grant nor a position in the queue.
 func TestLateClaim(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -15,7 +15,7 @@ import (
 )
 
 // TestLeaderLost: whatever happens to the leader, the holder keeps its lease, which
-// is renewed with the new one; a waiter keeps its place, and gets the lock when it
+// is renewed with the new one; a waiter keeps its position, and gets the lock when it
 // is unlocked; another is told that it is held.
 func TestLeaderLost(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestLeaderLost(t *testing.T) {
 			over := d.Inject(t, c, old)
 			began := time.Now()
 			c.LeaderAfter(t, old)
-			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOver(t, began)
+			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOff(t, began)
 			over()
 			// Not by the holder's session: see TestPausedLeaderWakesUp.
 			third := locktest.ExpectLock(t, locktest.StartLock(t.Context(), open(t, addrs, ns, ttl), "k"), locktest.Electing)

@@ -76,7 +76,7 @@ func TestLossOnTryLock(t *testing.T) {
 	})
 }
 
-// TestLossOnLook: a waiter keeps its place.
+// TestLossOnLook: a waiter keeps its position.
 func TestLossOnLook(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
@@ -120,7 +120,7 @@ func TestLossOnRenewal(t *testing.T) {
 // then.
 func TestLossOnUnlock(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
-		w.HandOver(t, releases, func(l *fencelock.Lease) { locktest.Unlock(t, l) })
+		w.HandOff(t, releases, func(l *fencelock.Lease) { locktest.Unlock(t, l) })
 	})
 }
 
@@ -128,7 +128,7 @@ func TestLossOnUnlock(t *testing.T) {
 // not know. The lock is free soon all the same.
 func TestLossOnUnlockInHaste(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
-		w.HandOver(t, releases, func(l *fencelock.Lease) {
+		w.HandOff(t, releases, func(l *fencelock.Lease) {
 			dead, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := l.Unlock(dead); !errors.Is(err, fencelock.ErrUnknown) {

@@ -38,7 +38,7 @@ func TestCertificatesAreReadAnew(t *testing.T) {
 				kept = append(kept, readFile(t, to[i]))
 				writeFile(t, to[i], readFile(t, from[i]))
 			}
-			s.Restart(t) // so that it connects anew
+			s.Restart(t) // so that it connects again
 			locktest.Eventually(t, locktest.Electing, "the other's is of no use", func() bool {
 				_, err := c.Inspect(t.Context(), "k")
 				return err != nil && strings.Contains(err.Error(), "certificate")

@@ -82,7 +82,7 @@ func (c *chaos) hire(t *testing.T) {
 	c.workers = append(c.workers, one)
 }
 
-// hear takes in a word, on the goroutine of its speaker.
+// hear handles a word, on the goroutine of its speaker.
 func (c *chaos) hear(from *child, w word) {
 	c.history.hear(from.name, w)
 	if w.What != "granted" {

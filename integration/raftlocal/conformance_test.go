@@ -60,7 +60,7 @@ func TestConformanceOfDirectory(t *testing.T) {
 	drivertest.Run(t, drivertest.Harness{
 		Want: want,
 		New: func(t drivertest.T) driver.Backend {
-			d.handOver()
+			d.handOff()
 			return dial(t, c)
 		},
 		DestroyGrant: evict(c),

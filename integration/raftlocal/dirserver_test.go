@@ -66,9 +66,9 @@ func (d *directory) server() (pid int, ours bool) {
 	return owner.PID, ours
 }
 
-// handOver waits, but not for long, until one of the processes serves: when the test's own has
+// handOff waits, but not for long, until one of the processes serves: when the test's own has
 // closed what served, it would else be quick to do so again.
-func (d *directory) handOver() {
+func (d *directory) handOff() {
 	locktest.Within(2*time.Second, func() (ours bool) {
 		_, ours = d.server()
 		return ours

@@ -45,7 +45,7 @@ func TestTakeOverTime(t *testing.T) {
 	for range 7 {
 		// The clients may come to serve, and are closed then, so that it is another's turn.
 		t.Run("kill", func(t *testing.T) {
-			d.handOver()
+			d.handOff()
 			holder := share(t, d.path, ns, ttl)
 			held := locktest.Lock(t, holder, "held")
 			p := startPulseOf(t, 4, share(t, d.path, ns, ttl), share(t, d.path, ns, ttl))
@@ -73,7 +73,7 @@ func report(t *testing.T, what string, took []time.Duration, most time.Duration)
 }
 
 // TestLeaderLost: whatever happens to the leader, the holder keeps its lease, which is renewed
-// with the new one; a waiter keeps its place, and gets the lock when it is unlocked; another is
+// with the new one; a waiter keeps its position, and gets the lock when it is unlocked; another is
 // told that it is held.
 func TestLeaderLost(t *testing.T) {
 	t.Parallel()
@@ -93,7 +93,7 @@ func TestLeaderLost(t *testing.T) {
 			over := d.Inject(t, c, old)
 			began := time.Now()
 			c.LeaderAfter(t, old)
-			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOver(t, began)
+			locktest.Survivors{Held: held, Waiting: waiting, Other: other, TTL: ttl, Book: &book}.HandOff(t, began)
 			over()
 			third := locktest.ExpectLock(t, locktest.StartLock(t.Context(), holder, "k"), locktest.Electing)
 			book.Record(t, third)

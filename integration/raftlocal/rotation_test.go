@@ -79,7 +79,7 @@ func TestRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// meet has the leader killed and started again, so that all connect anew.
+	// meet has the leader killed and started again, so that all connect again.
 	meet := func(what string) {
 		t.Helper()
 		leader := status(t, conf).Member

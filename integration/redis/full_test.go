@@ -185,7 +185,7 @@ func TestFullServer(t *testing.T) {
 			w.expectGrant("the waiter behind it", afterEvicted, evictedAwaited)
 			w.expectGrant("the waiter behind the dead", afterDead, dead)
 
-			// Who waits keeps its place beyond its TTL, and gets the lock.
+			// Who waits keeps its position beyond its TTL, and gets the lock.
 			time.Sleep(time.Until(full.Add(2 * short)))
 			if n := w.inspect("awaited").Waiters; n != 1 {
 				t.Errorf("%d wait after two TTLs; want the one", n)

@@ -150,7 +150,7 @@ func dump(t *testing.T, admin *goredis.Client, ns string) map[string]string {
 	return all
 }
 
-// A push may be late: it may tell of a hand-over whose grant was evicted before
+// A push may be late: it may tell of a hand-off whose grant was evicted before
 // the waiter was last told that it waits. It must not be taken for a grant.
 func TestStalePushIsNotAGrant(t *testing.T) {
 	s := servers.Shared(t, servers.Redis)

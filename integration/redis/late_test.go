@@ -20,7 +20,7 @@ import (
 )
 
 // TestLateAcquire: a request to acquire that arrives when its caller has gone, and
-// been cleaned up after, neither gets the lock nor a place in the queue.
+// been cleaned up after, neither gets the lock nor a position in the queue.
 func TestLateAcquire(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

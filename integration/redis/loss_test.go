@@ -63,7 +63,7 @@ func TestLossOnTryLock(t *testing.T) {
 	})
 }
 
-// TestLossOnConfirmation: a waiter keeps its place.
+// TestLossOnConfirmation: a waiter keeps its position.
 func TestLossOnConfirmation(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
 		held := locktest.Lock(t, w.Other, "k")
@@ -105,7 +105,7 @@ func TestLossOnRenewal(t *testing.T) {
 // TestLossOnUnlock: it returns nil, since the lock was held until then.
 func TestLossOnUnlock(t *testing.T) {
 	eachLoss(t, func(t *testing.T, w *locktest.LossWorld) {
-		w.HandOver(t, scripts, func(l *fencelock.Lease) { locktest.Unlock(t, l) })
+		w.HandOff(t, scripts, func(l *fencelock.Lease) { locktest.Unlock(t, l) })
 	})
 }
 

@@ -103,7 +103,7 @@ func TestNetworkThatSwallows(t *testing.T) {
 }
 
 // TestOutageShorterThanTheTTL: a partition that ends in time costs nothing. The
-// holder holds, the one who waits keeps its place.
+// holder holds, the one who waits keeps its position.
 func TestOutageShorterThanTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = 3 * time.Second

@@ -32,7 +32,7 @@ func TestClockOfOneMaster(t *testing.T) {
 			w.masters[home].SetClock(t, jump)
 			// A lock that was on two of three at that moment, since the third was slower, may be lost.
 			stop := keepTurning(t, &book, "turns", holder, waiter, other)
-			survivors.HandOver(t, time.Now())
+			survivors.HandOff(t, time.Now())
 			l := locktest.Lock(t, other, "taken meanwhile")
 			book.Record(t, l)
 			if stop() == 0 {

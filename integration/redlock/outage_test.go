@@ -101,7 +101,7 @@ func (s stroke) test(t *testing.T, w *env) {
 	victims := w.minority(t, "k")
 
 	over := s.strike(t, w, clients, victims)
-	survivors.HandOver(t, time.Now())
+	survivors.HandOff(t, time.Now())
 	meanwhile := locktest.Lock(t, other, "taken meanwhile")
 	book.Record(t, meanwhile)
 	turns := stop()

@@ -66,7 +66,7 @@ func TestChurnOverTheEnd(t *testing.T) {
 	t.Parallel()
 	for what, start := range map[string]int32{"the end of the range": orderly - 30, "the end of the counter": math.MaxInt32 - 30} {
 		for _, kind := range servers.ZooKeepers() {
-			for _, stays := range []bool{true, false} { // if it is emptied once, its numbers begin anew
+			for _, stays := range []bool{true, false} { // if it is emptied once, its numbers begin again
 				t.Run(fmt.Sprintf("%s, %v, stays: %v", what, kind, stays), func(t *testing.T) {
 					t.Parallel()
 					ns := locktest.Namespace()

@@ -78,7 +78,7 @@ func TestHandOffCostsTheSame(t *testing.T) {
 			t.Errorf("%d waiters: %.2f transactions for each hand-off, want 1", n, cost.transactions)
 		}
 		// To release; to look at the queue, and at the own node. The first few list it,
-		// of whom there are as many whatever n is.
+		// and there are as many whatever n is.
 		if cost.requests > 5 || cost.bytes > 2000 {
 			t.Errorf("%d waiters: %.1f requests and %.0f bytes for each hand-off, want 5 and 2000 at most", n, cost.requests, cost.bytes)
 		}

@@ -15,7 +15,7 @@ func TestServersLost(t *testing.T) {
 }
 
 // leaderLost: whatever happens to the leader, the holder that it serves keeps its
-// lease; a waiter keeps its place, and gets the lock when it is unlocked; another is
+// lease; a waiter keeps its position, and gets the lock when it is unlocked; another is
 // told that it is held.
 func leaderLost(t *testing.T, c *servers.Cluster) {
 	for _, d := range locktest.Faults() {
@@ -70,7 +70,7 @@ func survive(t *testing.T, c *servers.Cluster, d locktest.Fault, to, holders, qu
 		c.LeaderAfter(t, to)
 		t.Logf("another leads after %v", time.Since(began).Round(time.Millisecond))
 	}
-	locktest.Survivors{Held: held, Waiting: waiting, Other: third.Client, TTL: ttl, Book: &book}.HandOver(t, began)
+	locktest.Survivors{Held: held, Waiting: waiting, Other: third.Client, TTL: ttl, Book: &book}.HandOff(t, began)
 	over()
 	book.TakeTurns(t, soon, "k", third.Client, holder.Client, waiter.Client)
 	if left := claims(t, raw(t, c.Addrs()...), parentOf(ns, "k")); len(left) > 0 {

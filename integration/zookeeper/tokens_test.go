@@ -25,7 +25,7 @@ func awaitSwept(t *testing.T, server *zk.Conn, parent string) {
 }
 
 // TestTokensOutliveTheNode: the node of a lock that nobody uses is swept, and with it
-// the numbers of its claims begin anew. Its tokens do not, for the same client and for
+// the numbers of its claims begin again. Its tokens do not, for the same client and for
 // another.
 func TestTokensOutliveTheNode(t *testing.T) {
 	t.Parallel()

@@ -117,7 +117,7 @@ func (c *Clock) compare() {
 	c.past.Store(&p)
 }
 
-// told takes in that the kernel has told of a wake-up, or of a step of the wall clock,
+// told records that the kernel has told of a wake-up, or of a step of the wall clock,
 // which looks the same. The step alone costs nobody anything, see Lost.
 func (c *Clock) told() {
 	c.Look()

@@ -108,7 +108,7 @@ func (t *timer) set() (jumped bool, err error) {
 	return false, nil
 }
 
-// Wait sets the timer anew before it returns, so that a jump that comes while the caller
+// Wait sets the timer again before it returns, so that a jump that comes while the caller
 // deals with this one is told the next time.
 func (t *timer) Wait() (set bool, err error) {
 	var expirations [8]byte

@@ -79,7 +79,7 @@
 // # Connections
 //
 // For each node a client has a subscription, a connection for renewals, and one to three connections for all
-// else. Connecting times out after 5 s. Certificates (ca, cert, key) and password_file are read anew for each
+// else. Connecting times out after 5 s. Certificates (ca, cert, key) and password_file are read again for each
 // connection.
 //
 // A request about a lease times out after a third of the TTL, 3 s at most. A node that has not answered in that time

@@ -10,7 +10,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// In production: TLS, a password that is read anew for each connection, a namespace, and nodes that
+// In production: TLS, a password that is read again for each connection, a namespace, and nodes that
 // keep what they have answered through a crash.
 func ExampleOpen() {
 	ctx := context.Background()

@@ -65,7 +65,7 @@ const openTimeout = 5 * time.Second
 // New makes a backend that connects to each node as a client of the application's own does: 3, 5 or 7
 // clients, each of one server, which is a master that knows nothing of the others. It connects
 // by their dialers, so with their TLS or proxy, as the same users, in the same databases, with the same
-// OnConnect. Credentials are asked for anew for each connection where a client has a
+// OnConnect. Credentials are asked for again for each connection where a client has a
 // function for them. opts may be nil. ctx bounds it, and nothing after it.
 //
 // The connections are the backend's own: an application that uses up its pools delays no renewal. So

@@ -12,7 +12,7 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 )
 
-// rawPoll is the longest time after which a waiter of the bare commands asks again. The time is drawn anew for each try,
+// rawPoll is the longest time after which a waiter of the bare commands asks again. The time is drawn again for each try,
 // since those that ask at the same moment would split the votes again.
 const rawPoll = 2 * time.Millisecond
 

@@ -179,7 +179,7 @@ func (m *Meter) read(ctx context.Context) (Load, error) {
 	return m.Read(ctx)
 }
 
-// addWork records what the server did for each of so many pairs, or hand-overs.
+// addWork records what the server did for each of so many pairs, or hand-offs.
 func (t table) addWork(name string, round int, writes, syncs float64) {
 	m := t.env.Meter
 	if m == nil {

@@ -79,10 +79,10 @@ type Survivors struct {
 	Book    *Ledger
 }
 
-// HandOver wants the other to be told that the lock is held, the lease to be renewed
-// after the disaster began, and the waiter to keep its place: it gets the lock when that
+// HandOff wants the other to be told that the lock is held, the lease to be renewed
+// after the disaster began, and the waiter to keep its position: it gets the lock when that
 // is unlocked, by the look that it takes once in a third of its TTL at the latest.
-func (s Survivors) HandOver(t T, began time.Time) {
+func (s Survivors) HandOff(t T, began time.Time) {
 	t.Helper()
 	ExpectHeldByAnother(t, s.Other, s.Held.Key())
 	AwaitRenewal(t, s.Held, s.TTL, began)

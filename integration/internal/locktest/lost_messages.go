@@ -63,9 +63,9 @@ func (w *LossWorld) Lose(t *testing.T, match func(request []byte) bool) (happene
 	}
 }
 
-// HandOver has the loser unlock what the other waits for, in a way that loses a
+// HandOff has the loser unlock what the other waits for, in a way that loses a
 // message. The other gets the lock all the same.
-func (w *LossWorld) HandOver(t *testing.T, match func(request []byte) bool, unlock func(*fencelock.Lease)) {
+func (w *LossWorld) HandOff(t *testing.T, match func(request []byte) bool, unlock func(*fencelock.Lease)) {
 	t.Helper()
 	lease := Lock(t, w.Loser, "k")
 	w.Book.Record(t, lease)

@@ -56,7 +56,7 @@ type Command struct {
 	Owner string        // Acquire, Release, EvictClaim
 	Meta  string        // Acquire
 	TTL   time.Duration // Acquire; of the session: Open
-	Wait  bool          // Acquire: take a place in the queue if it is held
+	Wait  bool          // Acquire: take a position in the queue if it is held
 	// Claims are the numbers of claims: Renew, MaxClaims at most; Release, if it is known.
 	// For ListHeld they are two other numbers: the cursor, which is 0 for the first page, and how many locks a
 	// page has at the most.

@@ -1,6 +1,6 @@
 // Package dirlock lets one process at a time have a directory. The lock is the operating
 // system's (flock), so it ends with the process, however that ends. It is on the directory
-// itself: a file in it could be removed by somebody who tidies up, and made anew by another
+// itself: a file in it could be removed by somebody who tidies up, and made again by another
 // process, and then both would have a lock.
 //
 // # A directory that is removed while it is served

@@ -64,8 +64,8 @@ func TestManyCommandsOneSync(t *testing.T) {
 	})
 }
 
-// A hand-over is the entry of the release and one push.
-func TestHandOver(t *testing.T) {
+// A hand-off is the entry of the release and one push.
+func TestHandOff(t *testing.T) {
 	sizes(t, func(t *testing.T, n int) {
 		net := newNetwork(t, n)
 		l := net.leader()

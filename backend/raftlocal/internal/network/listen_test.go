@@ -53,7 +53,7 @@ func TestUnix(t *testing.T) {
 	}
 }
 
-// A socket that is removed is made anew, and connections that were there go on. What has come in its
+// A socket that is removed is made again, and connections that were there go on. What has come in its
 // place when it is closed stays.
 func TestSocketIsMended(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
@@ -121,7 +121,7 @@ func TestSocketIsMended(t *testing.T) {
 	}
 }
 
-// A socket of a group is the group's also when it is made anew.
+// A socket of a group is the group's also when it is made again.
 func TestSocketOfAGroup(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	group := os.Getegid()

@@ -25,7 +25,7 @@ func NewSecure(conf *tls.Config) (*Secure, error) {
 	return newSecure(func() *tls.Config { return conf })
 }
 
-// Renewed takes both from files, for each connection anew: a certificate that was renewed is shown,
+// Renewed takes both from files, for each connection again: a certificate that was renewed is shown,
 // and an authority that was replaced is trusted, from the next one on, by who listens and by who dials.
 func Renewed(files *address.Certificates) (*Secure, error) {
 	return newSecure(func() *tls.Config { return files.Config("") })

@@ -29,7 +29,7 @@ func ListenUnix(path string, group int) (net.Listener, error) {
 	return l, nil
 }
 
-// unixListener is a socket that may be made anew.
+// unixListener is a socket that may be made again.
 type unixListener struct {
 	path  string
 	group int // who may connect besides the owner
@@ -81,7 +81,7 @@ func (l *unixListener) admit() error {
 	return os.Chmod(l.path, 0o660)
 }
 
-// Mend makes the socket anew if it was removed, or replaced, and reports that. Connections that
+// Mend makes the socket again if it was removed, or replaced, and reports that. Connections that
 // were accepted go on. The caller must be sure that the path of the socket is its own.
 func (l *unixListener) Mend() (bool, error) {
 	l.mu.Lock()

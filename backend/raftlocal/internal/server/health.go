@@ -29,7 +29,7 @@ func (w *watched) Check(names ...string) error {
 
 // mender is a listener that may have been removed, as a socket in a directory may.
 type mender interface {
-	// Mend makes it anew if it was, and reports that.
+	// Mend makes it again if it was, and reports that.
 	Mend() (bool, error)
 }
 

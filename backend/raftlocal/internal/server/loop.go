@@ -135,7 +135,7 @@ func (s *Server) look() {
 // ends. What is on the disk is whole however it ends, so there is nothing to be done after an
 // error, which is that of closing the files.
 func (s *Server) Stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, handover)
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 	defer cancel()
 	moving := s.Do(ctx, func(m *member.Member) error { return m.Transfer(0) })
 	if moving == nil {

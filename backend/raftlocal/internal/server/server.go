@@ -12,7 +12,7 @@
 // # Connections
 //
 // One listener serves everybody; the first bytes tell who it is: TLS, within which it begins
-// anew, our own protocol (package wire) for clients and members, or HTTP for operators. A client
+// again, our own protocol (package wire) for clients and members, or HTTP for operators. A client
 // is served for as long as this member leads. Members send each other messages on connections
 // that go one way, so each has two of every other; a snapshot goes on one of its own, so that
 // no heartbeat waits behind it.
@@ -216,8 +216,8 @@ const (
 	writeTimeout = 10 * time.Second
 	// farewell bounds the time in which the last words are written when a member stops.
 	farewell = time.Second
-	// handover bounds the time in which leadership is handed over when a member stops.
-	handover = 2 * time.Second
+	// transferTimeout bounds the time in which leadership is handed over when a member stops.
+	transferTimeout = 2 * time.Second
 
 	// maxInbox is how many bytes each lane of the inbox takes before readers wait.
 	maxInbox = 16 << 20

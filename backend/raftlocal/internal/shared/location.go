@@ -65,7 +65,7 @@ func Directory(path string, group int) (Location, error) {
 	return d, root.Close()
 }
 
-// Lock makes the directory anew if it was removed: processes that need locks go on with the new one.
+// Lock makes the directory again if it was removed: processes that need locks go on with the new one.
 func (d *directory) Lock(ctx context.Context) (disk.FS, func() error, error) {
 	root, err := d.open()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // client is a process that uses locks: one session, one connection at a time, and a few
-// workers. When it dies it begins anew, and knows nothing.
+// workers. When it dies it begins again, and knows nothing.
 type client struct {
 	w      *world
 	place  int

@@ -43,7 +43,7 @@ type modelClaim struct {
 	ttl             time.Duration
 	deadline        int64
 	token           uint64 // 0 while it waits
-	// by is the command that last moved the deadline, or nobody's if it was a hand-over.
+	// by is the command that last moved the deadline, or nobody's if it was a hand-off.
 	by commandID
 }
 

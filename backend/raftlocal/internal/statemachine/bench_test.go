@@ -48,7 +48,7 @@ func BenchmarkQueue(b *testing.B) {
 	perCommand(b, len(batch.Commands))
 }
 
-// pairs is a batch of so many acquires, and then the releases. next numbers them anew.
+// pairs is a batch of so many acquires, and then the releases. next numbers them again.
 func pairs(m *Machine, n int, key func(int) string) (batch command.Batch, next func()) {
 	const clients = 4
 	var sessions [clients]uint64

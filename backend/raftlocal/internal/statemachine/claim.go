@@ -107,7 +107,7 @@ func (m *Machine) push(c *claim, code command.Code) {
 	})
 }
 
-// acquire takes the lock for an owner, or a place in the queue. For an owner that has a claim
+// acquire takes the lock for an owner, or a position in the queue. For an owner that has a claim
 // it tells how that stands, and the asking session is told what becomes of it from now on. That
 // renews a claim that waits, since a waiter that asks is alive. It does not renew a grant:
 // the client that gets the answer counts the lease from an earlier request.
@@ -187,7 +187,7 @@ func (m *Machine) grant(c *claim) {
 	c.token = m.token
 }
 
-// RaiseTokens is for a state that a new cluster begins with, whose log begins anew: tokens
+// RaiseTokens is for a state that a new cluster begins with, whose log begins again: tokens
 // will be above base. So will the numbers of claims and sessions: a cluster that was in this
 // one's place may have given numbers, also after a backup was taken of it, and a client that has one must
 // not be taken for somebody else.

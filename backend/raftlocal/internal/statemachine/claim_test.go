@@ -61,7 +61,7 @@ func TestAcquireAgainWhileHolding(t *testing.T) {
 	l.wantPushes(pushed(o, command.Expired, r, r.Token))
 }
 
-// Asked again, one that waits keeps its place, and has its time anew.
+// Asked again, one that waits keeps its position, and has its time again.
 func TestAcquireAgainWhileWaiting(t *testing.T) {
 	l := newLog(t)
 	s, o := l.open(0), l.open(0)
@@ -219,7 +219,7 @@ func TestEvict(t *testing.T) {
 	}
 }
 
-// Tokens rise over all keys, also if one entry makes several, and when the log begins anew.
+// Tokens rise over all keys, also if one entry makes several, and when the log begins again.
 func TestTokens(t *testing.T) {
 	l := newLog(t)
 	s := l.open(0)

@@ -186,7 +186,7 @@ func (p *promises) queues() error {
 	return nil
 }
 
-// TestPromises: tokens never repeat and always rise, also when the cluster begins anew from a
+// TestPromises: tokens never repeat and always rise, also when the cluster begins again from a
 // backup; nothing ends before its deadline; never are two granted the same key; those who wait
 // are served in order, and all of them; what comes twice is carried out once.
 func TestPromises(t *testing.T) {

@@ -138,7 +138,7 @@ func sameList(m *Machine, model *model, s *script) error {
 	return nil
 }
 
-// TestSameLogSameState: a machine that is made anew from a snapshot, again and again, and one
+// TestSameLogSameState: a machine that is made again from a snapshot, again and again, and one
 // that never is, have the same outcomes and the same bytes after every entry.
 func TestSameLogSameState(t *testing.T) {
 	eachSeed(t, func(seed uint64) error {

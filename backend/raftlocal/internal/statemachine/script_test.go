@@ -194,7 +194,7 @@ func (s *script) heard(answers []command.Answer) {
 	}
 }
 
-// restored reports whether the cluster begins anew from a backup now, and above which
+// restored reports whether the cluster begins again from a backup now, and above which
 // tokens.
 func (s *script) restored() (base uint64, yes bool) {
 	if s.r.IntN(200) > 0 {

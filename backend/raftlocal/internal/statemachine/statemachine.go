@@ -18,7 +18,7 @@
 // # Tokens
 //
 // Each grant, of whatever key, has a token above all before it: about the index of the entry
-// that made it. RaiseTokens keeps it so when the log begins anew from a backup.
+// that made it. RaiseTokens keeps it so when the log begins again from a backup.
 //
 // # Sessions
 //

@@ -170,7 +170,7 @@ func (l *Log) addSpare(number uint64, size int64) error {
 		return err
 	}
 	// A name that may or may not be on the disk cannot be made sure of by trying again. One that is
-	// there, and cannot be opened, is that of a segment which is made anew the next time.
+	// there, and cannot be opened, is that of a segment which is made again the next time.
 	switch err := s.publish(l.fs); {
 	case errors.Is(err, disk.ErrScarce):
 		return err

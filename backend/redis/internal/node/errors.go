@@ -31,7 +31,7 @@ var (
 	ErrNoAnswer = errors.New("no answer in time")
 
 	// errCredentials: the server refuses what a file, or a function of the application, gave for
-	// the connection. The next connection asks for them anew, so the error is temporary: a password is
+	// the connection. The next connection asks for them again, so the error is temporary: a password is
 	// replaced in two places, one after the other.
 	errCredentials = errors.New("the server does not take the user and password that it was shown now")
 )

@@ -83,7 +83,7 @@ func copyOptions(client *goredis.Options) goredis.Options {
 }
 
 // current returns the credentials that are good now. A connection whose login has run
-// out is closed by the server, and made anew with the next ones.
+// out is closed by the server, and made again with the next ones.
 func current(p auth.StreamingCredentialsProvider) (user, password string, err error) {
 	credentials, unsubscribe, err := p.Subscribe(&ignoreUpdates{})
 	if err != nil {

@@ -99,7 +99,7 @@ func (p *pipeline) wakeSender() {
 }
 
 // send sends what is queued, again and again, until close. A goroutine for each
-// command would grow its stack anew each time.
+// command would grow its stack again each time.
 func (p *pipeline) send() {
 	defer p.running.Done()
 	var batch []*request // used again and again, as cmds is

@@ -230,7 +230,7 @@ func TestRoundTripIsTold(t *testing.T) {
 }
 
 // A server that closes a connection has closed the others too: after one error, each of
-// them is made anew.
+// them is made again.
 func TestConnectionsGoTogether(t *testing.T) {
 	f := &fakeServer{}
 	withPipeline(t, f, func(t *testing.T, p *pipeline) {

@@ -51,7 +51,7 @@ type Fleet struct {
 	list         *List         // nil before it is known
 	since        time.Time     // from when it is
 	opened       bool          // the log is told of changes
-	changed      chan struct{} // closed and made anew with each observation
+	changed      chan struct{} // closed and made again with each observation
 }
 
 // New begins to look at all nodes. They are closed with the fleet.

@@ -162,7 +162,7 @@ func TestTwoMakers(t *testing.T) {
 	}
 }
 
-// TestRestart: a node of a fenced list is certified anew at once, one of an advisory list after a while, and
+// TestRestart: a node of a fenced list is certified again at once, one of an advisory list after a while, and
 // with the counters of the others.
 func TestRestart(t *testing.T) {
 	s := at(t, "")
@@ -188,7 +188,7 @@ func TestRestart(t *testing.T) {
 	if c := steps[2].cert; c.run != "run3'" || c.count != 4 {
 		t.Errorf("%+v", c)
 	}
-	s.restart(2) // once more, so the wait begins anew
+	s.restart(2) // once more, so the wait begins again
 	s.expect(s.l, "fit", "fit", "abstains")
 }
 

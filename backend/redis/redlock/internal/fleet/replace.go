@@ -204,7 +204,7 @@ func (r *replacement) move(ctx context.Context) error {
 func (r *replacement) admit(ctx context.Context) error {
 	var highest counters
 	for _, i := range r.old {
-		// A client may have certified the node anew meanwhile: any record of this version will do.
+		// A client may have certified the node again meanwhile: any record of this version will do.
 		s := r.asker(i).look(ctx)
 		if s.err == nil && (!s.intact() || s.list.text != r.target.text) {
 			s.err = passing("it has changed meanwhile: run the command again")

@@ -76,7 +76,7 @@ func TestCounterAtItsEnd(t *testing.T) {
 	}
 }
 
-// The End of a try that comes after a newer one of its attempt has the key leaves no place in the queue: the attempt
+// The End of a try that comes after a newer one of its attempt has the key leaves no position in the queue: the attempt
 // releases the key without leaving, and the next release would tell nobody but the attempt that is gone.
 func TestLateEndLeavesNoPlace(t *testing.T) {
 	n := model.New()

@@ -52,7 +52,7 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	r.before = b.edition()
 	r.start = time.Now() // before the first is sent
 	// Not the caller's context, which ends once a majority has answered: a node that is behind, since its connection is
-	// being made anew, say, would miss each renewal, and the lease would be on fewer nodes in the end.
+	// being made again, say, would miss each renewal, and the lease would be on fewer nodes in the end.
 	sending := b.closing //nolint:contextcheck // it outlives the call
 	if ctx.Err() != nil {
 		sending = ctx

@@ -140,7 +140,7 @@ func TestReleaseKeepsRepairsOut(t *testing.T) {
 	})
 }
 
-// The attempt of a grant asks again: it is the same grant, and none of its keys is taken anew.
+// The attempt of a grant asks again: it is the same grant, and none of its keys is taken again.
 func TestConfirmation(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		g := h.heldOnAll()

@@ -79,7 +79,7 @@ func TestHomeTookTheKey(t *testing.T) {
 		if r := h.returned(c); !errors.Is(r.err, context.Canceled) {
 			t.Errorf("Acquire = %v", r.err)
 		}
-		// The place in the queue may come after the Release: it is kept out.
+		// The position in the queue may come after the Release: it is kept out.
 		h.release(driver.Grant{Key: "k", AttemptID: "me"})
 		if r, _ := next[wire.End](h, homeOf); r.KeepOut == 0 {
 			t.Errorf("the home was asked %+v", r)

@@ -199,7 +199,7 @@ func (e *explorer) hear(s *state, c int, what func(*vote.Try)) {
 	e.settle(s, c, try)
 }
 
-// settle takes in what has become of a try.
+// settle handles what has become of a try.
 func (e *explorer) settle(s *state, c int, try vote.Try) {
 	me := &s.client[c]
 	me.try = e.noteTry(try)
