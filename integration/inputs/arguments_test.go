@@ -62,6 +62,14 @@ func TestWrongArguments(t *testing.T) {
 		"nil context of Lock": {waited, invalid, "context is nil"},
 		"nil context of Do":   {fencelock.Do(nobody, c, "k", nothing), invalid, "context is nil"},
 		"... of Inspect":      {inspect, invalid, "context is nil"},
+		"... of ListHeld":     {list(nobody, c, ""), invalid, "context is nil"},
+		"prefix not UTF-8":    {list(ctx, c, "\xff"), invalid, "prefix is not valid UTF-8"},
+		"evict nonsense":      {evicted(c.Evict(ctx, "k", "no attempt!")), invalid, "attempt"},
+		"negative hold":       {lock(ctx, c, "k", fencelock.WithMinHold(-1)), invalid, "WithMinHold"},
+		"hold of no time":     {lock(ctx, c, "k", fencelock.WithMaxHold(-1)), invalid, "WithMaxHold"},
+		"holds that exclude":  {lock(ctx, c, "k", fencelock.WithMinHold(2), fencelock.WithMaxHold(1)), invalid, "WithMaxHold"},
+		"identity with NUL":   {lock(ctx, c, "k", fencelock.WithIdentity("a\x00b")), invalid, "WithIdentity"},
+		"long meta":           {lock(ctx, c, "k", fencelock.WithMeta(strings.Repeat("m", driver.MaxMetaLen+1))), invalid, "WithMeta"},
 		"... of Evict":        {evicted(c.Evict(nobody, "k", "")), invalid, "context is nil"},
 		"... of Health":       {health, invalid, "context is nil"},
 		"... of Open":         {open, invalid, "context is nil"},
@@ -92,7 +100,7 @@ func TestNoClient(t *testing.T) {
 		_, inspect := c.Inspect(ctx, "k")
 		_, health := c.Health(ctx)
 		for method, err := range map[string]error{
-			"Lock": lock, "TryLock": tryLock, "Inspect": inspect, "Health": health, "Evict": evicted(c.Evict(ctx, "k", "")), "Close": c.Close(),
+			"Lock": lock, "TryLock": tryLock, "Inspect": inspect, "Health": health, "Evict": evicted(c.Evict(ctx, "k", "")), "ListHeld": list(ctx, c, ""), "Close": c.Close(),
 			"Do": fencelock.Do(ctx, c, "k", func(context.Context, *fencelock.Lease) error { return nil }),
 		} {
 			if !errors.Is(err, invalid) || !strings.Contains(err.Error(), "make it with Open or New") {
@@ -132,3 +140,11 @@ func TestUnlockWithoutContext(t *testing.T) {
 
 // evicted is the error of an eviction.
 func evicted(_ []driver.Holder, err error) error { return err }
+
+// list is the error of a listing.
+func list(ctx context.Context, c *fencelock.Client, prefix string) error {
+	for _, err := range c.ListHeld(ctx, prefix) {
+		return err
+	}
+	return nil
+}

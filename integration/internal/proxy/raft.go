@@ -120,7 +120,7 @@ func (f *raftFramer) Feed(p []byte) (n int, end bool, err error) {
 }
 
 // raftOps are the commands, by number.
-var raftOps = []string{"", "open", "close", "acquire", "release", "renew", "evict", "nop", "inspect"}
+var raftOps = []string{"", "open", "close", "acquire", "release", "renew", "evict", "nop", "inspect", "list", "evict one"}
 
 // RaftOp matches the commands of these names.
 func RaftOp(names ...string) func(request []byte) bool {
@@ -247,6 +247,8 @@ func (f *raftFields) reply() {
 		hasToken
 		hasStanding
 		hasStatus
+		_
+		hasLocks
 	)
 	f.octet()
 	has := f.octet()
@@ -265,6 +267,14 @@ func (f *raftFields) reply() {
 		f.text()
 		f.text()
 		f.numbers(3)
+	}
+	if has&hasLocks != 0 {
+		for n := f.number(); n > 0 && !f.bad; n-- {
+			f.text()
+			f.text()
+			f.text()
+			f.numbers(2)
+		}
 	}
 }
 
