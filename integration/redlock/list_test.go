@@ -99,7 +99,8 @@ func TestListHeld(t *testing.T) {
 			}
 		}
 	}
-	check(1, 4, 1000)
+	check(4, 1000)
+	expectKeys(t, list(t, b, "a/", 1), "a/1", "a/2")
 	for key, s := range list(t, b, "", 100) {
 		inspected, err := b.Inspect(t.Context(), key)
 		if err != nil || len(s.Holders) != 1 || len(inspected.Holders) != 1 {
