@@ -36,8 +36,8 @@ func (o maxHoldOption) apply(c *lockConfig)  { c.maxHold = time.Duration(o) }
 // millisecond, and must lie within Info.MinTTL and Info.MaxTTL.
 func WithTTL(d time.Duration) LockOption { return ttlOption(d) }
 
-// WithIdentity says who holds this lock, for people, instead of [Options.Identity]. Inspect and
-// ListHeld show it. It is UTF-8 without a NUL character, up to 255 bytes; empty means
+// WithIdentity says who holds this lock, for people, instead of [Options.Identity]. Inspect,
+// ListHeld, Evict and a HeldError show it. It is UTF-8 without a NUL character, up to 255 bytes; empty means
 // Options.Identity.
 func WithIdentity(id string) LockOption { return identityOption(id) }
 
