@@ -120,7 +120,7 @@
 //     be installed.
 //   - backend/redis (redis://) is one Redis or Valkey server: fast and fair, and the server wakes
 //     the waiters. It keeps exclusion while the server keeps its data.
-//   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey masters that
+//   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey nodes that
 //     know nothing of each other. Its tokens stay in order whatever their clocks do. It is for
 //     those who have such servers and must live through the loss of one.
 //   - backend/etcd (etcd://) and backend/zookeeper (zookeeper://) keep exclusion through the death
