@@ -381,8 +381,8 @@ func TestLockOptionsAreChecked(t *testing.T) {
 		"WithIdentity has a NUL character: leave it out":                {fencelock.WithIdentity("a\x00b")},
 		"WithMeta has 1000 bytes; the longest has 768: shorten it":      {fencelock.WithMeta(long)},
 		"WithMeta is not valid UTF-8: encode it":                        {fencelock.WithMeta("\xff")},
-		"WithMinHold is -1s: want more, or leave it out":                {fencelock.WithMinHold(-second)},
-		"WithMaxHold is -1s: want more, or leave it out":                {fencelock.WithMaxHold(-second)},
+		"WithMinHold is -1s: want 0 or more":                            {fencelock.WithMinHold(-second)},
+		"WithMaxHold is -1s: want 0 or more":                            {fencelock.WithMaxHold(-second)},
 		"WithMinHold is 2s and WithMaxHold is 1s: the minimum must not": {fencelock.WithMinHold(2 * second), fencelock.WithMaxHold(second)},
 	} {
 		for name, try := range map[string]func(context.Context, string, ...fencelock.LockOption) (*fencelock.Lease, error){"Lock": c.Lock, "TryLock": c.TryLock} {
