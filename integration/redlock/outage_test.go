@@ -131,6 +131,12 @@ func TestFreshLocksOutliveANode(t *testing.T) {
 			t.Parallel()
 			w := sharedEnv(t, 3)
 			c := w.proxied(t, longTTL)
+			// A node may be let in a moment after Open. It gets a lock that was taken before with its next renewal.
+			locktest.Eventually(t, 2*locktest.Soon, "all nodes take part", func() bool {
+				l := locktest.Lock(t, c, "first")
+				defer locktest.Unlock(t, l)
+				return locktest.Within(locktest.Soon/50, func() bool { return w.holding("first") == len(w.masters) })
+			})
 			var held []*fencelock.Lease
 			for i := range locks {
 				held = append(held, locktest.Lock(t, c, fmt.Sprint(i)))
