@@ -90,7 +90,7 @@ func stopped(pid int) bool {
 var (
 	errClosed = fmt.Errorf("%w: raft: the backend is closed", driver.ErrUnavailable)
 	errEnding = fmt.Errorf("%w: raft: the claim is being released", driver.ErrUnavailable)
-	// errGone is what a waiter is told, so that it asks again: it has lost its place, and
+	// errGone is what a waiter is told, so that it asks again: it has lost its position, and
 	// nothing else.
 	errGone = fmt.Errorf("%w: raft: the claim is gone from the cluster", driver.ErrUnavailable)
 

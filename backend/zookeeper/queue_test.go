@@ -167,7 +167,7 @@ func TestChurnAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestNameComesAgain: an attempt that lost its place makes a node again, which at the end
+// TestNameComesAgain: an attempt that lost its position makes a node again, which at the end
 // has the name of the old one. A waiter behind the old node is not its successor, and does not
 // wait for the new one, which comes behind the waiter.
 func TestNameComesAgain(t *testing.T) {

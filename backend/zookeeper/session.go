@@ -141,7 +141,7 @@ func (s *session) die() {
 	}
 	var tell []func(error)
 	if n := len(s.attempts); n > 0 && !b.closed {
-		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its places in queues", "claims", n)
+		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", n)
 	}
 	for a := range s.attempts {
 		if a.phase == held && a.lost != nil {

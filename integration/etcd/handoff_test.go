@@ -109,7 +109,7 @@ func TestTurnWhileDisconnected(t *testing.T) {
 }
 
 // TestCompaction: what the server still has of its history does not matter to those
-// who wait, nor to a watch that is made again when its place in the history is gone.
+// who wait, nor to a watch that is made again when its position in the history is gone.
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	s := servers.Start(t, servers.Etcd)
