@@ -127,7 +127,7 @@ func (a *Admin) AddMember(ctx context.Context, p Peer) error {
 }
 
 // RemoveMember removes a member, dead or alive, and returns when the others do without it. It is
-// refused if those who are alive then are no majority. A leader hands over first. A member that is
+// refused if those who are alive then are no majority. A leader transfers its leadership first. A member that is
 // removed ends; its directory is of no more use.
 func (a *Admin) RemoveMember(ctx context.Context, name string) error {
 	return a.order(ctx, "/members", url.Values{"remove": {name}})

@@ -142,7 +142,7 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
-// Close of the process that serves hands over at once, again and again, and nothing is lost.
+// Close of the process that serves lets another serve at once, again and again, and nothing is lost.
 func TestHandOffAtClose(t *testing.T) {
 	both(t, func(t *testing.T, c Options) {
 		keeper := use(t, Options{Dir: c.Dir, Memory: c.Memory})

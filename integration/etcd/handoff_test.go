@@ -56,7 +56,7 @@ func (w *queueWorld) expectGrant(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
 	next := locktest.ExpectLock(t, w.waiting, within)
-	t.Logf("handed over after %v", time.Since(began).Round(time.Microsecond))
+	t.Logf("handed off after %v", time.Since(began).Round(time.Microsecond))
 	w.book.Record(t, next)
 	locktest.Unlock(t, next)
 	expectNothingLeft(t, w.admin, w.ns)

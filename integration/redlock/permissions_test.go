@@ -117,7 +117,7 @@ func (w *env) exercise(t *testing.T, user string, rules []any) error {
 		return err
 	}
 	defer second.Close()
-	// Waited for, confirmed, renewed, repaired by a master that was away and has lost it, handed over.
+	// Waited for, confirmed, renewed, repaired by a master that was away and has lost it, handed off.
 	held, err := c.Lock(ctx, "k")
 	if err != nil {
 		return fmt.Errorf("Lock: %w", err)

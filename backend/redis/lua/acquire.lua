@@ -68,7 +68,7 @@ redis.call('HSET', WAITERS, attempt, string.format('%.0f', now + ttl) .. ' ' .. 
 outlive(WAITERS, ttl)
 
 if lock.over then
-  local winner, token = hand_over()
+  local winner, token = hand_off()
   if winner == attempt then return token end
   left = parse_lock(redis.call('GET', LOCK)).lapse - now
 else

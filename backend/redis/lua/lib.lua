@@ -104,9 +104,9 @@ local function next_waiter()
   end
 end
 
--- hand_over grants the lock to the next waiter and notifies its client, or frees the lock.
+-- hand_off grants the lock to the next waiter and notifies its client, or frees the lock.
 -- It returns the attempt that has it now and its token, or nil.
-local function hand_over()
+local function hand_off()
   local attempt, client, ttl, identity = next_waiter()
   if not attempt then
     redis.call('DEL', LOCK)

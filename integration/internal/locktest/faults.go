@@ -95,7 +95,7 @@ func (s Survivors) HandOff(t T, began time.Time) {
 	Unlock(t, s.Held)
 	unlocked := time.Now()
 	next := ExpectLock(t, s.Waiting, s.TTL/3+Slack)
-	t.Logf("handed over after %v", time.Since(unlocked).Round(time.Millisecond))
+	t.Logf("handed off after %v", time.Since(unlocked).Round(time.Millisecond))
 	s.Book.Record(t, next)
 	Unlock(t, next)
 }

@@ -130,7 +130,7 @@ func (s *Server) look() {
 	s.tellRole(leader, members)
 }
 
-// Stop ends the server in good order: leadership is handed over, clients are sent to the new
+// Stop ends the server in good order: leadership is transferred, clients are sent to the new
 // leader, and what was answered is on its way. It takes a few seconds at most, less if ctx
 // ends. What is on the disk is whole however it ends, so there is nothing to be done after an
 // error, which is that of closing the files.
