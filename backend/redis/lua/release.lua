@@ -17,7 +17,7 @@ end
 
 local lock = v and parse_lock(v)
 if lock and lock.attempt == attempt then
-  if lock.lapse then hand_off() else redis.call('DEL', LOCK) end
+  if lock.expires then hand_off() else redis.call('DEL', LOCK) end
   return lock.over and 0 or 1
 end
 if waited then
