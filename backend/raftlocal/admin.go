@@ -179,8 +179,8 @@ func (a *Admin) targets() []string {
 }
 
 const (
-	// patience is how long an operator waits for a leader: for several elections.
-	patience = 5 * time.Second
+	// leaderTimeout is how long an operator waits for a leader: for several elections.
+	leaderTimeout = 5 * time.Second
 	// askingAgain is the pause meanwhile.
 	askingAgain = 100 * time.Millisecond
 )
@@ -190,7 +190,7 @@ func (a *Admin) lead(ctx context.Context, method, path string, q url.Values) (io
 	if method != http.MethodGet && a.cluster == "" {
 		return nil, address.Invalid("cluster= is missing: what changes a cluster needs its name")
 	}
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(leaderTimeout); ; {
 		body, electing, err := a.leadOnce(ctx, method, path, q)
 		if !electing || time.Now().After(end) {
 			return body, err
