@@ -139,7 +139,7 @@ type Answer struct {
 	Reply   Reply
 }
 
-// Push is news of a claim that nobody has asked for just now: it was Granted, Evicted or
+// Push is a notification about a claim, not an answer: it was Granted, Evicted or
 // has Expired.
 type Push struct {
 	Session uint64 // who made or last renewed the claim

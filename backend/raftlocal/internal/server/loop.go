@@ -24,7 +24,7 @@ type loop struct {
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing
 	ticks       uint64
-	news        news
+	logged      clusterLog
 }
 
 // watchTicks is how many ticks there are between two looks at the directory.
@@ -69,7 +69,7 @@ func (s *Server) run() {
 		if ticked {
 			l.member.Tick()
 			l.wantSpare()
-			s.tickNews()
+			s.logLeaderless()
 			if l.ticks++; l.ticks%watchTicks == 0 {
 				if err = l.member.Watch(); err != nil {
 					continue
