@@ -1,5 +1,5 @@
 -- Takes the lock for an attempt, or its position in the queue; or confirms either.
--- KEYS  1 LOCK  2 LAST  3 TOMB
+-- KEYS  1 LOCK  2 LAST  3 TOMBSTONE
 -- ARGV  1 attempt  2 client (its channel)  3 ttl in ms
 --       4 "try", "wait", or "again" if the attempt has asked before and waits
 --       5 identity: who asks, with what the application says of the lock

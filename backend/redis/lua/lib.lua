@@ -10,11 +10,11 @@
 -- The other names begin like LOCK, up to the hash tag, so that they are in the
 -- same slot. Those that a lock without waiters does not need are made here instead
 -- of being passed, since each name that is passed costs time on every call.
---         LAST    string, the last token granted in this shard
---         TOMB    string, there if the attempt was released
---         QUEUE   sorted set, attempts that wait, by arrival
---         WAITERS hash, attempt -> "deadline client ttl identity"; a waiter that has not
---                 confirmed by its deadline, in server time in ms, is dead
+--         LAST       string, the last token granted in this shard
+--         TOMBSTONE  string, there if the attempt was released
+--         QUEUE      sorted set, attempts that wait, by arrival
+--         WAITERS    hash, attempt -> "deadline client ttl identity"; a waiter that has not
+--                    confirmed by its deadline, in server time in ms, is dead
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
 -- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
