@@ -11,15 +11,15 @@ const outboxSize = 1024
 
 // outbox hands things, in order, to somebody who may take long over each, or for ever: a
 // log with a full pipe, an observer that waits for a lock. put never
-// waits. It has a goroutine only while there is something to hand over. What does not fit
-// is dropped, and counted, and the count is handed over in its place.
+// waits. It has a goroutine only while there is something to deliver. What does not fit
+// is dropped, and counted, and the count is delivered in its place.
 type outbox[T any] struct {
 	give    func(T)         // called by one goroutine at a time
 	giveGap func(count int) // the same: so many were dropped here
 
 	mu    sync.Mutex
 	queue []parcel[T]
-	empty chan struct{} // closed when all has been handed over; nil while nothing is
+	empty chan struct{} // closed when all has been delivered; nil while nothing is
 }
 
 // parcel is a thing, or a number of things that were dropped.
@@ -68,7 +68,7 @@ func (o *outbox[T]) drain() {
 	}
 }
 
-// flush waits until all has been handed over, or ctx ends.
+// flush waits until all has been delivered, or ctx ends.
 func (o *outbox[T]) flush(ctx context.Context) {
 	o.mu.Lock()
 	empty := o.empty

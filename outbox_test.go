@@ -78,7 +78,7 @@ func TestBlockedLogAndObserverStopNothing(t *testing.T) {
 }
 
 // What the observer has not taken in time is counted, and told in its place. (The bubble
-// would not end if a goroutine stayed without anything to hand over.)
+// would not end if a goroutine stayed without anything to deliver.)
 func TestDroppedEventsAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		type ctxKey struct{}

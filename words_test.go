@@ -17,7 +17,7 @@ var historical = []string{"CHANGELOG.md", "docs/decisions/", "docs/track-record.
 // lists are the documents that name the words which others avoid.
 var lists = []string{"CONTRIBUTING.md", "docs/glossary.md"}
 
-// Comments and documents say one word for one thing. The words to avoid, and what we say
+// Comments, documents and strings say one word for one thing. The words to avoid, and what we say
 // instead, are the table of CONTRIBUTING.md, under "Words".
 func TestWords(t *testing.T) {
 	if _, err := os.Stat("go.work"); err != nil {
@@ -87,39 +87,70 @@ type text struct {
 	text string
 }
 
-// prose returns the comments of a Go file, a whole document, and nothing of other files.
+// prose returns the comments of a Go file, with its string literals if it is not a test; the comments of
+// a script; a whole document; and nothing of other files.
 func prose(t *testing.T, file string) []text {
 	t.Helper()
 	switch filepath.Ext(file) {
 	case ".md":
 		return []text{{1, read(t, file)}}
+	case ".lua":
+		return scriptComments(read(t, file), "--")
+	case ".sh", ".yml", ".yaml":
+		return scriptComments(read(t, file), "#")
 	case ".go":
-	default:
-		return nil
+		return goProse(read(t, file), !strings.HasSuffix(file, "_test.go"))
 	}
+	return nil
+}
+
+// names are of settings and the like, which others chose: they have dots in them, or two hyphens.
+var names = regexp.MustCompile(`\w+(\.\w+)+|\w+(-\w+){2,}`)
+
+func goProse(code string, withStrings bool) []text {
 	var (
-		source   = []byte(read(t, file))
 		fset     = token.NewFileSet()
-		position = fset.AddFile(file, fset.Base(), len(source))
+		position = fset.AddFile("", fset.Base(), len(code))
 		s        scanner.Scanner
-		comments []text
+		all      []text
 	)
-	s.Init(position, source, nil, scanner.ScanComments)
+	s.Init(position, []byte(code), nil, scanner.ScanComments)
 	for next := -1; ; {
 		at, tok, literal := s.Scan()
-		switch tok {
-		case token.EOF:
-			return comments
-		case token.COMMENT:
-			line := position.Line(at)
+		line := position.Line(at)
+		switch {
+		case tok == token.EOF:
+			return all
+		case tok == token.STRING && withStrings:
+			all, next = append(all, text{line, names.ReplaceAllString(literal, "")}), -1
+		case tok == token.COMMENT:
 			if line == next { // the comment goes on
-				comments[len(comments)-1].text += "\n" + literal
+				all[len(all)-1].text += "\n" + literal
 			} else {
-				comments = append(comments, text{line, literal})
+				all = append(all, text{line, literal})
 			}
 			next = line + 1 + strings.Count(literal, "\n")
 		}
 	}
+}
+
+// scriptComments returns what follows a mark in each line, such as "--" of Lua.
+func scriptComments(code, mark string) []text {
+	var all []text
+	n, next := 0, -1
+	for line := range strings.Lines(code) {
+		n++
+		_, comment, ok := strings.Cut(line, mark)
+		switch {
+		case !ok:
+		case n == next: // the comment goes on
+			all[len(all)-1].text += comment
+			next++
+		default:
+			all, next = append(all, text{n, comment}), n+1
+		}
+	}
+	return all
 }
 
 func isOneOf(file string, names []string) bool {

@@ -47,7 +47,7 @@ type Backend interface {
 	// Acquire is idempotent per attempt: called again while the attempt holds the
 	// key, it returns the same token, never a second grant and never ErrHeld
 	// [RetryReturnsSameGrant]; called again while the attempt waits, it keeps its
-	// place [RetryKeepsPlace]. A packet of an attempt that has been released
+	// position [RetryKeepsPosition]. A packet of an attempt that has been released
 	// never grants anything, however late it arrives: it gets an error, whichever
 	// [ReleasedAttemptStaysOut].
 	//
@@ -55,7 +55,7 @@ type Backend interface {
 	// [*HeldError] at once and leaves nothing on the server [TryDoesNotWait].
 	//
 	// With req.Wait true it may block in the server's queue, for longer than any
-	// TTL, keeping its own place alive [WaitOutlivesTTL]; or return a *HeldError
+	// TTL, keeping its own position alive [WaitOutlivesTTL]; or return a *HeldError
 	// with a hint, and be called again with the same AttemptID. When ctx ends it
 	// returns ctx's error and leaves cleaning up to Release.
 	//
@@ -83,7 +83,7 @@ type Backend interface {
 	// ever reached the server [ReleaseByAttempt].
 	//
 	// It returns nil when it ended a grant; ErrNotHeld when there was nothing to
-	// end, which includes a grant that had expired [ReleaseTellsLoss] and a place
+	// end, which includes a grant that had expired [ReleaseTellsLoss] and a position
 	// in a queue. A waiting attempt that is released does not delay those behind
 	// it [ReleasedWaiterLeavesQueue].
 	Release(ctx context.Context, g Grant) error

@@ -183,7 +183,7 @@ func wasFirst(answer *clientv3.TxnResponse, name string) error {
 }
 
 // sweep deletes the overdue claims of a session: grants that were not
-// renewed, places in queues where nobody waits any more, and what could not be released.
+// renewed, positions in queues where nobody waits any more, and what could not be released.
 // The lease does not end them, since it lives on.
 func (s *session) sweep() {
 	b := s.backend

@@ -85,11 +85,11 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 }
 
 func attemptsOf(renewals []renewal) []*attempt {
-	claims := make([]*attempt, len(renewals))
+	attempts := make([]*attempt, len(renewals))
 	for i, r := range renewals {
-		claims[i] = r.attempt
+		attempts[i] = r.attempt
 	}
-	return claims
+	return attempts
 }
 
 // check asks whether claims are still there, maxCheck at most. It forgets those
@@ -98,9 +98,9 @@ func attemptsOf(renewals []renewal) []*attempt {
 //
 // A server that refuses them as too many for one transaction has answered nothing: check asks again
 // in halves, and from then on about so many at a time.
-func (b *backend) check(ctx context.Context, s *session, claims []*attempt) (there []bool, err error) {
-	for len(claims) > 0 {
-		some := claims[:min(len(claims), int(b.checkLimit.Load()))]
+func (b *backend) check(ctx context.Context, s *session, attempts []*attempt) (there []bool, err error) {
+	for len(attempts) > 0 {
+		some := attempts[:min(len(attempts), int(b.checkLimit.Load()))]
 		part, err := b.checkSome(ctx, s, some)
 		if errors.Is(err, rpctypes.ErrTooManyOps) && len(some) > 1 {
 			b.checkLimit.Store(int64(len(some) / 2))
@@ -109,16 +109,16 @@ func (b *backend) check(ctx context.Context, s *session, claims []*attempt) (the
 		if err != nil {
 			return nil, err
 		}
-		there, claims = append(there, part...), claims[len(some):]
+		there, attempts = append(there, part...), attempts[len(some):]
 	}
 	return there, nil
 }
 
-func (b *backend) checkSome(ctx context.Context, s *session, claims []*attempt) ([]bool, error) {
-	ops := make([]clientv3.Op, len(claims))
-	revisions := make([]int64, len(claims))
+func (b *backend) checkSome(ctx context.Context, s *session, attempts []*attempt) ([]bool, error) {
+	ops := make([]clientv3.Op, len(attempts))
+	revisions := make([]int64, len(attempts))
 	b.mu.Lock()
-	for i, a := range claims {
+	for i, a := range attempts {
 		ops[i] = clientv3.OpGet(a.name, clientv3.WithKeysOnly())
 		revisions[i] = a.revision
 	}
@@ -129,12 +129,12 @@ func (b *backend) checkSome(ctx context.Context, s *session, claims []*attempt) 
 	if err != nil {
 		return nil, err
 	}
-	there := make([]bool, len(claims))
+	there := make([]bool, len(attempts))
 	for i, r := range answer.Responses {
 		kvs := r.GetResponseRange().Kvs
 		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
 		if !there[i] {
-			b.forget(claims[i], errGone)
+			b.forget(attempts[i], errGone)
 		}
 	}
 	return there, nil

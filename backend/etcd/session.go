@@ -172,7 +172,7 @@ func (s *session) end(why error) {
 		close(s.dead)
 		s.endLifetime()
 		if n := s.backend.loseAll(s, why); n > 0 && s.backend.closing.Err() == nil {
-			s.backend.contact.Warn("a lease with etcd has ended, and with it its locks and its places in queues", "claims", n, "err", why)
+			s.backend.contact.Warn("a lease with etcd has ended, and with it its locks and its positions in queues", "claims", n, "err", why)
 		}
 	})
 }

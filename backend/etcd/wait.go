@@ -14,7 +14,7 @@ import (
 
 // waitInQueue returns nil when a claim has become the first of its lock.
 //
-// It watches the next older claim, which will hand over, and the one before that, so
+// It watches the next older claim, which will hand off, and the one before that, so
 // that a hand-off wakes two waiters however many there are: one to take the lock, the
 // other to read its position. That one learns that nobody is before the next any more, which
 // lets it take the lock in its turn as soon as the deletion is reported, without another request.

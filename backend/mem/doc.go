@@ -49,7 +49,7 @@
 // # Recipe
 //
 // Each key that is in use has a holder, a queue and one timer. Release,
-// eviction and expiry hand the key to the head of the queue in the same step, so a
+// eviction and expiry pass the key to the head of the queue in the same step, so a
 // hand-off costs one wake-up whatever the length of the queue. A waiting Acquire
 // blocks on a channel. A key that nobody uses has no memory. ListHeld walks over all keys of the space for
 // each page, and asks for no rights.

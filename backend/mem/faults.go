@@ -239,15 +239,15 @@ func (b *backend) send(ctx context.Context, op Ops, key string, ttl time.Duratio
 
 // silence waits for an answer that does not come. It returns nil if the faults have changed before.
 func (b *backend) silence(ctx context.Context, ttl time.Duration, changed <-chan struct{}) error {
-	patience := driver.RequestTimeout(ttl)
+	timeout := driver.RequestTimeout(ttl)
 	if ttl <= 0 {
-		patience = 3 * time.Second
+		timeout = 3 * time.Second
 	}
-	t := time.NewTimer(patience)
+	t := time.NewTimer(timeout)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return fmt.Errorf("%w: no answer within %v (a fault that was injected)", driver.ErrUnavailable, patience)
+		return fmt.Errorf("%w: no answer within %v (a fault that was injected)", driver.ErrUnavailable, timeout)
 	case <-changed:
 		return nil
 	case <-ctx.Done():

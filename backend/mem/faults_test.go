@@ -201,7 +201,7 @@ func TestFaultsReachWaiters(t *testing.T) {
 					t.Error(err)
 				}
 				if err := <-answers; err != nil {
-					t.Errorf("healed and handed over, and then %v", err)
+					t.Errorf("healed and handed off, and then %v", err)
 				}
 			})
 		})

@@ -56,7 +56,7 @@ type keyState struct {
 	id     keyID
 	holder *claim
 	queue  []*claim
-	timer  *time.Timer // fires when the first claim lapses; nil until needed
+	timer  *time.Timer // fires when the first claim expires; nil until needed
 }
 
 // claim is an attempt's position in the queue, and later its grant.
@@ -66,7 +66,7 @@ type claim struct {
 	ttl                       time.Duration
 
 	// callers counts the Acquire calls that wait here. With none, nobody can tell
-	// whether the client still lives, and the position lapses at until.
+	// whether the client still lives, and the position expires at until.
 	callers  int
 	until    time.Time     // the end of the grant, or of a position without callers
 	turn     chan struct{} // closed when the position has become a grant, or is gone
@@ -78,8 +78,8 @@ type claim struct {
 	lost  func(why error) // Request.Lost
 }
 
-// errLapsed is why a grant was lost that was not renewed in time.
-var errLapsed = errors.New("lease ran out")
+// errExpired is why a grant was lost that was not renewed in time.
+var errExpired = errors.New("lease ran out")
 
 // waiter returns the claim of an attempt that waits, or nil.
 func (k *keyState) waiter(attemptID string) *claim {
@@ -90,7 +90,7 @@ func (k *keyState) waiter(attemptID string) *claim {
 }
 
 // heldBy returns the claim of the attempt if it holds the key, or nil. A token that
-// is known must match: an attempt that lapsed and got the key again must not be
+// is known must match: an attempt whose grant expired and got the key again must not be
 // taken for its former self.
 func (k *keyState) heldBy(attemptID string, token fencing.Token) *claim {
 	c := k.holder
@@ -100,13 +100,13 @@ func (k *keyState) heldBy(attemptID string, token fencing.Token) *claim {
 	return c
 }
 
-// settle brings the key up to date: it drops what has lapsed, hands a free key
+// settle brings the key up to date: it drops what has expired, hands a free key
 // to the head of the queue, sets the timer, and keeps the key in the space for as
 // long as somebody uses it. Every method that looks at a key settles it first, so what the timer has
 // not got round to yet is never seen; every method that changes it settles it afterwards.
 func (k *keyState) settle(now time.Time) {
 	if c := k.holder; c != nil && !now.Before(c.until) {
-		k.lose(errLapsed)
+		k.lose(errExpired)
 	}
 	k.queue = slices.DeleteFunc(k.queue, func(c *claim) bool {
 		return c.callers == 0 && !now.Before(c.until)
@@ -138,21 +138,21 @@ func (k *keyState) lose(why error) {
 	k.holder = nil
 }
 
-// setTimer sets the timer to the first lapse, or stops it. A timer that fires too
+// setTimer sets the timer to the first expiry, or stops it. A timer that fires too
 // early or too late does no harm: it only settles.
 func (k *keyState) setTimer(now time.Time) {
 	var first time.Time
-	lapses := func(c *claim) {
+	expires := func(c *claim) {
 		if first.IsZero() || c.until.Before(first) {
 			first = c.until
 		}
 	}
 	if k.holder != nil {
-		lapses(k.holder)
+		expires(k.holder)
 	}
 	for _, c := range k.queue {
 		if c.callers == 0 {
-			lapses(c)
+			expires(c)
 		}
 	}
 	switch {
@@ -161,15 +161,15 @@ func (k *keyState) setTimer(now time.Time) {
 			k.timer.Stop()
 		}
 	case k.timer == nil:
-		k.timer = time.AfterFunc(first.Sub(now), k.lapse)
+		k.timer = time.AfterFunc(first.Sub(now), k.expire)
 	default:
 		k.timer.Reset(first.Sub(now))
 	}
 }
 
-// lapse is the timer's. The key may have left the space before the timer could
+// expire is the timer's. The key may have left the space before the timer could
 // be stopped: then it is unused, and settling it changes nothing of its successor.
-func (k *keyState) lapse() {
+func (k *keyState) expire() {
 	k.space.mu.Lock()
 	defer k.space.unlock()
 	if k.space.keys[k.id] == k {

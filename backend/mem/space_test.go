@@ -19,7 +19,7 @@ func ask(key, attempt string, ttl time.Duration, wait bool) driver.Request {
 
 // A waiter gets the lock at the moment at which the lease ends, and the holder
 // is told at the same moment; whoever is told may call back.
-func TestLapseHandsOverOnTime(t *testing.T) {
+func TestExpiryHandsOffOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSpace()
 		a, b := New(s), New(s)
@@ -48,10 +48,10 @@ func TestLapseHandsOverOnTime(t *testing.T) {
 			t.Errorf("the waiter got the lock after %v, want 1s after the renewal", took)
 		}
 		synctest.Wait()
-		if !slices.Equal(told, []error{errLapsed}) {
-			t.Errorf("told after the lapse: %v", told)
+		if !slices.Equal(told, []error{errExpired}) {
+			t.Errorf("told after the expiry: %v", told)
 		}
-		if err := b.Evict(t.Context(), "k", ""); err != nil || !slices.Equal(told, []error{errLapsed, driver.ErrEvicted}) {
+		if err := b.Evict(t.Context(), "k", ""); err != nil || !slices.Equal(told, []error{errExpired, driver.ErrEvicted}) {
 			t.Errorf("Evict: %v, told: %v", err, told)
 		}
 	})
@@ -76,7 +76,7 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 				t.Fatal(err)
 			}
 			switch i % 3 {
-			case 0: // both left alone: the grant lapses, then the place that became one
+			case 0: // both left alone: the grant expires, then the position that became one
 			case 1:
 				_ = b.Release(t.Context(), driver.Grant{Key: key, AttemptID: key + "-b"})
 				_ = a.Release(t.Context(), g)

@@ -15,7 +15,7 @@ import (
 // its turn comes, the cluster says so.
 //
 // When ctx ends while the claim is granted, either may be noticed first. If it is ctx, the
-// grant is not handed out, and the core releases it by its owner; if it is the grant, it is
+// grant is not handed out, and the core releases it by its attempt id; if it is the grant, it is
 // returned, and the core decides.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	if ctx.Err() != nil {
@@ -51,7 +51,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	return b.grant(ctx, c)
 }
 
-// ask starts the request for a claim. Release may come at any time: if it is first, the owner
+// ask starts the request for a claim. Release may come at any time: if it is first, the attempt
 // is refused here; if it comes later, its command is behind this one, in the cluster as well,
 // since both are started under one lock.
 func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
@@ -96,7 +96,7 @@ func (b *backend) leave(c *attempt) {
 	}
 }
 
-// await returns nil when a claim has got the lock. While there is a call here, the keeper keeps
+// await returns nil when a claim has got the lock. While there is a call here, backend.keep keeps
 // the claim alive.
 func (b *backend) await(ctx context.Context, c *attempt) error {
 	b.mu.Lock()

@@ -127,7 +127,7 @@ func (a *Admin) AddMember(ctx context.Context, p Peer) error {
 }
 
 // RemoveMember removes a member, dead or alive, and returns when the others do without it. It is
-// refused if those who are alive then are no majority. A leader hands over first. A member that is
+// refused if those who are alive then are no majority. A leader transfers its leadership first. A member that is
 // removed ends; its directory is of no more use.
 func (a *Admin) RemoveMember(ctx context.Context, name string) error {
 	return a.order(ctx, "/members", url.Values{"remove": {name}})
@@ -179,8 +179,8 @@ func (a *Admin) targets() []string {
 }
 
 const (
-	// patience is how long an operator waits for a leader: for several elections.
-	patience = 5 * time.Second
+	// leaderTimeout is how long an operator waits for a leader: for several elections.
+	leaderTimeout = 5 * time.Second
 	// askingAgain is the pause meanwhile.
 	askingAgain = 100 * time.Millisecond
 )
@@ -190,7 +190,7 @@ func (a *Admin) lead(ctx context.Context, method, path string, q url.Values) (io
 	if method != http.MethodGet && a.cluster == "" {
 		return nil, address.Invalid("cluster= is missing: what changes a cluster needs its name")
 	}
-	for end := time.Now().Add(patience); ; {
+	for end := time.Now().Add(leaderTimeout); ; {
 		body, electing, err := a.leadOnce(ctx, method, path, q)
 		if !electing || time.Now().After(end) {
 			return body, err

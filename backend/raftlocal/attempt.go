@@ -12,7 +12,7 @@ import (
 // attemptKey names an attempt to lock.
 type attemptKey struct{ key, attemptID string }
 
-// phase is how a claim stands, as far as we know.
+// phase is how an attempt stands, as far as we know.
 type phase uint8
 
 const (
@@ -32,7 +32,7 @@ type attempt struct {
 	waiting func() // told each time that the cluster confirms that it waits; may be nil
 
 	phase  phase
-	number [1]uint64 // the cluster's name for it; a slice of it is what a command takes
+	number [1]uint64 // the cluster's name for its claim; a slice of it is what a command takes
 	token  uint64
 	// start is from when the TTL counts at the earliest. While it waits: when the last
 	// request was sent whose reply still said so. Zero if that is not known.
@@ -47,11 +47,11 @@ type attempt struct {
 	tried  bool      // and that may have been carried out
 	until  time.Time // with no call under way: when the cluster has forgotten it by itself
 
-	renewing bool // the keeper's renewal is under way
+	renewing bool // the renewal by keep is under way
 	urgent   bool // the next must not wait
 }
 
-// OnReply records the reply to a request for the claim.
+// OnReply records the reply to a request of the attempt.
 func (c *attempt) OnReply(o *client.Outcome) {
 	b := c.backend
 	var confirmed func()
@@ -59,7 +59,7 @@ func (c *attempt) OnReply(o *client.Outcome) {
 	switch {
 	case o.Err != nil: // the caller that waits for it knows what to do
 	case c.phase == gone:
-		// News of its end came on the way, by a push or a renewal. That reply is older.
+		// A push or a renewal told of its end meanwhile. This reply is older.
 	case o.Reply.Code == command.Granted:
 		b.know(c, o.Reply.Number)
 		start := o.Sent
@@ -79,10 +79,10 @@ func (c *attempt) OnReply(o *client.Outcome) {
 	}
 }
 
-// know notes the number of a claim. Called with mu held, as all that follow.
+// know notes the number of an attempt's claim. Called with mu held, as all that follow.
 func (b *backend) know(c *attempt, number uint64) {
 	if old := c.number[0]; old != number {
-		// The owner had a claim, which has ended, and has another now.
+		// The attempt had a claim, which has ended, and has another now.
 		if b.numbers[old] == c {
 			delete(b.numbers, old)
 		}
@@ -96,7 +96,7 @@ func (b *backend) know(c *attempt, number uint64) {
 	b.numbers[number] = c
 }
 
-// hold notes that a claim holds the lock, and that the TTL counts from start at the earliest.
+// hold notes that an attempt holds the lock, and that the TTL counts from start at the earliest.
 func (b *backend) hold(c *attempt, token uint64, start time.Time) {
 	switch c.phase {
 	case gone:
@@ -111,7 +111,7 @@ func (b *backend) hold(c *attempt, token uint64, start time.Time) {
 	}
 }
 
-// queue notes that a claim waits, and did when a request sent at start was carried out. If
+// queue notes that an attempt waits, and did when a request sent at start was carried out. If
 // that was long ago, a push may have been missed since. It returns whom to tell, without mu.
 func (b *backend) queue(c *attempt, start time.Time, longAgo bool) (confirmed func()) {
 	if c.phase == gone || c.phase == held {
@@ -127,7 +127,7 @@ func (b *backend) queue(c *attempt, start time.Time, longAgo bool) (confirmed fu
 	return c.waiting // also then: the cluster has answered now
 }
 
-// unqueue notes that a claim waits no longer.
+// unqueue notes that an attempt waits no longer.
 func (b *backend) unqueue(c *attempt) {
 	delete(b.queued, c)
 	if c.turn != nil {
@@ -136,7 +136,7 @@ func (b *backend) unqueue(c *attempt) {
 	}
 }
 
-// end notes that a claim has ended. It returns whom to tell, without mu: nobody if it was
+// end notes that an attempt's claim has ended. It returns whom to tell, without mu: nobody if it was
 // released, for then the holder has given it up itself.
 func (b *backend) end(c *attempt) (lost func(error)) {
 	if c.phase == held && c.given && !c.ending {
@@ -148,7 +148,7 @@ func (b *backend) end(c *attempt) (lost func(error)) {
 	return lost
 }
 
-// drop forgets a claim.
+// drop forgets an attempt.
 func (b *backend) drop(c *attempt) {
 	if b.attempts[c.id] == c {
 		delete(b.attempts, c.id)
@@ -158,7 +158,7 @@ func (b *backend) drop(c *attempt) {
 	}
 }
 
-// find returns the claim of a grant, or nil if this client knows nothing of it.
+// find returns the attempt that got a grant, or nil if this client knows nothing of it.
 func (b *backend) find(g driver.Grant) *attempt {
 	id := attemptKey{g.Key, g.AttemptID}
 	if c, ok := g.Handle.(*attempt); ok && c.backend == b && c.id == id {
@@ -167,9 +167,9 @@ func (b *backend) find(g driver.Grant) *attempt {
 	return b.attempts[id]
 }
 
-// onPush records news of a claim. One that is not known has ended, or the reply that would
+// onPush records what a push says of an attempt's claim. A claim that is not known has ended, or the reply that would
 // name it is not there yet; that reply then is the one to an old copy of the request, and the
-// claim is asked about at once: see [claim.OnReply].
+// claim is asked about at once: see [attempt.OnReply].
 func (b *backend) onPush(p command.Claim) {
 	b.mu.Lock()
 	c := b.numbers[p.Number]

@@ -28,7 +28,7 @@ type backend struct {
 
 	warnings []string // of Info
 
-	wake chan struct{} // has an element when the keeper must look
+	wake chan struct{} // has an element when keep must look
 	kept sync.WaitGroup
 
 	// The client's own lock may be taken while mu is held, and not the other way round: so the
@@ -38,7 +38,7 @@ type backend struct {
 	attempts map[attemptKey]*attempt
 	numbers  map[uint64]*attempt   // those that the cluster has, as far as is known
 	queued   map[*attempt]struct{} // those of them that wait
-	planned  time.Time             // when the keeper looks next
+	planned  time.Time             // when keep looks next
 	released claims.Tombstones[attemptKey]
 }
 

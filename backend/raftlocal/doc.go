@@ -189,8 +189,8 @@
 //   - A member that has ended, or that waits for room on the disk, says so at level Error: see Log.
 //     The process goes on as a client of the other members, and its errors name what is wrong with
 //     its own.
-//   - A rolling restart of the members, each with Close, loses no lock: leadership is handed
-//     over before a member ends.
+//   - A rolling restart of the members, each with Close, loses no lock: leadership is
+//     transferred before a member ends.
 //
 // # What it does not promise
 //

@@ -90,7 +90,7 @@ func stopped(pid int) bool {
 var (
 	errClosed = fmt.Errorf("%w: raft: the backend is closed", driver.ErrUnavailable)
 	errEnding = fmt.Errorf("%w: raft: the claim is being released", driver.ErrUnavailable)
-	// errGone is what a waiter is told, so that it asks again: it has lost its place, and
+	// errGone is what a waiter is told, so that it asks again: it has lost its position, and
 	// nothing else.
 	errGone = fmt.Errorf("%w: raft: the claim is gone from the cluster", driver.ErrUnavailable)
 
@@ -116,7 +116,7 @@ var (
 // says nothing of what was done.
 func refused(code command.Code) error {
 	if code == command.Invalid {
-		return fmt.Errorf("%w: raft: a key, an owner or a TTL is beyond its limits, or its members are of another release", driver.ErrRefused)
+		return fmt.Errorf("%w: raft: a key, an attempt id or a TTL is beyond its limits, or its members are of another release", driver.ErrRefused)
 	}
 	return fmt.Errorf("raft: the cluster answers %q, which is no answer to the request: run the same release of fencelock everywhere", code)
 }

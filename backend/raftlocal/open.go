@@ -41,8 +41,8 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 //   - fencelock.ErrInvalid for what is wrong in the Options, and for a Dir that is a file, cannot be made, or may be
 //     written to by others.
 //
-// Where this process serves a directory, or is a member, it does so until Close, which hands
-// over to others first: within a second or two. A process that ends without Close loses nothing
+// Where this process serves a directory, or is a member, it does so until Close, which lets
+// others take over first: within a second or two. A process that ends without Close loses nothing
 // either, but others take a little longer to notice.
 func New(ctx context.Context, o *Options) (driver.Backend, error) {
 	c, err := o.value().check()
@@ -65,9 +65,9 @@ func New(ctx context.Context, o *Options) (driver.Backend, error) {
 	return b, nil
 }
 
-// guestPatience is how long a request waits for somebody who serves, in a process that never does so itself:
+// guestTimeout is how long a request waits for somebody who serves, in a process that never does so itself:
 // longer than a take-over, and than it takes to begin a new directory.
-const guestPatience = 3 * time.Second
+const guestTimeout = 3 * time.Second
 
 // openShared takes part in a place that processes share.
 func openShared(ctx context.Context, c Options) (*backend, *shared.Share, error) {
@@ -86,7 +86,7 @@ func openShared(ctx context.Context, c Options) (*backend, *shared.Share, error)
 		Addrs: []string{c.Dir + c.Memory}, Dial: share.Dial, Cluster: shared.Cluster, Trouble: share.Trouble, Logger: c.Logger,
 	}
 	if share.Guest() {
-		conf.Patience = guestPatience
+		conf.LeaderTimeout = guestTimeout
 	}
 	b := newBackend(conf, c.Namespace, func() error { share.Close(); return nil })
 	if err := b.client.Ready(ctx); err != nil {
@@ -100,14 +100,14 @@ func openShared(ctx context.Context, c Options) (*backend, *shared.Share, error)
 func openClient(ctx context.Context, c Options) (*backend, error) {
 	conf := client.Config{
 		Addrs: []string{c.Socket}, Dial: shared.DialSocket, Cluster: shared.Cluster,
-		AwayAfter: awayAfter, Patience: guestPatience, Logger: c.Logger,
+		AwayAfter: awayAfter, LeaderTimeout: guestTimeout, Logger: c.Logger,
 	}
 	if c.Socket == "" {
 		network, err := networkOf(c)
 		if err != nil {
 			return nil, err
 		}
-		conf.Addrs, conf.Dial, conf.Cluster, conf.Patience = c.Hosts, network.Dial, c.Cluster, 0
+		conf.Addrs, conf.Dial, conf.Cluster, conf.LeaderTimeout = c.Hosts, network.Dial, c.Cluster, 0
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errOpening)
 	defer cancel()

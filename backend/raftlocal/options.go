@@ -65,7 +65,7 @@ type Options struct {
 	Namespace string
 	// Logger is told what an operator should know, once for each change: see "Log" in the package
 	// comment. slog.Default if nil. A member waits for it, so it should not block; what fencelock.Open
-	// hands over never does.
+	// passes never does.
 	Logger *slog.Logger
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Release ends a claim: by its number if all is known about it, by its owner otherwise. The
+// Release ends a claim: by its number if all is known about it, by its attempt id otherwise. The
 // command is behind those of Acquire, in the cluster as well, so that it ends what they
 // have made, and they make nothing after it.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {

@@ -10,8 +10,8 @@ import (
 
 // renewal is one Renew command: about claims in the order of its numbers.
 type renewal struct {
-	attempts []*attempt
-	keeper   bool
+	attempts  []*attempt
+	keepAlive bool
 }
 
 // OnReply records how the claims stand.
@@ -21,18 +21,18 @@ func (r *renewal) OnReply(o *client.Outcome) {
 	var confirmed []func()
 	b.mu.Lock()
 	for i, c := range r.attempts {
-		if r.keeper {
+		if r.keepAlive {
 			c.renewing = false
 		}
 		switch {
 		case o.Err != nil || len(o.Reply.Claims) != len(r.attempts):
-			if r.keeper && c.phase == queued {
+			if r.keepAlive && c.phase == queued {
 				c.urgent = true
 				b.plan(c.due())
 			}
 			continue
 		case o.Reply.Claims[i].Number != c.number[0]:
-			continue // it has ended since, and the owner has another
+			continue // it has ended since, and the attempt has another
 		}
 		switch s := o.Reply.Claims[i]; s.Code {
 		case command.Granted:
@@ -73,13 +73,13 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	out := make([]driver.Renewal, len(grants))
 	var under []asked
 	var numbers []uint64
-	var claims []*attempt
+	var attempts []*attempt
 	var where []int
 	send := func() {
 		if len(numbers) == 0 {
 			return
 		}
-		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: claims})
+		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: attempts})
 		if err != nil {
 			for _, i := range where {
 				out[i].Err = err
@@ -87,7 +87,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		} else {
 			under = append(under, asked{call, where})
 		}
-		numbers, claims, where = nil, nil, nil
+		numbers, attempts, where = nil, nil, nil
 	}
 	for i, g := range grants {
 		c, number, err := b.renewable(ctx, g)
@@ -96,7 +96,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 			continue
 		}
 		out[i].TTL = c.ttl
-		numbers, claims, where = append(numbers, number), append(claims, c), append(where, i)
+		numbers, attempts, where = append(numbers, number), append(attempts, c), append(where, i)
 		if len(numbers) == command.MaxClaims {
 			send()
 		}
@@ -151,7 +151,7 @@ func (b *backend) disowned(ctx context.Context, g driver.Grant) error {
 	return driver.ErrNotHeld
 }
 
-// renewed is the outcome for the claim at a place of a command.
+// renewed is the outcome for the claim at an index of a command.
 func renewed(o client.Outcome, at int, r driver.Renewal) driver.Renewal {
 	switch {
 	case o.Err != nil:

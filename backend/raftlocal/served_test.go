@@ -29,12 +29,12 @@ func TestConformanceShared(t *testing.T) {
 		users[b] = user{b, share}
 		return users[b]
 	}
-	keeper, share, err := openShared(t.Context(), c) // so that the place is there between two rules
+	first, share, err := openShared(t.Context(), c) // so that the place is there between two rules
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = keeper.Close() })
-	users[keeper] = user{keeper, share}
+	t.Cleanup(func() { _ = first.Close() })
+	users[first] = user{first, share}
 	drivertest.Run(t, drivertest.Harness{
 		New: func(t drivertest.T) driver.Backend { return open(t).backend },
 		Want: driver.Info{

@@ -142,16 +142,16 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
-// Close of the process that serves hands over at once, again and again, and nothing is lost.
+// Close of the process that serves lets another serve at once, again and again, and nothing is lost.
 func TestHandOffAtClose(t *testing.T) {
 	both(t, func(t *testing.T, c Options) {
-		keeper := use(t, Options{Dir: c.Dir, Memory: c.Memory})
-		held := take(t, keeper, request("held", "owner", false))
+		serving := use(t, Options{Dir: c.Dir, Memory: c.Memory})
+		held := take(t, serving, request("held", "owner", false))
 		last := held.Token
 		for i := range 5 {
 			next := use(t, c)
 			began := time.Now()
-			if err := keeper.Close(); err != nil {
+			if err := serving.Close(); err != nil {
 				t.Fatal(err)
 			}
 			closed := time.Since(began)
@@ -168,7 +168,7 @@ func TestHandOffAtClose(t *testing.T) {
 			if err := next.Release(t.Context(), g); err != nil {
 				t.Fatal(err)
 			}
-			keeper = next
+			serving = next
 		}
 	})
 }

@@ -114,7 +114,7 @@ func TestWaiterIsPushed(t *testing.T) {
 	waiting(t, 3*time.Second, func(_ *testing.T, s *scene) { s.within(0) })
 }
 
-// Its own session has long lapsed when a waiter with a long lease gets its turn, unless it is
+// Its own session has long expired when a waiter with a long lease gets its turn, unless it is
 // kept alive.
 func TestWaiterWithALongLeaseIsPushed(t *testing.T) {
 	waiting(t, 24*time.Hour, func(_ *testing.T, s *scene) {
@@ -152,7 +152,7 @@ func TestPushWhileDisconnected(t *testing.T) {
 func TestSessionEndsWhileWaiting(t *testing.T) {
 	waiting(t, 10*time.Minute, func(_ *testing.T, s *scene) {
 		s.member.EndSessions()
-		time.Sleep(21 * time.Second) // the keeper has found out
+		time.Sleep(21 * time.Second) // keep has found out
 		s.within(0)
 	})
 }
@@ -238,7 +238,7 @@ func TestEvictedIsTold(t *testing.T) {
 	})
 }
 
-// A release whose answer is lost with its caller's patience, and that finds nothing when it is
+// A release whose answer is lost, since its caller waits no longer, and that finds nothing when it is
 // tried again, was carried out, if the lease cannot have run out; if it can, nobody knows.
 func TestReleaseAgain(t *testing.T) {
 	for after, want := range map[time.Duration]error{time.Second: nil, time.Minute: driver.ErrNotHeld} {

@@ -46,7 +46,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		defer b.notifications.unregister(req.AttemptID, w)
 	}
 	shard := b.shard(req.Key)
-	lock, last, tomb := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
+	lock, last, tombstone := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
 	ttl := serverTTL(req.TTL)
 
 	var confirmed time.Time // a safe Start for a grant by notification; zero while there is none
@@ -56,7 +56,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 	for {
 		sent := time.Now()
-		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tomb,
+		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tombstone,
 			req.AttemptID, b.channel, ttl, mode, driver.JoinIdentity(req.Identity, req.Meta))
 		if req.Wait {
 			mode = "again"

@@ -10,7 +10,7 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// A waiter confirms its place within a third of its TTL, and not much sooner; the
+// A waiter confirms its position within a third of its TTL, and not much sooner; the
 // first also when the lease in its way ends, the others within a third of the TTL
 // of the one before them.
 func TestNextConfirm(t *testing.T) {

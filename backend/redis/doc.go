@@ -86,7 +86,7 @@
 // the error begins with HALFWAY, and matches neither.
 //
 // On a server whose memory is full (maxmemory-policy noeviction) holders keep their locks
-// and can release them, waiters keep their places and get the lock, and Evict works. New
+// and can release them, waiters keep their positions and get the lock, and Evict works. New
 // attempts, to take a lock or to wait, are refused. Redis 8.6 refuses subscriptions, too:
 // Open then fails and says so. A client that must subscribe again learns of its grants when it asks,
 // within a third of a TTL.
@@ -109,10 +109,10 @@
 // never below the server's clock in microseconds, so that tokens rise even if the
 // server has lost its data, or has restored an old snapshot.
 //
-// A waiter has a place in a sorted set, and its client has one channel for notifications.
+// A waiter has a position in a sorted set, and its client has one channel for notifications.
 // The script that releases a lock grants it to the first waiter that
 // lives, and publishes the token to its client: a hand-off is one command and one
-// message, however many wait. Waiters confirm their place within each third of their
+// message, however many wait. Waiters confirm their position within each third of their
 // TTL, which also finds a grant whose notification was lost. The first waiter also asks when the
 // holder's lease ends. The token tells a late notification from a new one.
 //
@@ -140,7 +140,7 @@
 //   - A holder whose lock was evicted is told at once, but the next holder may have the lock a
 //     moment earlier. A holder whose lock a restart has freed is told as soon as the connection is
 //     back, at the latest when its lease ends.
-//   - With durable=true, grants, tokens and places in the queue survive a crash of the
+//   - With durable=true, grants, tokens and positions in the queue survive a crash of the
 //     server, unless its disk loses what was synced.
 //
 // # What it does not promise

@@ -171,7 +171,7 @@ func (b *backend) verifyNode(a *attempt, path string) error {
 func (b *backend) nodeGone(a *attempt, err error) error {
 	if errors.Is(err, zk.ErrNoNode) {
 		b.lose(a, errNodeGone)
-		return errNoPlace
+		return errNoPosition
 	}
 	return err
 }

@@ -253,6 +253,6 @@ func (b *backend) endReasonLocked(a *attempt) error {
 	case a.session.isDead:
 		return errExpired
 	default:
-		return errNoPlace
+		return errNoPosition
 	}
 }

@@ -108,7 +108,7 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 			return "", nil, err
 		}
 		if time.Since(began) > driver.RequestTimeout(a.ttl) {
-			return "", nil, errNoPlace
+			return "", nil, errNoPosition
 		}
 		if err := b.makeParent(a.session, a.parent); err != nil {
 			return "", nil, err

@@ -108,7 +108,7 @@
 //
 //   - First come, first served.
 //   - The locks of a client that dies, or is cut off, end with its session: a TTL, and about a
-//     second and two ticks, after its last contact. So do its places in queues.
+//     second and two ticks, after its last contact. So do its positions in queues.
 //   - A grant ends when its session does, or when it is released, evicted or not renewed
 //     in time; not by a restart of servers, nor by a reconnect.
 //   - A holder whose node was deleted, by Evict say, is told at once, but the next waiter may have

@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	errClosed    = unavailable("the backend is closed")
-	errExpired   = unavailable("the session with the server has expired")
-	errNoAnswer  = unavailable("the server has not answered in time")
-	errNoSession = unavailable("no server accepts a session")
-	errNoPlace   = unavailable("the place in the queue is gone")
+	errClosed     = unavailable("the backend is closed")
+	errExpired    = unavailable("the session with the server has expired")
+	errNoAnswer   = unavailable("the server has not answered in time")
+	errNoSession  = unavailable("no server accepts a session")
+	errNoPosition = unavailable("the position in the queue is gone")
 
 	// errEarlier is what an attempt gets that only a claim of an earlier build keeps from the
 	// lock: see guardName.

@@ -156,7 +156,7 @@ func record(ttl time.Duration, joined string) []byte {
 	return []byte(recordVersion + " " + strconv.FormatInt(ttl.Milliseconds(), 10) + "\n" + joined)
 }
 
-// parseRecord reads it. A node that somebody else wrote gives zeros; it holds its place all the
+// parseRecord reads it. A node that somebody else wrote gives zeros; it holds its position all the
 // same.
 func parseRecord(data []byte) (ttl time.Duration, identity, meta string) {
 	head, rest, _ := bytes.Cut(data, []byte("\n"))

@@ -166,8 +166,8 @@ type rawConn struct {
 }
 
 // newRawConn begins a connection. Call with link.mu held.
-func newRawConn(l *link, c net.Conn, addr string, patience time.Duration) *rawConn {
-	w := &rawConn{Conn: c, link: l, addr: addr, handshakeTimeout: patience, until: l.dialed.Add(patience)}
+func newRawConn(l *link, c net.Conn, addr string, timeout time.Duration) *rawConn {
+	w := &rawConn{Conn: c, link: l, addr: addr, handshakeTimeout: timeout, until: l.dialed.Add(timeout)}
 	w.unread = bufio.NewReader(rawReader{w})
 	return w
 }

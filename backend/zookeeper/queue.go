@@ -46,7 +46,7 @@ const maxReaders = 64
 // shown never goes back, on another connection neither: a server refuses a client that has seen
 // more than itself. So a node of the list is there, with the czxid that it was made with and
 // keeps, or was deleted after the list. It is gone for good, with one exception: beyond the range
-// a name may come again, since an attempt that lost its place makes a node again and is given the
+// a name may come again, since an attempt that lost its position makes a node again and is given the
 // number that it had. Then the czxid that is read is the new node's, which was made after the
 // list, and so after the claim that looks: it comes behind that, as it should. For the same
 // reason nothing is remembered by name from one list to the next.
@@ -92,8 +92,8 @@ func readCzxids(c conn, parent string, queue []nodeName, me nodeName) ([]nodeNam
 	return all, failed
 }
 
-// readPositionBeyond finds, in a list, a claim whose number does not tell its place. It is behind
-// all whose number does, and among the others has the place of its czxid. If it is the first it
+// readPositionBeyond finds, in a list, a claim whose number does not tell its position. It is behind
+// all whose number does, and among the others has the position of its czxid. If it is the first it
 // needs the guard, too, and a list that has the guard.
 func (b *backend) readPositionBeyond(a *attempt, me nodeName, children []string) (position, error) {
 	s := a.session

@@ -167,7 +167,7 @@ func TestChurnAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestNameComesAgain: an attempt that lost its place makes a node again, which at the end
+// TestNameComesAgain: an attempt that lost its position makes a node again, which at the end
 // has the name of the old one. A waiter behind the old node is not its successor, and does not
 // wait for the new one, which comes behind the waiter.
 func TestNameComesAgain(t *testing.T) {
@@ -175,7 +175,7 @@ func TestNameComesAgain(t *testing.T) {
 	f.from = math.MaxInt32
 	b := on(t, f)
 	g := acquire(t, b, "a")
-	anew := func() {
+	makeAgain := func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.nodes["/ns/k/x#+2147483647"] != nil {
@@ -186,13 +186,13 @@ func TestNameComesAgain(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	anew()
+	makeAgain()
 	next := queue(t, b, "b", 2)
 	f.mu.Lock()
 	f.tell("/ns/k/x#+2147483647", zk.EventNodeDataChanged) // as after a reconnect, if it was made again meanwhile
 	f.mu.Unlock()
 	lists := f.count("children")
-	anew()
+	makeAgain()
 	eventually(t, "the waiter looks at the queue", func() bool { return f.count("children") > lists })
 	if st, err := b.Inspect(soon(t), "k"); err != nil || !st.Held() || st.Holders[0].AttemptID != "a" {
 		t.Errorf("Inspect = %+v, %v; want the holder a", st, err)

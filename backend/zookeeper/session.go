@@ -141,7 +141,7 @@ func (s *session) die() {
 	}
 	var tell []func(error)
 	if n := len(s.attempts); n > 0 && !b.closed {
-		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its places in queues", "claims", n)
+		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", n)
 	}
 	for a := range s.attempts {
 		if a.phase == held && a.lost != nil {
@@ -187,12 +187,12 @@ func (s *session) close() {
 		s.deleteAfterClose()
 		return
 	}
-	patience := closeSessionTimeout
+	timeout := closeSessionTimeout
 	if s.hasGrants() {
 		s.link.dropWrites()
-		patience = 0
+		timeout = 0
 	} else if s.conn.State() != zk.StateHasSession {
-		patience = 0 // there is nobody to tell
+		timeout = 0 // there is nobody to tell
 	}
 	// Close of go-zookeeper waits for an answer, or until the connection is cut. If the
 	// connection is cut before it has asked, it waits for a second, for nothing; so it does that
@@ -202,7 +202,7 @@ func (s *session) close() {
 		s.conn.Close()
 		close(closed)
 	}()
-	timer := time.NewTimer(patience + 10*time.Millisecond)
+	timer := time.NewTimer(timeout + 10*time.Millisecond)
 	defer timer.Stop()
 	select {
 	case <-closed:

@@ -34,7 +34,7 @@ import (
 // it is either there unchanged, or "deleted".
 //
 // That last argument does not hold beyond the range of the numbers that tell the order. There a
-// name comes again if an attempt that lost its place makes a node again, and after a reconnect
+// name comes again if an attempt that lost its position makes a node again, and after a reconnect
 // that node would be "changed". So beyond the range a waiter looks at the queue whatever it is
 // told, and a holder leaves without a write.
 func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// TestWaitingIsTold: a waiter is told that the server has confirmed its place, at once and
+// TestWaitingIsTold: a waiter is told that the server has confirmed its position, at once and
 // each half of a TTL, also where the session's TTL is far longer; and not in an outage.
 func TestWaitingIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -129,8 +129,8 @@ var retryRules = []Rule{{
 		}
 	},
 }, {
-	Name:     "RetryKeepsPlace",
-	Sentence: "Acquire called again while the attempt waits keeps its place.",
+	Name:     "RetryKeepsPosition",
+	Sentence: "Acquire called again while the attempt waits keeps its position.",
 	features: driver.Fair,
 	check: func(r *fixture) {
 		a, b := r.clients()

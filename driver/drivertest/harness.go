@@ -29,7 +29,7 @@ type Harness struct {
 	TTL time.Duration
 
 	// Slack is how late a correct server on a loaded machine may do a thing, such
-	// as notice a lapse. Nothing may ever be early. Five seconds if zero.
+	// as notice an expiry. Nothing may ever be early. Five seconds if zero.
 	Slack time.Duration
 
 	// DestroyGrant destroys the grant of a key on the server, by other means than the

@@ -109,11 +109,11 @@ var listRules = []Rule{{
 		waitedFor := r.mustLock(a, prefix+"/waited for")
 		w := r.startWait(b, waitedFor.Key)
 		r.waitQueued(a, waitedFor.Key, 1)
-		handedOver := r.mustLock(a, prefix+"/handed over")
-		next := r.startWait(b, handedOver.Key)
-		r.waitQueued(a, handedOver.Key, 1)
-		r.mustRelease(a, handedOver)
-		handedOver = r.waitGranted(next, r.slack, "released")
+		handedOff := r.mustLock(a, prefix+"/handed off")
+		next := r.startWait(b, handedOff.Key)
+		r.waitQueued(a, handedOff.Key, 1)
+		r.mustRelease(a, handedOff)
+		handedOff = r.waitGranted(next, r.slack, "released")
 
 		r.mustRelease(a, r.mustLock(a, prefix+"/released"))
 		evicted := r.mustLock(a, prefix+"/evicted")
@@ -123,7 +123,7 @@ var listRules = []Rule{{
 
 		for _, c := range []driver.Backend{a, b, r.client()} {
 			found := r.listAll(c, prefix, 100)
-			for _, g := range append(slices.Clone(held), waitedFor, handedOver) {
+			for _, g := range append(slices.Clone(held), waitedFor, handedOff) {
 				r.wantListed(found, g, r.Name(), "")
 			}
 			r.wantListed(found, described, req.Identity, req.Meta)
@@ -134,7 +134,7 @@ var listRules = []Rule{{
 
 		r.mustCancel(w)
 		r.wantNotHeld(b, driver.Grant{Key: waitedFor.Key, AttemptID: w.req.AttemptID}, "a waiter")
-		r.mustRelease(b, handedOver)
+		r.mustRelease(b, handedOff)
 		r.mustRelease(b, held[1])
 		for _, g := range []driver.Grant{held[0], described, waitedFor} {
 			r.mustRelease(a, g)

@@ -11,7 +11,7 @@ import (
 )
 
 var renewMutants = []mutant{{
-	name:  "renewal takes a lapsed lock again",
+	name:  "renewal takes an expired lock again",
 	rules: []string{"RenewDoesNotResurrect"},
 	mutate: renewing(func(ctx ctx, b driver.Backend, grants []driver.Grant) []driver.Renewal {
 		out := b.Renew(ctx, grants)
@@ -130,7 +130,7 @@ var timeMutants = []mutant{{
 		}
 	},
 }, {
-	name:  "a lapsed lock is free for those who ask, not for those who wait",
+	name:  "an expired lock is free for those who ask, not for those who wait",
 	rules: []string{"ExpiryFrees", "TokensRiseThroughExpiry", "CutHolderLapses"},
 	mutate: hook(func(b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: func(ctx ctx, req driver.Request) (driver.Grant, error) {

@@ -31,7 +31,7 @@ var queueMutants = []mutant{{
 	},
 }, {
 	name:  "an attempt that asks again goes to the end of the queue",
-	rules: []string{"RetryKeepsPlace"},
+	rules: []string{"RetryKeepsPosition"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
 		return (&pollers{period: 5 * delay}).client
 	},
@@ -171,7 +171,7 @@ var deadMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "the place and the grant of a dead client are kept alive",
+	name:  "the position and the grant of a dead client are kept alive",
 	rules: []string{"DeadWaiterIsSkipped", "CutWaiterIsSkipped"},
 	mutate: hookIn(func(w *world, b driver.Backend) hooked {
 		server := w.server()

@@ -92,7 +92,7 @@ type counters struct {
 type counter struct {
 	n     fencing.Token
 	ended bool      // the last grant was released or evicted
-	until time.Time // else it lapses then
+	until time.Time // else it expires then
 }
 
 func newCounters(w *world, forget string) *counters {

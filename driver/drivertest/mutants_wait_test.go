@@ -34,7 +34,7 @@ var waitMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "a place is lost after a TTL and taken anew at the end",
+	name:  "a position is lost after a TTL, and the attempt enters the queue again at the end",
 	rules: []string{"WaitOutlivesTTL"},
 	mutate: func(*world) func(driver.Backend) driver.Backend {
 		p := &pollers{period: 5 * delay, forget: true}
@@ -68,7 +68,7 @@ var waitMutants = []mutant{{
 		}}
 	}),
 }, {
-	name:  "a cancelled wait keeps its place",
+	name:  "a cancelled wait keeps its position",
 	rules: []string{"ReleasedWaiterLeavesQueue", "CancelRacesGrant", "LeavesNothing"},
 	mutate: hookIn(func(w *world, b driver.Backend) hooked {
 		return hooked{Backend: b, acquire: background(w, b), release: onlyHeld(b)}

@@ -213,7 +213,7 @@ var cancelRules = []Rule{{
 		if !back.ended(r.slack) {
 			r.Fatalf("a waiter that came back has no answer")
 		}
-		if back.err == nil { // an error is an answer too: its place is gone
+		if back.err == nil { // an error is an answer too: its position is gone
 			if r.fell(uint64(next.Token), uint64(back.grant.Token)) {
 				r.Errorf("a waiter that came back got token %v after %v had been granted", back.grant.Token, next.Token)
 			}

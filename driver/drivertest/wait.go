@@ -12,7 +12,7 @@ import (
 
 var waitRules = []Rule{{
 	Name:     "WaitOutlivesTTL",
-	Sentence: "Acquire may wait for longer than any TTL, keeping its own place alive.",
+	Sentence: "Acquire may wait for longer than any TTL, keeping its own position alive.",
 	check: func(r *fixture) {
 		a, b := r.clients()
 		key := r.key()

@@ -113,7 +113,7 @@ func TestRenewal(t *testing.T) {
 			locktest.AwaitRenewal(t, l, ttl, began)
 		}
 	}
-	// The keeper of the session and the core renew at about the same time, and need
+	// The keep-alive of the session and the core renew at about the same time, and need
 	// not meet. Leases that were taken one by one are checked in a few batches.
 	if n := kept.Load(); n < 1 || n > 4*passes {
 		t.Errorf("%d keep-alives renewed 50 leases %d times", n, passes)

@@ -56,7 +56,7 @@ func (w *queueWorld) expectGrant(t *testing.T, within time.Duration) {
 	t.Helper()
 	began := time.Now()
 	next := locktest.ExpectLock(t, w.waiting, within)
-	t.Logf("handed over after %v", time.Since(began).Round(time.Microsecond))
+	t.Logf("handed off after %v", time.Since(began).Round(time.Microsecond))
 	w.book.Record(t, next)
 	locktest.Unlock(t, next)
 	expectNothingLeft(t, w.admin, w.ns)
@@ -109,7 +109,7 @@ func TestTurnWhileDisconnected(t *testing.T) {
 }
 
 // TestCompaction: what the server still has of its history does not matter to those
-// who wait, nor to a watch that is made again when its place in the history is gone.
+// who wait, nor to a watch that is made again when its position in the history is gone.
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	s := servers.Start(t, servers.Etcd)

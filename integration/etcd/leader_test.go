@@ -179,7 +179,7 @@ func TestRenewalOfAnEarlierTerm(t *testing.T) {
 	locktest.Unlock(t, held)
 }
 
-// electAnother has the leader hand over to another member.
+// electAnother has the leader transfer its leadership to another member.
 func electAnother(t *testing.T, c *servers.Cluster, leader *servers.Server) {
 	t.Helper()
 	admin := raw(t, leader.Addr())

@@ -45,7 +45,7 @@ func TestServerAwayForLongerThanTheTTL(t *testing.T) {
 }
 
 // TestFarAway: a server is a long way off, so that to connect takes longer than a request has. That
-// has a time of its own: locks are taken, kept and handed over, and a connection that breaks is made
+// has a time of its own: locks are taken, kept and handed off, and a connection that breaks is made
 // again.
 func TestFarAway(t *testing.T) {
 	t.Parallel()

@@ -12,7 +12,7 @@ import (
 
 // TestRestartOfAllMembers: power fails everywhere at once, and comes back. That is
 // an outage and nothing else: the holder holds, by the same token, those who wait
-// keep their places, and tokens go on to rise.
+// keep their positions, and tokens go on to rise.
 func TestRestartOfAllMembers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -12,7 +12,7 @@ import (
 
 // TestFarAway: members are a long way off, so that to connect, with the hello, takes longer than a
 // third of the TTL, which one request has. That has a time of its own: locks are taken, kept and handed
-// over, and a connection that breaks is made again.
+// off, and a connection that breaks is made again.
 func TestFarAway(t *testing.T) {
 	t.Parallel()
 	times := busy.Times()

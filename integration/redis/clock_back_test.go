@@ -22,7 +22,7 @@ func setBack(t *testing.T, admin *goredis.Client, ns, key string) {
 		if err != nil {
 			continue
 		}
-		if lapse, rest, _ := strings.Cut(record, " "); lapse != "-" {
+		if expires, rest, _ := strings.Cut(record, " "); expires != "-" {
 			later := time.Now().Add(time.Hour).UnixMilli()
 			if err := admin.Set(t.Context(), name, fmt.Sprint(later, " ", rest), goredis.KeepTTL).Err(); err != nil {
 				t.Fatal(err)

@@ -168,7 +168,7 @@ func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Dura
 		})
 	}
 	closing.Wait()
-	// The last of them hands over to nobody; the holder does, and is not counted.
+	// The last of them hands off to nobody; the holder does, and is not counted.
 	return float64(sent.Load()) / float64(n), took
 }
 

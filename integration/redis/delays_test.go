@@ -100,7 +100,7 @@ func TestTheDeadDelayNoLongerThanTheirTTL(t *testing.T) {
 	}
 }
 
-// TestWaiterThatDiedLongAgoDelaysNobody: its place has lapsed when its turn comes.
+// TestWaiterThatDiedLongAgoDelaysNobody: its position has expired when its turn comes.
 func TestWaiterThatDiedLongAgoDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
@@ -115,7 +115,7 @@ func TestWaiterThatDiedLongAgoDelaysNobody(t *testing.T) {
 	living := locktest.StartLock(t.Context(), open(t, s.Addr(), ns, time.Minute), "k")
 	awaitWaiters(t, holder, "k", 2)
 	dead.die()
-	<-time.After(ttl + 100*time.Millisecond) // its place lapses
+	<-time.After(ttl + 100*time.Millisecond) // its position expires
 	began := time.Now()
 	locktest.Unlock(t, held)
 	locktest.Unlock(t, locktest.ExpectLock(t, living, ttl/2))
@@ -123,7 +123,7 @@ func TestWaiterThatDiedLongAgoDelaysNobody(t *testing.T) {
 }
 
 // TestLostPushDelaysAThirdOfTheTTL: a waiter whose push was lost finds its grant
-// when it next confirms its place.
+// when it next confirms its position.
 func TestLostPushDelaysAThirdOfTheTTL(t *testing.T) {
 	t.Parallel()
 	const ttl = 6 * time.Second

@@ -32,7 +32,7 @@ func TestLateAcquire(t *testing.T) {
 		{"try", false, acquires("try"), fencelock.Locker.TryLock},
 		{"lock", false, acquires("wait"), fencelock.Locker.Lock},
 		{"lock that would wait", true, acquires("wait"), fencelock.Locker.Lock},
-		{"confirmation of a place", true, acquires("again"), fencelock.Locker.Lock},
+		{"confirmation of a position", true, acquires("again"), fencelock.Locker.Lock},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

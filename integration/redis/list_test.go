@@ -141,7 +141,7 @@ func TestListHeld(t *testing.T) {
 }
 
 // TestListHeldWhileTheDatabaseChanges: a lock that is held all the while is listed, though the server's table
-// grows and shrinks, and though the lock is handed over.
+// grows and shrinks, and though the lock is handed off.
 func TestListHeldWhileTheDatabaseChanges(t *testing.T) {
 	t.Parallel()
 	for _, kind := range servers.Redises() {

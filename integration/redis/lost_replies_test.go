@@ -14,7 +14,7 @@ import (
 )
 
 // TestConformanceWithLostReplies runs the suite while each client loses the reply
-// to its n-th request to acquire, its n-th to confirm a place, its n-th to renew:
+// to its n-th request to acquire, its n-th to confirm a position, its n-th to renew:
 // it was carried out, and nobody is told. The core asks again, as package
 // persistent does here. What the core makes of a lost reply to Unlock and Evict, whose outcome
 // cannot be had by asking again, is in loss_test.go.

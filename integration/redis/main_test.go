@@ -62,7 +62,7 @@ func awaitWaiters(t *testing.T, c *fencelock.Client, key string, n int) {
 }
 
 // left lists the keys of a namespace that should not be there when nothing is
-// held: all but the counters of tokens, and the tombstones of owners that were
+// held: all but the counters of tokens, and the tombstones of attempts that were
 // released, which end by themselves.
 func left(t *testing.T, c *goredis.Client, ns string) (names []string) {
 	t.Helper()

@@ -86,7 +86,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 	do := func(l fencelock.Locker, ttl time.Duration) (*fencelock.Lease, error) {
 		return l.Lock(ctx, "k", fencelock.WithTTL(ttl))
 	}
-	// Waited for, confirmed, renewed and handed over.
+	// Waited for, confirmed, renewed and handed off.
 	held, err := do(c, 600*time.Millisecond)
 	if err != nil {
 		return fmt.Errorf("Lock: %w", err)
@@ -126,7 +126,7 @@ func exercise(t *testing.T, u, addr, ns string) error {
 	if l, err := second.Lock(short, "k"); err == nil {
 		return fmt.Errorf("a second holder: %v", l.Token())
 	}
-	awaitWaiters(t, c, "k", 0) // its place is cleaned up
+	awaitWaiters(t, c, "k", 0) // its position is cleaned up
 	if err := held.Unlock(ctx); err != nil {
 		return fmt.Errorf("Unlock: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 func keeping() servers.Option { return servers.Args("--appendonly", "yes", "--appendfsync", "always") }
 
 // TestRestartWithData: a server that is killed and comes back with its data is an
-// outage and nothing else. The holder holds, those who wait keep their places.
+// outage and nothing else. The holder holds, those who wait keep their positions.
 func TestRestartWithData(t *testing.T) {
 	t.Parallel()
 	for _, kind := range servers.Redises() {

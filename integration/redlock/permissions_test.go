@@ -117,7 +117,7 @@ func (w *env) exercise(t *testing.T, user string, rules []any) error {
 		return err
 	}
 	defer second.Close()
-	// Waited for, confirmed, renewed, repaired by a master that was away and has lost it, handed over.
+	// Waited for, confirmed, renewed, repaired by a master that was away and has lost it, handed off.
 	held, err := c.Lock(ctx, "k")
 	if err != nil {
 		return fmt.Errorf("Lock: %w", err)
@@ -165,7 +165,7 @@ func (w *env) exercise(t *testing.T, user string, rules []any) error {
 	if l, err := second.Lock(soon, "k"); err == nil {
 		return fmt.Errorf("a second holder: %v", l.Token())
 	}
-	locktest.AwaitWaiters(t, locktest.Soon, c, "k", 0) // its place is cleaned up
+	locktest.AwaitWaiters(t, locktest.Soon, c, "k", 0) // its position is cleaned up
 	if err := held.Unlock(ctx); err != nil {
 		return fmt.Errorf("Unlock: %w", err)
 	}

@@ -195,7 +195,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 				locktest.Unlock(t, held)
 				server := raw(t, s.Addr())
 				if exists, _, err := server.Exists(parentOf(ns, "k")); err != nil || exists {
-					t.Errorf("the lock's node is there with %q when all have left (%v): its numbers do not begin anew", claims(t, server, parentOf(ns, "k")), err)
+					t.Errorf("the lock's node is there with %q when all have left (%v): its numbers do not begin again", claims(t, server, parentOf(ns, "k")), err)
 				}
 				locktest.Unlock(t, lock(t, clients[0], "k"))
 			})

@@ -154,7 +154,7 @@ func TestExpiredSessionIsReplaced(t *testing.T) {
 }
 
 // TestWaitersNodeDeleted: somebody deletes the node of one who waits. It is not
-// granted the lock by that place any more, beside the one behind it.
+// granted the lock by that position any more, beside the one behind it.
 func TestWaitersNodeDeleted(t *testing.T) {
 	t.Parallel()
 	const ttl = 20 * time.Second

@@ -70,7 +70,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestWithoutWrite: who may not write the lock's node hands over all the same.
+// TestWithoutWrite: who may not write the lock's node hands off all the same.
 func TestWithoutWrite(t *testing.T) {
 	t.Parallel()
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()

@@ -11,7 +11,7 @@ import (
 )
 
 // allRestarted: power fails everywhere at once, and comes back. That is an outage and
-// nothing else: the holder holds, by the same token, those who wait keep their places,
+// nothing else: the holder holds, by the same token, those who wait keep their positions,
 // and tokens go on to rise.
 func allRestarted(t *testing.T, c *servers.Cluster) {
 	const ttl = 30 * time.Second
@@ -24,7 +24,7 @@ func allRestarted(t *testing.T, c *servers.Cluster) {
 }
 
 // TestRestartKeepsLeases: a server that is killed and comes back keeps leases, and
-// places in the queue.
+// positions in the queue.
 func TestRestartKeepsLeases(t *testing.T) {
 	t.Parallel()
 	s, ns := servers.Start(t, servers.ZooKeeper), locktest.Namespace()

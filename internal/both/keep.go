@@ -45,7 +45,7 @@ func (h *hold) waits() {
 }
 
 // isSilent reports whether the new server should have answered by now. Then the old lock is left
-// to lapse: a client that cannot reach the new server must not keep the others from working.
+// to expire: a client that cannot reach the new server must not keep the others from working.
 func (h *hold) isSilent() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

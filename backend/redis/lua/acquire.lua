@@ -1,5 +1,5 @@
--- Takes the lock for an attempt, or its place in the queue; or confirms either.
--- KEYS  1 LOCK  2 LAST  3 TOMB
+-- Takes the lock for an attempt, or its position in the queue; or confirms either.
+-- KEYS  1 LOCK  2 LAST  3 TOMBSTONE
 -- ARGV  1 attempt  2 client (its channel)  3 ttl in ms
 --       4 "try", "wait", or "again" if the attempt has asked before and waits
 --       5 identity: who asks, with what the application says of the lock
@@ -37,13 +37,13 @@ if lock.attempt == attempt and not lock.over then
 end
 
 local left = 0
-if not lock.over then left = lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK) end
+if not lock.over then left = lock.expires and lock.expires - now or redis.call('PTTL', LOCK) end
 if left > lock.ttl then
   -- Only if the server's clock was set back does a lease have more left than its ttl. A dead
   -- holder would be in the way for that long. Its ttl from now is no less than it has.
   extend(LOCK, lock, lock.ttl)
   left = lock.ttl
-  if lock.lapse then lock.lapse = now + left end
+  if lock.expires then lock.expires = now + left end
 end
 
 if mode == 'try' then
@@ -68,11 +68,11 @@ redis.call('HSET', WAITERS, attempt, string.format('%.0f', now + ttl) .. ' ' .. 
 outlive(WAITERS, ttl)
 
 if lock.over then
-  local winner, token = hand_over()
+  local winner, token = hand_off()
   if winner == attempt then return token end
-  left = parse_lock(redis.call('GET', LOCK)).lapse - now
+  left = parse_lock(redis.call('GET', LOCK)).expires - now
 else
-  if not lock.lapse then
+  if not lock.expires then
     redis.call('SET', LOCK, pack_lock(now + left, lock.attempt, lock.client, lock.token, lock.ttl, lock.identity), 'KEEPTTL')
   end
   outlive(LOCK, redis.call('PTTL', QUEUE))

@@ -7,7 +7,7 @@ local v = redis.call('GET', LOCK)
 if not v then return 0 end
 local lock = parse_lock(v)
 if ARGV[1] ~= '' and lock.attempt ~= ARGV[1] then return 0 end
-hand_over()
+hand_off()
 if lock.over then return 0 end
 redis.call('PUBLISH', lock.client, 'evicted ' .. lock.attempt)
 return 1

@@ -6,4 +6,4 @@ local waiters = redis.call('ZCARD', QUEUE)
 local v = redis.call('GET', LOCK)
 local lock = v and parse_lock(v)
 if not lock or lock.over then return { '', '', '', 0, waiters } end
-return { lock.attempt, lock.identity, lock.token, lock.lapse and lock.lapse - now or redis.call('PTTL', LOCK), waiters }
+return { lock.attempt, lock.identity, lock.token, lock.expires and lock.expires - now or redis.call('PTTL', LOCK), waiters }

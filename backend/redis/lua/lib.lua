@@ -1,8 +1,8 @@
 -- What the scripts share.
 --
--- KEYS  1 LOCK  string, the grant: "lapse attempt client token ttl identity". Its own
---               expiry is the lease's while nobody waits; lapse is "-" then. While
---               somebody waits, lapse is the server time in ms at which the lease
+-- KEYS  1 LOCK  string, the grant: "expires attempt client token ttl identity". Its own
+--               expiry is the lease's while nobody waits; expires is "-" then. While
+--               somebody waits, expires is the server time in ms at which the lease
 --               ends, and the key outlives it, so that the first attempt after
 --               that sees that there is a queue. identity is the Identity and
 --               Meta of the request, joined.
@@ -10,11 +10,11 @@
 -- The other names begin like LOCK, up to the hash tag, so that they are in the
 -- same slot. Those that a lock without waiters does not need are made here instead
 -- of being passed, since each name that is passed costs time on every call.
---         LAST    string, the last token granted in this shard
---         TOMB    string, there if the attempt was released
---         QUEUE   sorted set, attempts that wait, by arrival
---         WAITERS hash, attempt -> "deadline client ttl identity"; a waiter that has not
---                 confirmed by its deadline, in server time in ms, is dead
+--         LAST       string, the last token granted in this shard
+--         TOMBSTONE  string, there if the attempt was released
+--         QUEUE      sorted set, attempts that wait, by arrival
+--         WAITERS    hash, attempt -> "deadline client ttl identity"; a waiter that has not
+--                    confirmed by its deadline, in server time in ms, is dead
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
 -- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
@@ -41,17 +41,17 @@ do
 end
 local now = math.floor(now_us / 1000)
 
-local function pack_lock(lapse, attempt, client, token, ttl, identity)
-  return (lapse and string.format('%.0f', lapse) or '-') .. ' ' .. attempt .. ' ' .. client .. ' ' .. token .. ' '
+local function pack_lock(expires, attempt, client, token, ttl, identity)
+  return (expires and string.format('%.0f', expires) or '-') .. ' ' .. attempt .. ' ' .. client .. ' ' .. token .. ' '
     .. ttl .. ' ' .. identity
 end
 
 local function parse_lock(v)
-  local lapse, attempt, client, token, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
-  lapse = tonumber(lapse)
+  local expires, attempt, client, token, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  expires = tonumber(expires)
   return {
-    attempt = attempt, client = client, token = token, ttl = tonumber(ttl), lapse = lapse, identity = identity,
-    over = lapse ~= nil and lapse <= now, -- the lease has ended though the key is there
+    attempt = attempt, client = client, token = token, ttl = tonumber(ttl), expires = expires, identity = identity,
+    over = expires ~= nil and expires <= now, -- the lease has ended though the key is there
   }
 end
 
@@ -64,11 +64,11 @@ end
 
 -- extend gives the lease of a lock that is held ttl from now.
 local function extend(key, lock, ttl)
-  if lock.lapse then outlive(key, ttl) else redis.call('PEXPIRE', key, ttl) end
+  if lock.expires then outlive(key, ttl) else redis.call('PEXPIRE', key, ttl) end
   wrote = true
-  if lock.lapse or lock.ttl ~= ttl then -- last, since a full server lets it pass now
-    local lapse = lock.lapse and now + ttl
-    redis.call('SET', key, pack_lock(lapse, lock.attempt, lock.client, lock.token, ttl, lock.identity), 'KEEPTTL')
+  if lock.expires or lock.ttl ~= ttl then -- last, since a full server lets it pass now
+    local expires = lock.expires and now + ttl
+    redis.call('SET', key, pack_lock(expires, lock.attempt, lock.client, lock.token, ttl, lock.identity), 'KEEPTTL')
   end
 end
 
@@ -79,12 +79,12 @@ local function grant(attempt, client, ttl, identity)
   local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
   redis.call('SET', LAST, token)
   wrote = true
-  local lapse, life = nil, ttl
+  local expires, life = nil, ttl
   local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
   if queue_life >= 0 then
-    lapse, life = now + life, math.max(life, queue_life)
+    expires, life = now + life, math.max(life, queue_life)
   end
-  redis.call('SET', LOCK, pack_lock(lapse, attempt, client, token, ttl, identity), 'PX', life)
+  redis.call('SET', LOCK, pack_lock(expires, attempt, client, token, ttl, identity), 'PX', life)
   return token
 end
 
@@ -104,9 +104,9 @@ local function next_waiter()
   end
 end
 
--- hand_over grants the lock to the next waiter and notifies its client, or frees the lock.
+-- hand_off grants the lock to the next waiter and notifies its client, or frees the lock.
 -- It returns the attempt that has it now and its token, or nil.
-local function hand_over()
+local function hand_off()
   local attempt, client, ttl, identity = next_waiter()
   if not attempt then
     redis.call('DEL', LOCK)

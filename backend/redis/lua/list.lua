@@ -7,7 +7,7 @@ for i, v in ipairs(redis.call('MGET', unpack(KEYS))) do
   local lock = v and parse_lock(v)
   out[i] = 0
   if lock and lock.attempt and not lock.over then -- without an attempt it is no lock: somebody else's string
-    out[i] = { lock.attempt, lock.identity, lock.token, lock.lapse and lock.lapse - now or redis.call('PTTL', KEYS[i]) }
+    out[i] = { lock.attempt, lock.identity, lock.token, lock.expires and lock.expires - now or redis.call('PTTL', KEYS[i]) }
   end
 end
 return out

@@ -1,23 +1,23 @@
--- Ends an attempt's claim, held or waiting, and hands the lock over.
+-- Ends an attempt's claim, held or waiting, and hands the lock off.
 -- ARGV  1 attempt  2 the ttl of its tombstone in ms: how long a late packet of it is refused;
 --       absent if none can be under way
 -- Returns 1 if it ended a grant, 0 if there was none, 2 if it had been released.
 
 local attempt, tombstone_ttl = ARGV[1], ARGV[2]
-local tomb = SHARD .. attempt .. ':x'
+local tombstone = SHARD .. attempt .. ':x'
 
-if tombstone_ttl and redis.call('GET', tomb) then return 2 end
+if tombstone_ttl and redis.call('GET', tombstone) then return 2 end
 
 local waited = redis.call('HDEL', WAITERS, attempt) == 1 -- first, so that a full server lets the next pass
 wrote = waited
 if tombstone_ttl then
-  redis.call('SET', tomb, '1', 'PX', tombstone_ttl)
+  redis.call('SET', tombstone, '1', 'PX', tombstone_ttl)
   wrote = true
 end
 
 local lock = v and parse_lock(v)
 if lock and lock.attempt == attempt then
-  if lock.lapse then hand_over() else redis.call('DEL', LOCK) end
+  if lock.expires then hand_off() else redis.call('DEL', LOCK) end
   return lock.over and 0 or 1
 end
 if waited then

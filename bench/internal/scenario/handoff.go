@@ -44,7 +44,7 @@ func (t table) thatQueue(n int) []contest.Contestant {
 func (t table) addTimes(name string, round int, d drained, l line) {
 	of := len(l.waiters)
 	if len(d.order) < of {
-		t.note(name, false, "round %d: given up with %d of %d handed over (%s in all, or %s without a grant); its figures are of those",
+		t.note(name, false, "round %d: given up with %d of %d handed off (%s in all, or %s without a grant); its figures are of those",
 			round+1, len(d.order), of, l.limit, stallAfter)
 	}
 	if len(d.order) == 0 {

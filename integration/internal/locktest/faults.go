@@ -42,7 +42,7 @@ func unpause(t T, _ *servers.Cluster, m *servers.Server) { m.Unpause(t) }
 func heal(t T, c *servers.Cluster, m *servers.Server)    { c.Heal(t, m) }
 
 // LosePower has power fail at all members at once, and come back. That is an outage and
-// nothing else: the holder holds, by the same token, those who wait keep their places,
+// nothing else: the holder holds, by the same token, those who wait keep their positions,
 // and tokens go on to rise. Those who wait are opened here; in the end the lock is free.
 func LosePower(t T, c *servers.Cluster, holder *fencelock.Client, held *fencelock.Lease, ttl time.Duration, open func() *fencelock.Client) {
 	t.Helper()
@@ -95,7 +95,7 @@ func (s Survivors) HandOff(t T, began time.Time) {
 	Unlock(t, s.Held)
 	unlocked := time.Now()
 	next := ExpectLock(t, s.Waiting, s.TTL/3+Slack)
-	t.Logf("handed over after %v", time.Since(unlocked).Round(time.Millisecond))
+	t.Logf("handed off after %v", time.Since(unlocked).Round(time.Millisecond))
 	s.Book.Record(t, next)
 	Unlock(t, next)
 }

@@ -119,7 +119,7 @@ func (p *Proxy) forget(c *conn) {
 type door struct {
 	addr     string
 	listener *net.TCPListener // nil while shut
-	keeper   *os.File         // the bound socket, while shut
+	reserved *os.File         // the bound socket, while shut
 }
 
 // open listens on a new port.
@@ -141,7 +141,7 @@ func (d *door) refuse() error {
 	if err != nil {
 		return fmt.Errorf("keep port %d: %w", port, err)
 	}
-	d.keeper = os.NewFile(uintptr(fd), "proxy port")
+	d.reserved = os.NewFile(uintptr(fd), "proxy port")
 	err = syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
 	if err == nil {
 		err = syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}})
@@ -154,13 +154,13 @@ func (d *door) refuse() error {
 
 // reopen listens again on the port that refuse has kept.
 func (d *door) reopen() error {
-	keeper := d.keeper
-	d.keeper = nil
-	defer keeper.Close()
-	if err := syscall.Listen(int(keeper.Fd()), syscall.SOMAXCONN); err != nil {
+	reserved := d.reserved
+	d.reserved = nil
+	defer reserved.Close()
+	if err := syscall.Listen(int(reserved.Fd()), syscall.SOMAXCONN); err != nil {
 		return fmt.Errorf("listen again on %s: %w", d.addr, err)
 	}
-	l, err := net.FileListener(keeper)
+	l, err := net.FileListener(reserved)
 	if err != nil {
 		return fmt.Errorf("listen again on %s: %w", d.addr, err)
 	}
@@ -174,9 +174,9 @@ func (d *door) shut() {
 		_ = d.listener.Close()
 		d.listener = nil
 	}
-	if d.keeper != nil {
-		_ = d.keeper.Close()
-		d.keeper = nil
+	if d.reserved != nil {
+		_ = d.reserved.Close()
+		d.reserved = nil
 	}
 }
 

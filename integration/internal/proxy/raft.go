@@ -8,8 +8,8 @@ import (
 )
 
 // Raft is what clients of the built-in Raft and its members say to each other, without TLS.
-// Each command is a request, and each answer a message; a frame has many of them. News of
-// claims is pushed. Greetings, pings and the like pass, and nothing can happen to them.
+// Each command is a request, and each answer a message; a frame has many of them. Notifications
+// about claims are pushed. Greetings, pings and the like pass, and nothing can happen to them.
 //
 // The functions that choose are shown a command as it stands in its frame: see [RaftOp].
 func Raft() Session { return &raft{pending: map[raftAddress]*Request{}} }

@@ -45,7 +45,7 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Cluster is the name that the cluster must have, or empty.
 	Cluster string
-	// OnPush is told news of claims, in order with the answers (see [Handler]). It must not block.
+	// OnPush is told of each change of a claim that nobody asked for, in order with the answers (see [Handler]). It must not block.
 	OnPush func(command.Claim)
 	// OnReconnect is called when there is a new connection, or session: pushes may have been lost. It
 	// must not block.
@@ -59,9 +59,9 @@ type Config struct {
 	// AwayAfter, if it is not 0, is after how long Ready gives up where certainly nobody is at any
 	// address.
 	AwayAfter time.Duration
-	// Patience, if it is not 0, is how long a call waits while there is no connection, where nobody is
+	// LeaderTimeout, if it is not 0, is how long a call waits while there is no connection, where nobody is
 	// elected who would come by himself.
-	Patience time.Duration
+	LeaderTimeout time.Duration
 	// Logger is told of connections found and lost; nil for nobody.
 	Logger *slog.Logger
 }

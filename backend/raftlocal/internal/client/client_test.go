@@ -170,7 +170,7 @@ func TestLeaderThatDoesNothing(t *testing.T) {
 
 // Where nobody comes by himself, a call is given up sooner while there is no connection, and not while there is
 // one on which no answer comes.
-func TestPatience(t *testing.T) {
+func TestLeaderTimeout(t *testing.T) {
 	for _, mute := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			m := fakemember.New()
@@ -184,7 +184,7 @@ func TestPatience(t *testing.T) {
 				return nil
 			})
 			m.Be(fakemember.Mute)
-			c := client.New(client.Config{Addrs: []string{"a"}, Dial: link.Dial, Patience: 3 * time.Second})
+			c := client.New(client.Config{Addrs: []string{"a"}, Dial: link.Dial, LeaderTimeout: 3 * time.Second})
 			defer c.Close()
 			began := time.Now()
 			o := c.Do(t.Context(), command.Command{Op: command.Nop}, nil)
@@ -265,7 +265,7 @@ func TestReadyTellsWhyNot(t *testing.T) {
 }
 
 // A client that slept for longer than its session lives does not notice.
-func TestSessionLapses(t *testing.T) {
+func TestSessionExpires(t *testing.T) {
 	bubble(t, []string{"a"}, func(t *testing.T, c *cluster) {
 		c.nop()
 		time.Sleep(3 * client.SessionTTL)

@@ -114,9 +114,9 @@ const (
 	// silence is after how many ticks without a word the member is taken for dead. It is
 	// asked after the first.
 	silence = 3
-	// patience is how long a call waits for a leader to answer. It outlasts an election. [Config] may say
+	// callTimeout is how long a call waits for a leader to answer. It outlasts an election. [Config] may say
 	// less for the time in which there is none.
-	patience = 10 * time.Second
+	callTimeout = 10 * time.Second
 )
 
 // tickLocked starts the timer if it does not run. Called with mu held, and not closed.
@@ -146,9 +146,9 @@ func (c *Client) tick() {
 		c.tickLocked()
 		silent = c.lookAfterLocked()
 	}
-	limit := patience
-	if c.link == nil && c.cfg.Patience > 0 {
-		limit = c.cfg.Patience
+	limit := callTimeout
+	if c.link == nil && c.cfg.LeaderTimeout > 0 {
+		limit = c.cfg.LeaderTimeout
 	}
 	for x := c.session.Oldest(); x != nil && c.now()-x.For.(*Call).since >= limit; x = c.session.Oldest() {
 		late = append(late, x)
@@ -157,7 +157,7 @@ func (c *Client) tick() {
 	fault := c.fault
 	if l := c.link; l != nil {
 		fault = l.faultLocked()
-		if len(late) > 0 && c.now()-l.since >= patience {
+		if len(late) > 0 && c.now()-l.since >= callTimeout {
 			silent = l // it says that it lives, and does nothing
 		}
 	}

@@ -17,7 +17,7 @@ type Op uint8
 const (
 	Open       Op = iota + 1 // makes a session, or finds the one of this ID
 	Close                    // ends a session; its claims stay, and end with their TTLs
-	Acquire                  // takes a lock, or a place in its queue
+	Acquire                  // takes a lock, or a position in its queue
 	Release                  // ends the claim of an owner
 	Renew                    // extends claims, held or waiting, and tells how they stand
 	Evict                    // ends the grant of a key
@@ -139,7 +139,7 @@ type Answer struct {
 	Reply   Reply
 }
 
-// Push is news of a claim that nobody has asked for just now: it was Granted, Evicted or
+// Push is a notification about a claim, not an answer: it was Granted, Evicted or
 // has Expired.
 type Push struct {
 	Session uint64 // who made or last renewed the claim

@@ -110,7 +110,7 @@ type Callbacks interface {
 	Redirect(c Conn, leader statemachine.Member)
 }
 
-// raftLogger hands on what raft has to say. Its news of every election are for who debugs, and its
+// raftLogger hands on what raft has to say. Its line for every election is for debugging, and its
 // warnings, too: who runs the member tells what they mean.
 type raftLogger struct{ to *slog.Logger }
 

@@ -38,7 +38,7 @@ func (m *Member) Transfer(to uint64) error {
 	return nil
 }
 
-// Transferring reports whether leadership is being handed over.
+// Transferring reports whether leadership is being transferred.
 func (m *Member) Transferring() bool { return m.transferee != 0 }
 
 // furthest returns the living voter that has the most of the log.

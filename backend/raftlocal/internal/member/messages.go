@@ -96,7 +96,7 @@ func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
 	return early, late
 }
 
-// worthwhile drops the messages whose only news is that an entry is committed. raft sends one to
+// worthwhile drops the messages that say only that an entry is committed. raft sends one to
 // every follower for every entry, and gets an answer to each; but only the leader answers
 // clients, so followers can learn it with the next entry or the next heartbeat, one tick later.
 // To drop a message is what any network may do. These are kept, because something waits for

@@ -133,7 +133,7 @@ func leaf(conf *tls.Config) *x509.Certificate {
 }
 
 // Reason is why somebody was not reached, in words that are the same each time: what the
-// system says has the port of the moment, and would be news at each attempt.
+// system says has the port of the moment, and would be another text at each attempt.
 type Reason struct {
 	text   string
 	err    error // nil for a time that is over: it was ours, and no caller's context has ended

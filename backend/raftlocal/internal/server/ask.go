@@ -77,7 +77,7 @@ func (s *Server) keepAsking(ctx context.Context, a *asking, hear func(bootstrap.
 	}
 }
 
-// note notes what came of asking, and reports whether that is news.
+// note notes what came of asking, and reports whether that has changed.
 func (s *Server) note(a *asking, err error) bool {
 	s.early.Lock()
 	state := PeerState{Member: a.to, Connected: err == nil, Refused: errors.Is(err, errRefused)}

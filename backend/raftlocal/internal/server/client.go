@@ -10,7 +10,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// maxTogether is how many commands of one connection are handed over at once.
+// maxTogether is how many commands of one connection are passed on at once.
 const maxTogether = 4096
 
 // client is a connection of a client. What it is to be told is put into a buffer; a goroutine of
@@ -51,7 +51,7 @@ func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn
 	<-written
 }
 
-// readClient hands over what a client sends: all that is there at once.
+// readClient passes on what a client sends: all that is there at once.
 func (s *Server) readClient(cl *client, r *wire.Reader, number member.Conn) {
 	var cmds []command.Command
 	weight := 0

@@ -24,7 +24,7 @@ type loop struct {
 	watchers    []func(*member.Member) bool
 	spare       chan struct{} // has an element when a segment may be missing
 	ticks       uint64
-	news        news
+	logged      clusterLog
 }
 
 // watchTicks is how many ticks there are between two looks at the directory.
@@ -69,7 +69,7 @@ func (s *Server) run() {
 		if ticked {
 			l.member.Tick()
 			l.wantSpare()
-			s.tickNews()
+			s.logLeaderless()
 			if l.ticks++; l.ticks%watchTicks == 0 {
 				if err = l.member.Watch(); err != nil {
 					continue
@@ -130,7 +130,7 @@ func (s *Server) look() {
 	s.tellRole(leader, members)
 }
 
-// Stop ends the server in good order: leadership is handed over, clients are sent to the new
+// Stop ends the server in good order: leadership is transferred, clients are sent to the new
 // leader, and what was answered is on its way. It takes a few seconds at most, less if ctx
 // ends. What is on the disk is whole however it ends, so there is nothing to be done after an
 // error, which is that of closing the files.

@@ -216,7 +216,7 @@ const (
 	writeTimeout = 10 * time.Second
 	// farewell bounds the time in which the last words are written when a member stops.
 	farewell = time.Second
-	// transferTimeout bounds the time in which leadership is handed over when a member stops.
+	// transferTimeout bounds the time in which leadership is transferred when a member stops.
 	transferTimeout = 2 * time.Second
 
 	// maxInbox is how many bytes each lane of the inbox takes before readers wait.

@@ -276,7 +276,7 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// A leader that can make no files hands over, says what is missing, and goes on as a follower. It
+// A leader that can make no files transfers its leadership, says what is missing, and goes on as a follower. It
 // leads again if it must.
 func TestNothingToMakeFilesOf(t *testing.T) {
 	w := newWorld(t, func(c *server.Config) { c.Member.SegmentBytes = 64 << 10 }, "a", "b", "c")

@@ -9,7 +9,7 @@ type EventKind uint8
 const (
 	Done    EventKind = iota + 1 // a call has its reply
 	Unknown                      // a call may have been carried out or not, and nobody will ever tell
-	Pushed                       // news of a claim
+	Pushed                       // a push about a claim
 	Opened                       // there is a new session: what concerned the one before must be asked for again
 )
 

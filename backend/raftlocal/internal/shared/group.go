@@ -136,7 +136,7 @@ func (d *directory) give(f *os.File) error {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		us := dirlock.User(os.Geteuid())
-		return fmt.Errorf("group=: the user %s cannot give the directory %s to the group %s: add the user to the group, with usermod -aG, and start its processes anew, or have root make the directory with %s: %w",
+		return fmt.Errorf("group=: the user %s cannot give the directory %s to the group %s: add the user to the group, with usermod -aG, and start its processes again, or have root make the directory with %s: %w",
 			us, filepath.Clean(f.Name()), dirlock.Group(d.group), d.install(strconv.Itoa(os.Geteuid())), err)
 	}
 	return err

@@ -32,7 +32,7 @@ type GuestError struct {
 func (e *GuestError) Error() string {
 	owner, us := dirlock.User(e.Owner), dirlock.User(os.Geteuid())
 	if e.gone {
-		return fmt.Sprintf("the directory %s is gone, which belonged to the user %s: a process of that user makes it anew when it opens it, and one of %s does not", e.Dir, owner, us)
+		return fmt.Sprintf("the directory %s is gone, which belonged to the user %s: a process of that user makes it again when it opens it, and one of %s does not", e.Dir, owner, us)
 	}
 	return fmt.Sprintf("no process of the user %s, who owns the directory %s, serves it: start one, since this process runs as %s and is only a client", owner, e.Dir, us)
 }

@@ -89,7 +89,7 @@ func denied(path string, err error) error {
 	var cure string
 	switch {
 	case mode&may != 0 && !among(gid):
-		cure = fmt.Sprintf("%s is for the group %s, and the user %s of this process is not in it: add the user, with usermod -aG, and start its processes anew", closed, dirlock.Group(gid), us)
+		cure = fmt.Sprintf("%s is for the group %s, and the user %s of this process is not in it: add the user, with usermod -aG, and start its processes again", closed, dirlock.Group(gid), us)
 	case mode&may != 0:
 		cure = fmt.Sprintf("%s is for the group %s, in which the user %s of this process is, and yet the system denies it: look at AppArmor, SELinux and the mount", closed, dirlock.Group(gid), us)
 	case !found.IsDir() || closed == filepath.Dir(path) && filepath.Base(path) == socket:

@@ -56,7 +56,7 @@ func (t *attempt) acquire(cmd command.Command) {
 	})
 }
 
-// pushed is news of its claim.
+// pushed records a push about its claim.
 func (t *attempt) pushed(p command.Claim) {
 	w := t.k.c.w
 	switch p.Code {

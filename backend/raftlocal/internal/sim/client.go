@@ -215,13 +215,13 @@ func (c *client) receive(l *conn, p packet) {
 
 // watch breaks a connection on which nothing has been answered for long.
 func (c *client) watch() {
-	if oldest := c.session.Oldest(); oldest != nil && c.conn != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.patience {
+	if oldest := c.session.Oldest(); oldest != nil && c.conn != nil && c.w.now-max(oldest.For.(*call).since, c.since) > c.w.scenario.callTimeout {
 		c.w.trace.line("%s has waited too long", c)
 		c.hangUp()
 		c.next++
 		c.connect()
 	}
-	c.then(c.w.scenario.patience/5, c.watch)
+	c.then(c.w.scenario.callTimeout/5, c.watch)
 }
 
 func (c *client) attemptName() string {

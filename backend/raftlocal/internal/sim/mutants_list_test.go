@@ -20,7 +20,7 @@ var wrongs = []mutant{
 	{name: "messages before the sync", seeds: 1000},
 	{name: "truncation ignored", seeds: 1000},
 	{name: "no cap on a look at the clock", seeds: 200},
-	{name: "clock starts anew at election", seeds: 200},
+	{name: "clock starts again at election", seeds: 200},
 	{name: "serves before its own term", seeds: 1000},
 	{name: "reads without a majority", seeds: 200, fault: "leader sleeps apart"},
 	{name: "packets of old connections", seeds: 500, fault: "lines stall and break"},
@@ -122,7 +122,7 @@ var patches = []mutants.Patch{
 	{
 		File: "../member/flush.go",
 		Old:  "	m.clock.start(m.machine.Clock(), now)\n",
-		Put:  "	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts anew at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
+		Put:  "	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts again at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
 	},
 	{
 		File: "../member/flush.go",

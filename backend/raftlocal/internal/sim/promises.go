@@ -29,7 +29,7 @@ type promises struct {
 
 // promised is what was told about one key.
 type promised struct {
-	active []*promise // in the order of their grants; some may have lapsed
+	active []*promise // in the order of their grants; some may have expired
 	newest uint64     // the greatest token that was told to anybody
 	stored uint64     // the greatest token that the fenced store has seen
 }
@@ -98,7 +98,7 @@ func (p *promises) extended(a *promise, token uint64, until time.Duration) {
 	k := p.of(a.key)
 	live := k.active[:0]
 	for _, other := range k.active {
-		if other.lapsedForGood(*p.now) {
+		if other.expiredForGood(*p.now) {
 			continue
 		}
 		live = append(live, other)
@@ -153,7 +153,7 @@ func (p *promises) write(a *promise) {
 
 func (a *promise) holds(now time.Duration) bool { return !a.ended && now < a.until }
 
-// lapsedForGood tells that no later answer can revive it: one that was sent long ago.
-func (a *promise) lapsedForGood(now time.Duration) bool { return a.ended || a.until+time.Minute < now }
+// expiredForGood tells that no later answer can revive it: one that was sent long ago.
+func (a *promise) expiredForGood(now time.Duration) bool { return a.ended || a.until+time.Minute < now }
 
 func (a *promise) String() string { return fmt.Sprintf("%s on %s", a.name, a.key) }

@@ -12,7 +12,7 @@ import (
 type tally struct {
 	entries, deaths, changes, unborn, snapshots, crashes, lostDirectories int
 	unknown, held, inspections, evictions, lists                          int
-	renewals, releases, lapses, gone, pushes, cancels                     int
+	renewals, releases, expiredHere, gone, pushes, cancels                int
 }
 
 // report is what a run, or many, came to.
@@ -46,7 +46,7 @@ func (r *report) add(w *world) {
 	t.lists += o.lists
 	t.renewals += o.renewals
 	t.releases += o.releases
-	t.lapses += o.lapses
+	t.expiredHere += o.expiredHere
 	t.gone += o.gone
 	t.pushes += o.pushes
 	t.cancels += o.cancels
@@ -81,9 +81,9 @@ func (r *report) lacking() string {
 func (r *report) String() string {
 	return fmt.Sprintf("%d seeds, %d events: %d entries, %d grants, %d hand-offs, %d pushes heard, %d expiries, %d elections, %d crashes, %d snapshots sent, "+
 		"%d changes of members, %d directories lost, %d renewals, %d releases, %d cancelled, %d found held, %d inspections, %d lists, %d attempts evicted, %d unknown outcomes, "+
-		"%d lapsed at the client, %d gone at the server, %d late writes fenced off, %d clients died",
+		"%d expired at the client, %d gone at the server, %d late writes fenced off, %d clients died",
 		r.seeds, r.events, r.entries, r.grants, r.handOffs, r.pushes, r.expiries, r.elections, r.crashes, r.snapshots, r.changes, r.lostDirectories, r.renewals, r.releases,
-		r.cancels, r.held, r.inspections, r.lists, r.evictions, r.unknown, r.lapses, r.gone, r.fenced, r.deaths)
+		r.cancels, r.held, r.inspections, r.lists, r.evictions, r.unknown, r.expiredHere, r.gone, r.fenced, r.deaths)
 }
 
 // trace is everything that happens, as a hash, and as lines for a reader if one is there.

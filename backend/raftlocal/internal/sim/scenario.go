@@ -18,15 +18,15 @@ type scenario struct {
 	pace     time.Duration // between faults, on average
 	duration time.Duration // of the part with faults
 
-	ttls     []time.Duration
-	session  time.Duration // of a session that nobody uses
-	think    time.Duration // between attempts of a worker, at most
-	tries    float64       // share of attempts that do not wait
-	looks    float64       // share of turns in which a worker only asks who holds a key
-	cancels  float64       // of those that wait: given up
-	pauses   float64       // of clients, for each grant
-	patience time.Duration // of a client that has no answer
-	gathered bool          // a client renews all its claims at once
+	ttls        []time.Duration
+	session     time.Duration // of a session that nobody uses
+	think       time.Duration // between attempts of a worker, at most
+	tries       float64       // share of attempts that do not wait
+	looks       float64       // share of turns in which a worker only asks who holds a key
+	cancels     float64       // of those that wait: given up
+	pauses      float64       // of clients, for each grant
+	callTimeout time.Duration // of a client that has no answer
+	gathered    bool          // a client renews all its claims at once
 
 	electionTicks   int
 	snapshotEntries int
@@ -52,7 +52,7 @@ func newScenario(r *rand.Rand) scenario {
 		looks:           r.Float64() * 0.2,
 		cancels:         r.Float64() * 0.3,
 		pauses:          r.Float64() * 0.15,
-		patience:        between(r, 150*time.Millisecond, 1500*time.Millisecond),
+		callTimeout:     between(r, 150*time.Millisecond, 1500*time.Millisecond),
 		gathered:        r.IntN(2) == 0,
 		electionTicks:   10,
 		snapshotEntries: 20 + r.IntN(200),

@@ -233,7 +233,7 @@ func (t *attempt) expectEnd(when time.Duration) {
 			case c.w.now < t.until:
 				t.expectEnd(t.until)
 			default:
-				c.w.lapses++
+				c.w.expiredHere++
 				c.w.trace.line("%s has lost %s: nothing heard", t.name, t.key)
 				t.lost()
 			}

@@ -34,7 +34,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// BenchmarkQueue does it with one key: each release hands over.
+// BenchmarkQueue does it with one key: each release hands off.
 func BenchmarkQueue(b *testing.B) {
 	m := New(nil)
 	batch, next := pairs(m, 64, func(int) string { return "key" })

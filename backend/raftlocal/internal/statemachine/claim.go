@@ -220,7 +220,7 @@ func (m *Machine) expire() {
 		m.remove(c)
 	}
 	for {
-		number, ok := m.lapsing.due(m.clock)
+		number, ok := m.expiring.due(m.clock)
 		if !ok {
 			break
 		}

@@ -190,7 +190,7 @@ func TestClockNeverGoesBack(t *testing.T) {
 	l := newLog(t)
 	s := l.open(0)
 	l.clock = time.Hour
-	l.do(s, acquire("k", "a")) // the session has lapsed, but the clock has moved
+	l.do(s, acquire("k", "a")) // the session has expired, but the clock has moved
 	l.clock = time.Minute
 	l.write()
 	if l.m.Clock() != int64(time.Hour) {

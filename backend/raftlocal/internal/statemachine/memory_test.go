@@ -67,7 +67,7 @@ func TestIdleKeysCostNothing(t *testing.T) {
 	before, room := len(m.Snapshot()), heap()
 	hold(m, 50_000, ordinary)
 	m.Apply(1e9, command.Batch{Stamp: int64(time.Hour)})
-	if len(m.queues)+len(m.claims)+len(m.overdue)+len(m.sessions)+len(m.names)+len(m.lapsing)+len(m.lengths) != 0 {
+	if len(m.queues)+len(m.claims)+len(m.overdue)+len(m.sessions)+len(m.names)+len(m.expiring)+len(m.lengths) != 0 {
 		t.Errorf("%+v", m.Stats())
 	}
 	if after := len(m.Snapshot()); after > before+16 {

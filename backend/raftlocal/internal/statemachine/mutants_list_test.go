@@ -16,8 +16,8 @@ var wrongs = []mutant{
 	{"replies not in the snapshot", "TestPromises"},
 	{"lowest not in the snapshot", "TestLowest"},
 	{"lowest not in the snapshot", "TestSameLogSameState"},
-	{"TTL begins anew at restore", "TestSnapshotHasAll"},
-	{"TTL begins anew at restore", "TestSameLogSameState"},
+	{"TTL begins again at restore", "TestSnapshotHasAll"},
+	{"TTL begins again at restore", "TestSameLogSameState"},
 	{"leases of 60 %", "TestExpiry"},
 	{"leases of 60 %", "TestMachineIsTheModel"},
 	{"leases of 60 %", "TestPromises"},
@@ -25,8 +25,8 @@ var wrongs = []mutant{
 	{"the clock goes back", "TestMachineIsTheModel"},
 	{"some tokens not raised", "TestMachineIsTheModel"},
 	{"some tokens not raised", "TestPromises"},
-	{"tokens begin anew with the log", "TestTokens"},
-	{"tokens begin anew with the log", "TestPromises"},
+	{"tokens begin again with the log", "TestTokens"},
+	{"tokens begin again with the log", "TestPromises"},
 	{"last token not in the snapshot", "TestSameLogSameState"},
 	{"last token not in the snapshot", "TestPromises"},
 	{"queues in another order after restore", "TestSameLogSameState"},
@@ -82,7 +82,7 @@ var patches = []mutants.Patch{
 	{
 		File: "snapshot.go",
 		Old:  "	return r.m.clock + left\n",
-		Put:  "	if wrong(\"TTL begins anew at restore\") {\n		return r.m.clock + int64(10e9)\n	}\n	return r.m.clock + left\n",
+		Put:  "	if wrong(\"TTL begins again at restore\") {\n		return r.m.clock + int64(10e9)\n	}\n	return r.m.clock + left\n",
 	},
 	{
 		File: "statemachine.go",
@@ -107,7 +107,7 @@ var patches = []mutants.Patch{
 	{
 		File: "claim.go",
 		Old:  "	m.base = max(m.base, base)\n",
-		Put:  "	m.base = max(m.base, base)\n	if wrong(\"tokens begin anew with the log\") {\n		m.base, m.token = 0, 0\n	}\n",
+		Put:  "	m.base = max(m.base, base)\n	if wrong(\"tokens begin again with the log\") {\n		m.base, m.token = 0, 0\n	}\n",
 	},
 	{
 		File: "claim.go",

@@ -100,7 +100,7 @@ func sameView(m *Machine, model *model, s *script) error {
 	if err := sameList(m, model, s); err != nil {
 		return err
 	}
-	if len(m.queues) != m.Stats().Keys || len(m.overdue) != len(m.claims) || len(m.lapsing) != len(m.sessions) || len(m.names) != len(m.sessions) ||
+	if len(m.queues) != m.Stats().Keys || len(m.overdue) != len(m.claims) || len(m.expiring) != len(m.sessions) || len(m.names) != len(m.sessions) ||
 		len(m.arrivals.claims) != len(m.claims)+m.arrivals.gaps {
 		return fmt.Errorf("something is left behind")
 	}

@@ -23,7 +23,7 @@ func TestOpenAgainFindsTheSession(t *testing.T) {
 
 // Each command moves the deadline of its session, also one that is not carried out. Claims do
 // not depend on sessions.
-func TestSessionLapses(t *testing.T) {
+func TestSessionExpires(t *testing.T) {
 	l := newLog(t)
 	s, usual := l.open(2*time.Second), l.open(0)
 	a := l.do(s, acquire("k", "a"))
@@ -40,7 +40,7 @@ func TestSessionLapses(t *testing.T) {
 	l.wantPushes(pushed(s, command.Expired, a, a.Token))
 	l.at(defaultTTL - 1)
 	if l.m.sessions[usual] == nil {
-		t.Error("it has lapsed early")
+		t.Error("it has expired early")
 	}
 	l.at(defaultTTL)
 	if st := l.m.Stats(); st.Sessions != 0 {

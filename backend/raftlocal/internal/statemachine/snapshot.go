@@ -203,8 +203,8 @@ func (m *Machine) Snapshot() []byte {
 
 func (m *Machine) appendSession(dst []byte, s *session) []byte {
 	dst = append(dst, s.name[:]...)
-	dst = binary.AppendUvarint(dst, uint64(s.ttl))                         //nolint:gosec // never negative
-	dst = binary.AppendUvarint(dst, uint64(m.lapsing[s.place].at-m.clock)) //nolint:gosec // never negative
+	dst = binary.AppendUvarint(dst, uint64(s.ttl))                          //nolint:gosec // never negative
+	dst = binary.AppendUvarint(dst, uint64(m.expiring[s.place].at-m.clock)) //nolint:gosec // never negative
 	return s.replies.append(dst)
 }
 

@@ -57,7 +57,7 @@ type Machine struct {
 	lengths  queueLengths
 	sessions map[uint64]*session
 	names    map[command.SessionID]*session
-	lapsing  deadlines // of sessions
+	expiring deadlines // of sessions
 	most     int       // claims, since memory was given back
 
 	index   uint64 // of the entry that is being applied
@@ -155,7 +155,7 @@ func (m *Machine) Clock() int64 { return m.clock }
 // NextDeadline returns the time from which an entry would end a claim or a session.
 func (m *Machine) NextDeadline() (at int64, ok bool) {
 	claim, some := m.overdue.first()
-	session, others := m.lapsing.first()
+	session, others := m.expiring.first()
 	switch {
 	case some && others:
 		return min(claim, session), true

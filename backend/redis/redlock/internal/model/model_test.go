@@ -15,8 +15,8 @@ import (
 
 var start = time.UnixMilli(1_700_000_000_000)
 
-func take(owner string, try uint64, ttl time.Duration) wire.Take {
-	return wire.Take{Key: "k", ID: wire.ID{AttemptID: owner, Try: try}, TTL: ttl, Channel: owner}
+func take(attemptID string, try uint64, ttl time.Duration) wire.Take {
+	return wire.Take{Key: "k", ID: wire.ID{AttemptID: attemptID, Try: try}, TTL: ttl, Channel: attemptID}
 }
 
 func outcome(t *testing.T, n *model.Node, at time.Duration, r wire.Request) wire.Outcome {
@@ -62,7 +62,7 @@ func TestSnapshot(t *testing.T) {
 	if o := outcome(t, old, 0, wire.Renew{Leases: []wire.Lease{{Key: "k", ID: wire.ID{AttemptID: "a", Try: 1}, TTL: time.Second}}}); o != wire.Done {
 		t.Errorf("the old data have lost the lease: %v", o)
 	}
-	if len(old.Tombs) != 0 || len(old.Queues) != 1 || old.Counters[script.Shard("k")] >= n.Counters[script.Shard("k")] {
+	if len(old.Tombstones) != 0 || len(old.Queues) != 1 || old.Counters[script.Shard("k")] >= n.Counters[script.Shard("k")] {
 		t.Errorf("the old data have changed: %+v", old)
 	}
 }
@@ -78,7 +78,7 @@ func TestCounterAtItsEnd(t *testing.T) {
 
 // The End of a try that comes after a newer one of its attempt has the key leaves no position in the queue: the attempt
 // releases the key without leaving, and the next release would tell nobody but the attempt that is gone.
-func TestLateEndLeavesNoPlace(t *testing.T) {
+func TestLateEndLeavesNoPosition(t *testing.T) {
 	n := model.New()
 	late := wire.End{Key: "k", ID: wire.ID{AttemptID: "a", Try: 1}, Failed: true, Queue: true, Channel: "a", TTL: time.Second}
 	outcome(t, n, 0, take("a", 2, time.Second))
@@ -99,7 +99,7 @@ func TestHolderIsNoWaiter(t *testing.T) {
 	outcome(t, n, 0, take("b", 1, time.Second))
 	waits := take("a", 1, time.Second)
 	waits.Queue = true
-	outcome(t, n, 0, waits) // and its place is not heard of
+	outcome(t, n, 0, waits) // and its position is not heard of
 	outcome(t, n, 0, wire.End{Key: "k", ID: wire.ID{AttemptID: "b", Try: 1}, Failed: true})
 	outcome(t, n, 0, take("a", 2, time.Second))
 	reply, _ := n.Do(start, wire.Look{Key: "k"})

@@ -17,10 +17,10 @@ type Node struct {
 	// at any time: such a clock jumps.
 	Skew time.Duration
 
-	Counters map[int]uint64      // by shard
-	Claims   map[string]Claim    // by key
-	Tombs    map[AttemptKey]Tomb // what was ended
-	Queues   map[string]*Waiters // by key; none is empty
+	Counters   map[int]uint64           // by shard
+	Claims     map[string]Claim         // by key
+	Tombstones map[AttemptKey]Tombstone // what was ended
+	Queues     map[string]*Waiters      // by key; none is empty
 }
 
 // Claim is the record of a key. Times are in ms of the node's clock, as in Redis.
@@ -36,8 +36,8 @@ type Claim struct {
 // AttemptKey is an attempt, and the key that it wants.
 type AttemptKey struct{ AttemptID, Key string }
 
-// Tomb is the highest try of an attempt that was ended.
-type Tomb struct {
+// Tombstone is the highest try of an attempt that was ended.
+type Tombstone struct {
 	Try   uint64
 	Until int64
 }
@@ -50,7 +50,7 @@ type Waiters struct {
 
 // Waiter is one that waits.
 type Waiter struct {
-	Place    uint64
+	Position uint64
 	Try      uint64
 	Channel  string
 	Deadline int64
@@ -65,21 +65,21 @@ type Told struct {
 // New is a node without data.
 func New() *Node {
 	return &Node{
-		Counters: map[int]uint64{},
-		Claims:   map[string]Claim{},
-		Tombs:    map[AttemptKey]Tomb{},
-		Queues:   map[string]*Waiters{},
+		Counters:   map[int]uint64{},
+		Claims:     map[string]Claim{},
+		Tombstones: map[AttemptKey]Tombstone{},
+		Queues:     map[string]*Waiters{},
 	}
 }
 
 // Snapshot is a copy: what a node comes back with that is restarted with old data.
 func (n *Node) Snapshot() *Node {
 	c := &Node{
-		Skew:     n.Skew,
-		Counters: maps.Clone(n.Counters),
-		Claims:   maps.Clone(n.Claims),
-		Tombs:    maps.Clone(n.Tombs),
-		Queues:   make(map[string]*Waiters, len(n.Queues)),
+		Skew:       n.Skew,
+		Counters:   maps.Clone(n.Counters),
+		Claims:     maps.Clone(n.Claims),
+		Tombstones: maps.Clone(n.Tombstones),
+		Queues:     make(map[string]*Waiters, len(n.Queues)),
 	}
 	for key, q := range n.Queues {
 		c.Queues[key] = &Waiters{Until: q.Until, By: maps.Clone(q.By)}
@@ -100,6 +100,6 @@ func (n *Node) Raise(shard int, count uint64) uint64 {
 func (n *Node) Expire(now time.Time) {
 	ms := now.Add(n.Skew).UnixMilli()
 	maps.DeleteFunc(n.Claims, func(_ string, c Claim) bool { return ms > c.Until })
-	maps.DeleteFunc(n.Tombs, func(_ AttemptKey, t Tomb) bool { return ms > t.Until })
+	maps.DeleteFunc(n.Tombstones, func(_ AttemptKey, t Tombstone) bool { return ms > t.Until })
 	maps.DeleteFunc(n.Queues, func(_ string, q *Waiters) bool { return ms > q.Until })
 }

@@ -36,9 +36,9 @@ func (c Claim) holder(ms int64) wire.Holder {
 // ended reports whether a try was ended.
 func (s *step) ended(key string, id wire.ID) bool {
 	at := AttemptKey{id.AttemptID, key}
-	t, ok := s.Tombs[at]
+	t, ok := s.Tombstones[at]
 	if ok && s.ms > t.Until {
-		delete(s.Tombs, at)
+		delete(s.Tombstones, at)
 		return false
 	}
 	return ok && t.Try >= id.Try
@@ -65,7 +65,7 @@ func (s *step) queue(key string) *Waiters {
 }
 
 // join puts the attempt in the queue, or has it stay there.
-func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl time.Duration) (at uint64, first bool) {
+func (s *step) join(key string, id wire.ID, position uint64, channel string, ttl time.Duration) (at uint64, first bool) {
 	until := s.ms + script.Milliseconds(ttl)
 	q := s.queue(key)
 	if q == nil {
@@ -74,16 +74,16 @@ func (s *step) join(key string, id wire.ID, place uint64, channel string, ttl ti
 	}
 	w, ok := q.By[id.AttemptID]
 	if !ok {
-		w.Place = place
-		if w.Place == 0 {
-			w.Place = uint64(s.us)
+		w.Position = position
+		if w.Position == 0 {
+			w.Position = uint64(s.us)
 		}
 	}
 	w.Try, w.Channel, w.Deadline = id.Try, channel, until
 	q.By[id.AttemptID] = w
 	q.Until = max(q.Until, until)
-	owner, _, _ := s.firstWaiter(key)
-	return w.Place, owner == id.AttemptID
+	attemptID, _, _ := s.firstWaiter(key)
+	return w.Position, attemptID == id.AttemptID
 }
 
 // leave takes an attempt out of the queue, unless it waits there for a higher try.
@@ -93,42 +93,42 @@ func (s *step) leave(key string, id wire.ID) {
 	}
 }
 
-func (s *step) drop(key, owner string) {
+func (s *step) drop(key, attemptID string) {
 	q := s.Queues[key]
-	if delete(q.By, owner); len(q.By) == 0 {
+	if delete(q.By, attemptID); len(q.By) == 0 {
 		delete(s.Queues, key)
 	}
 }
 
 // firstWaiter is the first that lives; those before it, who have died, leave.
-func (s *step) firstWaiter(key string) (owner string, w Waiter, ok bool) {
+func (s *step) firstWaiter(key string) (attemptID string, w Waiter, ok bool) {
 	for s.queue(key) != nil {
-		owner, w = s.queue(key).head()
+		attemptID, w = s.queue(key).head()
 		if w.Deadline > s.ms {
-			return owner, w, true
+			return attemptID, w, true
 		}
-		s.drop(key, owner)
+		s.drop(key, attemptID)
 	}
 	return "", Waiter{}, false
 }
 
-// head is who has the lowest place; of equals, the one with the lower name.
-func (q *Waiters) head() (owner string, first Waiter) {
+// head is who has the lowest position; of equals, the one with the lower name.
+func (q *Waiters) head() (attemptID string, first Waiter) {
 	for o, w := range q.By {
-		if owner == "" || w.Place < first.Place || w.Place == first.Place && o < owner {
-			owner, first = o, w
+		if attemptID == "" || w.Position < first.Position || w.Position == first.Position && o < attemptID {
+			attemptID, first = o, w
 		}
 	}
-	return owner, first
+	return attemptID, first
 }
 
 // wake takes the first waiter off the queue and tells it that the key may be free.
 func (s *step) wake(key string) bool {
-	owner, w, ok := s.firstWaiter(key)
+	attemptID, w, ok := s.firstWaiter(key)
 	if !ok {
 		return false
 	}
-	s.drop(key, owner)
-	s.told = append(s.told, Told{w.Channel, wire.Notice{Kind: wire.Free, AttemptID: owner, Count: s.Counters[script.Shard(key)]}})
+	s.drop(key, attemptID)
+	s.told = append(s.told, Told{w.Channel, wire.Notice{Kind: wire.Free, AttemptID: attemptID, Count: s.Counters[script.Shard(key)]}})
 	return true
 }

@@ -87,7 +87,7 @@ func (s *step) take(r wire.Take) any {
 	}
 	count := s.Counters[shard]
 	s.Claims[r.Key] = Claim{ID: r.ID, Channel: r.Channel, Token: count, TTL: ttl, Meta: r.Meta, Until: s.ms + ttl}
-	if r.Place != 0 {
+	if r.Position != 0 {
 		s.leave(r.Key, r.ID)
 	}
 	return wire.TakeReply{Outcome: wire.Done, Count: count}
@@ -101,7 +101,7 @@ func (s *step) other(r wire.Take, c Claim) wire.TakeReply {
 	}
 	reply := wire.TakeReply{Outcome: wire.Other, Count: s.Counters[script.Shard(r.Key)], Holder: c.holder(s.ms)}
 	if r.Queue {
-		reply.Place, reply.First = s.join(r.Key, r.ID, r.Place, r.Channel, r.TTL)
+		reply.Position, reply.First = s.join(r.Key, r.ID, r.Position, r.Channel, r.TTL)
 	}
 	return reply
 }
@@ -162,11 +162,11 @@ func (s *step) end(r wire.End) wire.Reply {
 	}
 	if r.KeepOut > 0 {
 		at := AttemptKey{r.ID.AttemptID, r.Key}
-		t, ok := s.Tombs[at]
+		t, ok := s.Tombstones[at]
 		if !ok || s.ms > t.Until {
-			t = Tomb{}
+			t = Tombstone{}
 		}
-		s.Tombs[at] = Tomb{max(t.Try, r.ID.Try), max(t.Until, s.ms+script.Milliseconds(r.KeepOut))}
+		s.Tombstones[at] = Tombstone{max(t.Try, r.ID.Try), max(t.Until, s.ms+script.Milliseconds(r.KeepOut))}
 	}
 	reply := wire.Reply{Outcome: wire.None}
 	c, held := s.claim(r.Key)
@@ -176,7 +176,7 @@ func (s *step) end(r wire.End) wire.Reply {
 	}
 	overtaken := held && c.ID.AttemptID == r.ID.AttemptID && reply.Outcome == wire.None // by a higher try, which has the key
 	if r.Failed && r.Queue && !overtaken && !s.ended(r.Key, r.ID) {
-		s.join(r.Key, r.ID, r.Place, r.Channel, r.TTL)
+		s.join(r.Key, r.ID, r.Position, r.Channel, r.TTL)
 	}
 	if !r.Failed && (!held || reply.Outcome == wire.Done) {
 		reply.Woke = s.wake(r.Key)
@@ -194,8 +194,8 @@ func (s *step) look(r wire.Look) wire.LookReply {
 		reply.Held, reply.Holder = true, c.holder(s.ms)
 	}
 	if q := s.queue(r.Key); q != nil {
-		for owner, w := range q.By {
-			if w.Deadline > s.ms && (!reply.Held || owner != reply.Holder.ID.AttemptID) {
+		for attemptID, w := range q.By {
+			if w.Deadline > s.ms && (!reply.Held || attemptID != reply.Holder.ID.AttemptID) {
 				reply.Waiters++
 			}
 		}

@@ -133,7 +133,7 @@ func TestContention(t *testing.T) {
 	for _, n := range []int{1, 2, 16, 64} {
 		synctest.Test(t, func(t *testing.T) { results[n] = compete(t, n, 2*time.Second) })
 		r := results[n]
-		t.Logf("%2d clients: %d locks, %.1f requests a lock, %d changes of owner, %d in a row at most, waits p50 %v p99 %v most %v, turns %d to %d",
+		t.Logf("%2d clients: %d locks, %.1f requests a lock, %d changes of holder, %d in a row at most, waits p50 %v p99 %v most %v, turns %d to %d",
 			n, r.locks, r.perLock(), r.changes, r.row, r.wait(0.5), r.wait(0.99), r.wait(1), r.fewest, r.most)
 		if n > 1 && r.row > 50 {
 			t.Errorf("of %d clients, one had %d turns in a row", n, r.row)
@@ -211,14 +211,14 @@ func newInstant(n int) *recipe.Backend {
 func TestAllocations(t *testing.T) {
 	b := newInstant(3)
 	defer b.Close()
-	owners := make([]string, 3000)
-	for i := range owners {
-		owners[i] = strconv.Itoa(i)
+	attempts := make([]string, 3000)
+	for i := range attempts {
+		attempts[i] = strconv.Itoa(i)
 	}
 	next := 0
 	before := runtime.NumGoroutine()
 	allocs := testing.AllocsPerRun(1000, func() {
-		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: owners[next], TTL: 10 * time.Second, Wait: true})
+		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: attempts[next], TTL: 10 * time.Second, Wait: true})
 		if err == nil {
 			err = b.Release(t.Context(), g)
 		}

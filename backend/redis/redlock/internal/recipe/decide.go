@@ -24,7 +24,7 @@ func (t *try) flush() {
 	if votes.Failed() {
 		t.wanted.over.Store(true)
 	}
-	queue, place := -1, c.place
+	queue, position := -1, c.position
 	if t.home >= 0 && plain.Has(t.home) && !c.released && (v == vote.Held || v == vote.Split) {
 		queue = t.home
 		c.outstanding[queue]++ // Release must know
@@ -40,18 +40,18 @@ func (t *try) flush() {
 		}
 	}
 	if plain|out != 0 {
-		t.end(plain, out, queue, place)
+		t.end(plain, out, queue, position)
 	}
 }
 
 // end sends the Ends of a try that has failed: to the nodes that have its key, and to those that have to
 // keep it out. At one of them, unless it is -1, the attempt joins the queue.
-func (t *try) end(plain, out vote.Set, queue int, place uint64) {
+func (t *try) end(plain, out vote.Set, queue int, position uint64) {
 	for i, n := range t.b.nodes {
 		r := wire.End{Key: t.c.key, ID: t.id, Failed: true}
 		switch {
 		case i == queue:
-			r.Queue, r.Place, r.Channel, r.TTL = true, place, t.b.channel, onNode(t.ttl)
+			r.Queue, r.Position, r.Channel, r.TTL = true, position, t.b.channel, onNode(t.ttl)
 		case out.Has(i):
 			r.KeepOut = keepOut
 		case !plain.Has(i):

@@ -12,7 +12,7 @@ const (
 	// maxRow is how often a client takes a key in a row while others wait, at most.
 	maxRow = 3
 	// maxRowTrips is how many round trips such a row lasts, at most: where the lock is held for longer than
-	// it takes to hand it over, nothing is gained by keeping it.
+	// a hand-off takes, nothing is gained by keeping it.
 	maxRowTrips = 20
 )
 

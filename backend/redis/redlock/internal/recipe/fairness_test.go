@@ -80,7 +80,7 @@ func TestNoCourtesyTowardsNobody(t *testing.T) {
 	})
 }
 
-// A client that holds the lock for longer than it takes to hand it over tells a waiter each time.
+// A client that holds the lock for longer than a hand-off takes tells a waiter each time.
 func TestNoRowOfLongTurns(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.hold = time.Second

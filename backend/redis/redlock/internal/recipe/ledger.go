@@ -34,7 +34,7 @@ type claim struct {
 
 	// While it waits.
 	notified bool      // that the key may be free, since the last try began
-	place    uint64    // in the queues of nodes; zero if it has none
+	position uint64    // in the queues of nodes; zero if it has none
 	mute     vote.Set  // nodes that did not answer the last try
 	queued   vote.Set  // nodes on which it may be in the queue
 	askAt    time.Time // when it asks again, unless it is told

@@ -103,7 +103,7 @@ func (p *page) scan(ctx context.Context) error {
 			case slow:
 				return nil // the next page goes on
 			}
-		case p.From != "" && boot != p.Boot: // another process of the server: the place in the scan is worth nothing
+		case p.From != "" && boot != p.Boot: // another process of the server: the position in the scan is worth nothing
 			p.From, p.Boot = "", 0
 		default:
 			slices.Sort(r.Keys)

@@ -213,7 +213,7 @@ func TestListHeldWrongCursor(t *testing.T) {
 	})
 }
 
-// A scan that meets another process of the server begins again: the places of the old process mean nothing there.
+// A scan that meets another process of the server begins again: the positions of the old process mean nothing there.
 func TestScanBeginsAgainAfterARestart(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		for _, i := range []int{1, 2} {

@@ -159,7 +159,7 @@ func (e *ending) release(node int) {
 
 // send sends an End to nodes, some of which have to keep the try out.
 func (e *ending) send(plain, out vote.Set) {
-	var quick, quiet, tomb wire.Request
+	var quick, quiet, tombstone wire.Request
 	loud := plain
 	if e.quiet && plain != 0 {
 		loud &= e.c.queues()
@@ -173,13 +173,13 @@ func (e *ending) send(plain, out vote.Set) {
 	if out != 0 {
 		end := e.end
 		end.KeepOut = keepOut
-		tomb = end
+		tombstone = end
 	}
 	for i, n := range e.b.nodes {
 		r := quiet
 		switch {
 		case out.Has(i):
-			r = tomb
+			r = tombstone
 		case loud.Has(i):
 			r = quick
 		case !plain.Has(i):

@@ -86,8 +86,8 @@ func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 	for i := range b.nodes {
 		c.outstanding[i]++
 	}
-	place := c.place
-	if place != 0 {
+	position := c.position
+	if position != 0 {
 		t.leaves = c.queued
 	}
 	placed := t.leaves
@@ -97,7 +97,7 @@ func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 	c.mu.Unlock()
 
 	var plain, queued, leaving wire.Request = take, nil, nil // made once for all nodes
-	if take.Place = place; placed != 0 {
+	if take.Position = position; placed != 0 {
 		leaving = take
 	}
 	if home >= 0 {
@@ -183,7 +183,7 @@ func (t *try) onTake(node int, reply any, err error) {
 func (t *try) met(node int, r wire.TakeReply) {
 	t.replies().holders[node] = r.Holder
 	switch {
-	case r.Place != 0: // though a notice may have come since, that it has left
+	case r.Position != 0: // though a notice may have come since, that it has left
 		t.c.queued = t.c.queued.With(node)
 	case t.leaves.Has(node):
 		t.c.queued = t.c.queued.Without(node)
@@ -191,8 +191,8 @@ func (t *try) met(node int, r wire.TakeReply) {
 	if node != t.home || t.id.Try != t.c.last {
 		return
 	}
-	if r.Place != 0 {
-		t.c.place = r.Place
+	if r.Position != 0 {
+		t.c.position = r.Position
 	}
 	if r.First {
 		t.c.expect = time.Now().Add(r.Holder.Left + time.Millisecond)

@@ -14,7 +14,7 @@ import (
 // waiter before it has died, nobody else will tell it that the key is free.
 const maxConfirm = 3 * time.Second
 
-// confirmIn is after how long a waiter asks again, if nothing tells it to: so that its place stays, in
+// confirmIn is after how long a waiter asks again, if nothing tells it to: so that its position stays, in
 // time for [driver.Request].Waiting, and with some jitter, so that those that came together do not ask
 // together.
 func (b *Backend) confirmIn(ttl time.Duration) time.Duration {

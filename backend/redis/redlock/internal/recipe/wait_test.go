@@ -17,7 +17,7 @@ var homeOf = script.Shard("k") % 3
 
 func others() (a, b int) { return (homeOf + 1) % 3, (homeOf + 2) % 3 }
 
-// A waiter joins the queue of one node, and asks when that tells it, with a higher number and its place.
+// A waiter joins the queue of one node, and asks when that tells it, with a higher number and its position.
 func TestWaiterQueuesAtHome(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		var waiting atomic.Int32
@@ -35,10 +35,10 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 			}
 		}
 		r, q := next[wire.Take](h, homeOf)
-		if !r.Queue || r.Place != 0 {
+		if !r.Queue || r.Position != 0 {
 			t.Errorf("the home was asked %+v", r)
 		}
-		q.done(wire.TakeReply{Outcome: wire.Other, Holder: theirs, Place: 42}, nil)
+		q.done(wire.TakeReply{Outcome: wire.Other, Holder: theirs, Position: 42}, nil)
 		h.waits(c)
 		if waiting.Load() != 1 {
 			t.Errorf("it was told %d times that it waits", waiting.Load())
@@ -49,7 +49,7 @@ func TestWaiterQueuesAtHome(t *testing.T) {
 		h.nothing(0, 1, 2)
 		h.Notify(homeOf, wire.Notice{Kind: wire.Free, AttemptID: "me", Count: 9})
 		again, q := next[wire.Take](h, homeOf)
-		if again.ID.Try <= r.ID.Try || again.Place != 42 || again.Floor != 10 {
+		if again.ID.Try <= r.ID.Try || again.Position != 42 || again.Floor != 10 {
 			t.Errorf("after %+v the home was asked %+v", r, again)
 		}
 		q.done(wire.TakeReply{Outcome: wire.Done, Count: 10}, nil)
@@ -96,7 +96,7 @@ func TestFirstWaiterWatchesTheLease(t *testing.T) {
 			h.other(a, theirs)
 			h.other(b, theirs)
 			_, q := next[wire.Take](h, homeOf)
-			q.done(wire.TakeReply{Outcome: wire.Other, Holder: theirs, Place: 42, First: first}, nil)
+			q.done(wire.TakeReply{Outcome: wire.Other, Holder: theirs, Position: 42, First: first}, nil)
 			time.Sleep(theirs.Left)
 			h.nothing(0, 1, 2)
 			time.Sleep(2 * time.Millisecond)

@@ -50,12 +50,12 @@ func taken(reply any) (t wire.TakeReply, ok bool) {
 			return t, false
 		}
 		t.Outcome = wire.Other
-		var okCount, okPlace bool
+		var okCount, okPosition bool
 		t.Holder, ok = holder(reply[0], reply[1])
 		t.Count, okCount = parse(reply[2])
-		t.Place, okPlace = parse(reply[3])
+		t.Position, okPosition = parse(reply[3])
 		t.First = reply[4] == int64(1)
-		return t, ok && okCount && okPlace
+		return t, ok && okCount && okPosition
 	}
 	return t, false
 }
@@ -189,16 +189,16 @@ func Unfit(err error) (actual string, ok bool) {
 // Notice parses what a node has published on a client's channel.
 func Notice(payload string) (n wire.Notice, ok bool) {
 	kind, rest, _ := strings.Cut(payload, " ")
-	owner, count, _ := strings.Cut(rest, " ")
-	n.AttemptID = owner
+	attemptID, count, _ := strings.Cut(rest, " ")
+	n.AttemptID = attemptID
 	switch kind {
 	case "free":
 		n.Kind = wire.Free
 		n.Count, ok = parse(count)
-		return n, ok && owner != ""
+		return n, ok && attemptID != ""
 	case "evicted":
 		n.Kind = wire.Evicted
-		return n, owner != ""
+		return n, attemptID != ""
 	}
 	return n, false
 }

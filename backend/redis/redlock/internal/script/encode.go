@@ -24,8 +24,8 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 			floor = number(r.Floor)
 		}
 		return take, 4, []any{
-			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
-			expected, r.ID.AttemptID, number(r.ID.Try), ms(r.TTL), floor, channel(r.Channel), flag(r.Queue), number(r.Place), r.Meta,
+			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tombstone(r.ID.AttemptID, r.Key),
+			expected, r.ID.AttemptID, number(r.ID.Try), ms(r.TTL), floor, channel(r.Channel), flag(r.Queue), number(r.Position), r.Meta,
 		}
 	case wire.WriteBack:
 		return writeBack, 3, []any{
@@ -45,7 +45,7 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 		return renew, 1 + len(r.Leases), args
 	case wire.Repair:
 		return repair, 4, []any{
-			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
+			n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tombstone(r.ID.AttemptID, r.Key),
 			expected, r.ID.AttemptID, number(r.ID.Try), ms(r.TTL), number(r.Token), channel(r.Channel), r.Meta,
 		}
 	case wire.End:
@@ -53,11 +53,11 @@ func (n *Names) Encode(expected string, r wire.Request) (s *node.Script, keys in
 		if r.KeepOut > 0 {
 			keepOut = ms(r.KeepOut)
 		}
-		args = append(make([]any, 0, 12), n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tomb(r.ID.AttemptID, r.Key),
+		args = append(make([]any, 0, 12), n.node, n.lock(r.Key), n.counters[Shard(r.Key)], n.tombstone(r.ID.AttemptID, r.Key),
 			expected, r.ID.AttemptID, number(r.ID.Try), keepOut)
 		switch {
 		case r.Failed && r.Queue:
-			args = append(args, "wait", number(r.Place), channel(r.Channel), ms(r.TTL))
+			args = append(args, "wait", number(r.Position), channel(r.Channel), ms(r.TTL))
 		case r.Failed:
 			args = append(args, "failed")
 		case r.Evict:

@@ -18,11 +18,11 @@ var (
 )
 
 const (
-	node    = "ns:redlock:node"
-	lock    = "ns:redlock:l:k: 1"
-	counter = "ns:redlock:t:83"
-	tomb    = "ns:redlock:x:o-1:k: 1"
-	is      = "list 1 node boot"
+	node      = "ns:redlock:node"
+	lock      = "ns:redlock:l:k: 1"
+	counter   = "ns:redlock:t:83"
+	tombstone = "ns:redlock:x:o-1:k: 1"
+	is        = "list 1 node boot"
 )
 
 // What is sent is part of the format: scripts and clients of different versions share servers.
@@ -33,14 +33,14 @@ func TestEncode(t *testing.T) {
 		args    []any
 	}{
 		{
-			wire.Take{Key: lease.Key, ID: id, TTL: time.Second, Floor: 5, Meta: "m 1", Channel: "c", Queue: true, Place: 9},
+			wire.Take{Key: lease.Key, ID: id, TTL: time.Second, Floor: 5, Meta: "m 1", Channel: "c", Queue: true, Position: 9},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "1000", "5", "c", "1", "9", "m 1"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "1000", "5", "c", "1", "9", "m 1"},
 		},
 		{
 			wire.Take{Key: lease.Key, ID: id, TTL: time.Second, Floor: 5, Tokenless: true},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "1000", "-", "-", "0", "0", ""},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "1000", "-", "-", "0", "0", ""},
 		},
 		{
 			wire.WriteBack{Key: lease.Key, ID: id, Token: 1 << 52},
@@ -55,27 +55,27 @@ func TestEncode(t *testing.T) {
 		{
 			wire.Repair{Lease: lease, Meta: "m", Channel: "c"},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "2", "1099511627776", "c", "m"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "2", "1099511627776", "c", "m"},
 		},
 		{
 			wire.End{Key: lease.Key, ID: wire.ID{AttemptID: "o-1", Try: math.MaxUint64}, KeepOut: time.Minute},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "9007199254740992", "60000", "release"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "9007199254740992", "60000", "release"},
 		},
 		{
 			wire.End{Key: lease.Key, ID: id, Evict: true},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "0", "evict"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "0", "evict"},
 		},
 		{
 			wire.End{Key: lease.Key, ID: id, Failed: true},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "0", "failed"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "0", "failed"},
 		},
 		{
-			wire.End{Key: lease.Key, ID: id, Failed: true, Queue: true, Place: 3, Channel: "c", TTL: time.Second},
+			wire.End{Key: lease.Key, ID: id, Failed: true, Queue: true, Position: 3, Channel: "c", TTL: time.Second},
 			4,
-			[]any{node, lock, counter, tomb, is, "o-1", "7", "0", "wait", "3", "c", "1000"},
+			[]any{node, lock, counter, tombstone, is, "o-1", "7", "0", "wait", "3", "c", "1000"},
 		},
 		{
 			wire.Look{Key: lease.Key},
@@ -121,7 +121,7 @@ func TestDecode(t *testing.T) {
 		{
 			wire.Take{},
 			[]any{record, int64(900), "15", "1700000000000000", int64(1)},
-			wire.TakeReply{Outcome: wire.Other, Count: 15, Holder: holder, Place: 1700000000000000, First: true},
+			wire.TakeReply{Outcome: wire.Other, Count: 15, Holder: holder, Position: 1700000000000000, First: true},
 		},
 		{wire.Take{}, []any{record, int64(900), "15", "0"}, nil},
 		{wire.Take{}, []any{"somebody's data", int64(900), "15", "0", int64(0)}, nil},
@@ -191,9 +191,9 @@ func TestNames(t *testing.T) {
 		seen[n.Counter(i)] = "counter"
 	}
 	for _, key := range []string{"node", "id", "t:1", ":", "", "o:k", "l:k", "k\n", "c:c"} {
-		for _, owner := range []string{"o", "l", "t"} {
-			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{AttemptID: owner}})
-			for i, what := range map[int]string{1: "lock of " + key, 3: "tomb of " + owner + " on " + key} {
+		for _, attemptID := range []string{"o", "l", "t"} {
+			_, _, args := n.Encode(is, wire.End{Key: key, ID: wire.ID{AttemptID: attemptID}})
+			for i, what := range map[int]string{1: "lock of " + key, 3: "tombstone of " + attemptID + " on " + key} {
 				if was, ok := seen[args[i]]; ok && was != what {
 					t.Errorf("%q is the name of the %s, and of the %s", args[i], was, what)
 				}

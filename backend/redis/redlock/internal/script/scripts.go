@@ -109,7 +109,9 @@ func (n *Names) Channel(client string) string { return n.prefix + "c:" + client 
 
 func (n *Names) lock(key string) string { return n.prefix + "l:" + key }
 
-func (n *Names) tomb(owner, key string) string { return n.prefix + "x:" + owner + ":" + key }
+func (n *Names) tombstone(attemptID, key string) string {
+	return n.prefix + "x:" + attemptID + ":" + key
+}
 
 // Shard is which counter a key has.
 func Shard(key string) int {

@@ -370,7 +370,7 @@ func (t *history) evicted(c *client, key string, _ []*held, err error) {
 	w.trace("%s evicts %q: %v", c.name, key, err)
 }
 
-// left looks for what nobody wants: a key, or a place in a queue, of an attempt that was released, though all Ends have
+// left looks for what nobody wants: a key, or a position in a queue, of an attempt that was released, though all Ends have
 // arrived. Called with the mutex held.
 func (t *history) left() {
 	for _, h := range t.w.hosts {

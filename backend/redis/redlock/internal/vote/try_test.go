@@ -97,7 +97,7 @@ func TestVerdict(t *testing.T) {
 		{"held on four of seven", 7, []event{silent(0, 1, 2), other(3, b1), other(4, b1), other(5, b1), other(6, b1)}, vote.Held, 0},
 		{"held, beside a node that is away", 3, []event{notSent(0), other(1, b1), other(2, b1)}, vote.Held, 0},
 		{"it waits for who has it", 3, []event{notSent(0), other(1, b1)}, vote.Open, 0},
-		{"two tries of one owner hold nothing together", 3, []event{done(0, 1), other(1, b1), other(2, b2)}, vote.Split, 0},
+		{"two tries of one attempt hold nothing together", 3, []event{done(0, 1), other(1, b1), other(2, b2)}, vote.Split, 0},
 		{"one each", 3, []event{done(0, 1), other(1, b1), other(2, c1)}, vote.Split, 0},
 		{"two, two and one", 5, []event{done(0, 1), done(1, 1), other(2, b1), other(3, b1), other(4, c1)}, vote.Split, 0},
 		{"a silent node decides", 3, []event{silent(0), done(1, 1), other(2, b1)}, vote.NoQuorum, 0},

@@ -29,7 +29,7 @@ type Take struct {
 	Meta      string
 	Channel   string // of this client: where notifications go
 	Queue     bool   // where another has the key: join the waiters of this node, or stay among them
-	Place     uint64 // in the queue, as a node told it before; zero for the end of it
+	Position  uint64 // in the queue, as a node told it before; zero for the end of it
 }
 
 // TakeReply answers Take.
@@ -38,9 +38,9 @@ type TakeReply struct {
 	Count   uint64  // the counter: for Done what this take has made of it
 
 	// With Other: who has the key, and until when, by the node's clock.
-	Holder Holder
-	Place  uint64 // in the queue; zero for who is not in it
-	First  bool   // nobody waits before it
+	Holder   Holder
+	Position uint64 // in the queue; zero for who is not in it
+	First    bool   // nobody waits before it
 }
 
 // Holder is who has a key on a node.
@@ -84,7 +84,7 @@ type Repair struct {
 }
 
 // End ends the claim of an attempt: the key, if it has this try or a lower one of the attempt, and the
-// attempt's place among the waiters. Where the key is free then, the first waiter is told.
+// attempt's position among the waiters. Where the key is free then, the first waiter is told.
 type End struct {
 	Key string
 	ID  ID
@@ -95,12 +95,12 @@ type End struct {
 
 	// Failed says that no more than a try has ended: its attempt goes on, or another has the key on the
 	// other nodes. So nobody is told, for one who is would fail here too, and wake the next in turn;
-	// and the attempt's place among the waiters stays. With Queue it gets one: as in Take, for the TTL.
-	Failed  bool
-	Queue   bool
-	Place   uint64
-	Channel string
-	TTL     time.Duration
+	// and the attempt's position among the waiters stays. With Queue it gets one: as in Take, for the TTL.
+	Failed   bool
+	Queue    bool
+	Position uint64
+	Channel  string
+	TTL      time.Duration
 }
 
 // Look tells who has a key.

@@ -7,7 +7,7 @@ local v, left, holder = redis.call('GET', LOCK), 0, ''
 if v then
   local lock = parse(v)
   local ttl = lock.ttl
-  holder = lock.owner
+  holder = lock.attempt
   left = redis.call('PTTL', LOCK)
   if left < 0 or left > ttl then left = ttl end
 end

@@ -1,6 +1,6 @@
 -- Extends leases, where the keys have their tries; never takes a key.
 -- KEYS  1 NODE  then the locks, each once
--- ARGV  1 what NODE must be  then of each lease: "owner try ", ttl in ms, token, shard
+-- ARGV  1 what NODE must be  then of each lease: "attempt try ", ttl in ms, token, shard
 -- Returns for each 1, or 2 if nobody has the key, or 3 if another.
 
 local out = {}

@@ -23,7 +23,7 @@ func guesses(from, to time.Time, reply any) []time.Time {
 	switch r := reply.(type) {
 	case wire.TakeReply:
 		add(r.Count)
-		add(r.Place)
+		add(r.Position)
 	}
 	return append(at, to, from.Add(-slack), to.Add(slack))
 }
@@ -82,15 +82,15 @@ func sameState(real, m *model.Node, now time.Time, took time.Duration) error {
 	}, func(c model.Claim) bool { return ending(c.Until) }); err != nil {
 		return err
 	}
-	if err := sameMaps("tomb", real.Tombs, m.Tombs, func(a, b model.Tomb) bool {
+	if err := sameMaps("tombstone", real.Tombstones, m.Tombstones, func(a, b model.Tombstone) bool {
 		return a.Try == b.Try && near(a.Until, b.Until, took)
-	}, func(t model.Tomb) bool { return ending(t.Until) }); err != nil {
+	}, func(t model.Tombstone) bool { return ending(t.Until) }); err != nil {
 		return err
 	}
 	if err := sameMaps("queue", real.Queues, m.Queues, func(a, b *model.Waiters) bool {
 		return near(a.Until, b.Until, took) && sameMaps("waiter", a.By, b.By, func(v, w model.Waiter) bool {
-			ok := near(v.Deadline, w.Deadline, took) && near(int64(v.Place/1000), int64(w.Place/1000), took) //nolint:gosec // below 2^53
-			v.Deadline, v.Place = w.Deadline, w.Place
+			ok := near(v.Deadline, w.Deadline, took) && near(int64(v.Position/1000), int64(w.Position/1000), took) //nolint:gosec // below 2^53
+			v.Deadline, v.Position = w.Deadline, w.Position
 			return ok && v == w
 		}, func(model.Waiter) bool { return false }) == nil
 	}, func(q *model.Waiters) bool { return ending(q.Until) }); err != nil {

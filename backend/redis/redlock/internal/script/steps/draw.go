@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	owners = []string{"a", "b-1", "Zz_9"}
-	keys   = []string{"k", "with space:and:colons\n", "ключ", `*[k]?\`}
+	attempts = []string{"a", "b-1", "Zz_9"}
+	keys     = []string{"k", "with space:and:colons\n", "ключ", `*[k]?\`}
 )
 
 // draw is a random request. Most are about one key, of small numbers, and many of who has it, so that they meet.
@@ -40,7 +40,7 @@ func draw(r *rand.Rand, node *model.Node) wire.Request {
 		t := wire.Take{Key: key, ID: id(), TTL: ttl(r), Meta: meta, Channel: channel, Floor: token(r), Queue: r.IntN(2) == 0}
 		t.Tokenless = r.IntN(6) == 0
 		if r.IntN(3) == 0 {
-			t.Place = uint64(r.IntN(5)) * 1e15
+			t.Position = uint64(r.IntN(5)) * 1e15
 		}
 		return t
 	case n < 55:
@@ -63,7 +63,7 @@ func draw(r *rand.Rand, node *model.Node) wire.Request {
 			e.ID.Try = 1<<64 - 1
 		}
 		if e.Failed = r.IntN(3) == 0; e.Failed && r.IntN(2) == 0 {
-			e.Queue, e.Channel, e.TTL, e.Place = true, channel, ttl(r), uint64(r.IntN(3))*1e15
+			e.Queue, e.Channel, e.TTL, e.Position = true, channel, ttl(r), uint64(r.IntN(3))*1e15
 		}
 		return e
 	case n < 95:
@@ -77,7 +77,7 @@ func draw(r *rand.Rand, node *model.Node) wire.Request {
 }
 
 func anyID(r *rand.Rand) wire.ID {
-	return wire.ID{AttemptID: owners[r.IntN(len(owners))], Try: []uint64{1, 1, 1, 2, 2, 2, 10, 123456789012345}[r.IntN(8)]}
+	return wire.ID{AttemptID: attempts[r.IntN(len(attempts))], Try: []uint64{1, 1, 1, 2, 2, 2, 10, 123456789012345}[r.IntN(8)]}
 }
 
 func ttl(r *rand.Rand) time.Duration {
@@ -168,7 +168,7 @@ func (t *tally) add(reply any, told []model.Told) {
 	switch r := reply.(type) {
 	case wire.TakeReply:
 		t.count(fmt.Sprint("take ", words[r.Outcome]))
-		if r.Place != 0 {
+		if r.Position != 0 {
 			t.count("waiting")
 		}
 	case wire.Reply:

@@ -107,11 +107,11 @@ func (s *server) kept(ctx context.Context) (*model.Node, error) {
 		p := s.client.Pipeline()
 		until := p.PExpireTime(ctx, name)
 		var text *goredis.StringCmd
-		var places *goredis.ZSliceCmd
+		var positions *goredis.ZSliceCmd
 		var waiters *goredis.MapStringStringCmd
 		switch kind {
 		case "q":
-			places, waiters = p.ZRangeWithScores(ctx, name, 0, -1), p.HGetAll(ctx, prefix+"w:"+key)
+			positions, waiters = p.ZRangeWithScores(ctx, name, 0, -1), p.HGetAll(ctx, prefix+"w:"+key)
 		case "w":
 			continue
 		default:
@@ -134,24 +134,24 @@ func (s *server) kept(ctx context.Context) (*model.Node, error) {
 		case "l":
 			n.Claims[key], err = claim(text.Val(), end)
 		case "x":
-			owner, key, _ := strings.Cut(key, ":")
-			t := model.Tomb{Until: end}
+			attemptID, key, _ := strings.Cut(key, ":")
+			t := model.Tombstone{Until: end}
 			t.Try, err = strconv.ParseUint(text.Val(), 10, 64)
-			n.Tombs[model.AttemptKey{AttemptID: owner, Key: key}] = t
+			n.Tombstones[model.AttemptKey{AttemptID: attemptID, Key: key}] = t
 		case "q":
 			q := &model.Waiters{Until: end, By: map[string]model.Waiter{}}
 			n.Queues[key] = q
-			for _, z := range places.Val() {
-				w := model.Waiter{Place: uint64(z.Score)}
+			for _, z := range positions.Val() {
+				w := model.Waiter{Position: uint64(z.Score)}
 				_, err = fmt.Sscan(waiters.Val()[z.Member.(string)], &w.Deadline, &w.Channel, &w.Try)
 				q.By[z.Member.(string)] = w
 			}
-			switch n1, n2 := len(places.Val()), len(waiters.Val()); {
+			switch n1, n2 := len(positions.Val()), len(waiters.Val()); {
 			case n1 == 0 || n2 == 0: // it has just expired
 				delete(n.Queues, key)
 				err = nil
 			case n1 != n2:
-				err = fmt.Errorf("%d places and %d waiters", n1, n2)
+				err = fmt.Errorf("%d positions and %d waiters", n1, n2)
 			}
 		default:
 			err = fmt.Errorf("what is it?")

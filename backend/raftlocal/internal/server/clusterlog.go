@@ -8,8 +8,8 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
-// news is what was told of the cluster last. It belongs to the loop.
-type news struct {
+// clusterLog is what was logged of the cluster last. It belongs to the loop.
+type clusterLog struct {
 	leader     statemachine.Member // the last that there was
 	members    []statemachine.Member
 	leaderless uint64 // ticks without a leader
@@ -18,12 +18,12 @@ type news struct {
 }
 
 // leaderlessTicks is after how many ticks it is told that there is no leader: an election takes half as long,
-// and is no news.
+// and needs no line in the log.
 const leaderlessTicks = uint64(2 * time.Second / tick)
 
 // tellRole tells who leads and who the members are, when that has changed.
 func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Member) {
-	n := &s.loop.news
+	n := &s.loop.logged
 	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
 	switch {
 	case len(members) == 0:
@@ -83,9 +83,9 @@ func (s *Server) tellChange(was, are []statemachine.Member) {
 	}
 }
 
-// tickNews tells of a leader that is missing for long.
-func (s *Server) tickNews() {
-	n, role := &s.loop.news, s.role.Load()
+// logLeaderless tells of a leader that is missing for long.
+func (s *Server) logLeaderless() {
+	n, role := &s.loop.logged, s.role.Load()
 	if role.leader.ID != 0 || len(role.members) == 0 {
 		n.leaderless = 0
 		return
@@ -98,7 +98,7 @@ func (s *Server) tickNews() {
 }
 
 // LeaderChanges is how often another has come to lead, as this member has seen. It is for a Do.
-func (s *Server) LeaderChanges() uint64 { return s.loop.news.changes }
+func (s *Server) LeaderChanges() uint64 { return s.loop.logged.changes }
 
 // CertificateExpiry is when the certificate that is shown now runs out; the zero time if that is not known,
 // or there is none.

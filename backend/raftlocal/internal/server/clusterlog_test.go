@@ -10,11 +10,11 @@ import (
 )
 
 // A leader is told of by name: not while it has none, as for a member that waits to be added, and then once.
-func TestALeaderWithoutANameIsNoNews(t *testing.T) {
+func TestALeaderWithoutANameIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := &Server{logger: slog.New(slog.NewTextHandler(&log, nil)), id: 1}
 	s.tellRole(statemachine.Member{ID: 2}, nil)
-	if log.Len() > 0 || s.loop.news.leader.ID != 0 {
+	if log.Len() > 0 || s.loop.logged.leader.ID != 0 {
 		t.Error(log.String())
 	}
 	all := []statemachine.Member{{ID: 1, Name: "a", Addr: "h:1"}, {ID: 2, Name: "b", Addr: "h:2"}}

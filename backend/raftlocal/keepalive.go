@@ -52,15 +52,15 @@ func (c *attempt) due() time.Time {
 	return c.start.Add(c.pace())
 }
 
-// plan sees to it that the keeper looks at a time, or earlier. Called with mu held.
+// plan sees to it that keep looks at a time, or earlier. Called with mu held.
 func (b *backend) plan(at time.Time) {
 	if at.Before(b.planned) {
 		b.planned = at
-		b.wakeKeeper()
+		b.wakeKeepAlive()
 	}
 }
 
-func (b *backend) wakeKeeper() {
+func (b *backend) wakeKeepAlive() {
 	select {
 	case b.wake <- struct{}{}:
 	default: // it is awake
@@ -89,7 +89,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 		for i, c := range some {
 			numbers[i] = c.number[0]
 		}
-		if _, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: some, keeper: true}); err != nil {
+		if _, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: some, keepAlive: true}); err != nil {
 			break // closed
 		}
 	}
