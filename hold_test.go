@@ -198,6 +198,57 @@ func TestMinHoldUnlockedConcurrently(t *testing.T) {
 	})
 }
 
+// Others of the same client, who wait for their turn in it, get the lock no sooner, and one after the other.
+func TestMinHoldKeepsOutTheSameClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeps(t)
+		began := time.Now()
+		first := lock(t, k.c, "k", fencelock.WithMinHold(time.Minute))
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var got []time.Duration
+		for range 5 {
+			all.Go(func() {
+				l := lock(t, k.c, "k", fencelock.WithMinHold(time.Minute))
+				mu.Lock()
+				got = append(got, time.Since(began))
+				mu.Unlock()
+				unlock(t, l)
+			})
+		}
+		synctest.Wait()
+		unlock(t, first)
+		if _, err := k.c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
+			t.Errorf("TryLock: %v", err)
+		}
+		all.Wait()
+		for i, at := range got {
+			if want := time.Duration(i+1) * time.Minute; at < want || at > want+second {
+				t.Errorf("the lock was granted after %v, want one each minute", got)
+				break
+			}
+		}
+	})
+}
+
+// An eviction at the moment of Unlock: one event, and nothing is kept, whichever is first.
+func TestMinHoldRacesWithEvict(t *testing.T) {
+	for range 100 {
+		bubble(t, func(t *testing.T) {
+			k := newKeeps(t)
+			l := lock(t, k.c, "k", fencelock.WithMinHold(time.Hour))
+			var both sync.WaitGroup
+			both.Go(func() { _ = l.Unlock(t.Context()) })
+			both.Go(func() { _, _ = k.other.Evict(t.Context(), "k", "") })
+			both.Wait()
+			if told := k.events.of(fencelock.EventUnlocked, fencelock.EventLost); len(told) != 1 {
+				t.Errorf("events: %+v", told)
+			}
+			free(t, k.other, "k")
+		})
+	}
+}
+
 // A process that dies holds the lock no longer than its TTL.
 func TestMinHoldOfTheDead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
