@@ -39,7 +39,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfi
 	abandon := func() {
 		c.janitor.cleanUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !queued.Load())
 	}
-	var silence retryWindow
+	var unanswered retryWindow
 	patient := req.Wait // as Lock, not as TryLock
 	for {
 		sent := time.Now()
@@ -105,14 +105,14 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfi
 			abandon()
 			return nil, err
 		case errors.Is(err, driver.ErrHeld):
-			silence = retryWindow{}
+			unanswered = retryWindow{}
 			pause = jitter(req.TTL / 16)
 			if held := (*driver.HeldError)(nil); errors.As(err, &held) && held.RetryAfter > 0 {
 				pause = held.RetryAfter
 			}
 		case errors.Is(err, driver.ErrUnavailable):
 			var goOn bool
-			if pause, goOn = silence.next(last.heldSince(silence.began), time.Since(sent), req.TTL, patient); !goOn {
+			if pause, goOn = unanswered.next(last.heldSince(unanswered.began), time.Since(sent), req.TTL, patient); !goOn {
 				abandon()
 				return nil, err
 			}

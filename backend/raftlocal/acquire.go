@@ -71,7 +71,7 @@ func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
 		c.first, c.waiting = false, req.Waiting
 	}
 	call, err := b.client.Start(command.Command{
-		Op: command.Acquire, Key: b.prefix + req.Key, Owner: req.AttemptID, Meta: driver.JoinIdentity(req.Identity, req.Meta), TTL: c.ttl, Wait: req.Wait,
+		Op: command.Acquire, Key: b.prefix + req.Key, AttemptID: req.AttemptID, Meta: driver.JoinIdentity(req.Identity, req.Meta), TTL: c.ttl, Wait: req.Wait,
 	}, c)
 	if err != nil {
 		return nil, nil, err

@@ -86,9 +86,9 @@
 // The port of a client's hosts is 7300 unless it is given. A client of a socket has no parameter but
 // namespace=.
 //
-// A new cluster begins when all members in peers= are there: start them side by side. Whoever
-// waits says for whom, in the log, in GET /healthz, and in the error of New when its context
-// ends. Once it has begun, a majority of them is enough, always. Whoever is no member waits less than
+// A new cluster begins when all members in peers= are there: start them side by side. A member
+// that waits names those that it waits for, in the log, in GET /healthz, and in the error of New when its context
+// ends. Once it has begun, a majority of them is enough, always. A process that is no member waits less than
 // 5 s for a leader, whatever its context: see [New].
 //
 // # Several users
@@ -107,7 +107,7 @@
 //     leaves no files there that the owner could not open.
 //   - Who is not in the group is refused, as is who does not say group=; the errors name the fix.
 //
-// Whoever opens a directory first makes it, and owns it from then on, root too. To be sure, make it
+// The first user that opens a directory makes it, and owns it from then on, root too. To be sure, make it
 // beforehand, in a directory in which only its owner and root may write:
 //
 //	install -d -o app -g locks -m 2750 /var/lib/app/locks
@@ -179,10 +179,10 @@
 //   - A leader that is cut off, that sleeps or whose disk hangs grants, renews and ends nothing,
 //     then or when it comes back. Another leads within about a second.
 //   - A retry of a command whose answer was lost is answered by what was done the first time.
-//   - A directory that is removed, emptied, moved or replaced while it is served: whoever holds is
+//   - A directory that is removed, emptied, moved or replaced while it is served: the holder is
 //     told before another gets the lock, and tokens rise. A socket that is removed comes back
 //     within a tenth of a second, and no lock is lost.
-//   - Whoever reaches a member's port without a certificate cannot end it, keep it from writing, or
+//   - A stranger who reaches a member's port without a certificate cannot end it, keep it from writing, or
 //     keep members and clients out: strangers get an eighth of the file descriptors, and the
 //     newest of them are kept. What somebody with a certificate sends who is no member changes
 //     nothing in a cluster that has a leader.
@@ -208,13 +208,13 @@
 //     containers have them, do.
 //   - A disk that loses what it has confirmed to be synced loses locks, for a directory; in
 //     a cluster, if that happens to a majority.
-//   - Members trust each other, and whoever has a certificate of the cluster's authority
+//   - Members trust each other, and anybody with a certificate of the cluster's authority
 //     may take any lock, evict its holder, and change the cluster over HTTP, as an operator may.
 //     It does not make its owner a member: a member shows the certificate with which it is
 //     dialled, for the host of its address among the members, be that a name, a wildcard or
 //     an IP address, or for server_name=. Where that name is in all certificates, or without
 //     TLS, anybody may be any member. A member that is cut off from the others, or that waits
-//     to be added, has to believe whoever has a certificate.
+//     to be added, has to believe anybody with a certificate.
 //   - A cluster that is restored from a backup knows nothing of what was granted since. Its
 //     tokens are higher than all of those, as long as no clock was set back by more than has passed
 //     since: each cluster begins at the clock.
@@ -235,7 +235,7 @@
 //
 // GET /status says as JSON who leads, how far each member is, how long the log and the queues
 // are. GET /healthz is 200 where locks are to be had by way of this member, and 503 with one line why
-// where not; GET /metrics is for Prometheus. Whoever has no certificate, as a kubelet, asks the
+// where not; GET /metrics is for Prometheus. A kubelet, which has no certificate, asks the
 // application, which asks fencelock's Client.Health. GET /backup gives what [Restore] takes. [Admin] has these and the rest as methods:
 // members are added, removed and replaced, and leadership is moved, while the cluster
 // works. For a directory, curl --unix-socket /var/lib/app/locks/socket http://x/status.

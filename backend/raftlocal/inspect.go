@@ -24,7 +24,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		return driver.Status{Key: key}, nil
 	}
 	s := o.Reply.Status
-	h := driver.Holder{AttemptID: s.Owner, Token: fencing.Token(s.Token), Left: s.Left}
+	h := driver.Holder{AttemptID: s.AttemptID, Token: fencing.Token(s.Token), Left: s.Left}
 	h.Identity, h.Meta = driver.SplitIdentity(s.Meta)
 	return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: s.Waiters}, nil
 }
@@ -59,7 +59,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	p := driver.Page{Locks: make([]driver.Status, 0, len(o.Reply.Locks))}
 	for i := range o.Reply.Locks {
 		l := &o.Reply.Locks[i]
-		h := driver.Holder{AttemptID: l.Owner, Token: fencing.Token(l.Token), Left: l.Left}
+		h := driver.Holder{AttemptID: l.AttemptID, Token: fencing.Token(l.Token), Left: l.Left}
 		h.Identity, h.Meta = driver.SplitIdentity(l.Meta)
 		p.Locks = append(p.Locks, driver.Status{Key: strings.TrimPrefix(l.Key, b.prefix), Holders: []driver.Holder{h}, Waiters: -1})
 	}
@@ -74,10 +74,10 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	if attemptID == "" {
 		return ended(b.client.Do(ctx, command.Command{Op: command.Evict, Key: b.prefix + key}, nil))
 	}
-	if len(attemptID) > command.MaxOwner {
+	if len(attemptID) > command.MaxAttemptID {
 		return driver.ErrNotHeld // no attempt has such a name
 	}
-	o := b.client.Do(ctx, command.Command{Op: command.EvictClaim, Key: b.prefix + key, Owner: attemptID}, nil)
+	o := b.client.Do(ctx, command.Command{Op: command.EvictClaim, Key: b.prefix + key, AttemptID: attemptID}, nil)
 	if o.Err == nil && o.Reply.Code == command.Invalid {
 		return tooOld("to evict one attempt", o)
 	}

@@ -36,7 +36,7 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 		return nil, nil, errClosed
 	case c == nil:
 		b.released.Add(id)
-		call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.AttemptID}, nil)
+		call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}, nil)
 		return nil, call, err
 	case c.phase == gone, c.phase == held && g.Token != 0 && uint64(g.Token) != c.token:
 		return nil, nil, driver.ErrNotHeld
@@ -44,7 +44,7 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 	cmd := command.Command{Op: command.Release, Claims: c.number[:]}
 	if c.phase != held || c.late || c.calls > 0 {
 		b.released.Add(id)
-		cmd = command.Command{Op: command.Release, Key: b.prefix + g.Key, Owner: g.AttemptID}
+		cmd = command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}
 	}
 	call, err := b.client.Start(cmd, nil)
 	if err == nil {

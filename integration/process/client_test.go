@@ -26,7 +26,7 @@ const key = "k"
 // client is a process that does what it is told, one command after the other.
 type client struct {
 	*fencelock.Client
-	resource *visitor
+	resource *resourceClient
 	lease    atomic.Pointer[fencelock.Lease]
 	work     context.Context // of the lease
 }
@@ -45,7 +45,7 @@ func openClient(ctx context.Context, o fencelock.Observer) (*fencelock.Client, e
 // playClient is the role. Commands are lines of the standard input.
 func playClient() (err error) {
 	ctx := context.Background()
-	c := &client{resource: newVisitor(os.Getenv(resourceVariable))}
+	c := &client{resource: newResourceClient(os.Getenv(resourceVariable))}
 	if c.Client, err = openClient(ctx, c); err != nil {
 		return err
 	}

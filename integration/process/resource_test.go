@@ -62,31 +62,31 @@ func (r *resource) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fmt.Fprint(w, value)
 }
 
-// visitor is a process's way to the resource.
-type visitor struct {
+// resourceClient is how a process reaches the resource.
+type resourceClient struct {
 	http http.Client
 	url  string
 }
 
-func newVisitor(resource string) *visitor {
-	return &visitor{http: http.Client{Timeout: soon}, url: resource}
+func newResourceClient(resource string) *resourceClient {
+	return &resourceClient{http: http.Client{Timeout: soon}, url: resource}
 }
 
-func (v *visitor) read(token fencing.Token) (int, error) {
-	return v.do(http.MethodGet, url.Values{"token": {token.String()}})
+func (c *resourceClient) read(token fencing.Token) (int, error) {
+	return c.do(http.MethodGet, url.Values{"token": {token.String()}})
 }
 
-func (v *visitor) write(token fencing.Token, value int) error {
-	_, err := v.do(http.MethodPost, url.Values{"token": {token.String()}, "value": {strconv.Itoa(value)}})
+func (c *resourceClient) write(token fencing.Token, value int) error {
+	_, err := c.do(http.MethodPost, url.Values{"token": {token.String()}, "value": {strconv.Itoa(value)}})
 	return err
 }
 
-func (v *visitor) do(method string, form url.Values) (int, error) {
-	req, err := http.NewRequest(method, v.url+"?"+form.Encode(), nil)
+func (c *resourceClient) do(method string, form url.Values) (int, error) {
+	req, err := http.NewRequest(method, c.url+"?"+form.Encode(), nil)
 	if err != nil {
 		return 0, err
 	}
-	answer, err := v.http.Do(req)
+	answer, err := c.http.Do(req)
 	if err != nil {
 		return 0, err
 	}

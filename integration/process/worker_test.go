@@ -28,7 +28,7 @@ func playWorker() error {
 	if err != nil {
 		return err
 	}
-	store := newVisitor(os.Getenv(resourceVariable))
+	store := newResourceClient(os.Getenv(resourceVariable))
 	say(word{What: "ready"})
 	for ctx.Err() == nil {
 		increment(ctx, c, store, rnd)
@@ -39,7 +39,7 @@ func playWorker() error {
 }
 
 // increment has one turn, and tells of it when the lock is granted, and at the end.
-func increment(ctx context.Context, c *fencelock.Client, store *visitor, rnd *rand.Rand) {
+func increment(ctx context.Context, c *fencelock.Client, store *resourceClient, rnd *rand.Rand) {
 	asked := now()
 	l, err := c.Lock(ctx, key)
 	if err != nil {

@@ -128,16 +128,16 @@ func parseOptions(q url.Values) (o Options, err error) {
 }
 
 const (
-	minTTL     = 100 * time.Millisecond
-	leastLimit = time.Second
-	mostLimit  = 24 * time.Hour
+	minTTL   = 100 * time.Millisecond
+	minLimit = time.Second
+	maxLimit = 24 * time.Hour
 )
 
 // checkMaxTTL says what is wrong with a longest TTL, or nothing.
 func checkMaxTTL(ttl time.Duration) string {
 	switch {
-	case ttl < leastLimit || ttl > mostLimit:
-		return fmt.Sprintf("it is from %v to %v", leastLimit, mostLimit)
+	case ttl < minLimit || ttl > maxLimit:
+		return fmt.Sprintf("it is from %v to %v", minLimit, maxLimit)
 	case ttl%time.Millisecond != 0:
 		return "it has whole milliseconds"
 	}

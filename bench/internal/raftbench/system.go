@@ -48,9 +48,9 @@ func System(members int) system.System {
 	}
 }
 
-// mostEntries is one to take a lock, or to get in line, one to release it, and now and then one that tells
+// maxEntries is one to take a lock, or to get in line, one to release it, and now and then one that tells
 // the time: a short line is drained between two of those.
-const mostEntries = 2.25
+const maxEntries = 2.25
 
 // Budgets are what fencelock must reach. leases is the number in the scenario of that name.
 func Budgets(members, leases int) []report.Budget {
@@ -66,9 +66,9 @@ func Budgets(members, leases int) []report.Budget {
 			Against: against, AtLeast: true, Bound: timesEtcd, BoundDetail: "× " + against,
 		})
 	}
-	all = append(all, report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: entries, Bound: mostEntries, BoundDetail: "a pair"})
+	all = append(all, report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: entries, Bound: maxEntries, BoundDetail: "a pair"})
 	for _, n := range sizes.Queue {
-		all = append(all, report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n), Metric: entries, Bound: mostEntries, BoundDetail: "per hand-off"})
+		all = append(all, report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n), Metric: entries, Bound: maxEntries, BoundDetail: "per hand-off"})
 	}
 	return append(all, ours.ProcessBudgets(leases)...)
 }

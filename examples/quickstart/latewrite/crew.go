@@ -62,7 +62,7 @@ func (p *process) suspend(ctx context.Context) error {
 		return err
 	}
 	p.say(p.name, "IS SUSPENDED: it does nothing, and renews nothing")
-	token := p.referee.last()
+	token := p.checker.last()
 	for began := time.Now(); p.account.lastToken() <= token && time.Since(began) < p.patience/2 && ctx.Err() == nil; {
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -58,9 +58,9 @@ func (s *scene) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case what.Granted != 0:
-		s.referee.granted(what.Granted, time.Now().Add(what.ValidFor))
+		s.checker.granted(what.Granted, time.Now().Add(what.ValidFor))
 	case what.Released != 0:
-		s.referee.released(what.Released)
+		s.checker.released(what.Released)
 	case what.Ready:
 		if s.asked.Add(1) == suspended {
 			close(s.ready[what.Who])

@@ -15,7 +15,7 @@ import (
 // scene is what the workers share. Only the account would be shared in earnest.
 type scene struct {
 	account  *account
-	referee  referee
+	checker  overlapCheck
 	asked    atomic.Int32             // workers that could be suspended
 	ready    map[string]chan struct{} // by name; closed when that one is to be
 	patience time.Duration            // longer than all of it takes
@@ -25,7 +25,7 @@ type scene struct {
 // verdict tells how it ended, and returns an error if it is not as promised.
 func (s *scene) verdict() error {
 	want := opening + payment*len(names)
-	balance, overlaps, refusals := s.account.read(), s.referee.overlaps(), s.account.refused()
+	balance, overlaps, refusals := s.account.read(), s.checker.overlaps(), s.account.refused()
 	s.line("")
 	s.line("late writes refused by the token: %d", refusals)
 	s.line("leases valid at the same time:    %d", overlaps)
@@ -43,9 +43,9 @@ func (s *scene) verdict() error {
 	return errors.Join(errs...)
 }
 
-// referee looks whether a lease is granted while another is valid. All processes are on
+// overlapCheck looks whether a lease is granted while another is valid. All processes are on
 // this machine, so what they tell can be put in order here.
-type referee struct {
+type overlapCheck struct {
 	mu    sync.Mutex
 	token fencing.Token // of the last grant
 	until time.Time     // that lease is valid at least so long; zero once it was released
@@ -53,7 +53,7 @@ type referee struct {
 }
 
 // granted is called as soon as a worker tells that it has the lock.
-func (r *referee) granted(token fencing.Token, until time.Time) {
+func (r *overlapCheck) granted(token fencing.Token, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Now().Before(r.until) {
@@ -63,7 +63,7 @@ func (r *referee) granted(token fencing.Token, until time.Time) {
 }
 
 // released is called when a worker tells that it is going to unlock.
-func (r *referee) released(token fencing.Token) {
+func (r *overlapCheck) released(token fencing.Token) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if token == r.token {
@@ -72,13 +72,13 @@ func (r *referee) released(token fencing.Token) {
 }
 
 // last is the token of the last grant.
-func (r *referee) last() fencing.Token {
+func (r *overlapCheck) last() fencing.Token {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.token
 }
 
-func (r *referee) overlaps() int {
+func (r *overlapCheck) overlaps() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.found

@@ -74,7 +74,7 @@ type Standing struct {
 	Base uint64 `json:"base,omitempty"`
 	// Bound is the hash of the record that it has bound itself to; 0 for none.
 	Bound uint64 `json:"bound,omitempty"`
-	// Begun says that it is a member of a cluster, and Founding is the hash of the record that this
+	// Bootstrapped says that it is a member of a cluster, and BootstrapHash is the hash of the record that this
 	// began with; 0 if it joined later, and does not know.
 	Bootstrapped  bool   `json:"begun,omitempty"`
 	BootstrapHash uint64 `json:"founding,omitempty"`

@@ -355,7 +355,7 @@ func TestBreaksUnderLoad(t *testing.T) {
 			all.Go(func() {
 				for j := range 20 {
 					key := fmt.Sprint(i, j)
-					o := c.client.Do(t.Context(), command.Command{Op: command.Acquire, Key: key, Owner: "o", TTL: time.Hour}, nil)
+					o := c.client.Do(t.Context(), command.Command{Op: command.Acquire, Key: key, AttemptID: "o", TTL: time.Hour}, nil)
 					if o.Err != nil || o.Reply.Code != command.Granted {
 						t.Errorf("acquire: %+v", o)
 						return

@@ -57,9 +57,9 @@ func AppendCommand(dst []byte, c *Command, before uint64) []byte {
 		has |= hasKey
 		dst = AppendString(dst, c.Key)
 	}
-	if c.Owner != "" {
+	if c.AttemptID != "" {
 		has |= hasOwner
-		dst = AppendString(dst, c.Owner)
+		dst = AppendString(dst, c.AttemptID)
 	}
 	if c.Meta != "" {
 		has |= hasMeta
@@ -133,7 +133,7 @@ func (f *Fields) Command(c *Command, before uint64) {
 		c.Key = f.someString()
 	}
 	if has&hasOwner != 0 {
-		c.Owner = f.someString()
+		c.AttemptID = f.someString()
 	}
 	if has&hasMeta != 0 {
 		c.Meta = f.someString()

@@ -21,8 +21,8 @@ func batches() []Batch {
 		{Stamp: 5, Commands: []Command{{Op: Open, ID: id, TTL: time.Minute}}},
 		{Stamp: 1 << 40, Commands: []Command{
 			{Session: 7, Seq: 1, Op: Nop},
-			{Session: 7, Seq: 2, Lowest: 1, Op: Acquire, Key: "k", Owner: "o", Meta: "m", TTL: time.Second, Wait: true},
-			{Session: 8, Seq: 3, Lowest: 9, Op: Acquire, Key: "k", Owner: "o", TTL: -1},
+			{Session: 7, Seq: 2, Lowest: 1, Op: Acquire, Key: "k", AttemptID: "o", Meta: "m", TTL: time.Second, Wait: true},
+			{Session: 8, Seq: 3, Lowest: 9, Op: Acquire, Key: "k", AttemptID: "o", TTL: -1},
 			{Session: 0, Seq: 0, Op: Open, ID: id},
 			{Session: 8, Seq: math.MaxUint64, Lowest: math.MaxUint64, Op: Renew, Claims: []uint64{0, 1, math.MaxUint64}},
 			{Session: math.MaxUint64, Op: 255, Key: strings.Repeat("é", 3000), Meta: "\x00\xff"},
@@ -63,13 +63,13 @@ func TestBatchUsesMemoryAgain(t *testing.T) {
 }
 
 func TestBatchPointsToNoInput(t *testing.T) {
-	data := AppendBatch(nil, Batch{Commands: []Command{{Op: Acquire, Key: "key", Owner: "owner", Meta: "meta"}}})
+	data := AppendBatch(nil, Batch{Commands: []Command{{Op: Acquire, Key: "key", AttemptID: "owner", Meta: "meta"}}})
 	var b Batch
 	if err := DecodeBatch(data, &b); err != nil {
 		t.Fatal(err)
 	}
 	clear(data)
-	if c := b.Commands[0]; c.Key != "key" || c.Owner != "owner" || c.Meta != "meta" {
+	if c := b.Commands[0]; c.Key != "key" || c.AttemptID != "owner" || c.Meta != "meta" {
 		t.Errorf("%+v", c)
 	}
 }
@@ -131,8 +131,8 @@ func ordinary() Batch {
 	b := Batch{Stamp: int64(time.Hour)}
 	for i := range uint64(64) {
 		b.Commands = append(b.Commands,
-			Command{Session: 1000 + i/16, Seq: 100000 + i, Lowest: 100000, Op: Acquire, Key: "orders/customer/1234", Owner: "0123456789abcdefghijkl", Meta: "host-17 pid 4711", TTL: 30 * time.Second, Wait: true},
-			Command{Session: 1000 + i/16, Seq: 100000 + i, Lowest: 100000, Op: Release, Key: "orders/customer/1234", Owner: "0123456789abcdefghijkl", Claims: []uint64{1 << 30}})
+			Command{Session: 1000 + i/16, Seq: 100000 + i, Lowest: 100000, Op: Acquire, Key: "orders/customer/1234", AttemptID: "0123456789abcdefghijkl", Meta: "host-17 pid 4711", TTL: 30 * time.Second, Wait: true},
+			Command{Session: 1000 + i/16, Seq: 100000 + i, Lowest: 100000, Op: Release, Key: "orders/customer/1234", AttemptID: "0123456789abcdefghijkl", Claims: []uint64{1 << 30}})
 	}
 	return b
 }

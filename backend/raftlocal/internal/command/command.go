@@ -18,13 +18,13 @@ const (
 	Open       Op = iota + 1 // makes a session, or finds the one of this ID
 	Close                    // ends a session; its claims stay, and end with their TTLs
 	Acquire                  // takes a lock, or a position in its queue
-	Release                  // ends the claim of an owner
+	Release                  // ends the claim of an attempt
 	Renew                    // extends claims, held or waiting, and tells how they stand
 	Evict                    // ends the grant of a key
 	Nop                      // changes nothing: a bare proposal
 	Inspect                  // tells who holds a key; read only
 	ListHeld                 // tells which keys are held; read only
-	EvictClaim               // ends the grant that an owner has of a key; the leader puts a Release in its place
+	EvictClaim               // ends the grant that an attempt has of a key; the leader puts a Release in its place
 )
 
 func (o Op) String() string {
@@ -50,13 +50,13 @@ type Command struct {
 	Seq     uint64 // from 1 on; 0 for Open
 	Lowest  uint64 // no reply to a command below this is waited for any more
 
-	Op    Op
-	ID    SessionID     // Open
-	Key   string        // Acquire, Release, Evict, Inspect, EvictClaim; ListHeld: what the keys begin with
-	Owner string        // Acquire, Release, EvictClaim
-	Meta  string        // Acquire
-	TTL   time.Duration // Acquire; of the session: Open
-	Wait  bool          // Acquire: take a position in the queue if it is held
+	Op        Op
+	ID        SessionID     // Open
+	Key       string        // Acquire, Release, Evict, Inspect, EvictClaim; ListHeld: what the keys begin with
+	AttemptID string        // Acquire, Release, EvictClaim
+	Meta      string        // Acquire
+	TTL       time.Duration // Acquire; of the session: Open
+	Wait      bool          // Acquire: take a position in the queue if it is held
 	// Claims are the numbers of claims: Renew, MaxClaims at most; Release, if it is known.
 	// For ListHeld they are two other numbers: the cursor, which is 0 for the first page, and how many locks a
 	// page has at the most.
@@ -107,11 +107,11 @@ type Reply struct {
 
 // Lock is a key that is held, and who holds it.
 type Lock struct {
-	Key   string
-	Owner string
-	Meta  string
-	Token uint64
-	Left  time.Duration // of the grant, by the cluster's clock
+	Key       string
+	AttemptID string
+	Meta      string
+	Token     uint64
+	Left      time.Duration // of the grant, by the cluster's clock
 }
 
 // Claim is how a claim stands.
@@ -123,12 +123,12 @@ type Claim struct {
 
 // Status tells who holds a key.
 type Status struct {
-	Held    bool
-	Owner   string
-	Meta    string
-	Token   uint64
-	Left    time.Duration // of the grant, by the cluster's clock
-	Waiters int
+	Held      bool
+	AttemptID string
+	Meta      string
+	Token     uint64
+	Left      time.Duration // of the grant, by the cluster's clock
+	Waiters   int
 }
 
 // Answer is the reply to a command, with the address of who waits for it.
@@ -156,9 +156,9 @@ type Batch struct {
 // The longest a command may carry, in bytes. A key is a namespace of 64 at most, a slash, and a
 // key of the driver's.
 const (
-	MaxKey   = 64 + 1 + 1024
-	MaxOwner = 64
-	MaxMeta  = 1024
+	MaxKey       = 64 + 1 + 1024
+	MaxAttemptID = 64
+	MaxMeta      = 1024
 )
 
 // Valid reports whether a command keeps all limits of its operation. One that does not is
@@ -170,18 +170,18 @@ func (c *Command) Valid() bool {
 	case Close, Nop:
 		return true
 	case Acquire:
-		return keyed(c.Key) && owned(c.Owner) && len(c.Meta) <= MaxMeta && c.TTL > 0
+		return keyed(c.Key) && validAttemptID(c.AttemptID) && len(c.Meta) <= MaxMeta && c.TTL > 0
 	case Release:
 		if len(c.Claims) > 0 {
 			return len(c.Claims) == 1
 		}
-		return keyed(c.Key) && owned(c.Owner)
+		return keyed(c.Key) && validAttemptID(c.AttemptID)
 	case Renew:
 		return len(c.Claims) <= MaxClaims
 	case Evict, Inspect:
 		return keyed(c.Key)
 	case EvictClaim:
-		return keyed(c.Key) && owned(c.Owner)
+		return keyed(c.Key) && validAttemptID(c.AttemptID)
 	case ListHeld:
 		return len(c.Key) <= MaxKey && len(c.Claims) == 2 && c.Claims[1] > 0
 	default:
@@ -191,4 +191,4 @@ func (c *Command) Valid() bool {
 
 func keyed(key string) bool { return key != "" && len(key) <= MaxKey }
 
-func owned(owner string) bool { return owner != "" && len(owner) <= MaxOwner }
+func validAttemptID(attemptID string) bool { return attemptID != "" && len(attemptID) <= MaxAttemptID }

@@ -54,7 +54,7 @@ func AppendReply(dst []byte, r *Reply) []byte {
 }
 
 func appendLock(dst []byte, l *Lock) []byte {
-	dst = AppendString(AppendString(AppendString(dst, l.Key), l.Owner), l.Meta)
+	dst = AppendString(AppendString(AppendString(dst, l.Key), l.AttemptID), l.Meta)
 	dst = binary.AppendUvarint(dst, l.Token)
 	return binary.AppendUvarint(dst, uint64(l.Left)) //nolint:gosec // comes back as it was
 }
@@ -66,7 +66,7 @@ func AppendClaim(dst []byte, c *Claim) []byte {
 }
 
 func appendStatus(dst []byte, s *Status) []byte {
-	dst = AppendString(AppendString(dst, s.Owner), s.Meta)
+	dst = AppendString(AppendString(dst, s.AttemptID), s.Meta)
 	dst = binary.AppendUvarint(dst, s.Token)
 	dst = binary.AppendUvarint(dst, uint64(s.Left))            //nolint:gosec // comes back as it was
 	return binary.AppendUvarint(dst, uint64(int64(s.Waiters))) //nolint:gosec // comes back as it was
@@ -101,7 +101,7 @@ func (f *Fields) Reply() Reply {
 	}
 	if has&hasStatus != 0 {
 		r.Status = Status{
-			Held: has&isHeld != 0, Owner: f.String(), Meta: f.String(), Token: f.Number(),
+			Held: has&isHeld != 0, AttemptID: f.String(), Meta: f.String(), Token: f.Number(),
 			Left: time.Duration(f.Number()), Waiters: int(int64(f.Number())), //nolint:gosec // as they were
 		}
 	}

@@ -15,10 +15,10 @@ func replies() []Reply {
 		{Code: OK, Number: 1 << 40},
 		{Code: Granted, Number: 3, Token: math.MaxUint64},
 		{Code: OK, Claims: []Claim{{}, {Number: 5, Code: Granted, Token: 300}, {Number: math.MaxUint64, Code: NotHeld}}},
-		{Code: OK, Number: 7, Locks: []Lock{{}, {Key: "k", Owner: "o", Meta: "m", Token: 7, Left: time.Minute}}},
+		{Code: OK, Number: 7, Locks: []Lock{{}, {Key: "k", AttemptID: "o", Meta: "m", Token: 7, Left: time.Minute}}},
 		{Code: OK, Status: Status{Held: true}},
 		{Code: OK, Status: Status{Waiters: -1}},
-		{Code: OK, Status: Status{Held: true, Owner: "o", Meta: "m", Token: 7, Left: time.Minute, Waiters: 3}},
+		{Code: OK, Status: Status{Held: true, AttemptID: "o", Meta: "m", Token: 7, Left: time.Minute, Waiters: 3}},
 	}
 }
 

@@ -39,7 +39,7 @@ func (s *state) apply(cmds []command.Command) ([]command.Answer, []command.Push)
 	var evicted []command.Push
 	for i := range cmds {
 		if c := &cmds[i]; c.Op == command.EvictClaim { // as a leader does
-			number := s.machine.Grant(c.Key, c.Owner)
+			number := s.machine.Grant(c.Key, c.AttemptID)
 			if push, ok := s.machine.Eviction(number); ok {
 				evicted = append(evicted, push)
 			}
@@ -61,7 +61,7 @@ func (s *state) read(cmd command.Command) (command.Reply, bool) {
 	case cmd.Op == command.ListHeld:
 		locks, next := s.machine.ListHeld(cmd.Key, cmd.Claims[0], int(cmd.Claims[1])) //nolint:gosec // small
 		return command.Reply{Code: command.OK, Number: next, Locks: locks}, true
-	case cmd.Op == command.Acquire && !cmd.Wait && s.machine.Busy(cmd.Key, cmd.Owner):
+	case cmd.Op == command.Acquire && !cmd.Wait && s.machine.Busy(cmd.Key, cmd.AttemptID):
 		is := s.machine.Inspect(cmd.Key)
 		return command.Reply{Code: command.Held, Status: command.Status{Held: true, Meta: is.Meta, Left: is.Left}}, true
 	}

@@ -43,7 +43,7 @@ func benchmarkTurns(b *testing.B, members, callers int, ops []command.Op) {
 	l.m.out = out
 	cmds := make([]command.Command, callers)
 	for i := range cmds {
-		cmds[i] = command.Command{Session: p.session, Key: key(i), Owner: "0123456789abcdef", TTL: time.Minute, Wait: true}
+		cmds[i] = command.Command{Session: p.session, Key: key(i), AttemptID: "0123456789abcdef", TTL: time.Minute, Wait: true}
 	}
 	seq, turns := uint64(0), 0
 	last, syncs, sent := l.m.Status().Last, l.syncs, net.sent

@@ -15,7 +15,7 @@ const maxSessions = 8
 type client struct {
 	id       Conn
 	sessions []uint64 // those it has, the oldest first
-	released uint64   // the highest number of a release by owner that came on it
+	released uint64   // the highest number of a release by attempt that came on it
 	gone     bool     // detached: what it sent is still carried out, but not answered
 
 	// What it is told after the entry that is being applied.

@@ -7,11 +7,11 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-func evict(key, owner string) command.Command {
-	return command.Command{Op: command.EvictClaim, Key: key, Owner: owner}
+func evict(key, attemptID string) command.Command {
+	return command.Command{Op: command.EvictClaim, Key: key, AttemptID: attemptID}
 }
 
-// An eviction of one owner ends its grant, and no other's; it ends nobody's wait. The holder is told, and the log has
+// An eviction of one attempt ends its grant, and no other's; it ends nobody's wait. The holder is told, and the log has
 // nothing that earlier releases do not know.
 func TestEvictClaim(t *testing.T) {
 	net := newNetwork(t, 3)
@@ -22,7 +22,7 @@ func TestEvictClaim(t *testing.T) {
 	o.want(evict("k", "q"), command.NotHeld)
 	o.want(evict("k", "nobody"), command.NotHeld)
 	o.want(evict("free", "p"), command.NotHeld)
-	if s := o.want(inspect("k"), command.OK).Status; s.Owner != "p" || s.Waiters != 1 {
+	if s := o.want(inspect("k"), command.OK).Status; s.AttemptID != "p" || s.Waiters != 1 {
 		t.Fatalf("%+v", s)
 	}
 	o.want(evict("k", "p"), command.OK)
@@ -47,13 +47,13 @@ func TestEvictClaimAgain(t *testing.T) {
 	o.want(evict("k", "p"), command.OK)
 	p.want(acquire("k", "other", time.Minute), command.Granted)
 	again := net.dial(l, o.session)
-	again.send(command.Command{Op: command.EvictClaim, Key: "k", Owner: "p", Seq: o.seq})
+	again.send(command.Command{Op: command.EvictClaim, Key: "k", AttemptID: "p", Seq: o.seq})
 	net.settle()
 	if r, ok := again.reply(o.seq); !ok || r.Code != command.OK {
 		t.Errorf("%+v, %v", r, ok)
 	}
 	again.seq = o.seq
-	if s := again.want(inspect("k"), command.OK).Status; s.Owner != "other" {
+	if s := again.want(inspect("k"), command.OK).Status; s.AttemptID != "other" {
 		t.Errorf("%+v", s)
 	}
 }

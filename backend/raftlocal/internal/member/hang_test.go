@@ -43,7 +43,7 @@ func TestHang(t *testing.T) {
 		t.Errorf("answered: %+v, %+v", p.answers[1:], q.answers[1:])
 	}
 	net.same()
-	if s := next.m.machine.Inspect("k"); s.Owner != "r" {
+	if s := next.m.machine.Inspect("k"); s.AttemptID != "r" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -131,7 +131,7 @@ func TestUncommittedEntries(t *testing.T) {
 	l.cut = false
 	l.restart()
 	net.same()
-	if s := l.m.machine.Inspect("k"); s.Owner != "q" {
+	if s := l.m.machine.Inspect("k"); s.AttemptID != "q" {
 		t.Errorf("%+v", s)
 	}
 	// The client sends it again, and gets its answer for the first time.

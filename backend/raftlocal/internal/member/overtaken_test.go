@@ -28,7 +28,7 @@ func TestTryIsNotOvertakenByItsRelease(t *testing.T) {
 			t.Errorf("the release: %+v, %v", r, ok)
 		}
 		if s := l.m.machine.Inspect("k"); s.Held {
-			t.Errorf("it is held by %s, whom nobody releases", s.Owner)
+			t.Errorf("it is held by %s, whom nobody releases", s.AttemptID)
 		}
 	})
 }

@@ -81,16 +81,16 @@ func (p *peer) do(cmd command.Command) command.Reply {
 	return r
 }
 
-func acquire(key, owner string, ttl time.Duration) command.Command {
-	return command.Command{Op: command.Acquire, Key: key, Owner: owner, TTL: ttl, Wait: true}
+func acquire(key, attemptID string, ttl time.Duration) command.Command {
+	return command.Command{Op: command.Acquire, Key: key, AttemptID: attemptID, TTL: ttl, Wait: true}
 }
 
-func tryLock(key, owner string, ttl time.Duration) command.Command {
-	return command.Command{Op: command.Acquire, Key: key, Owner: owner, TTL: ttl}
+func tryLock(key, attemptID string, ttl time.Duration) command.Command {
+	return command.Command{Op: command.Acquire, Key: key, AttemptID: attemptID, TTL: ttl}
 }
 
-func release(key, owner string) command.Command {
-	return command.Command{Op: command.Release, Key: key, Owner: owner}
+func release(key, attemptID string) command.Command {
+	return command.Command{Op: command.Release, Key: key, AttemptID: attemptID}
 }
 
 func (p *peer) want(cmd command.Command, code command.Code) command.Reply {

@@ -92,7 +92,7 @@ func (m *Member) sort() {
 // readable reports whether a command is to be answered without the log: it asks, or it takes a
 // lock only if it is free and it is not. If it is free in the end, it goes into the log.
 func (m *Member) readable(cmd *command.Command) bool {
-	return cmd.Op.ReadOnly() || cmd.Op == command.Acquire && !cmd.Wait && m.machine.Busy(cmd.Key, cmd.Owner)
+	return cmd.Op.ReadOnly() || cmd.Op == command.Acquire && !cmd.Wait && m.machine.Busy(cmd.Key, cmd.AttemptID)
 }
 
 // pending is what came in and is not proposed yet, in the order in which it came.
@@ -104,7 +104,7 @@ type pending struct {
 
 // cost is at least what a command takes in an entry.
 func cost(c *command.Command) int {
-	return 64 + len(c.Key) + len(c.Owner) + len(c.Meta) + 10*len(c.Claims)
+	return 64 + len(c.Key) + len(c.AttemptID) + len(c.Meta) + 10*len(c.Claims)
 }
 
 func (p *pending) add(c *command.Command, from *client) {

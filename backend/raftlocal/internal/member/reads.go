@@ -109,8 +109,8 @@ func (m *Member) answerReads(now time.Duration) {
 }
 
 // overtaken reports whether a release may stand in the log already, or be about to, that the
-// client has sent after the command, perhaps of the same owner, whom nobody would ever release
-// again. The lock was held when the command came in, so that it may be answered so. If the owner
+// client has sent after the command, perhaps of the same attempt, whom nobody would ever release
+// again. The lock was held when the command came in, so that it may be answered so. If the attempt
 // has a claim, another copy of the command has made it, and a copy more does nothing.
 func (m *Member) overtaken(cmd *command.Command, from *client) bool {
 	return cmd.Op == command.Acquire && from.released > cmd.Seq && !m.machine.Inspect(cmd.Key).Held

@@ -20,7 +20,7 @@ func TestReadsWriteNothing(t *testing.T) {
 		token := p.want(acquire("k", "p", time.Minute), command.Granted).Token
 		last, syncs := l.m.Status().Last, l.syncs
 		q.want(tryLock("k", "q", time.Minute), command.Held)
-		if s := q.want(inspect("k"), command.OK).Status; !s.Held || s.Owner != "p" || s.Token != token {
+		if s := q.want(inspect("k"), command.OK).Status; !s.Held || s.AttemptID != "p" || s.Token != token {
 			t.Errorf("%+v", s)
 		}
 		if s := q.want(inspect("free"), command.OK).Status; s.Held {
@@ -83,7 +83,7 @@ func TestReadWaitsForOwnProposals(t *testing.T) {
 	// The second does not get through for a while.
 	net.lost = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgApp && m.GetIndex() >= first }
 	net.settle()
-	if s := l.m.machine.Inspect("k"); s.Owner != "p" {
+	if s := l.m.machine.Inspect("k"); s.AttemptID != "p" {
 		t.Fatalf("%+v", s)
 	}
 	again := net.dial(l, q.session)

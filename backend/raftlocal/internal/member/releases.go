@@ -98,8 +98,8 @@ type commandID struct{ session, seq uint64 }
 
 // logged returns what stands in the log for a command.
 //
-// For an EvictClaim that is a Release of the claim by which the owner holds the key, by its number, or of number 0,
-// which no claim has, if the owner does not hold it. So the eviction is atomic, and members of earlier releases, which do not
+// For an EvictClaim that is a Release of the claim by which the attempt holds the key, by its number, or of number 0,
+// which no claim has, if the attempt does not hold it. So the eviction is atomic, and members of earlier releases, which do not
 // know EvictClaim, carry out the same as this one:
 //
 //   - A claim that holds a key does so until it ends, and no number is given twice. So the Release ends the
@@ -107,7 +107,7 @@ type commandID struct{ session, seq uint64 }
 //     other claim, and none that waits.
 //   - What this leader has seen is no older than what anybody was told before the EvictClaim was sent. A leader serves
 //     when it has applied all that was committed before its term, and it is the first to tell of what is committed in
-//     it. If it leads no more, the Release is not committed. If the owner is granted the key by an entry that is not applied
+//     it. If it leads no more, the Release is not committed. If the attempt is granted the key by an entry that is not applied
 //     yet, nobody has been told of that, and the eviction came first.
 //   - Sent again, as after a change of leaders, it is the same command of the session, and has the reply that the first had,
 //     whatever the second has become.
@@ -115,7 +115,7 @@ func (m *Member) logged(cmd *command.Command) command.Command {
 	if cmd.Op != command.EvictClaim {
 		return *cmd
 	}
-	number := m.machine.Grant(cmd.Key, cmd.Owner)
+	number := m.machine.Grant(cmd.Key, cmd.AttemptID)
 	if number != 0 {
 		m.evictions[commandID{cmd.Session, cmd.Seq}] = struct{}{}
 	}

@@ -127,7 +127,7 @@ func TestSnapshotToSlowMember(t *testing.T) {
 	meta := strings.Repeat("x", 1000)
 	for i := range 3000 {
 		// More than a part is long.
-		k, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: meta, TTL: time.Hour, Wait: true}, nil)
+		k, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), AttemptID: "o", Meta: meta, TTL: time.Hour, Wait: true}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestClientThatDoesNotRead(t *testing.T) {
 		t.Fatalf("%+v, %v", answers, err)
 	}
 	// Each answer has a status of some kilobytes.
-	do(t, c, command.Command{Op: command.Acquire, Key: "k", Owner: "o", Meta: strings.Repeat("m", 1000), TTL: time.Hour})
+	do(t, c, command.Command{Op: command.Acquire, Key: "k", AttemptID: "o", Meta: strings.Repeat("m", 1000), TTL: time.Hour})
 	session, seq := answers[0].Reply.Number, uint64(0)
 	_ = conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
 	for err == nil {
@@ -297,10 +297,10 @@ func TestNothingToMakeFilesOf(t *testing.T) {
 	})
 	meta := strings.Repeat("x", 1000)
 	for i := 0; leader.Leader().ID == leader.ID(); i++ {
-		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: meta, TTL: time.Hour})
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), AttemptID: "o", Meta: meta, TTL: time.Hour})
 	}
 	for i := range 200 {
-		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint("more", i), Owner: "o", Meta: meta, TTL: time.Hour})
+		do(t, c, command.Command{Op: command.Acquire, Key: fmt.Sprint("more", i), AttemptID: "o", Meta: meta, TTL: time.Hour})
 	}
 	if err := leader.Err(); err != nil {
 		t.Fatalf("it has ended: %v", err)
@@ -323,7 +323,7 @@ func TestStopWithoutFiles(t *testing.T) {
 	do(t, c, nop())
 	w.disks["a"].Limit(1)
 	for i := range 10 {
-		if _, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil); err != nil {
+		if _, err := c.Start(command.Command{Op: command.Acquire, Key: fmt.Sprint(i), AttemptID: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

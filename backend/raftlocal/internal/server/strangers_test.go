@@ -181,7 +181,7 @@ func play(dir string) error {
 	c := client.New(client.Config{Addrs: []string{"own"}, Dial: func(ctx context.Context, _ string) (net.Conn, error) { return s.Dial(ctx) }})
 	for n := 1; ; n++ {
 		// Each is a file of the log, or more.
-		o := c.Do(context.Background(), command.Command{Op: command.Acquire, Key: "k", Owner: "o", Meta: strings.Repeat("m", 1000), TTL: time.Hour}, nil)
+		o := c.Do(context.Background(), command.Command{Op: command.Acquire, Key: "k", AttemptID: "o", Meta: strings.Repeat("m", 1000), TTL: time.Hour}, nil)
 		if o.Err != nil {
 			return o.Err
 		}

@@ -56,7 +56,7 @@ func TestFullDiskIsTold(t *testing.T) {
 	var err error
 	for i := 0; err == nil; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		o := c.Do(ctx, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil)
+		o := c.Do(ctx, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), AttemptID: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil)
 		err = o.Err
 		cancel()
 	}
@@ -107,7 +107,7 @@ func TestFullDisksAreToldToWhoComesIn(t *testing.T) {
 	var err error
 	for i := 0; err == nil; i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		err = c.Do(ctx, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), Owner: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil).Err
+		err = c.Do(ctx, command.Command{Op: command.Acquire, Key: fmt.Sprint(i), AttemptID: "o", Meta: strings.Repeat("x", 1000), TTL: time.Hour}, nil).Err
 		cancel()
 	}
 	// Those who follow are full with the next leader's first entry, or its next.

@@ -91,7 +91,7 @@ func (p *process) lock(t *testing.T, key, owner string) command.Reply {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
-		o := p.client.Do(ctx, command.Command{Op: command.Acquire, Key: key, Owner: owner, TTL: time.Hour}, nil)
+		o := p.client.Do(ctx, command.Command{Op: command.Acquire, Key: key, AttemptID: owner, TTL: time.Hour}, nil)
 		switch {
 		case ctx.Err() != nil:
 			t.Fatalf("%s does not get the lock: %+v", owner, o)
@@ -187,7 +187,7 @@ func TestNothingIsGrantedFromALostDirectory(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(dirlock.Watch / 10)
-			o := serves.client.Do(t.Context(), command.Command{Op: command.Acquire, Key: "x", Owner: "o", TTL: time.Hour}, nil)
+			o := serves.client.Do(t.Context(), command.Command{Op: command.Acquire, Key: "x", AttemptID: "o", TTL: time.Hour}, nil)
 			if o.Err == nil && serves.Server() == srv {
 				t.Fatalf("granted: %+v", o.Reply)
 			}

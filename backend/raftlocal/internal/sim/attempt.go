@@ -28,7 +28,7 @@ func (t *attempt) acquire(cmd command.Command) {
 		switch {
 		case t.over:
 		case !known:
-			// It may have been carried out. To ask again, as the same owner, is to find out; but
+			// It may have been carried out. To ask again, as the same attempt, is to find out; but
 			// that extends nothing, so its time still counts from when it was first sent.
 			w.unknown++
 			if w.rng.IntN(2) == 0 || t.k.final {
@@ -46,7 +46,7 @@ func (t *attempt) acquire(cmd command.Command) {
 		case r.Code == command.Held && !cmd.Wait:
 			w.held++
 			w.denied[t.name] = true
-			if !w.committedLog.possible(t.key, asked, func(v version) bool { return v.owner != "" && (v.owner != t.name || v.waiters > 0) }) {
+			if !w.committedLog.possible(t.key, asked, func(v version) bool { return v.attemptID != "" && (v.attemptID != t.name || v.waiters > 0) }) {
 				w.fail("%s was told that %s is held, and at no time since it asked was it", t.name, t.key)
 			}
 			t.finish()
@@ -123,7 +123,7 @@ func (t *attempt) release() {
 	until := t.until
 	held := t.holds(w.now)
 	w.promises.end(t.promise)
-	cmd := command.Command{Op: command.Release, Key: t.key, Owner: t.name}
+	cmd := command.Command{Op: command.Release, Key: t.key, AttemptID: t.name}
 	if t.number != 0 && w.rng.IntN(2) == 0 {
 		cmd.Claims = []uint64{t.number}
 	}

@@ -34,10 +34,10 @@ type keyHistory struct {
 }
 
 type version struct {
-	index   uint64 // of the entry since which it stands so
-	owner   string
-	token   uint64
-	waiters int
+	index     uint64 // of the entry since which it stands so
+	attemptID string
+	token     uint64
+	waiters   int
 }
 
 // applied is when a member has applied an entry. It reports whether none had before.
@@ -101,21 +101,21 @@ func (t *committedLog) write(index uint64) {
 		}
 		v := version{index: index}
 		if len(q.claims) > 0 {
-			v.owner, v.token, v.waiters = q.claims[0].owner, q.claims[0].token, len(q.claims)-1
+			v.attemptID, v.token, v.waiters = q.claims[0].attemptID, q.claims[0].token, len(q.claims)-1
 		}
 		last := c.versions[len(c.versions)-1]
-		if last.owner != v.owner || last.token != v.token || last.waiters != v.waiters {
+		if last.attemptID != v.attemptID || last.token != v.token || last.waiters != v.waiters {
 			c.versions = append(c.versions, v)
 		}
 	}
 }
 
-// owners are those who have held a key, the last one last.
-func (t *committedLog) owners(key string) (all []string) {
+// attempts are those who have held a key, the last one last.
+func (t *committedLog) attempts(key string) (all []string) {
 	if c := t.keys[key]; c != nil {
 		for _, v := range c.versions {
-			if v.owner != "" {
-				all = append(all, v.owner)
+			if v.attemptID != "" {
+				all = append(all, v.attemptID)
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func hashBatch(b command.Batch) uint64 {
 	for i := range b.Commands {
 		c := &b.Commands[i]
 		h.add(c.Session, c.Seq, c.Lowest, uint64(c.Op), uint64(c.TTL), bit(c.Wait))
-		h.text(string(c.ID[:]), c.Key, c.Owner, c.Meta)
+		h.text(string(c.ID[:]), c.Key, c.AttemptID, c.Meta)
 		h.add(c.Claims...)
 	}
 	return uint64(h)

@@ -31,8 +31,8 @@ func newCommittedLog(t *testing.T) (*committedLog, *string) {
 	return x, &found
 }
 
-func acquire(seq uint64, owner string) command.Command {
-	return command.Command{Op: command.Acquire, Session: 1, Seq: seq, Lowest: 1, Key: "k", Owner: owner, TTL: time.Second, Wait: true}
+func acquire(seq uint64, attemptID string) command.Command {
+	return command.Command{Op: command.Acquire, Session: 1, Seq: seq, Lowest: 1, Key: "k", AttemptID: attemptID, TTL: time.Second, Wait: true}
 }
 
 func answered(seq uint64, r command.Reply) command.Answer {
@@ -114,13 +114,13 @@ func TestTruthOfReads(t *testing.T) {
 	const i = firstEntry + 2
 	x.applied("m1", 10, i, 1, command.Batch{Commands: []command.Command{acquire(1, "a")}},
 		[]command.Answer{answered(1, command.Reply{Code: command.Granted, Number: 2, Token: i})}, nil)
-	release := command.Command{Op: command.Release, Session: 1, Seq: 2, Lowest: 1, Key: "k", Owner: "a"}
+	release := command.Command{Op: command.Release, Session: 1, Seq: 2, Lowest: 1, Key: "k", AttemptID: "a"}
 	x.applied("m1", 20, i+1, 1, command.Batch{Commands: []command.Command{release}}, []command.Answer{answered(2, command.Reply{Code: command.OK})}, nil)
 	if *found != "" {
 		t.Fatal(*found)
 	}
-	held := func(v version) bool { return v.owner == "a" }
-	free := func(v version) bool { return v.owner == "" }
+	held := func(v version) bool { return v.attemptID == "a" }
+	free := func(v version) bool { return v.attemptID == "" }
 	for asked, want := range map[time.Duration][2]bool{5: {true, true}, 15: {true, true}, 21: {false, true}} {
 		if x.possible("k", asked, held) != want[0] || x.possible("k", asked, free) != want[1] {
 			t.Errorf("asked at %v: held may be told: %v, free: %v", asked, x.possible("k", asked, held), x.possible("k", asked, free))

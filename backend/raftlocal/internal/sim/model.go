@@ -14,8 +14,8 @@ type model struct {
 	fail func(format string, args ...any)
 	// ended hears of each claim that has ended for want of a renewal.
 	ended func(c *modelClaim)
-	// claimed hears of each owner that gets a claim.
-	claimed func(owner string)
+	// claimed hears of each attempt that gets a claim.
+	claimed func(attemptID string)
 	// stand is called whenever something may have changed.
 	stand func(index uint64)
 
@@ -38,7 +38,7 @@ type queue struct {
 // modelClaim is a claim, as it must be.
 type modelClaim struct {
 	number, session uint64
-	key, owner      string
+	key, attemptID  string
 	meta            string
 	ttl             time.Duration
 	deadline        int64
@@ -78,7 +78,7 @@ func (r *model) apply(index uint64, b command.Batch, answers []command.Answer, p
 		due = append(due, more...)
 		r.stand(index)
 		if got.Session != cmd.Session || got.Seq != cmd.Seq || cmd.Op == command.Open && got.ID != cmd.ID || !sameReply(want, got.Reply) {
-			r.fail("index %d: %v %d/%d of %q by %q: answered %+v, must be %+v", index, cmd.Op, cmd.Session, cmd.Seq, cmd.Key, cmd.Owner, *got, want)
+			r.fail("index %d: %v %d/%d of %q by %q: answered %+v, must be %+v", index, cmd.Op, cmd.Session, cmd.Seq, cmd.Key, cmd.AttemptID, *got, want)
 			return
 		}
 	}
@@ -131,9 +131,9 @@ func (r *model) claim(number uint64) *modelClaim {
 	return nil
 }
 
-func (r *model) owned(key, owner string) *modelClaim {
+func (r *model) owned(key, attemptID string) *modelClaim {
 	for _, c := range r.queue(key).claims {
-		if c.owner == owner {
+		if c.attemptID == attemptID {
 			return c
 		}
 	}
@@ -199,18 +199,18 @@ func (w *world) checkClock(h *host, index, term uint64, stamp int64) {
 // command that gave it the time was sent, by the fastest of clocks.
 func (w *world) expired(c *modelClaim) {
 	sent, ok := w.sends[c.by]
-	w.trace.line("claim %d on %s by %s has expired", c.number, c.key, c.owner)
+	w.trace.line("claim %d on %s by %s has expired", c.number, c.key, c.attemptID)
 	if !ok {
 		return
 	}
 	if lived := w.now - sent; lived < time.Duration(float64(c.ttl)/(1+skew)) {
-		w.fail("%s lost %s %v after it was asked for or renewed, its TTL is %v", c.owner, c.key, lived, c.ttl)
+		w.fail("%s lost %s %v after it was asked for or renewed, its TTL is %v", c.attemptID, c.key, lived, c.ttl)
 	}
 }
 
-// claimed is when an owner gets a claim.
-func (w *world) claimed(owner string) {
-	if w.denied[owner] {
-		w.fail("%s was told that its attempt is over, and it is carried out now", owner)
+// claimed is when an attempt gets a claim.
+func (w *world) claimed(attemptID string) {
+	if w.denied[attemptID] {
+		w.fail("%s was told that its attempt is over, and it is carried out now", attemptID)
 	}
 }

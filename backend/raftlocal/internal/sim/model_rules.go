@@ -81,7 +81,7 @@ func (r *model) carryOut(index uint64, s *modelSession, cmd *command.Command, go
 	case command.Renew:
 		return r.renew(by, cmd.Claims), nil
 	case command.Release:
-		c := r.owned(cmd.Key, cmd.Owner)
+		c := r.owned(cmd.Key, cmd.AttemptID)
 		if len(cmd.Claims) > 0 {
 			c = r.claim(cmd.Claims[0])
 		}
@@ -106,7 +106,7 @@ func (r *model) carryOut(index uint64, s *modelSession, cmd *command.Command, go
 }
 
 func (r *model) acquire(index uint64, by commandID, cmd *command.Command, got *command.Reply) command.Reply {
-	if c := r.owned(cmd.Key, cmd.Owner); c != nil {
+	if c := r.owned(cmd.Key, cmd.AttemptID); c != nil {
 		c.session = by.session
 		if c.token == 0 {
 			c.deadline, c.by = r.clock+int64(c.ttl), by
@@ -121,9 +121,9 @@ func (r *model) acquire(index uint64, by commandID, cmd *command.Command, got *c
 		r.fail("index %d: a claim got the number %d, and %d was given before", index, got.Number, r.number)
 	}
 	r.number = got.Number
-	r.claimed(cmd.Owner)
+	r.claimed(cmd.AttemptID)
 	c := &modelClaim{
-		number: got.Number, session: by.session, key: cmd.Key, owner: cmd.Owner, meta: cmd.Meta,
+		number: got.Number, session: by.session, key: cmd.Key, attemptID: cmd.AttemptID, meta: cmd.Meta,
 		ttl: cmd.TTL, deadline: r.clock + int64(cmd.TTL), by: by,
 	}
 	q.claims = append(q.claims, c)

@@ -193,12 +193,12 @@ var patches = []mutants.Patch{
 	{
 		File: "../statemachine/claim.go",
 		Old:  "func (m *Machine) expire() {",
-		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.place, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.index, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
 	},
 	{
 		File: "../member/releases.go",
 		Old:  "	if number != 0 {\n",
-		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).Owner)\n	}\n	if number != 0 {\n",
+		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).AttemptID)\n	}\n	if number != 0 {\n",
 	},
 	{
 		File: "../statemachine/inspect.go",
@@ -218,7 +218,7 @@ var patches = []mutants.Patch{
 	{
 		File: "../statemachine/claim.go",
 		Old:  "		c := m.claims[number]\n",
-		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.place].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.index].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
 		File: "../statemachine/deadlines.go",
@@ -227,8 +227,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "	m.hear(c)\n	m.overdue.move(c.place",
-		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.place",
+		Old:  "	m.hear(c)\n	m.overdue.move(c.index",
+		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.index",
 	},
 	{
 		File: "../member/releases.go",

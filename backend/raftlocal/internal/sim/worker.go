@@ -64,7 +64,7 @@ func (k *worker) attempt(key string, wait bool) *attempt {
 	t := &attempt{promise: w.promises.begin(name, key), k: k, key: key, ttl: w.scenario.ttls[w.rng.IntN(len(w.scenario.ttls))], sent: c.local()}
 	w.trace.line("%s asks for %s, ttl %v, wait %v", name, key, t.ttl, wait)
 	c.attempts = append(c.attempts, t)
-	t.acquire(command.Command{Op: command.Acquire, Key: key, Owner: name, Meta: "m" + name, TTL: t.ttl, Wait: wait})
+	t.acquire(command.Command{Op: command.Acquire, Key: key, AttemptID: name, Meta: "m" + name, TTL: t.ttl, Wait: wait})
 	return t
 }
 
@@ -83,28 +83,28 @@ func (k *worker) evict(key string) {
 // sometimes of one that waits, or that has ended.
 func (k *worker) evictClaim(key string) {
 	w := k.c.w
-	owner := "nobody"
-	if known := w.committedLog.owners(key); len(known) > 0 {
-		owner = known[len(known)-1-min(w.rng.IntN(4)/2*w.rng.IntN(3), len(known)-1)]
+	attemptID := "nobody"
+	if known := w.committedLog.attempts(key); len(known) > 0 {
+		attemptID = known[len(known)-1-min(w.rng.IntN(4)/2*w.rng.IntN(3), len(known)-1)]
 	}
 	if t := w.attemptAt(key); t != nil && w.rng.IntN(4) == 0 {
-		owner = t.name
+		attemptID = t.name
 	}
-	w.trace.line("%s evicts %s from %s", k.c, owner, key)
+	w.trace.line("%s evicts %s from %s", k.c, attemptID, key)
 	asked := w.now
-	w.promises.target(owner)
-	k.c.do(command.Command{Op: command.EvictClaim, Key: key, Owner: owner}, func(r command.Reply, known bool) {
+	w.promises.target(attemptID)
+	k.c.do(command.Command{Op: command.EvictClaim, Key: key, AttemptID: attemptID}, func(r command.Reply, known bool) {
 		switch {
 		case !known:
 		case r.Code == command.OK:
 			w.evictions++
-			if !w.committedLog.possible(key, asked, func(v version) bool { return v.owner == owner }) {
-				w.fail("%s is said to be evicted from %s, and at no time since that was asked did it hold it", owner, key)
+			if !w.committedLog.possible(key, asked, func(v version) bool { return v.attemptID == attemptID }) {
+				w.fail("%s is said to be evicted from %s, and at no time since that was asked did it hold it", attemptID, key)
 			}
 		case r.Code != command.NotHeld:
-			w.fail("evict of %s from %s was answered %+v", owner, key, r)
-		case !w.committedLog.possible(key, asked, func(v version) bool { return v.owner != owner }):
-			w.fail("%s is said not to hold %s, and at all times since that was asked it did", owner, key)
+			w.fail("evict of %s from %s was answered %+v", attemptID, key, r)
+		case !w.committedLog.possible(key, asked, func(v version) bool { return v.attemptID != attemptID }):
+			w.fail("%s is said not to hold %s, and at all times since that was asked it did", attemptID, key)
 		}
 		k.again()
 	})
@@ -141,7 +141,7 @@ func (c *client) list(then func()) {
 			}
 			for _, l := range r.Locks {
 				listed[l.Key] = true
-				if !w.committedLog.possible(l.Key, since, func(v version) bool { return l.Token == v.token && l.Owner == v.owner }) {
+				if !w.committedLog.possible(l.Key, since, func(v version) bool { return l.Token == v.token && l.AttemptID == v.attemptID }) {
 					w.fail("%+v is listed, and at no time since that was asked was that so", l)
 				}
 			}
@@ -172,7 +172,7 @@ func (c *client) inspect(key string, then func()) {
 		case r.Code != command.OK:
 			w.fail("inspect of %s was answered %+v", key, r)
 		case !w.committedLog.possible(key, asked, func(v version) bool {
-			return s.Held == (v.token != 0) && s.Token == v.token && s.Owner == v.owner && s.Waiters == v.waiters
+			return s.Held == (v.token != 0) && s.Token == v.token && s.AttemptID == v.attemptID && s.Waiters == v.waiters
 		}):
 			w.fail("inspect of %s was answered %+v, and at no time since it was asked was that so", key, s)
 		case s.Left < 0 || s.Left > 10*time.Second:

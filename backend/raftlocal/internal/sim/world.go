@@ -79,7 +79,7 @@ type world struct {
 	clocks  map[uint64]*counted
 	sends   map[commandID]time.Duration // when a command was first sent
 
-	// denied are the owners that were told that they certainly have no claim, and never will.
+	// denied are the attempts that were told that they certainly have no claim, and never will.
 	denied map[string]bool
 
 	voting time.Duration // until when the power fails wherever a vote is given

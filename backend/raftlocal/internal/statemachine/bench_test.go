@@ -59,7 +59,7 @@ func pairs(m *Machine, n int, key func(int) string) (batch command.Batch, next f
 	for _, op := range []command.Op{command.Acquire, command.Release} {
 		for i := range n {
 			batch.Commands = append(batch.Commands, command.Command{
-				Op: op, Session: sessions[i%clients], Key: key(i), Owner: fmt.Sprintf("0123456789abcdef-%04d", i),
+				Op: op, Session: sessions[i%clients], Key: key(i), AttemptID: fmt.Sprintf("0123456789abcdef-%04d", i),
 				Meta: "host-17 pid 4711", TTL: 30 * time.Second, Wait: true,
 			})
 		}

@@ -9,15 +9,15 @@ import (
 
 // claim is what one attempt has at a key. The first of a queue holds, the others wait.
 type claim struct {
-	number  uint64
-	session uint64 // who made it, or last renewed it: who is told what becomes of it
-	token   uint64 // 0 while it waits
-	ttl     time.Duration
-	place   int   // in Machine.overdue, where its deadline is
-	waited  int64 // while it is unheard: until when it was to wait; or 0
-	silent  int   // and its place in Machine.unheard
-	owner   string
-	meta    string
+	number    uint64
+	session   uint64 // who made it, or last renewed it: who is told what becomes of it
+	token     uint64 // 0 while it waits
+	ttl       time.Duration
+	index     int   // in Machine.overdue, where its deadline is
+	waited    int64 // while it is unheard: until when it was to wait; or 0
+	silent    int   // and its index in Machine.unheard
+	attemptID string
+	meta      string
 
 	queue      *queue
 	next, prev *claim
@@ -37,14 +37,14 @@ func (m *Machine) add(cmd *command.Command, q *queue) *claim {
 	if q == nil {
 		key = cmd.Key
 	}
-	key, owner, meta := cloneStrings(key, cmd.Owner, cmd.Meta)
+	key, attemptID, meta := cloneStrings(key, cmd.AttemptID, cmd.Meta)
 	if q == nil {
 		q = m.free.queue()
 		q.key = key
 		m.queues[key] = q
 	}
 	c := m.free.claim()
-	c.number, c.session, c.ttl, c.owner, c.meta = m.give(), cmd.Session, cmd.TTL, owner, meta
+	c.number, c.session, c.ttl, c.attemptID, c.meta = m.give(), cmd.Session, cmd.TTL, attemptID, meta
 	m.link(q, c, m.after(int64(cmd.TTL)))
 	return c
 }
@@ -53,7 +53,7 @@ func (m *Machine) add(cmd *command.Command, q *queue) *claim {
 func (m *Machine) link(q *queue, c *claim, deadline int64) {
 	m.claims[c.number] = c
 	m.arrivals.add(c)
-	m.overdue.add(deadline, c.number, &c.place)
+	m.overdue.add(deadline, c.number, &c.index)
 	m.lengths.change(q.length, q.length+1)
 	q.push(c)
 }
@@ -64,7 +64,7 @@ func (m *Machine) remove(c *claim) {
 	m.hear(c)
 	delete(m.claims, c.number)
 	m.arrivals.remove(c.number)
-	m.overdue.remove(c.place)
+	m.overdue.remove(c.index)
 	m.lengths.change(q.length, q.length-1)
 	q.remove(c)
 	m.free.keepClaim(c)
@@ -75,28 +75,28 @@ func (m *Machine) remove(c *claim) {
 	case held:
 		m.grant(next)
 		m.unhear(next)
-		m.overdue.move(next.place, m.after(int64(next.ttl)))
+		m.overdue.move(next.index, m.after(int64(next.ttl)))
 		m.push(next, command.Granted)
 	}
 }
 
 // cloneStrings returns strings in memory of their own: those of a command share it with the whole
 // batch, which would live as long as the claim.
-func cloneStrings(key, owner, meta string) (_, _, _ string) {
+func cloneStrings(key, attemptID, meta string) (_, _, _ string) {
 	var b strings.Builder
-	b.Grow(len(key) + len(owner) + len(meta))
+	b.Grow(len(key) + len(attemptID) + len(meta))
 	b.WriteString(key)
-	b.WriteString(owner)
+	b.WriteString(attemptID)
 	b.WriteString(meta)
 	all := b.String()
-	return all[:len(key)], all[len(key) : len(key)+len(owner)], all[len(key)+len(owner):]
+	return all[:len(key)], all[len(key) : len(key)+len(attemptID)], all[len(key)+len(attemptID):]
 }
 
 // renewed moves the deadline of a claim on behalf of a session.
 func (m *Machine) renewed(c *claim, session uint64) {
 	c.session = session
 	m.hear(c)
-	m.overdue.move(c.place, m.after(int64(c.ttl)))
+	m.overdue.move(c.index, m.after(int64(c.ttl)))
 }
 
 // push tells the session of a claim what has become of it.
@@ -107,14 +107,14 @@ func (m *Machine) push(c *claim, code command.Code) {
 	})
 }
 
-// acquire takes the lock for an owner, or a position in the queue. For an owner that has a claim
+// acquire takes the lock for an attempt, or a position in the queue. For an attempt that has a claim
 // it tells how that stands, and the asking session is told what becomes of it from now on. That
 // renews a claim that waits, since a waiter that asks is alive. It does not renew a grant:
 // the client that gets the answer counts the lease from an earlier request.
 func (m *Machine) acquire(cmd *command.Command, r *command.Reply) {
 	q := m.queues[cmd.Key]
 	if q != nil {
-		if c := q.find(cmd.Owner); c != nil {
+		if c := q.find(cmd.AttemptID); c != nil {
 			if c.token == 0 {
 				m.renewed(c, cmd.Session)
 			}
@@ -134,7 +134,7 @@ func (m *Machine) acquire(cmd *command.Command, r *command.Reply) {
 	r.Code, r.Number, r.Token = c.code(), c.number, c.token
 }
 
-// release ends the claim of an owner, or of a number if there is one: OK if it was a grant,
+// release ends the claim of an attempt, or of a number if there is one: OK if it was a grant,
 // and NotHeld if it waited or there is none.
 func (m *Machine) release(cmd *command.Command, r *command.Reply) {
 	r.Code = command.NotHeld
@@ -142,7 +142,7 @@ func (m *Machine) release(cmd *command.Command, r *command.Reply) {
 	if len(cmd.Claims) > 0 {
 		c = m.claims[cmd.Claims[0]]
 	} else if q := m.queues[cmd.Key]; q != nil {
-		c = q.find(cmd.Owner)
+		c = q.find(cmd.AttemptID)
 	}
 	if c == nil {
 		return

@@ -15,7 +15,7 @@ func TestFreeKeyIsGranted(t *testing.T) {
 		t.Errorf("%+v, want the index %d as the token", r, l.index)
 	}
 	l.wantPushes()
-	want := command.Status{Held: true, Owner: "a", Token: r.Token, Left: ttl}
+	want := command.Status{Held: true, AttemptID: "a", Token: r.Token, Left: ttl}
 	if got := l.m.Inspect("k"); got != want {
 		t.Errorf("%+v", got)
 	}
@@ -42,7 +42,7 @@ func TestHeldKeyIsNotGranted(t *testing.T) {
 	if l.m.Busy("k", "b") || !l.m.Busy("k", "c") {
 		t.Error("one that waits has a claim")
 	}
-	if got := l.m.Inspect("k"); got.Waiters != 1 || got.Owner != "a" {
+	if got := l.m.Inspect("k"); got.Waiters != 1 || got.AttemptID != "a" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -75,7 +75,7 @@ func TestAcquireAgainWhileWaiting(t *testing.T) {
 		t.Errorf("%+v, want %+v", again, r)
 	}
 	l.at(16 * time.Second) // a and c end, and b has the lock since a is gone
-	if got := l.m.Inspect("k"); got.Owner != "b" || got.Waiters != 0 {
+	if got := l.m.Inspect("k"); got.AttemptID != "b" || got.Waiters != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -91,7 +91,7 @@ func TestReleaseHandsOver(t *testing.T) {
 	l.clock = 9500 * time.Millisecond
 	l.want("release", l.do(s, release("k", "a")), command.OK)
 	l.wantPushes(pushed(o, command.Granted, b, l.index))
-	if got := l.m.Inspect("k"); got.Owner != "b" || got.Left != ttl || got.Token <= a.Token || got.Waiters != 1 {
+	if got := l.m.Inspect("k"); got.AttemptID != "b" || got.Left != ttl || got.Token <= a.Token || got.Waiters != 1 {
 		t.Errorf("%+v", got)
 	}
 	l.want("release by number", l.do(s, releaseClaim(b.Number)), command.OK)
@@ -116,7 +116,7 @@ func TestReleaseEndsOnlyItsOwn(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	l.want("release", l.do(s, release("k", "a")), command.OK)
-	if got := l.m.Inspect("k"); got.Owner != "c" || l.m.claims[b.Number] != nil {
+	if got := l.m.Inspect("k"); got.AttemptID != "c" || l.m.claims[b.Number] != nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -253,9 +253,9 @@ func TestLimits(t *testing.T) {
 	l.do(s, acquire("k", "a"))
 	before := l.m.Stats()
 	for _, cmd := range []command.Command{
-		acquire("", "o"), acquire("k", ""), acquire(long(command.MaxKey+1), "o"), acquire("k", long(command.MaxOwner+1)),
-		{Op: command.Acquire, Key: "k", Owner: "o", Meta: long(command.MaxMeta + 1), TTL: ttl},
-		{Op: command.Acquire, Key: "k", Owner: "o"},
+		acquire("", "o"), acquire("k", ""), acquire(long(command.MaxKey+1), "o"), acquire("k", long(command.MaxAttemptID+1)),
+		{Op: command.Acquire, Key: "k", AttemptID: "o", Meta: long(command.MaxMeta + 1), TTL: ttl},
+		{Op: command.Acquire, Key: "k", AttemptID: "o"},
 		release("k", ""), evict(""), renew(make([]uint64, command.MaxClaims+1)...),
 		{},
 		{Op: command.Inspect, Key: "k"},

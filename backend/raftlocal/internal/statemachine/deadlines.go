@@ -12,7 +12,7 @@ type deadlines []deadline
 type deadline struct {
 	at     int64
 	number uint64
-	place  *int // where it is in the heap, kept by the owner of the deadline
+	index  *int // where it is in the heap, kept by the owner of the deadline
 }
 
 func (d deadline) before(o deadline) bool {
@@ -35,55 +35,55 @@ func (h deadlines) due(now int64) (number uint64, ok bool) {
 	return h[0].number, true
 }
 
-func (h *deadlines) add(at int64, number uint64, place *int) {
-	*h = append(*h, deadline{at, number, place})
+func (h *deadlines) add(at int64, number uint64, index *int) {
+	*h = append(*h, deadline{at, number, index})
 	h.up(len(*h) - 1)
 }
 
-// move gives a later deadline, or the same, to the one in a place. It is never an earlier one,
+// move gives a later deadline, or the same, to the one at an index. It is never an earlier one,
 // since the clock does not go back and a TTL does not change.
-func (h deadlines) move(place int, at int64) {
-	if h[place].at != at {
-		h[place].at = at
-		h.down(place)
+func (h deadlines) move(index int, at int64) {
+	if h[index].at != at {
+		h[index].at = at
+		h.down(index)
 	}
 }
 
-func (h *deadlines) remove(place int) {
+func (h *deadlines) remove(index int) {
 	last := len(*h) - 1
 	moved := (*h)[last]
 	(*h)[last] = deadline{}
 	*h = (*h)[:last]
-	if place == last {
+	if index == last {
 		return
 	}
-	h.put(place, moved)
-	h.down(place)
-	h.up(*moved.place)
+	h.put(index, moved)
+	h.down(index)
+	h.up(*moved.index)
 }
 
-func (h deadlines) put(place int, d deadline) {
-	h[place] = d
-	*d.place = place
+func (h deadlines) put(index int, d deadline) {
+	h[index] = d
+	*d.index = index
 }
 
-func (h deadlines) up(place int) {
-	d := h[place]
-	for place > 0 {
-		parent := (place - 1) / 2
+func (h deadlines) up(index int) {
+	d := h[index]
+	for index > 0 {
+		parent := (index - 1) / 2
 		if !d.before(h[parent]) {
 			break
 		}
-		h.put(place, h[parent])
-		place = parent
+		h.put(index, h[parent])
+		index = parent
 	}
-	h.put(place, d)
+	h.put(index, d)
 }
 
-func (h deadlines) down(place int) {
-	d := h[place]
+func (h deadlines) down(index int) {
+	d := h[index]
 	for {
-		child := 2*place + 1
+		child := 2*index + 1
 		if child >= len(h) {
 			break
 		}
@@ -93,10 +93,10 @@ func (h deadlines) down(place int) {
 		if !h[child].before(d) {
 			break
 		}
-		h.put(place, h[child])
-		place = child
+		h.put(index, h[child])
+		index = child
 	}
-	h.put(place, d)
+	h.put(index, d)
 }
 
 // A claim that was granted after waiting is unheard until it is renewed. Its TTL counts from the
@@ -109,7 +109,7 @@ func (h deadlines) down(place int) {
 
 // unhear notes that a claim is about to be granted after waiting.
 func (m *Machine) unhear(c *claim) {
-	c.waited = m.overdue[c.place].at
+	c.waited = m.overdue[c.index].at
 	m.unheard.add(c.waited, c.number, &c.silent)
 }
 

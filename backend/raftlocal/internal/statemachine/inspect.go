@@ -34,18 +34,18 @@ func (m *Machine) ListHeld(prefix string, after uint64, limit int) (locks []comm
 		if c == nil || c.token == 0 || !strings.HasPrefix(c.queue.key, prefix) {
 			continue
 		}
-		bytes += len(c.queue.key) + len(c.owner) + len(c.meta)
+		bytes += len(c.queue.key) + len(c.attemptID) + len(c.meta)
 		locks = append(locks, command.Lock{
-			Key: c.queue.key, Owner: c.owner, Meta: c.meta, Token: c.token, Left: time.Duration(m.overdue[c.place].at - m.clock),
+			Key: c.queue.key, AttemptID: c.attemptID, Meta: c.meta, Token: c.token, Left: time.Duration(m.overdue[c.index].at - m.clock),
 		})
 	}
 	return locks, 0
 }
 
-// Grant returns the number of the claim by which an owner holds a key, or 0. The number never stands for anything
+// Grant returns the number of the claim by which an attempt holds a key, or 0. The number never stands for anything
 // else: the claim holds the key until it ends.
-func (m *Machine) Grant(key, owner string) (number uint64) {
-	if q := m.queues[key]; q != nil && q.first.owner == owner {
+func (m *Machine) Grant(key, attemptID string) (number uint64) {
+	if q := m.queues[key]; q != nil && q.first.attemptID == attemptID {
 		return q.first.number
 	}
 	return 0
@@ -122,16 +122,16 @@ func (m *Machine) Inspect(key string) command.Status {
 	}
 	c := q.first
 	return command.Status{
-		Held: true, Owner: c.owner, Meta: c.meta, Token: c.token,
-		Left: time.Duration(m.overdue[c.place].at - m.clock), Waiters: q.length - 1,
+		Held: true, AttemptID: c.attemptID, Meta: c.meta, Token: c.token,
+		Left: time.Duration(m.overdue[c.index].at - m.clock), Waiters: q.length - 1,
 	}
 }
 
-// Busy reports whether a key is held, and the owner has no claim to it: an attempt that will not wait
+// Busy reports whether a key is held, and the attempt has no claim to it: an attempt that will not wait
 // gets nothing.
-func (m *Machine) Busy(key, owner string) bool {
+func (m *Machine) Busy(key, attemptID string) bool {
 	q := m.queues[key]
-	return q != nil && q.find(owner) == nil
+	return q != nil && q.find(attemptID) == nil
 }
 
 // Stats is how much there is.

@@ -37,11 +37,11 @@ func TestListWhileOthersComeAndGo(t *testing.T) {
 		// Every third lock goes, some of these on to who waits, and others come.
 		i := pages * 3
 		goes, waits, comes := ordinary(i), ordinary(i), ordinary(n+pages)
-		waits.Owner = "waiter"
+		waits.AttemptID = "waiter"
 		if pages%2 == 0 {
 			apply(waits)
 		}
-		apply(command.Command{Op: command.Release, Key: goes.Key, Owner: goes.Owner}, comes)
+		apply(command.Command{Op: command.Release, Key: goes.Key, AttemptID: goes.AttemptID}, comes)
 	}
 	if empty, next := m.ListHeld("orders/customer/00000000", 1<<62, 10); len(empty) != 0 || next != 0 {
 		t.Errorf("behind the last: %v, %d", empty, next)
@@ -61,7 +61,7 @@ func TestListWhileOthersComeAndGo(t *testing.T) {
 func BenchmarkListHeld(b *testing.B) {
 	m := New(nil)
 	hold(m, 100_000, func(i int) command.Command {
-		return command.Command{Op: command.Acquire, Key: fmt.Sprintf("orders/%08d", i), Owner: fmt.Sprint(i), TTL: time.Minute}
+		return command.Command{Op: command.Acquire, Key: fmt.Sprintf("orders/%08d", i), AttemptID: fmt.Sprint(i), TTL: time.Minute}
 	})
 	for b.Loop() {
 		if page, next := m.ListHeld("none", 0, 256); len(page) != 0 || next == 0 {

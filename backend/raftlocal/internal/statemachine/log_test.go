@@ -107,16 +107,16 @@ func (l *log) restore() {
 
 const ttl = 10 * time.Second
 
-func acquire(key, owner string) command.Command {
-	return command.Command{Op: command.Acquire, Key: key, Owner: owner, TTL: ttl, Wait: true}
+func acquire(key, attemptID string) command.Command {
+	return command.Command{Op: command.Acquire, Key: key, AttemptID: attemptID, TTL: ttl, Wait: true}
 }
 
-func try(key, owner string) command.Command {
-	return command.Command{Op: command.Acquire, Key: key, Owner: owner, TTL: ttl}
+func try(key, attemptID string) command.Command {
+	return command.Command{Op: command.Acquire, Key: key, AttemptID: attemptID, TTL: ttl}
 }
 
-func release(key, owner string) command.Command {
-	return command.Command{Op: command.Release, Key: key, Owner: owner}
+func release(key, attemptID string) command.Command {
+	return command.Command{Op: command.Release, Key: key, AttemptID: attemptID}
 }
 
 func releaseClaim(number uint64) command.Command {

@@ -26,7 +26,7 @@ func hold(m *Machine, n int, acquire func(i int) command.Command) {
 
 func ordinary(i int) command.Command {
 	return command.Command{
-		Op: command.Acquire, Key: fmt.Sprintf("orders/customer/%08d", i), Owner: fmt.Sprintf("owner-%016d", i),
+		Op: command.Acquire, Key: fmt.Sprintf("orders/customer/%08d", i), AttemptID: fmt.Sprintf("owner-%016d", i),
 		Meta: "host-17 pid 4711", TTL: time.Minute, Wait: true,
 	}
 }

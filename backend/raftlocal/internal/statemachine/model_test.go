@@ -20,7 +20,7 @@ type model struct {
 
 type modelClaim struct {
 	number, session, token uint64
-	key, owner, meta       string
+	key, attemptID, meta   string
 	ttl, deadline          int64
 }
 
@@ -111,14 +111,14 @@ func (m *model) carryOut(c command.Command) command.Reply {
 	case c.Op == command.Close:
 		m.sessions = slices.DeleteFunc(m.sessions, func(s *modelSession) bool { return s.number == c.Session })
 		return command.Reply{Code: command.OK}
-	case c.Op == command.Acquire && goodKey(c.Key) && goodOwner(c.Owner) && len(c.Meta) <= 1024 && c.TTL > 0:
+	case c.Op == command.Acquire && goodKey(c.Key) && goodAttemptID(c.AttemptID) && len(c.Meta) <= 1024 && c.TTL > 0:
 		return m.acquire(c)
 	case c.Op == command.Renew && len(c.Claims) <= 1024:
 		return m.renew(c)
 	case c.Op == command.Release && len(c.Claims) == 1:
 		return held(m.release(func(x *modelClaim) bool { return x.number == c.Claims[0] }))
-	case c.Op == command.Release && len(c.Claims) == 0 && goodKey(c.Key) && goodOwner(c.Owner):
-		return held(m.release(func(x *modelClaim) bool { return x.key == c.Key && x.owner == c.Owner }))
+	case c.Op == command.Release && len(c.Claims) == 0 && goodKey(c.Key) && goodAttemptID(c.AttemptID):
+		return held(m.release(func(x *modelClaim) bool { return x.key == c.Key && x.attemptID == c.AttemptID }))
 	case c.Op == command.Evict && goodKey(c.Key):
 		for _, x := range m.claims {
 			if x.key == c.Key && x.token != 0 {
@@ -135,12 +135,12 @@ func (m *model) carryOut(c command.Command) command.Reply {
 
 func goodKey(s string) bool { return s != "" && len(s) <= command.MaxKey }
 
-func goodOwner(s string) bool { return s != "" && len(s) <= 64 }
+func goodAttemptID(s string) bool { return s != "" && len(s) <= 64 }
 
 func (m *model) acquire(c command.Command) command.Reply {
 	queue := m.queue(c.Key)
 	for _, x := range queue {
-		if x.owner == c.Owner {
+		if x.attemptID == c.AttemptID {
 			x.session = c.Session
 			if x.token == 0 {
 				x.deadline = m.clock + x.ttl
@@ -153,7 +153,7 @@ func (m *model) acquire(c command.Command) command.Reply {
 	}
 	m.number++
 	x := &modelClaim{
-		number: m.number, session: c.Session, key: c.Key, owner: c.Owner, meta: c.Meta,
+		number: m.number, session: c.Session, key: c.Key, attemptID: c.AttemptID, meta: c.Meta,
 		ttl: int64(c.TTL), deadline: m.clock + int64(c.TTL),
 	}
 	m.claims = append(m.claims, x)
@@ -229,7 +229,7 @@ func (m *model) inspect(key string) command.Status {
 	}
 	c := queue[0]
 	return command.Status{
-		Held: true, Owner: c.owner, Meta: c.meta, Token: c.token,
+		Held: true, AttemptID: c.attemptID, Meta: c.meta, Token: c.token,
 		Left: nanoseconds(c.deadline - m.clock), Waiters: len(queue) - 1,
 	}
 }

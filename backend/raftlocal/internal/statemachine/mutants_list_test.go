@@ -127,7 +127,7 @@ var patches = []mutants.Patch{
 	{
 		File: "claim.go",
 		Old:  "	for {\n		number, ok := m.overdue.due(m.clock)\n",
-		Put:  "	for number, c := range m.claims {\n		if wrong(\"expiry in the order of a map\") && m.overdue[c.place].at <= m.clock {\n			m.push(m.claims[number], command.Expired)\n			m.remove(c)\n		}\n	}\n	for {\n		number, ok := m.overdue.due(m.clock)\n",
+		Put:  "	for number, c := range m.claims {\n		if wrong(\"expiry in the order of a map\") && m.overdue[c.index].at <= m.clock {\n			m.push(m.claims[number], command.Expired)\n			m.remove(c)\n		}\n	}\n	for {\n		number, ok := m.overdue.due(m.clock)\n",
 	},
 	{
 		File: "snapshot.go",
@@ -136,18 +136,18 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "claim.go",
-		Old:  "		c = q.find(cmd.Owner)\n",
-		Put:  "		c = q.find(cmd.Owner)\n		if c == nil && wrong(\"anyone may release\") {\n			c = q.first\n		}\n",
+		Old:  "		c = q.find(cmd.AttemptID)\n",
+		Put:  "		c = q.find(cmd.AttemptID)\n		if c == nil && wrong(\"anyone may release\") {\n			c = q.first\n		}\n",
 	},
 	{
 		File: "claim.go",
-		Old:  "		m.overdue.move(next.place, m.after(int64(next.ttl)))\n		m.push(next, command.Granted)\n",
-		Put:  "		if !wrong(\"the next keeps its deadline\") {\n			m.overdue.move(next.place, m.after(int64(next.ttl)))\n		}\n		if !wrong(\"the next is not told\") {\n			m.push(next, command.Granted)\n		}\n",
+		Old:  "		m.overdue.move(next.index, m.after(int64(next.ttl)))\n		m.push(next, command.Granted)\n",
+		Put:  "		if !wrong(\"the next keeps its deadline\") {\n			m.overdue.move(next.index, m.after(int64(next.ttl)))\n		}\n		if !wrong(\"the next is not told\") {\n			m.push(next, command.Granted)\n		}\n",
 	},
 	{
 		File: "claim.go",
 		Old:  "		c := m.claims[number]\n",
-		Put:  "		c := m.claims[number]\n		if c.token == 0 && wrong(\"one that waits and ends blocks the queue\") {\n			m.push(c, command.Expired)\n			m.overdue.move(c.place, m.after(int64(c.ttl)))\n			continue\n		}\n",
+		Put:  "		c := m.claims[number]\n		if c.token == 0 && wrong(\"one that waits and ends blocks the queue\") {\n			m.push(c, command.Expired)\n			m.overdue.move(c.index, m.after(int64(c.ttl)))\n			continue\n		}\n",
 	},
 	{
 		File: "claim.go",

@@ -25,12 +25,12 @@ type promises struct {
 type address struct{ session, seq uint64 }
 
 type promised struct {
-	number     uint64
-	key, owner string
-	ttl        int64
-	until      int64 // it does not end before, unless somebody ends it
-	token      uint64
-	over       bool
+	number         uint64
+	key, attemptID string
+	ttl            int64
+	until          int64 // it does not end before, unless somebody ends it
+	token          uint64
+	over           bool
 }
 
 func newPromises() *promises {
@@ -115,7 +115,7 @@ func (p *promises) answer(cmd *command.Command, a command.Answer, last *uint64) 
 		return p.acquired(cmd, a.Reply, last)
 	case command.Release:
 		for _, c := range p.claims {
-			if !c.over && (len(cmd.Claims) == 1 && c.number == cmd.Claims[0] || len(cmd.Claims) == 0 && c.key == cmd.Key && c.owner == cmd.Owner) {
+			if !c.over && (len(cmd.Claims) == 1 && c.number == cmd.Claims[0] || len(cmd.Claims) == 0 && c.key == cmd.Key && c.attemptID == cmd.AttemptID) {
 				c.over = true
 			}
 		}
@@ -147,14 +147,14 @@ func (p *promises) acquired(cmd *command.Command, r command.Reply, last *uint64)
 			return fmt.Errorf("the number was given before")
 		}
 		p.number = r.Number
-		c = &promised{number: r.Number, key: cmd.Key, owner: cmd.Owner, ttl: int64(cmd.TTL), until: p.clock + int64(cmd.TTL)}
+		c = &promised{number: r.Number, key: cmd.Key, attemptID: cmd.AttemptID, ttl: int64(cmd.TTL), until: p.clock + int64(cmd.TTL)}
 		p.claims[r.Number] = c
 		if r.Code == command.Granted {
 			return p.grant(c, r.Token, last)
 		}
 		return nil
 	}
-	if c.over || c.key != cmd.Key || c.owner != cmd.Owner {
+	if c.over || c.key != cmd.Key || c.attemptID != cmd.AttemptID {
 		return fmt.Errorf("it is the standing of %+v", c)
 	}
 	if r.Code == command.Waiting {

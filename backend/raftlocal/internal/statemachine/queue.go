@@ -6,23 +6,23 @@ type queue struct {
 	key         string
 	first, last *claim
 	length      int
-	owners      map[string]*claim // once it is long; nil before. Its order shows nowhere
+	attempts    map[string]*claim // once it is long; nil before. Its order shows nowhere
 }
 
-// A queue has an index of its owners from longQueue claims on, and loses it below shortQueue:
+// A queue has an index of its attempts from longQueue claims on, and loses it below shortQueue:
 // until then looking at each is as fast, and most queues are short.
 const (
 	longQueue  = 16
 	shortQueue = 8
 )
 
-// find returns the claim of an owner, or nil.
-func (q *queue) find(owner string) *claim {
-	if q.owners != nil {
-		return q.owners[owner]
+// find returns the claim of an attempt, or nil.
+func (q *queue) find(attemptID string) *claim {
+	if q.attempts != nil {
+		return q.attempts[attemptID]
 	}
 	for c := q.first; c != nil; c = c.next {
-		if c.owner == owner {
+		if c.attemptID == attemptID {
 			return c
 		}
 	}
@@ -39,12 +39,12 @@ func (q *queue) push(c *claim) {
 	q.last = c
 	q.length++
 	switch {
-	case q.owners != nil:
-		q.owners[c.owner] = c
+	case q.attempts != nil:
+		q.attempts[c.attemptID] = c
 	case q.length >= longQueue:
-		q.owners = make(map[string]*claim, 2*longQueue)
+		q.attempts = make(map[string]*claim, 2*longQueue)
 		for c := q.first; c != nil; c = c.next {
-			q.owners[c.owner] = c
+			q.attempts[c.attemptID] = c
 		}
 	}
 }
@@ -62,10 +62,10 @@ func (q *queue) remove(c *claim) {
 	}
 	c.queue, c.prev, c.next = nil, nil, nil
 	q.length--
-	if q.owners != nil {
-		delete(q.owners, c.owner)
+	if q.attempts != nil {
+		delete(q.attempts, c.attemptID)
 		if q.length < shortQueue {
-			q.owners = nil
+			q.attempts = nil
 		}
 	}
 }

@@ -91,10 +91,10 @@ func sameView(m *Machine, model *model, s *script) error {
 		if got, want := m.Inspect(key), model.inspect(key); got != want {
 			return fmt.Errorf("%s: %+v, want %+v", key, got, want)
 		}
-		owner := s.owner()
+		attemptID := s.attemptID()
 		queue := model.queue(key)
-		if m.Busy(key, owner) != (len(queue) > 0 && !slices.ContainsFunc(queue, func(c *modelClaim) bool { return c.owner == owner })) {
-			return fmt.Errorf("whether %s is busy for %s", key, owner)
+		if m.Busy(key, attemptID) != (len(queue) > 0 && !slices.ContainsFunc(queue, func(c *modelClaim) bool { return c.attemptID == attemptID })) {
+			return fmt.Errorf("whether %s is busy for %s", key, attemptID)
 		}
 	}
 	if err := sameList(m, model, s); err != nil {
@@ -123,7 +123,7 @@ func sameList(m *Machine, model *model, s *script) error {
 		}
 		for _, l := range page {
 			w, ok := want[l.Key]
-			if got := (command.Status{Held: true, Owner: l.Owner, Meta: l.Meta, Token: l.Token, Left: l.Left, Waiters: w.Waiters}); !ok || got != w {
+			if got := (command.Status{Held: true, AttemptID: l.AttemptID, Meta: l.Meta, Token: l.Token, Left: l.Left, Waiters: w.Waiters}); !ok || got != w {
 				return fmt.Errorf("%+v is listed, want %+v", l, w)
 			}
 			delete(want, l.Key)

@@ -40,7 +40,7 @@ func TestSnapshotHasAll(t *testing.T) {
 	if got := l.m.Members(); len(got) != 2 || got[0] != (Member{ID: 1, Name: "a", Addr: "a:1"}) || got[1].ID != 3 {
 		t.Errorf("%+v", got)
 	}
-	if got := l.m.Inspect("k"); got.Left != 6*time.Second || got.Owner != "a" || got.Token != a.Token || got.Waiters != 2 {
+	if got := l.m.Inspect("k"); got.Left != 6*time.Second || got.AttemptID != "a" || got.Token != a.Token || got.Waiters != 2 {
 		t.Errorf("%+v", got)
 	}
 	if again := l.write(once)[0].Reply; !same(again, d) {

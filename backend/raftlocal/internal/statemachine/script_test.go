@@ -20,7 +20,7 @@ type script struct {
 	sessions []*scriptSession
 	numbers  []uint64 // of claims, also some that have ended
 	keys     int
-	owners   int
+	attempts int
 	wild     bool // some commands make no sense
 	pace     int64
 	restarts int
@@ -36,16 +36,16 @@ type scriptSession struct {
 
 func newScript(seed uint64) *script {
 	r := rand.New(rand.NewPCG(seed, 7))
-	s := &script{r: r, index: r.Uint64N(1000), keys: 1 + r.IntN(5), owners: 2 + r.IntN(8), wild: r.IntN(2) == 0, pace: 1 + r.Int64N(int64(4*time.Second))}
+	s := &script{r: r, index: r.Uint64N(1000), keys: 1 + r.IntN(5), attempts: 2 + r.IntN(8), wild: r.IntN(2) == 0, pace: 1 + r.Int64N(int64(4*time.Second))}
 	if r.IntN(3) == 0 { // long queues
-		s.keys, s.owners, s.pace = 1, 60, 1+r.Int64N(int64(200*time.Millisecond))
+		s.keys, s.attempts, s.pace = 1, 60, 1+r.Int64N(int64(200*time.Millisecond))
 	}
 	return s
 }
 
 func (s *script) key() string { return fmt.Sprintf("key-%d", s.r.IntN(s.keys)) }
 
-func (s *script) owner() string { return fmt.Sprintf("owner-%d", s.r.IntN(s.owners)) }
+func (s *script) attemptID() string { return fmt.Sprintf("owner-%d", s.r.IntN(s.attempts)) }
 
 func (s *script) ttl() time.Duration {
 	return time.Duration(1+s.r.IntN(20)) * time.Second / 2
@@ -120,11 +120,11 @@ func (s *script) fresh() command.Command {
 	switch s.r.IntN(20) {
 	default:
 		return command.Command{
-			Op: command.Acquire, Key: s.key(), Owner: s.owner(), TTL: s.ttl(), Wait: s.r.IntN(4) > 0,
+			Op: command.Acquire, Key: s.key(), AttemptID: s.attemptID(), TTL: s.ttl(), Wait: s.r.IntN(4) > 0,
 			Meta: []string{"", "meta"}[s.r.IntN(2)],
 		}
 	case 8, 9, 10:
-		return command.Command{Op: command.Release, Key: s.key(), Owner: s.owner()}
+		return command.Command{Op: command.Release, Key: s.key(), AttemptID: s.attemptID()}
 	case 11, 12:
 		return command.Command{Op: command.Release, Claims: []uint64{s.number()}}
 	case 13, 14, 15, 16, 17:
@@ -159,7 +159,7 @@ func (s *script) spoil(c *command.Command) {
 	case 1:
 		c.Key = long(command.MaxKey + 1)
 	case 2:
-		c.Owner = ""
+		c.AttemptID = ""
 	case 3:
 		c.TTL = -c.TTL
 	case 4:
@@ -189,7 +189,7 @@ func (s *script) heard(answers []command.Answer) {
 			s.numbers = append(s.numbers, a.Reply.Number)
 		}
 	}
-	if len(s.numbers) > 20+s.owners {
+	if len(s.numbers) > 20+s.attempts {
 		s.numbers = slices.Delete(s.numbers, 0, 10)
 	}
 }

@@ -19,7 +19,7 @@ type session struct {
 	number  uint64
 	name    command.SessionID
 	ttl     time.Duration
-	place   int // in Machine.expiring, where its deadline is
+	index   int // in Machine.expiring, where its deadline is
 	replies replies
 }
 
@@ -44,17 +44,17 @@ func (m *Machine) open(cmd *command.Command, r *command.Reply) {
 func (m *Machine) admit(s *session, deadline int64) {
 	m.sessions[s.number] = s
 	m.names[s.name] = s
-	m.expiring.add(deadline, s.number, &s.place)
+	m.expiring.add(deadline, s.number, &s.index)
 }
 
 // touch notes that a command of a session has come.
-func (m *Machine) touch(s *session) { m.expiring.move(s.place, m.after(int64(s.ttl))) }
+func (m *Machine) touch(s *session) { m.expiring.move(s.index, m.after(int64(s.ttl))) }
 
 // end ends a session.
 func (m *Machine) end(s *session) {
 	delete(m.sessions, s.number)
 	delete(m.names, s.name)
-	m.expiring.remove(s.place)
+	m.expiring.remove(s.index)
 }
 
 // replies are those of a session that may not have arrived: of some of the commands from lowest

@@ -130,14 +130,14 @@ func (r *restoring) claims() {
 		number = r.next(number)
 		c := &claim{number: number, token: r.Number()}
 		q := r.queue(c)
-		c.owner, c.meta = r.String(), r.String()
+		c.attemptID, c.meta = r.String(), r.String()
 		c.session, c.ttl = r.Number(), time.Duration(r.time())
 		deadline := r.deadline(c.ttl)
 		if q == nil || r.Failed() || !r.possible(c, q) {
 			r.Fail()
 			return
 		}
-		_, c.owner, c.meta = cloneStrings("", c.owner, c.meta)
+		_, c.attemptID, c.meta = cloneStrings("", c.attemptID, c.meta)
 		r.m.queues[q.key] = q
 		r.m.link(q, c, deadline)
 	}
@@ -157,8 +157,8 @@ func (r *restoring) queue(c *claim) *queue {
 
 // possible reports whether a claim can be in a queue.
 func (r *restoring) possible(c *claim, q *queue) bool {
-	cmd := command.Command{Op: command.Acquire, Key: q.key, Owner: c.owner, Meta: c.meta, TTL: c.ttl}
-	return cmd.Valid() && q.find(c.owner) == nil &&
+	cmd := command.Command{Op: command.Acquire, Key: q.key, AttemptID: c.attemptID, Meta: c.meta, TTL: c.ttl}
+	return cmd.Valid() && q.find(c.attemptID) == nil &&
 		(c.token == 0 || r.m.queues[q.key] == nil && c.token <= r.m.token) &&
 		r.m.sessions[c.number] == nil
 }
@@ -204,7 +204,7 @@ func (m *Machine) Snapshot() []byte {
 func (m *Machine) appendSession(dst []byte, s *session) []byte {
 	dst = append(dst, s.name[:]...)
 	dst = binary.AppendUvarint(dst, uint64(s.ttl))                          //nolint:gosec // never negative
-	dst = binary.AppendUvarint(dst, uint64(m.expiring[s.place].at-m.clock)) //nolint:gosec // never negative
+	dst = binary.AppendUvarint(dst, uint64(m.expiring[s.index].at-m.clock)) //nolint:gosec // never negative
 	return s.replies.append(dst)
 }
 
@@ -239,8 +239,8 @@ func (m *Machine) appendClaim(dst []byte, c *claim) []byte {
 	} else {
 		dst = binary.AppendUvarint(dst, c.number-c.queue.first.number)
 	}
-	dst = command.AppendString(command.AppendString(dst, c.owner), c.meta)
+	dst = command.AppendString(command.AppendString(dst, c.attemptID), c.meta)
 	dst = binary.AppendUvarint(dst, c.session)
 	dst = binary.AppendUvarint(dst, uint64(c.ttl))                          //nolint:gosec // never negative
-	return binary.AppendUvarint(dst, uint64(m.overdue[c.place].at-m.clock)) //nolint:gosec // never negative
+	return binary.AppendUvarint(dst, uint64(m.overdue[c.index].at-m.clock)) //nolint:gosec // never negative
 }

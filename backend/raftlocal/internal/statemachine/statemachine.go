@@ -6,7 +6,7 @@
 //
 // # Claims
 //
-// A claim is what one attempt to lock, a key and an owner, has at a key: it holds it, or waits.
+// A claim is what one attempt to lock, a key and an attempt, has at a key: it holds it, or waits.
 // The claims of a key are a queue in the order in which they came, and the first holds. Whenever
 // it ends, the next has the lock within the same entry, and its session is told.
 //

@@ -26,8 +26,8 @@ var someWelcome = Welcome{
 
 var someCommands = []command.Command{
 	{Op: command.Open, ID: command.SessionID{1, 15: 2}, TTL: time.Minute},
-	{Session: 4711, Seq: 1, Lowest: 1, Op: command.Acquire, Key: "a/b", Owner: "o", Meta: "µ", TTL: time.Second, Wait: true},
-	{Session: 4711, Seq: 2, Lowest: 1, Op: command.Release, Key: "a/b", Owner: "o", Claims: []uint64{1 << 63}},
+	{Session: 4711, Seq: 1, Lowest: 1, Op: command.Acquire, Key: "a/b", AttemptID: "o", Meta: "µ", TTL: time.Second, Wait: true},
+	{Session: 4711, Seq: 2, Lowest: 1, Op: command.Release, Key: "a/b", AttemptID: "o", Claims: []uint64{1 << 63}},
 	{Session: 4711, Seq: 3, Lowest: 2, Op: command.Renew, Claims: []uint64{1, 2, 300}},
 	{Session: 4711, Seq: 4, Lowest: 2, Op: command.Inspect, Key: "k"},
 	{Session: 4711, Seq: 5, Lowest: 2, Op: command.Nop},
@@ -37,7 +37,7 @@ var someAnswers = []command.Answer{
 	{ID: command.SessionID{1}, Reply: command.Reply{Code: command.OK, Number: 4711}},
 	{Session: 4711, Seq: 1, Reply: command.Reply{Code: command.Granted, Number: 7, Token: 1 << 60}},
 	{Session: 4711, Seq: 3, Reply: command.Reply{Code: command.OK, Claims: []command.Claim{{Number: 1, Code: command.Granted, Token: 9}, {Number: 2, Code: command.Waiting}, {Number: 300, Code: command.NotHeld}}}},
-	{Session: 4711, Seq: 4, Reply: command.Reply{Code: command.OK, Status: command.Status{Held: true, Owner: "o", Meta: "µ", Token: 9, Left: time.Second, Waiters: 3}}},
+	{Session: 4711, Seq: 4, Reply: command.Reply{Code: command.OK, Status: command.Status{Held: true, AttemptID: "o", Meta: "µ", Token: 9, Left: time.Second, Waiters: 3}}},
 }
 
 var somePushes = []command.Push{{Session: 4711, Claim: command.Claim{Number: 2, Code: command.Granted, Token: 10}}}
