@@ -48,8 +48,9 @@ const listPage = 256
 
 // ListHeld tells which locks are held whose keys begin with prefix, in no order. An empty prefix
 // stands for the whole namespace. It is for people and their tools: a lock that is held all the time
-// while it runs is listed, one that is taken or released meanwhile may or may not be. Status
-// has no number of waiters here (-1). What a page costs the server is in the package comment of
+// while it runs is listed, one that is taken or released meanwhile may or may not be. A listing
+// during which a Redis server restarts or fails over may miss locks. Status has no number of
+// waiters here (-1). What a page costs the server is in the package comment of
 // each backend.
 //
 // It asks for 256 locks at a time, while the loop goes on. An error ends it, and comes last, with a
