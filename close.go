@@ -27,6 +27,10 @@ const closeWorkers = 64
 // connection is closed. Later calls of Close wait until the first is over, and return nil: a
 // program may end when any of them has returned.
 //
+// Close releases locks at once that [WithMinHold] keeps beyond their Unlock. A program that ends
+// after such a job, and wants the lock to stay, does not call Close, and leaves the lock to its
+// TTL.
+//
 // It takes 5 s at most, whatever the server, the log and the observer do. What could not
 // be released by then ends with its TTL, and the error says how many leases that are.
 func (c *Client) Close() error {

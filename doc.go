@@ -1,6 +1,6 @@
 // Package fencelock is a client for distributed locks: one interface over several
 // lock servers, a fencing token on every lock, and a report of each loss before
-// another can get the lock, unless an operator has evicted the holder.
+// another can get the lock, unless an operator evicts the holder or the server loses its data.
 //
 //	locker, err := fencelock.Open(ctx, "redis://localhost:6379", nil)
 //	lease, err := locker.Lock(ctx, "invoices/42") // ctx bounds the wait only
@@ -12,8 +12,7 @@
 // [Client.TryLock] does not, and [Do] and [DoValue] run a function under one. The [Lease]
 // that they return is renewed by itself until [Lease.Unlock]. Options of one lock say who holds
 // it and what for ([WithIdentity], [WithMeta]), for how long it lives without its holder
-// ([WithTTL]), and how long it is held at the least and at the most ([WithMinHold],
-// [WithMaxHold]).
+// ([WithTTL]), and the shortest and the longest time it is held ([WithMinHold], [WithMaxHold]).
 //
 // Locks are not reentrant: a goroutine that locks a key twice waits for itself.
 // Keys are any UTF-8 of 1 to 1,024 bytes, and are never interpreted.
@@ -21,18 +20,23 @@
 // # Errors
 //
 // A program branches on values that it matches with [errors.Is]. Each means one thing on every
-// backend, and an error matches only one of them, but for the pairs that are documented there:
+// backend. An error matches one of these only, with the exceptions that are listed above
+// [ErrHeld] among the variables:
 //
-//   - [ErrHeld]: another holds the lock. A [HeldError] in it may say who.
+//   - [ErrHeld]: another holds the lock. From TryLock a [HeldError] in it says who, where the
+//     server tells; after Lock ask [Client.Inspect].
 //   - [ErrLost]: the lease ended before Unlock.
+//   - [ErrMaxHold]: the time of [WithMaxHold] is over. It comes with ErrLost.
+//   - [ErrUnlocked]: the lease ended by Unlock or Close.
 //   - [ErrUnavailable]: the server could not be asked, or did not answer, and nothing is held.
 //   - [ErrRefused]: the server has said no, and done nothing.
 //   - [ErrUnknown]: a request to unlock or evict was sent, and no answer came.
 //   - [ErrNotHeld]: there was nobody to evict.
 //
 // A request without an answer is never reported as a loss, nor as a lock that another holds. All
-// errors are an [*Error], which names the operation, the backend and the key. The context's error
-// and the server's own are reachable through it. No error shows a password.
+// errors of [Client] and [Lease] are an [*Error], which names the operation, the backend and the
+// key. The context's error and the server's own are reachable through it. [Do] and [DoValue]
+// return the function's own error as it is. No error shows a password.
 //
 // A Lock whose context ends matches the context's error and one more, so that a handler
 // can tell a busy lock from an outage:
@@ -116,7 +120,7 @@
 //     be installed.
 //   - backend/redis (redis://) is one Redis or Valkey server: fast and fair, and the server wakes
 //     the waiters. It keeps exclusion while the server keeps its data.
-//   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey masters that
+//   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey nodes that
 //     know nothing of each other. Its tokens stay in order whatever their clocks do. It is for
 //     those who have such servers and must live through the loss of one.
 //   - backend/etcd (etcd://) and backend/zookeeper (zookeeper://) keep exclusion through the death

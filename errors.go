@@ -19,9 +19,10 @@ import (
 var (
 	// ErrHeld means that another holds the lock, or waits for it already. TryLock returns it,
 	// and so does Lock, together with its context's error, when the context ended while the
-	// server said so. See [HeldError].
+	// server said so. TryLock's has a [HeldError], where the server tells who holds it.
 	ErrHeld = driver.ErrHeld
-	// ErrNotHeld means that Evict found no holder to evict. No other method returns it.
+	// ErrNotHeld means that Evict found nobody to evict: the lock is free, or an attempt other
+	// than the one named holds it. No other method returns it.
 	ErrNotHeld = driver.ErrNotHeld
 	// ErrLost means that the lease ended before Unlock: it was not renewed in time, the
 	// server said that it is gone, an operator evicted it, or WithMaxHold ended it. Work done
@@ -56,9 +57,11 @@ var (
 	ErrInvalid = driver.ErrInvalid
 )
 
-// HeldError is an ErrHeld that says who holds the lock, and how much is left of the holder's
-// lease unless it is renewed. Get it with errors.As and a *HeldError. Its fields are zero where
-// the server does not tell.
+// HeldError is an ErrHeld that says who holds the lock: Identity is what the holder's
+// [Options.Identity] or [WithIdentity] says, and Left how much is left of its lease unless that is
+// renewed. Both are zero where the server does not tell; RetryAfter is for backends. Get it with
+// errors.As and a *HeldError. As a rule only an error of TryLock has one: after Lock ask
+// [Client.Inspect].
 type HeldError = driver.HeldError
 
 // Error is what the methods of [Client] and [Lease] return. Match it with

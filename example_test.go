@@ -29,8 +29,8 @@ func Example() {
 	}
 	defer lease.Unlock(ctx) // may be called twice, and with a ctx that has ended
 
-	// The context ends before anybody else can get the lock. The token goes along
-	// with each write, so that the resource can refuse one that comes too late.
+	// The context ends before anybody else can get the lock. The token goes along with
+	// each write, so that the resource can refuse a late one.
 	charge(lease.Context(ctx), lease.Token())
 	// Output: charging; lock held: true token given: true
 }

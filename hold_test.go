@@ -198,6 +198,57 @@ func TestMinHoldUnlockedConcurrently(t *testing.T) {
 	})
 }
 
+// Others of the same client, who wait for their turn in it, get the lock no sooner, and one after the other.
+func TestMinHoldKeepsOutTheSameClient(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeps(t)
+		began := time.Now()
+		first := lock(t, k.c, "k", fencelock.WithMinHold(time.Minute))
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var got []time.Duration
+		for range 5 {
+			all.Go(func() {
+				l := lock(t, k.c, "k", fencelock.WithMinHold(time.Minute))
+				mu.Lock()
+				got = append(got, time.Since(began))
+				mu.Unlock()
+				unlock(t, l)
+			})
+		}
+		synctest.Wait()
+		unlock(t, first)
+		if _, err := k.c.TryLock(t.Context(), "k"); !errors.Is(err, fencelock.ErrHeld) {
+			t.Errorf("TryLock: %v", err)
+		}
+		all.Wait()
+		for i, at := range got {
+			if want := time.Duration(i+1) * time.Minute; at < want || at > want+second {
+				t.Errorf("the lock was granted after %v, want one each minute", got)
+				break
+			}
+		}
+	})
+}
+
+// An eviction at the moment of Unlock: one event, and nothing is kept, whichever is first.
+func TestMinHoldRacesWithEvict(t *testing.T) {
+	for range 100 {
+		bubble(t, func(t *testing.T) {
+			k := newKeeps(t)
+			l := lock(t, k.c, "k", fencelock.WithMinHold(time.Hour))
+			var both sync.WaitGroup
+			both.Go(func() { _ = l.Unlock(t.Context()) })
+			both.Go(func() { _, _ = k.other.Evict(t.Context(), "k", "") })
+			both.Wait()
+			if told := k.events.of(fencelock.EventUnlocked, fencelock.EventLost); len(told) != 1 {
+				t.Errorf("events: %+v", told)
+			}
+			free(t, k.other, "k")
+		})
+	}
+}
+
 // A process that dies holds the lock no longer than its TTL.
 func TestMinHoldOfTheDead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -381,8 +432,8 @@ func TestLockOptionsAreChecked(t *testing.T) {
 		"WithIdentity has a NUL character: leave it out":                {fencelock.WithIdentity("a\x00b")},
 		"WithMeta has 1000 bytes; the longest has 768: shorten it":      {fencelock.WithMeta(long)},
 		"WithMeta is not valid UTF-8: encode it":                        {fencelock.WithMeta("\xff")},
-		"WithMinHold is -1s: want more, or leave it out":                {fencelock.WithMinHold(-second)},
-		"WithMaxHold is -1s: want more, or leave it out":                {fencelock.WithMaxHold(-second)},
+		"WithMinHold is -1s: want 0 or more":                            {fencelock.WithMinHold(-second)},
+		"WithMaxHold is -1s: want 0 or more":                            {fencelock.WithMaxHold(-second)},
 		"WithMinHold is 2s and WithMaxHold is 1s: the minimum must not": {fencelock.WithMinHold(2 * second), fencelock.WithMaxHold(second)},
 	} {
 		for name, try := range map[string]func(context.Context, string, ...fencelock.LockOption) (*fencelock.Lease, error){"Lock": c.Lock, "TryLock": c.TryLock} {

@@ -14,7 +14,7 @@ import (
 // Lease is a lock that is held. It is renewed by itself until Unlock, and ends
 // before anybody else can get the lock: counted on the local monotonic clock,
 // from before the request that granted or last renewed it was sent, after nine
-// tenths of the TTL. Nothing can delay that, not a request that hangs either. Only
+// tenths of the TTL. Nothing can delay that, not even a hung request. Only
 // [Client.Evict], or a server that has lost its data, lets another in before this lease is told.
 // When it ends, Done is closed and the contexts made by Context are cancelled.
 //

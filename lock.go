@@ -41,7 +41,7 @@ func (c *Client) Lock(ctx context.Context, key string, opts ...LockOption) (*Lea
 
 // TryLock takes the lock of key if it is free. If another holds it, or waits for
 // it, TryLock returns ErrHeld at once and leaves nothing on the server; a [*HeldError] in it
-// says who holds the lock, where the server tells. Otherwise it is like [Client.Lock], except
+// says who holds the lock, and for how long yet, where the server tells. Otherwise it is like [Client.Lock], except
 // that it gives up with ErrUnavailable after the second request that got no answer.
 func (c *Client) TryLock(ctx context.Context, key string, opts ...LockOption) (*Lease, error) {
 	return c.lock(ctx, "try lock", key, false, opts)

@@ -36,8 +36,8 @@ func (o maxHoldOption) apply(c *lockConfig)  { c.maxHold = time.Duration(o) }
 // millisecond, and must lie within Info.MinTTL and Info.MaxTTL.
 func WithTTL(d time.Duration) LockOption { return ttlOption(d) }
 
-// WithIdentity says who holds this lock, for people, instead of [Options.Identity]. Inspect and
-// ListHeld show it. It is UTF-8 without a NUL character, up to 255 bytes; empty means
+// WithIdentity says who holds this lock, for people, instead of [Options.Identity]. Inspect,
+// ListHeld, Evict and a HeldError show it. It is UTF-8 without a NUL character, up to 255 bytes; empty means
 // Options.Identity.
 func WithIdentity(id string) LockOption { return identityOption(id) }
 
@@ -46,21 +46,25 @@ func WithIdentity(id string) LockOption { return identityOption(id) }
 // cannot be changed while the lock is held.
 func WithMeta(meta string) LockOption { return metaOption(meta) }
 
-// WithMinHold keeps the lock for at least d after it was granted. A job that takes less time
+// WithMinHold keeps the lock for at least d after it was granted; zero means no minimum. A job that takes less time
 // than the clocks of its schedulers differ would otherwise run once for each scheduler.
+//
+// Take such a lock with TryLock. Lock, Do and DoValue wait until d is over, and then run the job
+// once more.
 //
 // [Lease.Unlock] ends the lease at once and returns nil without a request. The client keeps the
 // lock, renewing it, until d has passed since the grant, and then releases it in the
-// background. [Client.Close] releases it early. If the process dies, the lock ends with its
-// TTL, which may be earlier than d: choose a TTL of d where that matters.
+// background. [Client.Close] ends the minimum early, so a program that ends after its job must
+// not call Close: give the lock a TTL of d, [WithTTL], and it ends by itself. A process that
+// dies leaves the lock to its TTL, too.
 //
 // Since Unlock sends no request, it does not find out that the server has lost the lock. A
 // lock that is lost after Unlock and before d is over is told to [Options.Logger] only. A
 // lease that is lost before Unlock has no minimum: its lock ends on the server.
 func WithMinHold(d time.Duration) LockOption { return minHoldOption(d) }
 
-// WithMaxHold ends the lease at the latest d after it was granted, however often it was renewed:
-// work that hangs does not keep others out for ever. The lease is lost then: its error matches
+// WithMaxHold ends the lease at the latest d after it was granted, however often it was renewed;
+// zero means no maximum. So work that hangs does not keep others out for ever. The lease is lost then: its error matches
 // [ErrLost] and [ErrMaxHold]. [Lease.ValidUntil] is never later.
 //
 // The work must watch the lease's context, as for any other loss. The lock itself is free when
@@ -98,9 +102,9 @@ func (cfg *lockConfig) check(c *Client) (err error) {
 	case !utf8.ValidString(cfg.meta):
 		return fmt.Errorf("WithMeta is not valid UTF-8: encode it, say with base64")
 	case cfg.minHold < 0:
-		return fmt.Errorf("WithMinHold is %v: want more, or leave it out", cfg.minHold)
+		return fmt.Errorf("WithMinHold is %v: want 0 or more", cfg.minHold)
 	case cfg.maxHold < 0:
-		return fmt.Errorf("WithMaxHold is %v: want more, or leave it out", cfg.maxHold)
+		return fmt.Errorf("WithMaxHold is %v: want 0 or more", cfg.maxHold)
 	case cfg.maxHold > 0 && cfg.minHold > cfg.maxHold:
 		return fmt.Errorf("WithMinHold is %v and WithMaxHold is %v: the minimum must not be longer than the maximum", cfg.minHold, cfg.maxHold)
 	}

@@ -17,7 +17,9 @@ import (
 // whether the server answers.
 
 // Inspect tells who holds a key, for people and their tools: the answer may be
-// old when it arrives. A key that nobody holds has no Holders, and gives no error. If ctx ends
+// old when it arrives. Status.Holders has one Holder, with its AttemptID (for Evict), Identity,
+// Meta, Token, and the time Left of its lease unless that is renewed. Status.Waiters is the number
+// of attempts in the queue, -1 where the server cannot tell. A key that nobody holds has no Holders, and gives no error. If ctx ends
 // before the answer, the error matches ErrUnavailable, too.
 func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	ctx, end, err := c.begin(ctx, "inspect", key)
@@ -44,10 +46,11 @@ func (c *Client) outwardStatus(s driver.Status) driver.Status {
 // listPage is the number of locks that ListHeld asks for at a time.
 const listPage = 256
 
-// ListHeld tells which locks are held whose keys begin with prefix, in no order: all of the
-// namespace if it is empty. It is for people and their tools: a lock that is held all the time
-// while it runs is listed, one that is taken or released meanwhile may or may not be. Status
-// has no number of waiters here (-1). What a page costs the server is in the package comment of
+// ListHeld tells which locks are held whose keys begin with prefix, in no order. An empty prefix
+// stands for the whole namespace. It is for people and their tools: a lock that is held all the time
+// while it runs is listed, one that is taken or released meanwhile may or may not be. A listing
+// during which a Redis server restarts or fails over may miss locks. Status has no number of
+// waiters here (-1). What a page costs the server is in the package comment of
 // each backend.
 //
 // It asks for 256 locks at a time, while the loop goes on. An error ends it, and comes last, with a
@@ -112,14 +115,16 @@ func (c *Client) listHeld(ctx context.Context, prefix, cursor string) (driver.Pa
 const evictLooks = 16
 
 // Evict frees a lock by an operator's decision, and says from whom. An empty attemptID stands for
-// the attempt that holds the lock: Evict looks, evicts exactly that one, and looks again if
-// another has got the lock meanwhile. Otherwise only the given attempt is evicted, see
-// [driver.Holder], and a holder that has come after it stays.
+// the attempt that holds the lock: Evict looks, and evicts exactly that one. If another has got the
+// lock meanwhile, it looks again, and evicts that one then. Otherwise only the given attempt is
+// evicted, the AttemptID of a [driver.Holder], and a holder that has come after it stays. It takes
+// two requests, and the right to read.
 //
 // The holder's lease is lost: at once where the backend can tell it, with its next renewal
 // otherwise. Work that it is doing does not stop by itself; the token protects what checks it.
 //
-// The error is of kind ErrNotHeld if there was nobody to evict; ErrRefused if the server has
+// The error is of kind ErrNotHeld if there was nobody to evict: the lock is free, or an attempt
+// other than the one named holds it; ErrRefused if the server has
 // said no, with ErrUnavailable where asking again later may help; ErrUnavailable if the holder
 // could not be looked for; ErrUnknown if the request to evict was sent and no answer came, or
 // one that does not say what was done.

@@ -32,8 +32,8 @@ type Options struct {
 	// RequireFeatures makes Open fail with ErrUnsupported on a backend that lacks one.
 	RequireFeatures driver.Features
 
-	// Identity says who holds a lock, for people: Inspect shows it. By default
-	// "host/pid/program".
+	// Identity says who holds a lock, for people. Inspect, ListHeld, Evict and a HeldError show
+	// it. It is UTF-8 without a NUL character, up to 255 bytes. By default "host/pid/program".
 	Identity string
 
 	// Namespace keeps the keys of one application apart from another's on the same

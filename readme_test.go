@@ -137,7 +137,7 @@ func TestDocumentsNameTests(t *testing.T) {
 // Each backend has a heading with the same lines, in the same order.
 func TestGuaranteesAreComplete(t *testing.T) {
 	lines := []string{
-		"Declared level", "One holder at a time", "Tokens rise through", "Order of waiters", "A waiter learns of its turn",
+		"Declared guarantee", "One holder at a time", "Tokens rise through", "Order of waiters", "A waiter learns of its turn",
 		"A holder or waiter that dies", "A loss is told", "TTL", "Not promised",
 	}
 	page := read(t, "docs/guarantees.md")
@@ -170,12 +170,15 @@ func TestGuaranteesAreComplete(t *testing.T) {
 	}
 }
 
-// Each document is listed in docs/README.md.
+// Each document is listed in docs/README.md, and each decision in the list of its directory.
 func TestDocumentsAreListed(t *testing.T) {
-	index := read(t, "docs/README.md")
+	index, decisions := read(t, "docs/README.md"), read(t, "docs/decisions/README.md")
 	for _, doc := range documents(t) {
 		name, below := strings.CutPrefix(filepath.ToSlash(doc), "docs/")
 		if !below || name == "README.md" || strings.HasPrefix(name, "decisions/") || strings.HasPrefix(name, "coming-from/") {
+			if decision, is := strings.CutPrefix(name, "decisions/"); is && decision != "README.md" && !strings.Contains(decisions, "]("+decision+")") {
+				t.Errorf("docs/decisions/README.md does not list %s", decision)
+			}
 			continue // the last two by their directories
 		}
 		if !strings.Contains(index, "]("+name+")") {

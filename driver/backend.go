@@ -101,8 +101,9 @@ type Backend interface {
 	//
 	// A lock that is held from before the first page is asked for until after the last has
 	// come is listed [ListHeld]; one that nobody held meanwhile is not. Keys are compared with the
-	// prefix byte for byte [ListHeldOnlyPrefix]. No order is promised,
-	// and a key may come twice. A cursor that no page has had gives ErrInvalid, where that is
+	// prefix byte for byte [ListHeldOnlyPrefix]. A backend whose listing misses locks when the
+	// server restarts meanwhile says so in its package comment. No order is promised, and a key
+	// may come twice. A cursor that no page has had gives ErrInvalid, where that is
 	// noticed. Nothing of what ListHeld does delays a lock.
 	ListHeld(ctx context.Context, prefix, cursor string, limit int) (Page, error)
 

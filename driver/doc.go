@@ -11,11 +11,10 @@
 //     rises, and what happens to both when the server restarts or fails over.
 //     That decides the [Guarantee]. Write it down as a decision, in docs/decisions.
 //
-//  2. Read backend/mem, which does all of it without a network; then acquire.go, renew.go and
-//     release.go of backend/redis with their scripts, and leave its internal/node for later.
-//     Make a package with the files that every backend has: doc.go (URL, recipe,
-//     guarantees, limits, permissions), backend.go, open.go, url.go, acquire.go, renew.go, release.go,
-//     inspect.go, errors.go, keys.go, example_test.go. New takes (ctx, what to connect to, *Options) and
+//  2. Read acquire.go, renew.go and release.go of backend/redis with their scripts, and leave its
+//     internal/node for later. Make a package with the files that every backend has: doc.go (URL, recipe,
+//     guarantees, limits, permissions), backend.go, open.go, acquire.go, renew.go, release.go, inspect.go,
+//     errors.go, example_test.go; and list.go, keys.go, url.go where there is something for them. New takes (ctx, what to connect to, *Options) and
 //     returns a [Backend]. A networked backend is a Go module of its own, so that nobody
 //     downloads a client that they do not use. Its go.mod requires the root and has a replace for it.
 //
@@ -25,8 +24,8 @@
 //     driver/claims has what most backends need to keep account of their claims.
 //
 //     Make a table of the server's errors in errors.go: which say that nothing was done
-//     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). Only an error that
-//     leaves it open wraps neither, or ErrUnavailable alone. A time-out of your own says
+//     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). An error that leaves
+//     open whether the request was carried out wraps neither, or ErrUnavailable alone. A time-out of your own says
 //     what it is ("no answer within 3s"), and wraps no context's error; [RequestTimeout] is how long it is. Call
 //     Request.Waiting for each answer that says that the attempt waits, and for nothing else.
 //

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
@@ -38,7 +39,10 @@ func (b *backend) inspect(ctx context.Context, key string) (driver.Status, error
 			return driver.Status{Key: key}, nil
 		}
 		holder := answer.Kvs[0]
-		left, err := b.leaseLeft(ctx, clientv3.LeaseID(holder.Lease))
+		var left time.Duration
+		if holder.Lease != 0 { // else somebody else has put it there, and it does not end by itself
+			left, err = b.leaseLeft(ctx, clientv3.LeaseID(holder.Lease))
+		}
 		if err != nil {
 			return driver.Status{}, err
 		}
@@ -75,13 +79,19 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 	if attemptID != "" && attemptID != holds {
 		return driver.ErrNotHeld
 	}
+	if isNested(holder, b.prefix(key)) {
+		// To delete it would end the session of another namespace, with all its locks.
+		return fmt.Errorf("%w: etcd: %s is no claim of this lock; a namespace lies within this one, as \"a/locks\" within \"a\": give it another name",
+			driver.ErrRefused, holder.Key)
+	}
 	lease := clientv3.LeaseID(holder.Lease)
+	evict := []clientv3.Op{clientv3.OpDelete(string(holder.Key))}
+	if lease != 0 { // else no session of ours has it
+		evict = append(evict, clientv3.OpPut(b.epochKeyOf(lease), holds, clientv3.WithLease(lease)))
+	}
 	evicted, err := b.client.Txn(bounded).
 		If(clientv3.Compare(clientv3.CreateRevision(string(holder.Key)), "=", holder.CreateRevision)).
-		Then(
-			clientv3.OpDelete(string(holder.Key)),
-			clientv3.OpPut(b.epochKeyOf(lease), holds, clientv3.WithLease(lease)),
-		).Commit()
+		Then(evict...).Commit()
 	switch {
 	case err == nil && evicted.Succeeded:
 		return nil

@@ -103,8 +103,8 @@ func (b *backend) directoryOf(kv *mvccpb.KeyValue) string {
 // firstClaims returns the claim with the lowest revision of each lock, by the directory of
 // the lock, and the directory in which the last claim is.
 //
-// A namespace may lie within this one's: "a/locks/b" within "a". Its names have more slashes
-// than ours, or no lease at the end, and are no claims.
+// A namespace may lie within this one's: "a/locks/b" within "a". Its names are no claims, see
+// isNested.
 func (b *backend) firstClaims(kvs []*mvccpb.KeyValue) (first map[string]*mvccpb.KeyValue, last string) {
 	first = make(map[string]*mvccpb.KeyValue)
 	for _, kv := range kvs {
@@ -119,11 +119,22 @@ func (b *backend) firstClaims(kvs []*mvccpb.KeyValue) (first map[string]*mvccpb.
 	return first, last
 }
 
-// isClaim reports whether a name is that of a claim: LEASE or LEASE.N in the directory.
+// isClaim reports whether a name is that of a claim: LEASE or LEASE.N in the directory. A name there
+// that has no lease counts as one: whoever has put it there, it keeps all others out.
 func isClaim(kv *mvccpb.KeyValue, directory string) bool {
-	lease, ok := strings.CutPrefix(string(kv.Key), directory)
-	lease, _, _ = strings.Cut(lease, ".")
-	return ok && kv.Lease != 0 && lease == leaseName(clientv3.LeaseID(kv.Lease))
+	name, ok := strings.CutPrefix(string(kv.Key), directory)
+	lease, _, _ := strings.Cut(name, ".")
+	return ok && !isNested(kv, directory) && (kv.Lease == 0 || lease == leaseName(clientv3.LeaseID(kv.Lease)))
+}
+
+// isNested reports whether a name in the directory of a lock is of a namespace that lies within this
+// one's. It has more slashes than a claim's. Or it is of a session, as "a/locks/leases/LEASE" of the
+// namespace "a/locks" is for the lock "leases" of "a": a claim's value has a space, and
+// that of a session has none.
+func isNested(kv *mvccpb.KeyValue, directory string) bool {
+	name := strings.TrimPrefix(string(kv.Key), directory)
+	return strings.Contains(name, "/") ||
+		kv.Lease != 0 && name == leaseName(clientv3.LeaseID(kv.Lease)) && !strings.Contains(string(kv.Value), " ")
 }
 
 // firstClaim asks for the claim of a lock with the lowest revision; nil if there is none. It

@@ -76,7 +76,7 @@ var (
 )
 
 // Inject makes requests to the space fail from now on, and returns what heals it, which may be called twice.
-// Of several faults that match a request it meets the one that was injected last. The space itself goes on:
+// It panics where the fault has no Kind. Of several faults that match a request it meets the one that was injected last. The space itself goes on:
 // its clock runs, so leases that cannot be renewed end there, and others may get their locks.
 //
 // While a fault of kind Down or Silent without Ops lasts, a holder is not told of a loss by the space,

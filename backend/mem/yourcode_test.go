@@ -14,7 +14,6 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/mem"
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/drivertest"
 	"github.com/fencelock/fencelock/fencing"
 )
 
@@ -101,10 +100,11 @@ func TestChargeInAnOutage(t *testing.T) {
 	} {
 		t.Run(outage.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := drivertest.NewLink(mem.New(nil), 10*time.Millisecond)
+				space := mem.NewSpace()
+				process := mem.New(space)
 				pay := func(ctx context.Context, _ string) error {
-					mend := network.Cut() // requests meet silence
-					defer mend()
+					heal := space.Inject(mem.Fault{Kind: mem.Silent, Client: process})
+					defer heal()
 					select {
 					case <-time.After(outage):
 						return nil
@@ -112,7 +112,7 @@ func TestChargeInAnOutage(t *testing.T) {
 						return context.Cause(ctx)
 					}
 				}
-				biller := &Biller{newLocker(t, network), new(Ledger), pay}
+				biller := &Biller{newLocker(t, process), new(Ledger), pay}
 				if err := biller.Charge(t.Context(), "42"); !errors.Is(err, want) {
 					t.Errorf("%v, want %v", err, want)
 				}
@@ -124,9 +124,10 @@ func TestChargeInAnOutage(t *testing.T) {
 func TestLateRecordIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		space, ledger := mem.NewSpace(), new(Ledger)
-		network := drivertest.NewLink(mem.New(space), 0)
-		sleepy := &Biller{newLocker(t, network), ledger, func(context.Context, string) error {
-			defer network.Cut()()
+		process := mem.New(space)
+		sleepy := &Biller{newLocker(t, process), ledger, func(context.Context, string) error {
+			heal := space.Inject(mem.Fault{Kind: mem.Silent, Client: process})
+			defer heal()
 			time.Sleep(time.Minute) // as a process that is paused: it does not look at its context
 			return nil
 		}}
@@ -170,6 +171,45 @@ func TestChargeWhenTheServerForgets(t *testing.T) {
 		biller := &Biller{newLocker(t, mem.New(space)), ledger, pay}
 		if err := biller.Charge(t.Context(), "42"); !errors.Is(err, fencing.ErrStale) {
 			t.Errorf("%v, want ErrStale from the ledger", err)
+		}
+	})
+}
+
+func TestJobRunsOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		space, runs := mem.NewSpace(), 0
+		scheduler := func(locker *fencelock.Client) error {
+			lease, err := locker.TryLock(t.Context(), "jobs/hourly", fencelock.WithMinHold(time.Minute))
+			if err != nil {
+				return err
+			}
+			runs++ // the job takes no time
+			return lease.Unlock(t.Context())
+		}
+		first, second := newLocker(t, mem.New(space)), newLocker(t, mem.New(space))
+		if err := scheduler(first); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(30 * time.Second) // by so much its clock is late
+		if err := scheduler(second); !errors.Is(err, fencelock.ErrHeld) || runs != 1 {
+			t.Errorf("%v after %d runs, want ErrHeld after one", err, runs)
+		}
+		time.Sleep(time.Hour)
+		if err := scheduler(second); err != nil || runs != 2 {
+			t.Errorf("%v after %d runs, an hour later", err, runs)
+		}
+	})
+}
+
+func TestJobThatHangsIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := fencelock.Do(t.Context(), newLocker(t, mem.New(nil)), "jobs/hourly", func(ctx context.Context, _ *fencelock.Lease) error {
+			<-ctx.Done() // it hangs, but looks at its context
+			return context.Cause(ctx)
+		}, fencelock.WithMaxHold(10*time.Minute))
+		if took := time.Since(began); !errors.Is(err, fencelock.ErrMaxHold) || took != 10*time.Minute {
+			t.Errorf("%v after %v, want ErrMaxHold after 10 minutes", err, took)
 		}
 	})
 }

@@ -16,15 +16,15 @@ import (
 )
 
 // scanCount is how many names of the database one SCAN looks at, about: so few that it keeps the server
-// from others for a tenth of a millisecond at the most.
+// from others for a tenth of a millisecond at the most. It does not depend on the size of a page, or small
+// pages would take as many requests as the database has names.
 const scanCount = 256
 
-// ListHeld looks at a part of the database with SCAN, at limit names or scanCount, whichever is less,
-// and asks about the locks among them. SCAN promises to return each name that is there from its first
+// ListHeld looks at a part of the database with SCAN, and asks about the locks among its names. SCAN promises to return each name that is there from its first
 // call to its last, whatever is added and removed meanwhile, and a lock that is held has its name
 // throughout: a hand-off sets it again without deleting it.
 //
-// A SCAN may return more names than it was asked for, and they cannot be asked for again one by one. So
+// A SCAN may return more names than a page has room for, and they cannot be asked for again one by one. So
 // the cursor has, besides the server's, the keys that were found and had no room on the page.
 func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
 	c, err := parseCursor(prefix, cursor)
@@ -35,7 +35,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	ctx, cancel := context.WithTimeoutCause(ctx, adminTimeout, errNotListed)
 	defer cancel()
 	if len(c.found) == 0 {
-		if c, err = b.scan(ctx, prefix, c.server, min(limit, scanCount)); err != nil {
+		if c, err = b.scan(ctx, prefix, c.server); err != nil {
 			return driver.Page{}, err
 		}
 	}
@@ -49,9 +49,9 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 }
 
 // scan does one SCAN. Its pattern is wider than what is looked for, and each name is compared.
-func (b *backend) scan(ctx context.Context, prefix string, from uint64, count int) (scanCursor, error) {
+func (b *backend) scan(ctx context.Context, prefix string, from uint64) (scanCursor, error) {
 	reply, err := b.node.Do(ctx, adminTimeout,
-		"scan", strconv.FormatUint(from, 10), "match", b.info.Namespace+":{*}:"+glob(prefix)+"*:l", "count", count)
+		"scan", strconv.FormatUint(from, 10), "match", b.info.Namespace+":{*}:"+glob(prefix)+"*:l", "count", scanCount)
 	if goredis.HasErrorPrefix(err, "NOPERM") {
 		err = fmt.Errorf("%w (to list locks, allow +scan)", err)
 	}

@@ -248,3 +248,61 @@ func TestEvictOneAttempt(t *testing.T) {
 		})
 	}
 }
+
+// TestStrayName: a name that somebody else has put among the claims of a lock, without a lease, keeps all out. Inspect
+// and ListHeld show it, and not the waiter behind it, and Evict removes it.
+func TestStrayName(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"", "x", "somebody else's"} {
+		addr, ns := servers.Shared(t, servers.Etcd).Addr(), locktest.Namespace()
+		name := ns + "/locks/k/stray"
+		admin := raw(t, addr)
+		if _, err := admin.Put(t.Context(), name, value); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = admin.Delete(context.WithoutCancel(t.Context()), name) })
+		b := dial(t, addr, ns)
+		queueUp(t, addr, ns, "k", 1, 5*time.Second)
+		locktest.Eventually(t, locktest.Soon, "it waits", func() bool {
+			s, err := b.Inspect(t.Context(), "k")
+			return err == nil && s.Waiters == 1
+		})
+		s, err := b.Inspect(t.Context(), "k")
+		if err != nil || !s.Held() || s.Holders[0].Left != 0 {
+			t.Errorf("%q: Inspect: %+v, %v", value, s, err)
+		}
+		if all := listAll(t, b, "", 10); !all["k"].Held() || all["k"].Holders[0] != s.Holders[0] {
+			t.Errorf("%q: ListHeld: %+v, and Inspect %+v", value, all["k"], s)
+		}
+		if err := b.Evict(t.Context(), "k", s.Holders[0].AttemptID); err != nil {
+			t.Errorf("%q: Evict: %v", value, err)
+		}
+		if s, err := b.Inspect(t.Context(), "k"); err != nil || !s.Held() || s.Holders[0].AttemptID != "waiter-0" {
+			t.Errorf("%q: after Evict: %+v, %v", value, s, err)
+		}
+	}
+}
+
+// TestNamespaceWithinANamespace: what a namespace within another has is listed as nobody's lock, and no Evict ends its
+// sessions.
+func TestNamespaceWithinANamespace(t *testing.T) {
+	t.Parallel()
+	addr, ns := servers.Shared(t, servers.Etcd).Addr(), locktest.Namespace()
+	outer := dial(t, addr, ns)
+	for inner, key := range map[string]string{"/locks/b": "b", "/locks": "leases"} {
+		b := dial(t, addr, ns+inner)
+		g := take(t, b, "x", "inner", 5*time.Second)
+		if all := listAll(t, outer, "", 10); len(all) != 0 {
+			t.Errorf("%s: %+v", inner, all)
+		}
+		if err := outer.Evict(t.Context(), key, ""); !errors.Is(err, driver.ErrRefused) {
+			t.Errorf("%s: Evict of %q: %v, want ErrRefused", inner, key, err)
+		}
+		if r := b.Renew(t.Context(), []driver.Grant{g}); r[0].Err != nil {
+			t.Errorf("%s: Renew: %v", inner, r[0].Err)
+		}
+		if err := b.Release(t.Context(), g); err != nil {
+			t.Errorf("%s: Release: %v", inner, err)
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // TestClockOfOneMaster: the wall clock of a minority jumps by an hour, forward or back. Nobody
-// notices: what the master forgets at once, or keeps for too long, does not make a majority.
+// notices: what the node forgets at once, or keeps for too long, does not make a majority.
 func TestClockOfOneMaster(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{time.Hour, -time.Hour} {
@@ -47,7 +47,7 @@ func TestClockOfOneMaster(t *testing.T) {
 	}
 }
 
-// TestClocksSetForward: the clocks of all masters are set forward by an hour, so that all leases
+// TestClocksSetForward: the clocks of all nodes are set forward by an hour, so that all leases
 // end at once there. Another may get the lock before the holder is told, which is what the level
 // does not promise; the tokens rise, so that what the first writes afterwards is refused.
 func TestClocksSetForward(t *testing.T) {
@@ -76,7 +76,7 @@ func (w *env) setClocks(t *testing.T, d time.Duration) {
 	}
 }
 
-// TestClocksSetBack: the clocks of all masters are set back by an hour. Who lives keeps its lock;
+// TestClocksSetBack: the clocks of all nodes are set back by an hour. Who lives keeps its lock;
 // who has died is in the way for a TTL more, counted from when somebody came or asked again, and not
 // for the time of the jump.
 func TestClocksSetBack(t *testing.T) {

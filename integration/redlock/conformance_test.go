@@ -31,7 +31,7 @@ var (
 	looks      = locktest.RedlockRequest("look")
 )
 
-// harness is how the suite reaches masters: each client by ways of its own.
+// harness is how the suite reaches nodes: each client by ways of its own.
 func (w *env) harness(want driver.Info, client func(t drivertest.T, l links) driver.Backend) drivertest.Harness {
 	var all sync.Map // driver.Backend to links
 	find := func(b driver.Backend) links {
@@ -86,7 +86,7 @@ func (w *env) harness(want driver.Info, client func(t drivertest.T, l links) dri
 	}
 }
 
-// dial opens a backend by ways to the masters.
+// dial opens a backend by ways to the nodes.
 func (w *env) dial(t drivertest.T, l links) driver.Backend {
 	t.Helper()
 	return locktest.Dial(t, redlock.Open, &url.URL{Scheme: "redlock", Host: strings.Join(l.addrs(), ","), RawQuery: w.query.Encode()})
@@ -115,7 +115,7 @@ var badURLs = map[string]string{
 	"redlock://u:p@h1,h2,h3?password_file=/p":  "password_file",
 }
 
-// TestConformance runs the published suite on three masters and on five. They keep their data, so
+// TestConformance runs the published suite on three nodes and on five. They keep their data, so
 // that tokens rise through their restart.
 func TestConformance(t *testing.T) {
 	for _, n := range []int{3, 5} {
@@ -127,7 +127,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceAdvisory does so on masters that keep nothing.
+// TestConformanceAdvisory does so on nodes that keep nothing.
 func TestConformanceAdvisory(t *testing.T) {
 	t.Parallel()
 	want := fenced

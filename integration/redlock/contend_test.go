@@ -13,9 +13,9 @@ import (
 	"github.com/fencelock/fencelock/internal/busy"
 )
 
-// TestContention has clients fight for a few locks while the network and the masters, a minority
+// TestContention has clients fight for a few locks while the network and the nodes, a minority
 // at a time, fail at random, and holders sleep through their leases. Afterwards the history must be
-// right; see locktest.History. Masters lose nothing here, so that no two hold a lock, either.
+// right; see locktest.History. Nodes lose nothing here, so that no two hold a lock, either.
 func TestContention(t *testing.T) {
 	t.Parallel()
 	const (
@@ -72,8 +72,8 @@ func TestContention(t *testing.T) {
 	w.expectNothingLeft(t)
 }
 
-// misbehave does random things to the masters, one at a time, and the ways to them until it is enough,
-// or ctx ends, and returns what has happened how often. The masters run in the end; what is wrong
+// misbehave does random things to the nodes, one at a time, and the ways to them until it is enough,
+// or ctx ends, and returns what has happened how often. The nodes run in the end; what is wrong
 // with the ways is for Heal.
 func (w *env) misbehave(ctx context.Context, t *testing.T, rnd *rand.Rand, parties []*proxiedClient, enough func(map[string]int) bool) map[string]int {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// empty has a master come back with nothing, as after its disk was replaced.
+// empty has a node come back with nothing, as after its disk was replaced.
 func (w *env) empty(t *testing.T, i int) {
 	t.Helper()
 	if err := w.admins[i].FlushAll(t.Context()).Err(); err != nil {
@@ -21,7 +21,7 @@ func (w *env) empty(t *testing.T, i int) {
 	w.masters[i].Restart(t)
 }
 
-// expectNothingOn wants a master to be left alone: there are no locks on it, and no counters.
+// expectNothingOn wants a node to be left alone: there are no locks on it, and no counters.
 func (w *env) expectNothingOn(t *testing.T, i int) {
 	t.Helper()
 	for _, kind := range []string{"l:*", "t:*"} {
@@ -31,7 +31,7 @@ func (w *env) expectNothingOn(t *testing.T, i int) {
 	}
 }
 
-// TestEmptiedMaster: a master of a fenced list has lost its data. It is never asked again, since its
+// TestEmptiedMaster: a node of a fenced list has lost its data. It is never asked again, since its
 // counter may be behind; the log says what to do, and so does Open. The others go on.
 func TestEmptiedMaster(t *testing.T) {
 	t.Parallel()
@@ -84,7 +84,7 @@ func TestEmptiedMaster(t *testing.T) {
 	w.expectNothingOn(t, 1)
 }
 
-// TestOldFile: a master of a fenced list comes back with an old file, from before many grants, of
+// TestOldFile: a node of a fenced list comes back with an old file, from before many grants, of
 // which another of the three has not heard either. Tokens go on to rise.
 func TestOldFile(t *testing.T) {
 	t.Parallel()
@@ -135,7 +135,7 @@ func TestOldFile(t *testing.T) {
 	turns(second, 3)
 }
 
-// counters is the sum of the counters on a master.
+// counters is the sum of the counters on a node.
 func (w *env) counters(t *testing.T, i int) (sum uint64) {
 	t.Helper()
 	names, err := w.admins[i].Keys(t.Context(), w.name("t:*")).Result()

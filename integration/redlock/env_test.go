@@ -15,7 +15,7 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// env is some masters and a namespace.
+// env is some nodes and a namespace.
 type env struct {
 	masters []*servers.Server
 	ns      string
@@ -23,7 +23,7 @@ type env struct {
 	admins  []*goredis.Client
 }
 
-// newEnv makes one of masters that have been started.
+// newEnv makes one of nodes that have been started.
 func newEnv(t locktest.T, masters []*servers.Server, query ...string) *env {
 	t.Helper()
 	w := &env{masters: masters, ns: locktest.Namespace(), query: url.Values{}}
@@ -37,20 +37,20 @@ func newEnv(t locktest.T, masters []*servers.Server, query ...string) *env {
 	return w
 }
 
-// ownEnv has masters that the test may kill. They keep what they have.
+// ownEnv has nodes that the test may kill. They keep what they have.
 func ownEnv(t locktest.T, n int, query ...string) *env {
 	t.Helper()
 	return newEnv(t, servers.StartMasters(t, kinds(t, n), durable()), query...)
 }
 
-// sharedEnv has masters that other tests use as well, each its own namespace: what breaks here
+// sharedEnv has nodes that other tests use as well, each its own namespace: what breaks here
 // are the ways to them. They keep what they have.
 func sharedEnv(t locktest.T, n int, query ...string) *env {
 	t.Helper()
 	return newEnv(t, servers.SharedMasters(t, kinds(t, 5), durable())[:n], query...)
 }
 
-// forgetfulEnv has masters that the test may kill, and that know nothing afterwards. The list is
+// forgetfulEnv has nodes that the test may kill, and that know nothing afterwards. The list is
 // advisory. A node abstains for the longest TTL.
 func forgetfulEnv(t locktest.T, n int, longest time.Duration) *env {
 	t.Helper()
@@ -76,13 +76,13 @@ func (w *env) url(addrs ...string) string {
 	return "redlock://" + strings.Join(addrs, ",") + "?" + w.query.Encode()
 }
 
-// open makes a client that goes straight to the masters.
+// open makes a client that goes straight to the nodes.
 func (w *env) open(t locktest.T, ttl time.Duration) *fencelock.Client {
 	t.Helper()
 	return locktest.Open(t, w.url(w.addrs()...), "", ttl)
 }
 
-// proxiedClient is a client that has a way of its own to each master, which can be cut.
+// proxiedClient is a client that has a way of its own to each node, which can be cut.
 type proxiedClient struct {
 	*fencelock.Client
 	links links
@@ -118,7 +118,7 @@ func (w *env) proxiedClients(t locktest.T, n int, ttl time.Duration) []*proxiedC
 	return list
 }
 
-// links are the ways of one client to the masters, in their order.
+// links are the ways of one client to the nodes, in their order.
 type links []*proxy.Proxy
 
 func (w *env) links(t locktest.T) (all links) {
@@ -142,17 +142,17 @@ func (l links) each(do func(*proxy.Proxy)) {
 	}
 }
 
-// Names of keys on the masters.
+// Names of keys on the nodes.
 func (w *env) name(rest string) string { return w.ns + ":redlock:" + rest }
 
-// record is that of a lock on a master; "" if there is none.
+// record is that of a lock on a node; "" if there is none.
 func (w *env) record(master int, key string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	return w.admins[master].Get(ctx, w.name("l:"+key)).Val()
 }
 
-// holding counts the masters that have the record of a lock.
+// holding counts the nodes that have the record of a lock.
 func (w *env) holding(key string) (n int) {
 	for i := range w.masters {
 		if w.record(i, key) != "" {
@@ -162,7 +162,7 @@ func (w *env) holding(key string) (n int) {
 	return n
 }
 
-// awaitEverywhere waits until all masters have the record of a lease: those that missed it have
+// awaitEverywhere waits until all nodes have the record of a lease: those that missed it have
 // been repaired.
 func (w *env) awaitEverywhere(t locktest.T, within time.Duration, l *fencelock.Lease) {
 	t.Helper()
@@ -174,7 +174,7 @@ func (w *env) awaitEverywhere(t locktest.T, within time.Duration, l *fencelock.L
 	})
 }
 
-// awaitFresh waits until all masters have more than some time left for a lease.
+// awaitFresh waits until all nodes have more than some time left for a lease.
 func (w *env) awaitFresh(t locktest.T, within time.Duration, l *fencelock.Lease, least time.Duration) {
 	t.Helper()
 	locktest.Eventually(t, within, "all masters have "+l.Key()+", renewed", func() bool {
@@ -190,7 +190,7 @@ func (w *env) awaitFresh(t locktest.T, within time.Duration, l *fencelock.Lease,
 	})
 }
 
-// home is the master at which the waiters of a key stand.
+// home is the node at which the waiters of a key stand.
 func (w *env) home(t locktest.T, key string) (found int) {
 	t.Helper()
 	locktest.Eventually(t, locktest.Soon, "somebody waits for "+key, func() bool {
@@ -215,7 +215,7 @@ func (w *env) minority(t locktest.T, key string) (list []int) {
 	return list
 }
 
-// concurrently does something to several masters at the same time.
+// concurrently does something to several nodes at the same time.
 func concurrently(masters []*servers.Server, do func(*servers.Server)) {
 	var doing sync.WaitGroup
 	for _, s := range masters {

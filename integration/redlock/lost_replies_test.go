@@ -157,7 +157,7 @@ func fired(f *proxy.Fault) bool {
 	}
 }
 
-// advance moves the counters of a master on by grants of which nobody has been told.
+// advance moves the counters of a node on by grants of which nobody has been told.
 func (w *env) advance(t *testing.T, master int, by int64) {
 	t.Helper()
 	a := w.admins[master]

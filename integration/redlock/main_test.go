@@ -1,4 +1,4 @@
-// Package redlock_test runs backend/redis/redlock against real masters.
+// Package redlock_test runs backend/redis/redlock against real nodes.
 package redlock_test
 
 import (
@@ -16,12 +16,12 @@ import (
 
 func TestMain(m *testing.M) { servers.Main(m) }
 
-// onlyVariable names the one server, as servers.Kind names it, that all masters are to be of. Without
+// onlyVariable names the one server, as servers.Kind names it, that all nodes are to be of. Without
 // it a list has one of each, in turn, so that each version is in each test at no cost. `make
 // redlock-matrix` sets it.
 const onlyVariable = "FENCELOCK_REDLOCK_MASTERS"
 
-// kinds are those of n masters.
+// kinds are those of n nodes.
 func kinds(t locktest.T, n int) []servers.Kind {
 	t.Helper()
 	all := servers.Redises()
@@ -39,7 +39,7 @@ func kinds(t locktest.T, n int) []servers.Kind {
 	return list
 }
 
-// durable makes masters that lose nothing when they are killed: the list is fenced.
+// durable makes nodes that lose nothing when they are killed: the list is fenced.
 func durable() servers.Option { return servers.Args("--appendonly", "yes", "--appendfsync", "always") }
 
 // longTTL is the TTL of those whose lease is not to end, nor to be renewed meanwhile: the longest

@@ -13,7 +13,7 @@ import (
 )
 
 // TestOneListForAll: who has another list than the one that was set up has no majority of its own,
-// and leaves the masters as they are.
+// and leaves the nodes as they are.
 func TestOneListForAll(t *testing.T) {
 	t.Parallel()
 	w := sharedEnv(t, 5)
@@ -109,7 +109,7 @@ func expectNoOpening(t *testing.T, u string, words ...string) {
 	t.Log(err)
 }
 
-// expectUnused wants a master to have nothing of the namespace.
+// expectUnused wants a node to have nothing of the namespace.
 func (w *env) expectUnused(t *testing.T, i int) {
 	t.Helper()
 	if names, err := w.admins[i].Keys(t.Context(), w.name("*")).Result(); err != nil || len(names) > 0 {
@@ -117,7 +117,7 @@ func (w *env) expectUnused(t *testing.T, i int) {
 	}
 }
 
-// TestUnfitMasters: Open names each that cannot be a master of a list, and why, and writes nothing
+// TestUnfitMasters: Open names each that cannot be a node of a list, and why, and writes nothing
 // anywhere.
 func TestUnfitMasters(t *testing.T) {
 	t.Parallel()

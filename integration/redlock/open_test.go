@@ -17,7 +17,7 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// TestOpenWithOneDown: a list is set up with all its masters there. Afterwards a client opens with
+// TestOpenWithOneDown: a list is set up with all its nodes there. Afterwards a client opens with
 // a majority, and says what is missing; which joins when it is back.
 func TestOpenWithOneDown(t *testing.T) {
 	t.Parallel()
@@ -49,7 +49,7 @@ func TestOpenWithOneDown(t *testing.T) {
 	locktest.Unlock(t, l)
 }
 
-// TestWeakMasterIsRefused: a master of a fenced list that does not sync each write any more is not
+// TestWeakMasterIsRefused: a node of a fenced list that does not sync each write any more is not
 // used, so that the level never sinks; and used again when it does.
 func TestWeakMasterIsRefused(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestWeakMasterIsRefused(t *testing.T) {
 	locktest.Unlock(t, held)
 }
 
-// TestLevel: a list of masters of which one may lose what it has granted is advisory; the reason is
+// TestLevel: a list of nodes of which one may lose what it has granted is advisory; the reason is
 // named, and whoever asks for more is refused.
 func TestLevel(t *testing.T) {
 	t.Parallel()
@@ -142,7 +142,7 @@ func TestLevel(t *testing.T) {
 	})
 }
 
-// TestOpen goes each way that there is to the masters: with TLS, with a password, as a user, in
+// TestOpen goes each way that there is to the nodes: with TLS, with a password, as a user, in
 // another database; and is told what is wrong where one of them turns it away.
 func TestOpen(t *testing.T) {
 	t.Parallel()

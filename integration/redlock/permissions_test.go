@@ -16,7 +16,7 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
-// allow makes a user on each master with these rules and nothing else.
+// allow makes a user on each node with these rules and nothing else.
 func (w *env) allow(t *testing.T, name string, rules []any) {
 	t.Helper()
 	for i, a := range w.admins {
@@ -44,7 +44,7 @@ func (w *env) dialAs(t *testing.T, name string) driver.Backend {
 }
 
 // TestPermissions: the permissions that are documented are enough for everything that a client
-// does, set-up, repair and the return of a master among them; without one of them Open names it.
+// does, set-up, repair and the return of a node among them; without one of them Open names it.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	w := ownEnv(t, 3)

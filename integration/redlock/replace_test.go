@@ -36,7 +36,7 @@ func (o operator) run(args ...string) (said string, err error) {
 	return string(out), err
 }
 
-// TestReplace: a master that is gone for good is replaced by a new one, while locks are held. The
+// TestReplace: a node that is gone for good is replaced by a new one, while locks are held. The
 // holders hold, tokens go on to rise, also where the new one's vote decides, and the old one is
 // refused when it is back.
 func TestReplace(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// TestRollingRestart: the masters are restarted one after the other, each with its data, and slowly
+// TestRollingRestart: the nodes are restarted one after the other, each with its data, and slowly
 // enough that the one before serves again. Nothing is lost: holders hold, by the same tokens, one
-// that waits gets the lock, others take turns meanwhile, and in the end each master has each lock.
+// that waits gets the lock, others take turns meanwhile, and in the end each node has each lock.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{3, 5} {
@@ -27,7 +27,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 }
 
-// TestRollingRestartWithoutData: so it is with masters that keep nothing, if each has abstained for
+// TestRollingRestartWithoutData: so it is with nodes that keep nothing, if each has abstained for
 // the longest TTL before the next is restarted.
 func TestRollingRestartWithoutData(t *testing.T) {
 	t.Parallel()
@@ -95,7 +95,7 @@ func rollingRestart(t *testing.T, w *env, restart func(*testing.T, *servers.Serv
 	w.expectNothingLeft(t, shortTTL)
 }
 
-// TestQuickRestartsHaveNoQuorum: a majority of masters that keep nothing is restarted within the
+// TestQuickRestartsHaveNoQuorum: a majority of nodes that keep nothing is restarted within the
 // longest TTL. Nobody can know what they have granted, so that nothing is granted until they have
 // abstained for that long, and the error says so.
 func TestQuickRestartsHaveNoQuorum(t *testing.T) {
@@ -117,7 +117,7 @@ func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 	if !strings.Contains(err.Error(), "restart") {
 		t.Errorf("%v; want that nodes were restarted", err)
 	}
-	// What was held is not lost by that: the third master has it, and the two get it again. But it may
+	// What was held is not lost by that: the third node has it, and the two get it again. But it may
 	// be: two of three have to confirm it in time.
 	next := locktest.ExpectLock(t, locktest.StartLock(t.Context(), other, "other", fencelock.WithTTL(abstain)), abstain+3*locktest.Soon)
 	if took := time.Since(began); took < abstain {
@@ -130,7 +130,7 @@ func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 	book.TakeTurns(t, 2*locktest.Soon, "k", other.Client, holder.Client)
 }
 
-// TestPowerLoss: power fails at all masters at once. With their data that is an outage and nothing
+// TestPowerLoss: power fails at all nodes at once. With their data that is an outage and nothing
 // else: the holder holds, by the same token, and one that waits gets the lock when it is free.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
@@ -151,7 +151,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 		return err == nil
 	})
-	// The holder's client may look at the masters a little later than the waiter's.
+	// The holder's client may look at the nodes a little later than the waiter's.
 	locktest.Eventually(t, 2*locktest.Soon, "the lease is renewed", func() bool { return held.Ensure(t.Context(), longTTL*4/5) == nil })
 	locktest.Unlock(t, held)
 	next := locktest.ExpectLock(t, waiting, 2*locktest.Soon)

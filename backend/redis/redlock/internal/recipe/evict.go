@@ -30,8 +30,13 @@ func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
 	}
 	for _, id := range v.maybe {
 		var answer vote.Answer
-		switch answer, err = b.evict(ctx, key, id); {
+		var some bool
+		switch answer, some, err = b.evict(ctx, key, id); {
 		case answer == vote.Yes:
+			return nil
+		case answer == vote.No && v.certain && some:
+			// Its holder released at the same time, and each of the two has ended it on some nodes. Release finds
+			// no majority then, and says ErrNotHeld: somebody has to say that this was the end of the grant.
 			return nil
 		case answer == vote.No && v.certain: // it was released, or has run out, since
 			return driver.ErrNotHeld
@@ -53,8 +58,8 @@ func (b *Backend) Evict(ctx context.Context, key, attemptID string) error {
 
 var errUncertain = fmt.Errorf("%w: too few nodes answer to tell who has the lock", driver.ErrUnavailable)
 
-// evict ends one try on all nodes.
-func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (vote.Answer, error) {
+// evict ends one try on all nodes. It reports whether a majority had it, and whether some nodes had.
+func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (answer vote.Answer, some bool, err error) {
 	w := b.newCall()
 	defer b.done(w)
 	e := &ending{
@@ -62,7 +67,10 @@ func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (vote.Answe
 		until: time.Now().Add(keepOut),
 	}
 	e.send(0, vote.All(len(b.nodes)))
-	return e.decide(ctx, w)
+	answer, err = e.decide(ctx, w)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return answer, e.poll.Yes() != 0, err
 }
 
 // recheckState is whether a claim is asked about, since a node has told of an eviction.

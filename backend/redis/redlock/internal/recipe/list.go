@@ -15,10 +15,9 @@ const (
 	// pageTimeout bounds a page, and scanTimeout one request of it.
 	pageTimeout = 3 * time.Second
 	scanTimeout = time.Second
-	// minScan and maxScan bound how many names a node looks at in one step, and maxHolders how many keys: longer steps
-	// would delay locks.
-	minScan    = 64
-	maxScan    = 256
+	// scanCount is how many names a node looks at in one step, about, and maxHolders bounds how many keys: longer
+	// steps would delay locks. It does not depend on the size of a page, or small pages would take many more steps.
+	scanCount  = 256
 	maxHolders = 64
 )
 
@@ -89,7 +88,7 @@ func (p *page) scan(ctx context.Context) error {
 		if !ok {
 			return p.noQuorum()
 		}
-		r, err := p.b.scan(ctx, node, wire.Scan{Prefix: p.prefix, From: p.From, Count: min(max(p.limit, minScan), maxScan)})
+		r, err := p.b.scan(ctx, node, wire.Scan{Prefix: p.prefix, From: p.From, Count: scanCount})
 		switch boot := hash(r.Boot); {
 		case p.b.closing.Err() != nil:
 			return errClosed
