@@ -34,7 +34,7 @@ func TestNamedSpaces(t *testing.T) {
 		held     bool
 	}{
 		{"mem://" + t.Name(), "ab", false},
-		{"mem://" + t.Name(), "ab", false}, // the same owner again
+		{"mem://" + t.Name(), "ab", false}, // the same attempt again
 		{"mem://" + t.Name() + "?", "ab", true},
 		{"mem://" + t.Name() + "?namespace=fencelock", "ab", true},
 		{"mem://" + t.Name() + "?namespace=a", "b", false},

@@ -34,7 +34,7 @@ func TestDeadWaitersCostOneTTL(t *testing.T) {
 			t.Errorf("granted %v after the others had died, with a TTL of %v", took, ttl)
 		}
 		if c := living.pushes[0].Claim.Code; c != command.Granted {
-			t.Errorf("the news is %v", c)
+			t.Errorf("the push is %v", c)
 		}
 	})
 }

@@ -12,10 +12,10 @@ import (
 // history knows what really happens, and checks what was promised. The world's mutex guards it; its methods take
 // it, but for those that say so.
 type history struct {
-	w       *world
-	keys    map[string]*keyHistory
-	owners  map[string]*attemptHistory
-	failure string
+	w        *world
+	keys     map[string]*keyHistory
+	attempts map[string]*attemptHistory
+	failure  string
 }
 
 // keyHistory is all grants of a key.
@@ -46,13 +46,13 @@ type late struct{ decided, set time.Time }
 
 // held is one grant. It holds from when Acquire has returned until its lease has ended, or Release was called.
 type held struct {
-	client      *client
-	key, owner  string
-	token       uint64
-	start, from time.Time
-	until       time.Time
-	over        bool
-	doubtful    bool // somebody has evicted it, maybe
+	client         *client
+	key, attemptID string
+	token          uint64
+	start, from    time.Time
+	until          time.Time
+	over           bool
+	doubtful       bool // somebody has evicted it, maybe
 }
 
 func (t *history) fail(format string, args ...any) {
@@ -64,10 +64,10 @@ func (t *history) fail(format string, args ...any) {
 
 // attempt begins an attempt. Called with the mutex held.
 func (t *history) attempt(name string) *attemptHistory {
-	o := t.owners[name]
+	o := t.attempts[name]
 	if o == nil {
 		o = &attemptHistory{}
-		t.owners[name] = o
+		t.attempts[name] = o
 	}
 	return o
 }
@@ -189,20 +189,20 @@ func (t *history) hold(c *client, g driver.Grant) *held {
 	defer w.mu.Unlock()
 	now := time.Now()
 	h := &held{
-		client: c, key: g.Key, owner: g.AttemptID, token: uint64(g.Token), start: g.Start, from: now, until: g.Start.Add(g.TTL),
+		client: c, key: g.Key, attemptID: g.AttemptID, token: uint64(g.Token), start: g.Start, from: now, until: g.Start.Add(g.TTL),
 	}
 	k := t.key(g.Key)
 	if h.token == 0 {
-		t.fail("%s has no token", h.owner)
+		t.fail("%s has no token", h.attemptID)
 	}
 	if o := k.tokens[h.token]; o != nil {
-		t.fail("%s has token %d of %q, which %s has got", h.owner, h.token, h.key, o.owner)
+		t.fail("%s has token %d of %q, which %s has got", h.attemptID, h.token, h.key, o.attemptID)
 	}
 	k.tokens[h.token] = h
 	for i := len(k.grants) - 1; i >= 0; i-- {
 		if k.grants[i].from.Before(h.start) {
 			if k.highs[i] >= h.token {
-				t.fail("%s began when token %d of %q had been granted, and has token %d", h.owner, k.highs[i], h.key, h.token)
+				t.fail("%s began when token %d of %q had been granted, and has token %d", h.attemptID, k.highs[i], h.key, h.token)
 			}
 			break
 		}
@@ -230,7 +230,7 @@ func (t *history) hold(c *client, g driver.Grant) *held {
 		}
 		w.sum.overlaps++
 		if w.mode < vanish && !o.doubtful && !h.doubtful {
-			t.fail("%s has %q until %v, and %s until %v", o.owner, h.key, o.until.Sub(w.began), h.owner, h.until.Sub(w.began))
+			t.fail("%s has %q until %v, and %s until %v", o.attemptID, h.key, o.until.Sub(w.began), h.attemptID, h.until.Sub(w.began))
 		}
 	}
 	k.active = append(active, h)
@@ -247,7 +247,7 @@ func (t *history) again(h *held, g driver.Grant, err error, began time.Time) {
 	defer w.mu.Unlock()
 	if err == nil && uint64(g.Token) != h.token {
 		if w.mode < vanish && !h.doubtful && began.Before(h.until) {
-			t.fail("%s has token %d, asks again, and gets token %v", h.owner, h.token, g.Token)
+			t.fail("%s has token %d, asks again, and gets token %v", h.attemptID, h.token, g.Token)
 		}
 		h.over = true
 	}
@@ -258,18 +258,18 @@ func (t *history) renewed(h *held, r driver.Renewal, sent time.Time) bool {
 	w := t.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.trace("%s renews: %v", h.owner, r.Err)
+	w.trace("%s renews: %v", h.attemptID, r.Err)
 	switch {
 	case errors.Is(r.Err, driver.ErrNotHeld):
 		w.sum.lost++
 		if w.mode < restart && !h.doubtful && time.Now().Before(h.until) {
-			t.fail("%s is told that it has lost %q, which it holds", h.owner, h.key)
+			t.fail("%s is told that it has lost %q, which it holds", h.attemptID, h.key)
 		}
 		h.over = true
 		return false
 	case r.Err != nil:
 		if w.mode == faultless {
-			t.fail("%s: in a calm world, Renew: %v", h.owner, r.Err)
+			t.fail("%s: in a calm world, Renew: %v", h.attemptID, r.Err)
 		}
 		return time.Now().Before(h.until)
 	}
@@ -288,18 +288,18 @@ func (t *history) renewed(h *held, r driver.Renewal, sent time.Time) bool {
 func (t *history) revived(h *held, sent time.Time) {
 	k := t.key(h.key)
 	for _, g := range k.grants {
-		if g == h || !g.from.Before(sent) || !h.from.Before(g.start) || g.owner == h.owner {
+		if g == h || !g.from.Before(sent) || !h.from.Before(g.start) || g.attemptID == h.attemptID {
 			continue
 		}
 		excused := h.doubtful
-		for _, l := range t.attempt(h.owner).lates {
+		for _, l := range t.attempt(h.attemptID).lates {
 			excused = excused || l.set.After(g.start) && l.decided.Before(g.from)
 		}
 		if excused {
 			t.w.sum.revived++
 			continue
 		}
-		t.fail("%s has had %q since %v; %s is renewed by a request of %v", g.owner, h.key, g.from.Sub(t.w.began), h.owner, sent.Sub(t.w.began))
+		t.fail("%s has had %q since %v; %s is renewed by a request of %v", g.attemptID, h.key, g.from.Sub(t.w.began), h.attemptID, sent.Sub(t.w.began))
 	}
 }
 
@@ -315,15 +315,15 @@ func (t *history) afterEnd(h *held, r driver.Renewal) {
 	defer t.w.mu.Unlock()
 	t.w.sum.slept++
 	if r.Err == nil && t.w.mode < vanish {
-		t.fail("%s slept through its lease of %q, and is renewed", h.owner, h.key)
+		t.fail("%s slept through its lease of %q, and is renewed", h.attemptID, h.key)
 	}
 }
 
 func (t *history) abandon(h *held) {
 	t.w.mu.Lock()
 	defer t.w.mu.Unlock()
-	t.w.trace("%s dies", h.owner)
-	t.attempt(h.owner).died = true
+	t.w.trace("%s dies", h.attemptID)
+	t.attempt(h.attemptID).died = true
 }
 
 func (t *history) releasing(g driver.Grant, h *held) {
@@ -392,9 +392,9 @@ func (t *history) left() {
 			t.fail("node %d has %q for %s, long after its lease has ended", h.n, key, c.ID.AttemptID)
 		}
 		for key, q := range h.node.Queues {
-			for owner := range q.By {
-				if o := t.attempt(owner); o.over && !o.endLost {
-					t.fail("node %d still has %s waiting for %q", h.n, owner, key)
+			for attemptID := range q.By {
+				if o := t.attempt(attemptID); o.over && !o.endLost {
+					t.fail("node %d still has %s waiting for %q", h.n, attemptID, key)
 				}
 			}
 		}

@@ -84,7 +84,7 @@ func (t *history) listed(c *client, before heldBefore, listed map[string]bool) {
 	for _, h := range before.grants {
 		if !h.over && !h.doubtful && time.Now().Before(h.until) && w.mode < vanish {
 			if w.sum.listed++; !listed[h.key] {
-				t.fail("%s has held %q all the while, and it is not listed", h.owner, h.key)
+				t.fail("%s has held %q all the while, and it is not listed", h.attemptID, h.key)
 			}
 		}
 	}

@@ -127,8 +127,8 @@ func scansOneNode(l *link, r wire.Request) (wire.Request, any) {
 // repaired, and said to have it.
 func repairCounts() mutation {
 	type renewal struct {
-		owner string
-		at    time.Time
+		attemptID string
+		at        time.Time
 	}
 	has := map[renewal]bool{}
 	return mutation{

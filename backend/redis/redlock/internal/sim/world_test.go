@@ -57,7 +57,7 @@ type world struct {
 
 func newWorld(seed uint64, m mode, mutation mutation, out io.Writer) *world {
 	w := &world{seed: seed, mode: m, mutation: mutation, out: out, began: time.Now(), rng: rand.New(rand.NewPCG(seed, 1))}
-	w.history = history{w: w, keys: map[string]*keyHistory{}, owners: map[string]*attemptHistory{}}
+	w.history = history{w: w, keys: map[string]*keyHistory{}, attempts: map[string]*attemptHistory{}}
 	w.loss, w.late = 0.1*w.rng.Float64(), 0.15*w.rng.Float64()
 	if w.rng.IntN(4) == 0 {
 		w.loss = 0

@@ -87,7 +87,7 @@ const MaxNodes = 7
 // Quorum is how many of n nodes are a majority. It is of the whole list, whatever is known of a node.
 func Quorum(n int) int { return n/2 + 1 }
 
-// Set is a set of nodes, by their place in the list.
+// Set is a set of nodes, by their index in the list.
 type Set uint8
 
 // All is the set of all of n nodes.
