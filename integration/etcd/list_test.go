@@ -16,33 +16,6 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// listAll asks for all pages, and returns who holds what.
-func listAll(t *testing.T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
-	t.Helper()
-	found := make(map[string]driver.Status)
-	for cursor, pages := "", 0; ; pages++ {
-		page, err := b.ListHeld(t.Context(), prefix, cursor, limit)
-		if err != nil {
-			t.Fatalf("ListHeld(%q, %q, %d): %v", prefix, cursor, limit, err)
-		}
-		if len(page.Locks) > limit {
-			t.Errorf("ListHeld(%q, %q, %d) has %d locks", prefix, cursor, limit, len(page.Locks))
-		}
-		for _, s := range page.Locks {
-			if len(s.Holders) != 1 || s.Waiters != -1 || !strings.HasPrefix(s.Key, prefix) {
-				t.Errorf("ListHeld(%q) has %+v", prefix, s)
-			}
-			found[s.Key] = s
-		}
-		if page.Next == "" {
-			return found
-		}
-		if cursor = page.Next; pages > 1000 {
-			t.Fatalf("more than 1,000 pages, and the next begins with %q", cursor)
-		}
-	}
-}
-
 // take takes a lock without the core.
 func take(t *testing.T, b driver.Backend, key, attemptID string, ttl time.Duration) driver.Grant {
 	t.Helper()
@@ -104,7 +77,7 @@ func TestListHeld(t *testing.T) {
 				}
 				slices.Sort(below)
 				for _, limit := range []int{1, 2, 3, 5, 20, 1000} {
-					found := listAll(t, second, prefix, limit)
+					found := locktest.ListHeld(t, second, prefix, limit)
 					if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, below) {
 						t.Errorf("ListHeld(%q) in pages of %d: %q, want %q", prefix, limit, got, below)
 					}
@@ -155,7 +128,7 @@ func TestListHeldWhileLocksChangeHands(t *testing.T) {
 		})
 		released := make(chan error, 1)
 		go func() { released <- lister.Release(t.Context(), last) }()
-		if found := listAll(t, lister, "k", 1+n%4); len(found) != 21 {
+		if found := locktest.ListHeld(t, lister, "k", 1+n%4); len(found) != 21 {
 			t.Errorf("in list %d there are %d locks of 21", n, len(found))
 		}
 		if err := <-released; err != nil {
@@ -185,7 +158,7 @@ func TestListHeldAfterALeaseHasEnded(t *testing.T) {
 	})
 	revoke(t, raw(t, s.Addr()), ns)
 	g := <-granted
-	found := listAll(t, next, "", 10)
+	found := locktest.ListHeld(t, next, "", 10)
 	if len(found) != 1 || found["k"].Holders[0].Token != g.Token || found["k"].Holders[0].AttemptID != "next" {
 		t.Errorf("the list is %+v, want that next holds k by %d", found, g.Token)
 	}
@@ -271,7 +244,7 @@ func TestStrayName(t *testing.T) {
 		if err != nil || !s.Held() || s.Holders[0].Left != 0 {
 			t.Errorf("%q: Inspect: %+v, %v", value, s, err)
 		}
-		if all := listAll(t, b, "", 10); !all["k"].Held() || all["k"].Holders[0] != s.Holders[0] {
+		if all := locktest.ListHeld(t, b, "", 10); !all["k"].Held() || all["k"].Holders[0] != s.Holders[0] {
 			t.Errorf("%q: ListHeld: %+v, and Inspect %+v", value, all["k"], s)
 		}
 		if err := b.Evict(t.Context(), "k", s.Holders[0].AttemptID); err != nil {
@@ -292,7 +265,7 @@ func TestNamespaceWithinANamespace(t *testing.T) {
 	for inner, key := range map[string]string{"/locks/b": "b", "/locks": "leases"} {
 		b := dial(t, addr, ns+inner)
 		g := take(t, b, "x", "inner", 5*time.Second)
-		if all := listAll(t, outer, "", 10); len(all) != 0 {
+		if all := locktest.ListHeld(t, outer, "", 10); len(all) != 0 {
 			t.Errorf("%s: %+v", inner, all)
 		}
 		if err := outer.Evict(t.Context(), key, ""); !errors.Is(err, driver.ErrRefused) {

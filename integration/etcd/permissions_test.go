@@ -134,7 +134,7 @@ func TestListHeldWithPermissions(t *testing.T) {
 			take(t, b, "a/1", "attempt-1", time.Minute)
 			take(t, b, "b/1", "attempt-2", time.Minute)
 			for prefix, n := range map[string]int{"": 2, "a/": 1, "c": 0} {
-				if found := listAll(t, b, prefix, 1); len(found) != n {
+				if found := locktest.ListHeld(t, b, prefix, 1); len(found) != n {
 					t.Errorf("ListHeld(%q) is %+v", prefix, found)
 				}
 			}

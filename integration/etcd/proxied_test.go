@@ -49,14 +49,14 @@ func TestListHeldBehindAProxy(t *testing.T) {
 	b := dial(t, behind.Addr(), ns)
 	for i := range 5 {
 		g := take(t, b, "k"+strconv.Itoa(i), "attempt-"+strconv.Itoa(i), time.Minute)
-		if found := listAll(t, b, "k", 2); len(found) != i+1 || found[g.Key].Holders[0].Token != g.Token {
+		if found := locktest.ListHeld(t, b, "k", 2); len(found) != i+1 || found[g.Key].Holders[0].Token != g.Token {
 			t.Errorf("with %d locks the list is %+v", i+1, found)
 		}
 	}
 	if err := b.Evict(t.Context(), "k2", "attempt-2"); err != nil {
 		t.Errorf("Evict: %v", err)
 	}
-	if found := listAll(t, b, "", 3); len(found) != 4 {
+	if found := locktest.ListHeld(t, b, "", 3); len(found) != 4 {
 		t.Errorf("after the eviction the list is %+v", found)
 	}
 }

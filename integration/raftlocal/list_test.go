@@ -3,7 +3,6 @@ package raftlocal_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -18,30 +17,6 @@ import (
 // request asks for a lock in a way that a list can show.
 func request(key, attempt string) driver.Request {
 	return driver.Request{Key: key, AttemptID: attempt, Identity: "tester", Meta: "of " + key, TTL: time.Minute}
-}
-
-// listed reads all pages of what is held below a prefix, which must be well-formed.
-func listed(t *testing.T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
-	t.Helper()
-	all := map[string]driver.Status{}
-	for cursor := ""; ; {
-		p, err := b.ListHeld(t.Context(), prefix, cursor, limit)
-		if err != nil {
-			t.Fatalf("ListHeld: %v", err)
-		}
-		if len(p.Locks) > limit {
-			t.Errorf("a page has %d locks, want %d at the most", len(p.Locks), limit)
-		}
-		for _, l := range p.Locks {
-			if !strings.HasPrefix(l.Key, prefix) || len(l.Holders) != 1 || l.Waiters != -1 {
-				t.Errorf("below %q is listed %+v", prefix, l)
-			}
-			all[l.Key] = l
-		}
-		if cursor = p.Next; cursor == "" {
-			return all
-		}
-	}
 }
 
 // TestListHeld: a client lists what others hold, also after the leader has died between two pages.
@@ -60,10 +35,10 @@ func TestListHeld(t *testing.T) {
 	if _, err := b.Acquire(t.Context(), request("b", "one")); err != nil {
 		t.Fatal(err)
 	}
-	if all := listed(t, b, "", 7); len(all) != 21 {
+	if all := locktest.ListHeld(t, b, "", 7); len(all) != 21 {
 		t.Errorf("%d are listed, want 21", len(all))
 	}
-	l := listed(t, b, "a/1", 3)["a/13"]
+	l := locktest.ListHeld(t, b, "a/1", 3)["a/13"]
 	if len(l.Holders) != 1 || l.Holders[0].AttemptID != "one" || l.Holders[0].Identity != "tester" || l.Holders[0].Meta != "of a/13" ||
 		l.Holders[0].Token == 0 || l.Holders[0].Left <= 0 || l.Holders[0].Left > time.Minute {
 		t.Errorf("a/13 is listed as %+v", l)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,42 +42,13 @@ func take(t *testing.T, b driver.Backend, key string) driver.Grant {
 	return g
 }
 
-// list lists what is held under a prefix, and fails if a page is larger than limit.
-func list(t *testing.T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
-	t.Helper()
-	all := make(map[string]driver.Status)
-	for cursor := ""; ; {
-		page, err := b.ListHeld(t.Context(), prefix, cursor, limit)
-		if err != nil {
-			t.Fatalf("ListHeld(%q, %q, %d): %v", prefix, cursor, limit, err)
-		}
-		if len(page.Locks) > limit {
-			t.Fatalf("a page of %d locks, want %d at the most", len(page.Locks), limit)
-		}
-		for _, s := range page.Locks {
-			all[s.Key] = s
-		}
-		if cursor = page.Next; cursor == "" {
-			return all
-		}
-	}
-}
-
-func expectKeys(t *testing.T, got map[string]driver.Status, want ...string) {
-	t.Helper()
-	slices.Sort(want)
-	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
-		t.Errorf("listed: %q\n  want: %q", keys, want)
-	}
-}
-
 // TestListHeld: the locks under a prefix are listed, byte for byte, with their holders, whatever
 // else the database has.
 func TestListHeld(t *testing.T) {
 	onEach(t, func(t *testing.T, addr string) {
 		ns := locktest.Namespace()
 		b, other := dial(t, addr, ns), dial(t, addr, ns+"2")
-		expectKeys(t, list(t, b, "", 10))
+		locktest.ExpectKeys(t, locktest.ListHeld(t, b, "", 10))
 		keys := []string{"a", "a/1", "a/2", `a*`, `a?b`, `a[b]`, `a\E`, `a\`, "a\nb", "a:l", "aé", "b", "{1}:a", "A", strings.Repeat("a", driver.MaxKeyLen)}
 		for _, key := range keys {
 			take(t, b, key)
@@ -115,10 +84,10 @@ func TestListHeld(t *testing.T) {
 				if limit == 1 && len(prefix) != 2 {
 					continue // it takes as many requests as the database has names
 				}
-				expectKeys(t, list(t, b, prefix, limit), want...)
+				locktest.ExpectKeys(t, locktest.ListHeld(t, b, prefix, limit), want...)
 			}
 		}
-		for key, s := range list(t, b, "", 100) {
+		for key, s := range locktest.ListHeld(t, b, "", 100) {
 			inspected, err := b.Inspect(t.Context(), key)
 			if err != nil || len(s.Holders) != 1 || len(inspected.Holders) != 1 {
 				t.Fatalf("%q: listed %+v, inspected %+v, %v", key, s, inspected, err)
@@ -197,8 +166,8 @@ func TestListHeldWhileTheDatabaseChanges(t *testing.T) {
 				}
 			}()
 			for _, limit := range []int{256, 3, 256, 40, 256, 1000} {
-				got := list(t, b, "held/", limit)
-				expectKeys(t, got, held...)
+				got := locktest.ListHeld(t, b, "held/", limit)
+				locktest.ExpectKeys(t, got, held...)
 			}
 			stop()
 			<-done

@@ -39,7 +39,7 @@ func TestPermissions(t *testing.T) {
 				errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "+scan") {
 				t.Errorf("ListHeld without +scan: %v; want ErrRefused that names it", err)
 			}
-			expectKeys(t, list(t, dialAs(t, allow(t, admin, s, "lister", append(rules, "+scan")), ns), "", 10))
+			locktest.ExpectKeys(t, locktest.ListHeld(t, dialAs(t, allow(t, admin, s, "lister", append(rules, "+scan")), ns), "", 10))
 			if err := exercise(t, u, s.Addr(), ns+"2"); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 				t.Errorf("in another namespace: %v, want NOPERM", err)
 			}

@@ -3,8 +3,6 @@ package redlock_test
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,38 +24,6 @@ func take(t *testing.T, b driver.Backend, key string) driver.Grant {
 	return g
 }
 
-// list lists what is held under a prefix. It fails if a page is larger than limit, or a key comes twice.
-func list(t *testing.T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
-	t.Helper()
-	all := make(map[string]driver.Status)
-	for cursor := ""; ; {
-		page, err := b.ListHeld(t.Context(), prefix, cursor, limit)
-		if err != nil {
-			t.Fatalf("ListHeld(%q, %q, %d): %v", prefix, cursor, limit, err)
-		}
-		if len(page.Locks) > limit {
-			t.Fatalf("a page of %d locks, want %d at the most", len(page.Locks), limit)
-		}
-		for _, s := range page.Locks {
-			if _, twice := all[s.Key]; twice {
-				t.Errorf("%q is listed twice", s.Key)
-			}
-			all[s.Key] = s
-		}
-		if cursor = page.Next; cursor == "" {
-			return all
-		}
-	}
-}
-
-func expectKeys(t *testing.T, got map[string]driver.Status, want ...string) {
-	t.Helper()
-	slices.Sort(want)
-	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
-		t.Errorf("listed: %q\n  want: %q", keys, want)
-	}
-}
-
 // TestListHeld: the locks under a prefix are listed, byte for byte and once, with their holders, whatever else the
 // databases have, and without a node.
 func TestListHeld(t *testing.T) {
@@ -65,7 +31,7 @@ func TestListHeld(t *testing.T) {
 	w, foreign := sharedEnv(t, 3), sharedEnv(t, 3)
 	l := w.links(t)
 	b, other := w.dial(t, l), foreign.dial(t, foreign.links(t))
-	expectKeys(t, list(t, b, "", 10))
+	locktest.ExpectKeys(t, locktest.ListHeld(t, b, "", 10))
 	keys := []string{"a", "a/1", "a/2", `a*`, `a?b`, `a[b]`, `a\E`, `a\`, "a\nb", "a:l", "aé", "b", "{1}:a", "A", strings.Repeat("a", driver.MaxKeyLen)}
 	for _, key := range keys {
 		take(t, b, key)
@@ -95,13 +61,13 @@ func TestListHeld(t *testing.T) {
 				}
 			}
 			for _, limit := range limits {
-				expectKeys(t, list(t, b, prefix, limit), want...)
+				locktest.ExpectKeys(t, locktest.ListHeld(t, b, prefix, limit), want...)
 			}
 		}
 	}
 	check(4, 1000)
-	expectKeys(t, list(t, b, "a/", 1), "a/1", "a/2")
-	for key, s := range list(t, b, "", 100) {
+	locktest.ExpectKeys(t, locktest.ListHeld(t, b, "a/", 1), "a/1", "a/2")
+	for key, s := range locktest.ListHeld(t, b, "", 100) {
 		inspected, err := b.Inspect(t.Context(), key)
 		if err != nil || len(s.Holders) != 1 || len(inspected.Holders) != 1 {
 			t.Fatalf("%q: listed %+v, inspected %+v, %v", key, s, inspected, err)
@@ -165,7 +131,7 @@ func TestListHeldThroughARestart(t *testing.T) {
 			kill++
 		}
 	}
-	expectKeys(t, got, held...)
+	locktest.ExpectKeys(t, got, held...)
 	if kill == 0 {
 		t.Errorf("no master was restarted in %d pages", pages)
 	}

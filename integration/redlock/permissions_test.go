@@ -54,7 +54,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatalf("the documented permissions: %v", err)
 	}
 	w.allow(t, "lister", append(slices.Clone(rules), "+scan"))
-	expectKeys(t, list(t, w.dialAs(t, "lister"), "", 10))
+	locktest.ExpectKeys(t, locktest.ListHeld(t, w.dialAs(t, "lister"), "", 10))
 	if _, err := w.dialAs(t, "enough").ListHeld(t.Context(), "", "", 10); !errors.Is(err, driver.ErrRefused) ||
 		errors.Is(err, driver.ErrUnavailable) || !strings.Contains(err.Error(), "+scan") {
 		t.Errorf("ListHeld without +scan: %v; want ErrRefused that names it", err)

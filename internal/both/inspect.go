@@ -57,7 +57,8 @@ const (
 
 // ListHeld lists what the new server has, and then what only the old one has. For the latter it
 // asks the new server about each lock of the old one's page: a lock that the same attempt holds
-// on both has been listed already.
+// on both has been listed already. For the former it asks the old server what is left of the lease
+// there.
 //
 // None is missed. A lock of a pair that is held all the time is on the new server all the time.
 // One that a program holds on the old server only is listed with the old one's. An attempt that
@@ -74,6 +75,9 @@ func (p *Pair) ListHeld(ctx context.Context, prefix, cursor string, limit int) (
 		page, err := p.new.ListHeld(ctx, prefix, cursor[1:], limit)
 		if err != nil {
 			return driver.Page{}, p.new.blame(err)
+		}
+		if err := p.withLeft(ctx, page.Locks); err != nil {
+			return driver.Page{}, p.old.blame(err)
 		}
 		if page.Next == "" {
 			page.Next = oldCursor
@@ -95,36 +99,60 @@ func (p *Pair) ListHeld(ctx context.Context, prefix, cursor string, limit int) (
 	return page, nil
 }
 
-// listLooks is how many locks of a page of the old server are looked up at a time on the new one.
+// listLooks is how many locks of a page are looked up at a time on the other server.
 const listLooks = 16
 
-// onlyOld leaves out the locks that the same attempt holds on the new server, too. A lock that
-// another attempt holds there is shown as the new server has it, as by Inspect.
-func (p *Pair) onlyOld(ctx context.Context, olds []driver.Status) ([]driver.Status, error) {
+// lookUp inspects on one server the locks that a page of the other lists.
+func lookUp(ctx context.Context, on driver.Backend, page []driver.Status) ([]driver.Status, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	news := make([]driver.Status, len(olds))
-	next := make(chan int, len(olds))
-	for i := range olds {
+	found := make([]driver.Status, len(page))
+	next := make(chan int, len(page))
+	for i := range page {
 		next <- i
 	}
 	close(next)
 	var looking sync.WaitGroup
-	for range min(listLooks, len(olds)) {
+	for range min(listLooks, len(page)) {
 		looking.Go(func() {
 			for i := range next {
-				s, err := p.new.Inspect(ctx, olds[i].Key)
+				s, err := on.Inspect(ctx, page[i].Key)
 				if err != nil {
 					cancel(err)
 					return
 				}
-				news[i] = s
+				found[i] = s
 			}
 		})
 	}
 	looking.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	return found, nil
+}
+
+// withLeft has each lock of the new server's page say what is left of the shorter of its two leases, as
+// Inspect does.
+func (p *Pair) withLeft(ctx context.Context, news []driver.Status) error {
+	olds, err := lookUp(ctx, p.old, news)
+	if err != nil {
+		return err
+	}
+	for i, old := range olds {
+		if h := news[i].Holders; old.Held() && len(h) > 0 && h[0].AttemptID == old.Holders[0].AttemptID {
+			h[0].Left = min(h[0].Left, old.Holders[0].Left)
+		}
+	}
+	return nil
+}
+
+// onlyOld leaves out the locks that the same attempt holds on the new server, too. A lock that
+// another attempt holds there is shown as the new server has it, as by Inspect.
+func (p *Pair) onlyOld(ctx context.Context, olds []driver.Status) ([]driver.Status, error) {
+	news, err := lookUp(ctx, p.new, olds)
+	if err != nil {
+		return nil, err
 	}
 	only := make([]driver.Status, 0, len(olds))
 	for i, old := range olds {

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // Attempt is what became of a call of Lock.
@@ -111,4 +115,41 @@ func ExpectHeldByAnother(t T, c *fencelock.Client, key string) {
 		}
 		return errors.Is(err, fencelock.ErrHeld)
 	})
+}
+
+// ListHeld asks for all pages of what is held under a prefix. It wants them to be as the contract
+// says, and each key to come once: on one Redis alone it may come twice.
+func ListHeld(t T, b driver.Backend, prefix string, limit int) map[string]driver.Status {
+	t.Helper()
+	all := make(map[string]driver.Status)
+	for cursor := ""; ; {
+		page, err := b.ListHeld(t.Context(), prefix, cursor, limit)
+		if err != nil {
+			t.Fatalf("ListHeld(%q, %q, %d): %v", prefix, cursor, limit, err)
+		}
+		if len(page.Locks) > limit {
+			t.Errorf("ListHeld(%q, %q, %d) has %d locks", prefix, cursor, limit, len(page.Locks))
+		}
+		for _, s := range page.Locks {
+			if len(s.Holders) != 1 || s.Waiters != -1 || !strings.HasPrefix(s.Key, prefix) {
+				t.Errorf("ListHeld(%q) has %+v", prefix, s)
+			}
+			if _, twice := all[s.Key]; twice && b.Info().Name != "redis" {
+				t.Errorf("%q is listed twice", s.Key)
+			}
+			all[s.Key] = s
+		}
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
+}
+
+// ExpectKeys wants these keys to be listed and no others.
+func ExpectKeys(t T, listed map[string]driver.Status, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if keys := slices.Sorted(maps.Keys(listed)); !slices.Equal(keys, want) {
+		t.Errorf("listed: %q\n  want: %q", keys, want)
+	}
 }
