@@ -196,7 +196,7 @@ var listMutants = []mutant{{
 		if attemptID != "" && (err != nil || !s.Held() || s.Holders[0].AttemptID != attemptID) {
 			return cmp.Or(err, driver.ErrNotHeld)
 		}
-		if err := pause(ctx, delay); err != nil {
+		if err := pause(ctx, 10*delay); err != nil { // longer than the rule waits before the release
 			return err
 		}
 		return b.Evict(ctx, key, "")

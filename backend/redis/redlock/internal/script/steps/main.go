@@ -76,7 +76,10 @@ func run(ctx context.Context, client *goredis.Client, seed uint64, steps int, fu
 			time.Sleep(time.Duration(r.IntN(25_000)) * time.Microsecond)
 		}
 		request := draw(r, p.model)
-		if err := p.step(ctx, r, request); err != nil {
+		if err := p.step(ctx, r, request); errors.Is(err, errLastMoment) {
+			p.sum.count("ended by a last millisecond")
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("step %d, %T%+v: %w", i, request, request, err)
 		}
 	}
@@ -156,8 +159,15 @@ func (p *pair) step(ctx context.Context, r *rand.Rand, request wire.Request) err
 			first = err
 		}
 	}
+	if t, ok := reply.(wire.TakeReply); ok && t.Outcome == wire.Other && t.Holder.Left == 0 {
+		return errLastMoment
+	}
 	return first
 }
+
+// errLastMoment ends a seed: a claim was there in the last millisecond of its time, and the model, which counts
+// in µs, has it no more. What the server did then, and when, no one guess has.
+var errLastMoment = errors.New("a claim was met in its last millisecond")
 
 // expected looks at an error of the server.
 func (p *pair) expected(failed error, want any) error {
