@@ -11,7 +11,7 @@ import (
 
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // backend implements driver.Backend for one etcd cluster.
@@ -33,7 +33,7 @@ type backend struct {
 	sessions map[time.Duration]*opening // by TTL class
 	attempts map[string]*attempt        // by ID
 	names    map[string]*attempt        // by the name of the claim on the server
-	released claims.Tombstones[string]
+	released attempts.Tombstones[string]
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc

@@ -10,7 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // session is one lease of etcd, shared by all claims with about the same TTL. maintain keeps it
@@ -58,7 +58,7 @@ var errSessionGone = fmt.Errorf("%w: etcd: the session's lease is gone", driver.
 
 // session returns the session for leases of a TTL, made now if there is none.
 func (b *backend) session(ctx context.Context, ttl time.Duration) (*session, error) {
-	class := claims.SessionTTL(ttl)
+	class := attempts.SessionTTL(ttl)
 	b.mu.Lock()
 	o := b.sessions[class]
 	if o == nil || o.failed() {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 	"github.com/fencelock/fencelock/fencing"
 )
 
@@ -16,7 +16,7 @@ type Space struct {
 	mu         sync.Mutex // never held while waiting, nor while calling others
 	token      fencing.Token
 	keys       map[keyID]*keyState
-	tombstones claims.Tombstones[string] // attempts that were released
+	tombstones attempts.Tombstones[string] // attempts that were released
 	losses     []func()                  // to be called when mu has been unlocked
 
 	faults faults

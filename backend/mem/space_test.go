@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 func ask(key, attempt string, ttl time.Duration, wait bool) driver.Request {
@@ -105,11 +105,11 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 func TestReleasedIsBounded(t *testing.T) {
 	s := NewSpace()
 	b := New(s)
-	for i := range 3 * claims.MaxTombstones {
+	for i := range 3 * attempts.MaxTombstones {
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)})
 		_ = b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: fmt.Sprint(i)}) // counts once
 	}
-	for i, want := range map[int]bool{3*claims.MaxTombstones - 1: true, 2 * claims.MaxTombstones: true, 2*claims.MaxTombstones - 1: false} {
+	for i, want := range map[int]bool{3*attempts.MaxTombstones - 1: true, 2 * attempts.MaxTombstones: true, 2*attempts.MaxTombstones - 1: false} {
 		if s.tombstones.Has(fmt.Sprint(i)) != want {
 			t.Errorf("attempt %d remembered: %v", i, !want)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -39,7 +39,7 @@ type backend struct {
 	numbers  map[uint64]*attempt   // those that the cluster has, as far as is known
 	queued   map[*attempt]struct{} // those of them that wait
 	planned  time.Time             // when keep looks next
-	released claims.Tombstones[attemptKey]
+	released attempts.Tombstones[attemptKey]
 }
 
 var _ driver.Backend = (*backend)(nil)

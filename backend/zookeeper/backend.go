@@ -8,7 +8,7 @@ import (
 
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // backend implements driver.Backend for one ensemble.
@@ -33,7 +33,7 @@ type backend struct {
 	closed     bool
 	sessions   map[time.Duration]*session // by class
 	attempts   map[attemptKey]*attempt
-	tombstones claims.Tombstones[attemptKey]
+	tombstones attempts.Tombstones[attemptKey]
 }
 
 var _ driver.Backend = (*backend)(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 func request(id string, wait bool) driver.Request {
@@ -86,7 +86,7 @@ func TestWithoutContainers(t *testing.T) {
 			t.Errorf("left behind: %q", left)
 		}
 		b.mu.Lock()
-		b.tombstones = claims.Tombstones[attemptKey]{} // the names come again, which they do not elsewhere
+		b.tombstones = attempts.Tombstones[attemptKey]{} // the names come again, which they do not elsewhere
 		b.mu.Unlock()
 	}
 	if n := f.calls["createContainer"]; n != 1 {

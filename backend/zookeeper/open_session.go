@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // relayLag is how much longer a session lives than the leases on it. A server tells the leader of
@@ -24,7 +24,7 @@ const (
 
 // longestClass returns the longest TTL whose class has a session of at most the given timeout.
 func longestClass(timeout time.Duration) time.Duration {
-	return claims.LongestSessionTTL(min(timeout-relayLag, maxTTL))
+	return attempts.LongestSessionTTL(min(timeout-relayLag, maxTTL))
 }
 
 // openTimeout bounds how long a caller waits for a session. The session goes on connecting after
@@ -36,7 +36,7 @@ func (b *backend) sessionFor(ctx context.Context, ttl time.Duration) (*session, 
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
 	for {
-		s, err := b.currentSession(claims.SessionTTL(ttl))
+		s, err := b.currentSession(attempts.SessionTTL(ttl))
 		if err != nil {
 			return nil, err
 		}

@@ -4,21 +4,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // Every TTL up to the longest has a class that the server grants, no shorter than the
 // TTL, no longer than an eighth more; and there are few.
 func TestClassesFit(t *testing.T) {
 	for timeout := 2 * time.Second; timeout < 3*time.Hour; timeout += 777 * time.Millisecond {
-		if longest := longestClass(timeout); claims.SessionTTL(longest) != longest || longest+relayLag > timeout {
-			t.Fatalf("longestClass(%v) = %v, whose class is %v", timeout, longest, claims.SessionTTL(longest))
+		if longest := longestClass(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
+			t.Fatalf("longestClass(%v) = %v, whose class is %v", timeout, longest, attempts.SessionTTL(longest))
 		}
 	}
 	classes := make(map[time.Duration]bool)
 	for ttl := minTTL; ttl <= maxTTL; ttl += 333 * time.Millisecond {
-		c := claims.SessionTTL(ttl)
-		if c < ttl || c > ttl+max(time.Second, ttl/8) || claims.SessionTTL(c) != c {
+		c := attempts.SessionTTL(ttl)
+		if c < ttl || c > ttl+max(time.Second, ttl/8) || attempts.SessionTTL(c) != c {
 			t.Fatalf("claims.Class(%v) = %v", ttl, c)
 		}
 		classes[c] = true

@@ -7,7 +7,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/claims"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // ledger knows the attempts of this client: those that ask, wait or hold, and the last that were
@@ -15,7 +15,7 @@ import (
 type ledger struct {
 	mu       sync.Mutex
 	claims   map[string]*claim // by attempt; the others of the same attempt follow by next
-	released claims.Tombstones[attempt]
+	released attempts.Tombstones[attempt]
 }
 
 // attempt is an attempt, on the key that it wants.
