@@ -216,6 +216,11 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	b.mu.Lock()
 	a := b.attempts[attemptKey{"k", "b"}]
 	b.mu.Unlock()
+	eventually(t, "b knows its node", func() bool { // which the server has had for a moment
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return a.node != ""
+	})
 	f.mu.Lock()
 	f.zxid++
 	if _, err := f.create("/ns/k/x#+", nil, zk.FlagEphemeralSequential); err != nil {
