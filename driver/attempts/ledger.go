@@ -96,7 +96,10 @@ func (l *Ledger[A]) Grant(a A, token fencing.Token, start time.Time, ttl time.Du
 	case b.phase == Held && b.token != token:
 		return driver.Grant{}, driver.ErrReleased // its grant was another, and is gone
 	}
-	b.phase, b.granted, b.token = Held, true, token
+	if b.phase == Asking {
+		b.phase, b.granted, b.token = Held, true, token
+		b.expires = time.Time{} // which a call had set that left before: from here on the lease decides
+	}
 	b.extend(start.Add(ttl))
 	return driver.Grant{Key: b.Key, AttemptID: b.AttemptID, Token: token, Start: start, TTL: ttl, Handle: a}, nil
 }
