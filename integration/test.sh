@@ -115,8 +115,9 @@ most_suspects=2
 suspects=() # tests that failed beside others: their package, name, part and command
 hopeless=   # something failed that nothing excuses
 
-# inexcusable finds what is never the machine's fault.
-inexcusable='DATA RACE|^panic:|fatal error:|goroutine leak|leaked|^\t+running tests:'
+# inexcusable finds what is never the machine's fault: races, leaks, and the rules of exclusion and tokens.
+inexcusable='DATA RACE|^panic:|fatal error:|goroutines are left|^\t+running tests:'
+inexcusable+='|--- FAIL: .*(Exclusion|Tokens|OnlyOwn|StaysOut|Resurrect|Rumour|Stale)'
 
 # run runs a part, and notes how it ended.
 run() {
