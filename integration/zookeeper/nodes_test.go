@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,7 +84,8 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	t.Parallel()
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	server := raw(t, s.Addr())
-	stop, deleted := make(chan struct{}), 0
+	stop := make(chan struct{})
+	var deleted atomic.Int32
 	var deleting sync.WaitGroup
 	deleting.Go(func() {
 		for {
@@ -94,7 +96,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 			}
 			switch err := server.Delete(parentOf(ns, "k"), -1); {
 			case err == nil:
-				deleted++
+				deleted.Add(1)
 			case !errors.Is(err, zk.ErrNotEmpty) && !errors.Is(err, zk.ErrNoNode):
 				t.Errorf("deleting: %v", err)
 				return
@@ -106,7 +108,8 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	for range 3 {
 		c := open(t, s.Addr(), ns, 20*time.Second)
 		working.Go(func() {
-			for range 50 {
+			// A node is empty, and can be deleted, only in the moments in which nobody waits.
+			for i := 0; i < 50 || deleted.Load() == 0 && i < 5000; i++ {
 				l, err := c.Lock(t.Context(), "k")
 				if err != nil {
 					t.Errorf("Lock: %v", err)
@@ -126,7 +129,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	working.Wait()
 	close(stop)
 	deleting.Wait()
-	if deleted == 0 {
+	if deleted.Load() == 0 {
 		t.Error("the node was never deleted: nothing is tested")
 	}
 }
