@@ -35,12 +35,10 @@ func ZooKeepers() []Kind { return []Kind{ZooKeeper38, ZooKeeper} }
 
 // zooKeeperFlags are the JVM's. An address that has changed with a restart is asked
 // for again, and a container node that is empty goes at the next look, which is
-// frequent so that tests meet it, and lasts a millisecond for each: a server that many tests share
-// has thousands. Nobody needs a line in the log for each question
+// frequent so that tests meet it. Nobody needs a line in the log for each question
 // whether it serves.
 const zooKeeperFlags = "-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData " +
 	"-Dsun.net.inetaddr.ttl=0 -Dsun.net.inetaddr.negative.ttl=0 -Dznode.container.checkIntervalMs=1000 " +
-	"-Dznode.container.maxPerMinute=60000 " +
 	"-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.NIOServerCnxn=warn"
 
 // zooKeeperSetup makes a server whose sessions can be as short as 0.4 s, two ticks.
