@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -108,7 +109,6 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	for range 3 {
 		c := open(t, s.Addr(), ns, 20*time.Second)
 		working.Go(func() {
-			// A node is empty, and can be deleted, only in the moments in which nobody waits.
 			for i := 0; i < 50 || deleted.Load() == 0 && i < 5000; i++ {
 				l, err := c.Lock(t.Context(), "k")
 				if err != nil {
@@ -123,6 +123,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 				if lost != nil && !errors.Is(lost, fencelock.ErrUnknown) {
 					t.Errorf("Unlock: %v", lost)
 				}
+				time.Sleep(rand.N(5 * time.Millisecond)) // so that the node is empty now and then
 			}
 		})
 	}
