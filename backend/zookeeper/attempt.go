@@ -61,14 +61,8 @@ type attempt struct {
 func (a *attempt) path() string { return a.parent + "/" + a.node }
 
 // lease is the TTL of the attempt's grant: that of its session, which is at least what was asked
-// for. An application's session may live for far longer; there the TTL is what was asked for,
-// after which keepAlive ends the grant.
-func (a *attempt) lease() time.Duration {
-	if a.session.link == nil {
-		return a.ttl
-	}
-	return a.session.ttl()
-}
+// for.
+func (a *attempt) lease() time.Duration { return a.session.ttl() }
 
 // ends returns when the lease is over. Call with mu held.
 func (a *attempt) ends() time.Time { return a.start.Add(a.lease()) }

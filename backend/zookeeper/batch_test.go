@@ -118,7 +118,7 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 
 func currentSession(t *testing.T, b *backend) *session {
 	t.Helper()
-	s, err := b.currentSession(0)
+	s, err := b.currentSession(10 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

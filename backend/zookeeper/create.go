@@ -57,17 +57,9 @@ func (b *backend) createNode(a *attempt, first chan<- *position) error {
 	if seen != nil {
 		first <- seen
 	}
-	if a.session.link == nil && !a.session.alive() {
-		b.deleteStrayNodes(a)
-		err = errExpired
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a.creating = nil
-	if b.closed && a.session.link == nil && (err == nil || a.sent) {
-		// Close may have looked at the attempts before: see deleteAfterClose.
-		time.AfterFunc(0, func() { a.session.deleteLate(a, node) })
-	}
 	if err != nil {
 		return err
 	}
@@ -129,8 +121,7 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 // others will come behind: we are the first, whatever our number is. A list could not prove it
 // better. (Where numbers do not tell the order, there is more to look at: see guardName.) The
 // node is of our session, since the answer came to our session: one that had ended would have
-// been refused. An application's connection may have gone on with another session, and sent the
-// create there. Then its session's number has changed since; createNode looks at that.
+// been refused.
 //
 // A client that may not write to the lock's node looks at the list and the node after the create.
 func (b *backend) create(a *attempt) (node string, seen *position, err error) {
@@ -191,31 +182,4 @@ func (b *backend) find(a *attempt) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// deleteStrayNodes deletes the nodes of an attempt whose session has expired on an application's
-// connection. That connection goes on with another session, and carries out there what was still
-// queued: a create too, whose node would then live for as long as the application does.
-func (b *backend) deleteStrayNodes(a *attempt) {
-	conn := a.session.conn
-	for {
-		_, err := conn.Sync(b.root)
-		var children []string
-		if err == nil {
-			children, err = list(conn, a.parent)
-		}
-		for _, n := range owned(children, a.attemptID) {
-			if e := conn.Delete(a.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
-				err = e
-			}
-		}
-		if err == nil || isLasting(err) {
-			return
-		}
-		select {
-		case <-time.After(retryPause):
-		case <-b.closing.Done():
-			return
-		}
-	}
 }

@@ -26,10 +26,6 @@ const (
 
 	// idleSleep is how long keepAlive sleeps if there is nothing to do.
 	idleSleep = time.Hour
-
-	// sessionPollEvery is how often keepAlive looks whether an application's connection still
-	// has the same session.
-	sessionPollEvery = 250 * time.Millisecond
 )
 
 // keepAlive is what a session does for its attempts, on one goroutine. A session lives as long as
@@ -131,9 +127,6 @@ func (s *session) doDue() {
 // nextLocked returns for how long there is nothing to do. Call with mu held.
 func (s *session) nextLocked(now time.Time) time.Duration {
 	sleep := idleSleep
-	if s.link == nil {
-		sleep = sessionPollEvery
-	}
 	if a := s.due.next(); a != nil {
 		sleep = min(sleep, a.due.Sub(now))
 	}

@@ -58,9 +58,7 @@ func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, in
 	early := make(chan struct{})
 	go func() {
 		defer close(early)
-		if s.link != nil {
-			b.watchUnwatched(ctx, s, attempts, indexes, make([]driver.Renewal, len(out)))
-		}
+		b.watchUnwatched(ctx, s, attempts, indexes, make([]driver.Renewal, len(out)))
 	}()
 	err := s.barrier(ctx, timeout)
 	<-early // it has no more time than the barrier
@@ -90,14 +88,12 @@ func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, in
 	}
 }
 
-// watchUnwatched sets the watches that are missing, and notes why it could not. On an
-// application's connection the event of a watch may come after the answer, so there it looks at
-// each grant, each time.
+// watchUnwatched sets the watches that are missing, and notes why it could not.
 func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
 	b.mu.Lock()
 	work := make(chan int, len(indexes))
 	for _, i := range indexes {
-		if attempts[i].watched != s.connectionCount || s.link == nil {
+		if attempts[i].watched != s.connectionCount {
 			work <- i
 		}
 	}
@@ -107,20 +103,13 @@ func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*at
 	for range min(maxWatchRequests, len(work)) {
 		workers.Go(func() {
 			for i := range work {
-				if err := b.confirmNode(ctx, s, attempts[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
+				if err := s.watchLoss(ctx, attempts[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
 					out[i].Err = classify(ctx, err)
 				}
 			}
 		})
 	}
 	workers.Wait()
-}
-
-func (b *backend) confirmNode(ctx context.Context, s *session, a *attempt) error {
-	if s.link != nil {
-		return s.watchLoss(ctx, a)
-	}
-	return b.nodeGone(a, s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl)))
 }
 
 // barriers are writes that change nothing. When one is answered, the session was alive (see
@@ -217,9 +206,9 @@ func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
 		s.confirm(sent)
 	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
 		err = errLocalSession
-	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
+	case errors.Is(err, zk.ErrConnectionClosed):
 		err = s.link.whyClosed(err)
-	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
+	case errors.Is(err, zk.ErrNoServer) && s.link.lastFailure() != nil:
 		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
 	}
 	return answer, err
