@@ -28,11 +28,10 @@ type backend struct {
 	stop    func()
 	running sync.WaitGroup // tasks and sessions
 
-	mu         sync.Mutex
-	closed     bool
-	sessions   map[time.Duration]*session // by class
-	attempts   map[attemptKey]*attempt
-	tombstones attempts.Tombstones[attemptKey]
+	mu       sync.Mutex
+	closed   bool
+	sessions map[time.Duration]*session // by class
+	ledger   attempts.Ledger[*attempt]
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -45,7 +44,6 @@ func newBackend(conf config) *backend {
 		config:   conf,
 		root:     conf.chroot + "/" + conf.namespace,
 		sessions: make(map[time.Duration]*session),
-		attempts: make(map[attemptKey]*attempt),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -86,7 +87,7 @@ func TestWithoutContainers(t *testing.T) {
 			t.Errorf("left behind: %q", left)
 		}
 		b.mu.Lock()
-		b.tombstones = attempts.Tombstones[attemptKey]{} // the names come again, which they do not elsewhere
+		b.ledger = attempts.Ledger[*attempt]{} // the names come again, which they do not elsewhere
 		b.mu.Unlock()
 	}
 	if n := f.calls["createContainer"]; n != 1 {
@@ -254,4 +255,33 @@ func TestSessionExpires(t *testing.T) {
 		t.Errorf("Request.Lost was not called")
 	}
 	release(t, b, acquire(t, b, "b"))
+}
+
+// TestReleaseAgain: a Release that has had no answer, and each that comes because of that, ends the same
+// grant, also when keepAlive has deleted the node meanwhile. The next finds nothing.
+func TestReleaseAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		b := on(t, f)
+		g, err := b.Acquire(t.Context(), request("a", true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.onMulti = func([]any) { time.Sleep(5 * time.Second) }
+		f.mu.Unlock()
+		if err := b.Release(t.Context(), g); !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, driver.ErrNotHeld) {
+			t.Fatalf("Release = %v, want that it had no answer", err)
+		}
+		time.Sleep(10 * time.Second)
+		if left := claimsLeft(f); len(left) > 0 {
+			t.Fatalf("left behind: %q", left)
+		}
+		if err := b.Release(t.Context(), g); err != nil {
+			t.Errorf("Release again = %v, want nil: it has ended the grant", err)
+		}
+		if err := b.Release(t.Context(), g); !errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Release of what was released = %v, want ErrNotHeld", err)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // session is one session with the ensemble. All attempts of a TTL class share it and its fate: it
@@ -36,9 +37,8 @@ type session struct {
 	connectionCount int // how many connections there were so far
 	isDead          bool
 	confirmed       time.Time // see confirm
-	attempts        map[*attempt]struct{}
-	waiters         int // attempts that wait
-	deletions       int // that keepAlive has begun
+	waiters         int       // attempts that wait
+	deletions       int       // that keepAlive has begun
 	settingWatches  bool
 	due             dueHeap
 	wakeAt          time.Time // when alarm is set for
@@ -52,7 +52,6 @@ func newSession(b *backend, class time.Duration) *session {
 		ready: make(chan struct{}), dead: make(chan struct{}), wakeups: make(chan struct{}, 1),
 		alarm: time.NewTimer(idleSleep), wakeAt: time.Now().Add(idleSleep),
 		connected: make(chan struct{}),
-		attempts:  make(map[*attempt]struct{}),
 		watches:   make(map[string]*watch),
 	}
 	s.batch.session, s.batch.creating = s, make(map[string]bool)
@@ -132,14 +131,18 @@ func (s *session) die() {
 		delete(b.sessions, s.class)
 	}
 	var tell []func(error)
-	if n := len(s.attempts); n > 0 && !b.closed {
-		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", n)
-	}
-	for a := range s.attempts {
-		if a.phase == held && a.lost != nil {
-			tell = append(tell, a.lost)
+	claims := 0
+	for a := range b.ledger.All() {
+		if a.session != s {
+			continue
 		}
-		b.forgetLocked(a)
+		claims++
+		if lost := b.forgetLocked(a); lost != nil {
+			tell = append(tell, lost)
+		}
+	}
+	if claims > 0 && !b.closed {
+		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", claims)
 	}
 	clear(s.watches)
 	b.mu.Unlock()
@@ -201,8 +204,8 @@ const closeSessionTimeout = 500 * time.Millisecond
 func (s *session) hasGrants() bool {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	for a := range s.attempts {
-		if a.phase == held {
+	for a := range s.backend.ledger.All() {
+		if a.session == s && a.Phase() == attempts.Held {
 			return true
 		}
 	}

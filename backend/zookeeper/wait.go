@@ -40,7 +40,7 @@ import (
 func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {
 	s, path := a.session, a.parent+"/"+ahead
 	guarded := b.start(func() error { return b.watchOwnNode(ctx, a) })
-	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(a.ttl))
+	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(a.TTL))
 	<-guarded.done
 	if guarded.err != nil {
 		return false, guarded.err
@@ -77,7 +77,7 @@ func (b *backend) isLater(a *attempt, w *watch) bool {
 // what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
 // before the hand-off is looked at. A deletion that came before the watch finds no node here.
 func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
-	_, err := a.session.watch(ctx, a.path(), a, driver.RequestTimeout(a.ttl))
+	_, err := a.session.watch(ctx, a.path(), a, driver.RequestTimeout(a.TTL))
 	return b.nodeGone(a, err)
 }
 
@@ -91,12 +91,12 @@ const waitPollEvery = 10 * time.Second
 // watched.
 func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path string, heard func()) error {
 	s := a.session
-	tick := time.NewTicker(max(waitPollEvery, a.ttl))
+	tick := time.NewTicker(max(waitPollEvery, a.TTL))
 	defer tick.Stop()
 	var beats <-chan time.Time
 	if heard != nil {
 		// A confirmation is asked for after a quarter of the TTL, and seen an eighth later.
-		beat := time.NewTicker(max(a.ttl/8, time.Millisecond))
+		beat := time.NewTicker(max(a.TTL/8, time.Millisecond))
 		defer beat.Stop()
 		beats = beat.C
 	}
@@ -106,7 +106,7 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path str
 		case <-w.fired:
 			return nil
 		case <-a.ended:
-			return b.endReason(a)
+			return b.fate(a)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.dead:
@@ -114,12 +114,12 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path str
 		case <-b.closing.Done():
 			return errClosed
 		case <-beats:
-			if confirmed := s.confirmedEvery(a.ttl / 4); confirmed.After(last) {
+			if confirmed := s.confirmedEvery(a.TTL / 4); confirmed.After(last) {
 				last = confirmed
 				heard()
 			}
 		case <-tick.C:
-			if _, err := ask(ctx, s, driver.RequestTimeout(a.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
+			if _, err := ask(ctx, s, driver.RequestTimeout(a.TTL), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
 				return err
 			}
 		}
