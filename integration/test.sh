@@ -83,6 +83,16 @@ failures() {
 		}'
 }
 
+# said reads what a part has said, and prints what one test has, and those below it.
+said() {
+	awk -v test="$1" '
+		/^=== NAME  / { mine = about($3); next }
+		/^ *--- [A-Z]+: / { mine = about($3) }
+		/^(ok  |FAIL|PASS|\?   |exit status)/ { mine = 0 }
+		mine { print "      " $0 }
+		function about(name) { return name == test || index(name, test "/") == 1 }' | tail -n 60
+}
+
 # again prints the command that runs one test by itself.
 again() {
 	local flags=$1 directory=.${2#github.com/fencelock/fencelock} pattern
@@ -101,6 +111,13 @@ interrupted=
 trap 'interrupted=yes' INT TERM
 
 ran= failed= # what the end says
+most_suspects=2
+suspects=() # tests that failed beside others: their package, name, part and command
+hopeless=   # something failed that nothing excuses
+
+# inexcusable finds what is never the machine's fault: races, leaks, and the rules of exclusion and tokens.
+inexcusable='DATA RACE|^panic:|fatal error:|goroutines are left|^\t+running tests:'
+inexcusable+='|--- FAIL: .*(Exclusion|Tokens|OnlyOwn|StaysOut|Resurrect|Rumour|Stale)'
 
 # run runs a part, and notes how it ended.
 run() {
@@ -113,13 +130,16 @@ run() {
 	ran+="  FAILED  $(clock $((SECONDS - began)))  $name"$'\n'
 	found=$(failures <"$log")
 	if [[ -z $found ]]; then # it is no go test, or none of its packages came to an end
+		hopeless=yes
 		failed+="  $name"$'\n'"      ${command/#on_servers/go test}"$'\n'
 		return
 	fi
-	flags=-count=1
-	[[ $command != *-race* ]] || flags+=" -race"
+	! grep -qE "$inexcusable" "$log" || hopeless=yes
+	[[ $command != *-race* ]] || flags=-race
 	while read -r package test; do
-		failed+="  $package${test:+ $test}"$'\n'"      $(again "$flags" "$package" "$test")"$'\n'
+		[[ -n $test ]] || hopeless=yes
+		suspects+=("$package|$test|$name|$(again "-count=1${flags:+ $flags}" "$package" "$test")")
+		failed+="  $package${test:+ $test}"$'\n'"      $(again "-count=1${flags:+ $flags}" "$package" "$test")"$'\n'
 	done <<<"$found"
 }
 
@@ -149,6 +169,24 @@ for i in "${chosen[@]}"; do
 	run "$i"
 done
 
+# Many of these tests keep time, and a machine may stand still for a moment. A few that failed beside
+# others run again, each by itself, and have to pass three times in a row. What they said when
+# they failed is printed all the same: it may be a bug, and is to be mended.
+passed_alone=
+if [[ -n $failed && -z $hopeless && -z $interrupted && ${#suspects[@]} -le $most_suspects ]]; then
+	passed_alone=yes
+	for suspect in "${suspects[@]}"; do
+		IFS='|' read -r package test name command <<<"$suspect"
+		printf '\n== again, by itself: %s %s\n' "$package" "$test"
+		eval "${command/-count=1/-count=3}" 2>&1 | grep -vE '^=== (RUN|PAUSE|CONT)'
+		[[ ${PIPESTATUS[0]} == 0 ]] || passed_alone=
+	done
+fi
+
+for suspect in ${suspects[@]+"${suspects[@]}"}; do
+	IFS='|' read -r package test name command <<<"$suspect"
+	[[ -z $test ]] || printf '\n== what %s said when it failed\n%s\n' "$test" "$(said "$test" <"$logs/$name")"
+done
 printf '\n== what ran [in %s]\n%s' "$(clock $SECONDS)" "$ran"
 if [[ -n $failed ]]; then
 	printf '== what failed, and how to run it again by itself\n%s' "$failed"
@@ -156,6 +194,10 @@ fi
 if [[ -n $interrupted ]]; then
 	echo "== interrupted"
 	exit 130
+fi
+if [[ -n $passed_alone ]]; then
+	echo "== these failed beside other tests, and passed three times alone: they are to be mended"
+	exit 0
 fi
 [[ -z $failed ]] || exit 1
 echo "== all tests have passed"

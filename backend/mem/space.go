@@ -17,7 +17,7 @@ type Space struct {
 	token      fencing.Token
 	keys       map[keyID]*keyState
 	tombstones attempts.Tombstones[string] // attempts that were released
-	losses     []func()                  // to be called when mu has been unlocked
+	losses     []func()                    // to be called when mu has been unlocked
 
 	faults faults
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // Acquire makes a claim for the attempt, a node under the key's, unless it has one. The first
@@ -30,7 +31,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	g, err := b.acquire(ctx, a, req)
 	if err != nil {
 		// An attempt that ended while we were busy with it has not failed by chance.
-		if fate := b.endReason(a); fate != nil && !errors.Is(err, driver.ErrHeld) && ctx.Err() == nil {
+		if fate := b.fate(a); fate != nil && !errors.Is(err, driver.ErrHeld) && !errors.Is(err, errExpired) && ctx.Err() == nil {
 			err = fate
 		}
 		return driver.Grant{}, classifySteps(ctx, err, b.untouched(a))
@@ -89,11 +90,11 @@ func heldOr(err error) error {
 // check: the list that is read after the create decides.
 func (b *backend) busy(ctx context.Context, a *attempt) (bool, error) {
 	for fresh := false; ; fresh = true {
-		children, err := ask(ctx, a.session, driver.RequestTimeout(a.ttl), func() ([]string, error) { return list(a.session.conn, a.parent) })
+		children, err := ask(ctx, a.session, driver.RequestTimeout(a.TTL), func() ([]string, error) { return list(a.session.conn, a.parent) })
 		if n := len(parseAll(children)); err != nil || n == 0 || fresh {
 			return n > 0, err
 		}
-		if err := b.catchUp(ctx, a.session, driver.RequestTimeout(a.ttl)); err != nil {
+		if err := b.catchUp(ctx, a.session, driver.RequestTimeout(a.TTL)); err != nil {
 			return false, err
 		}
 	}
@@ -114,7 +115,7 @@ func (b *backend) busy(ctx context.Context, a *attempt) (bool, error) {
 // Each of the two answers is true by itself, whichever is older.
 func (b *backend) readPosition(ctx context.Context, a *attempt) (position, error) {
 	node := a.node // it does not change once ensureNode has returned
-	p, err := ask(ctx, a.session, driver.RequestTimeout(a.ttl), func() (position, error) { return b.readPositionNow(a, node) })
+	p, err := ask(ctx, a.session, driver.RequestTimeout(a.TTL), func() (position, error) { return b.readPositionNow(a, node) })
 	return p, b.nodeGone(a, err)
 }
 
@@ -187,7 +188,7 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	if stale {
 		// We waited for long, and keepAlive could not confirm the session. The lease would be
 		// short, or over.
-		if err := s.barrier(ctx, driver.RequestTimeout(a.ttl)); err != nil {
+		if err := s.barrier(ctx, driver.RequestTimeout(a.TTL)); err != nil {
 			return driver.Grant{}, err
 		}
 	}
@@ -198,17 +199,14 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	defer b.mu.Unlock()
 	// Whatever ended the attempt until now was first: Release, the death of the session,
 	// Close, an eviction, keepAlive. Whatever comes after this finds a grant.
-	switch {
-	case b.closed:
+	if b.closed {
 		return driver.Grant{}, errClosed
-	case a.phase >= leaving:
-		return driver.Grant{}, b.endReasonLocked(a)
 	}
-	a.start = s.confirmed // it never goes back
-	if a.phase != held {
-		s.moveLocked(a, held)
-		a.granted = true
-		s.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.ends()))
+	g, err := b.ledger.Grant(a, fencing.Token(a.czxid), s.confirmed, a.lease())
+	if err == nil && !a.first {
+		a.first = true
+		b.movedLocked(a)
+		s.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.Expires()))
 	}
-	return a.grantLocked(), nil
+	return g, err
 }

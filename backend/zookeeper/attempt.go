@@ -5,123 +5,95 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/fencing"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// phase is where an attempt is in its life. It only ever moves forward.
-type phase int
-
-const (
-	asking  phase = iota // no node is known yet
-	waiting              // its claim, a node, is in the queue
-	held                 // Acquire has granted it
-	leaving              // its node is to be deleted, or is being
-	gone                 // nothing of it is on the server
-)
-
-// attemptKey names an attempt on one key: the same AttemptID may be released on one key and not
-// on another.
-type attemptKey struct{ key, attemptID string }
-
-// attempt is what this backend knows of one attempt to lock. Its record on the server, a node, is
-// its claim. An attempt is made before the first request that may leave something on the server,
-// and forgotten when that is known to be gone: so an attempt that is not in backend.attempts has
-// nothing there.
+// attempt is what this backend knows of one attempt to lock, besides what the ledger does. Its record on the
+// server, a node, is its claim. It is Sent from before the first request that may leave a node until an answer
+// says that there is none; if it has no node's name meanwhile, it is not known whether there is one.
 type attempt struct {
-	attemptKey
+	attempts.Attempt
 	parent  string
 	meta    string
-	ttl     time.Duration // Request.TTL
 	session *session      // for good: if it dies, so does the attempt
-	ended   chan struct{} // closed when the phase becomes leaving or gone
+	ended   chan struct{} // closed when the phase becomes Ending or Gone
 
-	// The rest is guarded by backend.mu.
-	in        *parent // while the claim is in its lock's node, or about to be
-	lost      func(why error)
-	phase     phase
-	released  bool // Release was called
-	late      bool // a copy of a call may still come
-	granted   bool // it was held
-	callers   int  // Acquires under way
-	sent      bool // a create was sent and not answered: there may be a node
-	node      string
-	czxid     int64     // of the node, once it is known that our session made it; else 0
-	start     time.Time // of the lease
-	idleSince time.Time // since when no Acquire is under way
-	watched   int       // the connection on which its loss will be told, see watch.proven; 0: none
-	creating  *task     // creates the node
-	removing  *task     // deletes it
-	deleting  bool      // a deletion was sent and not answered
-	tries     int       // to delete it
-	due       time.Time // when keepAlive looks at it
-	index     int       // in session.due; -1 if it is not there
+	// The rest is guarded by backend.mu, as is the ledger's part.
+	in       *parent // while the claim is in its lock's node, or about to be
+	node     string
+	czxid    int64     // of the node, once it is known that our session made it; else 0
+	queued   bool      // it has a node, and waits
+	first    bool      // its claim was seen to be the first, and was granted the lock
+	watched  int       // the connection on which its loss will be told, see watch.proven; 0: none
+	creating *task     // creates the node
+	removing *task     // deletes it
+	deleting bool      // a deletion was sent and not answered
+	removed  bool      // a deletion has ended it
+	told     bool      // a Release has said so
+	tries    int       // to delete it
+	due      time.Time // when keepAlive looks at it
+	index    int       // in session.due; -1 if it is not there
 }
 
 // path is that of the claim's node.
 func (a *attempt) path() string { return a.parent + "/" + a.node }
 
 // lease is the TTL of the attempt's grant: that of its session, which is at least what was asked
-// for. An application's session may live for far longer; there the TTL is what was asked for,
-// after which keepAlive ends the grant.
-func (a *attempt) lease() time.Duration {
-	if a.session.link == nil {
-		return a.ttl
-	}
-	return a.session.ttl()
-}
+// for.
+func (a *attempt) lease() time.Duration { return a.session.ttl() }
 
-// ends returns when the lease is over. Call with mu held.
-func (a *attempt) ends() time.Time { return a.start.Add(a.lease()) }
-
-// grantLocked is what Acquire returns for an attempt that holds the lock. Call with mu held.
-func (a *attempt) grantLocked() driver.Grant {
-	return driver.Grant{
-		Key: a.key, AttemptID: a.attemptID, Token: fencing.Token(a.czxid), Start: a.start, TTL: a.lease(),
+// queueLocked notes that an attempt has a node. Call with mu held.
+func (b *backend) queueLocked(a *attempt, node string) {
+	a.node = node
+	b.enterParentLocked(a, false)
+	if a.Phase() == attempts.Asking && !a.queued {
+		a.queued = true
+		a.session.waiters++
 	}
 }
 
-// moveLocked moves an attempt on to a later phase. Call with mu held.
-func (s *session) moveLocked(a *attempt, to phase) {
-	if to <= a.phase {
+// movedLocked follows an attempt that the ledger has moved on to a later phase. Call with mu held.
+func (b *backend) movedLocked(a *attempt) {
+	if a.queued && a.Phase() > attempts.Asking {
+		a.queued = false
+		a.session.waiters--
+	}
+	if a.Phase() < attempts.Ending {
 		return
 	}
-	if a.phase == waiting {
-		s.waiters--
-	}
-	if to == waiting {
-		s.waiters++
-	}
-	if a.phase < leaving && to >= leaving {
+	select {
+	case <-a.ended:
+	default:
 		close(a.ended)
 	}
-	a.phase = to
+	if a.Phase() == attempts.Gone {
+		a.session.due.remove(a)
+		if a.in != nil {
+			b.parents.leave(a.in)
+			a.in = nil
+		}
+	}
+}
+
+// endLocked ends an attempt: its node is to be deleted. Call with mu held.
+func (b *backend) endLocked(a *attempt) {
+	b.ledger.End(a)
+	b.movedLocked(a)
 }
 
 // forgetLocked forgets an attempt, since nothing of it is left on the server or its session is
-// dead. Call with mu held.
-func (b *backend) forgetLocked(a *attempt) {
-	a.session.moveLocked(a, gone)
-	a.session.due.remove(a)
-	if a.in != nil {
-		b.parents.leave(a.in)
-		a.in = nil
-	}
-	if b.attempts[a.attemptKey] == a {
-		delete(b.attempts, a.attemptKey)
-	}
-	delete(a.session.attempts, a)
-	// An attempt that held the lock never holds it again, and a late copy of a call of an
-	// attempt that was released must find out.
-	if a.granted && (!a.released || a.late) {
-		b.tombstones.Add(a.attemptKey)
-	}
+// dead. It returns whom to tell of that, without the lock. Call with mu held.
+func (b *backend) forgetLocked(a *attempt) (lost func(why error)) {
+	lost = b.ledger.Forget(a)
+	b.movedLocked(a)
+	return lost
 }
 
 // enterParentLocked notes that the claim is in its lock's node, or is about to be. On an old
 // server, without containers, the client that leaves the node last deletes it. Call with mu held.
 func (b *backend) enterParentLocked(a *attempt, about bool) {
 	switch {
-	case a.phase == gone || b.plain.Load():
+	case a.Phase() == attempts.Gone || b.plain.Load():
 	case a.in == nil:
 		a.in = b.parents.enter(a.parent, about)
 	case !about:
@@ -133,35 +105,31 @@ func (b *backend) enterParentLocked(a *attempt, about bool) {
 // holder, unless the holder has released the grant, or let it run out, before.
 //
 // Loss against release: whichever comes first under backend.mu decides. If the release was first,
-// the attempt is leaving, and the event of our own deletion finds it so. If the loss was first,
+// the attempt is ending, and the event of our own deletion finds it so. If the loss was first,
 // it is a true one, whatever is released later.
 func (b *backend) lose(a *attempt, why error) {
 	b.mu.Lock()
-	tell := a.phase == held && a.lost != nil
-	if a.phase == waiting || a.phase == held {
-		b.forgetLocked(a)
+	var lost func(error)
+	if a.Phase() < attempts.Ending && a.node != "" {
+		lost = b.forgetLocked(a)
 	}
-	lost := a.lost
 	b.mu.Unlock()
-	if tell {
+	if lost != nil {
 		lost(why)
 	}
 }
 
 // enter finds the attempt of a request, or makes it.
 func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, error) {
-	id := attemptKey{req.Key, req.AttemptID}
-	if a, err := b.reenter(id, req); a != nil || err != nil {
+	if a, err := b.reenter(req); a != nil || err != nil {
 		return a, err
 	}
 	s, err := b.sessionFor(ctx, req.TTL)
 	if err != nil {
 		return nil, err
 	}
-	// Opening a session takes time. Another call of this attempt, or Release, may have come
-	// first.
-	if a, err := b.reenter(id, req); a != nil || err != nil {
-		return a, err
+	fresh := &attempt{
+		parent: b.parentOf(req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), session: s, index: -1, ended: make(chan struct{}),
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -170,46 +138,26 @@ func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, erro
 		return nil, errClosed
 	case s.isDead:
 		return nil, errExpired
-	case b.tombstones.Has(id):
-		return nil, driver.ErrReleased
-	case b.attempts[id] != nil: // made in this very moment
-		return b.joinLocked(b.attempts[id], req)
 	}
-	a := &attempt{
-		attemptKey: id, parent: b.parentOf(req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), ttl: req.TTL, lost: req.Lost,
-		session: s, late: req.Retry, callers: 1, index: -1, ended: make(chan struct{}),
+	// Opening a session takes time. Another call of this attempt, or Release, may have come first.
+	a, err := b.ledger.Enter(req, fresh)
+	if a == fresh {
+		a.Sent = false // whatever it is that the core calls again, no request of this client has left a node
 	}
-	b.attempts[id] = a
-	s.attempts[a] = struct{}{}
-	return a, nil
+	return a, err
 }
 
-func (b *backend) reenter(id attemptKey, req driver.Request) (*attempt, error) {
+// reenter finds the attempt of a request, if there is one.
+func (b *backend) reenter(req driver.Request) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch a := b.attempts[id]; {
+	switch {
 	case b.closed:
 		return nil, errClosed
-	case b.tombstones.Has(id):
-		return nil, driver.ErrReleased
-	case a == nil:
+	case b.ledger.Find(attempts.ID{Key: req.Key, AttemptID: req.AttemptID}) == nil:
 		return nil, nil
-	default:
-		return b.joinLocked(a, req)
 	}
-}
-
-// joinLocked enters one more Acquire of an attempt. Call with mu held.
-func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
-	if a.phase >= leaving {
-		return nil, b.endReasonLocked(a)
-	}
-	a.callers++
-	a.late = a.late || req.Retry
-	if req.Lost != nil {
-		a.lost = req.Lost
-	}
-	return a, nil
+	return b.ledger.Enter(req, nil)
 }
 
 // leave ends an Acquire. An attempt of which nothing was sent is forgotten. One that waits keeps
@@ -217,16 +165,10 @@ func (b *backend) joinLocked(a *attempt, req driver.Request) (*attempt, error) {
 func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a.callers--
-	if a.callers > 0 {
-		return
-	}
-	switch {
-	case a.phase == asking && !a.sent && a.creating == nil:
-		b.forgetLocked(a)
-	case a.phase == asking || a.phase == waiting:
-		a.idleSince = time.Now()
-		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
+	b.ledger.Leave(a, time.Now().Add(a.lease()))
+	b.movedLocked(a)
+	if a.Phase() == attempts.Asking && a.Calls() == 0 {
+		a.session.scheduleLocked(a, a.Expires())
 	}
 }
 
@@ -234,25 +176,12 @@ func (b *backend) leave(a *attempt) {
 func (b *backend) untouched(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return a.phase == asking && !a.sent && a.creating == nil
+	return !a.Sent
 }
 
-// endReason says why an attempt has ended. It returns nil if it has not.
-func (b *backend) endReason(a *attempt) error {
+// fate says why an attempt is over. It returns nil if it is not.
+func (b *backend) fate(a *attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.endReasonLocked(a)
-}
-
-func (b *backend) endReasonLocked(a *attempt) error {
-	switch {
-	case a.phase < leaving:
-		return nil
-	case a.released || a.granted:
-		return driver.ErrReleased
-	case a.session.isDead:
-		return errExpired
-	default:
-		return errNoPosition
-	}
+	return a.Err()
 }

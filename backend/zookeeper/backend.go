@@ -16,7 +16,6 @@ type backend struct {
 	config config
 	root   string // the namespace's node
 	info   driver.Info
-	app    conn        // the application's connection; nil: each session makes its own
 	plain  atomic.Bool // the server knows no containers
 
 	unwritable  atomic.Bool // we may not write to the locks' nodes
@@ -29,21 +28,22 @@ type backend struct {
 	stop    func()
 	running sync.WaitGroup // tasks and sessions
 
-	mu         sync.Mutex
-	closed     bool
-	sessions   map[time.Duration]*session // by class
-	attempts   map[attemptKey]*attempt
-	tombstones attempts.Tombstones[attemptKey]
+	mu       sync.Mutex
+	closed   bool
+	sessions map[time.Duration]*session // by class
+	ledger   attempts.Ledger[*attempt]
 }
 
 var _ driver.Backend = (*backend)(nil)
 
 func newBackend(conf config) *backend {
+	if conf.connect == nil {
+		conf.connect = newConn
+	}
 	b := &backend{
 		config:   conf,
 		root:     conf.chroot + "/" + conf.namespace,
 		sessions: make(map[time.Duration]*session),
-		attempts: make(map[attemptKey]*attempt),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,
@@ -62,27 +62,14 @@ func newBackend(conf config) *backend {
 
 func (b *backend) Info() driver.Info { return b.info }
 
-// closeTimeout bounds how long Close waits for what it has ended: calls of an application's
-// connection that has no server. All else ends sooner, see session.close.
-const closeTimeout = time.Second
-
-// Close ends calls under way and the connections; it releases no grant.
+// Close ends calls under way and the connections; it releases no grant. Nothing that it waits for
+// takes long: see session.close.
 func (b *backend) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
 	b.stop()
 	b.parents.stop()
-	ended := make(chan struct{})
-	go func() {
-		b.running.Wait()
-		close(ended)
-	}()
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
+	b.running.Wait()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 func TestBatchTakesEachLockOnce(t *testing.T) {
@@ -118,7 +119,7 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 
 func currentSession(t *testing.T, b *backend) *session {
 	t.Helper()
-	s, err := b.currentSession(0)
+	s, err := b.currentSession(10 * time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,8 +296,8 @@ func TestCancelledWhileItWaits(t *testing.T) {
 			eventually(t, "the claim is to leave", func() bool {
 				b.mu.Lock()
 				defer b.mu.Unlock()
-				a := b.attempts[attemptKey{"k", "a"}]
-				return a != nil && a.phase == leaving
+				a := b.ledger.Find(attempts.ID{Key: "k", AttemptID: "a"})
+				return a != nil && a.Phase() == attempts.Ending
 			})
 			free()
 		} else {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // ensureNode gives an attempt its claim, a node. However many callers there are, and however
@@ -18,8 +19,8 @@ import (
 func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, err error) {
 	b.mu.Lock()
 	switch {
-	case a.phase >= leaving:
-		err := b.endReasonLocked(a)
+	case a.Phase() >= attempts.Ending:
+		err := a.Err()
 		b.mu.Unlock()
 		return nil, err
 	case a.node != "":
@@ -28,11 +29,13 @@ func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, e
 	}
 	first := make(chan *position, 1)
 	if a.creating == nil {
-		a.creating = b.startLocked(func() error { return b.createNode(a, first) })
+		unknown := a.Sent // an earlier create may have been carried out
+		a.Sent = true
+		a.creating = b.startLocked(func() error { return b.createNode(a, unknown, first) })
 	}
 	t := a.creating
 	b.mu.Unlock()
-	if err := a.session.await(ctx, t, driver.RequestTimeout(a.ttl)); err != nil {
+	if err := a.session.await(ctx, t, driver.RequestTimeout(a.TTL)); err != nil {
 		return nil, err
 	}
 	select {
@@ -47,8 +50,8 @@ func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, e
 // Create against release: the attempt is marked first, under backend.mu. If the release was first,
 // the removal, which waits for this task, finds a node that is created after all. If the create
 // was first, the removal finds the node's name.
-func (b *backend) createNode(a *attempt, first chan<- *position) error {
-	node, seen, err := b.findOrCreate(a)
+func (b *backend) createNode(a *attempt, unknown bool, first chan<- *position) error {
+	node, seen, nothing, err := b.findOrCreate(a, unknown)
 	if err == nil && seen == nil {
 		if p, err := b.readPositionNow(a, node); err == nil {
 			seen = &p
@@ -57,61 +60,41 @@ func (b *backend) createNode(a *attempt, first chan<- *position) error {
 	if seen != nil {
 		first <- seen
 	}
-	if a.session.link == nil && !a.session.alive() {
-		b.deleteStrayNodes(a)
-		err = errExpired
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a.creating = nil
-	if b.closed && a.session.link == nil && (err == nil || a.sent) {
-		// Close may have looked at the attempts before: see deleteAfterClose.
-		time.AfterFunc(0, func() { a.session.deleteLate(a, node) })
+	switch {
+	case err == nil:
+		b.queueLocked(a, node)
+	case nothing:
+		a.Sent = false
+		if a.Phase() == attempts.Asking && a.Calls() == 0 { // whoever would release it has left
+			b.forgetLocked(a)
+		}
 	}
-	if err != nil {
-		return err
-	}
-	a.node, a.sent = node, false
-	b.enterParentLocked(a, false)
-	a.session.moveLocked(a, waiting)
-	if a.callers == 0 && a.phase == waiting {
-		a.idleSince = time.Now()
-		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
-	}
-	return nil
+	return err
 }
 
-func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err error) {
-	b.mu.Lock()
-	unknown := a.sent
-	b.mu.Unlock()
+// findOrCreate makes sure that an attempt has a node. If it has none, nothing says whether that is certain.
+func (b *backend) findOrCreate(a *attempt, unknown bool) (node string, seen *position, nothing bool, err error) {
 	if unknown {
 		if node, err = b.find(a); err != nil || node != "" {
-			return node, nil, err
+			return node, nil, false, err
 		}
 	}
 	// Clients that have used the parent delete it when it is idle, and so does the server; each
 	// of them may do so just when we have made it again. So the time bounds this, not a number of
 	// tries: after it nobody waits any more.
 	for began := time.Now(); ; {
-		b.mu.Lock()
-		a.sent = true
-		b.mu.Unlock()
 		node, seen, err := b.create(a)
-		if err == nil || !answered(err) {
-			return node, seen, err
-		}
-		b.mu.Lock()
-		a.sent = false
-		b.mu.Unlock()
-		if !errors.Is(err, zk.ErrNoNode) {
-			return "", nil, err
-		}
-		if time.Since(began) > driver.RequestTimeout(a.ttl) {
-			return "", nil, errNoPosition
+		switch {
+		case !errors.Is(err, zk.ErrNoNode):
+			return node, seen, answered(err), err
+		case time.Since(began) > driver.RequestTimeout(a.TTL):
+			return "", nil, true, errNoPosition
 		}
 		if err := b.makeParent(a.session, a.parent); err != nil {
-			return "", nil, err
+			return "", nil, true, err
 		}
 		b.mu.Lock()
 		b.enterParentLocked(a, true)
@@ -129,14 +112,13 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 // others will come behind: we are the first, whatever our number is. A list could not prove it
 // better. (Where numbers do not tell the order, there is more to look at: see guardName.) The
 // node is of our session, since the answer came to our session: one that had ended would have
-// been refused. An application's connection may have gone on with another session, and sent the
-// create there. Then its session's number has changed since; createNode looks at that.
+// been refused.
 //
 // A client that may not write to the lock's node looks at the list and the node after the create.
 func (b *backend) create(a *attempt) (node string, seen *position, err error) {
 	p := &part{lock: a.parent, separate: !b.parents.has(a.parent), ops: []any{
 		&zk.CreateRequest{
-			Path: a.parent + "/" + a.attemptID + "#+", Data: record(a.lease(), a.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+			Path: a.parent + "/" + a.AttemptID + "#+", Data: record(a.lease(), a.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
 		},
 		&zk.SetDataRequest{Path: a.parent, Version: -1},
 	}}
@@ -175,14 +157,14 @@ func (b *backend) create(a *attempt) (node string, seen *position, err error) {
 // locks that nobody holds come about (samuel/go-zookeeper#229).
 func (b *backend) find(a *attempt) (string, error) {
 	s := a.session
-	if err := s.barrier(b.closing, driver.RequestTimeout(a.ttl)); err != nil {
+	if err := s.barrier(b.closing, driver.RequestTimeout(a.TTL)); err != nil {
 		return "", err
 	}
 	children, err := list(s.conn, a.parent)
 	if err != nil {
 		return "", err
 	}
-	for _, n := range owned(children, a.attemptID) {
+	for _, n := range owned(children, a.AttemptID) {
 		switch err := b.verifyNode(a, a.parent+"/"+n.text); {
 		case err == nil:
 			return n.text, nil
@@ -191,31 +173,4 @@ func (b *backend) find(a *attempt) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// deleteStrayNodes deletes the nodes of an attempt whose session has expired on an application's
-// connection. That connection goes on with another session, and carries out there what was still
-// queued: a create too, whose node would then live for as long as the application does.
-func (b *backend) deleteStrayNodes(a *attempt) {
-	conn := a.session.conn
-	for {
-		_, err := conn.Sync(b.root)
-		var children []string
-		if err == nil {
-			children, err = list(conn, a.parent)
-		}
-		for _, n := range owned(children, a.attemptID) {
-			if e := conn.Delete(a.parent+"/"+n.text, -1); e != nil && !errors.Is(e, zk.ErrNoNode) {
-				err = e
-			}
-		}
-		if err == nil || isLasting(err) {
-			return
-		}
-		select {
-		case <-time.After(retryPause):
-		case <-b.closing.Done():
-			return
-		}
-	}
 }

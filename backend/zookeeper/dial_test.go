@@ -93,8 +93,6 @@ func sessionOn(t *testing.T, b *backend, class time.Duration) (*session, time.Du
 		b.mu.Unlock()
 		t.Fatal(err)
 	}
-	b.sessions[class] = s
-	b.running.Go(s.run)
 	b.mu.Unlock()
 	err = s.firstContact(soon(t))
 	return s, time.Since(began), err
@@ -185,11 +183,10 @@ func TestCloseIsPrompt(t *testing.T) {
 		for _, wait := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
 			b := newBackend(config{hosts: []string{host}, namespace: "ns"})
 			b.mu.Lock()
-			s, err := b.connectLocked(time.Second, time.Minute)
+			_, err := b.connectLocked(time.Second, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
-			b.running.Go(s.run)
 			b.mu.Unlock()
 			time.Sleep(wait)
 			began := time.Now()

@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -26,10 +27,6 @@ const (
 
 	// idleSleep is how long keepAlive sleeps if there is nothing to do.
 	idleSleep = time.Hour
-
-	// sessionPollEvery is how often keepAlive looks whether an application's connection still
-	// has the same session.
-	sessionPollEvery = 250 * time.Millisecond
 )
 
 // keepAlive is what a session does for its attempts, on one goroutine. A session lives as long as
@@ -99,26 +96,20 @@ func (s *session) doDue() {
 	var toWatch []*attempt
 	for a := s.due.next(); a != nil && !a.due.After(now); a = s.due.next() {
 		s.due.remove(a)
-		switch end := a.ends(); {
-		case a.phase == held && !now.Before(end):
-			s.moveLocked(a, leaving)
+		switch end := a.Expires(); {
+		case a.Phase() == attempts.Ending:
 			s.deleteLocked(a)
-		case a.phase == held && a.watched == 0 && s.settingWatches:
+		case a.Phase() == attempts.Asking && a.Calls() > 0: // leave schedules it again
+		case !now.Before(end):
+			b.endLocked(a)
+			s.deleteLocked(a)
+		case a.Phase() == attempts.Held && a.watched == 0 && s.settingWatches:
 			s.due.put(a, earlier(now.Add(retryPause), end))
-		case a.phase == held:
-			if a.watched == 0 {
+		default:
+			if a.Phase() == attempts.Held && a.watched == 0 {
 				toWatch = append(toWatch, a)
 			}
 			s.due.put(a, end)
-		case a.phase < held && a.callers == 0:
-			if end := a.idleSince.Add(a.lease()); now.Before(end) {
-				s.due.put(a, end)
-				continue
-			}
-			s.moveLocked(a, leaving)
-			s.deleteLocked(a)
-		case a.phase == leaving:
-			s.deleteLocked(a)
 		}
 	}
 	if len(toWatch) > 0 && !b.closed {
@@ -131,9 +122,6 @@ func (s *session) doDue() {
 // nextLocked returns for how long there is nothing to do. Call with mu held.
 func (s *session) nextLocked(now time.Time) time.Duration {
 	sleep := idleSleep
-	if s.link == nil {
-		sleep = sessionPollEvery
-	}
 	if a := s.due.next(); a != nil {
 		sleep = min(sleep, a.due.Sub(now))
 	}
@@ -173,15 +161,15 @@ func (s *session) deleteLocked(a *attempt) {
 }
 
 // watchLosses sets watches for the loss of grants, a few at a time.
-func (s *session) watchLosses(attempts []*attempt) {
+func (s *session) watchLosses(all []*attempt) {
 	b := s.backend
 	var workers sync.WaitGroup
-	work := make(chan *attempt, len(attempts))
-	for _, a := range attempts {
+	work := make(chan *attempt, len(all))
+	for _, a := range all {
 		work <- a
 	}
 	close(work)
-	for range min(maxWatchRequests, len(attempts)) {
+	for range min(maxWatchRequests, len(all)) {
 		workers.Go(func() {
 			for a := range work {
 				_ = s.watchLoss(b.closing, a)
@@ -199,11 +187,11 @@ func (s *session) watchLosses(attempts []*attempt) {
 func (s *session) watchLoss(ctx context.Context, a *attempt) error {
 	b := s.backend
 	b.mu.Lock()
-	if a.phase != held {
+	if a.Phase() != attempts.Held {
 		b.mu.Unlock()
 		return nil
 	}
-	path, timeout := a.path(), driver.RequestTimeout(a.ttl)
+	path, timeout := a.path(), driver.RequestTimeout(a.TTL)
 	b.mu.Unlock()
 	w, err := s.watch(ctx, path, a, timeout)
 	if errors.Is(err, zk.ErrNoNode) {
@@ -213,12 +201,12 @@ func (s *session) watchLoss(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case a.phase != held:
+	case a.Phase() != attempts.Held:
 	case err == nil && !w.hasFired():
 		a.watched = w.proven
 	default:
 		a.watched = 0
-		s.scheduleLocked(a, earlier(time.Now().Add(retryPause), a.ends()))
+		s.scheduleLocked(a, earlier(time.Now().Add(retryPause), a.Expires()))
 	}
 	return err
 }

@@ -66,50 +66,38 @@ func (b *backend) currentSession(class time.Duration) (*session, error) {
 	if b.closed {
 		return nil, errClosed
 	}
-	if b.app != nil {
-		class = 0
-	}
 	if s := b.sessions[class]; s != nil {
 		return s, nil
 	}
-	var s *session
-	if b.app != nil {
-		s = newSession(b, 0)
-		s.conn, s.timeout = b.app, b.config.timeout
-	} else {
-		var err error
-		if s, err = b.connectLocked(class, class+relayLag); err != nil {
-			return nil, fmt.Errorf("%w: %w", errNoSession, err)
-		}
+	return b.connectLocked(class, class+relayLag)
+}
+
+// connectLocked begins a session. Call with mu held, which the events of the connection wait for.
+func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
+	s := newSession(b, class)
+	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
+	s.hosts = &hosts{link: s.link, history: b.servers}
+	s.link.hosts = s.hosts
+	var err error
+	if s.conn, s.events, err = b.config.connect(b.config.hosts, timeout, s); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoSession, err)
 	}
 	b.sessions[class] = s
 	b.running.Go(s.run)
 	return s, nil
 }
 
-// connectLocked begins a session with a connection of its own. Call with mu held, which the
-// events of the connection wait for.
-func (b *backend) connectLocked(class, timeout time.Duration) (*session, error) {
-	s := newSession(b, class)
-	s.link = &link{tls: b.config.tls, contact: b.contact, handshake: max(min(timeout/6, probeTimeout-time.Second/2), time.Second)}
-	s.hosts = &hosts{link: s.link, history: b.servers}
-	s.link.hosts = s.hosts
-	c, events, err := zk.Connect(b.config.hosts, timeout,
+// newConn makes the *zk.Conn of a session.
+func newConn(servers []string, timeout time.Duration, s *session) (conn, <-chan zk.Event, error) {
+	return zk.Connect(servers, timeout,
 		zk.WithDialer(s.link.dial), zk.WithHostProvider(s.hosts), zk.WithEventCallback(s.onEvent),
 		zk.WithLogger(noLog{}), zk.WithLogInfo(false))
-	if err != nil {
-		return nil, err
-	}
-	s.conn, s.events = c, events
-	return s, nil
 }
 
 // unreachable says what the last attempt to connect has met.
 func (s *session) unreachable() error {
-	if s.link != nil {
-		if why := s.link.lastFailure(); why != nil {
-			return fmt.Errorf("%w: %w", errNoSession, why)
-		}
+	if why := s.link.lastFailure(); why != nil {
+		return fmt.Errorf("%w: %w", errNoSession, why)
 	}
 	return errNoAnswer
 }
@@ -117,7 +105,7 @@ func (s *session) unreachable() error {
 // endedBefore is the error of a context that ended while the session was connecting. It also says
 // what the last attempt to connect has met.
 func (s *session) endedBefore(ctx context.Context) error {
-	if s.link == nil || s.link.lastFailure() == nil {
+	if s.link.lastFailure() == nil {
 		return context.Cause(ctx)
 	}
 	return fmt.Errorf("%w: %w", context.Cause(ctx), s.unreachable())
@@ -144,9 +132,6 @@ func (s *session) firstContact(ctx context.Context) error {
 
 // open waits until the session can be used.
 func (s *session) open() error {
-	if s.link == nil {
-		return s.awaitAppSession()
-	}
 	select {
 	case <-s.connected:
 	case <-s.dead:
@@ -171,23 +156,6 @@ func (s *session) open() error {
 		case !s.alive():
 			return errExpired
 		case s.backend.closing.Err() != nil:
-			return errClosed
-		}
-	}
-}
-
-// awaitAppSession waits until an application's connection has a session.
-func (s *session) awaitAppSession() error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if s.id = s.conn.SessionID(); s.id != 0 && s.conn.State() == zk.StateHasSession {
-			s.onConnected()
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-s.backend.closing.Done():
 			return errClosed
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // ends are where the numbers of a queue go over an end of theirs.
@@ -214,7 +215,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	next := queue(t, b, "b", 1)
 	s := currentSession(t, b)
 	b.mu.Lock()
-	a := b.attempts[attemptKey{"k", "b"}]
+	a := b.ledger.Find(attempts.ID{Key: "k", AttemptID: "b"})
 	b.mu.Unlock()
 	eventually(t, "b knows its node", func() bool { // which the server has had for a moment
 		b.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // releaseTimeout bounds a Release of a grant whose TTL is not known.
@@ -15,43 +16,35 @@ const releaseTimeout = 3 * time.Second
 
 // Release ends an attempt: its grant, or its position in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
-	a := b.attempts[id]
-	switch {
-	case b.closed:
+	if b.closed {
 		b.mu.Unlock()
 		return errClosed
-	case a == nil:
-		b.tombstones.Add(id)
+	}
+	// Whether a request is late makes no difference: one whose node is not known is looked for, see find.
+	a, _ := b.ledger.Release(g)
+	if a == nil {
 		b.mu.Unlock()
 		return classify(ctx, b.releaseUnknown(ctx, g))
 	}
-	// An earlier Release may have had no answer yet; then this one ends the same grant. A lease
-	// that ran out before any Release is lost.
-	wasHeld := a.phase == held || a.phase == leaving && a.granted && a.released
-	a.released = true
-	if !wasHeld || a.late || a.callers > 0 {
-		a.late = true
-		b.tombstones.Add(id)
-	}
-	a.session.moveLocked(a, leaving)
+	b.movedLocked(a)
+	told := a.told // an earlier Release has ended it; another may just be doing so, and then both do
 	b.mu.Unlock()
-
 	timeout := releaseTimeout
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	switch err := b.awaitRemoval(ctx, a, timeout); {
-	case err == nil && wasHeld:
+	err := b.awaitRemoval(ctx, a, timeout)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil && a.ReleaseEndsGrant() && !told:
+		a.told = true
 		return nil
 	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.session.alive():
 		return driver.ErrNotHeld
 	default:
-		b.mu.Lock()
-		unknown := a.deleting // an earlier deletion may have been carried out
-		b.mu.Unlock()
-		return classifySteps(ctx, err, !unknown)
+		return classifySteps(ctx, err, !a.deleting) // an earlier deletion may have been carried out
 	}
 }
 
@@ -63,6 +56,13 @@ func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dur
 	defer cancel()
 	for {
 		b.mu.Lock()
+		if a.Phase() == attempts.Gone {
+			defer b.mu.Unlock()
+			if a.removed {
+				return nil
+			}
+			return zk.ErrNoNode
+		}
 		t := b.removeLocked(a)
 		b.mu.Unlock()
 		err := a.session.await(ctx, t, timeout)
@@ -147,9 +147,9 @@ func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) err
 // leaveQueue removes a position in the queue that the caller does not wait for.
 func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
-	a.session.moveLocked(a, leaving)
+	b.endLocked(a)
 	b.mu.Unlock()
-	if err := b.awaitRemoval(ctx, a, driver.RequestTimeout(a.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
+	if err := b.awaitRemoval(ctx, a, driver.RequestTimeout(a.TTL)); err != nil && !errors.Is(err, zk.ErrNoNode) {
 		return err
 	}
 	return nil
@@ -185,10 +185,11 @@ func (b *backend) removeNode(a *attempt, placing *task) error {
 		err = nil
 	}
 	if err == nil || errors.Is(err, zk.ErrNoNode) {
+		a.removed = a.removed || err == nil
 		b.forgetLocked(a)
 		return err
 	}
-	if a.phase != gone {
+	if a.Phase() != attempts.Gone {
 		a.tries++
 		pause := min(10*time.Millisecond<<min(a.tries, 10), time.Second)
 		if isLasting(err) {
@@ -207,7 +208,7 @@ const refusedAgain = time.Minute
 func (b *backend) deleteNode(a *attempt) error {
 	s := a.session
 	b.mu.Lock()
-	node, unknown, handOff := a.node, a.sent, a.granted
+	node, unknown, handOff := a.node, a.Sent, a.first
 	b.mu.Unlock()
 	if node == "" && !unknown {
 		return zk.ErrNoNode

@@ -10,6 +10,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // Renew sends one barrier for each session, however many grants it has. Once that is answered,
@@ -17,30 +18,30 @@ import (
 // before. A grant without a watch is looked at by setting one.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	attempts := make([]*attempt, len(grants))
+	all := make([]*attempt, len(grants))
 	bySession := make(map[*session][]int)
 	b.mu.Lock()
 	now := time.Now()
 	for i, g := range grants {
-		a := b.attempts[attemptKey{g.Key, g.AttemptID}]
+		a := b.ledger.Of(g)
 		switch {
 		case b.closed:
 			out[i].Err = errClosed
-		case a == nil || a.phase != held:
+		case a == nil || a.Phase() != attempts.Held:
 			out[i].Err = driver.ErrNotHeld
-		case !now.Before(a.ends()):
+		case !now.Before(a.Expires()):
 			// It ran out before this call, and keepAlive is about to notice.
 			a.session.scheduleLocked(a, now)
 			out[i].Err = driver.ErrNotHeld
 		default:
-			attempts[i] = a
+			all[i] = a
 			bySession[a.session] = append(bySession[a.session], i)
 		}
 	}
 	b.mu.Unlock()
 	var sessions sync.WaitGroup
 	for s, indexes := range bySession {
-		sessions.Go(func() { b.renew(ctx, s, attempts, indexes, out) })
+		sessions.Go(func() { b.renew(ctx, s, all, indexes, out) })
 	}
 	sessions.Wait()
 	return out
@@ -53,14 +54,12 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 // that falls between the two is told by the watch, before the barrier is answered. A watch that
 // is set after the barrier finds the node, or does not. A watch that was set on another
 // connection than there is in the end is set once more.
-func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
+func (b *backend) renew(ctx context.Context, s *session, all []*attempt, indexes []int, out []driver.Renewal) {
 	timeout := driver.RequestTimeout(s.ttl())
 	early := make(chan struct{})
 	go func() {
 		defer close(early)
-		if s.link != nil {
-			b.watchUnwatched(ctx, s, attempts, indexes, make([]driver.Renewal, len(out)))
-		}
+		b.watchUnwatched(ctx, s, all, indexes, make([]driver.Renewal, len(out)))
 	}()
 	err := s.barrier(ctx, timeout)
 	<-early // it has no more time than the barrier
@@ -70,34 +69,32 @@ func (b *backend) renew(ctx context.Context, s *session, attempts []*attempt, in
 		err = classify(ctx, err)
 	}
 	if err == nil {
-		b.watchUnwatched(ctx, s, attempts, indexes, out)
+		b.watchUnwatched(ctx, s, all, indexes, out)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, i := range indexes {
-		a := attempts[i]
+		a, ttl := all[i], all[i].lease()
 		switch {
-		case a.phase != held:
+		case a.Phase() != attempts.Held:
 			// Evicted, released or run out, whichever was first under backend.mu.
 			out[i].Err = driver.ErrNotHeld
 		case err != nil:
 			out[i].Err = err
 		case out[i].Err != nil:
 		default:
-			a.start = s.confirmed
-			out[i].Start, out[i].TTL = a.start, a.lease()
+			b.ledger.Extend(a, s.confirmed.Add(ttl))
+			out[i].Start, out[i].TTL = s.confirmed, ttl
 		}
 	}
 }
 
-// watchUnwatched sets the watches that are missing, and notes why it could not. On an
-// application's connection the event of a watch may come after the answer, so there it looks at
-// each grant, each time.
-func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*attempt, indexes []int, out []driver.Renewal) {
+// watchUnwatched sets the watches that are missing, and notes why it could not.
+func (b *backend) watchUnwatched(ctx context.Context, s *session, all []*attempt, indexes []int, out []driver.Renewal) {
 	b.mu.Lock()
 	work := make(chan int, len(indexes))
 	for _, i := range indexes {
-		if attempts[i].watched != s.connectionCount || s.link == nil {
+		if all[i].watched != s.connectionCount {
 			work <- i
 		}
 	}
@@ -107,20 +104,13 @@ func (b *backend) watchUnwatched(ctx context.Context, s *session, attempts []*at
 	for range min(maxWatchRequests, len(work)) {
 		workers.Go(func() {
 			for i := range work {
-				if err := b.confirmNode(ctx, s, attempts[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
+				if err := s.watchLoss(ctx, all[i]); err != nil && !errors.Is(err, zk.ErrNoNode) {
 					out[i].Err = classify(ctx, err)
 				}
 			}
 		})
 	}
 	workers.Wait()
-}
-
-func (b *backend) confirmNode(ctx context.Context, s *session, a *attempt) error {
-	if s.link != nil {
-		return s.watchLoss(ctx, a)
-	}
-	return b.nodeGone(a, s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl)))
 }
 
 // barriers are writes that change nothing. When one is answered, the session was alive (see
@@ -217,9 +207,9 @@ func (s *session) transact(ops []any) ([]zk.MultiResponse, error) {
 		s.confirm(sent)
 	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
 		err = errLocalSession
-	case errors.Is(err, zk.ErrConnectionClosed) && s.link != nil:
+	case errors.Is(err, zk.ErrConnectionClosed):
 		err = s.link.whyClosed(err)
-	case errors.Is(err, zk.ErrNoServer) && s.link != nil && s.link.lastFailure() != nil:
+	case errors.Is(err, zk.ErrNoServer) && s.link.lastFailure() != nil:
 		err = fmt.Errorf("%w: %w", err, s.link.lastFailure())
 	}
 	return answer, err

@@ -83,11 +83,8 @@ func (s *session) await(ctx context.Context, t *task, timeout time.Duration) err
 	case <-s.backend.closing.Done():
 		return errClosed
 	case <-timer.C:
-		if s.link != nil {
-			s.link.cutIfSilent(begun)
-			return s.link.tooLate(timeout)
-		}
-		return errNoAnswer
+		s.link.cutIfSilent(begun)
+		return s.link.tooLate(timeout)
 	}
 }
 

@@ -1,13 +1,13 @@
 package zookeeper
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // session is one session with the ensemble. All attempts of a TTL class share it and its fate: it
@@ -16,15 +16,14 @@ import (
 // One session is one *zk.Conn. Left to itself, a Conn whose session has expired opens another
 // session, and carries out there what was still queued, a create say. Ours prevents that:
 // link.refuse is called before go-zookeeper could connect again. So whatever a request of this
-// session did was done in this session, and is gone with it. An application's Conn cannot be held
-// back so; there EphemeralOwner tells which session made a node.
+// session did was done in this session, and is gone with it (0072).
 type session struct {
 	backend *backend
-	class   time.Duration // 0: an application's connection
+	class   time.Duration
 	conn    conn
-	link    *link           // nil: an application's connection
-	hosts   *hosts          // nil like link
-	events  <-chan zk.Event // closed when the Conn has ended; nil like link
+	link    *link
+	hosts   *hosts
+	events  <-chan zk.Event // closed when the Conn has ended
 	ready   chan struct{}   // closed when the session can be used, or has failed
 	dead    chan struct{}   // closed when the server has said that the session is gone
 	wakeups chan struct{}   // has keepAlive look again; capacity 1
@@ -37,11 +36,9 @@ type session struct {
 	connected       chan struct{}
 	connectionCount int // how many connections there were so far
 	isDead          bool
-	timeout         time.Duration // of an application's connection: as the application says
-	confirmed       time.Time     // see confirm
-	attempts        map[*attempt]struct{}
-	waiters         int // attempts that wait
-	deletions       int // that keepAlive has begun
+	confirmed       time.Time // see confirm
+	waiters         int       // attempts that wait
+	deletions       int       // that keepAlive has begun
 	settingWatches  bool
 	due             dueHeap
 	wakeAt          time.Time // when alarm is set for
@@ -55,7 +52,6 @@ func newSession(b *backend, class time.Duration) *session {
 		ready: make(chan struct{}), dead: make(chan struct{}), wakeups: make(chan struct{}, 1),
 		alarm: time.NewTimer(idleSleep), wakeAt: time.Now().Add(idleSleep),
 		connected: make(chan struct{}),
-		attempts:  make(map[*attempt]struct{}),
 		watches:   make(map[string]*watch),
 	}
 	s.batch.session, s.batch.creating = s, make(map[string]bool)
@@ -65,7 +61,7 @@ func newSession(b *backend, class time.Duration) *session {
 // run is the life of a session, on a goroutine of its own.
 func (s *session) run() {
 	err := s.open()
-	if err == nil && s.link != nil && s.link.timeout() < s.class+relayLag {
+	if err == nil && s.link.timeout() < s.class+relayLag {
 		err = s.tooShort(s.link.timeout())
 	}
 	if err != nil {
@@ -89,12 +85,7 @@ func (s *session) fail(err error) {
 }
 
 // ttl is the TTL of each grant of the session.
-func (s *session) ttl() time.Duration {
-	if s.link == nil {
-		return s.timeout - relayLag
-	}
-	return s.link.timeout() - relayLag
-}
+func (s *session) ttl() time.Duration { return s.link.timeout() - relayLag }
 
 // onEvent handles an event of go-zookeeper, on go-zookeeper's goroutine.
 func (s *session) onEvent(ev zk.Event) {
@@ -140,31 +131,29 @@ func (s *session) die() {
 		delete(b.sessions, s.class)
 	}
 	var tell []func(error)
-	if n := len(s.attempts); n > 0 && !b.closed {
-		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", n)
-	}
-	for a := range s.attempts {
-		if a.phase == held && a.lost != nil {
-			tell = append(tell, a.lost)
+	claims := 0
+	for a := range b.ledger.All() {
+		if a.session != s {
+			continue
 		}
-		b.forgetLocked(a)
+		claims++
+		if lost := b.forgetLocked(a); lost != nil {
+			tell = append(tell, lost)
+		}
+	}
+	if claims > 0 && !b.closed {
+		b.contact.Warn("the session with ZooKeeper has expired, and with it its locks and its positions in queues", "claims", claims)
 	}
 	clear(s.watches)
 	b.mu.Unlock()
-	if s.link != nil {
-		s.link.refuse()
-	}
+	s.link.refuse()
 	for _, lost := range tell {
 		lost(errSessionEnded)
 	}
 }
 
-// alive reports whether this is still the session of its connection. An application's connection
-// goes on with another session, and tells nobody.
+// alive reports whether the server has not said that the session is gone.
 func (s *session) alive() bool {
-	if s.link == nil && s.conn.SessionID() != s.id {
-		s.die()
-	}
 	select {
 	case <-s.dead:
 		return false
@@ -183,10 +172,6 @@ func (s *session) tooShort(got time.Duration) error {
 // is left of it at once. A session with grants lives on until its timeout, since Close does not
 // release. go-zookeeper would end it, and so is kept from sending anything more.
 func (s *session) close() {
-	if s.link == nil {
-		s.deleteAfterClose()
-		return
-	}
 	timeout := closeSessionTimeout
 	if s.hasGrants() {
 		s.link.dropWrites()
@@ -219,8 +204,8 @@ const closeSessionTimeout = 500 * time.Millisecond
 func (s *session) hasGrants() bool {
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
-	for a := range s.attempts {
-		if a.phase == held {
+	for a := range s.backend.ledger.All() {
+		if a.session == s && a.Phase() == attempts.Held {
 			return true
 		}
 	}
@@ -239,47 +224,5 @@ func (s *session) retire() {
 	close(s.dead)
 	if b.sessions[s.class] == s {
 		delete(b.sessions, s.class)
-	}
-}
-
-// deleteAfterClose deletes what Close leaves behind on an application's connection. The session
-// of that connection lives on, and with it each claim that was not released. So a timer deletes
-// each grant when its lease is over, as keepAlive would have done, and all else now. A timer
-// costs no goroutine until it fires.
-func (s *session) deleteAfterClose() {
-	b := s.backend
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for a := range s.attempts {
-		due := time.Now()
-		if a.phase == held {
-			due = a.ends()
-		}
-		node := a.node
-		time.AfterFunc(time.Until(due), func() { s.deleteLate(a, node) })
-	}
-}
-
-// deleteLate deletes the nodes of an attempt, and tries again while the session lives.
-func (s *session) deleteLate(a *attempt, node string) {
-	if s.conn.SessionID() != s.id {
-		return
-	}
-	var err error
-	names := []nodeName{{text: node}}
-	if node == "" { // its create may have been carried out
-		if _, err = s.conn.Sync(s.backend.root); err == nil {
-			var children []string
-			children, err = list(s.conn, a.parent)
-			names = owned(children, a.attemptID)
-		}
-	}
-	for _, n := range names {
-		if err == nil {
-			err = s.conn.Delete(a.parent+"/"+n.text, -1)
-		}
-	}
-	if err != nil && !answered(err) && !errors.Is(err, zk.ErrClosing) {
-		time.AfterFunc(retryPause, func() { s.deleteLate(a, node) })
 	}
 }

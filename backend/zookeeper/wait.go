@@ -40,7 +40,7 @@ import (
 func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {
 	s, path := a.session, a.parent+"/"+ahead
 	guarded := b.start(func() error { return b.watchOwnNode(ctx, a) })
-	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(a.ttl))
+	w, err := s.watch(ctx, path, nil, driver.RequestTimeout(a.TTL))
 	<-guarded.done
 	if guarded.err != nil {
 		return false, guarded.err
@@ -57,9 +57,6 @@ func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead stri
 		return false, nil
 	case err != nil || past:
 		return false, err
-	case w.handedOff && s.link == nil:
-		err := s.await(ctx, b.start(func() error { return b.verifyNode(a, a.path()) }), driver.RequestTimeout(a.ttl))
-		return err == nil, b.nodeGone(a, err)
 	default:
 		return w.handedOff, nil
 	}
@@ -78,14 +75,9 @@ func (b *backend) isLater(a *attempt, w *watch) bool {
 //
 // The node's deletion is told before a hand-off that comes after it: a server tells a connection
 // what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
-// before the hand-off is looked at. A deletion that came before the watch finds no node here. An
-// application's connection tells each event to a goroutine of its own, in no order; there the
-// node is looked at after the hand-off.
+// before the hand-off is looked at. A deletion that came before the watch finds no node here.
 func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
-	if a.session.link == nil {
-		return nil
-	}
-	_, err := a.session.watch(ctx, a.path(), a, driver.RequestTimeout(a.ttl))
+	_, err := a.session.watch(ctx, a.path(), a, driver.RequestTimeout(a.TTL))
 	return b.nodeGone(a, err)
 }
 
@@ -99,12 +91,12 @@ const waitPollEvery = 10 * time.Second
 // watched.
 func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path string, heard func()) error {
 	s := a.session
-	tick := time.NewTicker(max(waitPollEvery, a.ttl))
+	tick := time.NewTicker(max(waitPollEvery, a.TTL))
 	defer tick.Stop()
 	var beats <-chan time.Time
 	if heard != nil {
 		// A confirmation is asked for after a quarter of the TTL, and seen an eighth later.
-		beat := time.NewTicker(max(a.ttl/8, time.Millisecond))
+		beat := time.NewTicker(max(a.TTL/8, time.Millisecond))
 		defer beat.Stop()
 		beats = beat.C
 	}
@@ -114,7 +106,7 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path str
 		case <-w.fired:
 			return nil
 		case <-a.ended:
-			return b.endReason(a)
+			return b.fate(a)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-s.dead:
@@ -122,12 +114,12 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *watch, path str
 		case <-b.closing.Done():
 			return errClosed
 		case <-beats:
-			if confirmed := s.confirmedEvery(a.ttl / 4); confirmed.After(last) {
+			if confirmed := s.confirmedEvery(a.TTL / 4); confirmed.After(last) {
 				last = confirmed
 				heard()
 			}
 		case <-tick.C:
-			if _, err := ask(ctx, s, driver.RequestTimeout(a.ttl), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
+			if _, err := ask(ctx, s, driver.RequestTimeout(a.TTL), func() (*zk.Stat, error) { return stat(s.conn, path) }); err != nil {
 				return err
 			}
 		}
@@ -213,10 +205,7 @@ func (s *session) watch(ctx context.Context, path string, holder *attempt, timeo
 // finds the watch in the map, where it was before it was asked for, and closes fired. Callers
 // that get the answer later see that.
 func (s *session) setWatch(path string, w *watch, connection int) error {
-	_, st, events, err := s.conn.GetW(path)
-	if err == nil && s.link == nil {
-		s.awaitEvent(events)
-	}
+	_, st, _, err := s.conn.GetW(path)
 	s.backend.mu.Lock()
 	defer s.backend.mu.Unlock()
 	switch {
@@ -228,24 +217,6 @@ func (s *session) setWatch(path string, w *watch, connection int) error {
 		close(w.fired) // those that have waited since an earlier connection look again
 	}
 	return err
-}
-
-// awaitEvent has a goroutine wait for the event: an application's connection tells its events to
-// the application only.
-func (s *session) awaitEvent(events <-chan zk.Event) {
-	s.backend.start(func() error {
-		select {
-		case ev := <-events:
-			if errors.Is(ev.Err, zk.ErrSessionExpired) {
-				s.die()
-			} else {
-				s.onEvent(ev)
-			}
-		case <-s.dead:
-		case <-s.backend.closing.Done():
-		}
-		return nil
-	})
 }
 
 // fire handles the event of a watch, which comes once. If a holder's node was written to, and not

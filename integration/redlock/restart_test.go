@@ -115,8 +115,8 @@ func TestQuickRestartsHaveNoQuorum(t *testing.T) {
 	l, err := other.TryLock(t.Context(), "other")
 	expectNoQuorum(t, l, err, other.links[0].Addr(), other.links[1].Addr())
 	t.Log(err)
-	if !strings.Contains(err.Error(), "restart") {
-		t.Errorf("%v; want that nodes were restarted", err)
+	if text := err.Error(); !strings.Contains(text, "restart") && !strings.Contains(text, "lost its data") { // if it was seen already
+		t.Errorf("%v; want that nodes were restarted, or what they have lost by it", err)
 	}
 	// What was held is not lost by that: the third node has it, and the two get it again. But it may
 	// be: two of three have to confirm it in time.
