@@ -71,6 +71,11 @@ func steps(id ID) []step {
 			a.Sent = true
 			return !sent && m.underWay(a) > 0
 		})},
+		{"Nothing is there", of(func(m *model, a *toy, _ time.Time) bool {
+			sent := a.Sent
+			a.Sent = false
+			return sent && m.underWay(a) > 0
+		})},
 		{"Late", of(func(m *model, a *toy, _ time.Time) bool {
 			late := a.Late
 			m.noteLate(a)

@@ -323,6 +323,9 @@ func TestSeveralKeys(t *testing.T) {
 				if l.Of(g) != a {
 					t.Error("a forgotten attempt is not found by its grant")
 				}
+				if g.Key = "other"; l.Of(g) != nil {
+					t.Error("the Handle of another attempt is believed")
+				}
 			}
 			if entries, _ := l.sizes(); entries != 0 {
 				t.Errorf("%d entries are left", entries)
