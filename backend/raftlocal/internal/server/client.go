@@ -40,12 +40,12 @@ func (s *Server) serveClient(c, raw net.Conn, r *wire.Reader, number member.Conn
 	defer s.dismissed(cl)
 	s.inbox.fromClient(1, func(m *member.Member) {
 		s.loop.clients[number] = cl
-		m.Attach(number, 0)
+		m.Clients.Attach(number, 0)
 	})
 	s.readClient(cl, r, number)
 	s.inbox.fromClient(0, func(m *member.Member) {
 		delete(s.loop.clients, number)
-		m.Detach(number)
+		m.Clients.Detach(number)
 	})
 	cl.end(nil)
 	<-written
@@ -72,7 +72,7 @@ func (s *Server) readClient(cl *client, r *wire.Reader, number member.Conn) {
 			if err != nil {
 				return
 			}
-			s.inbox.fromClient(1, func(m *member.Member) { m.Attach(number, session) })
+			s.inbox.fromClient(1, func(m *member.Member) { m.Clients.Attach(number, session) })
 		case wire.TypePing:
 			n, err := wire.ParsePing(body)
 			if err != nil {
@@ -87,7 +87,7 @@ func (s *Server) readClient(cl *client, r *wire.Reader, number member.Conn) {
 			continue
 		}
 		together := cmds
-		s.inbox.fromClient(weight, func(m *member.Member) { m.Submit(number, together) })
+		s.inbox.fromClient(weight, func(m *member.Member) { m.Clients.Submit(number, together) })
 		cmds, weight = make([]command.Command, 0, min(2*len(cmds), maxTogether)), 0
 	}
 }

@@ -78,10 +78,10 @@ func (s *Server) run() {
 		}
 		began := time.Now()
 		for again := true; again && err == nil; {
-			serve := !l.member.Busy()
+			serve := !l.member.Clients.Busy()
 			members, clients = s.inbox.take(members, clients, serve)
 			err = s.turn(members, clients)
-			again = !serve && !l.member.Busy() && s.inbox.waiting()
+			again = !serve && !l.member.Clients.Busy() && s.inbox.waiting()
 		}
 		if time.Since(began) >= tick {
 			// The disk has hung. That time does not count, or this member would think that
