@@ -33,8 +33,8 @@ func release(t *testing.T, b *backend, g driver.Grant) {
 	}
 }
 
-// queue starts a waiter, and returns when it stands in the queue.
-func queue(t *testing.T, b *backend, id string, place int) <-chan driver.Grant {
+// enqueue starts a waiter, and returns when it stands in the queue.
+func enqueue(t *testing.T, b *backend, id string, place int) <-chan driver.Grant {
 	t.Helper()
 	granted := make(chan driver.Grant, 1)
 	go func() {
@@ -80,7 +80,7 @@ func TestWithoutContainers(t *testing.T) {
 	b := on(t, f)
 	for range 3 {
 		g := acquire(t, b, "a")
-		w := queue(t, b, "b", 1)
+		w := enqueue(t, b, "b", 1)
 		release(t, b, g)
 		release(t, b, get(t, w))
 		if left := f.under("/ns"); len(left) > 0 {
@@ -102,7 +102,7 @@ func TestHandOff(t *testing.T) {
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
 	for i := range 5 {
-		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	eventually(t, "each watches the one ahead", func() bool { return f.count("watch") > len(waiters) }) // and its own
 	// keepAlive may set watches for the holder meanwhile.
@@ -125,7 +125,7 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
 	for i := range 4 {
-		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	lists := f.count("children")
 	if err := b.Release(soon(t), driver.Grant{Key: "k", AttemptID: "w0"}); !errors.Is(err, driver.ErrNotHeld) {

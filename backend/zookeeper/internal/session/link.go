@@ -1,4 +1,4 @@
-package zookeeper
+package session
 
 import (
 	"bufio"
@@ -15,10 +15,10 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// link makes the connections of one session. It knows of them what go-zookeeper does not tell:
+// Link makes the connections of one session. It knows of them what go-zookeeper does not tell:
 // the session's timeout as the server has set it, when the server was last heard, and how to end
 // the session's last connection without ending the session.
-type link struct {
+type Link struct {
 	tls       *address.Certificates // nil: none
 	hosts     *hosts
 	contact   *address.Contact
@@ -39,18 +39,18 @@ type link struct {
 
 var errRefused = errors.New("the session has ended")
 
-// minRedial is the least time between two connections. go-zookeeper connects again at once after
+// MinRedial is the least time between two connections. go-zookeeper connects again at once after
 // each that broke.
-const minRedial = 20 * time.Millisecond
+const MinRedial = 20 * time.Millisecond
 
 // dial is the zk.Dialer. It chooses the server itself: see dialFirst and hosts. go-zookeeper
 // gives it a timeout of a second. After that time a first packet that was lost is sent again, as
 // when a server has more connections to accept than it has room for; so dial takes a little more.
-func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
+func (l *Link) dial(string, string, time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(max(l.handshake, 1500*time.Millisecond), 3*time.Second))
 	defer cancel()
 	l.mu.Lock()
-	early := minRedial - time.Since(l.dialed)
+	early := MinRedial - time.Since(l.dialed)
 	refused := l.refused
 	l.cancel = cancel
 	l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *link) dial(string, string, time.Duration) (net.Conn, error) {
 // handshakeTimeoutFor is how long a server may take to accept a session. If there are others to
 // ask the time is short at first, and twice as long each time; but it allows for the distance of
 // the server.
-func (l *link) handshakeTimeoutFor(r dialResult) time.Duration {
+func (l *Link) handshakeTimeoutFor(r dialResult) time.Duration {
 	others, slow := l.hosts.others(r.addr)
 	if !others {
 		return l.handshake
@@ -94,7 +94,7 @@ func (l *link) handshakeTimeoutFor(r dialResult) time.Duration {
 
 // refuse cuts the connection, and allows no other. The session itself lives on at the server
 // until its timeout.
-func (l *link) refuse() {
+func (l *Link) refuse() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refused = true
@@ -108,7 +108,7 @@ func (l *link) refuse() {
 
 // dropWrites makes all writes fail from now on. So nothing that go-zookeeper sends reaches the
 // server, such as the end of the session.
-func (l *link) dropWrites() {
+func (l *Link) dropWrites() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writesDropped = true
@@ -117,7 +117,7 @@ func (l *link) dropWrites() {
 // cutIfSilent cuts the connection if nothing came from the server since a moment, so that
 // go-zookeeper makes another. By itself go-zookeeper waits for two thirds of the session's
 // timeout.
-func (l *link) cutIfSilent(since time.Time) {
+func (l *Link) cutIfSilent(since time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.raw; c != nil && c.heard.Before(since) {
@@ -131,19 +131,19 @@ func (l *link) cutIfSilent(since time.Time) {
 
 // timeout returns the shortest timeout that a server has granted. The servers of an ensemble
 // should agree, but each has settings of its own.
-func (l *link) timeout() time.Duration {
+func (l *Link) timeout() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.negotiated
 }
 
-func (l *link) isRefused() bool {
+func (l *Link) isRefused() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.refused
 }
 
-func (l *link) lastFailure() error {
+func (l *Link) lastFailure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failure
@@ -153,7 +153,7 @@ func (l *link) lastFailure() error {
 // calls Write.
 type rawConn struct {
 	net.Conn
-	link   *link
+	link   *Link
 	addr   string
 	unread *bufio.Reader
 
@@ -166,7 +166,7 @@ type rawConn struct {
 }
 
 // newRawConn begins a connection. Call with link.mu held.
-func newRawConn(l *link, c net.Conn, addr string, timeout time.Duration) *rawConn {
+func newRawConn(l *Link, c net.Conn, addr string, timeout time.Duration) *rawConn {
 	w := &rawConn{Conn: c, link: l, addr: addr, handshakeTimeout: timeout, until: l.dialed.Add(timeout)}
 	w.unread = bufio.NewReader(rawReader{w})
 	return w
@@ -211,9 +211,29 @@ func (c *rawConn) onHandshake() {
 	c.link.failure = nil
 	c.link.contact.Reached()
 	c.link.granted = time.Since(c.link.dialed)
-	if timeout := time.Duration(ms) * time.Millisecond; id != 0 && (c.link.negotiated == 0 || timeout < c.link.negotiated) {
-		c.link.negotiated = timeout
+	if id != 0 {
+		c.link.grantedLocked(time.Duration(ms) * time.Millisecond)
 	}
+}
+
+func (l *Link) grantedLocked(timeout time.Duration) {
+	if l.negotiated == 0 || timeout < l.negotiated {
+		l.negotiated = timeout
+	}
+}
+
+// Granted notes that a server has granted a timeout, for a Config.Connect that does not dial.
+func (l *Link) Granted(timeout time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.grantedLocked(timeout)
+}
+
+// Muted reports whether nothing is to be sent any more, for the same.
+func (l *Link) Muted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.writesDropped
 }
 
 func (c *rawConn) Write(p []byte) (int, error) {
