@@ -37,20 +37,20 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 		return nil, nil, driver.ErrNotHeld
 	}
 	a, late := b.claims.ledger.Release(g)
-	cmd := command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}
-	switch {
-	case a != nil && a.swept:
+	if a != nil && a.swept {
 		a = nil
-	case a == nil:
-	case a.Phase() == attempts.Gone:
-		return nil, nil, driver.ErrNotHeld
-	default:
+	}
+	if a != nil {
+		if a.Phase() == attempts.Gone {
+			return nil, nil, driver.ErrNotHeld
+		}
 		a.until = time.Now().Add(2 * a.TTL)
 		if a.claim == holding && !late {
-			cmd = command.Command{Op: command.Release, Claims: a.number[:]}
+			call, err := b.client.Start(command.Command{Op: command.Release, Claims: a.number[:]}, nil)
+			return a, call, err
 		}
 	}
-	call, err := b.client.Start(cmd, nil)
+	call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}, nil)
 	return a, call, err
 }
 
