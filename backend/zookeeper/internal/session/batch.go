@@ -7,18 +7,12 @@ import (
 )
 
 const (
-	// maxBatchBytes is about how long the parts of one transaction are at the most. A server closes the
+	// MaxBytes is about how long one transaction is at the most. A server closes the
 	// connection of a client that sends more than its jute.maxbuffer, which is 1 MB unless it is set.
-	maxBatchBytes = 32 << 10
+	MaxBytes = 32 << 10
 
 	// OpBytes is about how long an operation is, but for paths, data and ACLs.
 	OpBytes = 64
-)
-
-// MaxBatch is how many nodes a caller deletes in one transaction of its own.
-const (
-	MaxBatch      = 64
-	MaxBatchBytes = maxBatchBytes
 )
 
 // initBatch has transactions that make and delete nodes go by themselves while there are few, and as parts of one
@@ -57,7 +51,7 @@ func (s *Session) initBatch() {
 			f()
 		}
 	}
-	q.Size, q.MaxSize = size, maxBatchBytes
+	q.Size, q.MaxSize = size, MaxBytes
 }
 
 // size is about how long operations are in a request.

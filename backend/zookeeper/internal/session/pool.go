@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/fencelock/fencelock/driver/address"
 	"github.com/fencelock/fencelock/driver/attempts"
 )
@@ -24,9 +22,7 @@ type Config struct {
 	// Keeper makes what is told of a session's fate. It is called when the session begins.
 	Keeper func(*Session) Keeper
 
-	// Connect makes the connection of a session; nil for go-zookeeper's. It is called with a lock held, for
-	// which the events wait.
-	Connect func(l *Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (Conn, <-chan zk.Event, error)
+	Connect Connect // nil: go-zookeeper's
 }
 
 // Keeper does what a session is for, which itself knows nothing of it. The session calls it with nothing locked.
@@ -96,19 +92,19 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 		}
 		select {
 		case <-s.ready:
-		case <-s.dead:
+			if s.failure != nil {
+				return nil, s.failure
+			}
+			if s.Alive() {
+				return s, nil
+			}
+		case <-s.dead: // it is forgotten in a moment
 		case <-ctx.Done():
 			return nil, s.endedBefore(ctx)
 		case <-p.closing.Done():
 			return nil, ErrClosed
 		case <-timer.C:
 			return nil, s.unreachable()
-		}
-		if s.failure != nil { // set before ready was closed
-			return nil, s.failure
-		}
-		if s.Alive() {
-			return s, nil
 		}
 	}
 }
