@@ -149,7 +149,7 @@ func (c *claims) create(a *attempt) (m made, err error) {
 	}
 	var answer []zk.MultiResponse
 	if c.nodes.has(a.path) {
-		answer, err = a.session.Batch.Do(context.Background(), a.path, ops)
+		answer, err = a.session.Batch.Do(c.pool.Closing, a.path, ops)
 	} else { // the server may well refuse it: it goes by itself, at once
 		answer, err = a.session.Transact(ops)
 	}
@@ -176,7 +176,7 @@ func (c *claims) create(a *attempt) (m made, err error) {
 // and that none will come: see Session.Barrier. Connections that break between create and list are how
 // locks that nobody holds come about (samuel/go-zookeeper#229).
 func (c *claims) find(a *attempt) (m made, err error) {
-	if err := a.session.Barrier(c.pool.Closing(), a.timeout()); err != nil {
+	if err := a.session.Barrier(c.pool.Closing, a.timeout()); err != nil {
 		return m, err
 	}
 	all, err := a.claims()

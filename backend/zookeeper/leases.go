@@ -151,7 +151,7 @@ func (l *leases) watchLosses(all []*attempt) {
 	for range min(maxWatchRequests, len(all)) {
 		workers.Go(func() {
 			for a := range work {
-				_ = l.watchLoss(l.claims.pool.Closing(), a)
+				_ = l.watchLoss(l.claims.pool.Closing, a)
 			}
 		})
 	}

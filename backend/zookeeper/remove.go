@@ -34,7 +34,7 @@ func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dura
 		}
 		select {
 		case <-time.After(session.MinRedial): // the next one needs a new connection
-		case <-c.pool.Closing().Done():
+		case <-c.pool.Closing.Done():
 			return session.ErrClosed
 		case <-ctx.Done():
 			return err
@@ -114,9 +114,9 @@ func (c *claims) deleteNode(a *attempt) error {
 	if !handOff {
 		ops = ops[1:]
 	}
-	_, err := a.session.Batch.Do(context.Background(), "", ops)
+	_, err := a.session.Batch.Do(c.pool.Closing, "", ops)
 	if handOff && errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
-		_, err = a.session.Batch.Do(context.Background(), "", ops[1:])
+		_, err = a.session.Batch.Do(c.pool.Closing, "", ops[1:])
 	}
 	switch {
 	case err == nil:

@@ -112,7 +112,7 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *session.Watch, 
 			return context.Cause(ctx)
 		case <-s.Dead():
 			return session.ErrExpired
-		case <-b.pool.Closing().Done():
+		case <-b.pool.Closing.Done():
 			return session.ErrClosed
 		case <-beats:
 			if confirmed := s.ConfirmedEvery(a.TTL / 4); confirmed.After(last) {

@@ -23,8 +23,8 @@ const (
 // might come to be the first. A delete may be together with any other part, and so is about "": whether the server
 // carries it out before or after a create, the claim that is left is the first.
 //
-// A part that waits is never taken back, if its caller is a task. That sees its request
-// to the end although nobody may wait for it any more. So whatever a cancellation finds, a part
+// The caller is a task, and its context is that of the pool: so before Close a part that waits is never taken back,
+// although nobody may wait for it any more. Whatever a cancellation finds, a part
 // that waits or one that is under way, the removal of the claim comes after it.
 func (s *Session) initBatch() {
 	q := &s.Batch

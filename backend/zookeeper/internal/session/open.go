@@ -24,7 +24,7 @@ func (s *Session) open() error {
 	case <-s.connected:
 	case <-s.dead:
 		return ErrExpired
-	case <-s.pool.closing.Done():
+	case <-s.pool.Closing.Done():
 		return ErrClosed
 	}
 	s.id = s.SessionID()
@@ -33,7 +33,7 @@ func (s *Session) open() error {
 	}
 	for {
 		// go-zookeeper repeats it after each reconnect.
-		err := s.Await(s.pool.closing, s.pool.Start(func() error { return s.AddAuth("digest", s.pool.config.Auth) }), openTimeout)
+		err := s.Await(s.pool.Closing, s.pool.Start(func() error { return s.AddAuth("digest", s.pool.config.Auth) }), openTimeout)
 		switch {
 		case err == nil:
 			return nil
@@ -41,7 +41,7 @@ func (s *Session) open() error {
 			return fmt.Errorf("user and password: %w", err)
 		case !s.Alive():
 			return ErrExpired
-		case s.pool.closing.Err() != nil:
+		case s.pool.Closing.Err() != nil:
 			return ErrClosed
 		}
 	}

@@ -44,9 +44,10 @@ type Keeper interface {
 // Pool makes the sessions of one client: one for each class of TTLs, when it is first asked for, and another when
 // that has died. It counts what runs.
 type Pool struct {
+	Closing context.Context // done when Close begins
+
 	config  Config
 	servers *serverHistory
-	closing context.Context // done when Close begins
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup // tasks and sessions
 
@@ -61,7 +62,7 @@ func NewPool(c Config) *Pool {
 		c.Connect = connect
 	}
 	p := &Pool{config: c, servers: newServerHistory(), byClass: make(map[time.Duration]*Session)}
-	p.closing, p.stop = context.WithCancelCause(context.Background())
+	p.Closing, p.stop = context.WithCancelCause(context.Background())
 	return p
 }
 
@@ -73,9 +74,6 @@ func (p *Pool) Close() {
 	p.stop(ErrClosed)
 	p.running.Wait()
 }
-
-// Closing is done from when Close begins.
-func (p *Pool) Closing() context.Context { return p.closing }
 
 // openTimeout bounds how long a caller waits for a session. The session goes on connecting after
 // that.
@@ -101,7 +99,7 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 		case <-s.dead: // it is forgotten in a moment
 		case <-ctx.Done():
 			return nil, s.endedBefore(ctx)
-		case <-p.closing.Done():
+		case <-p.Closing.Done():
 			return nil, ErrClosed
 		case <-timer.C:
 			return nil, s.unreachable()

@@ -61,8 +61,8 @@ func newSession(p *Pool, class time.Duration) *Session {
 	}
 	s.alarm.timer = time.NewTimer(idleSleep)
 	s.alarm.clear()
-	s.barriers.session = s
-	s.watches.session, s.watches.byPath = s, make(map[string]*Watch)
+	s.barriers = barriers{session: s}
+	s.watches = watches{session: s, byPath: make(map[string]*Watch)}
 	s.initBatch()
 	s.keeper = p.config.Keeper(s)
 	return s
@@ -100,7 +100,7 @@ func (s *Session) onEvent(ev zk.Event) {
 	case zk.EventSession:
 		switch ev.State {
 		case zk.StateHasSession:
-			if s.watches.connected() == 1 {
+			if s.connectedAgain() == 1 {
 				close(s.connected)
 			}
 		case zk.StateExpired:
@@ -116,7 +116,7 @@ func (s *Session) onEvent(ev zk.Event) {
 // die notes that the session has expired. Whoever finds it alive after that has looked before, and is told by the Keeper.
 func (s *Session) die() {
 	if s.Retire() {
-		s.watches.clear()
+		s.dropWatches()
 		s.link.refuse()
 		s.keeper.Died()
 	}
@@ -165,7 +165,7 @@ func (s *Session) close() {
 	// on a goroutine of its own.
 	closed := make(chan struct{})
 	go func() {
-		s.Conn.Close()
+		s.Close()
 		close(closed)
 	}()
 	timer := time.NewTimer(timeout + 10*time.Millisecond)
