@@ -80,7 +80,7 @@ func (b *backend) readPosition(ctx context.Context, a *attempt) (position, error
 	b.mu.Lock()
 	node, czxid := a.node, a.czxid // the node does not change once ensureNode has returned
 	b.mu.Unlock()
-	p, err := session.Ask(ctx, a.s, a.timeout(), func() (position, error) { return a.position(node, czxid) })
+	p, err := session.Ask(ctx, a.session, a.timeout(), func() (position, error) { return a.position(node, czxid) })
 	if err != nil {
 		return p, b.nodeGone(a, err)
 	}
@@ -112,10 +112,10 @@ func heldOr(err error) error {
 // since all claims before it are gone for good. The lease begins when the session was last
 // confirmed: with the create of the node, if the lock was free.
 func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
-	if time.Since(a.s.Confirmed()) > a.lease()/3 {
+	if time.Since(a.session.Confirmed()) > a.lease()/3 {
 		// We waited for long, and the session could not be confirmed. The lease would be
 		// short, or over.
-		if err := a.s.Barrier(ctx, a.timeout()); err != nil {
+		if err := a.session.Barrier(ctx, a.timeout()); err != nil {
 			return driver.Grant{}, err
 		}
 	}
@@ -126,13 +126,13 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	switch {
 	case b.closed:
 		return driver.Grant{}, session.ErrClosed
-	case !a.s.Alive():
+	case !a.session.Alive():
 		return driver.Grant{}, session.ErrExpired
 	}
-	g, err := b.ledger.Grant(a, fencing.Token(a.czxid), a.s.Confirmed(), a.lease())
+	g, err := b.ledger.Grant(a, fencing.Token(a.czxid), a.session.Confirmed(), a.lease())
 	if err == nil && !a.first {
 		a.first = true
-		a.session.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.Expires()))
+		a.leases.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.Expires()))
 	}
 	return g, err
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // backend implements driver.Backend for one ensemble. It stands on claims, and claims on book; below them are the
-// sessions of package session, which know no attempt (0071).
+// sessions of package session, which know no attempt (0070).
 type backend struct {
 	claims
 	info    driver.Info

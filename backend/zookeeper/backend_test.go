@@ -105,7 +105,7 @@ func TestHandOff(t *testing.T) {
 		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	eventually(t, "each watches the one ahead", func() bool { return f.count("watch") > len(waiters) }) // and its own
-	// keepAlive may set watches for the holder meanwhile.
+	// Look may set watches for the holder meanwhile.
 	requests := func() int { return f.total() - f.count("watch") }
 	for i, w := range waiters {
 		before := requests()
@@ -258,7 +258,7 @@ func TestSessionExpires(t *testing.T) {
 }
 
 // TestReleaseAgain: a Release that has had no answer, and each that comes because of that, ends the same
-// grant, also when keepAlive has deleted the node meanwhile. The next finds nothing.
+// grant, also when Look has deleted the node meanwhile. The next finds nothing.
 func TestReleaseAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

@@ -18,9 +18,9 @@ import (
 type attempt struct {
 	attempts.Attempt
 	queue
-	meta    string
-	session *leases       // for good: if it dies, so does the attempt
-	ended   chan struct{} // closed when the phase becomes Ending or Gone
+	meta   string
+	leases *leases       // with its session, for good: if it dies, so does the attempt
+	ended  chan struct{} // closed when the phase becomes Ending or Gone
 
 	// The rest is guarded by book.mu, as is the ledger's part.
 	in       *parent // while the claim is in its lock's node, or about to be
@@ -40,7 +40,7 @@ type attempt struct {
 
 // lease is the TTL of the attempt's grant: that of its session, which is at least what was asked
 // for.
-func (a *attempt) lease() time.Duration { return a.session.TTL() }
+func (a *attempt) lease() time.Duration { return a.leases.TTL() }
 
 // timeout bounds a request of the attempt.
 func (a *attempt) timeout() time.Duration { return driver.RequestTimeout(a.TTL) }
@@ -83,7 +83,7 @@ func (b *book) leave(a *attempt) {
 	b.ledger.Leave(a, time.Now().Add(a.lease()))
 	b.movedLocked(a)
 	if a.Phase() == attempts.Asking && a.Calls() == 0 {
-		a.session.scheduleLocked(a, a.Expires())
+		a.leases.scheduleLocked(a, a.Expires())
 	}
 }
 
@@ -112,7 +112,7 @@ func (b *book) movedLocked(a *attempt) {
 		close(a.ended)
 	}
 	if a.Phase() == attempts.Gone {
-		a.session.due.remove(a)
+		a.leases.due.remove(a)
 		if a.in != nil {
 			b.nodes.leave(a.in)
 			a.in = nil
@@ -182,7 +182,7 @@ func (b *book) loseAll(s *leases) (claims int) {
 	b.mu.Lock()
 	var tell []func(error)
 	for a := range b.ledger.All() {
-		if a.session != s {
+		if a.leases != s {
 			continue
 		}
 		claims++
@@ -206,7 +206,7 @@ func (b *book) holds(s *leases) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for a := range b.ledger.All() {
-		if a.session == s && a.Phase() == attempts.Held {
+		if a.leases == s && a.Phase() == attempts.Held {
 			return true
 		}
 	}

@@ -52,7 +52,7 @@ func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen b
 	}
 	t := a.creating
 	c.mu.Unlock()
-	if err := a.s.Await(ctx, t, a.timeout()); err != nil {
+	if err := a.session.Await(ctx, t, a.timeout()); err != nil {
 		return p, false, err
 	}
 	select {
@@ -114,7 +114,7 @@ func (c *claims) findOrCreate(a *attempt, unknown bool) (m made, nothing bool, e
 		case time.Since(began) > a.timeout():
 			return m, true, errNoPosition
 		}
-		if err := c.nodes.make(a.s, a.path); err != nil {
+		if err := c.nodes.make(a.session, a.path); err != nil {
 			return m, true, err
 		}
 		c.mu.Lock()
@@ -149,14 +149,14 @@ func (c *claims) create(a *attempt) (m made, err error) {
 	}
 	var answer []zk.MultiResponse
 	if c.nodes.has(a.path) {
-		answer, err = a.s.Batch.Do(context.Background(), a.path, ops)
+		answer, err = a.session.Batch.Do(c.pool.Closing, a.path, ops)
 	} else { // the server may well refuse it: it goes by itself, at once
-		answer, err = a.s.Transact(ops)
+		answer, err = a.session.Transact(ops)
 	}
 	if errors.Is(err, zk.ErrNoAuth) && !unwritable {
 		// It was refused, so nothing was done. Is it the write that is not allowed?
 		unwritable = true
-		if answer, err = a.s.Transact(ops[:1]); err == nil {
+		if answer, err = a.session.Transact(ops[:1]); err == nil {
 			c.unwritable.Store(true)
 		}
 	}
@@ -176,7 +176,7 @@ func (c *claims) create(a *attempt) (m made, err error) {
 // and that none will come: see Session.Barrier. Connections that break between create and list are how
 // locks that nobody holds come about (samuel/go-zookeeper#229).
 func (c *claims) find(a *attempt) (m made, err error) {
-	if err := a.s.Barrier(c.pool.Closing(), a.timeout()); err != nil {
+	if err := a.session.Barrier(c.pool.Closing, a.timeout()); err != nil {
 		return m, err
 	}
 	all, err := a.claims()
@@ -205,12 +205,12 @@ func (c *claims) enterOn(ctx context.Context, req driver.Request) (*attempt, err
 	}
 	// Opening a session takes time. Another call of this attempt, or Release, may have come first.
 	return c.enter(req, &attempt{
-		queue: c.queueOf(s, req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), session: s.Keeper().(*leases), index: -1,
+		queue: c.queueOf(s, req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), leases: s.Keeper().(*leases), index: -1,
 		ended: make(chan struct{}),
 	})
 }
 
 // queueOf is the queue of a key.
 func (c *claims) queueOf(s *session.Session, key string) queue {
-	return queue{s: s, path: c.root + "/" + escape(key), acl: c.acl}
+	return queue{session: s, path: c.root + "/" + escape(key), acl: c.acl}
 }

@@ -25,7 +25,7 @@ func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error
 		return driver.Status{}, session.Classify(ctx, err)
 	}
 	st := driver.Status{Key: key}
-	sure, err := session.Ask(ctx, q.s, adminTimeout, func() (bool, error) {
+	sure, err := session.Ask(ctx, q.session, adminTimeout, func() (bool, error) {
 		h, count, sure, err := q.holder()
 		if count > 0 {
 			st.Holders, st.Waiters = []driver.Holder{h}, count-1
@@ -63,7 +63,7 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		return session.Classify(ctx, err)
 	}
 	for range maxLooks {
-		f, err := session.Ask(ctx, q.s, adminTimeout, q.front)
+		f, err := session.Ask(ctx, q.session, adminTimeout, q.front)
 		if err != nil {
 			return session.Classify(ctx, err)
 		}
@@ -76,12 +76,12 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		if attemptID != "" && f.head.attemptID != attemptID {
 			return driver.ErrNotHeld
 		}
-		err = q.s.Await(ctx, q.s.Start(func() error { return q.handOff(f.head) }), adminTimeout)
+		err = q.session.Await(ctx, q.session.Start(func() error { return q.handOff(f.head) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}
 		if err == nil {
-			q.s.Start(func() error { b.nodes.tidy(q.s, q.path, f.head); return nil })
+			q.session.Start(func() error { b.nodes.tidy(q.session, q.path, f.head); return nil })
 		}
 		return session.Classify(ctx, err)
 	}

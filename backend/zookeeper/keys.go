@@ -44,7 +44,7 @@ const (
 	lastOrdered = 1<<31 - 1<<20
 
 	// halfway is the number from which on the client that empties a lock's node deletes it, so
-	// that the numbers begin again: see tidyParent.
+	// that the numbers begin again: see lockNodes.tidy.
 	halfway = 1 << 30
 )
 

@@ -108,7 +108,7 @@ func (l *lockNodes) sweep() {
 		l.delete(s, idle)
 		select {
 		case <-time.After(time.Since(began)):
-		case <-l.pool.Closing().Done():
+		case <-l.pool.Closing.Done():
 			return
 		}
 	}

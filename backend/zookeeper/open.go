@@ -31,7 +31,7 @@ type config struct {
 	namespace string
 	acl       []zk.ACL
 	log       *slog.Logger
-	connect   func(l *session.Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (session.Conn, <-chan zk.Event, error) // nil: go-zookeeper's
+	connect   session.Connect // nil: go-zookeeper's
 }
 
 // Open connects to the servers that u names, and returns when one of them has granted a session;

@@ -18,6 +18,9 @@ const (
 	// are forgotten, and left to the server's sweep.
 	maxParents  = 1 << 14
 	crowdedIdle = time.Second
+
+	// maxDeleted is how many are deleted in one transaction.
+	maxDeleted = 64
 )
 
 // parents remembers the locks whose nodes this client uses, or has used a moment ago.
@@ -119,7 +122,7 @@ func (p *parents) takeIdle() (idle []string) {
 		} else if now.Before(n.look) {
 			break
 		}
-		if bytes += len(n.path) + session.OpBytes; len(idle) == session.MaxBatch || len(idle) > 0 && bytes > session.MaxBatchBytes {
+		if bytes += len(n.path) + session.OpBytes; len(idle) == maxDeleted || len(idle) > 0 && bytes > session.MaxBytes {
 			break
 		}
 		p.queue = p.queue[1:]

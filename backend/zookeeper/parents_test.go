@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -39,7 +38,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		b := on(t, f)
-		const keys = 3 * session.MaxBatch
+		const keys = 3 * maxDeleted
 		last := make(map[string]driver.Grant)
 		for i := range keys {
 			key := fmt.Sprint("k", i)
@@ -69,7 +68,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 		if len(left) != 10+2+2 { // two in use, with a claim each
 			t.Errorf("%d nodes are left: %q", len(left), left)
 		}
-		if n := f.count("multi") - used; n > keys/session.MaxBatch+2 || used < multis {
+		if n := f.count("multi") - used; n > keys/maxDeleted+2 || used < multis {
 			t.Errorf("it took %d transactions to delete %d", n, keys)
 		}
 		time.Sleep(parentIdle)

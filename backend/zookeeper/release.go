@@ -41,7 +41,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	case err == nil && a.ReleaseEndsGrant() && !told:
 		a.told = true
 		return nil
-	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.s.Alive():
+	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.session.Alive():
 		return driver.ErrNotHeld
 	default:
 		return session.ClassifySteps(ctx, err, !a.deleting) // an earlier deletion may have been carried out
@@ -73,15 +73,15 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 func (b *backend) deleteOwned(ctx context.Context, q queue, owned []nodeName, head nodeName) error {
 	result := driver.ErrNotHeld
 	for _, n := range owned {
-		remove := func() error { return q.s.Delete(q.path+"/"+n.text, -1) }
+		remove := func() error { return q.session.Delete(q.path+"/"+n.text, -1) }
 		isHead := n.text == head.text
 		if isHead { // it can be the first in the list only if all before it are gone: see position
 			remove = func() error { return q.handOff(n) }
 		}
-		err := q.s.Await(ctx, q.s.Start(remove), releaseTimeout)
+		err := q.session.Await(ctx, q.session.Start(remove), releaseTimeout)
 		switch {
 		case err == nil:
-			q.s.Start(func() error { b.nodes.tidy(q.s, q.path, n); return nil })
+			q.session.Start(func() error { b.nodes.tidy(q.session, q.path, n); return nil })
 			if isHead {
 				result = nil
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// awaitRemoval waits until nothing of an attempt that is leaving is on the server. If the answer
+// awaitRemoval waits until nothing of an attempt that is ending is on the server. If the answer
 // to a deletion was lost, it begins the next one, since only this backend can tell what the
 // answer to that one means.
 func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Duration) error {
@@ -28,13 +28,13 @@ func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dura
 		}
 		t := c.removeLocked(a)
 		c.mu.Unlock()
-		err := a.s.Await(ctx, t, timeout)
-		if err == nil || session.Answered(err) || ctx.Err() != nil || !a.s.Alive() {
+		err := a.session.Await(ctx, t, timeout)
+		if err == nil || session.Answered(err) || ctx.Err() != nil || !a.session.Alive() {
 			return err
 		}
 		select {
 		case <-time.After(session.MinRedial): // the next one needs a new connection
-		case <-c.pool.Closing().Done():
+		case <-c.pool.Closing.Done():
 			return session.ErrClosed
 		case <-ctx.Done():
 			return err
@@ -42,7 +42,7 @@ func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dura
 	}
 }
 
-// removeLocked begins to delete the node of an attempt that is leaving, or joins the deletion
+// removeLocked begins to delete the node of an attempt that is ending, or joins the deletion
 // that is under way. If it fails, Look tries again until the server has confirmed it, or the
 // session is dead. Otherwise the node would be there for as long as the process lives. Call with
 // mu held.
@@ -82,7 +82,7 @@ func (c *claims) removeNode(a *attempt, placing *session.Task) error {
 		if session.Lasting(err) {
 			pause = refusedAgain
 		}
-		a.session.scheduleLocked(a, time.Now().Add(pause))
+		a.leases.scheduleLocked(a, time.Now().Add(pause))
 	}
 	return err
 }
@@ -114,13 +114,13 @@ func (c *claims) deleteNode(a *attempt) error {
 	if !handOff {
 		ops = ops[1:]
 	}
-	_, err := a.s.Batch.Do(context.Background(), "", ops)
+	_, err := a.session.Batch.Do(c.pool.Closing, "", ops)
 	if handOff && errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
-		_, err = a.s.Batch.Do(context.Background(), "", ops[1:])
+		_, err = a.session.Batch.Do(c.pool.Closing, "", ops[1:])
 	}
 	switch {
 	case err == nil:
-		c.nodes.tidy(a.s, a.path, me)
+		c.nodes.tidy(a.session, a.path, me)
 	case !session.Answered(err):
 		c.mu.Lock()
 		a.deleting = true

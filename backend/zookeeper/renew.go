@@ -32,11 +32,11 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 			out[i].Err = driver.ErrNotHeld
 		case !now.Before(a.Expires()):
 			// It ran out before this call, and Look is about to notice.
-			a.session.scheduleLocked(a, now)
+			a.leases.scheduleLocked(a, now)
 			out[i].Err = driver.ErrNotHeld
 		default:
 			all[i] = a
-			bySession[a.session] = append(bySession[a.session], i)
+			bySession[a.leases] = append(bySession[a.leases], i)
 		}
 	}
 	b.mu.Unlock()

@@ -38,11 +38,11 @@ import (
 // that node would be "changed". So beyond the range a waiter looks at the queue whatever it is
 // told, and a holder leaves without a write.
 func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead string, heard func()) (first bool, err error) {
-	a.session.Waiters(1)
-	defer a.session.Waiters(-1)
+	a.leases.Waiters(1)
+	defer a.leases.Waiters(-1)
 	path := a.path + "/" + ahead
 	guarded := b.pool.Start(func() error { return b.watchOwnNode(ctx, a) })
-	w, err := a.s.Watch(ctx, path, nil, a.timeout())
+	w, err := a.session.Watch(ctx, path, nil, a.timeout())
 	if unguarded := guarded.Wait(); unguarded != nil {
 		return false, unguarded
 	}
@@ -78,7 +78,7 @@ func (b *backend) isLater(a *attempt, w *session.Watch) bool {
 // what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
 // before the hand-off is looked at. A deletion that came before the watch finds no node here.
 func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
-	_, err := a.s.Watch(ctx, a.path+"/"+a.node, a, a.timeout())
+	_, err := a.session.Watch(ctx, a.path+"/"+a.node, a, a.timeout())
 	return b.nodeGone(a, err)
 }
 
@@ -91,7 +91,7 @@ const waitPollEvery = 10 * time.Second
 // has confirmed the session meanwhile, and with it the position in the queue, since our own node is
 // watched.
 func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *session.Watch, path string, heard func()) error {
-	s := a.s
+	s := a.session
 	tick := time.NewTicker(max(waitPollEvery, a.TTL))
 	defer tick.Stop()
 	var beats <-chan time.Time
@@ -112,7 +112,7 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *session.Watch, 
 			return context.Cause(ctx)
 		case <-s.Dead():
 			return session.ErrExpired
-		case <-b.pool.Closing().Done():
+		case <-b.pool.Closing.Done():
 			return session.ErrClosed
 		case <-beats:
 			if confirmed := s.ConfirmedEvery(a.TTL / 4); confirmed.After(last) {

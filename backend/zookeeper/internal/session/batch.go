@@ -7,18 +7,12 @@ import (
 )
 
 const (
-	// maxBatchBytes is about how long the parts of one transaction are at the most. A server closes the
+	// MaxBytes is about how long one transaction is at the most. A server closes the
 	// connection of a client that sends more than its jute.maxbuffer, which is 1 MB unless it is set.
-	maxBatchBytes = 32 << 10
+	MaxBytes = 32 << 10
 
 	// OpBytes is about how long an operation is, but for paths, data and ACLs.
 	OpBytes = 64
-)
-
-// MaxBatch is how many nodes a caller deletes in one transaction of its own.
-const (
-	MaxBatch      = 64
-	MaxBatchBytes = maxBatchBytes
 )
 
 // initBatch has transactions that make and delete nodes go by themselves while there are few, and as parts of one
@@ -29,8 +23,8 @@ const (
 // might come to be the first. A delete may be together with any other part, and so is about "": whether the server
 // carries it out before or after a create, the claim that is left is the first.
 //
-// A part that waits is never taken back, if its caller is a task. That sees its request
-// to the end although nobody may wait for it any more. So whatever a cancellation finds, a part
+// The caller is a task, and its context is that of the pool: so before Close a part that waits is never taken back,
+// although nobody may wait for it any more. Whatever a cancellation finds, a part
 // that waits or one that is under way, the removal of the claim comes after it.
 func (s *Session) initBatch() {
 	q := &s.Batch
@@ -57,7 +51,7 @@ func (s *Session) initBatch() {
 			f()
 		}
 	}
-	q.Size, q.MaxSize = size, maxBatchBytes
+	q.Size, q.MaxSize = size, MaxBytes
 }
 
 // size is about how long operations are in a request.

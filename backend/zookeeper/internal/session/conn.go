@@ -24,7 +24,11 @@ type Conn interface {
 	Close()
 }
 
-// connect makes the *zk.Conn of a session.
+// Connect makes the connection of a session. It is called with a lock held, for which the events wait. The channel is closed
+// when the connection has ended.
+type Connect func(l *Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (Conn, <-chan zk.Event, error)
+
+// connect makes a *zk.Conn.
 func connect(l *Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (Conn, <-chan zk.Event, error) {
 	return zk.Connect(servers, timeout,
 		zk.WithDialer(l.dial), zk.WithHostProvider(l.hosts), zk.WithEventCallback(onEvent),

@@ -18,7 +18,7 @@ func (s *Session) keepAlive() {
 		select {
 		case <-s.alarm.timer.C:
 		case <-s.dead:
-		case <-s.pool.closing.Done():
+		case <-s.pool.Closing.Done():
 			return
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/fencelock/fencelock/driver/address"
 	"github.com/fencelock/fencelock/driver/attempts"
 )
@@ -24,9 +22,7 @@ type Config struct {
 	// Keeper makes what is told of a session's fate. It is called when the session begins.
 	Keeper func(*Session) Keeper
 
-	// Connect makes the connection of a session; nil for go-zookeeper's. It is called with a lock held, for
-	// which the events wait.
-	Connect func(l *Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (Conn, <-chan zk.Event, error)
+	Connect Connect // nil: go-zookeeper's
 }
 
 // Keeper does what a session is for, which itself knows nothing of it. The session calls it with nothing locked.
@@ -48,9 +44,10 @@ type Keeper interface {
 // Pool makes the sessions of one client: one for each class of TTLs, when it is first asked for, and another when
 // that has died. It counts what runs.
 type Pool struct {
+	Closing context.Context // done when Close begins
+
 	config  Config
 	servers *serverHistory
-	closing context.Context // done when Close begins
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup // tasks and sessions
 
@@ -65,7 +62,7 @@ func NewPool(c Config) *Pool {
 		c.Connect = connect
 	}
 	p := &Pool{config: c, servers: newServerHistory(), byClass: make(map[time.Duration]*Session)}
-	p.closing, p.stop = context.WithCancelCause(context.Background())
+	p.Closing, p.stop = context.WithCancelCause(context.Background())
 	return p
 }
 
@@ -77,9 +74,6 @@ func (p *Pool) Close() {
 	p.stop(ErrClosed)
 	p.running.Wait()
 }
-
-// Closing is done from when Close begins.
-func (p *Pool) Closing() context.Context { return p.closing }
 
 // openTimeout bounds how long a caller waits for a session. The session goes on connecting after
 // that.
@@ -96,19 +90,19 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 		}
 		select {
 		case <-s.ready:
-		case <-s.dead:
+			if s.failure != nil {
+				return nil, s.failure
+			}
+			if s.Alive() {
+				return s, nil
+			}
+		case <-s.dead: // it is forgotten in a moment
 		case <-ctx.Done():
 			return nil, s.endedBefore(ctx)
-		case <-p.closing.Done():
+		case <-p.Closing.Done():
 			return nil, ErrClosed
 		case <-timer.C:
 			return nil, s.unreachable()
-		}
-		if s.failure != nil { // set before ready was closed
-			return nil, s.failure
-		}
-		if s.Alive() {
-			return s, nil
 		}
 	}
 }

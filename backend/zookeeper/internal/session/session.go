@@ -6,12 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/batch"
 )
 
@@ -51,9 +50,8 @@ type Session struct {
 	id      int64 // set before ready is closed, like the next
 	failure error // why it will never be ready
 
-	mu        sync.Mutex
-	connected chan struct{}
-	isDead    bool
+	connected chan struct{} // closed with the first connection
+	isDead    atomic.Bool
 }
 
 func newSession(p *Pool, class time.Duration) *Session {
@@ -63,8 +61,8 @@ func newSession(p *Pool, class time.Duration) *Session {
 	}
 	s.alarm.timer = time.NewTimer(idleSleep)
 	s.alarm.clear()
-	s.barriers.session = s
-	s.watches.session, s.watches.byPath = s, make(map[string]*Watch)
+	s.barriers = barriers{session: s}
+	s.watches = watches{session: s, byPath: make(map[string]*Watch)}
 	s.initBatch()
 	s.keeper = p.config.Keeper(s)
 	return s
@@ -96,94 +94,13 @@ func (s *Session) TTL() time.Duration { return s.link.timeout() - relayLag }
 // Owns reports whether the session has made a node, of which this is the state.
 func (s *Session) Owns(st *zk.Stat) bool { return st.EphemeralOwner == s.id }
 
-// Longest is the longest TTL for which the server has a session, as it has told when this one began. It fails if that is
-// less than MinTTL.
-func (s *Session) Longest() (time.Duration, error) {
-	timeout := s.link.timeout()
-	if ttl := LongestTTL(timeout); ttl >= MinTTL {
-		return ttl, nil
-	}
-	return 0, fmt.Errorf("%w: the server's longest session is %v; set maxSessionTimeout to %v at least", driver.ErrUnsupported, timeout, MinTTL+relayLag)
-}
-
-// open waits until the session can be used.
-func (s *Session) open() error {
-	select {
-	case <-s.connected:
-	case <-s.dead:
-		return ErrExpired
-	case <-s.pool.closing.Done():
-		return ErrClosed
-	}
-	s.id = s.SessionID()
-	if s.pool.config.Auth == nil {
-		return nil
-	}
-	for {
-		// go-zookeeper repeats it after each reconnect.
-		err := s.Await(s.pool.closing, s.pool.Start(func() error { return s.AddAuth("digest", s.pool.config.Auth) }), openTimeout)
-		switch {
-		case err == nil:
-			return nil
-		case Answered(err):
-			return fmt.Errorf("user and password: %w", err)
-		case !s.Alive():
-			return ErrExpired
-		case s.pool.closing.Err() != nil:
-			return ErrClosed
-		}
-	}
-}
-
-// tooShort is the error of a server that grants less than was asked for.
-func (s *Session) tooShort(got time.Duration) error {
-	return fmt.Errorf("%w: a lease of %v needs a session of %v, and the server grants %v: raise its maxSessionTimeout, "+
-		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
-}
-
-// firstContact waits until a session is ready, or failed, or all servers have been
-// tried once. If ctx ends first, the error also says what was met so far.
-func (s *Session) firstContact(ctx context.Context) error {
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for {
-		select {
-		case <-s.ready:
-			return nil
-		case <-ctx.Done():
-			return s.endedBefore(ctx)
-		case <-look.C:
-			if s.link.hosts.exhausted() {
-				return s.unreachable()
-			}
-		}
-	}
-}
-
-// unreachable says what the last attempt to connect has met.
-func (s *Session) unreachable() error {
-	if why := s.link.lastFailure(); why != nil {
-		return fmt.Errorf("%w: %w", errNoSession, why)
-	}
-	return ErrNoAnswer
-}
-
-// endedBefore is the error of a context that ended while the session was connecting. It also says
-// what the last attempt to connect has met.
-func (s *Session) endedBefore(ctx context.Context) error {
-	if s.link.lastFailure() == nil {
-		return context.Cause(ctx)
-	}
-	return fmt.Errorf("%w: %w", context.Cause(ctx), s.unreachable())
-}
-
 // onEvent handles an event of go-zookeeper, on go-zookeeper's goroutine.
 func (s *Session) onEvent(ev zk.Event) {
 	switch ev.Type {
 	case zk.EventSession:
 		switch ev.State {
 		case zk.StateHasSession:
-			if s.watches.connected() == 1 {
+			if s.connectedAgain() == 1 {
 				close(s.connected)
 			}
 		case zk.StateExpired:
@@ -199,7 +116,7 @@ func (s *Session) onEvent(ev zk.Event) {
 // die notes that the session has expired. Whoever finds it alive after that has looked before, and is told by the Keeper.
 func (s *Session) die() {
 	if s.Retire() {
-		s.watches.clear()
+		s.dropWatches()
 		s.link.refuse()
 		s.keeper.Died()
 	}
@@ -208,12 +125,9 @@ func (s *Session) die() {
 // Retire ends a session that is not needed any more, as an expiry would, but tells nobody. It reports false if the
 // session was dead.
 func (s *Session) Retire() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.isDead {
+	if s.isDead.Swap(true) {
 		return false
 	}
-	s.isDead = true
 	close(s.dead)
 	s.pool.forget(s)
 	return true
@@ -251,7 +165,7 @@ func (s *Session) close() {
 	// on a goroutine of its own.
 	closed := make(chan struct{})
 	go func() {
-		s.Conn.Close()
+		s.Close()
 		close(closed)
 	}()
 	timer := time.NewTimer(timeout + 10*time.Millisecond)

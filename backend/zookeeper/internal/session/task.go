@@ -86,7 +86,7 @@ func (s *Session) Await(ctx context.Context, t *Task, timeout time.Duration) err
 		return context.Cause(ctx)
 	case <-s.dead:
 		return ErrExpired
-	case <-s.pool.closing.Done():
+	case <-s.pool.Closing.Done():
 		return ErrClosed
 	case <-timer.C:
 		s.link.cutIfSilent(begun)

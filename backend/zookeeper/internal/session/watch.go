@@ -120,8 +120,8 @@ func (l *watches) fire(path string, deleted bool) {
 	}
 }
 
-// connected notes that there is another connection, and returns its number.
-func (l *watches) connected() int {
+// connectedAgain notes that there is another connection, and returns its number.
+func (l *watches) connectedAgain() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.connections++
@@ -135,7 +135,8 @@ func (l *watches) Connection() int {
 	return l.connections
 }
 
-func (l *watches) clear() {
+// dropWatches forgets all: nobody is told by them any more.
+func (l *watches) dropWatches() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.byPath)
