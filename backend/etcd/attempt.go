@@ -6,28 +6,21 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 	"github.com/fencelock/fencelock/fencing"
 )
 
 // attempt is what the backend knows of an attempt to lock, from its first request
-// until its claim is known to be gone from the server. It is Grant.Handle. The fields
-// below the first empty line are guarded by backend.mu.
+// until its claim is known to be gone from the server. It is Grant.Handle. What the ledger has of it, and
+// the fields below the first empty line, are guarded by backend.mu.
 type attempt struct {
-	backend  *backend
-	key, id  string
+	attempts.Attempt
+	session  *session
+	name     string // of its claim on the server
 	identity string // as driver.JoinIdentity has it
-	lost     func(why error)
 
-	session   *session
-	name      string // of its claim on the server, as long as the session lives
-	revision  int64  // that created the claim, and the token; 0 while unknown
-	calls     int    // of Acquire, under way
-	sent      bool   // the server has been asked to make the claim
-	granted   bool
-	late      bool // a request that makes the claim may still be on its way
-	ending    bool // being released, or over
-	abandoned bool // the release has failed, or is left to sweep
-	keepUntil time.Time
+	revision  int64 // that created the claim, and the token; 0 while unknown
+	abandoned bool  // the release has failed, or the attempt was overdue: the sweep goes on
 
 	// The outcome of the deletion of the claim; see isNext.
 	deletionKnown bool
@@ -36,101 +29,113 @@ type attempt struct {
 }
 
 // value is that of the claim on the server. It is not kept: a client may hold a hundred thousand.
-func (a *attempt) value() string { return claimValue(a.id, a.identity) }
+func (a *attempt) value() string { return claimValue(a.AttemptID, a.identity) }
 
 var errClaimGone = fmt.Errorf("%w: etcd: the claim is gone from the server", driver.ErrUnavailable)
 
-// beginCall finds or makes the attempt for a call of Acquire, and its session.
-func (b *backend) beginCall(ctx context.Context, req driver.Request) (*attempt, *session, error) {
+// enter finds or makes the attempt for a call of Acquire. A fresh one gets the session for its TTL, and
+// ends with it.
+//
+// Enter against the end of the session: if the attempt enters first, loseAll finds it. If the session is dead
+// by then, loseAll may have been there already, so the attempt is forgotten here.
+func (b *backend) enter(ctx context.Context, req driver.Request) (*attempt, error) {
 	s, err := b.session(ctx, req.TTL)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := b.attempts[req.AttemptID]
-	if b.released.Has(req.AttemptID) || a != nil && (a.ending || a.key != req.Key) {
-		return nil, nil, driver.ErrReleased
-	}
-	if a == nil {
-		a = &attempt{
-			backend: b, key: req.Key, id: req.AttemptID, lost: req.Lost,
-			identity: driver.JoinIdentity(req.Identity, req.Meta), session: s, name: b.claimName(req.Key, s.id),
-		}
-		b.attempts[req.AttemptID], b.names[a.name] = a, a
-	}
-	if a.session.isDead() {
-		// The claim ended with the lease. The attempt begins again, at the end of the queue.
-		delete(b.names, a.name)
-		a.session, a.revision, a.granted = s, 0, false
-		a.name = b.claimName(a.key, s.id)
+	fresh := &attempt{session: s, identity: driver.JoinIdentity(req.Identity, req.Meta)}
+	a, err := b.ledger.Enter(req, fresh)
+	if a == fresh {
+		a.name = b.claimName(a.Key, s.id)
 		b.names[a.name] = a
 	}
-	a.late = a.late || req.Retry
-	a.sent = a.sent || req.Retry
-	a.calls++
-	return a, a.session, nil
+	b.mu.Unlock()
+	if err == nil && a.session.isDead() {
+		b.forget(a, errGone)
+		b.leave(a)
+		return nil, errSessionGone
+	}
+	return a, err
 }
 
-// endCall ends a call of Acquire. A claim that nobody waits for any more, and nobody
+// leave ends a call of Acquire. A claim that nobody waits for any more, and nobody
 // releases, is kept for one more TTL, in case its attempt asks again.
-func (b *backend) endCall(a *attempt) {
+func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a.calls--
-	switch {
-	case !a.sent && a.calls == 0 && b.attempts[a.id] == a:
-		b.removeLocked(a) // it left nothing on the server
-	case !a.granted:
-		a.keepUntil = time.Now().Add(a.session.ttl)
+	b.ledger.Leave(a, time.Now().Add(a.session.ttl))
+	if a.Phase() == attempts.Gone {
+		b.freeName(a)
 	}
 }
 
 // grant makes the Grant of an attempt that has the first claim of its lock. The time of the grant runs
 // from the last sign of life of the session: the server cannot end the lease before
 // a TTL from there.
-func (b *backend) grant(ctx context.Context, a *attempt, s *session) (driver.Grant, error) {
-	start, err := s.aliveSince(ctx, s.ttl/2)
+//
+// Grant against Release, and against the end of the session: if that was first, the ledger says so, and Release
+// deletes the claim; if it comes later it finds a grant, whose holder is told of the end.
+func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
+	start, err := a.session.aliveSince(ctx, a.session.ttl/2)
 	if err != nil {
 		return driver.Grant{}, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	// Release may have come in the meantime. If it is first, it is seen here, and
-	// deletes the claim; if it comes later it finds a grant.
-	if a.ending {
-		return driver.Grant{}, driver.ErrReleased
-	}
-	if a.session != s || a.revision == 0 {
+	if a.revision == 0 && a.Err() == nil {
 		return driver.Grant{}, errClaimGone
 	}
-	a.granted = true
-	a.keepUntil = start.Add(s.ttl)
-	return driver.Grant{
-		Key: a.key, AttemptID: a.id, Token: fencing.Token(a.revision),
-		Start: start, TTL: s.ttl, Handle: a,
-	}, nil
+	return b.ledger.Grant(a, fencing.Token(a.revision), start, a.session.ttl)
 }
 
-// recordRenewal notes that a grant has been renewed; false if it is being ended.
-func (b *backend) recordRenewal(a *attempt, until time.Time) bool {
+// sawClaim notes the revision of the claim on the server. Where two calls of an attempt are under way, the claim of
+// the one may have been granted, and be gone, when the other makes the next. The grant goes on to be that of
+// the first, or its holder would never be told; and Release has to look for another.
+func (b *backend) sawClaim(a *attempt, revision int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a.ending {
-		return false
+	switch {
+	case a.Phase() == attempts.Asking:
+		a.revision = revision
+	case a.revision != revision:
+		a.Late = true
 	}
-	a.keepUntil = until
-	return true
 }
 
-func (b *backend) setRevision(a *attempt, revision int64) {
+// sawNoClaim notes that the claim is gone from the server, and returns the error for its call of Acquire.
+func (b *backend) sawNoClaim(a *attempt) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	a.revision = revision
+	if a.Phase() == attempts.Asking {
+		a.revision = 0
+		b.mu.Unlock()
+		return errClaimGone // Acquire may make it again, at the end of the queue
+	}
+	b.mu.Unlock()
+	b.forget(a, errGone)
+	return driver.ErrReleased
 }
 
-func (b *backend) claimNameOf(a *attempt) string {
+// forget forgets an attempt of which nothing is on the server, for certain, and tells the
+// holder, unless the holder knows it, having released the lock.
+func (b *backend) forget(a *attempt, why error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return a.name
+	lost := b.forgetLocked(a)
+	b.mu.Unlock()
+	if lost != nil {
+		lost(why)
+	}
+}
+
+// forgetLocked returns the function that tells the holder, or nil. Called with mu held.
+func (b *backend) forgetLocked(a *attempt) (lost func(error)) {
+	b.freeName(a)
+	return b.ledger.Forget(a)
+}
+
+// freeName gives the name of a claim to others. Called with mu held.
+func (b *backend) freeName(a *attempt) {
+	if b.names[a.name] == a {
+		delete(b.names, a.name)
+	}
 }

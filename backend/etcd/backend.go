@@ -31,9 +31,8 @@ type backend struct {
 
 	mu       sync.Mutex
 	sessions map[time.Duration]*opening // by TTL class
-	attempts map[string]*attempt        // by ID
-	names    map[string]*attempt        // by the name of the claim on the server
-	released attempts.Tombstones[string]
+	ledger   attempts.Ledger[*attempt]
+	names    map[string]*attempt // those of the ledger by the name of the claim on the server
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc

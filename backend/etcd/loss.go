@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // watchEpoch watches the epoch key of a session, which tells of evictions and of the end of
@@ -46,22 +47,36 @@ func (s *session) onEpochEvents(events []*clientv3.Event) {
 		}
 		s.sawEpoch(e.Kv.ModRevision)
 		if len(e.Kv.Value) > 0 {
-			s.backend.reportLost(string(e.Kv.Value), driver.ErrEvicted)
+			s.evicted(string(e.Kv.Value))
 		}
 	}
 }
 
-// reportLost tells a holder that its lock is gone, if it is one of ours and does not know.
-func (b *backend) reportLost(attemptID string, why error) {
+// evicted tells a holder whose claim an operator has deleted. If the attempt does not hold yet, a call of Acquire
+// that is about to grant it notices. A request that was to make the claim again makes nothing: the eviction has
+// written to the epoch key.
+func (s *session) evicted(attemptID string) {
+	b := s.backend
+	var held *attempt
+	n := 0
 	b.mu.Lock()
-	a := b.attempts[attemptID]
-	if a != nil && !a.granted {
-		a.revision = 0 // a call of Acquire that is about to grant it notices
-		a = nil
+	for a := range b.ledger.WithID(attemptID) {
+		switch {
+		case a.session != s:
+		case a.Phase() == attempts.Asking:
+			a.revision = 0
+			n++
+		default:
+			held = a
+			n++
+		}
 	}
 	b.mu.Unlock()
-	if a != nil {
-		b.forget(a, why)
+	switch {
+	case n == 1 && held != nil:
+		b.forget(held, driver.ErrEvicted)
+	case n > 1: // on different keys, and one of them was evicted
+		s.recheckHeld()
 	}
 }
 
@@ -71,8 +86,8 @@ func (s *session) recheckHeld() {
 	b := s.backend
 	var held []*attempt
 	b.mu.Lock()
-	for _, a := range b.attempts {
-		if a.session == s && a.granted && !a.ending {
+	for a := range b.ledger.All() {
+		if a.session == s && a.Phase() == attempts.Held {
 			held = append(held, a)
 		}
 	}
@@ -84,42 +99,14 @@ func (s *session) recheckHeld() {
 	}
 }
 
-// forget removes an attempt whose claim is gone from the server for certain, and tells the
-// holder, unless the holder knows it, having released the lock.
-func (b *backend) forget(a *attempt, why error) {
-	b.mu.Lock()
-	lost := b.forgetLocked(a)
-	b.mu.Unlock()
-	if lost != nil {
-		lost(why)
-	}
-}
-
-// forgetLocked returns the function that tells the holder, or nil. Called with mu held.
-func (b *backend) forgetLocked(a *attempt) (lost func(error)) {
-	b.removeLocked(a)
-	if !a.ending && a.granted {
-		lost = a.lost
-	}
-	a.ending = true
-	return lost
-}
-
-// removeLocked makes room for others of the same name.
-func (b *backend) removeLocked(a *attempt) {
-	if b.attempts[a.id] == a {
-		delete(b.attempts, a.id)
-		delete(b.names, a.name)
-	}
-}
-
-// loseAll tells the holders of a session that has died, and returns how many. Attempts that wait stay:
-// their calls of Acquire notice it and say so.
+// loseAll forgets the attempts of a session that has died, and tells the holders. It returns how many. Calls of
+// Acquire notice the end by themselves, and the core asks again: for a fresh attempt, at the end of the
+// queue.
 func (b *backend) loseAll(s *session, why error) (n int) {
 	var tell []func(error)
 	b.mu.Lock()
-	for _, a := range b.attempts {
-		if a.session != s || !a.granted && a.calls > 0 {
+	for a := range b.ledger.All() {
+		if a.session != s {
 			continue
 		}
 		if lost := b.forgetLocked(a); lost != nil {

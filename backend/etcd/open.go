@@ -120,7 +120,6 @@ func open(ctx context.Context, client *clientv3.Client, opts Options, troubles *
 			MaxTTL:    24 * time.Hour,
 		},
 		sessions: make(map[time.Duration]*opening),
-		attempts: make(map[string]*attempt),
 		names:    make(map[string]*attempt),
 	}
 	if client.Username != "" {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -85,35 +87,32 @@ func (p *position) first() bool { return len(p.claims) == 0 && !p.more }
 //
 // With byQuorum set a majority answers: a member that is cut off from the others, or a proxy,
 // which keeps such answers, would say the same again and again.
-func (b *backend) readPosition(ctx context.Context, a *attempt, s *session, revision int64, byQuorum bool) (p position, err error) {
+func (b *backend) readPosition(ctx context.Context, a *attempt, revision int64, byQuorum bool) (p position, err error) {
 	var own bool
 	if !byQuorum {
-		p, own, err = b.readPositionOnce(ctx, a, s, clientv3.WithSerializable())
+		p, own, err = b.readPositionOnce(ctx, a, clientv3.WithSerializable())
 	}
 	if byQuorum || err == nil && (!own || p.revision < revision) { // this member is behind, or our claim is gone
-		p, own, err = b.readPositionOnce(ctx, a, s)
+		p, own, err = b.readPositionOnce(ctx, a)
 	}
 	switch {
 	case err != nil:
 		return position{}, err
 	case !own:
-		b.mu.Lock()
-		a.revision, a.granted = 0, false
-		b.mu.Unlock()
-		return position{}, errClaimGone
+		return position{}, b.sawNoClaim(a)
 	}
 	return p, nil
 }
 
-func (b *backend) readPositionOnce(ctx context.Context, a *attempt, s *session, opts ...clientv3.OpOption) (p position, own bool, err error) {
+func (b *backend) readPositionOnce(ctx context.Context, a *attempt, opts ...clientv3.OpOption) (p position, own bool, err error) {
 	b.mu.Lock()
 	revision := a.revision
 	b.mu.Unlock()
 	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(1+maxWatched))
 	p.readAt = time.Now()
-	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return b.client.Get(ctx, b.prefix(a.key), opts...)
+	answer, err := read(ctx, b, a.session.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return b.client.Get(ctx, b.prefix(a.Key), opts...)
 	})
 	if err != nil {
 		return position{}, false, err
@@ -136,7 +135,7 @@ func (b *backend) readPositionOnce(ctx context.Context, a *attempt, s *session, 
 func (b *backend) localPredecessor(a *attempt) *attempt {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	first := b.firstName(a.key, a.session.id)
+	first := b.firstName(a.Key, a.session.id)
 	for _, name := range []string{first, nextName(first, 1)} {
 		if w := b.names[name]; w != nil && w != a && w.revision != 0 {
 			return w
@@ -156,7 +155,7 @@ func (b *backend) localPredecessor(a *attempt) *attempt {
 // read, as any.
 func (b *backend) isNext(ctx context.Context, a, prev *attempt) bool {
 	b.mu.Lock()
-	if prev.deletedAt == 0 && prev.ending && !prev.deletionKnown {
+	if prev.deletedAt == 0 && prev.Phase() == attempts.Ending && !prev.deletionKnown {
 		if prev.onDeletion == nil {
 			prev.onDeletion = make(chan struct{})
 		}

@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // Release deletes a claim, and only the one that it names: by the revision that
@@ -17,11 +18,17 @@ import (
 // If the answer is lost, the session goes on trying, see sweep, for as long as
 // it would keep the claim alive.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	a := b.beginRelease(g)
-	if a == nil {
+	b.mu.Lock()
+	a, late := b.ledger.Release(g)
+	gone := a != nil && a.Phase() == attempts.Gone
+	b.mu.Unlock()
+	switch {
+	case a == nil:
 		return b.releaseUnknown(ctx, g)
+	case gone && !late:
+		return b.unlessClosed(driver.ErrNotHeld) // it has been released, or lost
 	}
-	err := b.delete(ctx, a)
+	err := b.delete(ctx, a, late)
 	if err != nil && !errors.Is(err, driver.ErrNotHeld) {
 		b.mu.Lock()
 		a.abandoned = true
@@ -34,36 +41,14 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	return err
 }
 
-// beginRelease marks the attempt of a grant as being released, and returns it. It returns nil if
-// there is none; then no request of this client can be under way.
-func (b *backend) beginRelease(g driver.Grant) *attempt {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := b.attempts[g.AttemptID]
-	if a == nil || a.key != g.Key {
-		if a == nil && !b.isOurs(g) {
-			b.released.Add(g.AttemptID)
-		}
-		return nil
-	}
-	a.ending = true
-	if a.inDoubt() || !a.granted {
-		b.released.Add(g.AttemptID)
-	}
-	return a
-}
-
-// inDoubt reports whether a request that makes the claim may still be under way.
-// Called with backend.mu held.
-func (a *attempt) inDoubt() bool { return a.late || a.calls > 0 || a.revision == 0 }
-
-// delete deletes the claim of an attempt from the server, for good. It returns nil if that ended a
-// grant, and ErrNotHeld if it ended a position in the queue or nothing.
-func (b *backend) delete(ctx context.Context, a *attempt) error {
+// delete deletes the claim of an attempt that is ending from the server, for good. It returns nil if that ended a
+// grant, and ErrNotHeld if it ended a position in the queue or nothing, or a grant that was overdue.
+// late says that a request which makes the claim may still be under way.
+func (b *backend) delete(ctx context.Context, a *attempt, late bool) error {
 	var deletedAt int64
 	defer func() { b.recordDeletion(a, deletedAt) }()
 	b.mu.Lock()
-	inDoubt, granted, revision, s, name := a.inDoubt(), a.granted, a.revision, a.session, a.name
+	inDoubt, revision, s := late || a.Late || a.revision == 0, a.revision, a.session
 	b.mu.Unlock()
 	if s.isDead() {
 		b.forget(a, errGone)
@@ -72,12 +57,12 @@ func (b *backend) delete(ctx context.Context, a *attempt) error {
 	bounded, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
 	defer cancel()
 	if inDoubt {
-		return b.deleteInDoubt(ctx, bounded, a, s, name)
+		return b.deleteInDoubt(ctx, bounded, a)
 	}
 	answer, err := b.batch.commit(bounded, &pendingTxn{
-		key: a.key, timeout: driver.RequestTimeout(s.ttl),
-		conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(name), "=", revision)},
-		then:       []clientv3.Op{clientv3.OpDelete(name)},
+		key: a.Key, timeout: driver.RequestTimeout(s.ttl),
+		conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(a.name), "=", revision)},
+		then:       []clientv3.Op{clientv3.OpDelete(a.name)},
 	})
 	if err != nil {
 		return b.requestError(ctx, err)
@@ -85,8 +70,16 @@ func (b *backend) delete(ctx context.Context, a *attempt) error {
 	if answer.Succeeded {
 		deletedAt = answer.Header.Revision
 	}
-	b.forget(a, errGone)
-	if !answer.Succeeded || !granted {
+	return b.deleted(a, answer.Succeeded)
+}
+
+// deleted notes that the claim is not on the server any more, and returns the outcome for Release. there says
+// whether it was until now.
+func (b *backend) deleted(a *attempt, there bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forgetLocked(a) // nobody is told: this client has ended it
+	if !there || !a.ReleaseEndsGrant() {
 		return driver.ErrNotHeld
 	}
 	return nil
@@ -96,19 +89,20 @@ func (b *backend) delete(ctx context.Context, a *attempt) error {
 // epoch key in the same transaction. If the request that makes the claim came first, the claim
 // is deleted here; if that request comes later, the epoch key has changed, and it makes nothing.
 // The value has the attempt ID, so a late copy of this transaction deletes no other claim.
-func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt, s *session, name string) error {
+func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt) error {
+	s := a.session
+	write := clientv3.OpPut(s.epochKey, "", clientv3.WithLease(s.id))
 	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.Value(name), "=", a.value())).
-		Then(append(b.deleteOps(a.key, name), clientv3.OpPut(s.epochKey, "", clientv3.WithLease(s.id)))...).
-		Else(clientv3.OpPut(s.epochKey, "", clientv3.WithLease(s.id))).
+		If(clientv3.Compare(clientv3.Value(a.name), "=", a.value())).
+		Then(clientv3.OpDelete(a.name), write).
+		Else(write).
 		Commit()
 	if leaseGone(err) { // and all its claims, and no request can make one
 		s.end(errGone)
-		b.forget(a, errGone)
 		return driver.ErrNotHeld
 	}
 	if errors.Is(err, rpctypes.ErrNoSpace) {
-		if there, fault := b.claimRemains(ctx, bounded, name, []byte(a.value()), err); there {
+		if there, fault := b.claimRemains(ctx, bounded, a.name, []byte(a.value()), err); there {
 			return fault
 		}
 	}
@@ -116,15 +110,11 @@ func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt, s *ses
 		return b.requestError(ctx, err)
 	}
 	s.sawEpoch(answer.Header.Revision)
-	b.forget(a, errGone)
-	return wasFirst(answer, name)
+	return b.deleted(a, answer.Succeeded)
 }
 
 // releaseUnknown deletes the claim of an attempt of which this client knows nothing.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
-	if b.isOurs(g) {
-		return b.unlessClosed(driver.ErrNotHeld) // it has been released, or lost
-	}
 	bounded, cancel := b.bound(ctx, adminTimeout)
 	defer cancel()
 	claims, err := b.client.Get(bounded, b.prefix(g.Key), clientv3.WithPrefix())
@@ -138,7 +128,7 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 		name := string(kv.Key)
 		answer, err := b.client.Txn(bounded).
 			If(clientv3.Compare(clientv3.CreateRevision(name), "=", kv.CreateRevision)).
-			Then(b.deleteOps(g.Key, name)...).
+			Then(clientv3.OpGet(b.prefix(g.Key), append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...), clientv3.OpDelete(name)).
 			Commit()
 		if err != nil {
 			return b.requestError(ctx, err)
@@ -148,25 +138,11 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	return driver.ErrNotHeld
 }
 
-// isOurs reports whether this backend made a grant, and so knows all about it.
-func (b *backend) isOurs(g driver.Grant) bool {
-	a, ok := g.Handle.(*attempt)
-	return ok && a.backend == b
-}
-
 func (b *backend) unlessClosed(err error) error {
 	if b.closing.Err() != nil {
 		return errClosed
 	}
 	return err
-}
-
-// deleteOps delete a claim, and tell which claim was the first before.
-func (b *backend) deleteOps(key, name string) []clientv3.Op {
-	return []clientv3.Op{
-		clientv3.OpGet(b.prefix(key), append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...),
-		clientv3.OpDelete(name),
-	}
 }
 
 // wasFirst returns nil if the deleted claim was the first, and so held
@@ -190,16 +166,17 @@ func (s *session) sweep() {
 	now := time.Now()
 	var overdue []*attempt
 	b.mu.Lock()
-	for _, a := range b.attempts {
+	for a := range b.ledger.All() {
 		// An attempt that is being released, without a failure yet, is left to Release.
-		if a.session == s && a.calls == 0 && (a.abandoned || !a.ending && !now.Before(a.keepUntil)) {
-			a.ending, a.abandoned = true, true // a call that comes from here on is refused
+		if a.session == s && (a.Overdue(now) || a.abandoned && a.Calls() == 0) {
+			b.ledger.End(a) // a call that comes from here on is refused
+			a.abandoned = true
 			overdue = append(overdue, a)
 		}
 	}
 	b.mu.Unlock()
 	for _, a := range overdue {
-		err := b.delete(b.closing, a)
+		err := b.delete(b.closing, a, false)
 		switch {
 		case err == nil || errors.Is(err, driver.ErrNotHeld):
 		case errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil:

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // deletes reports whether a request deletes a claim.
@@ -37,7 +38,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := b.attempts["owner"].session
+	session := b.ledger.Find(attempts.ID{Key: "k", AttemptID: "owner"}).session
 	asked := 0
 	f.set(func() {
 		f.meet = func(_ context.Context, _ string, r any) error {
@@ -62,7 +63,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.attempts[next.AttemptID].session; s == session {
+	if s := b.ledger.Of(next).session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
 	f.set(func() { f.meet = nil })

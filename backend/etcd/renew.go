@@ -9,6 +9,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // maxCheck is how many claims one request asks about: as many operations as
@@ -26,17 +27,14 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	bySession := make(map[*session][]renewal)
 	b.mu.Lock()
 	for i, g := range grants {
-		a := b.attempts[g.AttemptID]
-		switch {
-		case a != nil && a.key == g.Key:
-		case a == nil && g.Handle != nil && !b.isOurs(g):
+		switch a := b.ledger.Of(g); {
+		case a == nil && g.Handle != nil:
 			out[i].Err = errForeign
-			continue
-		default:
+		case a == nil || a.Phase() == attempts.Gone:
 			out[i].Err = driver.ErrNotHeld
-			continue
+		default:
+			bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 		}
-		bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 	}
 	b.mu.Unlock()
 	if b.closing.Err() != nil {
@@ -69,27 +67,27 @@ func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
 		if err == nil {
 			there, err = b.check(ctx, s, attemptsOf(some))
 		}
+		b.mu.Lock()
 		for i, r := range some {
 			switch {
 			case err != nil:
 				r.out.Err = err
-			case !there[i]:
+			case !there[i] || !b.ledger.Extend(r.attempt, start.Add(s.ttl)): // or this client is deleting it
 				r.out.Err = driver.ErrNotHeld
-			case !b.recordRenewal(r.attempt, start.Add(s.ttl)):
-				r.out.Err = driver.ErrNotHeld // this client is deleting it: nobody holds it any more
 			default:
 				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
 			}
 		}
+		b.mu.Unlock()
 	}
 }
 
 func attemptsOf(renewals []renewal) []*attempt {
-	attempts := make([]*attempt, len(renewals))
+	all := make([]*attempt, len(renewals))
 	for i, r := range renewals {
-		attempts[i] = r.attempt
+		all[i] = r.attempt
 	}
-	return attempts
+	return all
 }
 
 // check asks whether claims are still there, maxCheck at most. It forgets those
@@ -98,9 +96,9 @@ func attemptsOf(renewals []renewal) []*attempt {
 //
 // A server that refuses them as too many for one transaction has answered nothing: check asks again
 // in halves, and from then on about so many at a time.
-func (b *backend) check(ctx context.Context, s *session, attempts []*attempt) (there []bool, err error) {
-	for len(attempts) > 0 {
-		some := attempts[:min(len(attempts), int(b.checkLimit.Load()))]
+func (b *backend) check(ctx context.Context, s *session, all []*attempt) (there []bool, err error) {
+	for len(all) > 0 {
+		some := all[:min(len(all), int(b.checkLimit.Load()))]
 		part, err := b.checkSome(ctx, s, some)
 		if errors.Is(err, rpctypes.ErrTooManyOps) && len(some) > 1 {
 			b.checkLimit.Store(int64(len(some) / 2))
@@ -109,16 +107,16 @@ func (b *backend) check(ctx context.Context, s *session, attempts []*attempt) (t
 		if err != nil {
 			return nil, err
 		}
-		there, attempts = append(there, part...), attempts[len(some):]
+		there, all = append(there, part...), all[len(some):]
 	}
 	return there, nil
 }
 
-func (b *backend) checkSome(ctx context.Context, s *session, attempts []*attempt) ([]bool, error) {
-	ops := make([]clientv3.Op, len(attempts))
-	revisions := make([]int64, len(attempts))
+func (b *backend) checkSome(ctx context.Context, s *session, some []*attempt) ([]bool, error) {
+	ops := make([]clientv3.Op, len(some))
+	revisions := make([]int64, len(some))
 	b.mu.Lock()
-	for i, a := range attempts {
+	for i, a := range some {
 		ops[i] = clientv3.OpGet(a.name, clientv3.WithKeysOnly())
 		revisions[i] = a.revision
 	}
@@ -129,12 +127,12 @@ func (b *backend) checkSome(ctx context.Context, s *session, attempts []*attempt
 	if err != nil {
 		return nil, err
 	}
-	there := make([]bool, len(attempts))
+	there := make([]bool, len(some))
 	for i, r := range answer.Responses {
 		kvs := r.GetResponseRange().Kvs
 		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
 		if !there[i] {
-			b.forget(attempts[i], errGone)
+			b.forget(some[i], errGone)
 		}
 	}
 	return there, nil

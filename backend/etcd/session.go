@@ -158,7 +158,7 @@ func (s *session) isOver() bool {
 	b := s.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, a := range b.attempts {
+	for a := range b.ledger.All() {
 		if a.session == s {
 			return false
 		}
@@ -202,7 +202,7 @@ func (s *session) confirmed() time.Time {
 func (b *backend) endIdleSessions() {
 	busy := make(map[*session]bool)
 	b.mu.Lock()
-	for _, a := range b.attempts {
+	for a := range b.ledger.All() {
 		busy[a.session] = true
 	}
 	b.mu.Unlock()

@@ -30,7 +30,8 @@ import (
 // that the claim waits, in time for the TTL that was asked for, which may be less than the
 // session's. A read that a member answers by itself confirms it only if its data is newer than
 // that of the last: a member that is cut off would say the same again.
-func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req driver.Request) error {
+func (b *backend) waitInQueue(ctx context.Context, a *attempt, req driver.Request) error {
+	s := a.session
 	var w watches
 	defer func() { w.end() }()
 	var seen int64 // revision of the server's data that we know of
@@ -42,7 +43,7 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 	defer next.Stop()
 	byQuorum := false // the next read is the net
 	for failures := 0; ; {
-		p, err := b.readPosition(ctx, a, s, seen, byQuorum)
+		p, err := b.readPosition(ctx, a, seen, byQuorum)
 		if err != nil || p.first() {
 			return err
 		}

@@ -3,8 +3,8 @@
 //
 //	import _ "github.com/fencelock/fencelock/backend/zookeeper"
 //
-// [New] makes a backend of a *zk.Conn that the application has. Programs that import both
-// packages call this one lockzookeeper.
+// [New] takes servers and options from code instead of a URL. The backend always makes its own
+// connections. Programs that import both packages call this one lockzookeeper.
 //
 // There are examples of a whole program, of [Open] with what matters in production, and of [New].
 //
@@ -207,5 +207,5 @@
 // go-zookeeper PR #65, kazoo#730, ZOOKEEPER-4706; sync: ZOOKEEPER-1675. The hand-off by
 // an event, czxid as the token and how it is read, and the order at the end of the numbers
 // are our own: docs/decisions, 0013, 0014, 0016 and 0025; who deletes nodes, and which server
-// is asked, 0040 and 0041; ListHeld, 0066.
+// is asked, 0040 and 0041; ListHeld, 0066; why no connection is the application's, 0072.
 package zookeeper

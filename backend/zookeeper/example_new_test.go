@@ -2,35 +2,33 @@ package zookeeper_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log"
-	"time"
-
-	"github.com/go-zookeeper/zk"
+	"os"
 
 	"github.com/fencelock/fencelock"
 	lockzookeeper "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
-// A connection that the application has already. Its locks live and die with its session.
+// What the application has in its code, and not in a URL: servers that it found itself, and TLS of its own.
 func ExampleNew() {
 	ctx := context.Background()
-	const session = 10 * time.Second // which the server must grant in full
-	conn, _, err := zk.Connect([]string{"localhost:2181"}, session)
+	roots := x509.NewCertPool() // filled from wherever the application has its certificates
+	backend, err := lockzookeeper.New(ctx, []string{"zk-1.internal:2281", "zk-2.internal:2281", "zk-3.internal:2281"}, &lockzookeeper.Options{
+		Namespace: "billing",
+		User:      "locks", Password: os.Getenv("ZOOKEEPER_PASSWORD"),
+		TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer conn.Close()
-
-	backend, err := lockzookeeper.New(ctx, conn, &lockzookeeper.Options{Namespace: "billing", SessionTimeout: session})
+	locker, err := fencelock.New(backend, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	locker, err := fencelock.New(backend, nil) // the TTL is a second less than the session's
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer locker.Close() // and the backend with it, not the connection
+	defer locker.Close() // and the backend with it
 
 	lease, err := locker.Lock(ctx, "invoices/42")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,23 +13,33 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
-// fake is the connection of one application to a server that is not one: for what a
-// real server does only after two thousand million locks, or not any more, and for the
-// race detector, which go-zookeeper's own connection does not stand.
+// fake is a session with a server that is not one: for what a real server does only after two
+// thousand million locks, or not any more, and for the race detector, which go-zookeeper's own
+// connection does not stand. A backend on it makes more of them, one for each of its sessions.
 type fake struct {
 	*fakeServer
 	session int64
+	timeout time.Duration
+	closed  chan struct{}
+	events  chan zk.Event  // closed when it is
+	told    func(zk.Event) // gets the events; nil: nobody
+	link    *session.Link
+	opened  *[]*fake // by the backends on this one
 }
 
 type fakeServer struct {
 	mu         sync.Mutex
-	sessions   int64 // the last one
+	clients    sync.Mutex // guards the next one, and fake.opened: a backend makes sessions while it is locked
+	sessions   int64      // the last one
 	zxid       int64
 	nodes      map[string]*fakeNode
-	watches    map[string][]chan zk.Event
+	watches    map[string][]watcher
+	dead       map[int64]bool // the sessions that have ended
+	shortest   time.Duration  // of the sessions that it grants
 	containers bool
 	from       int32       // where the numbers of a new parent begin
 	overlap    func() bool // whether a create comes before the last one is carried out; nil: none does
@@ -38,6 +49,12 @@ type fakeServer struct {
 	multis     [][]any            // that were sent
 	onMulti    func([]any)        // called before one is carried out
 	refuse     func(op any) error // what a transaction is refused for; nil: nothing
+}
+
+// watcher is told of an event, by the channel and by its session.
+type watcher struct {
+	session *fake
+	channel chan zk.Event
 }
 
 type fakeNode struct {
@@ -56,36 +73,45 @@ type fakeNode struct {
 const fakeSession = 0x5e55
 
 func newFake() *fake {
-	return &fake{session: fakeSession, fakeServer: &fakeServer{
+	return (&fakeServer{
 		sessions: fakeSession, zxid: 1 << 32, containers: true,
-		nodes: map[string]*fakeNode{"/": {}}, watches: make(map[string][]chan zk.Event),
+		nodes: map[string]*fakeNode{"/": {}}, watches: make(map[string][]watcher), dead: make(map[int64]bool),
 		unanswered: make(map[string]int), calls: make(map[string]int),
-	}}
+	}).another()
 }
 
-// another is another application's connection to the same server.
+// another is another client of the same server.
 func (s *fakeServer) another() *fake {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.clients.Lock()
+	defer s.clients.Unlock()
 	s.sessions++
-	return &fake{fakeServer: s, session: s.sessions}
+	return &fake{fakeServer: s, session: s.sessions, closed: make(chan struct{}), events: make(chan zk.Event), opened: new([]*fake)}
 }
 
 // on opens a backend on it.
 func on(t drivertest.T, f *fake) *backend {
 	t.Helper()
-	b := newBackend(config{namespace: "ns", acl: zk.WorldACL(zk.PermAll), timeout: 31 * time.Second})
-	b.app = f
-	b.info.MaxTTL = 30 * time.Second
-	s, err := b.sessionFor(t.Context(), minTTL)
-	if err == nil {
-		err = b.makeRoot(t.Context(), s)
-	}
-	if err != nil {
+	b := newBackend(config{namespace: "ns", acl: zk.WorldACL(zk.PermAll), connect: f.connect})
+	if err := b.probe(t.Context()); err != nil {
 		t.Fatalf("opening: %v", err)
 	}
+	f.mu.Lock()
+	clear(f.calls) // of the probe
+	f.mu.Unlock()
 	t.Cleanup(func() { _ = b.Close() })
 	return b
+}
+
+// connect is the connect of a backend's config. The server grants what is asked for, within limits.
+func (f *fake) connect(l *session.Link, _ []string, timeout time.Duration, onEvent func(zk.Event)) (session.Conn, <-chan zk.Event, error) {
+	c := f.another()
+	c.timeout, c.told, c.link = min(max(timeout, f.shortest), 31*time.Second), onEvent, l
+	f.clients.Lock()
+	*f.opened = append(*f.opened, c)
+	f.clients.Unlock()
+	l.Granted(c.timeout)
+	go c.told(zk.Event{Type: zk.EventSession, State: zk.StateHasSession})
+	return c, c.events, nil
 }
 
 // answer is the end of each call: its answer may be lost.
@@ -109,6 +135,9 @@ func (f *fake) create(p string, data []byte, flags int32) (string, error) {
 		number = parent.latest
 	}
 	if flags == zk.FlagEphemeralSequential {
+		if f.dead[f.session] {
+			return "", zk.ErrSessionExpired
+		}
 		p = fmt.Sprintf("%s%010d", p, number)
 		n.session = f.session
 	}
@@ -172,7 +201,11 @@ func (f *fake) remove(p string) error {
 // tell fires the watches of a node, once.
 func (f *fake) tell(p string, what zk.EventType) {
 	for _, w := range f.watches[p] {
-		w <- zk.Event{Type: what, Path: p}
+		event := zk.Event{Type: what, Path: p}
+		w.channel <- event
+		if w.session.told != nil && !f.dead[w.session.session] {
+			w.session.told(event) // before any later answer, as go-zookeeper does
+		}
 	}
 	delete(f.watches, p)
 }
@@ -222,9 +255,9 @@ func (f *fake) GetW(p string) ([]byte, *zk.Stat, <-chan zk.Event, error) {
 	if err != nil {
 		return nil, nil, nil, f.answer("watch", err)
 	}
-	w := make(chan zk.Event, 1)
+	w := watcher{f, make(chan zk.Event, 1)}
 	f.watches[p] = append(f.watches[p], w)
-	return nil, st, w, f.answer("watch", nil)
+	return nil, st, w.channel, f.answer("watch", nil)
 }
 
 // Multi carries out all or nothing. What begins with a create is called one here, and
@@ -239,8 +272,21 @@ func (f *fake) Multi(ops ...any) ([]zk.MultiResponse, error) {
 	f.multis = append(f.multis, ops)
 	if hook := f.onMulti; hook != nil {
 		f.mu.Unlock()
-		hook(ops)
+		hooked := make(chan struct{})
+		go func() {
+			defer close(hooked)
+			hook(ops)
+		}()
+		select {
+		case <-hooked:
+		case <-f.closed:
+			f.mu.Lock()
+			return nil, zk.ErrConnectionClosed
+		}
 		f.mu.Lock()
+	}
+	if f.dead[f.session] {
+		return nil, zk.ErrSessionExpired
 	}
 	before := make(map[string]*fakeNode, len(f.nodes))
 	for p, n := range f.nodes {
@@ -332,7 +378,39 @@ func (f *fake) count(op string) int {
 
 func (f *fake) State() zk.State              { return zk.StateHasSession }
 func (f *fake) AddAuth(string, []byte) error { return nil }
-func (f *fake) Close()                       {}
+
+// Close ends the session, if the server can still be told so; else it ends after its timeout.
+func (f *fake) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.closed:
+		return
+	default:
+	}
+	close(f.closed)
+	close(f.events)
+	f.told = nil
+	if f.link.Muted() {
+		time.AfterFunc(f.timeout, func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.end()
+		})
+		return
+	}
+	f.end()
+}
+
+// end ends the session. Call with mu held.
+func (f *fake) end() {
+	f.dead[f.session] = true
+	for p, n := range f.nodes {
+		if n.session == f.session {
+			_ = f.delete(p)
+		}
+	}
+}
 
 // nodeOf returns the node of an attempt's claim. Call with mu held.
 func (f *fake) nodeOf(id string) string {
@@ -356,17 +434,21 @@ func (f *fake) under(p string) (names []string) {
 	return names
 }
 
-// expire lets the session expire: the connection goes on with another one.
+// expire lets the sessions of the backends on it expire.
 func (f *fake) expire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for p, n := range f.nodes {
-		if n.session == f.session {
-			_ = f.delete(p)
+	f.clients.Lock()
+	opened := slices.Clone(*f.opened)
+	f.clients.Unlock()
+	for _, c := range opened {
+		if !f.dead[c.session] {
+			c.end()
+			if c.told != nil {
+				c.told(zk.Event{Type: zk.EventSession, State: zk.StateExpired})
+			}
 		}
 	}
-	f.sessions++
-	f.session = f.sessions
 }
 
 func soon(t *testing.T) context.Context {

@@ -65,7 +65,7 @@ func (conf *config) parseAccess(u *url.URL, q url.Values) error {
 			return address.Invalid("user and password go together, and one of them is missing: write %s://user:password@host", u.Scheme)
 		}
 		if strings.Contains(user.Username(), ":") {
-			return address.Invalid("the user's name has a colon, which ZooKeeper cannot tell from the one before the password")
+			return address.Invalid("the user's name %s", hasColon)
 		}
 		conf.auth = []byte(user.Username() + ":" + password)
 		conf.acl = zk.AuthACL(zk.PermAll)
@@ -79,6 +79,8 @@ func (conf *config) parseAccess(u *url.URL, q url.Values) error {
 	}
 	return nil
 }
+
+const hasColon = "has a colon, which ZooKeeper cannot tell from the one before the password"
 
 // parseACL reads entries like world:anyone:r, with commas between. An id may have
 // colons. Errors do not show the entries: a digest is nearly a password.

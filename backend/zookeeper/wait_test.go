@@ -17,6 +17,7 @@ func TestWaitingIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ttl = 2 * time.Second // the session's is 30 s
 		f := newFake()
+		f.shortest = 31 * time.Second
 		b := on(t, f)
 		g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "holder", TTL: 30 * time.Second})
 		if err != nil {

@@ -30,6 +30,7 @@ type Certificates struct {
 	ca, cert, key string // paths; "" if absent
 	serverName    string
 	log           *slog.Logger
+	own           *tls.Config // an application's, instead of all that
 
 	mu    sync.Mutex
 	roots *x509.CertPool // the last that could be read; nil for the system's
@@ -54,6 +55,10 @@ func TLS(q url.Values, log *slog.Logger) (*Certificates, error) {
 	return c, nil
 }
 
+// CertificatesOf makes Certificates of a configuration that an application has. Config returns a copy of
+// it; ServerName is the host if it is empty.
+func CertificatesOf(conf *tls.Config) *Certificates { return &Certificates{own: conf.Clone()} }
+
 // Config is for one new connection: change it as you like. host is the name that the
 // server's certificate must have, unless server_name= says another. The oldest version is
 // 1.2, and the server's certificate is always verified.
@@ -62,6 +67,11 @@ func TLS(q url.Values, log *slog.Logger) (*Certificates, error) {
 // not fit, or be half written. Then the last good pair is used, and the log says so once. The file of the CA is
 // treated so, too, independently of the pair.
 func (c *Certificates) Config(host string) *tls.Config {
+	if c.own != nil {
+		conf := c.own.Clone()
+		conf.ServerName = cmp.Or(conf.ServerName, host)
+		return conf
+	}
 	c.mu.Lock() // over the reading, too: nobody replaces what was read later by what was read before
 	defer c.mu.Unlock()
 	err := c.read()

@@ -144,6 +144,25 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestCertificatesOf: an application's configuration is used as it is, but for the host's name; and what
+// a connection does with it is no other's affair.
+func TestCertificatesOf(t *testing.T) {
+	own := &tls.Config{MinVersion: tls.VersionTLS13}
+	c := address.CertificatesOf(own)
+	conf := c.Config("host")
+	if conf.ServerName != "host" || conf.MinVersion != tls.VersionTLS13 {
+		t.Errorf("got %+v", conf)
+	}
+	conf.ServerName = "changed"
+	own.ServerName = "changed"
+	if conf := c.Config("other"); conf.ServerName != "other" || conf == own {
+		t.Errorf("got %+v", conf)
+	}
+	if conf := address.CertificatesOf(&tls.Config{ServerName: "n"}).Config("host"); conf.ServerName != "n" {
+		t.Errorf("the name is %q", conf.ServerName)
+	}
+}
+
 // TestRotation: each connection gets what the files have then, and what it does with it is no
 // other's affair.
 func TestRotation(t *testing.T) {

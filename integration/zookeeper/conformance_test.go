@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
 	"github.com/fencelock/fencelock/backend/zookeeper"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
@@ -132,20 +130,17 @@ func TestConformanceOfEnsemble(t *testing.T) {
 	}, plain))
 }
 
-// TestConformanceOfExistingConn runs the suite on connections that an application has.
-func TestConformanceOfExistingConn(t *testing.T) {
+// TestConformanceOfNew runs some rules on what New makes: all else it shares with Open.
+func TestConformanceOfNew(t *testing.T) {
 	s := servers.Start(t, servers.ZooKeeper)
 	h := harness([]string{s.Addr()}, restart(s), func(t drivertest.T, proxies []*proxy.Proxy, ns string) driver.Backend {
-		const timeout = 10 * time.Second
-		var c *zk.Conn
-		locktest.Unlabelled(func() { c = connect(t, timeout, proxies[0].Addr()) })
-		b, err := zookeeper.New(t.Context(), c, &zookeeper.Options{Namespace: ns, SessionTimeout: timeout})
+		b, err := zookeeper.New(t.Context(), []string{proxies[0].Addr()}, &zookeeper.Options{Namespace: ns})
 		if err != nil {
 			t.Fatalf("New: %v", err)
 		}
 		return b
 	})
-	h.Want.MaxTTL = 9 * time.Second
-	h.Slack = 10 * time.Second // one that is cut off keeps its locks until the session expires
-	drivertest.Run(t, h)
+	for _, v := range drivertest.Check(t.Context(), h, "Info", "Exclusion", "RetryReturnsSameGrant", "ReleaseByAttempt", "CloseLeavesGrants", "DeadSessionIsTold") {
+		t.Error(v)
+	}
 }

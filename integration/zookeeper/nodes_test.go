@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,7 +85,8 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	t.Parallel()
 	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
 	server := raw(t, s.Addr())
-	stop, deleted := make(chan struct{}), 0
+	stop := make(chan struct{})
+	var deleted atomic.Int32
 	var deleting sync.WaitGroup
 	deleting.Go(func() {
 		for {
@@ -94,7 +97,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 			}
 			switch err := server.Delete(parentOf(ns, "k"), -1); {
 			case err == nil:
-				deleted++
+				deleted.Add(1)
 			case !errors.Is(err, zk.ErrNotEmpty) && !errors.Is(err, zk.ErrNoNode):
 				t.Errorf("deleting: %v", err)
 				return
@@ -106,7 +109,7 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 	for range 3 {
 		c := open(t, s.Addr(), ns, 20*time.Second)
 		working.Go(func() {
-			for range 50 {
+			for i := 0; i < 50 || deleted.Load() == 0 && i < 5000; i++ {
 				l, err := c.Lock(t.Context(), "k")
 				if err != nil {
 					t.Errorf("Lock: %v", err)
@@ -120,13 +123,14 @@ func TestNodeDeletedUnderCreates(t *testing.T) {
 				if lost != nil && !errors.Is(lost, fencelock.ErrUnknown) {
 					t.Errorf("Unlock: %v", lost)
 				}
+				time.Sleep(rand.N(5 * time.Millisecond)) // so that the node is empty now and then
 			}
 		})
 	}
 	working.Wait()
 	close(stop)
 	deleting.Wait()
-	if deleted == 0 {
+	if deleted.Load() == 0 {
 		t.Error("the node was never deleted: nothing is tested")
 	}
 }

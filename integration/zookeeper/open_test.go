@@ -2,10 +2,13 @@ package zookeeper_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/zookeeper"
@@ -122,17 +125,22 @@ func expectApart(t *testing.T, s *servers.Server, backends []driver.Backend, par
 	}
 }
 
-// TestExistingConn: a backend on an application's connection leaves it to the
-// application, and meets those that have their own.
-func TestExistingConn(t *testing.T) {
+// TestNew: what the application has in its code reaches the server: TLS, user, ACL, chroot. Its locks
+// and those of a URL that says the same are one.
+func TestNew(t *testing.T) {
 	t.Parallel()
-	s, ns := servers.Shared(t, servers.ZooKeeper), locktest.Namespace()
-	conn := connect(t, 10*time.Second, s.Addr())
-	b, err := zookeeper.New(t.Context(), conn, &zookeeper.Options{Namespace: ns, SessionTimeout: 10 * time.Second})
+	s, ns := servers.Start(t, servers.ZooKeeper, servers.TLS()), locktest.Namespace()
+	b, err := zookeeper.New(t.Context(), []string{s.TLSAddr()}, &zookeeper.Options{
+		Namespace: ns, Chroot: "/apps", User: "ann", Password: hidden, TLS: s.TLSConfig(),
+	})
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	other := dial(t, s.Addr(), ns)
+	f := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
+	other, err := openAs(t, "ann", "zookeepers://"+s.TLSAddr()+"/apps?namespace="+ns+"&cert="+f.Cert+"&key="+f.Key+"&ca="+f.CA)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
 	g, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "o", TTL: 5 * time.Second})
 	if err != nil {
 		t.Fatalf("Acquire: %v", err)
@@ -140,14 +148,18 @@ func TestExistingConn(t *testing.T) {
 	if _, err := other.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "p", TTL: 5 * time.Second}); !errors.Is(err, driver.ErrHeld) {
 		t.Errorf("Acquire of what is held = %v, want ErrHeld", err)
 	}
+	if _, err := raw(t, s.Addr()).Create("/apps/"+ns+"/k/stranger", nil, 0, zk.WorldACL(zk.PermAll)); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("a create by somebody else = %v, want that only ann may", err)
+	}
 	release(t, b, g)
+	lockOnce(t, other, "k")
 	if err := b.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if exists, _, err := conn.Exists("/" + ns); err != nil || !exists {
-		t.Errorf("the application's connection after Close: %v, %v", exists, err)
+	if b, err := zookeeper.New(t.Context(), []string{s.TLSAddr()}, &zookeeper.Options{TLS: &tls.Config{MinVersion: tls.VersionTLS12}}); err == nil {
+		_ = b.Close()
+		t.Error("New with the system's authorities works")
 	}
-	lockOnce(t, other, "k")
 }
 
 // TestUnreachable: Open says so, in time, and does not show the password.

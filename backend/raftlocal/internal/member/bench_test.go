@@ -40,7 +40,7 @@ func benchmarkTurns(b *testing.B, members, callers int, ops []command.Op) {
 	l := net.leader()
 	p := net.open(l)
 	out := &silent{node: l}
-	l.m.out = out
+	l.m.Clients.out, l.m.cfg.Callbacks = out, out
 	cmds := make([]command.Command, callers)
 	for i := range cmds {
 		cmds[i] = command.Command{Session: p.session, Key: key(i), AttemptID: "0123456789abcdef", TTL: time.Minute, Wait: true}
@@ -56,7 +56,7 @@ func benchmarkTurns(b *testing.B, members, callers int, ops []command.Op) {
 			cmds[i].Op, cmds[i].Seq, cmds[i].Lowest = op, seq, lowest
 		}
 		turns++
-		l.m.Submit(p.conn, cmds)
+		l.m.Clients.Submit(p.conn, cmds)
 		net.now += time.Millisecond
 		net.settle()
 		if turns%50 == 0 {

@@ -82,30 +82,3 @@ func hasID(id uint64) func(statemachine.Member) bool {
 func sortedBook(members []statemachine.Member) []statemachine.Member {
 	return slices.SortedFunc(slices.Values(members), func(a, b statemachine.Member) int { return cmp.Compare(a.ID, b.ID) })
 }
-
-// Members returns the address book of those who are members now, by id. It must not be changed;
-// another replaces it when the members change.
-func (m *Member) Members() []statemachine.Member { return m.book }
-
-// Removed returns the ids of those who were members and are none any more.
-func (m *Member) Removed() (ids []uint64) {
-	for _, p := range m.machine.Members() {
-		if !m.inCluster(p.ID) {
-			ids = append(ids, p.ID)
-		}
-	}
-	return ids
-}
-
-// noteBook takes the members of now out of the whole book.
-func (m *Member) noteBook() {
-	m.book = slices.DeleteFunc(slices.Clone(m.machine.Members()), func(p statemachine.Member) bool { return !m.inCluster(p.ID) })
-}
-
-// member returns who has a number, or only the number.
-func (m *Member) member(id uint64) statemachine.Member {
-	if i := slices.IndexFunc(m.book, hasID(id)); i >= 0 {
-		return m.book[i]
-	}
-	return statemachine.Member{ID: id}
-}

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
@@ -34,33 +35,43 @@ type plan struct {
 	stage stage
 }
 
+// changes are the changes of the members: the log's, and the one that this leader carries out.
+type changes struct {
+	consensus *consensus
+	state     *state
+	store     *store
+	peers     *peers
+
+	plan *plan
+}
+
 // learnerLag is how many entries a learner may be behind to be given a vote.
 const learnerLag = 128
 
-// advancePlan takes the next step of a change, if it can be taken.
-func (m *Member) advancePlan() {
-	p := m.plan
-	if p == nil || !m.serving {
+// advance takes the next step of a change, if it can be taken.
+func (c *changes) advance() {
+	p := c.plan
+	if p == nil || !c.consensus.serving {
 		return
 	}
 	if p.stage == stageAdd {
 		var changes []*raftpb.ConfChangeSingle
 		for _, a := range p.Add {
-			if !m.inCluster(a.ID) {
+			if !c.state.inCluster(a.ID) {
 				changes = append(changes, single(raftpb.ConfChangeAddLearnerNode, a.ID))
 			}
 		}
 		if len(changes) == 0 {
 			p.stage = stageCatch
-		} else if m.proposeChange(changes, p.Add) {
+		} else if c.propose(changes, p.Add) {
 			p.stage = stageAdding
 		}
 	}
-	if p.stage == stageCatch && m.caughtUp(p.Add) {
+	if p.stage == stageCatch && c.caughtUp(p.Add) {
 		p.stage = stageSwitch
 	}
 	if p.stage == stageSwitch {
-		if voters, living := m.after(p.Change); 2*(living+len(p.Add)) <= voters || !m.caughtUp(p.Add) {
+		if voters, living := c.after(p.Change); 2*(living+len(p.Add)) <= voters || !c.caughtUp(p.Add) {
 			return // until they are back
 		}
 		var changes []*raftpb.ConfChangeSingle
@@ -71,7 +82,7 @@ func (m *Member) advancePlan() {
 			changes = append(changes, single(raftpb.ConfChangeRemoveNode, id))
 		}
 		// More than one is a joint configuration, which raft leaves by itself.
-		if m.proposeChange(changes, p.Add) {
+		if c.propose(changes, p.Add) {
 			p.stage = stageSwitching
 		}
 	}
@@ -81,49 +92,72 @@ func single(what raftpb.ConfChangeType, id uint64) *raftpb.ConfChangeSingle {
 	return &raftpb.ConfChangeSingle{Type: what.Enum(), NodeId: new(id)}
 }
 
-// proposeChange reports whether raft has taken the proposal. It may still make an empty entry
-// of it: see planRefused.
-func (m *Member) proposeChange(changes []*raftpb.ConfChangeSingle, book []statemachine.Member) bool {
-	return m.node.ProposeConfChange(&raftpb.ConfChangeV2{Changes: changes, Context: encodeBook(book)}) == nil
+// propose reports whether raft has taken the proposal. It may still make an empty entry
+// of it: see refused.
+func (c *changes) propose(changes []*raftpb.ConfChangeSingle, book []statemachine.Member) bool {
+	return c.consensus.node.ProposeConfChange(&raftpb.ConfChangeV2{Changes: changes, Context: encodeBook(book)}) == nil
 }
 
-// planApplied notes that a change of the members is applied.
-func (m *Member) planApplied() {
-	if m.plan == nil || len(m.conf.GetVotersOutgoing()) > 0 {
+// apply applies a change of the members: raft's part and the address book.
+func (c *changes) apply(e *raftpb.Entry) error {
+	if e.GetType() != raftpb.EntryConfChangeV2 {
+		return fmt.Errorf("it is of type %d, which this version does not know: run the newest version", e.GetType())
+	}
+	var change raftpb.ConfChangeV2
+	if err := proto.Unmarshal(e.GetData(), &change); err != nil {
+		return err
+	}
+	added, err := decodeBook(change.GetContext())
+	if err != nil {
+		return err
+	}
+	// Until the address book is in step, no snapshot can be taken.
+	c.store.storage.hold = true
+	conf := c.consensus.node.ApplyConfChange(&change)
+	c.store.storage.hold = false
+	c.state.changeMembers(e.GetIndex(), conf, added)
+	c.store.growth.force()
+	c.applied()
+	return nil
+}
+
+// applied notes that a change of the members is applied.
+func (c *changes) applied() {
+	if c.plan == nil || len(c.state.conf.GetVotersOutgoing()) > 0 {
 		return
 	}
-	switch m.plan.stage {
+	switch c.plan.stage {
 	case stageAdding:
-		m.plan.stage = stageCatch
+		c.plan.stage = stageCatch
 	case stageSwitching:
-		m.plan = nil
+		c.plan = nil
 	}
 }
 
-// planRefused notes that raft has made an empty entry of a change, because another was not
+// refused notes that raft has made an empty entry of a change, because another was not
 // applied yet: it will be by the next time.
-func (m *Member) planRefused() {
-	if m.plan == nil {
+func (c *changes) refused() {
+	if c.plan == nil {
 		return
 	}
-	switch m.plan.stage {
+	switch c.plan.stage {
 	case stageAdding:
-		m.plan.stage = stageAdd
+		c.plan.stage = stageAdd
 	case stageSwitching:
-		m.plan.stage = stageSwitch
+		c.plan.stage = stageSwitch
 	}
 }
 
 // caughtUp reports whether all of these follow closely.
-func (m *Member) caughtUp(members []statemachine.Member) bool {
+func (c *changes) caughtUp(members []statemachine.Member) bool {
 	for _, a := range members {
 		ok := false
-		m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		c.consensus.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 			if id == a.ID {
-				ok = p.State == tracker.StateReplicate && p.Match+learnerLag >= m.hard.GetCommit()
+				ok = p.State == tracker.StateReplicate && p.Match+learnerLag >= c.consensus.hard.GetCommit()
 			}
 		})
-		if !ok || !m.alive(a.ID) {
+		if !ok || !c.peers.alive(a.ID) {
 			return false
 		}
 	}
@@ -142,57 +176,59 @@ type Change struct {
 // Change begins a change of the members, which goes on in Flush; Status tells how far it is. It
 // is refused if another is under way, and if those who are left would not be a majority of
 // those who live.
-func (m *Member) Change(c Change) error {
+func (m *Member) Change(c Change) error { return m.changes.begin(c) }
+
+func (c *changes) begin(to Change) error {
 	switch {
-	case m.err != nil:
-		return m.err
-	case !m.serving:
+	case c.consensus.err != nil:
+		return c.consensus.err
+	case !c.consensus.serving:
 		return ErrNotLeader
-	case m.plan != nil || len(m.conf.GetVotersOutgoing()) > 0:
+	case c.plan != nil || len(c.state.conf.GetVotersOutgoing()) > 0:
 		return ErrChanging
 	}
-	if err := m.checkChange(c); err != nil {
+	if err := c.check(to); err != nil {
 		return err
 	}
-	c = Change{Add: sortedBook(c.Add), Remove: slices.Compact(slices.Sorted(slices.Values(c.Remove)))}
-	m.plan = &plan{Change: c}
+	to = Change{Add: sortedBook(to.Add), Remove: slices.Compact(slices.Sorted(slices.Values(to.Remove)))}
+	c.plan = &plan{Change: to}
 	return nil
 }
 
 // Abandon gives up a change that does not get on. What is done of it stays: a member that is a
 // learner by then can be removed by another change.
-func (m *Member) Abandon() { m.plan = nil }
+func (m *Member) Abandon() { m.changes.plan = nil }
 
-func (m *Member) checkChange(c Change) error {
-	if len(c.Add)+len(c.Remove) == 0 {
+func (c *changes) check(to Change) error {
+	if len(to.Add)+len(to.Remove) == 0 {
 		return fmt.Errorf("member: nothing to change: name who is to be added or removed")
 	}
-	book := m.Members()
-	for _, id := range c.Remove {
-		if !m.inCluster(id) {
+	book := c.state.book
+	for _, id := range to.Remove {
+		if !c.state.inCluster(id) {
 			return fmt.Errorf("member: %x is no member: nothing to remove", id)
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(book), func(b statemachine.Member) bool { return slices.Contains(c.Remove, b.ID) })
-	for _, a := range c.Add {
-		if slices.Contains(m.conf.GetVoters(), a.ID) {
+	left := slices.DeleteFunc(slices.Clone(book), func(b statemachine.Member) bool { return slices.Contains(to.Remove, b.ID) })
+	for _, a := range to.Add {
+		if slices.Contains(c.state.conf.GetVoters(), a.ID) {
 			return fmt.Errorf("member: %q is a member already: to add another, start it with an empty directory", a.Name)
 		}
-		if slices.Contains(c.Remove, a.ID) || !m.inCluster(a.ID) && slices.ContainsFunc(m.machine.Members(), hasID(a.ID)) {
+		if slices.Contains(to.Remove, a.ID) || !c.state.inCluster(a.ID) && slices.ContainsFunc(c.state.machine.Members(), hasID(a.ID)) {
 			return fmt.Errorf("member: %q was removed with the directory that it has, and cannot come back with it: start it with an empty one", a.Name)
 		}
 		// A learner that an earlier try left behind.
 		left = slices.DeleteFunc(left, func(b statemachine.Member) bool { return b == a })
 	}
-	if err := checkBook(slices.Concat(left, c.Add)); err != nil {
+	if err := checkBook(slices.Concat(left, to.Add)); err != nil {
 		return err
 	}
-	voters, living := m.after(c)
+	voters, living := c.after(to)
 	if voters == 0 {
 		return fmt.Errorf("member: nobody would be left: stop the members instead")
 	}
 	// Those to be added live by the time that they vote.
-	if living += len(c.Add); 2*living <= voters {
+	if living += len(to.Add); 2*living <= voters {
 		return fmt.Errorf("member: of the %d members that would be left only %d are alive, which is no majority: bring back or replace those that are down first", voters, living)
 	}
 	return nil
@@ -200,21 +236,15 @@ func (m *Member) checkChange(c Change) error {
 
 // after returns how many would vote after a change, and how many of these are alive, without
 // those to be added.
-func (m *Member) after(c Change) (voters, living int) {
-	for _, id := range m.conf.GetVoters() {
-		if slices.Contains(c.Remove, id) {
+func (c *changes) after(to Change) (voters, living int) {
+	for _, id := range c.state.conf.GetVoters() {
+		if slices.Contains(to.Remove, id) {
 			continue
 		}
 		voters++
-		if m.alive(id) {
+		if c.peers.alive(id) {
 			living++
 		}
 	}
-	return voters + len(c.Add), living
-}
-
-// alive reports whether a member was heard of within an election timeout.
-func (m *Member) alive(id uint64) bool {
-	at, ok := m.heard[id]
-	return id == m.cfg.ID || ok && m.ticks-at <= uint64(m.cfg.ElectionTicks)
+	return voters + len(to.Add), living
 }

@@ -58,7 +58,7 @@ func TestAddMembers(t *testing.T) {
 		if got := sortLetters(voters(n)); got != "abc" {
 			t.Errorf("%s knows %s", n.cfg.Name, got)
 		}
-		if got := n.m.member(ID("test", "c")); got.Addr != "c:7300" {
+		if got := n.m.state.member(ID("test", "c")); got.Addr != "c:7300" {
 			t.Errorf("%s knows %+v", n.cfg.Name, got)
 		}
 	}
@@ -103,9 +103,9 @@ func TestRemoveMember(t *testing.T) {
 			t.Fatal(err)
 		}
 		net.settle() // with no heartbeat that would tell of it by chance
-		net.until("it stops", func() bool { return removed.m.Err() != nil })
-		if !errors.Is(removed.m.Err(), ErrRemoved) || !errors.Is(removed.m.Flush(net.now), ErrRemoved) {
-			t.Error(removed.m.Err())
+		net.until("it stops", func() bool { return removed.m.consensus.err != nil })
+		if !errors.Is(removed.m.consensus.err, ErrRemoved) || !errors.Is(removed.m.Flush(net.now), ErrRemoved) {
+			t.Error(removed.m.consensus.err)
 		}
 		if leader != p.gone {
 			t.Errorf("the client is gone: %v", p.gone)
@@ -118,7 +118,7 @@ func TestRemoveMember(t *testing.T) {
 		// It knows after a restart, too.
 		removed.restart()
 		net.settle()
-		if !errors.Is(removed.m.Err(), ErrRemoved) {
+		if !errors.Is(removed.m.consensus.err, ErrRemoved) {
 			// Its log may not say that the entry is committed; then it may campaign in vain.
 			net.pass(5 * time.Second)
 			q.want(tryLock("k", "q", time.Hour), command.Held)

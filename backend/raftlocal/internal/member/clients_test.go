@@ -40,8 +40,8 @@ func TestRedirectOnLoss(t *testing.T) {
 		t.Fatal("the same leader")
 	}
 	l.cut = false
-	net.until("the old leader follows", func() bool { return !l.m.leading })
-	if !p.gone || !q.gone || len(l.m.pending.commands) != 0 || len(l.m.clients.byConn) != 0 {
+	net.until("the old leader follows", func() bool { return !l.m.consensus.leading })
+	if !p.gone || !q.gone || len(l.m.Clients.pending.commands) != 0 || len(l.m.Clients.byConn) != 0 {
 		t.Errorf("gone: %v, %v", p.gone, q.gone)
 	}
 	if len(p.answers) != 2 {
@@ -69,7 +69,7 @@ func TestOldConnectionIsDropped(t *testing.T) {
 		t.Errorf("%d entries, answers %+v and %+v", got-last, old.answers, p.answers)
 	}
 	// Nor does it take the session back, in whatever order the two are heard of.
-	l.m.Attach(old.conn, old.session)
+	l.m.Clients.Attach(old.conn, old.session)
 	p.want(release("k", "p"), command.OK)
 }
 
@@ -95,13 +95,13 @@ func TestLastWords(t *testing.T) {
 	p, q := net.open(l), net.open(l)
 	p.want(acquire("k", "p", time.Minute), command.Granted)
 	p.send(release("k", "p"))
-	l.m.Detach(p.conn)
+	l.m.Clients.Detach(p.conn)
 	net.settle()
 	q.want(tryLock("k", "q", time.Minute), command.Granted)
 	if len(p.answers) != 2 {
 		t.Error("answered although it was gone")
 	}
-	if n := len(l.m.clients.byConn) + len(l.m.clients.bySession); n != 2 {
+	if n := len(l.m.Clients.byConn) + len(l.m.Clients.bySession); n != 2 {
 		t.Errorf("%d connections and sessions are left", n)
 	}
 }
@@ -120,7 +120,7 @@ func TestOpenOnTwoConnections(t *testing.T) {
 	}
 	q.session = q.answers[0].Reply.Number
 	q.want(acquire("k", "q", time.Minute), command.Granted)
-	if n := len(l.m.clients.opening); n != 0 {
+	if n := len(l.m.Clients.opening); n != 0 {
 		t.Errorf("%d are left", n)
 	}
 }
@@ -140,14 +140,14 @@ func TestPendingIsBounded(t *testing.T) {
 			sent++
 		}
 	}
-	if !p.gone || !l.m.Busy() {
-		t.Fatalf("%d commands, busy: %v", sent, l.m.Busy())
+	if !p.gone || !l.m.Clients.Busy() {
+		t.Fatalf("%d commands, busy: %v", sent, l.m.Clients.Busy())
 	}
 	if len(p.answers) != 1 {
 		t.Error("answered")
 	}
-	l.m.Submit(p.conn, []command.Command{acquire("k", "p", time.Minute)})
-	if n := len(l.m.pending.commands); n > maxPending {
+	l.m.Clients.Submit(p.conn, []command.Command{acquire("k", "p", time.Minute)})
+	if n := len(l.m.Clients.pending.commands); n > maxPending {
 		t.Errorf("%d commands wait", n)
 	}
 }

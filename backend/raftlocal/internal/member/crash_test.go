@@ -75,14 +75,14 @@ func TestSnapshotAndRestart(t *testing.T) {
 		if s.SnapshotIndex < 80 || s.LogEntries >= 20 {
 			t.Errorf("the last snapshot is of %d, %d entries after it", s.SnapshotIndex, s.LogEntries)
 		}
-		if first, _ := l.m.storage.FirstIndex(); first < 70 {
+		if first, _ := l.m.store.storage.FirstIndex(); first < 70 {
 			t.Errorf("%d is still in memory", first)
 		}
 		for _, nd := range net.nodes {
 			nd.restart()
 		}
 		net.queue = nil
-		if got := net.leader().m.machine.Stats().Claims; got != 100 {
+		if got := net.leader().m.state.machine.Stats().Claims; got != 100 {
 			t.Errorf("%d claims", got)
 		}
 		net.same()
@@ -103,13 +103,13 @@ func TestSlowFollowerGetsSnapshot(t *testing.T) {
 			p.want(acquire(key(i), "p", time.Hour), command.Granted)
 		}
 		slow.start()
-		net.until("the follower has caught up", func() bool { return slow.m.applied == l.m.applied })
-		if slow.m.growth.snapshot < 80 {
-			t.Errorf("it has the snapshot of %d", slow.m.growth.snapshot)
+		net.until("the follower has caught up", func() bool { return slow.m.state.applied == l.m.state.applied })
+		if slow.m.store.growth.snapshot < 80 {
+			t.Errorf("it has the snapshot of %d", slow.m.store.growth.snapshot)
 		}
 		if again {
 			slow.restart()
-			net.until("the follower has caught up", func() bool { return slow.m.applied == l.m.applied })
+			net.until("the follower has caught up", func() bool { return slow.m.state.applied == l.m.state.applied })
 		}
 		p.want(acquire("last", "p", time.Hour), command.Granted)
 		net.same()
@@ -137,13 +137,13 @@ func TestCrashWhileInstalling(t *testing.T) {
 			}
 			return 0, nil
 		})
-		net.until("the follower has caught up, or crashed", func() bool { return slow.m.applied == l.m.applied || slow.m.err != nil })
-		if done = slow.m.err == nil; !done && !errors.Is(slow.m.err, crash) {
-			t.Fatal(slow.m.err)
+		net.until("the follower has caught up, or crashed", func() bool { return slow.m.state.applied == l.m.state.applied || slow.m.consensus.err != nil })
+		if done = slow.m.consensus.err == nil; !done && !errors.Is(slow.m.consensus.err, crash) {
+			t.Fatal(slow.m.consensus.err)
 		}
 		slow.disk.Hook(slow.count)
 		slow.restart()
-		net.until("the follower has caught up", func() bool { return slow.m.applied == l.m.applied })
+		net.until("the follower has caught up", func() bool { return slow.m.state.applied == l.m.state.applied })
 		p.want(acquire("last", "p", time.Hour), command.Granted)
 		net.same()
 		if nth > 200 {
@@ -163,8 +163,8 @@ func TestSyncErrorIsFatal(t *testing.T) {
 		if r, ok := p.try(acquire("k", "p", time.Hour)); ok && n == 1 {
 			t.Fatalf("acknowledged: %+v", r)
 		}
-		if !errors.Is(l.m.Err(), broken) || !errors.Is(l.m.Flush(net.now), broken) || !errors.Is(l.m.Change(Change{}), broken) {
-			t.Errorf("the member goes on: %v", l.m.Err())
+		if !errors.Is(l.m.consensus.err, broken) || !errors.Is(l.m.Flush(net.now), broken) || !errors.Is(l.m.Change(Change{}), broken) {
+			t.Errorf("the member goes on: %v", l.m.consensus.err)
 		}
 		if !p.gone {
 			t.Error("the client was not redirected")
@@ -240,17 +240,17 @@ func TestVoteIsKept(t *testing.T) {
 	var l *node
 	net.until("a leader", func() bool {
 		for _, n := range net.nodes {
-			if n.m.leading {
+			if n.m.consensus.leading {
 				l = n
 			}
 		}
 		return l != nil
 	})
 	for _, n := range net.others(l) {
-		term := n.m.hard.GetTerm()
+		term := n.m.consensus.hard.GetTerm()
 		n.restart()
-		if n.m.hard.GetTerm() != term || n.m.hard.GetVote() != l.id() {
-			t.Errorf("%s: term %d, vote %x", n.cfg.Name, n.m.hard.GetTerm(), n.m.hard.GetVote())
+		if n.m.consensus.hard.GetTerm() != term || n.m.consensus.hard.GetVote() != l.id() {
+			t.Errorf("%s: term %d, vote %x", n.cfg.Name, n.m.consensus.hard.GetTerm(), n.m.consensus.hard.GetVote())
 		}
 	}
 }
@@ -267,8 +267,8 @@ func TestFollowerAppliesWhatItHas(t *testing.T) {
 	net.pass(2 * tick)
 	f.cut = false
 	f.disk.Hook(disk.FailNth(disk.OpSync, 1, errors.New("broken")))
-	net.until("it ends", func() bool { return f.m.Err() != nil })
-	if s := f.m.machine.Inspect("k"); s.Held {
+	net.until("it ends", func() bool { return f.m.consensus.err != nil })
+	if s := f.m.state.machine.Inspect("k"); s.Held {
 		t.Errorf("%+v", s)
 	}
 }

@@ -33,8 +33,8 @@ func TestEvictClaim(t *testing.T) {
 	if len(q.pushes) != 1 || q.pushes[0].Claim.Code != command.Granted {
 		t.Errorf("the next is told %+v", q.pushes)
 	}
-	if len(l.m.evictions) != 0 {
-		t.Errorf("%v is left", l.m.evictions)
+	if len(l.m.proposals.evictions) != 0 {
+		t.Errorf("%v is left", l.m.proposals.evictions)
 	}
 }
 

@@ -36,14 +36,14 @@ func TestHang(t *testing.T) {
 	}
 	net.settle()
 	net.pass(2 * tick)
-	if l.m.leading || !p.gone || !q.gone || p.to.ID != next.id() && p.to.ID != 0 {
-		t.Errorf("leading: %v, gone: %v, %v, to %+v", l.m.leading, p.gone, q.gone, p.to)
+	if l.m.consensus.leading || !p.gone || !q.gone || p.to.ID != next.id() && p.to.ID != 0 {
+		t.Errorf("leading: %v, gone: %v, %v, to %+v", l.m.consensus.leading, p.gone, q.gone, p.to)
 	}
 	if len(p.answers) != 2 || len(q.answers) != 1 {
 		t.Errorf("answered: %+v, %+v", p.answers[1:], q.answers[1:])
 	}
 	net.same()
-	if s := next.m.machine.Inspect("k"); s.AttemptID != "r" {
+	if s := next.m.state.machine.Inspect("k"); s.AttemptID != "r" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -80,7 +80,7 @@ func TestLostDisk(t *testing.T) {
 	f.cfg.FS = f.disk
 	f.start()
 	net.pass(time.Second)
-	if err := f.m.Err(); err == nil || !strings.Contains(err.Error(), "contradiction") {
+	if err := f.m.consensus.err; err == nil || !strings.Contains(err.Error(), "contradiction") {
 		t.Error(err)
 	}
 	if err := f.m.Flush(net.now); err == nil {
@@ -131,7 +131,7 @@ func TestUncommittedEntries(t *testing.T) {
 	l.cut = false
 	l.restart()
 	net.same()
-	if s := l.m.machine.Inspect("k"); s.AttemptID != "q" {
+	if s := l.m.state.machine.Inspect("k"); s.AttemptID != "q" {
 		t.Errorf("%+v", s)
 	}
 	// The client sends it again, and gets its answer for the first time.

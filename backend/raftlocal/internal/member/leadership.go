@@ -7,71 +7,94 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
+
+// transfer is a transfer of leadership to another member.
+type transfer struct {
+	consensus *consensus
+	state     *state
+	peers     *peers
+
+	to uint64 // 0 if there is none
+}
 
 // Transfer hands leadership over, as before a member is stopped, to the member with this id, or
 // for 0 to the one that is furthest. It goes on in Flush: until then, or until an election timeout
 // has passed without it, commands wait. Clients are dismissed to the new leader.
-func (m *Member) Transfer(to uint64) error {
+func (m *Member) Transfer(to uint64) error { return m.transfer.begin(to) }
+
+func (t *transfer) begin(to uint64) error {
 	switch {
-	case m.err != nil:
-		return m.err
-	case !m.leading:
+	case t.consensus.err != nil:
+		return t.consensus.err
+	case !t.consensus.leading:
 		return ErrNotLeader
-	case to == m.cfg.ID:
+	case to == t.state.id:
 		return nil
 	}
 	if to == 0 {
-		if to = m.furthest(); to == 0 {
+		if to = t.furthest(); to == 0 {
 			return fmt.Errorf("member: no other member is alive that could lead")
 		}
 	}
-	if !slices.Contains(m.conf.GetVoters(), to) {
+	if !slices.Contains(t.state.conf.GetVoters(), to) {
 		return fmt.Errorf("member: %x is not a member that can lead", to)
 	}
-	if !m.alive(to) {
-		return fmt.Errorf("member: %q was not heard of for a while: it cannot lead now", m.member(to).Name)
+	if !t.peers.alive(to) {
+		return fmt.Errorf("member: %q was not heard of for a while: it cannot lead now", t.state.member(to).Name)
 	}
-	defer m.guard()
-	m.transferee = to
-	m.node.TransferLeader(to)
+	defer t.consensus.guard()
+	t.to = to
+	t.consensus.node.TransferLeader(to)
 	return nil
 }
 
 // Transferring reports whether leadership is being transferred.
-func (m *Member) Transferring() bool { return m.transferee != 0 }
+func (m *Member) Transferring() bool { return m.transfer.to != 0 }
 
 // furthest returns the living voter that has the most of the log.
-func (m *Member) furthest() (to uint64) {
+func (t *transfer) furthest() (to uint64) {
 	var most uint64
-	m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		if id != m.cfg.ID && slices.Contains(m.conf.GetVoters(), id) && m.alive(id) && p.Match > most {
+	t.consensus.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		if id != t.state.id && slices.Contains(t.state.conf.GetVoters(), id) && t.peers.alive(id) && p.Match > most {
 			to, most = id, p.Match
 		}
 	})
 	return to
 }
 
-// forgetTransferee ends a transfer that raft has given up.
-func (m *Member) forgetTransferee() {
-	if m.transferee == 0 {
+// forget ends a transfer that raft has given up.
+func (t *transfer) forget() {
+	if t.to == 0 {
 		return
 	}
 	// If it leads no more, the transfer has come about, and clients are to be told of the transferee.
-	if s := m.node.BasicStatus(); s.RaftState == raft.StateLeader && s.LeadTransferee == 0 {
-		m.transferee = 0
+	if s := t.consensus.node.BasicStatus(); s.RaftState == raft.StateLeader && s.LeadTransferee == 0 {
+		t.to = 0
+	}
+}
+
+// elsewhere returns who leads, or is about to, if it is not this member.
+func (t *transfer) elsewhere() statemachine.Member {
+	switch leader := t.consensus.leader; {
+	case leader != 0 && leader != t.state.id:
+		return t.state.member(leader)
+	default:
+		return t.state.member(t.to)
 	}
 }
 
 // Campaign makes a member that is the only one lead now: it has nobody to wait for. For any
 // other it does nothing.
 func (m *Member) Campaign() {
-	if voters := m.conf.GetVoters(); m.err != nil || len(voters) != 1 || voters[0] != m.cfg.ID || len(m.conf.GetVotersOutgoing()) > 0 {
+	if voters := m.state.conf.GetVoters(); m.consensus.err != nil || len(voters) != 1 || voters[0] != m.cfg.ID || len(m.state.conf.GetVotersOutgoing()) > 0 {
 		return
 	}
-	defer m.guard()
+	defer m.consensus.guard()
 	// It is refused only by a member that leads already.
-	_ = m.node.Campaign()
+	_ = m.consensus.node.Campaign()
 }
 
 // maxLook is the most that one look counts for: two ticks. A member that was suspended, or

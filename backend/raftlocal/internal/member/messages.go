@@ -14,6 +14,35 @@ import (
 // raft counts no further and every member stops, needs as many messages as this.
 const maxTermsAhead = 1 << 32
 
+// peers are the other members, as this one hears them.
+type peers struct {
+	cfg       *Config
+	consensus *consensus
+	state     *state
+	log       *storage
+
+	ticks   uint64
+	heard   map[uint64]uint64 // the tick of the last message of a peer
+	beaten  map[uint64]bool   // peers whose heartbeat was answered since the last Ready
+	ignored uint64            // the tick at which it was told last that a message was ignored
+}
+
+// alive reports whether a member was heard of within an election timeout.
+func (p *peers) alive(id uint64) bool {
+	at, ok := p.heard[id]
+	return id == p.cfg.ID || ok && p.ticks-at <= uint64(p.cfg.ElectionTicks)
+}
+
+// note notes that a message has come of a peer.
+func (p *peers) note(msg *raftpb.Message) {
+	if p.state.inCluster(msg.GetFrom()) {
+		p.heard[msg.GetFrom()] = p.ticks
+		if msg.GetType() == raftpb.MsgHeartbeatResp {
+			p.beaten[msg.GetFrom()] = true
+		}
+	}
+}
+
 // hears reports whether a message is one to listen to. Its sender is who it says it is.
 //
 // What a member of the cluster has to say is heard, if its term is one that can have come about. Of
@@ -31,15 +60,15 @@ const maxTermsAhead = 1 << 32
 // And nobody whom we do not know is heard as long as we hear a leader that we know, or are one: so in a
 // cluster that works, strangers can do nothing. Whoever should be heard is, one election timeout
 // later: a leader of yesterday has no majority, and ends by that.
-func (m *Member) hears(msg *raftpb.Message) bool {
-	term, own := msg.GetTerm(), m.hard.GetTerm()
+func (p *peers) hears(msg *raftpb.Message) bool {
+	term, own := msg.GetTerm(), p.consensus.hard.GetTerm()
 	switch {
 	case term > math.MaxInt64, term > own && term-own > maxTermsAhead:
-		return m.ignore(msg, "its term is far above ours, and cannot have come about")
-	case m.inCluster(msg.GetFrom()):
+		return p.ignore(msg, "its term is far above ours, and cannot have come about")
+	case p.state.inCluster(msg.GetFrom()):
 		return true
-	case m.leader != 0 && m.alive(m.leader):
-		return m.ignore(msg, "it is no member, as far as our leader has told us")
+	case p.consensus.leader != 0 && p.alive(p.consensus.leader):
+		return p.ignore(msg, "it is no member, as far as our leader has told us")
 	}
 	switch msg.GetType() {
 	case raftpb.MsgApp, raftpb.MsgSnap, raftpb.MsgVote, raftpb.MsgPreVote:
@@ -47,12 +76,12 @@ func (m *Member) hears(msg *raftpb.Message) bool {
 	case raftpb.MsgHeartbeat:
 		// A leader tells us of no more than it knows that we have. From a member this shows that
 		// our disk has lost something; see raftPanic.
-		if last, err := m.storage.LastIndex(); err != nil || msg.GetCommit() > last {
-			return m.ignore(msg, "it is no member, and says that we have what we do not have")
+		if last, err := p.log.LastIndex(); err != nil || msg.GetCommit() > last {
+			return p.ignore(msg, "it is no member, and says that we have what we do not have")
 		}
 		return true
 	default:
-		return m.ignore(msg, "it is no member, and has nothing to answer")
+		return p.ignore(msg, "it is no member, and has nothing to answer")
 	}
 }
 
@@ -60,19 +89,19 @@ func (m *Member) hears(msg *raftpb.Message) bool {
 const ignoredAgain = 1200
 
 // ignore tells why a message is not heard.
-func (m *Member) ignore(msg *raftpb.Message, why string) bool {
-	if m.ignored == 0 || m.ticks-m.ignored >= ignoredAgain {
-		m.ignored = m.ticks + 1
-		m.logger.Warn("a message is ignored", "cluster", m.cfg.Cluster, "member", m.cfg.Name, "from", m.member(msg.GetFrom()).Name,
+func (p *peers) ignore(msg *raftpb.Message, why string) bool {
+	if p.ignored == 0 || p.ticks-p.ignored >= ignoredAgain {
+		p.ignored = p.ticks + 1
+		p.cfg.Logger.Warn("a message is ignored", "cluster", p.cfg.Cluster, "member", p.cfg.Name, "from", p.state.member(msg.GetFrom()).Name,
 			"id", msg.GetFrom(), "type", msg.GetType().String(), "term", msg.GetTerm(), "reason", why)
 	}
 	return false
 }
 
 // outgoing sorts the messages of a Ready into those that go out before the sync, and those that
-// wait for it.
-func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
-	msgs := m.worthwhile(rd)
+// wait for it. all: none of them is dropped.
+func (p *peers) outgoing(rd *raft.Ready, all bool) (early, late []*raftpb.Message) {
+	msgs := p.worthwhile(rd, all)
 	n := 0
 	for _, msg := range msgs {
 		if msg.GetType() == raftpb.MsgApp {
@@ -106,19 +135,19 @@ func (m *Member) outgoing(rd *raft.Ready) (early, late []*raftpb.Message) {
 //     appends were lost;
 //   - those to a follower that is being probed, or is to lead next;
 //   - those with a change of the members: a member that is removed hears of it here or never.
-func (m *Member) worthwhile(rd *raft.Ready) []*raftpb.Message {
-	defer clear(m.beaten)
+func (p *peers) worthwhile(rd *raft.Ready, all bool) []*raftpb.Message {
+	defer clear(p.beaten)
 	msgs := rd.Messages
-	if len(msgs) == 0 || m.transferee != 0 || hasChange(rd.CommittedEntries) {
+	if len(msgs) == 0 || all || hasChange(rd.CommittedEntries) {
 		return msgs
 	}
 	var steady map[uint64]bool
 	var kept []*raftpb.Message
 	for i, msg := range msgs {
 		drop := false
-		if msg.GetType() == raftpb.MsgApp && len(msg.GetEntries()) == 0 && !m.beaten[msg.GetTo()] {
+		if msg.GetType() == raftpb.MsgApp && len(msg.GetEntries()) == 0 && !p.beaten[msg.GetTo()] {
 			if steady == nil {
-				steady = m.steady()
+				steady = p.steady()
 			}
 			drop = steady[msg.GetTo()]
 		}
@@ -136,10 +165,10 @@ func (m *Member) worthwhile(rd *raft.Ready) []*raftpb.Message {
 }
 
 // steady are the followers whose log is being followed without a hitch.
-func (m *Member) steady() map[uint64]bool {
+func (p *peers) steady() map[uint64]bool {
 	steady := map[uint64]bool{}
-	m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		steady[id] = p.State == tracker.StateReplicate
+	p.consensus.node.WithProgress(func(id uint64, _ raft.ProgressType, f tracker.Progress) {
+		steady[id] = f.State == tracker.StateReplicate
 	})
 	return steady
 }

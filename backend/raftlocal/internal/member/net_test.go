@@ -199,7 +199,7 @@ func (net *network) leader() *node {
 	var l *node
 	net.until("a leader", func() bool {
 		for _, n := range net.nodes {
-			if n.m != nil && !n.cut && !n.stopped && n.m.err == nil && n.m.serving {
+			if n.m != nil && !n.cut && !n.stopped && n.m.consensus.err == nil && n.m.consensus.serving {
 				l = n
 				return true
 			}
@@ -225,15 +225,15 @@ func (net *network) same() {
 	net.pass(2 * tick)
 	var want []byte
 	for _, n := range net.nodes {
-		if n.m == nil || n.m.err != nil {
+		if n.m == nil || n.m.consensus.err != nil {
 			continue
 		}
-		got := n.m.machine.Snapshot()
+		got := n.m.state.machine.Snapshot()
 		if want == nil {
 			want = got
 		}
 		if string(want) != string(got) {
-			net.t.Errorf("member %s has another state: applied %d", n.cfg.Name, n.m.applied)
+			net.t.Errorf("member %s has another state: applied %d", n.cfg.Name, n.m.state.applied)
 		}
 	}
 }

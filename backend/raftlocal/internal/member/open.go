@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/snapshot"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
@@ -55,100 +56,48 @@ func load(cfg Config, log *wal.Log, contents wal.Contents) (*Member, error) {
 	if snap == nil && (!cfg.Join || len(contents.Entries) > 0) {
 		return nil, errors.New("member: the directory has a log but no snapshot, so it is incomplete: " + disk.Cure)
 	}
-	m := &Member{
-		cfg: cfg, out: cfg.Callbacks, logger: cfg.Logger, log: log,
-		machine: statemachine.New(nil), hard: contents.Hard, conf: &raftpb.ConfState{},
-		heard: map[uint64]uint64{}, beaten: map[uint64]bool{}, clients: newClients(), evictions: map[commandID]struct{}{},
+	m := assemble(cfg, log)
+	if contents.Hard != nil {
+		m.consensus.hard = contents.Hard
 	}
-	if m.hard == nil {
-		m.hard = &raftpb.HardState{}
-	}
-	m.storage = &storage{MemoryStorage: raft.NewMemoryStorage(), conf: &m.conf}
 	if snap != nil {
 		state, err := statemachine.Restore(snap.GetData())
 		if err != nil {
 			return nil, fmt.Errorf("member: the snapshot at entry %d: %w", snap.GetMetadata().GetIndex(), err)
 		}
-		m.install(snap, state)
-		if err := m.storage.ApplySnapshot(snap); err != nil {
+		if err := m.store.install(snap, state); err != nil {
 			return nil, err
 		}
 	}
-	entries, err := m.continued(contents)
+	entries, err := m.store.continued(contents, m.consensus.hard)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.storage.Append(entries); err != nil {
+	if err := m.store.storage.Append(entries); err != nil {
 		return nil, err
 	}
-	return m, m.start()
+	return m, m.consensus.start(&m.state, m.store.storage)
 }
 
-// continued returns the entries of the log that go on from the snapshot.
-func (m *Member) continued(log wal.Contents) ([]*raftpb.Entry, error) {
-	first, last, at := log.Start+1, log.Start, m.applied
-	if n := len(log.Entries); n > 0 {
-		first, last = log.Entries[0].GetIndex(), log.Entries[n-1].GetIndex()
+// assemble puts a member together that knows nothing yet.
+func assemble(cfg Config, log *wal.Log) *Member {
+	m := &Member{cfg: cfg}
+	m.state = state{id: cfg.ID, machine: statemachine.New(nil), conf: &raftpb.ConfState{}}
+	m.store = store{cfg: &m.cfg, state: &m.state, log: log, storage: &storage{MemoryStorage: raft.NewMemoryStorage(), state: &m.state}}
+	m.consensus = consensus{cfg: &m.cfg, ended: m.Clients.redirectAll, hard: &raftpb.HardState{}}
+	m.peers = peers{
+		cfg: &m.cfg, consensus: &m.consensus, state: &m.state, log: m.store.storage,
+		heard: map[uint64]uint64{}, beaten: map[uint64]bool{},
 	}
-	switch {
-	case last == 0:
-		return nil, nil // nothing was ever written
-	case first > at+1:
-		return nil, fmt.Errorf("member: the entries %d to %d are missing between the snapshot and the log: %s", at+1, first-1, disk.Cure)
-	case last >= at && (first > at || log.Entries[at-first].GetTerm() == m.appliedTerm):
-		return log.Entries[at+1-first:], nil
-	default:
-		// A crash came between a leader's snapshot and the log. The log ends before the
-		// snapshot; or it had gone another way than the cluster before the snapshot's entry,
-		// so nothing of it after that was ever committed, or can be.
-		return nil, m.log.Restart(m.hard, at)
+	m.transfer = transfer{consensus: &m.consensus, state: &m.state, peers: &m.peers}
+	m.changes = changes{consensus: &m.consensus, state: &m.state, store: &m.store, peers: &m.peers}
+	m.Clients = Clients{
+		out: cfg.Callbacks, consensus: &m.consensus, state: &m.state, transfer: &m.transfer,
+		byConn: map[Conn]*client{}, bySession: map[uint64]*client{}, opening: map[command.SessionID]*client{},
 	}
-}
-
-// start begins the consensus.
-func (m *Member) start() (err error) {
-	defer func() {
-		// raft panics if the log makes no sense to it.
-		if m.err != nil {
-			err = m.err
-		}
-	}()
-	defer m.guard()
-	last, err := m.storage.LastIndex()
-	if err != nil {
-		return err
-	}
-	// What is committed is not always written: never less than a snapshot. And a torn end of the
-	// log may have been cut under it: nobody was told of what was cut.
-	commit := min(max(m.hard.GetCommit(), m.applied), last)
-	term, vote := m.hard.GetTerm(), m.hard.GetVote()
-	if term < m.appliedTerm {
-		// The crash came after a snapshot of a later term. Nobody got a vote in that one.
-		term, vote = m.appliedTerm, 0
-	}
-	m.hard = &raftpb.HardState{Term: &term, Vote: &vote, Commit: &commit}
-	if err := m.storage.SetHardState(m.hard); err != nil {
-		return err
-	}
-	m.node, err = raft.NewRawNode(&raft.Config{
-		ID:                        m.cfg.ID,
-		ElectionTick:              m.cfg.ElectionTicks,
-		HeartbeatTick:             1,
-		Storage:                   m.storage,
-		Applied:                   m.applied,
-		MaxSizePerMsg:             maxBatch,
-		MaxCommittedSizePerReady:  4 * maxBatch,
-		MaxUncommittedEntriesSize: maxUncommitted,
-		MaxInflightMsgs:           maxInflight,
-		MaxInflightBytes:          maxInflightBytes,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		ReadOnlyOption:            raft.ReadOnlySafe,
-		Logger:                    raftLogger{m.logger},
-		DisableProposalForwarding: true,
-		StepDownOnRemoval:         true,
-	})
-	return err
+	m.proposals = proposals{consensus: &m.consensus, state: &m.state, clients: &m.Clients, evictions: evictions{}}
+	m.reader = reader{consensus: &m.consensus, state: &m.state, proposals: &m.proposals, clients: &m.Clients}
+	return m
 }
 
 // firstIndex is where the log of a cluster begins: at a snapshot that all its initialMembers make for

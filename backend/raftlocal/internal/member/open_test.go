@@ -94,17 +94,17 @@ func TestOpenRefusesGap(t *testing.T) {
 		{Entries: []*raftpb.Entry{entry(9), entry(10)}},
 		{Start: 8},
 	} {
-		if _, err := m.continued(log); err == nil || !strings.Contains(err.Error(), "entries 2 to 8 are missing") {
+		if _, err := m.store.continued(log, m.consensus.hard); err == nil || !strings.Contains(err.Error(), "entries 2 to 8 are missing") {
 			t.Errorf("%v", err)
 		}
 	}
 	all := []*raftpb.Entry{entry(1), entry(2), entry(3)}
-	if got, err := m.continued(wal.Contents{Entries: all}); err != nil || len(got) != 2 {
+	if got, err := m.store.continued(wal.Contents{Entries: all}, m.consensus.hard); err != nil || len(got) != 2 {
 		t.Errorf("%v, %v", got, err)
 	}
 	// A log that has another entry where the snapshot was taken does not go on from it.
-	m.applied, m.appliedTerm = 2, 5
-	if got, err := m.continued(wal.Contents{Entries: all}); err != nil || len(got) != 0 {
+	m.state.applied, m.state.appliedTerm = 2, 5
+	if got, err := m.store.continued(wal.Contents{Entries: all}, m.consensus.hard); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -27,7 +27,7 @@ func TestTryIsNotOvertakenByItsRelease(t *testing.T) {
 		if r, ok := q.reply(2); !ok || r.Code != command.NotHeld {
 			t.Errorf("the release: %+v, %v", r, ok)
 		}
-		if s := l.m.machine.Inspect("k"); s.Held {
+		if s := l.m.state.machine.Inspect("k"); s.Held {
 			t.Errorf("it is held by %s, whom nobody releases", s.AttemptID)
 		}
 	})

@@ -25,7 +25,7 @@ func (net *network) dial(n *node, session uint64) *peer {
 	net.last++
 	p := &peer{net: net, at: n, conn: net.last, session: session}
 	net.clients[p.conn] = p
-	n.m.Attach(p.conn, session)
+	n.m.Clients.Attach(p.conn, session)
 	return p
 }
 
@@ -53,7 +53,7 @@ func (p *peer) send(cmds ...command.Command) {
 			c.Lowest = max(c.Lowest, 1)
 		}
 	}
-	p.at.m.Submit(p.conn, cmds)
+	p.at.m.Clients.Submit(p.conn, cmds)
 }
 
 // try sends a command and returns the reply, if there is one.

@@ -10,89 +10,121 @@ import (
 // them beyond their time.
 const checkpoint = int64(time.Second)
 
+// proposals are what this leader puts into the log.
+type proposals struct {
+	consensus *consensus
+	state     *state
+	clients   *Clients
+
+	clock     clusterClock
+	lastStamp int64
+	proposed  uint64 // batches of the own term
+	completed uint64 // of these, those applied
+	usher     usher
+	evictions evictions
+	encoding  []byte
+
+	entries, commands uint64 // since the member was opened
+}
+
+// start begins: the clock has all that it is to go on from.
+func (p *proposals) start(now time.Duration) {
+	p.clock.start(p.state.machine.Clock(), now)
+	p.lastStamp = p.state.machine.Clock()
+}
+
+// stop forgets all that only a leader has to remember.
+func (p *proposals) stop() {
+	p.proposed, p.completed = 0, 0
+	p.usher = usher{}
+	clear(p.evictions)
+}
+
+// look is a look at the clock of the cluster, if this member serves.
+func (p *proposals) look(now time.Duration) int64 {
+	if !p.consensus.serving {
+		return 0
+	}
+	return p.clock.look(now)
+}
+
 // propose puts what waits into the log, at a time of the cluster's clock. All that came in since
 // the last time is one entry, unless it is more than fits.
-func (m *Member) propose(stamp int64) {
-	if !m.serving {
+func (p *proposals) propose(stamp int64) {
+	if !p.consensus.serving {
 		return
 	}
-	m.sort()
-	p := &m.pending
-	for len(p.commands) > 0 {
+	p.sort()
+	w := &p.clients.pending
+	for len(w.commands) > 0 {
 		n, bytes := 0, 0
-		for n < len(p.commands) && (n == 0 || bytes+cost(&p.commands[n]) <= maxBatch) {
-			bytes += cost(&p.commands[n])
+		for n < len(w.commands) && (n == 0 || bytes+cost(&w.commands[n]) <= maxBatch) {
+			bytes += cost(&w.commands[n])
 			n++
 		}
-		if !m.proposeBatch(stamp, p.commands[:n]) {
+		if !p.batch(stamp, w.commands[:n]) {
 			// Too much waits for a majority, or leadership is moving or has moved: raft will
 			// tell, and until then they wait.
 			return
 		}
-		p.take(n)
+		w.take(n)
 	}
-	if m.overdue(stamp) {
-		m.proposeBatch(stamp, nil)
+	if p.overdue(stamp) {
+		p.batch(stamp, nil)
 	}
-	m.endUnheard(stamp)
+	p.endUnheard(stamp)
 }
 
-// proposeBatch proposes one entry. raft copies the bytes.
-func (m *Member) proposeBatch(stamp int64, cmds []command.Command) bool {
-	m.encoding = command.AppendBatch(m.encoding[:0], command.Batch{Stamp: stamp, Commands: cmds})
-	if m.node.Propose(m.encoding) != nil {
+// batch proposes one entry. raft copies the bytes.
+func (p *proposals) batch(stamp int64, cmds []command.Command) bool {
+	p.encoding = command.AppendBatch(p.encoding[:0], command.Batch{Stamp: stamp, Commands: cmds})
+	if p.consensus.node.Propose(p.encoding) != nil {
 		return false
 	}
-	m.proposed++
-	m.counted.Entries++
-	m.counted.Commands += uint64(len(cmds))
-	m.lastStamp = stamp
-	m.usher.proposed(cmds)
+	p.proposed++
+	p.entries++
+	p.commands += uint64(len(cmds))
+	p.lastStamp = stamp
+	p.usher.proposed(cmds)
 	return true
 }
 
 // overdue reports whether an entry with no command is due: so that claims and sessions end whose
 // time has come, or that the time of those that live on is not lost at an election. A cluster
 // without either writes nothing.
-func (m *Member) overdue(stamp int64) bool {
-	deadline, any := m.machine.NextDeadline()
-	if !any || m.lastStamp >= stamp {
+func (p *proposals) overdue(stamp int64) bool {
+	deadline, any := p.state.machine.NextDeadline()
+	if !any || p.lastStamp >= stamp {
 		return false
 	}
-	if deadline <= stamp && m.lastStamp < deadline {
+	if deadline <= stamp && p.lastStamp < deadline {
 		return true
 	}
-	return stamp-m.lastStamp >= checkpoint && m.machine.Claims() > 0
+	return stamp-p.lastStamp >= checkpoint && p.state.machine.Claims() > 0
 }
 
 // sort takes from what waits the commands that the log need not see, and those that are void.
-func (m *Member) sort() {
-	p := &m.pending
+func (p *proposals) sort() {
+	w, reads := &p.clients.pending, &p.clients.reads
 	kept, bytes := 0, 0
-	for i := range p.commands {
-		cmd, from := &p.commands[i], p.from[i]
+	for i := range w.commands {
+		cmd, from := &w.commands[i], w.from[i]
 		switch {
-		case m.clients.stale(from, cmd):
-			delete(m.evictions, commandID{cmd.Session, cmd.Seq})
-		case m.readable(cmd):
-			m.reads.add(cmd, from)
+		case p.clients.stale(from, cmd):
+			delete(p.evictions, commandID{cmd.Session, cmd.Seq})
+		case p.state.readable(cmd):
+			reads.add(cmd, from)
 		default:
 			if kept != i || cmd.Op == command.EvictClaim {
-				p.commands[kept], p.from[kept] = m.logged(cmd), from
+				w.commands[kept], w.from[kept] = p.evictions.logged(p.state.machine, cmd), from
 			}
-			bytes += cost(&p.commands[kept])
+			bytes += cost(&w.commands[kept])
 			kept++
 		}
 	}
-	clear(p.commands[kept:])
-	clear(p.from[kept:])
-	p.commands, p.from, p.bytes = p.commands[:kept], p.from[:kept], bytes
-}
-
-// readable reports whether a command is to be answered without the log: it asks, or it takes a
-// lock only if it is free and it is not. If it is free in the end, it goes into the log.
-func (m *Member) readable(cmd *command.Command) bool {
-	return cmd.Op.ReadOnly() || cmd.Op == command.Acquire && !cmd.Wait && m.machine.Busy(cmd.Key, cmd.AttemptID)
+	clear(w.commands[kept:])
+	clear(w.from[kept:])
+	w.commands, w.from, w.bytes = w.commands[:kept], w.from[:kept], bytes
 }
 
 // pending is what came in and is not proposed yet, in the order in which it came.
@@ -129,44 +161,3 @@ func (p *pending) take(n int) {
 func (p *pending) drop() { p.take(len(p.commands)) }
 
 func (p *pending) full() bool { return len(p.commands) >= maxPending || p.bytes >= maxPendingBytes }
-
-// Busy reports whether more than half of what may wait is waiting. The goroutines that read connections
-// should stop until it does not, so that clients wait in their own memory. What goes on sending
-// is redirected when nothing more may wait: a reply would be taken for the command's outcome,
-// and it has none; the client comes back, later, and sends it again.
-func (m *Member) Busy() bool {
-	p, r := &m.pending, &m.reads
-	return 2*(len(p.commands)+r.waiting) >= maxPending || 2*(p.bytes+r.bytes) >= maxPendingBytes
-}
-
-// Submit takes commands of a connection. They are copied, but not what they point to. Those of
-// a session that is not the connection's are dropped: they are old. One that breaks a limit is
-// refused at once, as the state machine would. What a connection that is not
-// attached sends is ignored.
-func (m *Member) Submit(c Conn, cmds []command.Command) {
-	cl := m.clients.byConn[c]
-	if m.err != nil || cl == nil {
-		return
-	}
-	for i := range cmds {
-		cmd := &cmds[i]
-		if cmd.Op != command.Open && !cl.has(cmd.Session) {
-			continue
-		}
-		if !cmd.Valid() || cost(cmd) > maxBatch/2 {
-			m.out.Answer(c, []command.Answer{{Session: cmd.Session, Seq: cmd.Seq, ID: cmd.ID, Reply: command.Reply{Code: command.Invalid}}}, nil)
-			continue
-		}
-		if m.pending.full() || m.reads.full() {
-			m.redirect(cl, m.member(m.cfg.ID))
-			return
-		}
-		if cmd.Op == command.Open {
-			m.clients.expect(cmd.ID, cl)
-		}
-		if cmd.Op == command.Release && len(cmd.Claims) == 0 {
-			cl.released = max(cl.released, cmd.Seq)
-		}
-		m.pending.add(cmd, cl)
-	}
-}

@@ -49,16 +49,24 @@ func (r *reads) full() bool { return r.waiting >= maxPending || r.bytes >= maxPe
 
 func (r *reads) drop() { *r = reads{last: r.last} }
 
-// askReads asks raft about the reads that came in.
-func (m *Member) askReads() {
-	r := &m.reads
+// reader answers what needs no entry of the log.
+type reader struct {
+	consensus *consensus
+	state     *state
+	proposals *proposals
+	clients   *Clients
+}
+
+// ask asks raft about the reads that came in.
+func (rd *reader) ask() {
+	r := &rd.clients.reads
 	if len(r.next) == 0 {
 		return
 	}
 	r.last++
-	r.rounds = append(r.rounds, round{number: r.last, proposed: m.proposed, reads: r.next})
+	r.rounds = append(r.rounds, round{number: r.last, proposed: rd.proposals.proposed, reads: r.next})
 	r.next = nil
-	m.node.ReadIndex(binary.BigEndian.AppendUint64(nil, r.last))
+	rd.consensus.node.ReadIndex(binary.BigEndian.AppendUint64(nil, r.last))
 }
 
 // confirm records what raft has answered.
@@ -73,11 +81,11 @@ func (r *reads) confirm(states []raft.ReadState) {
 	}
 }
 
-// answerReads answers the rounds that may be. Locks that were held and are free now are
+// answer answers the rounds that may be. Locks that were held and are free now are
 // proposed.
-func (m *Member) answerReads(now time.Duration) {
-	r := &m.reads
-	for len(r.rounds) > 0 && r.rounds[0].confirmed && m.applied >= r.rounds[0].index && m.completed >= r.rounds[0].proposed {
+func (rd *reader) answer(now time.Duration) {
+	r := &rd.clients.reads
+	for len(r.rounds) > 0 && r.rounds[0].confirmed && rd.state.applied >= r.rounds[0].index && rd.proposals.completed >= r.rounds[0].proposed {
 		done := r.rounds[0].reads
 		r.rounds[0] = round{}
 		r.rounds = r.rounds[1:]
@@ -86,25 +94,25 @@ func (m *Member) answerReads(now time.Duration) {
 			cmd, from := &done[i].cmd, done[i].from
 			r.waiting--
 			r.bytes -= cost(cmd)
-			if m.clients.bySession[cmd.Session] != from {
+			if rd.clients.bySession[cmd.Session] != from {
 				// The client asks again on its new connection, or is gone.
 				continue
 			}
 			var reply command.Reply
 			switch {
 			case cmd.Op == command.Inspect:
-				reply = command.Reply{Code: command.OK, Status: m.inspect(cmd.Key, now)}
+				reply = command.Reply{Code: command.OK, Status: rd.inspect(cmd.Key, now)}
 			case cmd.Op == command.ListHeld:
-				reply = m.listHeld(cmd, now)
-			case !m.readable(cmd) && !m.overtaken(cmd, from):
-				m.pending.add(cmd, from)
+				reply = rd.listHeld(cmd, now)
+			case !rd.state.readable(cmd) && !rd.overtaken(cmd, from):
+				rd.clients.pending.add(cmd, from)
 				continue
 			default:
-				reply = m.refused(cmd.Key, now)
+				reply = rd.refused(cmd.Key, now)
 			}
 			answers = append(answers, command.Answer{Session: cmd.Session, Seq: cmd.Seq, Reply: reply})
 		}
-		m.deliver(answers, nil)
+		rd.clients.deliver(answers, nil)
 	}
 }
 
@@ -112,37 +120,37 @@ func (m *Member) answerReads(now time.Duration) {
 // client has sent after the command, perhaps of the same attempt, whom nobody would ever release
 // again. The lock was held when the command came in, so that it may be answered so. If the attempt
 // has a claim, another copy of the command has made it, and a copy more does nothing.
-func (m *Member) overtaken(cmd *command.Command, from *client) bool {
-	return cmd.Op == command.Acquire && from.released > cmd.Seq && !m.machine.Inspect(cmd.Key).Held
+func (rd *reader) overtaken(cmd *command.Command, from *client) bool {
+	return cmd.Op == command.Acquire && from.released > cmd.Seq && !rd.state.machine.Inspect(cmd.Key).Held
 }
 
 // inspect tells who holds a key. The time that has passed since the last entry counts.
-func (m *Member) inspect(key string, now time.Duration) command.Status {
-	s := m.machine.Inspect(key)
+func (rd *reader) inspect(key string, now time.Duration) command.Status {
+	s := rd.state.machine.Inspect(key)
 	if s.Held {
-		s.Left = m.left(s.Left, now)
+		s.Left = rd.left(s.Left, now)
 	}
 	return s
 }
 
 // left is what is left of a time that the state machine tells: the time that has passed since the last entry counts.
-func (m *Member) left(d, now time.Duration) time.Duration {
-	return max(0, d-time.Duration(m.look(now)-m.machine.Clock()))
+func (rd *reader) left(d, now time.Duration) time.Duration {
+	return max(0, d-time.Duration(rd.proposals.look(now)-rd.state.machine.Clock()))
 }
 
 // listHeld is a page of the keys that are held.
-func (m *Member) listHeld(cmd *command.Command, now time.Duration) command.Reply {
-	locks, next := m.machine.ListHeld(cmd.Key, cmd.Claims[0], int(min(cmd.Claims[1], math.MaxInt32)))
+func (rd *reader) listHeld(cmd *command.Command, now time.Duration) command.Reply {
+	locks, next := rd.state.machine.ListHeld(cmd.Key, cmd.Claims[0], int(min(cmd.Claims[1], math.MaxInt32)))
 	for i := range locks {
-		locks[i].Left = m.left(locks[i].Left, now)
+		locks[i].Left = rd.left(locks[i].Left, now)
 	}
 	return command.Reply{Code: command.OK, Number: next, Locks: locks}
 }
 
 // refused is the answer to who does not wait for a lock that is held: who holds it and for how long, without the rest.
 // What the application has added to the name, after a NUL, may be long.
-func (m *Member) refused(key string, now time.Duration) command.Reply {
-	s := m.inspect(key, now)
+func (rd *reader) refused(key string, now time.Duration) command.Reply {
+	s := rd.inspect(key, now)
 	name, _, _ := strings.Cut(s.Meta, "\x00")
 	return command.Reply{Code: command.Held, Status: command.Status{Held: s.Held, Meta: name, Left: s.Left}}
 }

@@ -46,11 +46,11 @@ func TestNoReadWithoutMajority(t *testing.T) {
 	if r, ok := q.try(tryLock("k", "q", time.Minute)); ok {
 		t.Errorf("answered: %+v", r)
 	}
-	net.until("the old leader gives up", func() bool { return !l.m.leading })
+	net.until("the old leader gives up", func() bool { return !l.m.consensus.leading })
 	if len(q.answers) != 1 || !q.gone {
 		t.Errorf("answers %+v, gone: %v", q.answers, q.gone)
 	}
-	if l.m.reads.waiting != 0 || l.m.reads.bytes != 0 {
+	if l.m.Clients.reads.waiting != 0 || l.m.Clients.reads.bytes != 0 {
 		t.Error("reads are left")
 	}
 }
@@ -83,7 +83,7 @@ func TestReadWaitsForOwnProposals(t *testing.T) {
 	// The second does not get through for a while.
 	net.lost = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgApp && m.GetIndex() >= first }
 	net.settle()
-	if s := l.m.machine.Inspect("k"); s.AttemptID != "p" {
+	if s := l.m.state.machine.Inspect("k"); s.AttemptID != "p" {
 		t.Fatalf("%+v", s)
 	}
 	again := net.dial(l, q.session)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // unheardMost is how many claims are ended together.
@@ -34,12 +35,12 @@ type usher struct {
 }
 
 // endUnheard takes the next step. Called when nothing waits to be proposed.
-func (m *Member) endUnheard(stamp int64) {
-	u := &m.usher
+func (p *proposals) endUnheard(stamp int64) {
+	u := &p.usher
 	switch {
 	case u.session != 0:
 		var cmds []command.Command
-		for _, n := range m.machine.Unheard(stamp, unheardMost) {
+		for _, n := range p.state.machine.Unheard(stamp, unheardMost) {
 			if _, is := u.due[n]; is {
 				seq := uint64(len(cmds) + 1)
 				cmds = append(cmds, command.Command{Session: u.session, Seq: seq, Lowest: seq, Op: command.Release, Claims: []uint64{n}})
@@ -47,18 +48,18 @@ func (m *Member) endUnheard(stamp int64) {
 		}
 		seq := uint64(len(cmds) + 1)
 		cmds = append(cmds, command.Command{Session: u.session, Seq: seq, Lowest: seq, Op: command.Close})
-		if m.proposeBatch(stamp, cmds) {
+		if p.batch(stamp, cmds) {
 			*u = usher{rounds: u.rounds}
 		}
 	case !u.opening:
-		due := m.machine.Unheard(stamp, unheardMost)
+		due := p.state.machine.Unheard(stamp, unheardMost)
 		if len(due) == 0 {
 			return
 		}
 		u.rounds++
-		binary.BigEndian.PutUint64(u.name[:], m.cfg.ID)
-		binary.BigEndian.PutUint64(u.name[8:], m.hard.GetTerm()<<32+u.rounds) // not drawn, and nobody's else
-		if u.opening = m.proposeBatch(stamp, []command.Command{{Op: command.Open, ID: u.name, TTL: usherTTL}}); u.opening {
+		binary.BigEndian.PutUint64(u.name[:], p.state.id)
+		binary.BigEndian.PutUint64(u.name[8:], p.consensus.hard.GetTerm()<<32+u.rounds) // not drawn, and nobody's else
+		if u.opening = p.batch(stamp, []command.Command{{Op: command.Open, ID: u.name, TTL: usherTTL}}); u.opening {
 			u.due = make(map[uint64]struct{}, len(due))
 			for _, n := range due {
 				u.due[n] = struct{}{}
@@ -96,6 +97,9 @@ func (u *usher) answered(answers []command.Answer) {
 // commandID names a command of a session.
 type commandID struct{ session, seq uint64 }
 
+// evictions are those that stand in the log or are about to, each as a Release.
+type evictions map[commandID]struct{}
+
 // logged returns what stands in the log for a command.
 //
 // For an EvictClaim that is a Release of the claim by which the attempt holds the key, by its number, or of number 0,
@@ -111,13 +115,13 @@ type commandID struct{ session, seq uint64 }
 //     yet, nobody has been told of that, and the eviction came first.
 //   - Sent again, as after a change of leaders, it is the same command of the session, and has the reply that the first had,
 //     whatever the second has become.
-func (m *Member) logged(cmd *command.Command) command.Command {
+func (e evictions) logged(machine *statemachine.Machine, cmd *command.Command) command.Command {
 	if cmd.Op != command.EvictClaim {
 		return *cmd
 	}
-	number := m.machine.Grant(cmd.Key, cmd.AttemptID)
+	number := machine.Grant(cmd.Key, cmd.AttemptID)
 	if number != 0 {
-		m.evictions[commandID{cmd.Session, cmd.Seq}] = struct{}{}
+		e[commandID{cmd.Session, cmd.Seq}] = struct{}{}
 	}
 	return command.Command{Session: cmd.Session, Seq: cmd.Seq, Lowest: cmd.Lowest, Op: command.Release, Claims: []uint64{number}}
 }
@@ -125,19 +129,19 @@ func (m *Member) logged(cmd *command.Command) command.Command {
 // evicted returns what the holders are to be told whose grants a batch may end for an EvictClaim. The log does not know of
 // that, so no state machine says it; a holder whose leader is gone by then finds out when it renews. Called before the
 // batch is applied.
-func (m *Member) evicted(b command.Batch) map[commandID]command.Push {
-	if len(m.evictions) == 0 {
+func (e evictions) evicted(machine *statemachine.Machine, b command.Batch) map[commandID]command.Push {
+	if len(e) == 0 {
 		return nil
 	}
 	pushes := map[commandID]command.Push{}
 	for i := range b.Commands {
 		cmd := &b.Commands[i]
 		id := commandID{cmd.Session, cmd.Seq}
-		if _, is := m.evictions[id]; !is {
+		if _, is := e[id]; !is {
 			continue
 		}
-		delete(m.evictions, id)
-		if push, ok := m.machine.Eviction(cmd.Claims[0]); ok {
+		delete(e, id)
+		if push, ok := machine.Eviction(cmd.Claims[0]); ok {
 			pushes[id] = push
 		}
 	}

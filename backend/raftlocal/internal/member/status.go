@@ -54,12 +54,6 @@ type Counters struct {
 	Syncs     wal.Syncs
 }
 
-func (m *Member) counters() Counters {
-	c := m.counted
-	c.Syncs = m.log.Syncs()
-	return c
-}
-
 // MemberStatus is how a member stands in the eyes of this one.
 type MemberStatus struct {
 	statemachine.Member
@@ -72,31 +66,32 @@ type MemberStatus struct {
 
 // Status tells how the member stands.
 func (m *Member) Status() Status {
-	last, _ := m.storage.LastIndex()
+	c, p, store := &m.consensus, &m.proposals, &m.store
+	last, _ := store.storage.LastIndex()
 	s := Status{
 		ID: m.cfg.ID, Name: m.cfg.Name, Cluster: m.cfg.Cluster,
-		Leader: m.member(m.leader), Leading: m.leading, Serving: m.serving, Term: m.hard.GetTerm(),
-		Committed: m.hard.GetCommit(), Applied: m.applied, Last: last,
-		SnapshotIndex: m.growth.snapshot, SnapshotBytes: m.growth.size, LogEntries: m.growth.entries, LogBytes: m.growth.bytes, LogFrames: m.log.Frames(),
-		Counters: m.counters(),
-		Pending:  len(m.pending.commands) + m.reads.waiting, Clients: len(m.clients.byConn),
-		Machine: m.machine.Stats(), Err: m.err,
+		Leader: m.Leader(), Leading: c.leading, Serving: c.serving, Term: c.hard.GetTerm(),
+		Committed: c.hard.GetCommit(), Applied: m.state.applied, Last: last,
+		SnapshotIndex: store.growth.snapshot, SnapshotBytes: store.growth.size, LogEntries: store.growth.entries, LogBytes: store.growth.bytes, LogFrames: store.log.Frames(),
+		Counters: Counters{Elections: c.elections, Entries: p.entries, Commands: p.commands, Snapshots: store.taken, Syncs: store.log.Syncs()},
+		Pending:  len(m.Clients.pending.commands) + m.Clients.reads.waiting, Clients: len(m.Clients.byConn),
+		Machine: m.state.machine.Stats(), Err: c.err,
 	}
-	if m.plan != nil {
-		s.Change = m.plan.stage.String()
-	} else if len(m.conf.GetVotersOutgoing()) > 0 {
+	if plan := m.changes.plan; plan != nil {
+		s.Change = plan.stage.String()
+	} else if len(m.state.conf.GetVotersOutgoing()) > 0 {
 		s.Change = stageSwitching.String()
 	}
-	for _, p := range m.Members() {
+	for _, p := range m.state.book {
 		s.Members = append(s.Members, MemberStatus{
 			Member:  p,
-			Voter:   slices.Contains(m.conf.GetVoters(), p.ID),
-			Leaving: slices.Contains(m.conf.GetVotersOutgoing(), p.ID) && !slices.Contains(m.conf.GetVoters(), p.ID),
-			Alive:   m.alive(p.ID),
+			Voter:   slices.Contains(m.state.conf.GetVoters(), p.ID),
+			Leaving: slices.Contains(m.state.conf.GetVotersOutgoing(), p.ID) && !slices.Contains(m.state.conf.GetVoters(), p.ID),
+			Alive:   m.peers.alive(p.ID),
 		})
 	}
-	if m.leading {
-		m.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+	if c.leading {
+		c.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 			for i := range s.Members {
 				if s.Members[i].ID == id {
 					s.Members[i].Match, s.Members[i].Progress = p.Match, p.State.String()
@@ -107,28 +102,35 @@ func (m *Member) Status() Status {
 	return s
 }
 
+// Members returns the address book of those who are members now, by id. It must not be changed;
+// another replaces it when the members change.
+func (m *Member) Members() []statemachine.Member { return m.state.book }
+
+// Removed returns the ids of those who were members and are none any more.
+func (m *Member) Removed() []uint64 { return m.state.removed() }
+
+// Backup returns the state as it is applied here, for Config.State of a new cluster.
+func (m *Member) Backup() []byte { return m.state.machine.Snapshot() }
+
 // Leader returns who leads, or the zero Member if that is not known.
-func (m *Member) Leader() statemachine.Member { return m.member(m.leader) }
+func (m *Member) Leader() statemachine.Member { return m.state.member(m.consensus.leader) }
 
 // Serving reports whether this member leads and takes commands.
-func (m *Member) Serving() bool { return m.serving }
-
-// Machine returns the state machine, to be looked at.
-func (m *Member) Machine() *statemachine.Machine { return m.machine }
+func (m *Member) Serving() bool { return m.consensus.serving }
 
 // Watch looks whether the directory and the files in it are still the member's. If not, the
 // member ends with a [disk.ErrLost]. That it could not be found out is no error here: before
 // anything is granted it is.
 func (m *Member) Watch() error {
-	if m.err != nil {
-		return m.err
+	if m.consensus.err != nil {
+		return m.consensus.err
 	}
-	names := m.log.Names()
-	if m.growth.snapshot > 0 {
-		names = append(names, snapshot.Name(m.growth.snapshot))
+	names := m.store.log.Names()
+	if m.store.growth.snapshot > 0 {
+		names = append(names, snapshot.Name(m.store.growth.snapshot))
 	}
 	if err := m.cfg.FS.Check(names...); errors.Is(err, disk.ErrLost) {
-		return m.fail(fmt.Errorf("member: %w", err))
+		return m.consensus.fail(fmt.Errorf("member: %w", err))
 	}
 	return nil
 }
@@ -136,4 +138,4 @@ func (m *Member) Watch() error {
 // Prepare makes room for the log to go on, so that no Flush has to. It may be called from any
 // goroutine, every second or so. It says what the disk says: an error that ends the member ends
 // it in the next Flush, too.
-func (m *Member) Prepare() error { return m.log.Prepare() }
+func (m *Member) Prepare() error { return m.store.log.Prepare() }

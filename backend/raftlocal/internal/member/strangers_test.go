@@ -30,7 +30,7 @@ func TestStrangersAreNotHeard(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	net.pass(10 * tick)
-	term := l.m.hard.GetTerm()
+	term := l.m.consensus.hard.GetTerm()
 	for _, typ := range allTypes {
 		for _, n := range net.nodes {
 			for _, ahead := range []uint64{0, 1, 1000} {
@@ -39,8 +39,8 @@ func TestStrangersAreNotHeard(t *testing.T) {
 		}
 		net.pass(3 * tick)
 		for _, n := range net.nodes {
-			if n.m.Err() != nil || n.m.hard.GetTerm() != term || n.m.leader != l.id() {
-				t.Fatalf("after %v: %s: term %d, was %d; leader %x, was %x; %v", typ, n.cfg.Name, n.m.hard.GetTerm(), term, n.m.leader, l.id(), n.m.Err())
+			if n.m.consensus.err != nil || n.m.consensus.hard.GetTerm() != term || n.m.consensus.leader != l.id() {
+				t.Fatalf("after %v: %s: term %d, was %d; leader %x, was %x; %v", typ, n.cfg.Name, n.m.consensus.hard.GetTerm(), term, n.m.consensus.leader, l.id(), n.m.consensus.err)
 			}
 		}
 	}
@@ -56,23 +56,23 @@ func TestStrangersAreHeardByWhoIsAlone(t *testing.T) {
 		f := net.others(l)[0]
 		f.cut = true
 		net.pass(30 * tick) // it knows by then that it hears nobody
-		term := f.m.hard.GetTerm()
+		term := f.m.consensus.hard.GetTerm()
 		f.m.Receive(said(typ, stranger, f.id(), term+5))
 		_ = f.m.Flush(net.now)
-		heard := f.m.hard.GetTerm() == term+5
+		heard := f.m.consensus.hard.GetTerm() == term+5
 		want := typ == raftpb.MsgApp || typ == raftpb.MsgSnap || typ == raftpb.MsgHeartbeat || typ == raftpb.MsgVote
 		if typ == raftpb.MsgPreVote { // it changes no term
 			heard, want = false, false
 		}
-		if heard != want || f.m.Err() != nil && typ != raftpb.MsgSnap {
-			t.Errorf("%v: heard: %v, %v", typ, heard, f.m.Err())
+		if heard != want || f.m.consensus.err != nil && typ != raftpb.MsgSnap {
+			t.Errorf("%v: heard: %v, %v", typ, heard, f.m.consensus.err)
 		}
 	}
 	net := newNetwork(t, 3)
 	f := net.others(net.leader())[0]
 	f.cut = true
 	net.pass(30 * tick)
-	beat := said(raftpb.MsgHeartbeat, stranger, f.id(), f.m.hard.GetTerm()+5)
+	beat := said(raftpb.MsgHeartbeat, stranger, f.id(), f.m.consensus.hard.GetTerm()+5)
 	beat.Commit = new(uint64(1 << 40))
 	f.m.Receive(beat)
 	if err := f.m.Flush(net.now); err != nil {
@@ -88,15 +88,15 @@ func TestAbsurdTerms(t *testing.T) {
 			net := newNetwork(t, 3)
 			l := net.leader()
 			net.pass(3 * tick)
-			term := l.m.hard.GetTerm()
+			term := l.m.consensus.hard.GetTerm()
 			for _, n := range net.nodes {
 				from := net.others(n)[0].id()
 				n.m.Receive(said(typ, from, n.id(), term+ahead))
 			}
 			net.pass(3 * tick)
 			for _, n := range net.nodes {
-				if n.m.Err() != nil || n.m.hard.GetTerm() != term {
-					t.Fatalf("%v, %d ahead: %s: term %d, was %d; %v", typ, ahead, n.cfg.Name, n.m.hard.GetTerm(), term, n.m.Err())
+				if n.m.consensus.err != nil || n.m.consensus.hard.GetTerm() != term {
+					t.Fatalf("%v, %d ahead: %s: term %d, was %d; %v", typ, ahead, n.cfg.Name, n.m.consensus.hard.GetTerm(), term, n.m.consensus.err)
 				}
 			}
 		}
@@ -104,10 +104,10 @@ func TestAbsurdTerms(t *testing.T) {
 	net := newNetwork(t, 3)
 	l := net.leader()
 	f := net.others(l)[0]
-	far := l.m.hard.GetTerm() + maxTermsAhead
+	far := l.m.consensus.hard.GetTerm() + maxTermsAhead
 	f.m.Receive(said(raftpb.MsgHeartbeat, l.id(), f.id(), far))
 	net.pass(3 * tick)
-	if got := f.m.hard.GetTerm(); got < far {
+	if got := f.m.consensus.hard.GetTerm(); got < far {
 		t.Errorf("term %d, want that of the others, %d", got, far)
 	}
 }
@@ -145,7 +145,7 @@ func TestWaitsForFiles(t *testing.T) {
 	net.pass(2 * postponed * tick)
 	n.restart()
 	net.leader()
-	if got := n.m.machine.Stats().Claims; got != 40 {
+	if got := n.m.state.machine.Stats().Claims; got != 40 {
 		t.Errorf("%d claims after a restart", got)
 	}
 }
@@ -162,7 +162,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("it could not be found out, and the member ends: %v", err)
 	}
 	n.disk.Lose(disk.ErrLost)
-	if err := n.m.Watch(); err == nil || n.m.Err() == nil {
+	if err := n.m.Watch(); err == nil || n.m.consensus.err == nil {
 		t.Error("it goes on")
 	}
 }

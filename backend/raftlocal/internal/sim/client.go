@@ -145,7 +145,7 @@ func (c *client) flush() {
 	}
 	packet := encodeCommands(out)
 	l := c.conn
-	l.up(func(m *member.Member) { m.Submit(l.conn, packet.commands()) })
+	l.up(func(m *member.Member) { m.Clients.Submit(l.conn, packet.commands()) })
 }
 
 // connect finds a member that leads.
@@ -165,7 +165,7 @@ func (c *client) connect() {
 		}
 		c.conn, c.since = l, c.w.now
 		number := c.session.Connected()
-		l.up(func(m *member.Member) { m.Attach(l.conn, number) })
+		l.up(func(m *member.Member) { m.Clients.Attach(l.conn, number) })
 		c.flush()
 	})
 }

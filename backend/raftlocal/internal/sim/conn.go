@@ -109,7 +109,7 @@ func (l *conn) leave() {
 	}
 	l.send(&l.toHost, func() {
 		l.closed = true
-		l.host.input(l.life, func() { l.host.member.Detach(l.conn) })
+		l.host.input(l.life, func() { l.host.member.Clients.Detach(l.conn) })
 	})
 }
 

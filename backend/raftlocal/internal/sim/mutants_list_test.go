@@ -100,14 +100,14 @@ var patches = []mutants.Patch{
 		Put:  "	if !wrong(\"ack before fsync\") {\n		if err := s.file.Sync(); err != nil && !wrong(\"continue after a failed fsync\") {\n			return l.fail(err)\n		}\n	}\n	l.syncs.add(time.Since(began))\n	if err := l.look(s)",
 	},
 	{
-		File: "../member/flush.go",
+		File: "../member/store.go",
 		Old:  "rd.MustSync && restored == nil {",
 		Put:  "rd.MustSync && restored == nil && !wrong(\"votes not persisted\") {",
 	},
 	{
 		File: "../member/messages.go",
-		Old:  "	msgs := m.worthwhile(rd)\n",
-		Put:  "	msgs := m.worthwhile(rd)\n	if wrong(\"messages before the sync\") {\n		return msgs, nil\n	}\n",
+		Old:  "	msgs := p.worthwhile(rd, all)\n",
+		Put:  "	msgs := p.worthwhile(rd, all)\n	if wrong(\"messages before the sync\") {\n		return msgs, nil\n	}\n",
 	},
 	{
 		File: "../wal/replay.go",
@@ -120,14 +120,14 @@ var patches = []mutants.Patch{
 		Put:  "int64(min(d, map[bool]time.Duration{false: maxLook, true: time.Hour}[wrong(\"no cap on a look at the clock\")]))",
 	},
 	{
-		File: "../member/flush.go",
-		Old:  "	m.clock.start(m.machine.Clock(), now)\n",
-		Put:  "	m.clock.start(m.machine.Clock(), now)\n	if wrong(\"clock starts again at election\") {\n		m.clock.start(int64(now), now)\n	}\n",
+		File: "../member/propose.go",
+		Old:  "	p.clock.start(p.state.machine.Clock(), now)\n",
+		Put:  "	p.clock.start(p.state.machine.Clock(), now)\n	if wrong(\"clock starts again at election\") {\n		p.clock.start(int64(now), now)\n	}\n",
 	},
 	{
 		File: "../member/flush.go",
-		Old:  "	m.noteRole(rd)\n",
-		Put:  "	m.noteRole(rd)\n	if m.leading && !m.serving && wrong(\"serves before its own term\") {\n		m.startServing(now)\n	}\n",
+		Old:  "	if m.consensus.noteRole(rd) {\n		m.stopServing()\n	}\n",
+		Put:  "	if m.consensus.noteRole(rd) {\n		m.stopServing()\n	}\n	if m.consensus.leading && !m.consensus.serving && wrong(\"serves before its own term\") {\n		m.startServing(now)\n	}\n",
 	},
 	{
 		File: "../member/reads.go",
@@ -135,7 +135,7 @@ var patches = []mutants.Patch{
 		Put:  "	r.next = nil\n	if wrong(\"reads without a majority\") {\n		r.rounds[len(r.rounds)-1].confirmed = true\n		return\n	}\n",
 	},
 	{
-		File: "../member/propose.go",
+		File: "../member/clients.go",
 		Old:  "cmd.Op != command.Open && !cl.has(cmd.Session)",
 		Put:  "cmd.Op != command.Open && !cl.has(cmd.Session) && !wrong(\"packets of old connections\")",
 	},
@@ -157,13 +157,13 @@ var patches = []mutants.Patch{
 	{
 		// To wait for the leader's own proposals is to wait for a majority, too.
 		File: "../member/reads.go",
-		Old:  " && m.completed >= r.rounds[0].proposed",
-		Put:  " && (m.completed >= r.rounds[0].proposed || wrong(\"reads without a majority\"))",
+		Old:  " && rd.proposals.completed >= r.rounds[0].proposed",
+		Put:  " && (rd.proposals.completed >= r.rounds[0].proposed || wrong(\"reads without a majority\"))",
 	},
 	{
 		File: "../member/reads.go",
-		Old:  "!m.overtaken(cmd, from)",
-		Put:  "(!m.overtaken(cmd, from) || wrong(\"a try behind its own release\"))",
+		Old:  "!rd.overtaken(cmd, from)",
+		Put:  "(!rd.overtaken(cmd, from) || wrong(\"a try behind its own release\"))",
 	},
 	{
 		File: "../snapshot/snapshot.go",
@@ -198,7 +198,7 @@ var patches = []mutants.Patch{
 	{
 		File: "../member/releases.go",
 		Old:  "	if number != 0 {\n",
-		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = m.machine.Grant(cmd.Key, m.machine.Inspect(cmd.Key).AttemptID)\n	}\n	if number != 0 {\n",
+		Put:  "	if wrong(\"evicts whoever holds\") {\n		number = machine.Grant(cmd.Key, machine.Inspect(cmd.Key).AttemptID)\n	}\n	if number != 0 {\n",
 	},
 	{
 		File: "../statemachine/inspect.go",
@@ -207,8 +207,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../member/flush.go",
-		Old:  "	m.serving = true\n",
-		Put:  "	m.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.machine.Anew()\n	}\n",
+		Old:  "	m.consensus.serving = true\n",
+		Put:  "	m.consensus.serving = true\n	if wrong(\"whole TTL again at election\") {\n		m.state.machine.Anew()\n	}\n",
 	},
 	{
 		File: "../statemachine/claim.go",

@@ -62,11 +62,11 @@ func (w *world) quiet() {
 		if h == nil {
 			return false
 		}
-		s := h.member.Machine().Stats()
+		s := h.member.Status().Machine
 		return s.Claims == 0 && s.Sessions == 0 && w.responsive()
 	}, w.idle, func() {
 		if h := w.leader(); h != nil {
-			w.fail("something stays in memory for ever: %+v", h.member.Machine().Stats())
+			w.fail("something stays in memory for ever: %+v", h.member.Status().Machine)
 			return
 		}
 		w.fail("nobody leads after %v of calm", w.now-w.scenario.duration)
@@ -106,7 +106,7 @@ func (w *world) compare() {
 		if s.Applied != last {
 			w.fail("%s has applied %d entries at the end, and there are %d", h, s.Applied, last)
 		}
-		w.committedLog.state(h.String(), s.Applied, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), s.Applied, digest(h.member.Backup()))
 		if s.Machine.Keys != 0 {
 			w.fail("%s remembers %d keys that nobody uses", h, s.Machine.Keys)
 		}

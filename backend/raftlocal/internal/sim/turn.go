@@ -126,7 +126,7 @@ func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outco
 		w.noteVoters(h, index)
 	}
 	if index%16 == 0 {
-		w.committedLog.state(h.String(), index, digest(h.member.Machine().Snapshot()))
+		w.committedLog.state(h.String(), index, digest(h.member.Backup()))
 	}
 }
 

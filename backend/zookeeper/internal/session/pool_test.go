@@ -1,4 +1,4 @@
-package zookeeper
+package session
 
 import (
 	"testing"
@@ -11,12 +11,12 @@ import (
 // TTL, no longer than an eighth more; and there are few.
 func TestClassesFit(t *testing.T) {
 	for timeout := 2 * time.Second; timeout < 3*time.Hour; timeout += 777 * time.Millisecond {
-		if longest := longestClass(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
-			t.Fatalf("longestClass(%v) = %v, whose class is %v", timeout, longest, attempts.SessionTTL(longest))
+		if longest := LongestTTL(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
+			t.Fatalf("LongestTTL(%v) = %v, whose class is %v", timeout, longest, attempts.SessionTTL(longest))
 		}
 	}
 	classes := make(map[time.Duration]bool)
-	for ttl := minTTL; ttl <= maxTTL; ttl += 333 * time.Millisecond {
+	for ttl := MinTTL; ttl <= MaxTTL; ttl += 333 * time.Millisecond {
 		c := attempts.SessionTTL(ttl)
 		if c < ttl || c > ttl+max(time.Second, ttl/8) || attempts.SessionTTL(c) != c {
 			t.Fatalf("claims.Class(%v) = %v", ttl, c)
@@ -26,7 +26,7 @@ func TestClassesFit(t *testing.T) {
 	if len(classes) > 15+8*13 {
 		t.Errorf("there are %d classes", len(classes))
 	}
-	if got := longestClass(1000 * time.Hour); got > maxTTL || got < maxTTL*7/8 {
+	if got := LongestTTL(1000 * time.Hour); got > MaxTTL || got < MaxTTL*7/8 {
 		t.Errorf("the longest TTL is %v", got)
 	}
 }

@@ -1,20 +1,15 @@
-package zookeeper
+package session
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/fencelock/fencelock/driver"
 )
 
 // listen accepts connections, each of which handle gets. It counts them.
@@ -83,21 +78,36 @@ func greet(c net.Conn) {
 	}
 }
 
-// sessionOn begins a session with one of the servers, and waits for it.
-func sessionOn(t *testing.T, b *backend, class time.Duration) (*session, time.Duration, error) {
+// nobody keeps nothing on a session.
+type nobody struct{}
+
+func (nobody) Died()               {}
+func (nobody) Changed(any, bool)   {}
+func (nobody) Look() time.Duration { return idleSleep }
+func (nobody) Holds() bool         { return false }
+
+func poolOn(hosts ...string) *Pool {
+	return NewPool(Config{Hosts: hosts, Root: "/ns", Keeper: func(*Session) Keeper { return nobody{} }})
+}
+
+// begin begins a session with one of the servers.
+func begin(t *testing.T, p *Pool, class, timeout time.Duration) *Session {
 	t.Helper()
-	began := time.Now()
-	b.mu.Lock()
-	s, err := b.connectLocked(class, class)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, err := p.beginLocked(class, timeout)
 	if err != nil {
-		b.mu.Unlock()
 		t.Fatal(err)
 	}
-	b.sessions[class] = s
-	b.running.Go(s.run)
-	b.mu.Unlock()
-	err = s.firstContact(soon(t))
-	return s, time.Since(began), err
+	return s
+}
+
+// sessionOn waits for it.
+func sessionOn(t *testing.T, p *Pool, class time.Duration) (time.Duration, error) {
+	t.Helper()
+	began := time.Now()
+	err := begin(t, p, class, class).firstContact(t.Context())
+	return time.Since(began), err
 }
 
 // TestSilentServer: one of two that never answers, or hangs up, costs a moment, once, whichever
@@ -107,20 +117,20 @@ func TestSilentServer(t *testing.T) {
 		good, _ := listen(t, greet)
 		bad, asked := listen(t, handle)
 		for round := 0; round < 4 || asked.Load() == 0 && round < 100; round++ { // the order is by chance
-			b := newBackend(config{hosts: []string{bad, good}, namespace: "ns"})
-			if _, took, err := sessionOn(t, b, 20*time.Second); err != nil || took > 3*time.Second {
+			b := poolOn(bad, good)
+			if took, err := sessionOn(t, b, 20*time.Second); err != nil || took > 3*time.Second {
 				t.Errorf("%s: a session after %v: %v", what, took, err)
 			}
 			before := asked.Load()
 			for class := range 5 {
-				if _, _, err := sessionOn(t, b, time.Duration(21+class)*time.Second); err != nil {
+				if _, err := sessionOn(t, b, time.Duration(21+class)*time.Second); err != nil {
 					t.Errorf("%s: another session: %v", what, err)
 				}
 			}
 			if n := asked.Load() - before; n != 0 {
 				t.Errorf("%s: it was asked %d times more, although the other answers", what, n)
 			}
-			_ = b.Close()
+			b.Close()
 		}
 		if asked.Load() == 0 {
 			t.Errorf("%s: it was never asked: nothing is tested", what)
@@ -138,41 +148,13 @@ func TestSlowServer(t *testing.T) {
 	for _, hosts := range [][]string{{slow, also}, {slow, hung}, {slow, "127.0.0.1:1"}, {slow, mute}} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
-			b := newBackend(config{hosts: hosts, namespace: "ns"})
-			if _, took, err := sessionOn(t, b, 40*time.Second); err != nil {
+			b := poolOn(hosts...)
+			if took, err := sessionOn(t, b, 40*time.Second); err != nil {
 				t.Errorf("%q: no session after %v: %v", hosts, took, err)
 			} else {
 				t.Logf("after %v", took)
 			}
-			_ = b.Close()
-		})
-	}
-}
-
-// TestWhyNoSession: Open says what the servers did.
-func TestWhyNoSession(t *testing.T) {
-	hung, _ := listen(t, hangUp)
-	mute, _ := listen(t, sayNothing)
-	for host, words := range map[string][]string{
-		hung:              {hung, "maxClientCnxns", "majority"},
-		mute:              {mute, "said nothing"},
-		"127.0.0.1:1":     {"refused"},
-		hung + "," + mute: {"no server accepts a session"},
-	} {
-		t.Run(host, func(t *testing.T) {
-			t.Parallel()
-			b, err := Open(t.Context(), &url.URL{Scheme: "zookeeper", Host: host}, driver.OpenOptions{})
-			if err == nil {
-				_ = b.Close()
-			}
-			if !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-				t.Fatalf("Open = %v, want ErrUnavailable and no error of a context", err)
-			}
-			for _, word := range words {
-				if !strings.Contains(err.Error(), word) {
-					t.Errorf("Open = %v, want %q in it", err, word)
-				}
-			}
+			b.Close()
 		})
 	}
 }
@@ -183,17 +165,11 @@ func TestCloseIsPrompt(t *testing.T) {
 	mute, _ := listen(t, sayNothing)
 	for what, host := range map[string]string{"answers": good, "silent": mute, "refuses": "127.0.0.1:1"} {
 		for _, wait := range []time.Duration{0, 50 * time.Millisecond, 300 * time.Millisecond} {
-			b := newBackend(config{hosts: []string{host}, namespace: "ns"})
-			b.mu.Lock()
-			s, err := b.connectLocked(time.Second, time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.running.Go(s.run)
-			b.mu.Unlock()
+			b := poolOn(host)
+			begin(t, b, time.Second, time.Minute)
 			time.Sleep(wait)
 			began := time.Now()
-			_ = b.Close()
+			b.Close()
 			ended := make(chan struct{})
 			go func() { b.running.Wait(); close(ended) }()
 			select {
@@ -212,7 +188,7 @@ func TestCloseIsPrompt(t *testing.T) {
 func TestStanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServerHistory()
-		h := &hosts{link: &link{}, history: s}
+		h := &hosts{link: &Link{}, history: s}
 		_ = h.Init([]string{"a", "b", "c"})
 		expect := func(want string) {
 			t.Helper()

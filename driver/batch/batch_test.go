@@ -1,0 +1,471 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seeds = flag.Uint64("seeds", 200, "how many seeds")
+	first = flag.Uint64("first", 1, "the first of them")
+)
+
+var (
+	errRefused = errors.New("the server refuses a part")
+	errNoReply = errors.New("there is no answer")
+	errTooMany = errors.New("the server takes fewer parts")
+	errEnded   = errors.New("the test has ended the context")
+)
+
+const (
+	maxSize   = 100
+	takesOnly = 7 // parts that the server takes in a request, in some runs
+)
+
+// part is what a caller sends.
+type part struct {
+	id, size int
+	lock     string
+	bad      bool          // the server refuses it
+	delay    time.Duration // of the answer to a request in which it is the first
+	unheard  bool          // that answer is lost
+	sent     int           // times that a server which carries it out has got it
+	waits    bool          // as all requests that may be under way were
+	ended    time.Time
+}
+
+// server answers after some time, and notes which rules were broken.
+type server struct {
+	Sender[*part, int]
+	do    func(ctx context.Context, lock string, p *part) (int, error) // Sender.Do, or what a mutant makes of it
+	rnd   *rand.Rand
+	fewer bool // it takes takesOnly parts
+
+	mu       sync.Mutex
+	requests int            // under way, those after a refusal counted as one
+	single   map[int]*int   // parts that were refused together: how many of them have no answer yet
+	underWay map[string]int // parts by lock
+	broken   map[string]string
+	running  sync.WaitGroup
+}
+
+func newServer(seed uint64) *server {
+	s := &server{
+		rnd: rand.New(rand.NewPCG(seed, 0)), single: make(map[int]*int), underWay: make(map[string]int), broken: make(map[string]string),
+	}
+	s.fewer = s.rnd.IntN(3) == 0
+	s.Sender = Sender[*part, int]{
+		Alone:     func(ctx context.Context, p *part) (int, error) { return s.alone(ctx, p) },
+		Together:  s.together,
+		Refused:   func(err error) bool { return errors.Is(err, errRefused) || errors.Is(err, errTooMany) },
+		Go:        func(f func()) { s.running.Go(f) },
+		Exclusive: s.rnd.IntN(2) == 0,
+	}
+	if s.rnd.IntN(2) == 0 {
+		s.Size, s.MaxSize = func(p *part) int { return p.size }, maxSize
+	}
+	s.do = s.Do
+	return s
+}
+
+// wrong notes that a rule was broken. Called with mu held.
+func (s *server) wrong(rule, format string, args ...any) {
+	if s.broken[rule] == "" {
+		s.broken[rule] = fmt.Sprintf(format, args...)
+	}
+}
+
+func (s *server) alone(ctx context.Context, p *part) (int, error) {
+	if err := s.arrive([]*part{p}, true); err != nil {
+		return 0, err
+	}
+	defer s.leave([]*part{p}, true)
+	select {
+	case <-time.After(p.delay):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	if p.bad {
+		return 0, errRefused
+	}
+	return p.id, nil
+}
+
+func (s *server) together(parts []*part) ([]int, error) {
+	again := len(parts) == 1 && s.isSingle(parts[0])
+	refused := false
+	if err := s.arrive(parts, !again); err != nil {
+		return nil, err
+	}
+	defer func() { s.leave(parts, !again && !refused) }()
+	time.Sleep(parts[0].delay)
+	var answers []int
+	for _, p := range parts {
+		if p.bad {
+			s.mu.Lock()
+			refused = s.refuse(parts)
+			s.mu.Unlock()
+			return nil, errRefused
+		}
+		answers = append(answers, p.id)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range parts {
+		p.sent++
+	}
+	if parts[0].unheard {
+		return nil, errNoReply
+	}
+	return answers, nil
+}
+
+func (s *server) isSingle(p *part) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.single[p.id] != nil
+}
+
+// refuse notes that parts come again by themselves, which counts as one request until the last is answered.
+func (s *server) refuse(parts []*part) bool {
+	if len(parts) == 1 {
+		return false
+	}
+	n := len(parts)
+	for _, p := range parts {
+		s.single[p.id] = &n
+	}
+	return true
+}
+
+// arrive checks a request that comes.
+func (s *server) arrive(parts []*part, counts bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	locks, size, last := make(map[string]bool), 0, -1
+	for _, p := range parts {
+		switch {
+		case p.lock != "" && locks[p.lock]:
+			s.wrong("one lock once in a request", "%s is there twice", p.lock)
+		case p.lock != "" && s.Exclusive && s.underWay[p.lock] > 0:
+			s.wrong("one part of a lock under way", "there are two of %s", p.lock)
+		case p.sent > 0:
+			s.wrong("sent once", "%d was carried out, and comes again", p.id)
+		case p.waits && !p.ended.IsZero() && time.Now().After(p.ended) && s.single[p.id] == nil:
+			s.wrong("a cancelled part that waits is not sent", "%d is sent", p.id)
+		case p.id < last:
+			s.wrong("first come, first sent", "%d comes before %d", last, p.id)
+		}
+		locks[p.lock] = true
+		size, last = size+p.size, p.id
+	}
+	if s.fewer && len(parts) > takesOnly {
+		s.requests++
+		s.refuse(parts)
+		if _, told := s.broken["told"]; told {
+			s.wrong("the server's limit", "%d parts come after it was told", len(parts))
+		}
+		s.Lower(takesOnly)
+		s.broken["told"] = ""
+		return errTooMany
+	}
+	if len(parts) > maxParts {
+		s.wrong("the limit", "%d parts come together", len(parts))
+	}
+	if s.MaxSize > 0 && len(parts) > 1 && size > maxSize {
+		s.wrong("the size", "%d parts have %d bytes", len(parts), size)
+	}
+	for _, p := range parts {
+		s.underWay[p.lock]++
+	}
+	if counts {
+		if s.requests++; s.requests > maxInFlight {
+			s.wrong("requests in flight", "there are %d", s.requests)
+		}
+	}
+	return nil
+}
+
+func (s *server) leave(parts []*part, counts bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range parts {
+		s.underWay[p.lock]--
+		if n := s.single[p.id]; n != nil && len(parts) == 1 {
+			*n--
+			counts = *n == 0
+		}
+	}
+	if counts {
+		s.requests--
+	}
+}
+
+// call is one caller, which may give up.
+func (s *server) call(p *part, patience time.Duration) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	if patience > 0 {
+		time.AfterFunc(patience, func() {
+			s.mu.Lock()
+			p.ended = time.Now()
+			s.mu.Unlock()
+			cancel(errEnded)
+		})
+	} else {
+		time.AfterFunc(time.Hour, func() { cancel(errEnded) })
+		patience = time.Hour
+	}
+	began := time.Now()
+	answer, err := s.do(ctx, p.lock, p)
+	took := time.Since(began)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case took > patience:
+		s.wrong("a caller returns when its context ends", "%d took %v, its context %v", p.id, took, patience)
+	case errors.Is(err, errEnded) && patience == time.Hour:
+		s.wrong("each part is answered", "%d is not", p.id)
+	case errors.Is(err, errRefused) && !p.bad:
+		s.wrong("nobody suffers from another's", "%d was refused", p.id)
+	case errors.Is(err, errTooMany):
+		s.wrong("nobody suffers from another's", "%d met the limit", p.id)
+	case err == nil && answer != p.id:
+		s.wrong("each has its own answer", "%d has %d's", p.id, answer)
+	case took > 10*time.Millisecond && !p.waits:
+		s.wrong("a lone caller is not delayed", "%d took %v", p.id, took)
+	}
+}
+
+// run is a random time of many callers. It returns the rules that were broken.
+func (s *server) run() map[string]string {
+	for i := range 200 {
+		p := &part{id: i, size: s.rnd.IntN(maxSize / 2), bad: s.rnd.IntN(40) == 0, unheard: s.rnd.IntN(8) == 0}
+		p.delay = time.Duration(1+s.rnd.IntN(9))*time.Millisecond + time.Duration(i)*time.Microsecond // no two end together
+		if s.rnd.IntN(4) > 0 {
+			p.lock = fmt.Sprint(s.rnd.IntN(30))
+		}
+		if s.rnd.IntN(50) == 0 {
+			p.size = 3 * maxSize
+		}
+		patience := time.Duration(0)
+		if s.rnd.IntN(5) == 0 {
+			patience = time.Duration(1+s.rnd.IntN(20))*time.Millisecond + 500*time.Nanosecond
+		}
+		s.mu.Lock()
+		s.Sender.mu.Lock()
+		p.waits = s.requests == maxInFlight || s.Exclusive && s.busy[p.lock]
+		s.Sender.mu.Unlock()
+		s.mu.Unlock()
+		s.running.Go(func() { s.call(p, patience) })
+		synctest.Wait()
+		if s.rnd.IntN(10) == 0 {
+			time.Sleep(time.Duration(s.rnd.IntN(8)) * time.Millisecond)
+			synctest.Wait()
+		}
+	}
+	s.running.Wait()
+	time.Sleep(time.Hour) // of the timers
+	if inFlight, waiting := s.Load(); inFlight != 0 || waiting != 0 || len(s.busy) > 0 {
+		s.wrong("nothing is left", "%d requests, %d parts that wait, and %v", inFlight, waiting, s.busy)
+	}
+	delete(s.broken, "told")
+	return s.broken
+}
+
+// TestSender has many callers of random parts, on a server that takes its time, refuses some, and
+// loses answers.
+func TestSender(t *testing.T) {
+	for seed := *first; seed < *first+*seeds && !t.Failed(); seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			for rule, how := range newServer(seed).run() {
+				t.Errorf("%s: %s\nrepeat with: go test ./driver/batch -run 'TestSender$' -first %d -seeds 1", rule, how, seed)
+			}
+		})
+	}
+}
+
+// Mutants: senders that are broken in one way, each of which TestSender notices by the rule named.
+func TestSenderMutants(t *testing.T) {
+	type mutant struct {
+		name, rule string
+		breaks     func(s *server)
+	}
+	// each has f done, with the lock, before each request of many.
+	each := func(f func(s *server)) func(s *server) {
+		return func(s *server) {
+			together := s.Together
+			s.Together = func(parts []*part) ([]int, error) {
+				s.Sender.mu.Lock()
+				f(s)
+				s.Sender.mu.Unlock()
+				return together(parts)
+			}
+		}
+	}
+	for _, m := range []mutant{
+		{"locks are not looked at", "one lock once in a request", func(s *server) {
+			s.do = func(ctx context.Context, _ string, p *part) (int, error) { return s.Do(ctx, "", p) }
+		}},
+		{"what may not be under way together is only kept out of one request", "one part of a lock under way", func(s *server) {
+			together := s.Together
+			s.Together = func(parts []*part) ([]int, error) { // in both ways that there are: alone, and together
+				s.Sender.mu.Lock()
+				clear(s.busy)
+				s.Sender.mu.Unlock()
+				return together(parts)
+			}
+		}},
+		{"the server's limit is forgotten", "the server's limit", each(func(s *server) { s.Sender.fewer = 0 })},
+		{"parts have no size", "the size", func(s *server) { s.Size = nil }},
+		{"what is refused is refused for all", "nobody suffers from another's", func(s *server) {
+			s.Refused = func(error) bool { return false }
+		}},
+		{"a lost answer is taken for a refusal", "sent once", func(s *server) { s.Refused = func(error) bool { return true } }},
+		{"those that wait are not sent", "each part is answered", func(s *server) { s.Go = func(func()) {} }},
+		{"a caller sends what waits before it returns", "a lone caller is not delayed", func(s *server) { s.Go = func(f func()) { f() } }},
+		{"a request is counted twice", "nothing is left", each(func(s *server) { s.inFlight = min(s.inFlight+1, maxInFlight+1) })},
+		{"a request is not counted", "requests in flight", each(func(s *server) { s.inFlight-- })},
+		{"a cancelled part goes on waiting", "a cancelled part that waits is not sent", func(s *server) {
+			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
+				if !p.waits {
+					return s.Do(ctx, lock, p)
+				}
+				answered, err := make(chan int, 1), error(nil)
+				s.running.Go(func() {
+					answer, e := s.Do(context.WithoutCancel(ctx), lock, p)
+					err = e
+					answered <- answer
+				})
+				select {
+				case answer := <-answered:
+					return answer, err
+				case <-ctx.Done():
+					return 0, context.Cause(ctx)
+				}
+			}
+		}},
+		{"a cancelled caller waits", "a caller returns when its context ends", func(s *server) {
+			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
+				return s.Do(context.WithoutCancel(ctx), lock, p)
+			}
+		}},
+		{"answers are mixed up", "each has its own answer", func(s *server) {
+			together := s.Together
+			s.Together = func(parts []*part) ([]int, error) {
+				answers, err := together(parts)
+				slices.Reverse(answers)
+				return answers, err
+			}
+		}},
+		{"the last come are the first", "first come, first sent", each(func(s *server) { slices.Reverse(s.waiting) })},
+		{"a lone caller waits for company", "a lone caller is not delayed", func(s *server) {
+			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
+				time.Sleep(11 * time.Millisecond)
+				return s.Do(ctx, lock, p)
+			}
+		}},
+	} {
+		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
+			for seed := range uint64(50) {
+				caught := ""
+				synctest.Test(t, func(*testing.T) {
+					s := newServer(seed)
+					m.breaks(s)
+					caught = s.run()[m.rule]
+				})
+				if caught != "" {
+					t.Logf("seed %d: %s", seed, caught)
+					return
+				}
+			}
+			t.Errorf("nobody notices by the rule %q", m.rule)
+		})
+	}
+}
+
+// TestSenderCloses: what waits when the owner closes has an answer, whichever comes first.
+func TestSenderCloses(t *testing.T) {
+	for _, one := range []string{"close", "take"} {
+		synctest.Test(t, func(t *testing.T) {
+			closing, end := context.WithCancel(context.Background())
+			var (
+				mu      sync.Mutex
+				running sync.WaitGroup
+			)
+			send := func(ctx context.Context) error {
+				select {
+				case <-time.After(time.Second):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			s := &Sender[int, int]{
+				Alone:    func(ctx context.Context, n int) (int, error) { return n, send(ctx) },
+				Together: func(parts []int) ([]int, error) { return parts, send(closing) },
+				Refused:  func(error) bool { return false },
+				Go: func(f func()) {
+					mu.Lock()
+					open := closing.Err() == nil
+					if open {
+						running.Go(f)
+					}
+					mu.Unlock()
+					if !open {
+						f()
+					}
+				},
+			}
+			var failed, callers sync.WaitGroup
+			for i := range maxInFlight + 3 {
+				callers.Go(func() {
+					if _, err := s.Do(context.Background(), fmt.Sprint(i), i); i >= maxInFlight && err != nil {
+						failed.Add(1)
+						failed.Done()
+					} else if i >= maxInFlight {
+						t.Errorf("%s first: %d was sent after Close", one, i)
+					}
+				})
+				synctest.Wait()
+			}
+			if one == "take" {
+				time.Sleep(time.Second) // the first four are answered
+				synctest.Wait()
+			}
+			mu.Lock()
+			end()
+			mu.Unlock()
+			running.Wait()
+			callers.Wait()
+			if inFlight, waiting := s.Load(); inFlight != 0 || waiting != 0 {
+				t.Errorf("%s first: %d requests, %d parts that wait are left", one, inFlight, waiting)
+			}
+		})
+	}
+}
+
+// TestSenderAllocatesNothing: a part that goes by itself costs its caller nothing but what Alone does.
+func TestSenderAllocatesNothing(t *testing.T) {
+	type request struct{ conditions, then []int }
+	for _, exclusive := range []bool{false, true} {
+		s := &Sender[request, *int]{
+			Alone:     func(context.Context, request) (*int, error) { return nil, nil },
+			Exclusive: exclusive,
+		}
+		conditions := []int{1}
+		if n := testing.AllocsPerRun(100, func() {
+			_, _ = s.Do(context.Background(), "lock", request{conditions: conditions, then: conditions})
+		}); n != 0 {
+			t.Errorf("%v allocations, want none", n)
+		}
+	}
+}
