@@ -86,7 +86,7 @@ func beyond(node string) bool {
 // before reports whether n was created before m, under the same parent. All claims whose numbers
 // are in the range came before all others. Among the others the czxid tells the order, the number
 // of the transaction that created the node. The leader gives these in one order for all that is
-// written, and no two claims of a lock have the same: see batch.
+// written, and no two claims of a lock have the same: see session.Session.Batch.
 //
 // So this is one order, that of the creations, for every client that looks, whatever else it
 // sees. It is the order of the numbers, where all are in the range.
