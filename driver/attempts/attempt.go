@@ -13,6 +13,7 @@ import (
 // own part.
 type Phase uint8
 
+// The phases, in their order.
 const (
 	Asking Phase = iota // it may be anything on the server; no grant was handed out
 	Held                // Acquire has handed out its grant

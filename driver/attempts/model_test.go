@@ -227,7 +227,7 @@ func (m *model) enter(req driver.Request) (*toy, error) {
 		wrong(oneEntry, "Enter = %v, want a fresh one", a)
 	case err == nil && (a.ID != id || live == nil && a.TTL != req.TTL):
 		wrong(oneEntry, "Enter = %v with %v, want that of the request", a, a.TTL)
-	case err == nil && req.Retry && !(a.Sent && a.Late):
+	case err == nil && req.Retry && (!a.Sent || !a.Late):
 		wrong(mayBeLate, "Enter again: sent %v, late %v", a.Sent, a.Late)
 	}
 	if err == nil {

@@ -33,15 +33,14 @@ const (
 
 // part is what a caller sends.
 type part struct {
-	id, size  int
-	lock      string
-	bad       bool          // the server refuses it
-	delay     time.Duration // of the answer to a request in which it is the first
-	unheard   bool          // that answer is lost
-	sent      int           // times that a server which carries it out has got it
-	waits     bool          // as all requests that may be under way were
-	ended     time.Time
-	cancelled bool
+	id, size int
+	lock     string
+	bad      bool          // the server refuses it
+	delay    time.Duration // of the answer to a request in which it is the first
+	unheard  bool          // that answer is lost
+	sent     int           // times that a server which carries it out has got it
+	waits    bool          // as all requests that may be under way were
+	ended    time.Time
 }
 
 // server answers after some time, and notes which rules were broken.
@@ -55,7 +54,6 @@ type server struct {
 	requests int            // under way, those after a refusal counted as one
 	single   map[int]*int   // parts that were refused together: how many of them have no answer yet
 	underWay map[string]int // parts by lock
-	last     int            // id of the last part of those that wait behind nothing
 	broken   map[string]string
 	running  sync.WaitGroup
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
@@ -16,8 +18,21 @@ import (
 // acceptPause is how long nothing is accepted when the system has no means for it.
 const acceptPause = 50 * time.Millisecond
 
+// door is where others come in: it finds out who they are, and hands them on.
+type door struct {
+	*self
+	conns      *conns
+	told       *told
+	operators  *operators
+	clients    *clients
+	inbound    *inbound
+	beginnings *beginnings
+
+	last atomic.Uint64 // number of the last connection
+}
+
 // accept takes connections until the listener is closed.
-func (s *Server) accept(l net.Listener, own bool) {
+func (d *door) accept(l net.Listener, own bool) {
 	var told time.Time
 	for {
 		conn, err := l.Accept()
@@ -27,44 +42,32 @@ func (s *Server) accept(l net.Listener, own bool) {
 		case err != nil:
 			if time.Since(told) > tellAgain {
 				told = time.Now()
-				s.logger.Error("no connection can be accepted", "member", s.cfg.Member.Name, "error", disk.Scarce(err))
+				d.logger.Error("no connection can be accepted", "member", d.cfg.Member.Name, "error", disk.Scarce(err))
 			}
-			if !s.pause(acceptPause) {
+			if !d.pause(acceptPause) {
 				return
 			}
 		default:
-			s.welcome(conn, own)
+			d.welcome(conn, own)
 		}
 	}
 }
 
-// pause waits, and reports whether the server goes on.
-func (s *Server) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
 // welcome serves a connection.
-func (s *Server) welcome(conn net.Conn, own bool) {
-	hold := s.holdStranger
+func (d *door) welcome(conn net.Conn, own bool) {
+	hold := d.conns.holdStranger
 	if own {
-		hold = s.hold
+		hold = d.conns.hold
 	}
 	if !hold(conn) {
 		_ = conn.Close()
 		return
 	}
 	// In the order in which they were accepted.
-	number := s.last.Add(1)
-	s.running.Go(func() {
-		defer s.drop(conn)
-		s.serve(conn, number, own)
+	number := d.last.Add(1)
+	d.running.Go(func() {
+		defer d.conns.drop(conn)
+		d.serve(conn, number, own)
 	})
 }
 
@@ -72,7 +75,7 @@ func (s *Server) welcome(conn net.Conn, own bool) {
 const beginsTLS = 0x16
 
 // serve finds out who it is. Who comes from our own process needs no TLS.
-func (s *Server) serve(conn net.Conn, number uint64, own bool) {
+func (d *door) serve(conn net.Conn, number uint64, own bool) {
 	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows at the next call
 	c := &peekedConn{Conn: conn}
 	first, err := c.peek()
@@ -81,22 +84,22 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 	}
 	encrypted := first == beginsTLS
 	switch {
-	case encrypted && s.cfg.Secure == nil:
+	case encrypted && d.cfg.Secure == nil:
 		// Whatever is not TLS tells a TLS client that there is none here.
 		const why = "this member does not use TLS"
-		s.turnedAway(conn.RemoteAddr(), errors.New(why))
+		d.told.turnedAway(conn.RemoteAddr(), errors.New(why))
 		_, _ = c.Write(wire.AppendRefusal(nil, why))
 		return
-	case !encrypted && s.cfg.Secure != nil && !own:
-		s.refusePlain(conn, first)
+	case !encrypted && d.cfg.Secure != nil && !own:
+		d.refusePlain(conn, first)
 		return
 	case encrypted:
-		ctx, cancel := context.WithTimeout(s.ctx, helloTimeout)
-		inner, err := s.cfg.Secure.Server(ctx, c)
+		ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
+		inner, err := d.cfg.Secure.Server(ctx, c)
 		cancel()
 		if err != nil {
 			if !network.HungUp(err) { // as when its process ends
-				s.turnedAway(conn.RemoteAddr(), err)
+				d.told.turnedAway(conn.RemoteAddr(), err)
 			}
 			return
 		}
@@ -106,14 +109,14 @@ func (s *Server) serve(conn net.Conn, number uint64, own bool) {
 		}
 	}
 	if first == wire.Preface[0] {
-		s.greet(c, conn, number)
+		d.greet(c, conn, number)
 		return
 	}
-	if err := s.seat(conn, wire.Client); err != nil {
+	if err := d.conns.seat(conn, wire.Client); err != nil {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"+err.Error()+"\n")
 		return
 	}
-	s.operators.serve(c)
+	d.operators.serve(c)
 }
 
 // maxIgnored is how much more is taken of somebody who is refused, so that the answer is not lost: a
@@ -122,9 +125,9 @@ const maxIgnored = 4 << 10
 
 // refusePlain tells one who does not use TLS to do so. It has sent one byte, and nothing that follows
 // is looked at.
-func (s *Server) refusePlain(conn net.Conn, first byte) {
+func (d *door) refusePlain(conn net.Conn, first byte) {
 	const why = "this member takes TLS only: give ca=, cert= and key= of the cluster's authority"
-	s.turnedAway(conn.RemoteAddr(), errors.New(why))
+	d.told.turnedAway(conn.RemoteAddr(), errors.New(why))
 	_ = conn.SetDeadline(time.Now().Add(farewell))
 	answer := wire.AppendRefusal(nil, why)
 	if first != wire.Preface[0] {
@@ -167,36 +170,50 @@ func (c *peekedConn) Read(p []byte) (int, error) {
 // maxTold is how many lines are remembered that were told within a tellAgain.
 const maxTold = 256
 
-// once reports whether a line is to be told: not if the same was within the last tellAgain. What strangers
-// cause has to come through here, since they may come back at once, for ever.
-func (s *Server) once(line ...string) bool {
+// told is what was logged of others. What strangers cause has to come through here, since they may come
+// back at once, for ever.
+type told struct {
+	*self
+	mu    sync.Mutex
+	lines map[string]time.Time // and when
+}
+
+// once reports whether a line is to be told: not if the same was within the last tellAgain.
+func (o *told) once(line ...string) bool {
 	key, now := strings.Join(line, "\x00"), time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at, ok := s.told[key]; ok && now.Sub(at) < tellAgain {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at, ok := o.lines[key]; ok && now.Sub(at) < tellAgain {
 		return false
 	}
-	if len(s.told) >= maxTold {
-		for k, at := range s.told {
+	if len(o.lines) >= maxTold {
+		for k, at := range o.lines {
 			if now.Sub(at) >= tellAgain {
-				delete(s.told, k)
+				delete(o.lines, k)
 			}
 		}
-		if len(s.told) >= maxTold {
+		if len(o.lines) >= maxTold {
 			return false // they are many, and the first of them were told
 		}
 	}
-	s.told[key] = now
+	o.lines[key] = now
 	return true
 }
 
 // turnedAway tells that somebody was refused, and why.
-func (s *Server) turnedAway(from net.Addr, why error) {
+func (o *told) turnedAway(from net.Addr, why error) {
 	host, _, err := net.SplitHostPort(from.String())
 	if err != nil {
 		host = from.String()
 	}
-	if s.once("refused", host, why.Error()) {
-		s.logger.Warn("a connection is refused", "member", s.cfg.Member.Name, "from", from.String(), "error", why)
+	if o.once("refused", host, why.Error()) {
+		o.logger.Warn("a connection is refused", "member", o.cfg.Member.Name, "from", from.String(), "error", why)
 	}
+}
+
+// refuse tells why the connection ends.
+func (o *told) refuse(c net.Conn, why error) {
+	o.turnedAway(c.RemoteAddr(), why)
+	_ = c.SetWriteDeadline(time.Now().Add(farewell))
+	_, _ = c.Write(wire.AppendRefusal(nil, why.Error())) // who does not read it is gone
 }

@@ -21,6 +21,11 @@ const stuckFor = 5 * time.Second
 
 // beginnings is what a server has that has no member yet.
 type beginnings struct {
+	*self
+	conns *conns
+	told  *told
+	open  func(member.Config) error // Server.open
+
 	early        sync.Mutex // guards what follows
 	bootstrapper *bootstrap.Bootstrapper
 	over         bool  // it has begun, or never will
@@ -33,9 +38,8 @@ type beginnings struct {
 var errRestored = errors.New("the directory was restored from a backup, and founds a cluster with others: start it without join=true")
 
 // begin opens the member, unless it has to agree with others first on what to begin with.
-func (s *Server) begin() error {
-	own := &s.cfg.Member
-	s.heard, s.asks = make(chan struct{}, 1), map[string]*asking{}
+func (b *beginnings) begin() error {
+	own := &b.cfg.Member
 	if own.ID == 0 && len(own.Members) == 0 {
 		id, begun, err := member.Draw(*own)
 		if err != nil {
@@ -45,7 +49,7 @@ func (s *Server) begin() error {
 		switch {
 		case begun:
 		case !own.Join:
-			if s.bootstrapper, err = newBootstrapper(s.cfg); err != nil {
+			if b.bootstrapper, err = newBootstrapper(b.cfg); err != nil {
 				return err
 			}
 		default:
@@ -57,12 +61,12 @@ func (s *Server) begin() error {
 	if own.ID == 0 {
 		own.ID = member.ID(own.Cluster, own.Name) // it is alone, and begins with itself
 	}
-	s.id = own.ID
-	if s.bootstrapper == nil {
-		return s.open(*own)
+	b.id = own.ID
+	if b.bootstrapper == nil {
+		return b.open(*own)
 	}
-	if r, ready := s.bootstrapper.Record(); ready {
-		return s.beginWith(r)
+	if r, ready := b.bootstrapper.Record(); ready {
+		return b.beginWith(r)
 	}
 	return nil
 }
@@ -126,149 +130,118 @@ func newBootstrapper(c Config) (*bootstrap.Bootstrapper, error) {
 	return bootstrap.New(f)
 }
 
-// bootstrap returns when the member is open, or never will be. A member that is to join is open at
+// wait returns when the member is open, or never will be. A member that is to join is open at
 // once, and asks to be added.
 //
 // The time to begin may come as the server is stopped. If it is seen first, the member is opened, and
 // the loop ends at once with what has begun on the disk; if not, the directory stays bound, and begins
 // at its next start. A refusal that comes after the time to begin is not heard: over is set, and
 // it could only be of a cluster that cannot be, by the argument in package bootstrap.
-func (s *Server) bootstrap() error {
-	if s.bootstrapped.Load() {
-		if s.cfg.Member.Join && len(s.role.Load().members) == 0 {
-			s.logger.Info("this member waits to be added to its cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT there; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well",
-				"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "addr", s.cfg.Addr)
-			s.askAll(s.ctx, s.cfg.Peers, func(bootstrap.Standing) {})
+func (b *beginnings) wait() error {
+	if b.bootstrapped.Load() {
+		if b.cfg.Member.Join && len(b.role.Load().members) == 0 {
+			b.logger.Info("this member waits to be added to its cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT there; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well",
+				"cluster", b.cfg.Member.Cluster, "member", b.cfg.Member.Name, "addr", b.cfg.Addr)
+			b.askAll(b.ctx, b.cfg.Peers, func(bootstrap.Standing) {})
 		}
 		return nil
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
-	s.early.Lock()
-	others := s.bootstrapper.Others()
-	s.early.Unlock()
-	s.logger.Info("the cluster has not begun: all its members must be there once",
-		"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "waits_for", bookOf(others))
-	s.askAll(ctx, others, s.hear)
+	b.early.Lock()
+	others := b.bootstrapper.Others()
+	b.early.Unlock()
+	b.logger.Info("the cluster has not begun: all its members must be there once",
+		"cluster", b.cfg.Member.Cluster, "member", b.cfg.Member.Name, "waits_for", bookOf(others))
+	b.askAll(ctx, others, b.hear)
 	look := time.NewTicker(stuckFor / 10)
 	defer look.Stop()
 	for {
-		r, ready, err := s.standsReady()
+		r, ready, err := b.standsReady()
 		if err != nil {
-			s.logger.Error("the member cannot begin", "cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "error", err)
+			b.logger.Error("the member cannot begin", "cluster", b.cfg.Member.Cluster, "member", b.cfg.Member.Name, "error", err)
 			return err
 		}
 		if ready {
-			return s.beginWith(r)
+			return b.beginWith(r)
 		}
 		select {
-		case <-s.heard:
+		case <-b.heard:
 		case <-look.C:
-			if err := s.cfg.Member.FS.Check(); errors.Is(err, disk.ErrLost) {
+			if err := b.cfg.Member.FS.Check(); errors.Is(err, disk.ErrLost) {
 				return err
 			}
-		case <-s.ctx.Done():
+		case <-b.ctx.Done():
 			return ErrStopped
 		}
 	}
 }
 
 // hear records how another member stands.
-func (s *Server) hear(theirs bootstrap.Standing) {
-	s.early.Lock()
-	defer s.early.Unlock()
-	if s.over || s.bootstrapper == nil {
+func (b *beginnings) hear(theirs bootstrap.Standing) {
+	b.early.Lock()
+	defer b.early.Unlock()
+	if b.over || b.bootstrapper == nil {
 		return
 	}
-	before := s.bootstrapper.Standing()
-	if err := s.bootstrapper.Hear(theirs); err != nil {
-		s.over, s.refused = true, err
+	before := b.bootstrapper.Standing()
+	if err := b.bootstrapper.Hear(theirs); err != nil {
+		b.over, b.refused = true, err
 	}
-	if s.bootstrapper.Standing() != before {
-		for _, a := range s.asks {
+	if b.bootstrapper.Standing() != before {
+		for _, a := range b.asks {
 			a.now() // so that they hear of it
 		}
 	}
 	select {
-	case s.heard <- struct{}{}:
+	case b.heard <- struct{}{}:
 	default: // it will look
 	}
 }
 
 // standsReady returns what to begin with, if it is time to.
-func (s *Server) standsReady() (r bootstrap.Record, ready bool, err error) {
-	s.early.Lock()
-	defer s.early.Unlock()
-	if s.refused != nil {
-		return r, false, s.refused
+func (b *beginnings) standsReady() (r bootstrap.Record, ready bool, err error) {
+	b.early.Lock()
+	defer b.early.Unlock()
+	if b.refused != nil {
+		return r, false, b.refused
 	}
-	if r, ready = s.bootstrapper.Record(); ready {
-		s.over = true
+	if r, ready = b.bootstrapper.Record(); ready {
+		b.over = true
 		return r, true, nil
 	}
-	switch why := s.bootstrapper.Stuck(); {
+	switch why := b.bootstrapper.Stuck(); {
 	case why == nil:
-		s.stuck = time.Time{}
-	case s.stuck.IsZero():
-		s.stuck = time.Now()
-	case time.Since(s.stuck) > stuckFor:
-		s.over, s.refused = true, why
+		b.stuck = time.Time{}
+	case b.stuck.IsZero():
+		b.stuck = time.Now()
+	case time.Since(b.stuck) > stuckFor:
+		b.over, b.refused = true, why
 	}
-	return r, false, s.refused
+	return r, false, b.refused
 }
 
 // beginWith opens the member of a directory that is bound to a record.
-func (s *Server) beginWith(r bootstrap.Record) error {
-	own := s.cfg.Member // which others read
+func (b *beginnings) beginWith(r bootstrap.Record) error {
+	own := b.cfg.Member // which others read
 	var err error
 	if own.State, err = bootstrap.LoadState(own.FS); err != nil {
 		return err
 	}
 	own.Members, own.TokenBase = r.Members, r.TokenBase
-	if err := s.open(own); err != nil {
+	if err := b.open(own); err != nil {
 		return err
 	}
-	s.logger.Info("the cluster has begun", "cluster", own.Cluster, "member", own.Name)
+	b.logger.Info("the cluster has begun", "cluster", own.Cluster, "member", own.Name)
 	return nil
 }
 
-// open opens the member. Connections that come in from now on are served.
-func (s *Server) open(cfg member.Config) error {
-	m, err := member.Open(cfg)
-	if err != nil {
-		return err
-	}
-	if s.bootstrapHash, err = bootstrapHashOf(cfg, m); err == nil && len(m.Members()) > 0 {
-		err = bootstrap.Forget(cfg.FS)
-	}
-	if err != nil {
-		return errors.Join(err, m.Close())
-	}
-	s.loop.member = m
-	s.look()
-	s.warnOfPeers()
-	s.running.Go(s.prepare)
-	s.turned.Store(int64(s.age()))
-	s.bootstrapped.Store(true)
-	s.early.Lock()
-	s.bootstrapper = nil // it may hold a large state
-	s.early.Unlock()
-	return nil
-}
-
-// warnOfPeers tells of members that are not in peers=. A member with an empty directory can ask only
-// those that are: one that began alone, and is to begin alone again, would ask nobody.
-func (s *Server) warnOfPeers() {
-	var lacks []string
-	for _, m := range s.role.Load().members {
-		if len(s.cfg.Peers) > 0 && !slices.ContainsFunc(s.cfg.Peers, func(p statemachine.Member) bool { return p.Name == m.Name }) {
-			lacks = append(lacks, m.Name)
-		}
-	}
-	if len(lacks) > 0 {
-		s.logger.Warn("peers= lacks members of the cluster: list them, since they are whom this member asks if it loses its directory",
-			"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "lacks", strings.Join(lacks, ", "))
-	}
+// done notes that the member is open.
+func (b *beginnings) done() {
+	b.bootstrapped.Store(true)
+	b.early.Lock()
+	defer b.early.Unlock()
+	b.bootstrapper = nil // it may hold a large state
 }
 
 // NotBootstrappedError says that the cluster has not begun.
@@ -289,9 +262,10 @@ func (e *NotBootstrappedError) Error() string {
 	return "the cluster has not begun: it waits until all its members have been there once: start " + strings.Join(names, ", ")
 }
 
-func (s *Server) notBootstrapped() error {
+// notYet says that the cluster has not begun.
+func (b *beginnings) notYet() error {
 	e := &NotBootstrappedError{}
-	for _, p := range s.asked() {
+	for _, p := range b.asked() {
 		if p.Err != "" || !p.Connected {
 			e.Waits = append(e.Waits, p)
 		}

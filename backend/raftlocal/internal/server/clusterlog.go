@@ -5,11 +5,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // clusterLog is what was logged of the cluster last. It belongs to the loop.
 type clusterLog struct {
+	*self
+	peers func() []PeerState
+
 	leader     statemachine.Member // the last that there was
 	members    []statemachine.Member
 	leaderless uint64 // ticks without a leader
@@ -22,9 +26,8 @@ type clusterLog struct {
 const leaderlessTicks = uint64(2 * time.Second / tick)
 
 // tellRole tells who leads and who the members are, when that has changed.
-func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Member) {
-	n := &s.loop.logged
-	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+func (n *clusterLog) tellRole(m *member.Member, leader statemachine.Member, members []statemachine.Member) {
+	log := n.logger.With("cluster", n.cfg.Member.Cluster, "member", n.cfg.Member.Name)
 	switch {
 	case len(members) == 0:
 	case n.members == nil && len(members) == 1:
@@ -32,7 +35,7 @@ func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Mem
 	case n.members == nil:
 		log.Info("this member is in its cluster", "members", bookOf(members))
 	default:
-		s.tellChange(n.members, members)
+		n.tellChange(n.members, members)
 	}
 	if len(members) > 0 {
 		n.members = slices.Clone(members)
@@ -43,8 +46,8 @@ func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Mem
 	}
 	switch {
 	case len(members) == 1: // which says nothing
-	case leader.ID == s.id:
-		log.Info("this member leads", "term", s.loop.member.Status().Term, "before", n.leader.Name)
+	case leader.ID == n.id:
+		log.Info("this member leads", "term", m.Status().Term, "before", n.leader.Name)
 	case n.leader.ID == 0, leader.ID == n.leader.ID, n.told:
 		log.Info("there is a leader", "leader", leader.Name, "addr", leader.Addr)
 	default:
@@ -57,8 +60,8 @@ func (s *Server) tellRole(leader statemachine.Member, members []statemachine.Mem
 }
 
 // tellChange tells who has come, and who has gone.
-func (s *Server) tellChange(was, are []statemachine.Member) {
-	log := s.logger.With("cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name)
+func (n *clusterLog) tellChange(was, are []statemachine.Member) {
+	log := n.logger.With("cluster", n.cfg.Member.Cluster, "member", n.cfg.Member.Name)
 	missing := func(all []statemachine.Member, m statemachine.Member) bool {
 		return !slices.ContainsFunc(all, func(o statemachine.Member) bool { return o.ID == m.ID })
 	}
@@ -83,30 +86,33 @@ func (s *Server) tellChange(was, are []statemachine.Member) {
 	}
 }
 
-// logLeaderless tells of a leader that is missing for long.
-func (s *Server) logLeaderless() {
-	n, role := &s.loop.logged, s.role.Load()
+// tick counts the ticks without a leader, and tells of one that is missing for long.
+func (n *clusterLog) tick() {
+	role := n.role.Load()
 	if role.leader.ID != 0 || len(role.members) == 0 {
 		n.leaderless = 0
 		return
 	}
 	if n.leaderless++; n.leaderless >= leaderlessTicks && !n.told {
 		n.told = true
-		s.logger.Warn("there is no leader: no lock can be had until a majority of the members reach each other",
-			"cluster", s.cfg.Member.Cluster, "member", s.cfg.Member.Name, "before", n.leader.Name, "reason", s.leaderless())
+		n.logger.Warn("there is no leader: no lock can be had until a majority of the members reach each other",
+			"cluster", n.cfg.Member.Cluster, "member", n.cfg.Member.Name, "before", n.leader.Name, "reason", leaderless(n.peers()))
 	}
 }
 
-// LeaderChanges is how often another has come to lead, as this member has seen. It is for a Do.
-func (s *Server) LeaderChanges() uint64 { return s.loop.logged.changes }
-
-// CertificateExpiry is when the certificate that is shown now runs out; the zero time if that is not known,
-// or there is none.
-func (s *Server) CertificateExpiry() time.Time {
-	if s.cfg.Secure == nil {
-		return time.Time{}
+// warnOfPeers tells of members that are not in peers=. A member with an empty directory can ask only
+// those that are: one that began alone, and is to begin alone again, would ask nobody.
+func (n *clusterLog) warnOfPeers() {
+	var lacks []string
+	for _, m := range n.role.Load().members {
+		if len(n.cfg.Peers) > 0 && !slices.ContainsFunc(n.cfg.Peers, func(p statemachine.Member) bool { return p.Name == m.Name }) {
+			lacks = append(lacks, m.Name)
+		}
 	}
-	return s.cfg.Secure.Expiry()
+	if len(lacks) > 0 {
+		n.logger.Warn("peers= lacks members of the cluster: list them, since they are whom this member asks if it loses its directory",
+			"cluster", n.cfg.Member.Cluster, "member", n.cfg.Member.Name, "lacks", strings.Join(lacks, ", "))
+	}
 }
 
 func bookOf(members []statemachine.Member) string {

@@ -12,14 +12,14 @@ import (
 // A leader is told of by name: not while it has none, as for a member that waits to be added, and then once.
 func TestALeaderWithoutANameIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
-	s := &Server{logger: slog.New(slog.NewTextHandler(&log, nil)), id: 1}
-	s.tellRole(statemachine.Member{ID: 2}, nil)
-	if log.Len() > 0 || s.loop.logged.leader.ID != 0 {
+	s := &clusterLog{self: &self{logger: slog.New(slog.NewTextHandler(&log, nil)), id: 1}}
+	s.tellRole(nil, statemachine.Member{ID: 2}, nil)
+	if log.Len() > 0 || s.leader.ID != 0 {
 		t.Error(log.String())
 	}
 	all := []statemachine.Member{{ID: 1, Name: "a", Addr: "h:1"}, {ID: 2, Name: "b", Addr: "h:2"}}
 	for range 2 {
-		s.tellRole(all[1], all)
+		s.tellRole(nil, all[1], all)
 	}
 	if text := log.String(); strings.Count(text, "there is a leader") != 1 || !strings.Contains(text, "leader=b addr=h:2") {
 		t.Error(text)

@@ -2,10 +2,8 @@ package server
 
 import (
 	"container/list"
-	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
@@ -26,8 +24,12 @@ const (
 // open, and whoever reaches the port can make some: so of these, strangers get an eighth and
 // clients a half. The rest is for the log, for members, and for the application.
 type conns struct {
-	clients, strangers int // the most of each
-	served             int // clients
+	*self
+
+	mu                 sync.Mutex
+	closed             bool // no more
+	clients, strangers int  // the most of each
+	served             int  // clients
 	all                map[net.Conn]*held
 	unknown            list.List // strangers, the oldest first
 	told               time.Time // when it was told that strangers are many
@@ -41,164 +43,120 @@ type held struct {
 }
 
 func (c *conns) begin(files uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.all = map[net.Conn]*held{}
 	c.clients = int(min(maxClients, files/2))                          //nolint:gosec // small
 	c.strangers = max(int(min(maxStrangers, files/8)), leastStrangers) //nolint:gosec // small
 }
 
 // hold notes a connection, so that it is closed when the server ends.
-func (s *Server) hold(conn net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.holdLocked(conn) != nil
+func (c *conns) hold(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.holdLocked(conn) != nil
 }
 
-func (s *Server) holdLocked(conn net.Conn) *held {
-	if s.closed {
+func (c *conns) holdLocked(conn net.Conn) *held {
+	if c.closed {
 		return nil
 	}
 	h := &held{}
-	s.conns.all[conn] = h
+	c.all[conn] = h
 	return h
 }
 
 // holdStranger notes a connection of somebody who has not said who it is. If there are too many, the
 // one that has had most time for it is closed: who has something to say does so at once, and
 // finds a place whatever the others do.
-func (s *Server) holdStranger(conn net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.holdLocked(conn)
+func (c *conns) holdStranger(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.holdLocked(conn)
 	if h == nil {
 		return false
 	}
-	c := &s.conns
 	h.stranger = c.unknown.PushBack(conn)
 	if c.unknown.Len() <= c.strangers {
 		return true
 	}
 	oldest := c.unknown.Front()
-	s.acquainted(c.all[oldest.Value.(net.Conn)])
+	c.acquainted(c.all[oldest.Value.(net.Conn)])
 	_ = oldest.Value.(net.Conn).Close() // who serves it sees that, and drops it
 	if time.Since(c.told) > tellAgain {
 		c.told = time.Now()
-		s.running.Go(func() {
-			s.logger.Warn("many connections do not say who they are: the oldest are closed", "member", s.cfg.Member.Name, "most", c.strangers, "from", conn.RemoteAddr().String())
+		c.running.Go(func() {
+			c.logger.Warn("many connections do not say who they are: the oldest are closed", "member", c.cfg.Member.Name, "most", c.strangers, "from", conn.RemoteAddr().String())
 		})
 	}
 	return true
 }
 
 // acquainted takes a connection out of the strangers.
-func (s *Server) acquainted(h *held) {
+func (c *conns) acquainted(h *held) {
 	if h.stranger != nil {
-		s.conns.unknown.Remove(h.stranger)
+		c.unknown.Remove(h.stranger)
 		h.stranger = nil
 	}
 }
 
 // seat notes that somebody has said who they are. There is always room for a member.
-func (s *Server) seat(conn net.Conn, role wire.Role) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.conns.all[conn]
+func (c *conns) seat(conn net.Conn, role wire.Role) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.all[conn]
 	switch {
-	case h == nil || s.closed:
+	case h == nil || c.closed:
 		return ErrStopped
-	case role == wire.Client && s.conns.served >= s.conns.clients:
-		return fmt.Errorf("this member has %d clients, "+wire.Full+": let the callers of a process share one, or raise the member's limit of open files (ulimit -n, LimitNOFILE=)", s.conns.served)
+	case role == wire.Client && c.served >= c.clients:
+		return fmt.Errorf("this member has %d clients, "+wire.Full+": let the callers of a process share one, or raise the member's limit of open files (ulimit -n, LimitNOFILE=)", c.served)
 	case role == wire.Client:
 		h.client = true
-		s.conns.served++
+		c.served++
 	}
-	s.acquainted(h)
+	c.acquainted(h)
 	return nil
 }
 
 // drop closes a connection.
-func (s *Server) drop(conn net.Conn) {
-	s.mu.Lock()
-	if h := s.conns.all[conn]; h != nil {
-		s.acquainted(h)
+func (c *conns) drop(conn net.Conn) {
+	c.mu.Lock()
+	if h := c.all[conn]; h != nil {
+		c.acquainted(h)
 		if h.client {
-			s.conns.served--
+			c.served--
 		}
-		delete(s.conns.all, conn)
+		delete(c.all, conn)
 	}
-	s.mu.Unlock()
+	c.mu.Unlock()
 	_ = conn.Close() // what was to be written was, or cannot be
 }
 
-// operators serves HTTP on connections that were accepted elsewhere.
-type operators struct {
-	http  *http.Server
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (o *operators) begin(s *Server) {
-	o.conns, o.done = make(chan net.Conn), make(chan struct{})
-	if s.cfg.Operate == nil {
-		return
-	}
-	o.http = &http.Server{
-		Handler:           s.cfg.Operate,
-		ReadHeaderTimeout: helloTimeout,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    maxHello,
-		BaseContext:       func(net.Listener) context.Context { return s.ctx },
-	}
-	s.running.Go(func() { _ = o.http.Serve(o) }) // it ends with ErrServerClosed
-}
-
-// serve hands a connection over, and returns when it has been closed.
-func (o *operators) serve(c net.Conn) {
-	if o.http == nil {
-		return
-	}
-	_ = c.SetDeadline(time.Time{})
-	handed := &handedConn{Conn: c, closed: make(chan struct{})}
-	select {
-	case o.conns <- handed:
-		<-handed.closed
-	case <-o.done:
+// cutOff lets nobody in any more and closes connections: all, or those on which there is nothing
+// more to say.
+func (c *conns) cutOff(all bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for conn, h := range c.all {
+		if all || !h.lingers {
+			_ = conn.Close() // its user sees that
+		}
 	}
 }
 
-func (o *operators) end() {
-	if o.http != nil {
-		_ = o.http.Close()
-	}
-	_ = o.Close()
-}
-
-// Accept, Close and Addr make it the http.Server's listener.
-func (o *operators) Accept() (net.Conn, error) {
-	select {
-	case c := <-o.conns:
-		return c, nil
-	case <-o.done:
-		return nil, net.ErrClosed
+// linger lets a connection be until the last words are written on it.
+func (c *conns) linger(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h := c.all[conn]; h != nil {
+		h.lingers = true
 	}
 }
 
-func (o *operators) Close() error {
-	o.once.Do(func() { close(o.done) })
-	return nil
-}
-
-func (o *operators) Addr() net.Addr { return &net.TCPAddr{} }
-
-// handedConn tells when it is closed.
-type handedConn struct {
-	net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (c *handedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
+// over reports whether nobody is let in any more.
+func (c *conns) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }

@@ -34,9 +34,7 @@ func startWithFiles(t *testing.T, files uint64) (*Server, func() net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Kill)
-	s.mu.Lock()
 	s.conns.begin(files)
-	s.mu.Unlock()
 	return s, func() net.Conn {
 		t.Helper()
 		conn, err := memory.Dial(t.Context(), "a")

@@ -8,7 +8,6 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
 // watched is the member's directory. The first to find that it is not the member's any more, the log
@@ -16,13 +15,14 @@ import (
 // disk, has told the clients when it hears of it.
 type watched struct {
 	disk.FS
-	s *Server
+	*self
+	void func(why error)
 }
 
 func (w *watched) Check(names ...string) error {
 	err := w.FS.Check(names...)
 	if errors.Is(err, disk.ErrLost) {
-		w.s.void(err)
+		w.void(err)
 	}
 	return err
 }
@@ -35,61 +35,26 @@ type mender interface {
 
 // watch looks after what others may remove. That the directory is lost ends the member in its
 // loop, which does not look while it waits for a disk that hangs: so clients are told from here.
-func (s *Server) watch() {
-	listener, _ := s.cfg.Listener.(mender)
+func (w *watched) watch() {
+	listener, _ := w.cfg.Listener.(mender)
 	var told string
-	for s.pause(dirlock.Watch) {
+	for w.pause(dirlock.Watch) {
 		mended := false
-		err := s.cfg.Member.FS.Check()
+		err := w.Check()
 		if err == nil && listener != nil {
 			mended, err = listener.Mend()
 		}
 		switch {
 		case mended:
-			s.logger.Warn("the socket was removed, and is there again", "member", s.cfg.Member.Name, "address", s.cfg.Listener.Addr().String())
+			w.logger.Warn("the socket was removed, and is there again", "member", w.cfg.Member.Name, "address", w.cfg.Listener.Addr().String())
 		case err == nil:
 			told = ""
 		case errors.Is(err, disk.ErrLost): // the loop ends with it, and tells
 		case told != err.Error():
 			told = err.Error()
-			s.logger.Error("what this member is reached by or writes to cannot be looked after", "member", s.cfg.Member.Name, "error", err)
+			w.logger.Error("what this member is reached by or writes to cannot be looked after", "member", w.cfg.Member.Name, "error", err)
 		}
 	}
-}
-
-// void tells all clients that nothing that was granted counts any more. It is so only where this
-// member is the whole cluster: others have what it has.
-func (s *Server) void(why error) {
-	if role := s.role.Load(); role == nil || len(role.members) != 1 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.voided = why
-	for cl := range s.clients {
-		cl.end(voiding(why))
-	}
-}
-
-// voiding tells one client.
-func voiding(why error) func([]byte) []byte {
-	return func(b []byte) []byte { return wire.AppendVoid(b, why.Error()) }
-}
-
-// admit notes a client, so that it is told of what void has to tell.
-func (s *Server) admit(cl *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.clients[cl] = struct{}{}
-	if s.voided != nil {
-		cl.end(voiding(s.voided))
-	}
-}
-
-func (s *Server) dismissed(cl *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.clients, cl)
 }
 
 // hungFor is how long the loop may take for a turn until the disk is said to hang. A sync of a busy
@@ -107,21 +72,35 @@ func (s *Server) Health() error {
 	case ended != nil:
 		return ended
 	case !s.bootstrapped.Load():
-		return s.notBootstrapped()
+		return s.beginnings.notYet()
 	case len(role.members) == 0:
 		return errors.New("this member waits to be added to the cluster: Admin.AddMember, or POST /members?add=NAME=HOST:PORT; for one that has lost its directory Admin.ReplaceMember, or with remove=NAME as well")
-	case time.Since(s.loop.start)-time.Duration(s.turned.Load()) > hungFor:
+	case s.age()-time.Duration(s.turned.Load()) > hungFor:
 		return fmt.Errorf("the disk of this member has not answered for more than %v", hungFor)
 	case role.leader.ID == 0:
-		return s.leaderless()
+		return leaderless(s.Peers())
 	}
 	return nil
 }
 
-// leaderless says why there is no leader, as far as this member knows.
-func (s *Server) leaderless() error {
+// Scarce reports whether the member waits for room on the disk, or for file descriptors.
+func (s *Server) Scarce() bool { return s.scarce.why() != nil }
+
+// Trouble is why the server has ended or what keeps it from going on, or nil.
+func (s *Server) Trouble() error {
+	switch ended, voided := s.Err(), s.clients.voidedBy(); {
+	case ended != nil && !errors.Is(ended, ErrStopped):
+		return ended
+	case voided != nil:
+		return voided
+	}
+	return s.scarce.why()
+}
+
+// leaderless says why there is no leader, as far as this member knows that reaches the others so.
+func leaderless(peers []PeerState) error {
 	var missing, there []string
-	for _, p := range s.Peers() {
+	for _, p := range peers {
 		if p.Connected {
 			there = append(there, p.Name)
 		} else {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
@@ -16,44 +15,44 @@ const maxHello = 64 << 10
 
 // greet reads who has connected, and serves them or says why not. raw is the connection that c
 // goes over.
-func (s *Server) greet(c *peekedConn, raw net.Conn, number uint64) {
-	r, hello, why := s.readHello(c)
+func (d *door) greet(c *peekedConn, raw net.Conn, number uint64) {
+	r, hello, why := d.readHello(c)
 	if why == nil {
-		why = s.checkHello(hello)
+		why = d.checkHello(hello)
 	}
 	if why == nil && hello.Role == wire.Bootstrapper {
-		why = s.checkCertificate(c, hello, peerHandshake{})
+		why = d.checkCertificate(c, hello, peerHandshake{})
 	}
-	if why == nil && (hello.Role == wire.Bootstrapper || !s.bootstrapped.Load()) {
-		s.serveEarly(c, r, hello)
+	if why == nil && (hello.Role == wire.Bootstrapper || !d.bootstrapped.Load()) {
+		d.beginnings.serve(c, r, hello)
 		return
 	}
 	var intro peerHandshake
 	if why == nil && hello.Role == wire.Peer {
 		if intro, why = readPeerHandshake(r); why == nil {
-			why = s.checkPeer(hello, intro)
+			why = d.inbound.check(hello, intro)
 		}
 		if why == nil {
-			why = s.checkCertificate(c, hello, intro)
+			why = d.checkCertificate(c, hello, intro)
 		}
 	}
 	if why == nil {
-		why = s.seat(raw, hello.Role)
+		why = d.conns.seat(raw, hello.Role)
 	}
 	if why != nil {
-		s.refuse(c, why)
+		d.told.refuse(c, why)
 		return
 	}
 	r.Limit = wire.MaxFrame
 	if hello.Role == wire.Peer {
-		s.serveMember(c, r, hello, intro)
+		d.inbound.serve(c, r, hello, intro)
 		return
 	}
-	s.serveClient(c, raw, r, member.Conn(number))
+	d.clients.serve(c, raw, r, member.Conn(number))
 }
 
 // readHello reads the first frame. An error is for the other side to read.
-func (s *Server) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
+func (d *door) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
 	var preface [len(wire.Preface)]byte
 	if _, err := io.ReadFull(c, preface[:]); err != nil || string(preface[:]) != wire.Preface {
 		return nil, wire.Hello{}, errors.New("this port is for fencelock's members and clients, and HTTP")
@@ -69,8 +68,8 @@ func (s *Server) readHello(c net.Conn) (*wire.Reader, wire.Hello, error) {
 }
 
 // checkHello says why somebody is not served, and what to do.
-func (s *Server) checkHello(h wire.Hello) error {
-	own := s.cfg.Member
+func (d *door) checkHello(h wire.Hello) error {
+	own := d.cfg.Member
 	switch {
 	case h.Version != wire.Version:
 		return fmt.Errorf("the member %q speaks version %d of the protocol, and you %d: run the same release of fencelock on both sides", own.Name, wire.Version, h.Version)
@@ -84,15 +83,15 @@ func (s *Server) checkHello(h wire.Hello) error {
 
 // checkCertificate says why somebody is not the member that they say they are. What is not TLS has no
 // certificates: there everybody may be everybody.
-func (s *Server) checkCertificate(c *peekedConn, h wire.Hello, i peerHandshake) error {
-	if s.cfg.Secure == nil {
+func (d *door) checkCertificate(c *peekedConn, h wire.Hello, i peerHandshake) error {
+	if d.cfg.Secure == nil {
 		return nil
 	}
-	addr := s.addrOf(h, i)
+	addr := d.addrOf(h, i)
 	if addr == "" && h.Role == wire.Bootstrapper {
 		return nil // it asks to join, and is told how; nobody takes it for an initial member that we know
 	}
-	if err := s.cfg.Secure.Verify(c.Conn, addr); err != nil {
+	if err := d.cfg.Secure.Verify(c.Conn, addr); err != nil {
 		return fmt.Errorf("the member %q is at %s, and your certificate is for another host: use a certificate with that name, or give all members one name with server_name=: %w", h.Name, addr, err)
 	}
 	return nil
@@ -100,42 +99,16 @@ func (s *Server) checkCertificate(c *peekedConn, h wire.Hello, i peerHandshake) 
 
 // addrOf is where a member is dialled: by the book, by peers= as long as there is none, or, if nobody
 // has told us of it yet, by what it says itself.
-func (s *Server) addrOf(h wire.Hello, i peerHandshake) string {
-	for _, m := range s.role.Load().members {
+func (d *door) addrOf(h wire.Hello, i peerHandshake) string {
+	for _, m := range d.role.Load().members {
 		if m.ID == h.Member {
 			return m.Addr
 		}
 	}
-	for _, m := range s.cfg.Peers {
+	for _, m := range d.cfg.Peers {
 		if m.Name == h.Name {
 			return m.Addr
 		}
 	}
 	return i.Addr
-}
-
-// refuse tells why the connection ends.
-func (s *Server) refuse(c net.Conn, why error) {
-	s.turnedAway(c.RemoteAddr(), why)
-	_ = c.SetWriteDeadline(time.Now().Add(farewell))
-	_, _ = c.Write(wire.AppendRefusal(nil, why.Error())) // who does not read it is gone
-}
-
-// greeting is the answer to a hello.
-func (s *Server) greeting() []byte {
-	role := s.role.Load()
-	w := wire.Welcome{Cluster: s.cfg.Member.Cluster, Member: s.id, Name: s.cfg.Member.Name, Leader: wire.Member(role.leader)}
-	for _, m := range role.members {
-		w.Members = append(w.Members, wire.Member(m))
-	}
-	return wire.AppendWelcome(nil, w)
-}
-
-// clientGreeting is the answer to a client: with what keeps this member from serving, if anything does.
-func (s *Server) clientGreeting() []byte {
-	b := s.greeting()
-	if why := s.Health(); why != nil {
-		b = wire.AppendTrouble(b, why.Error())
-	}
-	return b
 }

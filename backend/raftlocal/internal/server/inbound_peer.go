@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,39 +61,52 @@ type inboundPeer struct {
 	heard       atomic.Int64 // since when nothing has come, ns since the server's start
 }
 
+// inbound are the members that are connected to this one.
+type inbound struct {
+	*self
+	conns *conns
+	told  *told
+	inbox *inbox
+	peers *peers
+
+	mu   sync.Mutex
+	peer map[uint64]*inboundPeer // by id
+}
+
 // silence is how long a member may say nothing until its place can be taken by another process
 // with its id: the dead do not always hang up. The living ping several times.
 const silence = 3 * time.Second
 
-// checkPeer says why a member is not listened to, and what to do.
-func (s *Server) checkPeer(h wire.Hello, i peerHandshake) error {
+// check says why a member is not listened to, and what to do.
+func (in *inbound) check(h wire.Hello, i peerHandshake) error {
 	switch {
 	case h.Member == 0 || h.Name == "":
 		return errors.New("a member must have a name")
-	case h.To != s.id:
-		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=; or, if it has lost its directory, replace it by itself: Admin.ReplaceMember, or POST /members?remove=NAME&add=NAME=HOST:PORT", s.cfg.Member.Name)
-	case h.Member == s.id && i.Incarnation == s.incarnation:
+	case h.To != in.id:
+		return fmt.Errorf("this is the member %q, and not the one that you look for: correct the addresses in peers=; or, if it has lost its directory, replace it by itself: Admin.ReplaceMember, or POST /members?remove=NAME&add=NAME=HOST:PORT", in.cfg.Member.Name)
+	case h.Member == in.id && i.Incarnation == in.incarnation:
 		return fmt.Errorf("the member %q has dialled itself: correct the addresses in peers=", h.Name)
-	case h.Member == s.id:
+	case h.Member == in.id:
 		return fmt.Errorf("this is the member %q, as you say that you are: two processes run with one id, or two members have one address: give each its own", h.Name)
-	case slices.Contains(s.role.Load().removed, h.Member):
+	case slices.Contains(in.role.Load().removed, h.Member):
 		return fmt.Errorf("the member %q was removed from the cluster, or replaced, with this directory: to come back it must be started with join=true and an empty directory, and be added: Admin.AddMember, or POST /members?add=NAME=HOST:PORT", h.Name)
-	case i.BootstrapHash != 0 && s.bootstrapHash != 0 && i.BootstrapHash != s.bootstrapHash:
-		return fmt.Errorf("the members %q and %q were started for the first time with different peers=, or restored from different backups: give all the same, and begin again with empty directories", s.cfg.Member.Name, h.Name)
+	case i.BootstrapHash != 0 && in.bootstrapHash != 0 && i.BootstrapHash != in.bootstrapHash:
+		return fmt.Errorf("the members %q and %q were started for the first time with different peers=, or restored from different backups: give all the same, and begin again with empty directories", in.cfg.Member.Name, h.Name)
 	}
 	return nil
 }
 
-// admitPeer notes that a member has come in, unless another process with its id has.
-func (s *Server) admitPeer(c net.Conn, h wire.Hello, i peerHandshake) (*inboundPeer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+// admit notes that a member has come in, unless another process with its id has.
+func (in *inbound) admit(c net.Conn, h wire.Hello, i peerHandshake) (*inboundPeer, error) {
+	// If cutOff comes later, it closes this connection, too.
+	if in.conns.over() {
 		return nil, ErrStopped
 	}
-	v := s.inbound[h.Member]
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	v := in.peer[h.Member]
 	if v != nil && v.incarnation != i.Incarnation {
-		if quiet := s.age() - time.Duration(v.heard.Load()); quiet < silence {
+		if quiet := in.age() - time.Duration(v.heard.Load()); quiet < silence {
 			return nil, fmt.Errorf("the member %q is connected from %s already, as another process: two run with one id: end one of them, or give it a name and a directory of its own", h.Name, v.from)
 		}
 		for old := range v.conns {
@@ -102,38 +116,35 @@ func (s *Server) admitPeer(c net.Conn, h wire.Hello, i peerHandshake) (*inboundP
 	}
 	if v == nil {
 		v = &inboundPeer{incarnation: i.Incarnation, conns: map[net.Conn]struct{}{}, from: c.RemoteAddr().String()}
-		s.inbound[h.Member] = v
+		in.peer[h.Member] = v
 	}
 	v.conns[c] = struct{}{}
-	v.heard.Store(int64(s.age()))
+	v.heard.Store(int64(in.age()))
 	return v, nil
 }
 
 // leave notes that a connection of a member has ended.
-func (s *Server) leave(c net.Conn, id uint64, v *inboundPeer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (in *inbound) leave(c net.Conn, id uint64, v *inboundPeer) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	delete(v.conns, c)
-	if len(v.conns) == 0 && s.inbound[id] == v {
-		delete(s.inbound, id)
+	if len(v.conns) == 0 && in.peer[id] == v {
+		delete(in.peer, id)
 	}
 }
 
-// age is how long the server has run.
-func (s *Server) age() time.Duration { return time.Since(s.loop.start) }
-
-// serveMember takes the messages of another member until the connection ends.
-func (s *Server) serveMember(c net.Conn, r *wire.Reader, h wire.Hello, i peerHandshake) {
-	v, err := s.admitPeer(c, h, i)
+// serve takes the messages of another member until the connection ends.
+func (in *inbound) serve(c net.Conn, r *wire.Reader, h wire.Hello, i peerHandshake) {
+	v, err := in.admit(c, h, i)
 	if err != nil {
-		s.refuse(c, err)
+		in.told.refuse(c, err)
 		return
 	}
-	defer s.leave(c, h.Member, v)
-	if _, err := c.Write(s.greeting()); err != nil {
+	defer in.leave(c, h.Member, v)
+	if _, err := c.Write(in.greeting()); err != nil {
 		return
 	}
-	s.introduce(statemachine.Member{ID: h.Member, Name: h.Name, Addr: i.Addr})
+	in.peers.introduce(statemachine.Member{ID: h.Member, Name: h.Name, Addr: i.Addr})
 	var snapshot wire.Assembly
 	var msgs []*raftpb.Message
 	weight := 0
@@ -143,7 +154,7 @@ func (s *Server) serveMember(c net.Conn, r *wire.Reader, h wire.Hello, i peerHan
 		if err != nil {
 			return
 		}
-		v.heard.Store(int64(s.age()))
+		v.heard.Store(int64(in.age()))
 		switch t {
 		case wire.TypeRaft:
 			msgs, err = appendMessage(msgs, body, h.Member)
@@ -170,14 +181,14 @@ func (s *Server) serveMember(c net.Conn, r *wire.Reader, h wire.Hello, i peerHan
 			return
 		}
 		if err != nil {
-			s.logger.Warn("a member is cut off", "member", s.cfg.Member.Name, "from", h.Name, "error", err)
+			in.logger.Warn("a member is cut off", "member", in.cfg.Member.Name, "from", h.Name, "error", err)
 			return
 		}
 		if len(msgs) == 0 || r.More() && weight < maxInbox {
 			continue
 		}
 		together := msgs
-		s.inbox.fromMember(weight, func(m *member.Member) {
+		in.inbox.fromMember(weight, func(m *member.Member) {
 			for _, msg := range together {
 				m.Receive(msg)
 			}
@@ -193,28 +204,4 @@ func appendMessage(msgs []*raftpb.Message, body []byte, from uint64) ([]*raftpb.
 		return msgs, err
 	}
 	return append(msgs, msg), nil
-}
-
-// maxIntroduced is how many members are remembered that are not in the book.
-const maxIntroduced = 16
-
-// introduce makes sure that a member which has come in can be answered, and that it is dialled
-// now if it could not be reached before. One that is not in the book may have been added while
-// this member was down, or this one is about to join.
-func (s *Server) introduce(who statemachine.Member) {
-	s.inbox.ask(func(*member.Member) {
-		l := &s.loop
-		if p := l.peers[who.ID]; p != nil {
-			p.now()
-			return
-		}
-		if who.Addr == "" {
-			return
-		}
-		if len(l.introduced) == maxIntroduced {
-			l.introduced = l.introduced[1:]
-		}
-		l.introduced = append(l.introduced, who)
-		s.keepPeers()
-	})
 }

@@ -3,42 +3,28 @@ package server
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/dirlock"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
 
 // loop is what belongs to the goroutine that has the member.
 type loop struct {
-	member      *member.Member
-	start       time.Time // its monotonic reading is what the member's time begins at
-	clients     map[member.Conn]*client
-	peers       map[uint64]*peer
-	introduced  []statemachine.Member // who has come in and is not in the book
-	unreachable []uint64              // to whom messages were dropped
-	watchers    []func(*member.Member) bool
-	spare       chan struct{} // has an element when a segment may be missing
-	ticks       uint64
-	logged      clusterLog
+	member   *member.Member
+	watchers []func(*member.Member) bool
+	ticks    uint64
 }
 
 // watchTicks is how many ticks there are between two looks at the directory.
 const watchTicks = uint64(dirlock.Watch / tick)
 
-func (l *loop) begin() {
-	l.start = time.Now()
-	l.clients, l.peers = map[member.Conn]*client{}, map[uint64]*peer{}
-	l.spare = make(chan struct{}, 1)
-}
-
 // run is the loop. It ends when the member fails, or the server is told to quit.
 func (s *Server) run() {
-	if err := s.bootstrap(); err != nil {
+	if err := s.beginnings.wait(); err != nil {
 		s.finish(err)
 		return
 	}
@@ -68,8 +54,8 @@ func (s *Server) run() {
 		}
 		if ticked {
 			l.member.Tick()
-			l.wantSpare()
-			s.logLeaderless()
+			s.scarce.wantSpare()
+			s.logged.tick()
 			if l.ticks++; l.ticks%watchTicks == 0 {
 				if err = l.member.Watch(); err != nil {
 					continue
@@ -104,16 +90,34 @@ func (s *Server) turn(members, clients []task) error {
 	for _, t := range clients {
 		t(l.member)
 	}
-	if err := l.member.Flush(time.Since(l.start)); err != nil {
+	if err := l.member.Flush(s.age()); err != nil {
 		return err
 	}
-	for _, id := range l.unreachable {
-		l.member.ReportUnreachable(id)
-	}
-	l.unreachable = l.unreachable[:0]
+	s.peers.reportUnreachable(l.member)
 	s.look()
 	s.turned.Store(int64(s.age()))
 	l.watchers = slices.DeleteFunc(l.watchers, func(w func(*member.Member) bool) bool { return w(l.member) })
+	return nil
+}
+
+// open opens the member. Connections that come in from now on are served.
+func (s *Server) open(cfg member.Config) error {
+	m, err := member.Open(cfg)
+	if err != nil {
+		return err
+	}
+	if s.bootstrapHash, err = bootstrapHashOf(cfg, m); err == nil && len(m.Members()) > 0 {
+		err = bootstrap.Forget(cfg.FS)
+	}
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
+	s.loop.member = m
+	s.look()
+	s.logged.warnOfPeers()
+	s.running.Go(func() { s.scarce.prepare(m) })
+	s.turned.Store(int64(s.age()))
+	s.beginnings.done()
 	return nil
 }
 
@@ -126,8 +130,8 @@ func (s *Server) look() {
 		return
 	}
 	s.role.Store(&role{leader, slices.Clone(members), l.member.Removed()})
-	s.keepPeers()
-	s.tellRole(leader, members)
+	s.peers.keep(members)
+	s.logged.tellRole(l.member, leader, members)
 }
 
 // Stop ends the server in good order: leadership is transferred, clients are sent to the new
@@ -152,31 +156,9 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // Kill ends the server as the end of its process would: nobody is told, nothing is written.
 func (s *Server) Kill() {
-	s.cutOff(true)
+	s.conns.cutOff(true)
 	s.quit()
 	<-s.done
-}
-
-// cutOff lets nobody in any more and closes connections: all, or those on which there is nothing
-// more to say.
-func (s *Server) cutOff(all bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	for c, h := range s.conns.all {
-		if all || !h.lingers {
-			_ = c.Close() // its user sees that
-		}
-	}
-}
-
-// linger lets a connection be until the last words are written on it.
-func (s *Server) linger(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h := s.conns.all[conn]; h != nil {
-		h.lingers = true
-	}
 }
 
 // finish ends all that the loop has begun, and then says that it is done.
@@ -186,7 +168,7 @@ func (s *Server) finish(why error) {
 		_ = s.cfg.Listener.Close() // nobody can come in anyway
 	}
 	_ = s.pipes.Close()
-	for _, p := range s.loop.peers {
+	for _, p := range s.peers.byID {
 		p.retire()
 	}
 	if m := s.loop.member; m != nil {
@@ -196,8 +178,8 @@ func (s *Server) finish(why error) {
 	}
 	s.inbox.close()
 	s.operators.end()
-	s.cutOff(false)
-	late := time.AfterFunc(farewell, func() { s.cutOff(true) })
+	s.conns.cutOff(false)
+	late := time.AfterFunc(farewell, func() { s.conns.cutOff(true) })
 	s.running.Wait()
 	late.Stop()
 	s.mu.Lock()

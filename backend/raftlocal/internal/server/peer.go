@@ -34,7 +34,7 @@ const (
 
 // peer sends to one other member.
 type peer struct {
-	s       *Server
+	all     *peers
 	to      statemachine.Member
 	queue   chan *raftpb.Message
 	wake    chan struct{} // dial now
@@ -48,9 +48,9 @@ type peer struct {
 	unreached string
 }
 
-func newPeer(s *Server, to statemachine.Member) *peer {
-	p := &peer{s: s, to: to, queue: make(chan *raftpb.Message, maxQueued), wake: make(chan struct{}, 1)}
-	p.ctx, p.retire = context.WithCancel(s.ctx)
+func newPeer(all *peers, to statemachine.Member) *peer {
+	p := &peer{all: all, to: to, queue: make(chan *raftpb.Message, maxQueued), wake: make(chan struct{}, 1)}
+	p.ctx, p.retire = context.WithCancel(all.ctx)
 	p.state.Store(&PeerState{Member: to})
 	return p
 }
@@ -78,12 +78,12 @@ func (p *peer) run() {
 		}
 		p.state.Store(&state)
 		// One that is about to begin, or is started again, is there in a moment.
-		if p.ctx.Err() == nil && p.unreached != state.Err && (state.Refused || time.Since(p.away) >= moment) && p.s.once("peer", p.to.Name, state.Err) {
+		if p.ctx.Err() == nil && p.unreached != state.Err && (state.Refused || time.Since(p.away) >= moment) && p.all.told.once("peer", p.to.Name, state.Err) {
 			p.unreached = state.Err
-			p.s.logger.Warn("a member is not reached", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr, "error", err)
+			p.all.logger.Warn("a member is not reached", "member", p.all.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr, "error", err)
 		}
 		p.empty()
-		p.s.inbox.ask(func(m *member.Member) { m.ReportUnreachable(p.to.ID) })
+		p.all.inbox.ask(func(m *member.Member) { m.ReportUnreachable(p.to.ID) })
 		if time.Since(began) > dialAgainMost {
 			pause = dialAgain
 		}
@@ -119,13 +119,13 @@ func (p *peer) connection() error {
 	if err != nil {
 		return err
 	}
-	defer p.s.drop(conn)
-	p.s.linger(conn)
+	defer p.all.conns.drop(conn)
+	p.all.conns.linger(conn)
 	p.state.Store(&PeerState{Member: p.to, Connected: true})
 	p.away = time.Time{}
 	if p.unreached != "" {
 		p.unreached = ""
-		p.s.logger.Info("a member is reached again", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr)
+		p.all.logger.Info("a member is reached again", "member", p.all.cfg.Member.Name, "peer", p.to.Name, "addr", p.to.Addr)
 	}
 	broken := make(chan error, 1)
 	go func() { broken <- listen(conn, r) }()
@@ -194,7 +194,7 @@ func (p *peer) send(conn net.Conn, broken chan error) error {
 func (p *peer) append(b []byte, msg *raftpb.Message) []byte {
 	b, err := wire.AppendRaft(b, msg)
 	if err != nil {
-		p.s.logger.Error("a message is dropped", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "error", err)
+		p.all.logger.Error("a message is dropped", "member", p.all.cfg.Member.Name, "peer", p.to.Name, "error", err)
 	}
 	return b
 }
@@ -203,17 +203,17 @@ func (p *peer) append(b []byte, msg *raftpb.Message) []byte {
 func (p *peer) dial(snapshot bool) (net.Conn, *wire.Reader, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, helloTimeout)
 	defer cancel()
-	conn, err := p.s.cfg.Network.Dial(ctx, p.to.Addr)
+	conn, err := p.all.cfg.Network.Dial(ctx, p.to.Addr)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !p.s.hold(conn) {
+	if !p.all.conns.hold(conn) {
 		_ = conn.Close()
 		return nil, nil, ErrStopped
 	}
 	r, err := p.hello(conn, snapshot)
 	if err != nil {
-		p.s.drop(conn)
+		p.all.conns.drop(conn)
 		return nil, nil, err
 	}
 	return conn, r, nil
@@ -221,11 +221,11 @@ func (p *peer) dial(snapshot bool) (net.Conn, *wire.Reader, error) {
 
 func (p *peer) hello(conn net.Conn, snapshot bool) (*wire.Reader, error) {
 	_ = conn.SetDeadline(time.Now().Add(helloTimeout)) // an error shows at the next call
-	own := p.s.cfg.Member
+	own := p.all.cfg.Member
 	b := wire.AppendHello([]byte(wire.Preface), wire.Hello{
-		Version: wire.Version, Cluster: own.Cluster, Role: wire.Peer, Member: p.s.id, Name: own.Name, To: p.to.ID,
+		Version: wire.Version, Cluster: own.Cluster, Role: wire.Peer, Member: p.all.id, Name: own.Name, To: p.to.ID,
 	})
-	b, err := appendPeerHandshake(b, peerHandshake{Incarnation: p.s.incarnation, BootstrapHash: p.s.bootstrapHash, Addr: p.s.cfg.Addr, Snapshot: snapshot})
+	b, err := appendPeerHandshake(b, peerHandshake{Incarnation: p.all.incarnation, BootstrapHash: p.all.bootstrapHash, Addr: p.all.cfg.Addr, Snapshot: snapshot})
 	if err != nil {
 		return nil, err
 	}

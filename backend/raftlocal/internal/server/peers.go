@@ -1,47 +1,85 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/wire"
 )
 
-// keepPeers keeps a connection to each other member. It is called in the loop.
-func (s *Server) keepPeers() {
-	l := &s.loop
-	want := slices.Clone(l.member.Members())
-	for _, m := range l.introduced {
+// peers are the other members, as this one reaches them.
+type peers struct {
+	*self
+	conns *conns
+	told  *told
+	inbox *inbox
+
+	// Of the loop.
+	byID        map[uint64]*peer
+	introduced  []statemachine.Member // who has come in and is not in the book
+	unreachable []uint64              // to whom messages were dropped
+
+	mu    sync.Mutex
+	known map[uint64]*peer // as byID; written by the loop
+}
+
+// keep keeps a connection to each other member, of these and of those who have come in. It is called in the
+// loop.
+func (ps *peers) keep(members []statemachine.Member) {
+	want := slices.Clone(members)
+	for _, m := range ps.introduced {
 		if !slices.ContainsFunc(want, func(w statemachine.Member) bool { return w.ID == m.ID }) {
 			want = append(want, m)
 		}
 	}
-	want = slices.DeleteFunc(want, func(m statemachine.Member) bool { return m.ID == s.id || m.Addr == "" })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, p := range l.peers {
+	want = slices.DeleteFunc(want, func(m statemachine.Member) bool { return m.ID == ps.id || m.Addr == "" })
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for id, p := range ps.byID {
 		if !slices.Contains(want, p.to) {
 			p.retire()
-			delete(l.peers, id)
-			delete(s.known, id)
+			delete(ps.byID, id)
+			delete(ps.known, id)
 		}
 	}
 	for _, m := range want {
-		if l.peers[m.ID] == nil {
-			p := newPeer(s, m)
-			l.peers[m.ID], s.known[m.ID] = p, p
-			s.running.Go(p.run)
+		if ps.byID[m.ID] == nil {
+			p := newPeer(ps, m)
+			ps.byID[m.ID], ps.known[m.ID] = p, p
+			ps.running.Go(p.run)
 		}
 	}
+}
+
+// maxIntroduced is how many members are remembered that are not in the book.
+const maxIntroduced = 16
+
+// introduce makes sure that a member which has come in can be answered, and that it is dialled
+// now if it could not be reached before. One that is not in the book may have been added while
+// this member was down, or this one is about to join.
+func (ps *peers) introduce(who statemachine.Member) {
+	ps.inbox.ask(func(m *member.Member) {
+		if p := ps.byID[who.ID]; p != nil {
+			p.now()
+			return
+		}
+		if who.Addr == "" {
+			return
+		}
+		if len(ps.introduced) == maxIntroduced {
+			ps.introduced = ps.introduced[1:]
+		}
+		ps.introduced = append(ps.introduced, who)
+		ps.keep(m.Members())
+	})
 }
 
 // PeerState is how this member reaches another.
@@ -53,36 +91,41 @@ type PeerState struct {
 	Refused bool
 }
 
-// Peers tells how this member reaches the others, by name. While it is in no cluster, they are
-// those whom it asks.
-func (s *Server) Peers() []PeerState {
-	all := s.asked()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.known {
+// states appends how this member reaches the others.
+func (ps *peers) states(all []PeerState) []PeerState {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.known {
 		all = append(all, *p.state.Load())
 	}
-	return slices.SortedFunc(slices.Values(all), func(a, b PeerState) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // reportSnapshot tells what became of one, in a later turn.
-func (s *Server) reportSnapshot(to uint64, arrived bool) {
-	s.inbox.ask(func(m *member.Member) { m.ReportSnapshot(to, arrived) })
+func (ps *peers) reportSnapshot(to uint64, arrived bool) {
+	ps.inbox.ask(func(m *member.Member) { m.ReportSnapshot(to, arrived) })
+}
+
+// reportUnreachable tells to whom messages were dropped in this turn.
+func (ps *peers) reportUnreachable(m *member.Member) {
+	for _, id := range ps.unreachable {
+		m.ReportUnreachable(id)
+	}
+	ps.unreachable = ps.unreachable[:0]
 }
 
 // Send puts a message where its writer takes it, or drops it.
-func (o *callbacks) Send(msg *raftpb.Message) {
-	s := (*Server)(o)
-	p := s.loop.peers[msg.GetTo()]
+func (ps *peers) Send(msg *raftpb.Message) {
+	p := ps.byID[msg.GetTo()]
 	if msg.GetType() == raftpb.MsgSnap {
 		if p == nil || !p.sending.CompareAndSwap(false, true) {
-			s.reportSnapshot(msg.GetTo(), false)
+			ps.reportSnapshot(msg.GetTo(), false)
 			return
 		}
-		s.running.Go(func() {
+		ps.running.Go(func() {
 			arrived := p.snapshot(msg)
 			p.sending.Store(false)
-			s.reportSnapshot(msg.GetTo(), arrived)
+			ps.reportSnapshot(msg.GetTo(), arrived)
 		})
 		return
 	}
@@ -93,26 +136,8 @@ func (o *callbacks) Send(msg *raftpb.Message) {
 		default: // it does not take so much
 		}
 	}
-	if l := &s.loop; !slices.Contains(l.unreachable, msg.GetTo()) {
-		l.unreachable = append(l.unreachable, msg.GetTo())
-	}
-}
-
-// callbacks is the server as its member sees it.
-type callbacks Server
-
-// Answer tells a client.
-func (o *callbacks) Answer(c member.Conn, answers []command.Answer, pushes []command.Push) {
-	if cl := o.loop.clients[c]; cl != nil {
-		cl.tell(func(b []byte) []byte { return wire.AppendAnswers(b, answers, pushes) })
-	}
-}
-
-// Redirect sends a client away.
-func (o *callbacks) Redirect(c member.Conn, leader statemachine.Member) {
-	if cl := o.loop.clients[c]; cl != nil {
-		delete(o.loop.clients, c)
-		cl.end(func(b []byte) []byte { return wire.AppendMoved(b, wire.Member(leader)) })
+	if !slices.Contains(ps.unreachable, msg.GetTo()) {
+		ps.unreachable = append(ps.unreachable, msg.GetTo())
 	}
 }
 
@@ -121,7 +146,7 @@ func (o *callbacks) Redirect(c member.Conn, leader statemachine.Member) {
 func (p *peer) snapshot(msg *raftpb.Message) bool {
 	err := p.sendSnapshot(msg)
 	if err != nil && p.ctx.Err() == nil {
-		p.s.logger.Warn("a snapshot did not arrive", "member", p.s.cfg.Member.Name, "peer", p.to.Name, "error", err)
+		p.all.logger.Warn("a snapshot did not arrive", "member", p.all.cfg.Member.Name, "peer", p.to.Name, "error", err)
 	}
 	return err == nil
 }
@@ -138,7 +163,7 @@ func (p *peer) sendSnapshot(msg *raftpb.Message) error {
 	if err != nil {
 		return err
 	}
-	defer p.s.drop(conn)
+	defer p.all.conns.drop(conn)
 	defer context.AfterFunc(p.ctx, func() { _ = conn.Close() })()
 	const transfer = 1 // there is one on a connection
 	var b []byte

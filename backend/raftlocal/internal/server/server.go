@@ -23,6 +23,13 @@
 // (bootstrap.go, ask.go), the server asks the others how they stand, answers the same, tells clients that
 // nobody leads, and takes no messages of raft. Package bootstrap says when it is time.
 //
+// # Parts
+//
+// Each part has what only it uses, under a lock of its own: the door, where others come in; conns, the connections
+// that are held; clients and inbound, whom they are handed to; peers, whom this member sends to; beginnings; scarce,
+// what is missing on the disk; the log's parts told and clusterLog. All have self, which says who this is. Server has
+// the loop. What goes up is a callback: Server.open of beginnings, clients.void of the directory, Server.Health of self.
+//
 // # Limits
 //
 // All that is kept for others is bounded. A client that sends more than can be worked off is read
@@ -31,15 +38,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net"
-	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/network"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
@@ -50,78 +58,90 @@ var ErrStopped = errors.New("this member has stopped")
 
 // Server runs a member. It is safe for concurrent use.
 type Server struct {
-	cfg         Config
-	logger      *slog.Logger
-	id          uint64
-	incarnation uint64 // of this process's run: see peerHandshake
+	*self
+	inbox      *inbox
+	loop       loop
+	pipes      *network.Pipes // for our own process
+	conns      conns
+	told       told
+	operators  operators
+	clients    clients
+	peers      peers
+	inbound    inbound
+	beginnings beginnings
+	door       door
+	scarce     scarce
+	watched    watched
+	logged     clusterLog   // of the loop
+	turned     atomic.Int64 // when the last turn of the loop ended, since its start
 
-	bootstrapped  atomic.Bool // the member is open
-	bootstrapHash uint64      // what its cluster began with, hashed; read once it has begun
-	beginnings
-
-	inbox *inbox
-	loop  loop
-	pipes *network.Pipes // for our own process
-
-	ctx    context.Context // ends when the server does
-	quit   context.CancelFunc
-	last   atomic.Uint64 // number of the last connection
-	turned atomic.Int64  // when the last turn of the loop ended, since its start
-	role   atomic.Pointer[role]
-
-	mu      sync.Mutex
-	conns   conns
-	closed  bool // no more connections
-	inbound map[uint64]*inboundPeer
-	known   map[uint64]*peer // by member; written by the loop
-	clients map[*client]struct{}
-	told    map[string]time.Time // lines, and when: see once
-	voided  error                // why nothing counts any more that was granted: see void
-	want    want                 // what is missing to make a file: see lacks
-	err     error                // why it has ended
-	running sync.WaitGroup
-
-	operators operators
-	done      chan struct{} // closed when all has ended
-}
-
-// role is what a member says of itself to those who come in.
-type role struct {
-	leader  statemachine.Member
-	members []statemachine.Member
-	removed []uint64 // those who were members
+	mu   sync.Mutex
+	err  error         // why it has ended
+	done chan struct{} // closed when all has ended
 }
 
 // Start opens the member and serves. One of several whose cluster has not begun waits for the
 // others to begin with, after Start has returned. After an error nothing runs, and the listener
 // is closed.
 func Start(cfg Config) (*Server, error) {
-	s := &Server{
-		cfg: cfg, logger: Logger(cfg.Logger), incarnation: newIncarnation(), inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name),
-		inbound: map[uint64]*inboundPeer{}, known: map[uint64]*peer{},
-		clients: map[*client]struct{}{}, told: map[string]time.Time{}, done: make(chan struct{}),
-	}
-	s.conns.begin(openFiles())
-	s.ctx, s.quit = context.WithCancel(context.Background())
-	s.cfg.Member.Callbacks, s.cfg.Member.Logger = (*callbacks)(s), s.logger
-	s.cfg.Member.FS, s.cfg.Member.Wait = &watched{cfg.Member.FS, s}, s.wait
-	s.loop.begin()
-	s.role.Store(&role{})
-	if err := s.begin(); err != nil {
+	s := assemble(cfg)
+	if err := s.beginnings.begin(); err != nil {
 		s.quit()
 		if cfg.Listener != nil {
 			_ = cfg.Listener.Close() // says nothing that matters after err
 		}
 		return nil, err
 	}
-	s.operators.begin(s)
-	s.running.Go(s.watch)
-	s.running.Go(func() { s.accept(s.pipes, true) })
+	s.operators.begin(s.self)
+	s.running.Go(s.watched.watch)
+	s.running.Go(func() { s.door.accept(s.pipes, true) })
 	if cfg.Listener != nil {
-		s.running.Go(func() { s.accept(cfg.Listener, false) })
+		s.running.Go(func() { s.door.accept(cfg.Listener, false) })
 	}
 	go s.run()
 	return s, nil
+}
+
+// assemble puts a server together that has not begun.
+func assemble(cfg Config) *Server {
+	own := newSelf(cfg)
+	s := &Server{self: own, inbox: newInbox(), pipes: network.NewPipes(cfg.Member.Name), done: make(chan struct{})}
+	own.health = s.Health
+	s.conns.self = own
+	s.conns.begin(openFiles())
+	s.told = told{self: own, lines: map[string]time.Time{}}
+	s.clients = clients{
+		self: own, conns: &s.conns, inbox: s.inbox,
+		byConn: map[member.Conn]*client{}, served: map[*client]struct{}{},
+	}
+	s.peers = peers{
+		self: own, conns: &s.conns, told: &s.told, inbox: s.inbox,
+		byID: map[uint64]*peer{}, known: map[uint64]*peer{},
+	}
+	s.inbound = inbound{
+		self: own, conns: &s.conns, told: &s.told, inbox: s.inbox, peers: &s.peers,
+		peer: map[uint64]*inboundPeer{},
+	}
+	s.beginnings = beginnings{
+		self: own, conns: &s.conns, told: &s.told, open: s.open,
+		heard: make(chan struct{}, 1), asks: map[string]*asking{},
+	}
+	s.door = door{
+		self: own, conns: &s.conns, told: &s.told, operators: &s.operators,
+		clients: &s.clients, inbound: &s.inbound, beginnings: &s.beginnings,
+	}
+	s.scarce = scarce{self: own, clients: &s.clients, inbox: s.inbox, spare: make(chan struct{}, 1)}
+	s.watched = watched{self: own, FS: cfg.Member.FS, void: s.clients.void}
+	s.logged = clusterLog{self: own, peers: s.Peers}
+	own.cfg.Member.Callbacks, own.cfg.Member.Logger = callbacks{&s.peers, &s.clients}, own.logger
+	own.cfg.Member.FS, own.cfg.Member.Wait = &s.watched, s.scarce.wait
+	return s
+}
+
+// callbacks is the server as its member sees it.
+type callbacks struct {
+	*peers
+	*clients
 }
 
 // ID is the member's number.
@@ -157,7 +177,7 @@ func (s *Server) Err() error {
 // there is no member, and the error is an [*NotBootstrappedError].
 func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
 	if !s.bootstrapped.Load() {
-		return s.notBootstrapped()
+		return s.beginnings.notYet()
 	}
 	said := make(chan error, 1)
 	if !s.inbox.ask(func(m *member.Member) { said <- f(m) }) {
@@ -201,60 +221,32 @@ func (s *Server) When(ctx context.Context, f func(*member.Member) (done bool, er
 	}
 }
 
+// Peers tells how this member reaches the others, by name. While it is in no cluster, they are
+// those whom it asks.
+func (s *Server) Peers() []PeerState {
+	all := s.peers.states(s.beginnings.asked())
+	return slices.SortedFunc(slices.Values(all), func(a, b PeerState) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Ask tells the member at an address how this one stands, and returns how that one does.
+func (s *Server) Ask(ctx context.Context, addr string) (bootstrap.Standing, error) {
+	return s.beginnings.ask(ctx, addr)
+}
+
+// LeaderChanges is how often another has come to lead, as this member has seen. It is for a Do.
+func (s *Server) LeaderChanges() uint64 { return s.logged.changes }
+
+// CertificateExpiry is when the certificate that is shown now runs out; the zero time if that is not known,
+// or there is none.
+func (s *Server) CertificateExpiry() time.Time {
+	if s.cfg.Secure == nil {
+		return time.Time{}
+	}
+	return s.cfg.Secure.Expiry()
+}
+
 // Leader is who leads, as far as this member knows, or the zero Member.
 func (s *Server) Leader() statemachine.Member { return s.role.Load().leader }
 
 // Context ends when the server does.
 func (s *Server) Context() context.Context { return s.ctx }
-
-const (
-	// tick is the unit of the member's time.
-	tick = 50 * time.Millisecond
-	// helloTimeout bounds the time in which somebody must have said who they are.
-	helloTimeout = 5 * time.Second
-	// writeTimeout bounds one write to somebody who does not read.
-	writeTimeout = 10 * time.Second
-	// farewell bounds the time in which the last words are written when a member stops.
-	farewell = time.Second
-	// transferTimeout bounds the time in which leadership is transferred when a member stops.
-	transferTimeout = 2 * time.Second
-
-	// maxInbox is how many bytes each lane of the inbox takes before readers wait.
-	maxInbox = 16 << 20
-	// maxUnread is how much is kept for a client that does not read.
-	maxUnread = 16 << 20
-	// maxQueued is how many messages wait for a peer.
-	maxQueued = 1024
-)
-
-// Config is what a server is started with.
-type Config struct {
-	// Member says what to run. Outside and Logger are the server's, and so are ID, Members, State
-	// and TokenBase of a member of several: its directory tells them, or the initial members agree on them.
-	Member member.Config
-	// Listener is where all others come in; nil for a member that only its own process reaches.
-	// It is closed by the server.
-	Listener net.Listener
-	// Network is how other members are dialled; nil for who is alone. If Secure is not nil, it dials with TLS.
-	Network network.Network
-	// Secure is TLS for those who come in; nil for none.
-	Secure *network.Secure
-	// Addr is where the others reach this member.
-	Addr string
-	// Peers are the members that a new cluster begins with, this one too, or those whom one asks
-	// that is to join. They have no ids: these are drawn, see member.Draw. It says nothing once the
-	// directory is in use.
-	Peers []statemachine.Member
-	// Operate answers operators; nil for nobody.
-	Operate http.Handler
-	Logger  *slog.Logger
-}
-
-// Logger is the logger to use where one may have been named: the process's own (slog.Default) if
-// none was.
-func Logger(named *slog.Logger) *slog.Logger {
-	if named != nil {
-		return named
-	}
-	return slog.Default().With("backend", "raft")
-}

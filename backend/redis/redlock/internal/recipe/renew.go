@@ -77,8 +77,8 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 			out[i].Err = errForeign
 		case errors.Is(out[i].Err, driver.ErrNotHeld):
 			b.ledger.Forget(a) // Renew says so, and nobody else needs to; Release finds it by the grant's Handle
-		case out[i].Err == nil && !b.ledger.Extend(a, r.start.Add(out[i].TTL)): // its holder was told of its loss, or has released it
-			out[i] = driver.Renewal{Err: driver.ErrNotHeld}
+		case out[i].Err == nil && !b.ledger.Extend(a, r.start.Add(out[i].TTL)) && !a.ReleaseEndsGrant():
+			out[i] = driver.Renewal{Err: driver.ErrNotHeld} // its holder was told of its loss meanwhile
 		}
 	}
 	return out
