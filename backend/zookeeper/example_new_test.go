@@ -12,7 +12,8 @@ import (
 	lockzookeeper "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
-// What the application has in its code, and not in a URL: servers that it has found itself, and TLS of its own.
+// What the application has in its code, and not in a URL: servers that it has found itself, and TLS
+// of its own.
 func ExampleNew() {
 	ctx := context.Background()
 	pem, err := os.ReadFile("/etc/fencelock/ca.pem")
