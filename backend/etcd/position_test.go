@@ -79,21 +79,21 @@ func TestIsNext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, later, prev := &backend{}, &attempt{revision: made}, &c.prev
-				if _, err := b.ledger.Enter(driver.Request{Key: "k", AttemptID: "prev"}, prev); err != nil {
+				r, later, prev := new(registry), &attempt{revision: made}, &c.prev
+				if _, err := r.ledger.Enter(driver.Request{Key: "k", AttemptID: "prev"}, prev); err != nil {
 					t.Fatal(err)
 				}
 				if c.ending {
-					b.ledger.Release(driver.Grant{Key: "k", AttemptID: "prev"})
+					r.ledger.Release(driver.Grant{Key: "k", AttemptID: "prev"})
 				}
 				if c.settle > 0 {
 					time.AfterFunc(c.settle, func() {
 						if c.gone {
-							b.mu.Lock()
+							r.mu.Lock()
 							later.revision = 0
-							b.mu.Unlock()
+							r.mu.Unlock()
 						}
-						b.recordDeletion(prev, c.deletedAt)
+						r.recordDeletion(prev, c.deletedAt)
 					})
 				}
 				ctx, cancel := context.WithCancel(t.Context())
@@ -102,7 +102,7 @@ func TestIsNext(t *testing.T) {
 					cancel()
 				}
 				began := time.Now()
-				if got := b.isNext(ctx, later, prev); got != c.want {
+				if got := (&queue{attempts: r}).isNext(ctx, later, prev); got != c.want {
 					t.Errorf("isNext() = %v, want %v", got, c.want)
 				}
 				if took := time.Since(began); took != c.atLeast {

@@ -1,4 +1,5 @@
-package etcd
+// Package login keeps the token of a client that has a password, by one login for all of its requests.
+package login
 
 import (
 	"context"
@@ -14,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -30,7 +32,7 @@ const (
 	askAnother = 3 * time.Second
 )
 
-// login keeps the token by which the servers know a client that has a password. The client of etcd
+// Login keeps the token by which the servers know a client that has a password. The client of etcd
 // logs in for each stream that it opens, and once for each request that is refused, inside the
 // request's own time. Comparing a password costs the server about a tenth of a second of its
 // processor; so the logins of a few clients, after a restart, are slower than the time that their
@@ -39,11 +41,11 @@ const (
 // Here one login is under way at a time, for all that need it. It belongs to no request: one that
 // gives up leaves it to the others, and to the next. Until it has come to its end the old token is
 // used: as a rule it is one member that has forgotten it, by a restart, and the others know it.
-type login struct {
+type Login struct {
 	name     string
-	password password
+	password Password
 	members  int
-	contact  *address.Contact // nil in tests
+	contact  *address.Contact
 
 	mu       sync.Mutex
 	token    string    // "" if the server wants no user
@@ -64,14 +66,15 @@ type tryingLogin struct {
 	err   error
 }
 
-func newLogin(name string, password password, members int) *login {
-	l := &login{name: name, password: password, members: members}
+// New makes a Login for a client of so many members.
+func New(name string, password Password, members int, contact *address.Contact) *Login {
+	l := &Login{name: name, password: password, members: members, contact: contact}
 	l.stopping, l.stop = context.WithCancel(context.Background())
 	return l
 }
 
-// close ends what is under way, and waits for it.
-func (l *login) close() {
+// Close ends what is under way, and waits for it.
+func (l *Login) Close() {
 	l.mu.Lock() // from here on begin starts nothing
 	l.stopped = true
 	l.mu.Unlock()
@@ -79,13 +82,13 @@ func (l *login) close() {
 	l.running.Wait()
 }
 
-// options have every call of a connection carry the token.
-func (l *login) options() []grpc.DialOption {
+// Options have every call of a connection carry the token.
+func (l *Login) Options() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(l.unary), grpc.WithChainStreamInterceptor(l.stream)}
 }
 
 // current returns the token, and waits for the first one.
-func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, error) {
+func (l *Login) current(ctx context.Context, conn *grpc.ClientConn) (string, error) {
 	l.mu.Lock()
 	if l.loggedIn {
 		defer l.mu.Unlock()
@@ -101,7 +104,7 @@ func (l *login) current(ctx context.Context, conn *grpc.ClientConn) (string, err
 
 // refused notes that a member does not take a token, and returns the login that is under way for
 // the next one; nil if there is another token already.
-func (l *login) refused(token string, conn *grpc.ClientConn) *tryingLogin {
+func (l *Login) refused(token string, conn *grpc.ClientConn) *tryingLogin {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.token != token {
@@ -121,23 +124,23 @@ func (t *tryingLogin) wait(ctx context.Context) (string, error) {
 }
 
 // beginLocked begins a login, or returns the one that is under way.
-func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
+func (l *Login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 	if l.trying != nil {
 		return l.trying
 	}
 	t := &tryingLogin{done: make(chan struct{})}
 	if l.stopped {
-		t.err = errClosed
+		t.err = cluster.ErrClosed
 		close(t.done)
 		return t
 	}
 	l.trying = t
 	pause := time.Until(l.next)
 	l.running.Go(func() {
-		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(noDeadline{l.stopping}), loginTimeout)
+		ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(cluster.NoDeadline{Context: l.stopping}), loginTimeout)
 		defer cancel()
-		t.err = errClosed
-		if pause <= 0 || sleep(ctx, pause) {
+		t.err = cluster.ErrClosed
+		if pause <= 0 || cluster.Sleep(ctx, pause) {
 			t.token, t.err = l.ask(ctx, conn)
 		}
 		l.mu.Lock()
@@ -150,11 +153,11 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 			}
 		} else {
 			l.next = time.Now().Add(loginRest)
-			if isPermanent(t.err) {
+			if cluster.IsPermanent(t.err) {
 				l.contact.Warn("etcd refuses the user and the password", "err", t.err)
 			}
-			if l.loggedIn && l.password.file != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
-				t.err = errOldPassword
+			if l.loggedIn && l.password.File != "" && errors.Is(t.err, rpctypes.ErrAuthFailed) {
+				t.err = cluster.ErrOldPassword
 			}
 		}
 		l.mu.Unlock()
@@ -165,8 +168,8 @@ func (l *login) beginLocked(conn *grpc.ClientConn) *tryingLogin {
 
 // ask logs in: at one member and, if its answer takes long, at others as well, since the first may be
 // silent, or busy with the logins of others.
-func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, err error) {
-	secret, err := l.password.now()
+func (l *Login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, err error) {
+	secret, err := l.password.Now()
 	if err != nil {
 		return "", err
 	}
@@ -194,24 +197,24 @@ func (l *login) ask(ctx context.Context, conn *grpc.ClientConn) (token string, e
 	for {
 		select {
 		case a := <-answers:
-			if a.err == nil || isPermanent(a.err) || ctx.Err() != nil {
+			if a.err == nil || cluster.IsPermanent(a.err) || ctx.Err() != nil {
 				return a.token, a.err
 			}
 			err = a.err
 			asked--
-			if !sleep(ctx, 20*time.Millisecond) {
+			if !cluster.Sleep(ctx, 20*time.Millisecond) {
 				return "", err
 			}
 			another()
 		case <-more.C:
 			another()
 		case <-ctx.Done():
-			return "", errors.Join(errSilent, err)
+			return "", errors.Join(cluster.ErrSilent, err)
 		}
 	}
 }
 
-func (l *login) askMember(ctx context.Context, conn *grpc.ClientConn, secret string) (string, error) {
+func (l *Login) askMember(ctx context.Context, conn *grpc.ClientConn, secret string) (string, error) {
 	answer, err := pb.NewAuthClient(conn).Authenticate(ctx, &pb.AuthenticateRequest{Name: l.name, Password: secret})
 	err = rpctypes.Error(err)
 	switch {
@@ -241,23 +244,14 @@ func lifetimeOf(token string, now time.Time) time.Duration {
 	return max(time.Unix(says.End, 0).Sub(now), 0)
 }
 
-// refusesToken reports whether a server does not accept the token of a request. It has not carried out
-// the request. The user is empty where the server wanted no user until somebody switched
-// authentication on.
-func refusesToken(err error) bool {
-	if err == nil {
-		return false
-	}
-	err = rpctypes.Error(err)
-	return errors.Is(err, rpctypes.ErrInvalidAuthToken) || errors.Is(err, rpctypes.ErrAuthOldRevision) || errors.Is(err, rpctypes.ErrUserEmpty)
-}
+// Password is what a user logs in with: that of the URL, or what a file has at the time.
+type Password struct{ Fixed, File string }
 
-// refusesWatch is refusesToken for the end of a watch, which gives its reason as text.
-func refusesWatch(reason string) bool {
-	for _, err := range []error{rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision, rpctypes.ErrUserEmpty} {
-		if strings.Contains(reason, err.Error()) {
-			return true
-		}
+// Now returns the password. A file may be half written, and then the servers refuse what it has; one
+// that is empty, or is not there, is not even shown to them.
+func (p Password) Now() (string, error) {
+	if p.File == "" {
+		return p.Fixed, nil
 	}
-	return false
+	return address.Password(p.File)
 }

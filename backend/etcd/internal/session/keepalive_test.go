@@ -1,63 +1,43 @@
-package etcd
+package session
 
 import (
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/fencelock/fencelock/driver"
 )
-
-// unkept makes a session that nobody keeps alive but the test.
-func unkept(t *testing.T, f *fake, ttl time.Duration) *session {
-	t.Helper()
-	b, err := f.open(t, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := b.newSession(ttl)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // TestOneStream: a session is kept alive on one stream.
 func TestOneStream(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, time.Minute)
+	s := f.unkept(t, time.Minute)
 	for range 5 {
 		if _, err := s.keepAlive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := f.counted("streams"); n != 1+1 { // Open has had one
+	if n := f.counted(); n != 1+1 { // to look for a proxy took one
 		t.Errorf("%d streams for one session", n)
 	}
 }
 
 // TestProxy: one that keeps leases alive in its own time, and shows it by an answer that no etcd
-// gives, is asked on a stream of its own each time, and for no short leases. Open tells.
+// gives, is asked on a stream of its own each time, and for no short leases.
 func TestProxy(t *testing.T) {
 	f := serve(t)
 	f.proxy = true
-	s := unkept(t, f, time.Second)
-	if s.ttl != proxiedTTL {
-		t.Errorf("a lease of %v behind a proxy", s.ttl)
+	s := f.unkept(t, time.Second)
+	if s.TTL != ProxiedTTL {
+		t.Errorf("a lease of %v behind a proxy", s.TTL)
 	}
-	if w := s.backend.Info().Warnings; len(w) != 1 || !strings.Contains(w[0], "proxy") {
-		t.Errorf("the warnings are %q", w)
-	}
-	before := f.counted("streams")
+	before := f.counted()
 	const times = 4
 	for range times {
 		if _, err := s.keepAlive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := f.counted("streams") - before; n != times {
+	if n := f.counted() - before; n != times {
 		t.Errorf("%d streams for %d keep-alives", n, times)
 	}
 }
@@ -66,7 +46,7 @@ func TestProxy(t *testing.T) {
 // was sent later: the lease would be trusted for longer than it lives.
 func TestLateAnswer(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, 3*time.Second)
+	s := f.unkept(t, 3*time.Second)
 	if _, err := s.keepAlive(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +70,7 @@ func TestLateAnswer(t *testing.T) {
 	if err != nil || e.start.Before(sent) || e.left != time.Minute {
 		t.Errorf("the next: %+v, %v, counted from before it was sent: %v", e, err, e.start.Before(sent))
 	}
-	if n := f.counted("streams"); n != 1+2 {
+	if n := f.counted(); n != 1+2 {
 		t.Errorf("%d streams, want another after the late answer", n)
 	}
 }
@@ -103,7 +83,7 @@ func TestPartOfATTL(t *testing.T) {
 			f := serve(t)
 			f.proxy = proxy
 			const ttl, left = 20 * time.Second, 17 * time.Second
-			s := unkept(t, f, ttl)
+			s := f.unkept(t, ttl)
 			f.set(func() {
 				f.left = int64(left / time.Second)
 				if !proxy { // its own answers, to which nobody listens there, tell all of it
@@ -122,31 +102,9 @@ func TestPartOfATTL(t *testing.T) {
 // TestGone: a server that says that a lease is gone is believed.
 func TestGone(t *testing.T) {
 	f := serve(t)
-	s := unkept(t, f, time.Minute)
+	s := f.unkept(t, time.Minute)
 	f.set(func() { f.alive = func() int64 { return 0 } })
-	if _, err := s.keepAlive(t.Context()); !errors.Is(err, errSessionGone) {
+	if _, err := s.keepAlive(t.Context()); !errors.Is(err, ErrGone) {
 		t.Errorf("keepAlive = %v, want that it is gone", err)
-	}
-}
-
-// TestKeptAliveAfterRevoke: etcd 3.7 may still extend a lease whose end is decided and not yet
-// carried out. What is decided is seen by the majority that is asked afterwards: the lease is not
-// trusted any more.
-func TestKeptAliveAfterRevoke(t *testing.T) {
-	f := serve(t)
-	b, g, lost := f.lock(t, 4*time.Second)
-	f.set(func() { f.revoked = true }) // nobody tells, and keep-alives succeed
-	revoked := time.Now()
-	eventually(t, "Renew says that it is not held", func() bool {
-		r := b.Renew(t.Context(), []driver.Grant{g})[0]
-		if r.Err == nil && r.Start.After(revoked) {
-			t.Fatalf("Renew counts from %v after the end of the lease", r.Start.Sub(revoked))
-		}
-		return errors.Is(r.Err, driver.ErrNotHeld)
-	})
-	select {
-	case <-lost:
-	case <-time.After(10 * time.Second):
-		t.Error("the holder is not told")
 	}
 }

@@ -1,4 +1,4 @@
-package etcd
+package login
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
 )
 
 // refusals is how many tokens one request tries.
@@ -17,7 +19,7 @@ const authenticate = "/etcdserverpb.Auth/Authenticate"
 
 // unary sends a request with the token. A request that is refused because of the token was not carried
 // out, so it is sent again: to other members, and then with the next token.
-func (l *login) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (l *Login) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if method == authenticate {
 		return invoke(ctx, method, request, reply, conn, opts...)
 	}
@@ -27,7 +29,7 @@ func (l *login) unary(ctx context.Context, method string, request, reply any, co
 			return err
 		}
 		err = invoke(withToken(ctx, token), method, request, reply, conn, opts...)
-		if !refusesToken(err) {
+		if !cluster.RefusesToken(err) {
 			return err
 		}
 		next := l.refused(token, conn) //nolint:contextcheck // a login is no request's
@@ -45,7 +47,7 @@ func (l *login) unary(ctx context.Context, method string, request, reply any, co
 
 // stream opens a stream with the token. Servers check the token with each request of the stream. If
 // they refuse it, the user of the stream opens another, at another member.
-func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (l *Login) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	token, err := l.current(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ type knownStream struct {
 // RecvMsg receives a message.
 func (s *knownStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if w, ok := m.(*pb.WatchResponse); refusesToken(err) || err == nil && ok && w.Canceled && refusesWatch(w.CancelReason) {
+	if w, ok := m.(*pb.WatchResponse); cluster.RefusesToken(err) || err == nil && ok && w.Canceled && cluster.RefusesWatch(w.CancelReason) {
 		s.refused()
 	}
 	return err
