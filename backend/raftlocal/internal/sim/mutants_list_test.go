@@ -188,12 +188,12 @@ var patches = []mutants.Patch{
 	{
 		File: "../statemachine/snapshot.go",
 		Old:  "	return r.m, nil\n",
-		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
+		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.locks.anew()\n	}\n	return r.m, nil\n",
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "func (m *Machine) expire() {",
-		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.index, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+		Old:  "func (l *locks) expire() {",
+		Put:  "func (l *locks) anew() {\n	for _, c := range l.claims {\n		l.overdue.move(c.index, l.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.locks.anew() }\n\nfunc (l *locks) expire() {",
 	},
 	{
 		File: "../member/releases.go",
@@ -212,13 +212,13 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		number, ok := m.overdue.due(m.clock)\n",
-		Put:  "		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
+		Old:  "		number, ok := l.overdue.due(l.clock)\n",
+		Put:  "		now := l.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := l.overdue.due(now)\n",
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		c := m.claims[number]\n",
-		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.index].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+		Old:  "		c := l.claims[number]\n",
+		Put:  "		c := l.claims[number]\n		for _, other := range l.claims {\n			if wrong(\"order of a map\") && l.overdue[other.index].at <= l.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
 		File: "../statemachine/deadlines.go",
@@ -227,8 +227,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "	m.hear(c)\n	m.overdue.move(c.index",
-		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.index",
+		Old:  "	l.hear(c)\n	l.overdue.move(c.index",
+		Put:  "	if !wrong(\"heard by nothing\") {\n		l.hear(c)\n	}\n	l.overdue.move(c.index",
 	},
 	{
 		File: "../member/releases.go",
@@ -237,7 +237,7 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		if c := m.claims[number]; c != nil {\n",
-		Put:  "		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
+		Old:  "		if c := l.claims[number]; c != nil {\n",
+		Put:  "		if c := l.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},
 }
