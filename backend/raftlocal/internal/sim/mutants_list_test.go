@@ -86,13 +86,13 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../sim/operator.go",
-		Old:  "		do.Add = append(do.Add, w.hosts[place].self)\n",
-		Put:  "		add := w.hosts[place].self\n		if wrong(\"stale id is added\") {\n			if w.told == nil {\n				w.told = map[int]uint64{}\n			}\n			if w.told[place] == 0 {\n				w.told[place] = add.ID\n			}\n			add.ID = w.told[place]\n		}\n		do.Add = append(do.Add, add)\n",
+		Old:  "		do.Add = append(do.Add, o.w.hosts[place].self)\n",
+		Put:  "		add := o.w.hosts[place].self\n		if wrong(\"stale id is added\") {\n			if o.told == nil {\n				o.told = map[int]uint64{}\n			}\n			if o.told[place] == 0 {\n				o.told[place] = add.ID\n			}\n			add.ID = o.told[place]\n		}\n		do.Add = append(do.Add, add)\n",
 	},
 	{
-		File: "../sim/lost.go",
-		Old:  "	gaveUp  bool              // a change",
-		Put:  "	told    map[int]uint64\n	gaveUp  bool              // a change",
+		File: "../sim/operator.go",
+		Old:  "	gaveUp   bool // a change",
+		Put:  "	told     map[int]uint64\n	gaveUp   bool // a change",
 	},
 	{
 		File: "../wal/log.go",
