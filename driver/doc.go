@@ -21,7 +21,8 @@
 //  3. Write Acquire for a free lock, Release and Renew, each in one round trip,
 //     each naming the attempt. Read the clock before sending. Then write waiting, Inspect, ListHeld (page by page,
 //     without a request that delays others) and Evict (of exactly one attempt, decided on the server). Package
-//     driver/attempts has what most backends need to keep account of their claims.
+//     driver/attempts keeps account of a client's attempts, and package driver/batch sends many callers'
+//     requests in one.
 //
 //     Make a table of the server's errors in errors.go: which say that nothing was done
 //     ([ErrRefused]), and which of those may pass ([ErrUnavailable] as well). An error that leaves

@@ -6,25 +6,32 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // Acquire makes a claim, a key below the name of the lock, and holds the lock if
-// there is no older claim. Otherwise it waits: it watches the next older one, see waitInQueue.
+// there is no older claim. Otherwise it waits: it watches the next older one, see queue.wait.
 //
 // One transaction makes the claim. The answer to it may be lost. Asking again
 // finds the claim, by the attempt ID in its value. Releasing either deletes the claim or, by a write
 // to the epoch key of the session, makes sure that it is never made.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	a, s, err := b.beginCall(ctx, req)
+	s, err := b.sessions.Get(ctx, attempts.SessionTTL(req.TTL))
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.endCall(a)
-	if !req.Wait {
-		return b.tryAcquire(ctx, a, s)
+	a, err := b.attempts.enter(req, s)
+	if err != nil {
+		return driver.Grant{}, err
 	}
-	first, err := b.makeClaim(ctx, a, s, false)
+	defer b.attempts.leave(a)
+	if !req.Wait {
+		return b.tryAcquire(ctx, a)
+	}
+	first, err := b.makeClaim(ctx, a, false)
 	if err != nil {
 		return driver.Grant{}, err
 	}
@@ -33,80 +40,93 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			req.Waiting = func() {}
 		}
 		req.Waiting() // a majority has answered
-		if err := b.waitInQueue(ctx, a, s, req); err != nil {
+		if err := b.queue.wait(ctx, a, req); err != nil {
 			return driver.Grant{}, err
 		}
 	}
-	return b.grant(ctx, a, s)
+	return b.grant(ctx, a)
 }
 
 // tryAcquire reads first: a transaction that might write costs the server a write, even if it
 // writes nothing.
-func (b *backend) tryAcquire(ctx context.Context, a *attempt, s *session) (driver.Grant, error) {
-	claims, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return b.client.Get(ctx, b.prefix(a.key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
+func (b *backend) tryAcquire(ctx context.Context, a *attempt) (driver.Grant, error) {
+	claims, err := cluster.Read(ctx, b.conn, a.session.TTL, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return b.conn.Client.Get(ctx, b.ns.prefix(a.Key), clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
 	})
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	b.mu.Lock()
-	known := a.sent // our claim may be among them
-	b.mu.Unlock()
-	if len(claims.Kvs) > 0 && !known {
+	if _, sent, _ := b.attempts.look(a); len(claims.Kvs) > 0 && !sent { // else our claim may be among them
 		return driver.Grant{}, &driver.HeldError{}
 	}
-	first, err := b.makeClaim(ctx, a, s, true)
+	first, err := b.makeClaim(ctx, a, true)
 	switch {
 	case err != nil:
 		return driver.Grant{}, err
 	case !first:
 		return driver.Grant{}, &driver.HeldError{}
 	}
-	return b.grant(ctx, a, s)
+	return b.grant(ctx, a)
+}
+
+// grant makes the Grant of an attempt that has the first claim of its lock. The time of the grant runs
+// from the last sign of life of the session: the server cannot end the lease before
+// a TTL from there.
+func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
+	start, err := a.session.AliveSince(ctx, a.session.TTL/2)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	return b.attempts.grant(a, start)
 }
 
 // makeClaim makes the claim of an attempt, or finds it, and reports whether no claim is
-// older. With onlyIfFree set it makes the claim only if there is no other at all.
-func (b *backend) makeClaim(ctx context.Context, a *attempt, s *session, onlyIfFree bool) (first bool, err error) {
-	b.mu.Lock()
-	sentBefore := a.sent
-	a.sent = true
-	b.mu.Unlock()
-	prev := b.localPredecessor(a)
+// older. With onlyIfFree set it makes the claim only if there is no other at all. For an attempt that is held
+// it makes none: its claim is there, or the grant is lost.
+//
+// Make against Release: the epoch is read before the attempt is looked at. If Release was first, nothing is sent.
+// If Release comes after that look, so does its write to the epoch key, and the epoch
+// that was read is an older one, with which nothing is made any more.
+func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (first bool, err error) {
+	prev := b.queue.localPredecessor(a)
 	for {
-		epoch := s.currentEpoch()
-		answer, err := b.putClaim(ctx, a, s, epoch, onlyIfFree)
+		epoch := a.session.Epoch()
+		held, err := b.attempts.sending(a)
+		switch {
+		case err != nil:
+			return false, err
+		case held:
+			p, err := b.queue.readPosition(ctx, a, 0, true)
+			return p.first(), err
+		}
+		answer, err := b.putClaim(ctx, a, epoch, onlyIfFree)
 		if err != nil {
-			b.mu.Lock()
-			a.late = true
-			b.mu.Unlock()
-			if leaseGone(err) {
-				s.end(errGone)
-				return false, errSessionGone
+			b.attempts.failed(a, false)
+			if cluster.LeaseGone(err) {
+				a.session.End(session.ErrForgotten)
+				return false, session.ErrGone
 			}
-			return false, b.requestError(ctx, err)
+			return false, b.conn.RequestError(ctx, err)
 		}
 		if answer.Succeeded {
-			b.setRevision(a, answer.Header.Revision)
+			b.attempts.sawClaim(a, answer.Header.Revision)
 			switch count := answer.Responses[0].GetResponseRange().Count; {
 			case onlyIfFree || count == 0:
 				return true, nil
 			case count == 1 && prev != nil:
-				return b.isNext(ctx, a, prev), nil
+				return b.queue.isNext(ctx, a, prev), nil
 			}
 			return false, nil
 		}
-		made, others, err := b.whyNoClaim(ctx, a, s)
+		made, others, err := b.whyNoClaim(ctx, a)
 		switch {
 		case err != nil:
 			return false, err
 		case made:
-			p, err := b.readPosition(ctx, a, s, answer.Header.Revision, false)
+			p, err := b.queue.readPosition(ctx, a, answer.Header.Revision, false)
 			return p.first(), err
-		case onlyIfFree && others: // nothing was made
-			b.mu.Lock()
-			a.sent = sentBefore
-			b.mu.Unlock()
+		case onlyIfFree && others: // nothing was made, unless by another request
+			b.attempts.failed(a, true)
 			return false, nil
 		}
 		// The epoch key had changed, and whyNoClaim has seen how: ask again.
@@ -115,22 +135,23 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, s *session, onlyIfF
 
 // putClaim sends the transaction that makes a claim. It counts the other claims, which is cheap for
 // the server. Sorting them, to find the next older one, would hold up all other writes of the server.
-func (b *backend) putClaim(ctx context.Context, a *attempt, s *session, epoch int64, onlyIfFree bool) (*clientv3.TxnResponse, error) {
-	ctx, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
+func (b *backend) putClaim(ctx context.Context, a *attempt, epoch int64, onlyIfFree bool) (*clientv3.TxnResponse, error) {
+	s := a.session
+	ctx, cancel := b.conn.Bound(ctx, driver.RequestTimeout(s.TTL))
 	defer cancel()
-	prefix, name := b.prefix(a.key), b.claimNameOf(a)
+	prefix := b.ns.prefix(a.Key)
 	conditions := []clientv3.Cmp{
-		clientv3.Compare(clientv3.CreateRevision(name), "=", 0),
-		clientv3.Compare(clientv3.ModRevision(s.epochKey), "=", epoch),
+		clientv3.Compare(clientv3.CreateRevision(a.name), "=", 0),
+		clientv3.Compare(clientv3.ModRevision(s.EpochKey), "=", epoch),
 	}
 	if onlyIfFree { // true of all claims only if there are none
 		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
 	}
-	return b.batch.commit(ctx, &pendingTxn{
-		key: a.key, conditions: conditions, timeout: driver.RequestTimeout(s.ttl),
-		then: []clientv3.Op{
+	return b.conn.Commit(ctx, a.Key, cluster.Txn{
+		Conditions: conditions, Timeout: driver.RequestTimeout(s.TTL),
+		Then: []clientv3.Op{
 			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpPut(name, a.value(), clientv3.WithLease(s.id)),
+			clientv3.OpPut(a.name, a.value(), clientv3.WithLease(s.ID)),
 		},
 	})
 }
@@ -139,12 +160,13 @@ func (b *backend) putClaim(ctx context.Context, a *attempt, s *session, epoch in
 // request whose answer was lost; or others; or the epoch key has changed. It is a
 // request of its own: whatever a transaction reads in its other branch would have to
 // go through the log with it.
-func (b *backend) whyNoClaim(ctx context.Context, a *attempt, s *session) (own, others bool, err error) {
-	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
-		return b.client.Txn(ctx).Then(
-			clientv3.OpGet(b.claimNameOf(a)),
-			clientv3.OpGet(b.prefix(a.key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpGet(s.epochKey, clientv3.WithKeysOnly()),
+func (b *backend) whyNoClaim(ctx context.Context, a *attempt) (own, others bool, err error) {
+	s := a.session
+	answer, err := cluster.Read(ctx, b.conn, s.TTL, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.conn.Client.Txn(ctx).Then(
+			clientv3.OpGet(a.name),
+			clientv3.OpGet(b.ns.prefix(a.Key), clientv3.WithPrefix(), clientv3.WithCountOnly()),
+			clientv3.OpGet(s.EpochKey, clientv3.WithKeysOnly()),
 		).Commit()
 	})
 	if err != nil {
@@ -152,16 +174,16 @@ func (b *backend) whyNoClaim(ctx context.Context, a *attempt, s *session) (own, 
 	}
 	epochKey := answer.Responses[2].GetResponseRange().Kvs
 	if len(epochKey) == 0 {
-		s.end(errGone)
-		return false, false, errSessionGone
+		s.End(session.ErrForgotten)
+		return false, false, session.ErrGone
 	}
-	s.sawEpoch(epochKey[0].ModRevision)
+	s.SawEpoch(epochKey[0].ModRevision)
 	others = answer.Responses[1].GetResponseRange().Count > 0
 	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
 		if string(kv.Value) != a.value() {
 			return false, others, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", kv.Key)
 		}
-		b.setRevision(a, kv.CreateRevision)
+		b.attempts.sawClaim(a, kv.CreateRevision)
 		own = true
 	}
 	return own, others, nil

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -50,9 +51,9 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(status.Convert(is.err).Message(), func(t *testing.T) {
 			t.Parallel()
-			if isTemporary(rpctypes.Error(is.err)) && refusesToken(is.err) {
+			if cluster.IsTemporary(rpctypes.Error(is.err)) && cluster.RefusesToken(is.err) {
 				// The client asks again by itself until the time of the request is over.
-				if err := classify(rpctypes.Error(is.err)); !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) {
+				if err := cluster.Classify(rpctypes.Error(is.err)); !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, driver.ErrRefused) {
 					t.Errorf("%v", err)
 				}
 				return

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -32,10 +33,9 @@ type fake struct {
 	mu      sync.Mutex
 	count   map[string]int                                        // of requests, by method, and of "streams" for keep-alives
 	meet    func(ctx context.Context, method string, r any) error // what happens to a request before it is answered; or nil
-	alive   func() (ttl int64)                                    // the answer to a keep-alive; or nil
+	refuse  func(r *pb.TxnRequest) bool                           // whose conditions are not met; or nil
 	proxy   bool                                                  // it answers for leases that never were as a proxy does
 	revoked bool                                                  // the lease, and the epoch key with it
-	left    int64                                                 // of the lease, for who asks for that
 	login   func() (token string)
 	members []string
 	claim   string                                    // the value of a claim that somebody has
@@ -160,7 +160,10 @@ func (f *fake) Put(context.Context, *pb.PutRequest) (*pb.PutResponse, error) {
 func (f *fake) Txn(_ context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	answer := &pb.TxnResponse{Header: f.header(), Succeeded: true}
 	answer.Header.Revision = fakeClaim
-	if len(r.Compare) > 0 && r.Compare[0].GetCreateRevision() < 0 {
+	f.mu.Lock()
+	refuse := f.refuse
+	f.mu.Unlock()
+	if len(r.Compare) > 0 && r.Compare[0].GetCreateRevision() < 0 || refuse != nil && refuse(r) {
 		answer.Succeeded = false
 		return answer, nil
 	}
@@ -174,7 +177,7 @@ func (f *fake) Txn(_ context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 				found.Count = 1
 			}
 			f.mu.Unlock()
-			if len(r.Compare) == 0 { // a check
+			if key := string(op.GetRequestRange().Key); len(r.Compare) == 0 && (refuse == nil || strings.Contains(key, "/leases/")) { // a check
 				found.Kvs = []*mvccpb.KeyValue{{Key: op.GetRequestRange().Key, CreateRevision: fakeClaim}}
 			}
 			res.Response = &pb.ResponseOp_ResponseRange{ResponseRange: found}
@@ -193,9 +196,7 @@ func (f *fake) LeaseGrant(_ context.Context, r *pb.LeaseGrantRequest) (*pb.Lease
 }
 
 func (f *fake) LeaseTimeToLive(_ context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return &pb.LeaseTimeToLiveResponse{Header: f.header(), ID: r.ID, TTL: f.left}, nil
+	return &pb.LeaseTimeToLiveResponse{Header: f.header(), ID: r.ID, TTL: 60}, nil
 }
 
 func (f *fake) LeaseRevoke(context.Context, *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
@@ -213,13 +214,11 @@ func (f *fake) LeaseKeepAlive(s pb.Lease_LeaseKeepAliveServer) error {
 			return err
 		}
 		f.mu.Lock()
-		alive, proxy := f.alive, f.proxy
+		proxy := f.proxy
 		f.mu.Unlock()
 		var ttl int64
 		switch {
-		case r.ID != noLease && alive != nil:
-			ttl = alive()
-		case r.ID != noLease:
+		case r.ID != session.NoLease:
 			ttl = 60
 		case proxy:
 			ttl = -1

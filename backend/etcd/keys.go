@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
@@ -28,29 +29,34 @@ import (
 //	NAMESPACE/leases/LEASE          LEASE in hexadecimal
 const defaultNamespace = "fencelock"
 
-// locksPrefix is what the names of all claims begin with.
-func (b *backend) locksPrefix() string { return b.namespace + "/locks/" }
+// namespace is what all our keys begin with.
+type namespace string
+
+// locks is what the names of all claims begin with.
+func (ns namespace) locks() string { return string(ns) + "/locks/" }
 
 // prefix is what the names of the claims of a lock begin with.
-func (b *backend) prefix(key string) string { return b.locksPrefix() + url.PathEscape(key) + "/" }
+func (ns namespace) prefix(key string) string { return ns.locks() + url.PathEscape(key) + "/" }
+
+// directoryOf returns what the claims of a lock have in common, with the slash at its end.
+func (ns namespace) directoryOf(kv *mvccpb.KeyValue) string {
+	locks := ns.locks()
+	lock, _, _ := strings.Cut(string(kv.Key)[len(locks):], "/")
+	return locks + lock + "/"
+}
+
+// firstName is the name of the only claim that a session has of a lock, as a rule.
+func (ns namespace) firstName(key string, lease clientv3.LeaseID) string {
+	return ns.prefix(key) + leaseName(lease)
+}
+
+// epochKey is the key that a session has.
+func (ns namespace) epochKey(lease clientv3.LeaseID) string {
+	return string(ns) + "/leases/" + leaseName(lease)
+}
 
 // leaseName is a lease as names have it.
 func leaseName(id clientv3.LeaseID) string { return strconv.FormatInt(int64(id), 16) }
-
-// claimName is a name for a claim of a session that no other claim has. Called with
-// mu held.
-func (b *backend) claimName(key string, lease clientv3.LeaseID) string {
-	first := b.firstName(key, lease)
-	name := first
-	for n := 1; b.names[name] != nil; n++ {
-		name = nextName(first, n)
-	}
-	return name
-}
-
-func (b *backend) firstName(key string, lease clientv3.LeaseID) string {
-	return b.prefix(key) + leaseName(lease)
-}
 
 func nextName(first string, n int) string { return first + "." + strconv.Itoa(n) }
 
@@ -62,10 +68,6 @@ func parseValue(value []byte) (attemptID, identity, meta string) {
 	attemptID, joined, _ := strings.Cut(string(value), " ")
 	identity, meta = driver.SplitIdentity(joined)
 	return attemptID, identity, meta
-}
-
-func (b *backend) epochKeyOf(lease clientv3.LeaseID) string {
-	return b.namespace + "/leases/" + leaseName(lease)
 }
 
 // checkNamespace says what is wrong with a namespace, or nothing.

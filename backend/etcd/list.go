@@ -13,6 +13,7 @@ import (
 	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -35,31 +36,31 @@ const (
 //
 // Each page is one read that a quorum confirms, so a lock that is held at that moment has
 // its claims there. A member that answers by itself may be behind, and not know the lock yet.
-func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
+func (l *lister) ListHeld(ctx context.Context, prefix, cursor string, limit int) (driver.Page, error) {
 	begin := url.PathEscape(prefix) // byte by byte: a prefix of a key stays one
 	if !strings.HasPrefix(cursor, begin) && cursor != "" {
 		return driver.Page{}, fmt.Errorf("%w: etcd: no page of the prefix %q had the cursor %q", driver.ErrInvalid, prefix, cursor)
 	}
-	bounded, cancel := b.bound(ctx, adminTimeout)
+	bounded, cancel := l.conn.Bound(ctx, adminTimeout)
 	defer cancel()
-	locks := b.locksPrefix()
+	locks := l.ns.locks()
 	from := max(locks+begin, locks+cursor)
-	answer, err := b.client.Get(bounded, from,
+	answer, err := l.conn.Client.Get(bounded, from,
 		clientv3.WithRange(clientv3.GetPrefixRangeEnd(locks+begin)), clientv3.WithLimit(int64(max(1, min(limit, maxPage)))))
 	if err != nil {
-		return driver.Page{}, b.requestError(ctx, err)
+		return driver.Page{}, l.conn.RequestError(ctx, err)
 	}
-	holders, last := b.firstClaims(answer.Kvs)
+	holders, last := l.firstClaims(answer.Kvs)
 	var page driver.Page
 	if answer.More {
-		if last != b.directoryOf(answer.Kvs[0]) {
+		if last != l.ns.directoryOf(answer.Kvs[0]) {
 			delete(holders, last)
 			page.Next = strings.TrimPrefix(last, locks)
 		} else {
 			page.Next = strings.TrimPrefix(clientv3.GetPrefixRangeEnd(last), locks)
-			first, err := b.firstClaim(bounded, last)
+			first, err := l.firstClaim(bounded, last)
 			if err != nil {
-				return driver.Page{}, b.requestError(ctx, err)
+				return driver.Page{}, l.conn.RequestError(ctx, err)
 			}
 			delete(holders, last)
 			if first != nil {
@@ -67,9 +68,9 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 			}
 		}
 	}
-	left, err := b.leasesLeft(bounded, holders)
+	left, err := l.leasesLeft(bounded, holders)
 	if err != nil {
-		return driver.Page{}, b.requestError(ctx, err)
+		return driver.Page{}, l.conn.RequestError(ctx, err)
 	}
 	for _, directory := range slices.Sorted(maps.Keys(holders)) {
 		kv := holders[directory]
@@ -81,8 +82,8 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 		status := driver.Status{Key: key, Holders: []driver.Holder{holderOf(kv, left[kv.Lease])}}
 		if left[kv.Lease] < 0 {
 			// The lease ended in between, and another may hold the lock now.
-			if status, err = b.inspect(bounded, key); err != nil {
-				return driver.Page{}, b.requestError(ctx, err)
+			if status, err = l.inspect(bounded, key); err != nil {
+				return driver.Page{}, l.conn.RequestError(ctx, err)
 			}
 		}
 		if status.Held() {
@@ -93,22 +94,15 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	return page, nil
 }
 
-// directoryOf returns what the claims of a lock have in common, with the slash at its end.
-func (b *backend) directoryOf(kv *mvccpb.KeyValue) string {
-	locks := b.locksPrefix()
-	lock, _, _ := strings.Cut(string(kv.Key)[len(locks):], "/")
-	return locks + lock + "/"
-}
-
 // firstClaims returns the claim with the lowest revision of each lock, by the directory of
 // the lock, and the directory in which the last claim is.
 //
 // A namespace may lie within this one's: "a/locks/b" within "a". Its names are no claims, see
 // isNested.
-func (b *backend) firstClaims(kvs []*mvccpb.KeyValue) (first map[string]*mvccpb.KeyValue, last string) {
+func (l *lister) firstClaims(kvs []*mvccpb.KeyValue) (first map[string]*mvccpb.KeyValue, last string) {
 	first = make(map[string]*mvccpb.KeyValue)
 	for _, kv := range kvs {
-		last = b.directoryOf(kv)
+		last = l.ns.directoryOf(kv)
 		if !isClaim(kv, last) {
 			continue
 		}
@@ -139,8 +133,8 @@ func isNested(kv *mvccpb.KeyValue, directory string) bool {
 
 // firstClaim asks for the claim of a lock with the lowest revision; nil if there is none. It
 // asks only for names that begin with a digit of a lease.
-func (b *backend) firstClaim(ctx context.Context, directory string) (*mvccpb.KeyValue, error) {
-	answer, err := b.client.Get(ctx, directory+"0", clientv3.WithRange(directory+"g"),
+func (l *lister) firstClaim(ctx context.Context, directory string) (*mvccpb.KeyValue, error) {
+	answer, err := l.conn.Client.Get(ctx, directory+"0", clientv3.WithRange(directory+"g"),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend), clientv3.WithLimit(1))
 	if err != nil || len(answer.Kvs) == 0 || !isClaim(answer.Kvs[0], directory) {
 		return nil, err
@@ -150,7 +144,7 @@ func (b *backend) firstClaim(ctx context.Context, directory string) (*mvccpb.Key
 
 // leasesLeft asks how much is left of each lease that the claims have; negative if it has
 // ended. The server tells that for one lease at a time.
-func (b *backend) leasesLeft(ctx context.Context, claims map[string]*mvccpb.KeyValue) (map[int64]time.Duration, error) {
+func (l *lister) leasesLeft(ctx context.Context, claims map[string]*mvccpb.KeyValue) (map[int64]time.Duration, error) {
 	left := make(map[int64]time.Duration)
 	for _, kv := range claims {
 		left[kv.Lease] = 0
@@ -166,9 +160,9 @@ func (b *backend) leasesLeft(ctx context.Context, claims map[string]*mvccpb.KeyV
 	for range min(len(left), maxLeasesAsked) {
 		asking.Go(func() {
 			for id := range ids {
-				l, err := b.leaseLeft(ctx, clientv3.LeaseID(id))
+				some, err := l.leaseLeft(ctx, clientv3.LeaseID(id))
 				mu.Lock()
-				left[id] = l
+				left[id] = some
 				if err != nil {
 					failed = err
 				}
@@ -186,10 +180,10 @@ func (b *backend) leasesLeft(ctx context.Context, claims map[string]*mvccpb.KeyV
 
 // leaseLeft asks how much is left of a lease; negative if it has ended. The server tells
 // whole seconds, cut.
-func (b *backend) leaseLeft(ctx context.Context, id clientv3.LeaseID) (time.Duration, error) {
-	lease, err := b.client.TimeToLive(ctx, id)
+func (l *lister) leaseLeft(ctx context.Context, id clientv3.LeaseID) (time.Duration, error) {
+	lease, err := l.conn.Client.TimeToLive(ctx, id)
 	switch {
-	case leaseGone(err) || err == nil && lease.TTL < 0:
+	case cluster.LeaseGone(err) || err == nil && lease.TTL < 0:
 		return -1, nil
 	case err != nil:
 		return 0, err

@@ -13,6 +13,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
 )
 
 // gate has a fake server ask who one is. It knows the tokens that it has given out since the last
@@ -92,7 +94,7 @@ func (g *gate) slowly() (finish func()) {
 var user = url.UserPassword("user", "secret")
 
 func get(ctx context.Context, b *backend) error {
-	_, err := b.client.Get(ctx, "k")
+	_, err := b.conn.Client.Get(ctx, "k")
 	return err
 }
 
@@ -205,30 +207,12 @@ func jwt(payload string) string {
 	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
 }
 
-func TestLifetime(t *testing.T) {
-	now := time.Unix(1000, 0)
-	for token, want := range map[string]time.Duration{
-		"letters.12":                  0,
-		"":                            0,
-		jwt(`{"exp":1300}`):           5 * time.Minute,
-		jwt(`{"exp":900}`):            0,
-		jwt(`{"username":"user"}`):    0,
-		jwt(`{"exp":"soon"}`):         0,
-		"e30.not base64.c2ln":         0,
-		jwt(`{"exp":1300}`) + ".more": 0,
-	} {
-		if got := lifetimeOf(token, now); got != want {
-			t.Errorf("lifetimeOf(%q) = %v, want %v", token, got, want)
-		}
-	}
-}
-
 // TestWrongPassword: it is told at once, and the server is not asked again and again.
 func TestWrongPassword(t *testing.T) {
 	f, g := serve(t), &gate{}
 	g.guard(f)
 	_, err := f.open(t, url.UserPassword("user", "secrets"))
-	if err == nil || !isPermanent(err) {
+	if err == nil || !cluster.IsPermanent(err) {
 		t.Errorf("Open = %v, want that the password is wrong", err)
 	}
 	if n := f.counted("Authenticate"); n != 1 {

@@ -17,6 +17,9 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/login"
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
 )
@@ -49,16 +52,15 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	if err != nil {
 		return nil, err
 	}
-	troubles := &trouble{contact: address.NewContact(log)}
+	troubles := &cluster.Trouble{Contact: address.NewContact(log)}
 	disconnect := func() {}
 	if t.name != "" {
 		// The client itself does not know the user: it would log in by itself.
-		login := newLogin(t.name, t.password, len(t.conf.Endpoints))
-		login.contact = troubles.contact
-		t.conf.DialOptions = append(t.conf.DialOptions, login.options()...)
-		disconnect = login.close
+		user := login.New(t.name, t.password, len(t.conf.Endpoints), troubles.Contact)
+		t.conf.DialOptions = append(t.conf.DialOptions, user.Options()...)
+		disconnect = user.Close
 	}
-	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(troubles.unary)) // after that of the login, so inside it
+	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(troubles.Unary)) // after that of the login, so inside it
 	client, err := clientv3.New(t.conf)
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
@@ -91,79 +93,74 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 		return nil, address.Invalid("the client is nil")
 	}
 	log := driver.OpenOptions{Logger: o.Logger}.Log("etcd")
-	b, err := open(ctx, client, o, &trouble{contact: address.NewContact(log)}) // no request is noted in it
+	b, err := open(ctx, client, o, &cluster.Trouble{Contact: address.NewContact(log)}) // no request is noted in it
 	if err != nil {
 		return nil, err // b is a nil *backend, which would be no nil driver.Backend
 	}
 	return b, nil
 }
 
-func open(ctx context.Context, client *clientv3.Client, opts Options, troubles *trouble) (*backend, error) {
+func open(ctx context.Context, client *clientv3.Client, opts Options, t *cluster.Trouble) (*backend, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = defaultNamespace
 	}
 	if why := checkNamespace(opts.Namespace); why != "" {
 		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
 	}
-	b := &backend{
-		client:      client,
-		trouble:     troubles,
-		contact:     troubles.contact,
-		fullTimeout: len(client.Endpoints()) == 1 || client.Username != "",
-		namespace:   opts.Namespace,
-		info: driver.Info{
-			Name:      "etcd",
-			Guarantee: driver.Linearizable,
-			Features:  driver.Fair | driver.Push,
-			Namespace: opts.Namespace,
-			MinTTL:    time.Second,
-			MaxTTL:    24 * time.Hour,
-		},
-		sessions: make(map[time.Duration]*opening),
-		attempts: make(map[string]*attempt),
-		names:    make(map[string]*attempt),
-	}
+	b := newBackend(cluster.New(client, t), namespace(opts.Namespace))
 	if client.Username != "" {
 		b.info.Warnings = append(b.info.Warnings, "the client was made with a password and logs in by itself, inside the time of single requests: leases of a few seconds may be lost when a member restarts; open the backend by a URL")
 	}
-	b.closing, b.beginStop = context.WithCancel(context.Background())
-	b.checkLimit.Store(maxCheck)
-	b.batch = batch{client: client, closing: b.closing, maxTxns: maxBatch}
-	if err := b.checkServer(ctx); err != nil {
-		b.beginStop()
+	probe := prober(b.lister)
+	if err := probe.checkServer(ctx); err != nil {
+		b.conn.Close()
 		return nil, err
 	}
-	if b.proxied {
-		b.fullTimeout = true
-		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and the first lock of a TTL may take half a second; connect to the members", proxiedTTL))
+	if b.conn.Proxied {
+		b.conn.FullTimeout = true
+		b.info.Warnings = append(b.info.Warnings, fmt.Sprintf("the address is that of a proxy (etcd grpc-proxy), which keeps leases alive in its own time: leases are not shorter than %v, and the first lock of a TTL may take half a second; connect to the members", session.ProxiedTTL))
 	}
-	b.contact.Reached()
+	b.conn.Contact.Reached()
 	return b, nil
 }
 
-// answerTimeout is how long the cluster has, when a client is opened, for an answer:
-// enough for an election.
+// withLoginHint adds to an error of Open where user and password go, if the error is about them.
+func withLoginHint(scheme string, err error) error {
+	form := fmt.Sprintf("%s://user:password@host, or %s://user@host?password_file=/path", scheme, scheme)
+	switch {
+	case errors.Is(err, rpctypes.ErrUserEmpty):
+		return fmt.Errorf("%w (the servers want a user and a password: write %s)", err, form)
+	case errors.Is(err, rpctypes.ErrAuthFailed):
+		return fmt.Errorf("%w (look at user and password: %s; special characters in the URL are percent-encoded)", err, form)
+	}
+	return err
+}
+
+// answerTimeout is how long the cluster has for an answer when a client is opened: enough for an election.
 const answerTimeout = 5 * time.Second
+
+// prober finds out, when a backend is opened, whether the server is one on which locks can be kept.
+type prober lister
 
 // checkServer asks whether a quorum answers, whether we may read and write the namespace, whether
 // it takes the transactions of a lock, which some that speak etcd's protocol do not, and whether
 // there is a proxy.
-func (b *backend) checkServer(ctx context.Context) error {
+func (p *prober) checkServer(ctx context.Context) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %v", answerTimeout))
 	defer cancel()
-	if err := b.checkAnswers(bounded); err != nil {
+	if err := p.checkAnswers(bounded); err != nil {
 		return err
 	}
-	err := b.retry(bounded, "writing "+b.namespace, b.tryTransaction)
+	err := p.retry(bounded, "writing "+string(p.ns), p.tryTransaction)
 	switch {
 	case err == nil:
-	case errors.Is(err, driver.ErrUnavailable), codeOf(err) == codes.PermissionDenied, errors.Is(err, rpctypes.ErrAuthFailed):
+	case errors.Is(err, driver.ErrUnavailable), cluster.CodeOf(err) == codes.PermissionDenied, errors.Is(err, rpctypes.ErrAuthFailed):
 		return err
 	default:
-		return fmt.Errorf("etcd: %s refuses the transactions that a lock is made of: this is not etcd, or not all of it (kine, for one, takes only those of Kubernetes): %w", b.serverNames(bounded), err)
+		return fmt.Errorf("etcd: %s refuses the transactions that a lock is made of: this is not etcd, or not all of it (kine, for one, takes only those of Kubernetes): %w", p.serverNames(bounded), err)
 	}
-	err = b.retry(bounded, "keeping a lease alive", func(ctx context.Context) (err error) {
-		b.proxied, err = b.detectProxy(ctx)
+	err = p.retry(bounded, "keeping a lease alive", func(ctx context.Context) (err error) {
+		p.conn.Proxied, err = session.DetectProxy(ctx, p.conn.Client)
 		return err
 	})
 	if errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil {
@@ -174,10 +171,10 @@ func (b *backend) checkServer(ctx context.Context) error {
 
 // retry asks until there is an answer, as long as ctx allows: one member after the other, unless
 // there is only one, or the application's client may have to log in first.
-func (b *backend) retry(ctx context.Context, what string, ask func(context.Context) error) error {
+func (p *prober) retry(ctx context.Context, what string, ask func(context.Context) error) error {
 	var why error // of the last member that was asked
 	limit := answerTimeout
-	if !b.fullTimeout {
+	if !p.conn.FullTimeout {
 		limit /= 4
 	}
 	for pause := 5 * time.Millisecond; ; pause *= 2 {
@@ -188,15 +185,15 @@ func (b *backend) retry(ctx context.Context, what string, ask func(context.Conte
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-		case isPermanent(err):
-			return fmt.Errorf("%s: %w", what, classify(err))
+		case cluster.IsPermanent(err):
+			return fmt.Errorf("%s: %w", what, cluster.Classify(err))
 		default:
 			why = err
 		}
-		if !sleep(ctx, min(pause, answerTimeout/20)) {
+		if !cluster.Sleep(ctx, min(pause, answerTimeout/20)) {
 			err := fmt.Errorf("%w: %s: %w", driver.ErrUnavailable, what, context.Cause(ctx))
 			if why != nil {
-				err = fmt.Errorf("%w: %w", err, &plainError{why})
+				err = fmt.Errorf("%w: %w", err, &cluster.PlainError{Err: why})
 			}
 			return err
 		}
@@ -206,9 +203,9 @@ func (b *backend) retry(ctx context.Context, what string, ask func(context.Conte
 // tryTransaction sends a transaction with all that locks are made of: conditions on revisions, also of
 // all claims of a lock, a count, a claim, a deletion. The first condition is never true, so the
 // transaction changes nothing, whatever else is on the server. No lock has its name.
-func (b *backend) tryTransaction(ctx context.Context) error {
-	prefix, epochKey := b.prefix(""), b.epochKeyOf(noLease)
-	_, err := b.client.Txn(ctx).
+func (p *prober) tryTransaction(ctx context.Context) error {
+	prefix, epochKey := p.ns.prefix(""), p.ns.epochKey(session.NoLease)
+	_, err := p.conn.Client.Txn(ctx).
 		If(
 			clientv3.Compare(clientv3.CreateRevision(prefix+"0"), "=", -1),
 			clientv3.Compare(clientv3.ModRevision(epochKey), "=", 0),
@@ -223,10 +220,10 @@ func (b *backend) tryTransaction(ctx context.Context) error {
 }
 
 // serverNames returns words for the server: the names that its members have.
-func (b *backend) serverNames(ctx context.Context) string {
+func (p *prober) serverNames(ctx context.Context) string {
 	bounded, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	all, err := b.client.MemberList(bounded)
+	all, err := p.conn.Client.MemberList(bounded)
 	if err != nil {
 		return "the server"
 	}
@@ -240,38 +237,11 @@ func (b *backend) serverNames(ctx context.Context) string {
 // checkAnswers asks whether a quorum answers, and whether we may read the namespace.
 // The request bypasses the client's own retries, which would take minutes,
 // and would not tell what is wrong: a certificate, say.
-func (b *backend) checkAnswers(ctx context.Context) error {
-	locks := b.locksPrefix()
+func (p *prober) checkAnswers(ctx context.Context) error {
+	locks := p.ns.locks()
 	request := &pb.RangeRequest{Key: []byte(locks), RangeEnd: []byte(clientv3.GetPrefixRangeEnd(locks)), CountOnly: true}
-	return b.retry(ctx, "reading "+locks, func(ctx context.Context) error {
-		_, err := pb.NewKVClient(b.client.ActiveConnection()).Range(ctx, request)
+	return p.retry(ctx, "reading "+locks, func(ctx context.Context) error {
+		_, err := pb.NewKVClient(p.conn.Client.ActiveConnection()).Range(ctx, request)
 		return rpctypes.Error(err)
 	})
-}
-
-const (
-	// noLease is the ID of no lease: servers give each new one another ID.
-	noLease = 0
-	// proxiedTTL is the shortest lease behind a proxy: a second of it is lost by rounding, and
-	// half a second by waiting.
-	proxiedTTL = 5 * time.Second
-)
-
-// detectProxy finds out whether there is a proxy (etcd grpc-proxy) between us and the servers. A proxy
-// keeps leases alive in its own time, by a client of its own that asks twice a second, or once in
-// a third of a TTL, and gives one answer to all requests that have come until then. A request on a
-// stream that is open already waits for a third of the TTL there; one on a new stream for half a
-// second at most. And the proxy's client may have sent the question that is answered earlier than
-// we sent ours. So behind a proxy each keep-alive has a stream of its own, after which we ask what is
-// left; and short leases are made longer, since their renewals have less time.
-//
-// A proxy is known by its answer for a lease that never existed: etcd says 0, and a proxy −1.
-func (b *backend) detectProxy(ctx context.Context) (bool, error) {
-	a, err := b.openKeepAlive(ctx, ctx)
-	if err != nil {
-		return false, err
-	}
-	defer a.end()
-	answer, err := a.ask(ctx, noLease)
-	return err == nil && answer.TTL < 0, err
 }

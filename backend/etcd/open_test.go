@@ -36,3 +36,16 @@ func TestNotEtcd(t *testing.T) {
 		t.Errorf("it was asked %d times", n)
 	}
 }
+
+// TestProxyIsTold: Open notices a proxy by an answer that no etcd gives.
+func TestProxyIsTold(t *testing.T) {
+	f := serve(t)
+	f.proxy = true
+	b, err := f.open(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := b.Info().Warnings; len(w) != 1 || !strings.Contains(w[0], "proxy") {
+		t.Errorf("the warnings are %q", w)
+	}
+}

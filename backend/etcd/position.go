@@ -5,6 +5,9 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -85,35 +88,30 @@ func (p *position) first() bool { return len(p.claims) == 0 && !p.more }
 //
 // With byQuorum set a majority answers: a member that is cut off from the others, or a proxy,
 // which keeps such answers, would say the same again and again.
-func (b *backend) readPosition(ctx context.Context, a *attempt, s *session, revision int64, byQuorum bool) (p position, err error) {
+func (q *queue) readPosition(ctx context.Context, a *attempt, revision int64, byQuorum bool) (p position, err error) {
 	var own bool
 	if !byQuorum {
-		p, own, err = b.readPositionOnce(ctx, a, s, clientv3.WithSerializable())
+		p, own, err = q.readPositionOnce(ctx, a, clientv3.WithSerializable())
 	}
 	if byQuorum || err == nil && (!own || p.revision < revision) { // this member is behind, or our claim is gone
-		p, own, err = b.readPositionOnce(ctx, a, s)
+		p, own, err = q.readPositionOnce(ctx, a)
 	}
 	switch {
 	case err != nil:
 		return position{}, err
 	case !own:
-		b.mu.Lock()
-		a.revision, a.granted = 0, false
-		b.mu.Unlock()
-		return position{}, errClaimGone
+		return position{}, q.attempts.sawNoClaim(a)
 	}
 	return p, nil
 }
 
-func (b *backend) readPositionOnce(ctx context.Context, a *attempt, s *session, opts ...clientv3.OpOption) (p position, own bool, err error) {
-	b.mu.Lock()
-	revision := a.revision
-	b.mu.Unlock()
+func (q *queue) readPositionOnce(ctx context.Context, a *attempt, opts ...clientv3.OpOption) (p position, own bool, err error) {
+	revision, _, _ := q.attempts.look(a)
 	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(1+maxWatched))
 	p.readAt = time.Now()
-	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.GetResponse, error) {
-		return b.client.Get(ctx, b.prefix(a.key), opts...)
+	answer, err := cluster.Read(ctx, q.conn, a.session.TTL, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return q.conn.Client.Get(ctx, q.ns.prefix(a.Key), opts...)
 	})
 	if err != nil {
 		return position{}, false, err
@@ -133,12 +131,12 @@ func (b *backend) readPositionOnce(ctx context.Context, a *attempt, s *session, 
 // was made before that of a; nil if there is none. It is the holder's where many callers of a
 // client want one lock, of which one at a time is in the queue. There may be others before it.
 // Its claim has one of the first two names unless clients other than the core use the backend.
-func (b *backend) localPredecessor(a *attempt) *attempt {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	first := b.firstName(a.key, a.session.id)
+func (q *queue) localPredecessor(a *attempt) *attempt {
+	q.attempts.mu.Lock()
+	defer q.attempts.mu.Unlock()
+	first := q.ns.firstName(a.Key, a.session.ID)
 	for _, name := range []string{first, nextName(first, 1)} {
-		if w := b.names[name]; w != nil && w != a && w.revision != 0 {
+		if w := q.attempts.names[name]; w != nil && w != a && w.revision != 0 {
 			return w
 		}
 	}
@@ -154,14 +152,14 @@ func (b *backend) localPredecessor(a *attempt) *attempt {
 // the revision that had made prev, so it was no other's. If prev was deleted earlier it was not
 // counted, and another was; if prev is still held, or nobody knows yet, the wait begins with a
 // read, as any.
-func (b *backend) isNext(ctx context.Context, a, prev *attempt) bool {
-	b.mu.Lock()
-	if prev.deletedAt == 0 && prev.ending && !prev.deletionKnown {
+func (q *queue) isNext(ctx context.Context, a, prev *attempt) bool {
+	q.attempts.mu.Lock()
+	if prev.deletedAt == 0 && prev.Phase() == attempts.Ending && !prev.deletionKnown {
 		if prev.onDeletion == nil {
 			prev.onDeletion = make(chan struct{})
 		}
 		known := prev.onDeletion
-		b.mu.Unlock()
+		q.attempts.mu.Unlock()
 		late := time.NewTimer(deletionWait)
 		defer late.Stop()
 		select {
@@ -169,20 +167,8 @@ func (b *backend) isNext(ctx context.Context, a, prev *attempt) bool {
 		case <-late.C:
 		case <-ctx.Done():
 		}
-		b.mu.Lock()
+		q.attempts.mu.Lock()
 	}
-	defer b.mu.Unlock()
+	defer q.attempts.mu.Unlock()
 	return a.revision != 0 && prev.deletedAt > a.revision
-}
-
-// recordDeletion notes the outcome of the deletion of a claim: the revision at which it was
-// deleted, or 0 if it was not there, or that is not known.
-func (b *backend) recordDeletion(a *attempt, revision int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a.deletedAt, a.deletionKnown = revision, true
-	if a.onDeletion != nil {
-		close(a.onDeletion)
-		a.onDeletion = nil
-	}
 }

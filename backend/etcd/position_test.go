@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // TestPredecessors: which deletions make a claim the first of its lock, without another read.
@@ -57,6 +59,7 @@ func TestIsNext(t *testing.T) {
 	const made = 10 // the revision that made the later claim
 	for name, c := range map[string]struct {
 		prev      attempt
+		ending    bool          // prev is being released
 		settle    time.Duration // after which the deletion has an outcome; 0: it has one, or none begins
 		deletedAt int64         // the outcome
 		gone      bool          // the later claim was evicted meanwhile
@@ -65,26 +68,32 @@ func TestIsNext(t *testing.T) {
 		atLeast   time.Duration
 	}{
 		"it holds on":                {prev: attempt{revision: 5}},
-		"it was deleted after":       {prev: attempt{revision: 5, ending: true, deletionKnown: true, deletedAt: 11}, want: true},
-		"it was deleted before":      {prev: attempt{revision: 5, ending: true, deletionKnown: true, deletedAt: 9}},
-		"its deletion has failed":    {prev: attempt{revision: 5, ending: true, deletionKnown: true}},
-		"it is deleted soon":         {prev: attempt{revision: 5, ending: true}, settle: deletionWait / 2, deletedAt: 11, want: true, atLeast: deletionWait / 2},
-		"nobody knows whether it is": {prev: attempt{revision: 5, ending: true}, settle: deletionWait / 2, atLeast: deletionWait / 2},
-		"it is deleted late":         {prev: attempt{revision: 5, ending: true}, settle: 2 * deletionWait, deletedAt: 11, atLeast: deletionWait},
-		"nobody waits any more":      {prev: attempt{revision: 5, ending: true}, settle: deletionWait / 2, deletedAt: 11, giveUp: true},
-		"evicted meanwhile":          {prev: attempt{revision: 5, ending: true}, settle: deletionWait / 2, deletedAt: 11, gone: true, atLeast: deletionWait / 2},
+		"it was deleted after":       {prev: attempt{revision: 5, deletionKnown: true, deletedAt: 11}, ending: true, want: true},
+		"it was deleted before":      {prev: attempt{revision: 5, deletionKnown: true, deletedAt: 9}, ending: true},
+		"its deletion has failed":    {prev: attempt{revision: 5, deletionKnown: true}, ending: true},
+		"it is deleted soon":         {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, want: true, atLeast: deletionWait / 2},
+		"nobody knows whether it is": {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, atLeast: deletionWait / 2},
+		"it is deleted late":         {prev: attempt{revision: 5}, ending: true, settle: 2 * deletionWait, deletedAt: 11, atLeast: deletionWait},
+		"nobody waits any more":      {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, giveUp: true},
+		"evicted meanwhile":          {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, gone: true, atLeast: deletionWait / 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b, later, prev := &backend{}, &attempt{revision: made}, c.prev
+				r, later, prev := new(registry), &attempt{revision: made}, &c.prev
+				if _, err := r.ledger.Enter(driver.Request{Key: "k", AttemptID: "prev"}, prev); err != nil {
+					t.Fatal(err)
+				}
+				if c.ending {
+					r.ledger.Release(driver.Grant{Key: "k", AttemptID: "prev"})
+				}
 				if c.settle > 0 {
 					time.AfterFunc(c.settle, func() {
 						if c.gone {
-							b.mu.Lock()
+							r.mu.Lock()
 							later.revision = 0
-							b.mu.Unlock()
+							r.mu.Unlock()
 						}
-						b.recordDeletion(&prev, c.deletedAt)
+						r.recordDeletion(prev, c.deletedAt)
 					})
 				}
 				ctx, cancel := context.WithCancel(t.Context())
@@ -93,7 +102,7 @@ func TestIsNext(t *testing.T) {
 					cancel()
 				}
 				began := time.Now()
-				if got := b.isNext(ctx, later, &prev); got != c.want {
+				if got := (&queue{attempts: r}).isNext(ctx, later, prev); got != c.want {
 					t.Errorf("isNext() = %v, want %v", got, c.want)
 				}
 				if took := time.Since(began); took != c.atLeast {

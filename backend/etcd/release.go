@@ -8,207 +8,133 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
 // Release deletes a claim, and only the one that it names: by the revision that
 // made it, or by the attempt ID, which is never used again.
 //
-// If the answer is lost, the session goes on trying, see sweep, for as long as
-// it would keep the claim alive.
+// If the answer is lost, the session goes on trying, see sweep, for as long as it would keep the claim alive.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	a := b.beginRelease(g)
-	if a == nil {
+	a, late, gone := b.attempts.release(g)
+	switch {
+	case a == nil:
 		return b.releaseUnknown(ctx, g)
+	case gone && !late && b.conn.Closed():
+		return cluster.ErrClosed
+	case gone && !late:
+		return driver.ErrNotHeld // it has been released, or lost
 	}
-	err := b.delete(ctx, a)
+	err := b.delete(ctx, a, late)
 	if err != nil && !errors.Is(err, driver.ErrNotHeld) {
-		b.mu.Lock()
-		a.abandoned = true
-		b.mu.Unlock()
-		select {
-		case a.session.wake <- struct{}{}:
-		default: // it is awake already
-		}
+		b.attempts.abandon(a)
 	}
 	return err
 }
 
-// beginRelease marks the attempt of a grant as being released, and returns it. It returns nil if
-// there is none; then no request of this client can be under way.
-func (b *backend) beginRelease(g driver.Grant) *attempt {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := b.attempts[g.AttemptID]
-	if a == nil || a.key != g.Key {
-		if a == nil && !b.isOurs(g) {
-			b.released.Add(g.AttemptID)
-		}
-		return nil
-	}
-	a.ending = true
-	if a.inDoubt() || !a.granted {
-		b.released.Add(g.AttemptID)
-	}
-	return a
-}
-
-// inDoubt reports whether a request that makes the claim may still be under way.
-// Called with backend.mu held.
-func (a *attempt) inDoubt() bool { return a.late || a.calls > 0 || a.revision == 0 }
-
-// delete deletes the claim of an attempt from the server, for good. It returns nil if that ended a
-// grant, and ErrNotHeld if it ended a position in the queue or nothing.
-func (b *backend) delete(ctx context.Context, a *attempt) error {
+// delete deletes the claim of an attempt that is ending from the server, for good. It returns nil if that ended a
+// grant, and ErrNotHeld if it ended a position in the queue or nothing, or a grant that was overdue.
+// late says that a request which makes the claim may still be under way.
+func (b *backend) delete(ctx context.Context, a *attempt, late bool) error {
 	var deletedAt int64
-	defer func() { b.recordDeletion(a, deletedAt) }()
-	b.mu.Lock()
-	inDoubt, granted, revision, s, name := a.inDoubt(), a.granted, a.revision, a.session, a.name
-	b.mu.Unlock()
-	if s.isDead() {
-		b.forget(a, errGone)
+	defer func() { b.attempts.recordDeletion(a, deletedAt) }()
+	s := a.session
+	if s.IsDead() {
+		b.attempts.forget(a, session.ErrForgotten)
 		return driver.ErrNotHeld
 	}
-	bounded, cancel := b.bound(ctx, driver.RequestTimeout(s.ttl))
+	bounded, cancel := b.conn.Bound(ctx, driver.RequestTimeout(s.TTL))
 	defer cancel()
-	if inDoubt {
-		return b.deleteInDoubt(ctx, bounded, a, s, name)
+	revision, _, unanswered := b.attempts.look(a)
+	if late || unanswered || revision == 0 {
+		return b.deleteInDoubt(ctx, bounded, a)
 	}
-	answer, err := b.batch.commit(bounded, &pendingTxn{
-		key: a.key, timeout: driver.RequestTimeout(s.ttl),
-		conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(name), "=", revision)},
-		then:       []clientv3.Op{clientv3.OpDelete(name)},
+	answer, err := b.conn.Commit(bounded, a.Key, cluster.Txn{
+		Timeout:    driver.RequestTimeout(s.TTL),
+		Conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(a.name), "=", revision)},
+		Then:       []clientv3.Op{clientv3.OpDelete(a.name)},
 	})
 	if err != nil {
-		return b.requestError(ctx, err)
+		return b.conn.RequestError(ctx, err)
 	}
 	if answer.Succeeded {
 		deletedAt = answer.Header.Revision
 	}
-	b.forget(a, errGone)
-	if !answer.Succeeded || !granted {
-		return driver.ErrNotHeld
-	}
-	return nil
+	return b.attempts.deleted(a, answer.Succeeded)
 }
 
 // deleteInDoubt deletes a claim that may not have been made yet, and writes to the
 // epoch key in the same transaction. If the request that makes the claim came first, the claim
 // is deleted here; if that request comes later, the epoch key has changed, and it makes nothing.
 // The value has the attempt ID, so a late copy of this transaction deletes no other claim.
-func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt, s *session, name string) error {
-	answer, err := b.client.Txn(bounded).
-		If(clientv3.Compare(clientv3.Value(name), "=", a.value())).
-		Then(append(b.deleteOps(a.key, name), clientv3.OpPut(s.epochKey, "", clientv3.WithLease(s.id)))...).
-		Else(clientv3.OpPut(s.epochKey, "", clientv3.WithLease(s.id))).
+func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt) error {
+	s := a.session
+	write := clientv3.OpPut(s.EpochKey, "", clientv3.WithLease(s.ID))
+	answer, err := b.conn.Client.Txn(bounded).
+		If(clientv3.Compare(clientv3.Value(a.name), "=", a.value())).
+		Then(clientv3.OpDelete(a.name), write).
+		Else(write).
 		Commit()
-	if leaseGone(err) { // and all its claims, and no request can make one
-		s.end(errGone)
-		b.forget(a, errGone)
+	if cluster.LeaseGone(err) { // and all its claims, and no request can make one
+		s.End(session.ErrForgotten)
 		return driver.ErrNotHeld
 	}
 	if errors.Is(err, rpctypes.ErrNoSpace) {
-		if there, fault := b.claimRemains(ctx, bounded, name, []byte(a.value()), err); there {
+		if there, fault := claimRemains(ctx, bounded, b.conn, a.name, []byte(a.value()), err); there {
 			return fault
 		}
 	}
 	if err != nil {
-		return b.requestError(ctx, err)
+		return b.conn.RequestError(ctx, err)
 	}
-	s.sawEpoch(answer.Header.Revision)
-	b.forget(a, errGone)
-	return wasFirst(answer, name)
+	s.SawEpoch(answer.Header.Revision)
+	return b.attempts.deleted(a, answer.Succeeded)
 }
 
 // releaseUnknown deletes the claim of an attempt of which this client knows nothing.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
-	if b.isOurs(g) {
-		return b.unlessClosed(driver.ErrNotHeld) // it has been released, or lost
-	}
-	bounded, cancel := b.bound(ctx, adminTimeout)
+	bounded, cancel := b.conn.Bound(ctx, adminTimeout)
 	defer cancel()
-	claims, err := b.client.Get(bounded, b.prefix(g.Key), clientv3.WithPrefix())
+	claims, err := b.conn.Client.Get(bounded, b.ns.prefix(g.Key), clientv3.WithPrefix())
 	if err != nil {
-		return b.requestError(ctx, err)
+		return b.conn.RequestError(ctx, err)
 	}
 	for _, kv := range claims.Kvs {
 		if attemptID, _, _ := parseValue(kv.Value); attemptID != g.AttemptID {
 			continue
 		}
 		name := string(kv.Key)
-		answer, err := b.client.Txn(bounded).
+		answer, err := b.conn.Client.Txn(bounded).
 			If(clientv3.Compare(clientv3.CreateRevision(name), "=", kv.CreateRevision)).
-			Then(b.deleteOps(g.Key, name)...).
+			Then(clientv3.OpGet(b.ns.prefix(g.Key), append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...), clientv3.OpDelete(name)).
 			Commit()
 		if err != nil {
-			return b.requestError(ctx, err)
+			return b.conn.RequestError(ctx, err)
 		}
-		return wasFirst(answer, name)
+		if answer.Succeeded {
+			if first := answer.Responses[0].GetResponseRange().Kvs; len(first) > 0 && string(first[0].Key) == name {
+				return nil // it held the lock
+			}
+		}
+		return driver.ErrNotHeld
 	}
 	return driver.ErrNotHeld
 }
 
-// isOurs reports whether this backend made a grant, and so knows all about it.
-func (b *backend) isOurs(g driver.Grant) bool {
-	a, ok := g.Handle.(*attempt)
-	return ok && a.backend == b
-}
-
-func (b *backend) unlessClosed(err error) error {
-	if b.closing.Err() != nil {
-		return errClosed
-	}
-	return err
-}
-
-// deleteOps delete a claim, and tell which claim was the first before.
-func (b *backend) deleteOps(key, name string) []clientv3.Op {
-	return []clientv3.Op{
-		clientv3.OpGet(b.prefix(key), append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...),
-		clientv3.OpDelete(name),
-	}
-}
-
-// wasFirst returns nil if the deleted claim was the first, and so held
-// the lock.
-func wasFirst(answer *clientv3.TxnResponse, name string) error {
-	if !answer.Succeeded {
-		return driver.ErrNotHeld
-	}
-	first := answer.Responses[0].GetResponseRange().Kvs
-	if len(first) == 0 || string(first[0].Key) != name {
-		return driver.ErrNotHeld
-	}
-	return nil
-}
-
-// sweep deletes the overdue claims of a session: grants that were not
-// renewed, positions in queues where nobody waits any more, and what could not be released.
-// The lease does not end them, since it lives on.
-func (s *session) sweep() {
-	b := s.backend
-	now := time.Now()
-	var overdue []*attempt
-	b.mu.Lock()
-	for _, a := range b.attempts {
-		// An attempt that is being released, without a failure yet, is left to Release.
-		if a.session == s && a.calls == 0 && (a.abandoned || !a.ending && !now.Before(a.keepUntil)) {
-			a.ending, a.abandoned = true, true // a call that comes from here on is refused
-			overdue = append(overdue, a)
-		}
-	}
-	b.mu.Unlock()
-	for _, a := range overdue {
-		err := b.delete(b.closing, a)
+// sweep deletes the overdue claims of a session. The lease does not end them, since it lives on.
+func (b *backend) sweep(s *session.Session) {
+	for _, a := range b.attempts.overdue(s, time.Now()) {
+		err := b.delete(b.conn.Closing(), a, false)
 		switch {
 		case err == nil || errors.Is(err, driver.ErrNotHeld):
-		case errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil:
+		case errors.Is(err, driver.ErrUnavailable) || b.conn.Closed():
 			return // the server is out of reach: try again at the next tick
 		default:
-			// The server has refused, and will again. The claim ends with the lease only, so the
-			// lease must end.
-			s.retire()
-			b.forget(a, err)
+			// The server has refused, and will again. The claim ends with the lease only, so the lease must end.
+			s.Retire()
+			b.attempts.forget(a, err)
 		}
 	}
 }

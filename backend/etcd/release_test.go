@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // deletes reports whether a request deletes a claim.
@@ -37,7 +38,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := b.attempts["owner"].session
+	session := b.attempts.ledger.Find(attempts.ID{Key: "k", AttemptID: "owner"}).session
 	asked := 0
 	f.set(func() {
 		f.meet = func(_ context.Context, _ string, r any) error {
@@ -51,8 +52,8 @@ func TestRefusedForGood(t *testing.T) {
 	if err := b.Release(t.Context(), g); !errors.Is(err, rpctypes.ErrPermissionDenied) {
 		t.Errorf("Release = %v, want ErrPermissionDenied", err)
 	}
-	eventually(t, "the session is given up", session.retired.Load)
-	if session.isDead() {
+	eventually(t, "the session is given up", session.Retired)
+	if session.IsDead() {
 		t.Error("the session has ended, and another lock with it")
 	}
 	if r := b.Renew(t.Context(), []driver.Grant{other})[0]; r.Err != nil {
@@ -62,14 +63,13 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.attempts[next.AttemptID].session; s == session {
+	if s := b.attempts.ledger.Of(next).session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
-	f.set(func() { f.meet = nil })
 	if err := b.Release(t.Context(), other); err != nil {
 		t.Errorf("the other lock: Release = %v", err)
 	}
-	eventually(t, "the session ends with its last lock", session.isDead)
+	eventually(t, "the session ends with its last lock", session.IsDead)
 	if asked > 3 {
 		t.Errorf("the server was asked %d times for what it refuses", asked)
 	}
@@ -105,4 +105,53 @@ func TestRenewalMeetsRelease(t *testing.T) {
 	if err := <-released; err != nil {
 		t.Errorf("Release = %v", err)
 	}
+}
+
+// TestReleasedWhileItLooks: an attempt that is released while its call finds out why nothing was made asks for
+// nothing more. By then the client may know the epoch that the release has written, with which a claim would be made.
+func TestReleasedWhileItLooks(t *testing.T) {
+	f := serve(t)
+	b, err := f.open(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	looks, goOn := make(chan struct{}), make(chan struct{})
+	made := 0
+	f.set(func() {
+		f.refuse = func(r *pb.TxnRequest) bool {
+			for _, op := range r.Success {
+				if op.GetRequestPut() != nil && op.GetRequestPut().Lease != 0 && !deletes(r) {
+					f.set(func() { made++ })
+					return made == 1 // as if the epoch had changed
+				}
+			}
+			return false
+		}
+		f.meet = func(_ context.Context, _ string, r any) error {
+			if txn, ok := r.(*pb.TxnRequest); ok && len(txn.Compare) == 0 {
+				close(looks)
+				<-goOn
+			}
+			return nil
+		}
+	})
+	acquired := make(chan error, 1)
+	go func() {
+		_, err := b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: 30 * time.Second, Wait: true})
+		acquired <- err
+	}()
+	<-looks
+	if err := b.Release(t.Context(), driver.Grant{Key: "k", AttemptID: "a"}); !errors.Is(err, driver.ErrNotHeld) {
+		t.Errorf("Release = %v", err)
+	}
+	f.set(func() { f.meet = nil })
+	close(goOn)
+	if err := <-acquired; err == nil {
+		t.Error("a released attempt was granted")
+	}
+	f.set(func() {
+		if made != 1 {
+			t.Errorf("the claim was asked for %d times", made)
+		}
+	})
 }

@@ -8,7 +8,10 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // maxCheck is how many claims one request asks about: as many operations as
@@ -23,25 +26,22 @@ var errForeign = errors.New("etcd: the grant is another backend's")
 // has deleted.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
-	bySession := make(map[*session][]renewal)
-	b.mu.Lock()
+	bySession := make(map[*session.Session][]renewal)
+	b.attempts.mu.Lock()
 	for i, g := range grants {
-		a := b.attempts[g.AttemptID]
-		switch {
-		case a != nil && a.key == g.Key:
-		case a == nil && g.Handle != nil && !b.isOurs(g):
+		switch a := b.attempts.ledger.Of(g); {
+		case a == nil && g.Handle != nil:
 			out[i].Err = errForeign
-			continue
-		default:
+		case a == nil || a.Phase() == attempts.Gone:
 			out[i].Err = driver.ErrNotHeld
-			continue
+		default:
+			bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 		}
-		bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 	}
-	b.mu.Unlock()
-	if b.closing.Err() != nil {
+	b.attempts.mu.Unlock()
+	if b.conn.Closed() {
 		for i := range out {
-			out[i] = driver.Renewal{Err: errClosed}
+			out[i] = driver.Renewal{Err: cluster.ErrClosed}
 		}
 		return out
 	}
@@ -51,45 +51,37 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	return out
 }
 
-// renewal is an attempt to be renewed, and where the outcome goes.
+// renewal is an attempt to be renewed, and where the outcome goes; nil if it is only checked.
 type renewal struct {
 	attempt *attempt
 	out     *driver.Renewal
 }
 
 // renew renews claims of one session.
-func (b *backend) renew(ctx context.Context, s *session, renewals []renewal) {
-	start, err := s.aliveSince(ctx, s.ttl/12)
-	if errors.Is(err, errSessionGone) {
-		s.end(errGone)
+func (b *backend) renew(ctx context.Context, s *session.Session, renewals []renewal) {
+	start, err := s.AliveSince(ctx, s.TTL/12)
+	if errors.Is(err, session.ErrGone) {
+		s.End(session.ErrForgotten)
 		err = driver.ErrNotHeld
 	}
 	for some := range slices.Chunk(renewals, maxCheck) {
 		var there []bool
 		if err == nil {
-			there, err = b.check(ctx, s, attemptsOf(some))
+			there, err = b.check(ctx, s, some)
 		}
+		b.attempts.mu.Lock()
 		for i, r := range some {
 			switch {
 			case err != nil:
 				r.out.Err = err
-			case !there[i]:
+			case !there[i] || !b.attempts.ledger.Extend(r.attempt, start.Add(s.TTL)): // or this client is deleting it
 				r.out.Err = driver.ErrNotHeld
-			case !b.recordRenewal(r.attempt, start.Add(s.ttl)):
-				r.out.Err = driver.ErrNotHeld // this client is deleting it: nobody holds it any more
 			default:
-				*r.out = driver.Renewal{Start: start, TTL: s.ttl}
+				*r.out = driver.Renewal{Start: start, TTL: s.TTL}
 			}
 		}
+		b.attempts.mu.Unlock()
 	}
-}
-
-func attemptsOf(renewals []renewal) []*attempt {
-	attempts := make([]*attempt, len(renewals))
-	for i, r := range renewals {
-		attempts[i] = r.attempt
-	}
-	return attempts
 }
 
 // check asks whether claims are still there, maxCheck at most. It forgets those
@@ -98,9 +90,9 @@ func attemptsOf(renewals []renewal) []*attempt {
 //
 // A server that refuses them as too many for one transaction has answered nothing: check asks again
 // in halves, and from then on about so many at a time.
-func (b *backend) check(ctx context.Context, s *session, attempts []*attempt) (there []bool, err error) {
-	for len(attempts) > 0 {
-		some := attempts[:min(len(attempts), int(b.checkLimit.Load()))]
+func (b *backend) check(ctx context.Context, s *session.Session, all []renewal) (there []bool, err error) {
+	for len(all) > 0 {
+		some := all[:min(len(all), int(b.checkLimit.Load()))]
 		part, err := b.checkSome(ctx, s, some)
 		if errors.Is(err, rpctypes.ErrTooManyOps) && len(some) > 1 {
 			b.checkLimit.Store(int64(len(some) / 2))
@@ -109,32 +101,32 @@ func (b *backend) check(ctx context.Context, s *session, attempts []*attempt) (t
 		if err != nil {
 			return nil, err
 		}
-		there, attempts = append(there, part...), attempts[len(some):]
+		there, all = append(there, part...), all[len(some):]
 	}
 	return there, nil
 }
 
-func (b *backend) checkSome(ctx context.Context, s *session, attempts []*attempt) ([]bool, error) {
-	ops := make([]clientv3.Op, len(attempts))
-	revisions := make([]int64, len(attempts))
-	b.mu.Lock()
-	for i, a := range attempts {
-		ops[i] = clientv3.OpGet(a.name, clientv3.WithKeysOnly())
-		revisions[i] = a.revision
+func (b *backend) checkSome(ctx context.Context, s *session.Session, some []renewal) ([]bool, error) {
+	ops := make([]clientv3.Op, len(some))
+	revisions := make([]int64, len(some))
+	b.attempts.mu.Lock()
+	for i, r := range some {
+		ops[i] = clientv3.OpGet(r.attempt.name, clientv3.WithKeysOnly())
+		revisions[i] = r.attempt.revision
 	}
-	b.mu.Unlock()
-	answer, err := read(ctx, b, s.ttl, func(ctx context.Context) (*clientv3.TxnResponse, error) {
-		return b.client.Txn(ctx).Then(ops...).Commit()
+	b.attempts.mu.Unlock()
+	answer, err := cluster.Read(ctx, b.conn, s.TTL, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return b.conn.Client.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {
 		return nil, err
 	}
-	there := make([]bool, len(attempts))
+	there := make([]bool, len(some))
 	for i, r := range answer.Responses {
 		kvs := r.GetResponseRange().Kvs
 		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
 		if !there[i] {
-			b.forget(attempts[i], errGone)
+			b.attempts.forget(some[i].attempt, session.ErrForgotten)
 		}
 	}
 	return there, nil

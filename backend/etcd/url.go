@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/url"
@@ -15,6 +14,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/login"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -30,10 +31,9 @@ const (
 	pingAfter   = 5 * time.Second
 	pingTimeout = 3 * time.Second
 	// reconnectPause is the longest time, but for a fifth, between two attempts to connect, and
-	// connectTimeout what each of them has. gRPC's own are two minutes and 20 seconds: a client
+	// cluster.ConnectTimeout what each of them has. gRPC's own are two minutes and 20 seconds: a client
 	// would come back long after its servers have.
 	reconnectPause = 800 * time.Millisecond
-	connectTimeout = 2 * time.Second
 	// window is how much of an answer a server may send ahead of us: more than any answer
 	// of a lock with hundreds of waiters. Without this setting gRPC estimates a window,
 	// by a ping after each answer, which costs both sides about as much as the
@@ -45,7 +45,7 @@ const (
 type target struct {
 	conf     clientv3.Config
 	name     string // or "": there is no user
-	password password
+	password login.Password
 	opts     Options
 	servers  []address.Server
 }
@@ -60,7 +60,7 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 			grpc.WithStaticConnWindowSize(window),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectPause},
-				MinConnectTimeout: connectTimeout,
+				MinConnectTimeout: cluster.ConnectTimeout,
 			}),
 		},
 	}
@@ -113,21 +113,21 @@ func parseURL(u *url.URL, log *slog.Logger) (t target, err error) {
 }
 
 // parseUser takes the password from the URL or from a file.
-func parseUser(u *url.URL, file string) (name string, p password, err error) {
-	p.file = file
+func parseUser(u *url.URL, file string) (name string, p login.Password, err error) {
+	p.File = file
 	if u.User != nil {
 		name = u.User.Username()
-		p.fixed, _ = u.User.Password()
+		p.Fixed, _ = u.User.Password()
 	}
 	switch {
 	case u.User == nil && file == "":
 		return "", p, nil
-	case name == "" || p.fixed == "" && file == "":
+	case name == "" || p.Fixed == "" && file == "":
 		return "", p, address.Invalid("a user needs a password, and the other way round: write %s://user:password@host, or %s://user@host?password_file=/path", u.Scheme, u.Scheme)
-	case p.fixed != "" && file != "":
+	case p.Fixed != "" && file != "":
 		return "", p, address.Invalid("a password in the URL and password_file=: write one of them")
 	}
-	if _, err := p.now(); err != nil {
+	if _, err := p.Now(); err != nil {
 		return "", p, address.Invalid("%w", err)
 	}
 	return name, p, nil
@@ -150,22 +150,6 @@ func parseNamespace(u *url.URL, q url.Values) (Options, error) {
 		return Options{}, address.Invalid("namespace %q: %s", name, why)
 	}
 	return Options{Namespace: name}, nil
-}
-
-// password is what a user logs in with: that of the URL, or what a file has at the time.
-type password struct{ fixed, file string }
-
-// errOldPassword: the password has been changed on the servers, and not in the file yet, or the
-// other way round. The file is read again for the next login.
-var errOldPassword = errors.New("etcd: the servers do not take the password that is in the file of password_file= now")
-
-// now returns the password. A file may be half written, and then the servers refuse what it has; one
-// that is empty, or is not there, is not even shown to them.
-func (p password) now() (string, error) {
-	if p.file == "" {
-		return p.fixed, nil
-	}
-	return address.Password(p.file)
 }
 
 // reloadingCredentials are the TLS credentials of a client. Each connection gets certificates and authorities

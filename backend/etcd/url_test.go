@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fencelock/fencelock/backend/etcd/internal/login"
 )
 
 func TestURL(t *testing.T) {
@@ -24,7 +26,7 @@ func TestURL(t *testing.T) {
 		if err != nil || !slices.Equal(to.conf.Endpoints, test.endpoints) || to.opts.Namespace != test.namespace {
 			t.Errorf("%v: %v, %q, %v", u.Redacted(), to.conf.Endpoints, to.opts.Namespace, err)
 		}
-		if to.name != "u" || to.password != (password{fixed: "p/@"}) {
+		if to.name != "u" || to.password != (login.Password{Fixed: "p/@"}) {
 			t.Errorf("%v: user %q and password %q", u.Redacted(), to.name, to.password)
 		}
 	}
@@ -36,10 +38,9 @@ func TestURL(t *testing.T) {
 // TestPrefixes takes locks whose names might be taken for parts of each other's
 // keys.
 func TestPrefixes(t *testing.T) {
-	b := &backend{namespace: "ns"}
 	seen := make(map[string]string)
 	for _, key := range []string{"a", "a/", "a/b", "/", "//", "%2F", "a%2Fb", "..", "\x00", "a\x00", " ", "ü", "u\u0308"} {
-		prefix := b.prefix(key)
+		prefix := namespace("ns").prefix(key)
 		for other, of := range seen {
 			if strings.HasPrefix(other, prefix) || strings.HasPrefix(prefix, other) {
 				t.Errorf("the claims of %q and of %q are below %q and %q", key, of, prefix, other)

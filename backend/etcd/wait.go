@@ -3,16 +3,23 @@ package etcd
 import (
 	"context"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"google.golang.org/grpc/metadata"
 
+	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
-// waitInQueue returns nil when a claim has become the first of its lock.
+// queue tells when it is an attempt's turn.
+type queue struct {
+	conn     *cluster.Conn
+	ns       namespace
+	attempts *registry
+}
+
+// wait returns nil when a claim has become the first of its lock.
 //
 // It watches the next older claim, which will hand off, and the one before that, so
 // that a hand-off wakes two waiters however many there are: one to take the lock, the
@@ -30,19 +37,18 @@ import (
 // that the claim waits, in time for the TTL that was asked for, which may be less than the
 // session's. A read that a member answers by itself confirms it only if its data is newer than
 // that of the last: a member that is cut off would say the same again.
-func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req driver.Request) error {
+func (q *queue) wait(ctx context.Context, a *attempt, req driver.Request) error {
+	s := a.session
 	var w watches
 	defer func() { w.end() }()
-	var seen int64 // revision of the server's data that we know of
-	b.mu.Lock()
-	confirmed := a.revision // and of that which confirmed that we wait
-	b.mu.Unlock()
-	pace := min(s.ttl, req.TTL) / 3
+	var seen int64                        // revision of the server's data that we know of
+	confirmed, _, _ := q.attempts.look(a) // and of that which confirmed that we wait
+	pace := min(s.TTL, req.TTL) / 3
 	next := time.NewTimer(0)
 	defer next.Stop()
 	byQuorum := false // the next read is the net
 	for failures := 0; ; {
-		p, err := b.readPosition(ctx, a, s, seen, byQuorum)
+		p, err := q.readPosition(ctx, a, seen, byQuorum)
 		if err != nil || p.first() {
 			return err
 		}
@@ -50,7 +56,7 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 			req.Waiting()
 		}
 		confirmed = max(confirmed, p.revision)
-		w = b.updateWatches(ctx, w, p.claims, s.ttl/3)
+		w = q.updateWatches(ctx, w, p.claims, s.TTL/3)
 		seen = max(seen, p.revision)
 		byQuorum = false
 		next.Reset(pace - rand.N(pace/8+1))
@@ -66,10 +72,10 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 			case <-next.C:
 				readAgain, byQuorum = true, true
 				continue
-			case <-s.dead:
-				return errSessionGone
-			case <-b.closing.Done():
-				return errClosed
+			case <-s.Dead():
+				return session.ErrGone
+			case <-q.conn.Closing().Done():
+				return cluster.ErrClosed
 			case <-ctx.Done():
 				// A hand-off at this moment is not noticed: the core releases the
 				// attempt, and with it the lock that it may have got.
@@ -78,11 +84,11 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 			switch {
 			case !open || r.Err() != nil:
 				// Compacted, cancelled, without a leader: another watch, soon.
-				b.noteWatchError(from.stream, r.Err())
+				q.conn.WatchEnded(from.stream, r.Err())
 				from.end()
 				*from = watch{}
 				failures++
-				next.Reset(min(5*time.Millisecond<<min(failures, 8), s.ttl/3))
+				next.Reset(min(5*time.Millisecond<<min(failures, 8), s.TTL/3))
 			case r.Created:
 				failures = 0
 				from.confirmed = true
@@ -94,7 +100,7 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 					seen = max(seen, e.Kv.ModRevision)
 					readAgain = p.removed(string(e.Kv.Key), e.Kv.ModRevision) || readAgain
 				}
-				if p.empty(time.Now(), s.ttl) {
+				if p.empty(time.Now(), s.TTL) {
 					// If the session dies, or an operator evicts us, before this is
 					// seen, grant sees it; if after, it finds a grant, and says so.
 					return nil
@@ -108,7 +114,7 @@ func (b *backend) waitInQueue(ctx context.Context, a *attempt, s *session, req d
 type watch struct {
 	name      string
 	events    clientv3.WatchChan // nil: none
-	stream    int64              // that it was begun on; see watchStream
+	stream    int64              // that it was begun on; see cluster.Conn.WatchContext
 	confirmed bool
 	stop      func()
 }
@@ -118,7 +124,7 @@ type watches [maxWatched]watch
 
 // updateWatches keeps the watches of claims, begins those that are missing, and ends the
 // others.
-func (b *backend) updateWatches(ctx context.Context, old watches, claims []predecessor, timeout time.Duration) (all watches) {
+func (q *queue) updateWatches(ctx context.Context, old watches, claims []predecessor, timeout time.Duration) (all watches) {
 	for i, o := range claims {
 		for j := range old {
 			if old[j].name == o.name {
@@ -129,7 +135,7 @@ func (b *backend) updateWatches(ctx context.Context, old watches, claims []prede
 	old.end()
 	for i, o := range claims {
 		if all[i].events == nil {
-			all[i] = b.watch(ctx, o.name, timeout)
+			all[i] = q.watch(ctx, o.name, timeout)
 		}
 	}
 	return all
@@ -153,16 +159,16 @@ func (all *watches) end() {
 
 // watch begins to watch a claim, and gives up if the server does not confirm it in
 // time. All watches of a client share one stream, as a rule: their context is the
-// backend's.
-func (b *backend) watch(ctx context.Context, name string, timeout time.Duration) watch {
-	watching, stream := b.watchStream(b.closing)
+// connection's.
+func (q *queue) watch(ctx context.Context, name string, timeout time.Duration) watch {
+	watching, stream := q.conn.WatchContext(q.conn.Closing())
 	watching, cancel := context.WithCancel(watching)
 	stop := context.AfterFunc(ctx, cancel)
 	late := time.AfterFunc(timeout, cancel)
 	defer late.Stop()
 	return watch{
 		name: name, stream: stream,
-		events: b.client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()), //nolint:contextcheck // the backend's, as it says
+		events: q.conn.Client.Watch(watching, name, clientv3.WithCreatedNotify(), clientv3.WithFilterPut()), //nolint:contextcheck // the connection's, as it says
 		stop: func() {
 			stop()
 			cancel()
@@ -173,25 +179,5 @@ func (b *backend) watch(ctx context.Context, name string, timeout time.Duration)
 func (w watch) end() {
 	if w.stop != nil {
 		w.stop()
-	}
-}
-
-// watchStream returns the context for a new watch, and the number of its stream. The client makes
-// a stream for each kind of context, and the server knows a stream by the token that it
-// began with. When that token has ended, the watches that there are go on, and new ones are refused,
-// for as long as there are any. So later watches go on another stream.
-func (b *backend) watchStream(ctx context.Context) (context.Context, int64) {
-	ctx = clientv3.WithRequireLeader(ctx)
-	stream := b.watchStreamID.Load()
-	if stream > 0 {
-		ctx = metadata.AppendToOutgoingContext(ctx, "fencelock-watches", strconv.FormatInt(stream, 10))
-	}
-	return ctx, stream
-}
-
-// noteWatchError notes why a watch has ended, or was not begun.
-func (b *backend) noteWatchError(stream int64, err error) {
-	if err != nil && refusesWatch(err.Error()) {
-		b.watchStreamID.CompareAndSwap(stream, stream+1) // of many on one stream, the first
 	}
 }

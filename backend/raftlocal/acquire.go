@@ -8,6 +8,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 	"github.com/fencelock/fencelock/fencing"
 )
 
@@ -21,16 +22,16 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	if ctx.Err() != nil {
 		return driver.Grant{}, context.Cause(ctx)
 	}
-	c, call, err := b.ask(req)
+	a, call, err := b.ask(req)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.leave(c)
+	defer b.leave(a)
 	o := b.client.Wait(ctx, call)
 	if o.Err != nil {
 		if !o.NotExecuted {
 			b.mu.Lock()
-			c.late = true
+			a.Late = true
 			b.mu.Unlock()
 		}
 		return driver.Grant{}, o.Err
@@ -38,7 +39,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	switch o.Reply.Code {
 	case command.Granted:
 	case command.Waiting:
-		if err := b.await(ctx, c); err != nil {
+		if err := b.await(ctx, a); err != nil {
 			return driver.Grant{}, err
 		}
 	case command.Held:
@@ -48,66 +49,65 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	default:
 		return driver.Grant{}, refused(o.Reply.Code)
 	}
-	return b.grant(ctx, c)
+	return b.grant(ctx, a)
 }
 
 // ask starts the request for a claim. Release may come at any time: if it is first, the attempt
 // is refused here; if it comes later, its command is behind this one, in the cluster as well,
 // since both are started under one lock.
 func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
-	id := attemptKey{req.Key, req.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.attempts[id]
-	switch {
-	case b.closed:
+	if b.closed {
 		return nil, nil, errClosed
-	case b.released.Has(id), c != nil && c.ending:
-		return nil, nil, driver.ErrReleased
 	}
-	if c == nil {
-		c = &attempt{backend: b, id: id, ttl: req.TTL, lost: req.Lost, waiting: req.Waiting, first: !req.Retry, late: req.Retry}
-	} else {
-		c.first, c.waiting = false, req.Waiting
-	}
-	call, err := b.client.Start(command.Command{
-		Op: command.Acquire, Key: b.prefix + req.Key, AttemptID: req.AttemptID, Meta: driver.JoinIdentity(req.Identity, req.Meta), TTL: c.ttl, Wait: req.Wait,
-	}, c)
+	fresh := &attempt{backend: b, first: !req.Retry}
+	a, err := b.claims.ledger.Enter(req, fresh)
 	if err != nil {
 		return nil, nil, err
 	}
-	b.attempts[id] = c
-	c.calls++
-	return c, call, nil
+	a.first = a.first && a == fresh
+	a.waiting = req.Waiting
+	call, err := b.client.Start(command.Command{
+		Op: command.Acquire, Key: b.prefix + req.Key, AttemptID: req.AttemptID, Meta: driver.JoinIdentity(req.Identity, req.Meta), TTL: a.TTL, Wait: req.Wait,
+	}, a)
+	if err != nil {
+		b.leaveLocked(a)
+		return nil, nil, err
+	}
+	a.Sent = true
+	return a, call, nil
 }
 
-// leave ends a call of Acquire. What the cluster has not, or not for certain, and nobody
-// waits for, is remembered until the cluster would have forgotten it.
-func (b *backend) leave(c *attempt) {
+// leave ends a call of Acquire. What the cluster has, or may have, and nobody waits for, is remembered until the
+// cluster has forgotten it.
+func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.calls--
-	switch {
-	case c.calls > 0 || c.phase == gone || c.given:
-	case c.phase == asking && !c.late:
-		b.drop(c)
-	default:
-		c.until = time.Now().Add(2 * c.ttl)
+	b.leaveLocked(a)
+}
+
+func (b *backend) leaveLocked(a *attempt) {
+	if a.Calls() == 1 {
+		// All requests have an answer, or are late: what is known of the claim is all that there is.
+		a.Sent = a.claim != unknown || a.Late
 	}
+	a.until = time.Now().Add(2 * a.TTL)
+	b.claims.ledger.Leave(a, a.until)
 }
 
 // await returns nil when a claim has got the lock. While there is a call here, backend.keep keeps
 // the claim alive.
-func (b *backend) await(ctx context.Context, c *attempt) error {
+func (b *backend) await(ctx context.Context, a *attempt) error {
 	b.mu.Lock()
-	if c.phase != queued {
+	if a.claim != queued {
 		b.mu.Unlock()
 		return nil // grant finds out
 	}
-	if c.turn == nil {
-		c.turn = make(chan struct{})
+	if a.turn == nil {
+		a.turn = make(chan struct{})
 	}
-	turn := c.turn
+	turn := a.turn
 	b.mu.Unlock()
 	b.client.ExpectPushes(1)
 	defer b.client.ExpectPushes(-1)
@@ -126,29 +126,29 @@ func (b *backend) await(ctx context.Context, c *attempt) error {
 
 // grant hands out a claim that holds the lock, and has not waited too long to be handed out:
 // otherwise it is renewed first. So what is handed out is alive.
-func (b *backend) grant(ctx context.Context, c *attempt) (driver.Grant, error) {
-	for old := c.ttl / 3; ; old = 2 * c.ttl / 3 {
+//
+// Grant against loss or release: if one of those was first, the attempt is over, and Acquire says so. If it comes later, it
+// finds a grant.
+func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
+	for old := a.TTL / 3; ; old = 2 * a.TTL / 3 {
 		b.mu.Lock()
+		var err error
 		switch {
-		case c.ending:
-			// Release came first, and ends what we have. If it comes later it finds a grant.
+		case a.Phase() >= attempts.Ending:
+			err = a.Err()
+		case a.claim != holding:
+			err = errGone
+		case time.Since(a.start) <= old:
+			g, err := b.claims.ledger.Grant(a, fencing.Token(a.token), a.start, a.TTL)
 			b.mu.Unlock()
-			return driver.Grant{}, driver.ErrReleased
-		case c.phase != held:
-			b.mu.Unlock()
-			return driver.Grant{}, errGone
-		case time.Since(c.start) <= old:
-			c.given = true
-			g := driver.Grant{
-				Key: c.id.key, AttemptID: c.id.attemptID, Token: fencing.Token(c.token),
-				Start: c.start, TTL: c.ttl, Handle: c,
-			}
-			b.mu.Unlock()
-			return g, nil
+			return g, err
 		}
-		number := c.number[0]
+		number := a.number[0]
 		b.mu.Unlock()
-		o := b.client.Do(ctx, command.Command{Op: command.Renew, Claims: []uint64{number}}, &renewal{attempts: []*attempt{c}})
+		if err != nil {
+			return driver.Grant{}, err
+		}
+		o := b.client.Do(ctx, command.Command{Op: command.Renew, Claims: []uint64{number}}, &renewal{attempts: []*attempt{a}})
 		switch {
 		case o.Err != nil:
 			return driver.Grant{}, o.Err

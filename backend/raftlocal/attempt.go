@@ -1,37 +1,23 @@
 package raftlocal
 
 import (
-	"errors"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
-	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// attemptKey names an attempt to lock.
-type attemptKey struct{ key, attemptID string }
-
-// phase is how an attempt stands, as far as we know.
-type phase uint8
-
-const (
-	asking phase = iota // the cluster may have it or not
-	queued              // it waits
-	held                // it holds the lock
-	gone                // it has ended, for certain; it never comes back
-)
-
-// attempt is what the backend knows of an attempt, from the first request until it is known to
-// have ended. It is Grant.Handle. Its fields below the line are guarded by backend.mu.
+// attempt is what this backend knows of one attempt to lock, besides what the ledger does: what the cluster has of it, its
+// claim. It is Grant.Handle. All but backend is guarded by backend.mu, as is the ledger's part.
+//
+// It is Sent from its first request on. When the last call of Acquire leaves, that is looked at again.
 type attempt struct {
+	attempts.Attempt
 	backend *backend
-	id      attemptKey
-	ttl     time.Duration
-	lost    func(why error)
 	waiting func() // told each time that the cluster confirms that it waits; may be nil
 
-	phase  phase
+	claim  claimState
 	number [1]uint64 // the cluster's name for its claim; a slice of it is what a command takes
 	token  uint64
 	// start is from when the TTL counts at the earliest. While it waits: when the last
@@ -39,168 +25,71 @@ type attempt struct {
 	start time.Time
 	turn  chan struct{} // closed when it waits no longer; nil if nobody waits for that
 
-	calls  int       // of Acquire, under way
-	first  bool      // no request but one was ever made, so that a grant began after that was sent
-	late   bool      // a request may have been carried out, or still be, whose outcome is not known
-	given  bool      // handed out as a grant
-	ending bool      // it is being released
-	tried  bool      // and that may have been carried out
-	until  time.Time // with no call under way: when the cluster has forgotten it by itself
+	first bool // no request but one was ever made, so that a grant began after that was sent
+	tried bool // a release may have been carried out
+	swept bool // forgotten to free memory: see claims.sweep
+
+	// until is when the cluster has forgotten the claim by itself, if no call is under way and no lease handed out.
+	until time.Time
 
 	renewing bool // the renewal by keep is under way
 	urgent   bool // the next must not wait
 }
 
+// claimState is what the cluster has said of a claim last.
+type claimState uint8
+
+const (
+	unknown claimState = iota // nothing: it may have one or not; or there is none any more, and the attempt is Gone
+	queued                    // it waits
+	holding                   // it holds the lock
+)
+
 // OnReply records the reply to a request of the attempt.
-func (c *attempt) OnReply(o *client.Outcome) {
-	b := c.backend
+//
+// Two calls of one attempt may be under way, and their claims be different ones, if the first has ended meanwhile. An attempt has
+// one claim at a time, and the later one has the higher number. So a lower number than the one that is known is
+// that of an old claim, and a higher one proves that the old has ended: if that was handed out, its grant is
+// lost. What the cluster has then is nobody's: the call of Acquire fails, and the core releases it by the attempt id.
+func (a *attempt) OnReply(o *client.Outcome) {
+	b := a.backend
 	var confirmed func()
+	var lost func(error)
 	b.mu.Lock()
-	switch {
+	switch code := o.Reply.Code; {
 	case o.Err != nil: // the caller that waits for it knows what to do
-	case c.phase == gone:
+	case a.Phase() == attempts.Gone:
 		// A push or a renewal told of its end meanwhile. This reply is older.
-	case o.Reply.Code == command.Granted:
-		b.know(c, o.Reply.Number)
+	case code != command.Granted && code != command.Waiting, o.Reply.Number < a.number[0]:
+	case o.Reply.Number > a.number[0] && a.Phase() == attempts.Held:
+		lost = b.claims.forget(a)
+	case code == command.Granted:
+		b.claims.know(a, o.Reply.Number)
 		start := o.Sent
-		if !c.first {
+		if !a.first {
 			// It may be the grant that an earlier request has got.
 			start = time.Time{}
 		}
-		b.hold(c, o.Reply.Token, start)
-	case o.Reply.Code == command.Waiting && c.phase != held:
+		b.claims.hold(a, o.Reply.Token, start)
+	default:
+		b.claims.know(a, o.Reply.Number)
 		// If it is known to hold the lock, the reply is the one to a first copy of the request.
-		b.know(c, o.Reply.Number)
-		confirmed = b.queue(c, o.Sent, o.Resent)
+		confirmed = b.claims.queue(a, o.Sent, o.Resent)
 	}
 	b.mu.Unlock()
 	if confirmed != nil {
 		confirmed()
 	}
-}
-
-// know notes the number of an attempt's claim. Called with mu held, as all that follow.
-func (b *backend) know(c *attempt, number uint64) {
-	if old := c.number[0]; old != number {
-		// The attempt had a claim, which has ended, and has another now.
-		if b.numbers[old] == c {
-			delete(b.numbers, old)
-		}
-		// A command with the old number may be on its way, and is encoded when it is sent.
-		c.number = [1]uint64{number}
-		c.token, c.given = 0, false
-		if old != 0 {
-			c.phase = asking
-		}
-	}
-	b.numbers[number] = c
-}
-
-// hold notes that an attempt holds the lock, and that the TTL counts from start at the earliest.
-func (b *backend) hold(c *attempt, token uint64, start time.Time) {
-	switch c.phase {
-	case gone:
-		return
-	case held:
-	case queued, asking:
-		if c.phase == asking {
-			c.start = start
-		}
-		c.phase, c.token = held, token
-		b.unqueue(c)
-	}
-}
-
-// queue notes that an attempt waits, and did when a request sent at start was carried out. If
-// that was long ago, a push may have been missed since. It returns whom to tell, without mu.
-func (b *backend) queue(c *attempt, start time.Time, longAgo bool) (confirmed func()) {
-	if c.phase == gone || c.phase == held {
-		return nil
-	}
-	if c.phase == asking || start.After(c.start) {
-		c.start = start
-	}
-	c.phase = queued
-	c.urgent = longAgo
-	b.queued[c] = struct{}{}
-	b.plan(c.due())
-	return c.waiting // also then: the cluster has answered now
-}
-
-// unqueue notes that an attempt waits no longer.
-func (b *backend) unqueue(c *attempt) {
-	delete(b.queued, c)
-	if c.turn != nil {
-		close(c.turn)
-		c.turn = nil
-	}
-}
-
-// end notes that an attempt's claim has ended. It returns whom to tell, without mu: nobody if it was
-// released, for then the holder has given it up itself.
-func (b *backend) end(c *attempt) (lost func(error)) {
-	if c.phase == held && c.given && !c.ending {
-		lost = c.lost
-	}
-	c.phase = gone
-	b.drop(c)
-	b.unqueue(c)
-	return lost
-}
-
-// drop forgets an attempt.
-func (b *backend) drop(c *attempt) {
-	if b.attempts[c.id] == c {
-		delete(b.attempts, c.id)
-	}
-	if b.numbers[c.number[0]] == c {
-		delete(b.numbers, c.number[0])
-	}
-}
-
-// find returns the attempt that got a grant, or nil if this client knows nothing of it.
-func (b *backend) find(g driver.Grant) *attempt {
-	id := attemptKey{g.Key, g.AttemptID}
-	if c, ok := g.Handle.(*attempt); ok && c.backend == b && c.id == id {
-		return c
-	}
-	return b.attempts[id]
-}
-
-// onPush records what a push says of an attempt's claim. A claim that is not known has ended, or the reply that would
-// name it is not there yet; that reply then is the one to an old copy of the request, and the
-// claim is asked about at once: see [attempt.OnReply].
-func (b *backend) onPush(p command.Claim) {
-	b.mu.Lock()
-	c := b.numbers[p.Number]
-	var lost func(error)
-	switch {
-	case c == nil:
-	case p.Code == command.Granted:
-		b.hold(c, p.Token, c.start)
-	case p.Code == command.Evicted, p.Code == command.Expired:
-		lost = b.end(c)
-	}
-	b.mu.Unlock()
 	if lost != nil {
-		lost(why(p.Code))
+		lost(errLost)
 	}
 }
 
-// onVoid is called when the cluster has lost all that it has granted. All holders are told at once,
-// and waiters ask again. What was asked and has no answer is not known here to be a claim;
-// its session is gone, too, and the core asks again.
-func (b *backend) onVoid(text string) {
-	why := errors.New(text)
-	var lost []func(error)
-	b.mu.Lock()
-	for _, c := range b.numbers {
-		if f := b.end(c); f != nil {
-			lost = append(lost, f)
-		}
+// forgotten reports whether the cluster has ended a claim by itself, since nobody has asked about it for so long.
+func (a *attempt) forgotten(now time.Time) bool {
+	until := a.until
+	if a.Phase() == attempts.Held {
+		until = a.Expires().Add(a.TTL + sweeping)
 	}
-	b.mu.Unlock()
-	for _, f := range lost {
-		f(why)
-	}
+	return a.Calls() == 0 && until.Before(now)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -28,18 +27,13 @@ type backend struct {
 
 	warnings []string // of Info
 
-	wake chan struct{} // has an element when keep must look
 	kept sync.WaitGroup
 
 	// The client's own lock may be taken while mu is held, and not the other way round: so the
 	// order of commands is decided with what we know of their claims.
-	mu       sync.Mutex
-	closed   bool
-	attempts map[attemptKey]*attempt
-	numbers  map[uint64]*attempt   // those that the cluster has, as far as is known
-	queued   map[*attempt]struct{} // those of them that wait
-	planned  time.Time             // when keep looks next
-	released attempts.Tombstones[attemptKey]
+	mu     sync.Mutex
+	closed bool
+	claims claims
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -47,11 +41,7 @@ var _ driver.Backend = (*backend)(nil)
 // newBackend returns a backend on a cluster. Close calls the closers, in order, after it has
 // ended everything else.
 func newBackend(cfg client.Config, namespace string, closers ...func() error) *backend {
-	b := &backend{
-		prefix: namespace + "/", closers: closers, wake: make(chan struct{}, 1),
-		attempts: make(map[attemptKey]*attempt), numbers: make(map[uint64]*attempt), queued: make(map[*attempt]struct{}),
-		planned: time.Now().Add(sweeping),
-	}
+	b := &backend{prefix: namespace + "/", closers: closers, claims: newClaims()}
 	cfg.OnPush, cfg.OnReconnect, cfg.OnVoid = b.onPush, b.onReconnect, b.onVoid
 	b.client = client.New(cfg)
 	b.kept.Go(b.keep)

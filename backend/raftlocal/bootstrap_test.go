@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/server"
 )
 
@@ -203,6 +204,31 @@ func TestAddMemberThatIsNotThere(t *testing.T) {
 	waiting.Wait()
 	wantWords(t, "another name", add(Peer{"x", d.Addr}), `the member "d", and not "x"`)
 	wantWords(t, "itself", add(c.base.Peers[0]), "a member already")
+}
+
+// lateContext is a context whose deadline has passed before its timer has run, as on a busy machine.
+type lateContext struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// The reason of who cannot be added is what was seen, also if the last question ends at the deadline, and its error is there
+// before the context has ended.
+func TestAddMemberReasonAtDeadline(t *testing.T) {
+	t.Parallel()
+	inner, cancel := context.WithCancel(t.Context())
+	ctx := lateContext{inner, time.Now().Add(askingAgain / 2)}
+	asked := 0
+	_, err := joining(ctx, func(context.Context, string) (bootstrap.Standing, error) {
+		if asked++; asked == 1 {
+			return bootstrap.Standing{}, errors.New("connection refused")
+		}
+		time.AfterFunc(askingAgain/2, cancel)
+		return bootstrap.Standing{}, os.ErrDeadlineExceeded // as a connection's
+	}, "d", "127.0.0.1:1")
+	wantWords(t, "the last question ends at the deadline", fmt.Sprint(err), "connection refused", "join=true")
 }
 
 // Members that were restored from different backups do not begin together.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 const (
@@ -28,43 +29,30 @@ func (b *backend) keep() {
 	for {
 		select {
 		case <-timer.C:
-		case <-b.wake:
+		case <-b.claims.wake:
 		case <-b.client.Closing():
 			return
 		}
 		now := time.Now()
 		if now.Sub(swept) >= sweeping {
 			swept = now
-			b.sweep(now)
+			b.mu.Lock()
+			b.claims.sweep(now)
+			b.mu.Unlock()
 		}
 		timer.Reset(time.Until(b.renewQueued(now)))
 	}
 }
 
 // pace is how long a claim that waits is left alone.
-func (c *attempt) pace() time.Duration { return min(c.ttl/3, often) }
+func (a *attempt) pace() time.Duration { return min(a.TTL/3, often) }
 
 // due is when a claim that waits must be renewed.
-func (c *attempt) due() time.Time {
-	if c.urgent {
+func (a *attempt) due() time.Time {
+	if a.urgent {
 		return time.Time{}
 	}
-	return c.start.Add(c.pace())
-}
-
-// plan sees to it that keep looks at a time, or earlier. Called with mu held.
-func (b *backend) plan(at time.Time) {
-	if at.Before(b.planned) {
-		b.planned = at
-		b.wakeKeepAlive()
-	}
-}
-
-func (b *backend) wakeKeepAlive() {
-	select {
-	case b.wake <- struct{}{}:
-	default: // it is awake
-	}
+	return a.start.Add(a.pace())
 }
 
 // renewQueued renews the claims that are due, or soon will be, and returns when to look again.
@@ -74,26 +62,26 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 	defer b.mu.Unlock()
 	next := now.Add(sweeping)
 	var due []*attempt
-	for c := range b.queued {
-		switch at := c.due(); {
-		case c.calls == 0 || c.renewing || c.ending:
-		case at.After(now.Add(c.pace() / 4)):
+	for a := range b.claims.queued {
+		switch at := a.due(); {
+		case a.Calls() == 0 || a.renewing || a.Phase() >= attempts.Ending:
+		case at.After(now.Add(a.pace() / 4)):
 			next = earlier(next, at)
 		default:
-			c.renewing, c.urgent = true, false
-			due = append(due, c)
+			a.renewing, a.urgent = true, false
+			due = append(due, a)
 		}
 	}
 	for some := range slices.Chunk(due, command.MaxClaims) {
 		numbers := make([]uint64, len(some))
-		for i, c := range some {
-			numbers[i] = c.number[0]
+		for i, a := range some {
+			numbers[i] = a.number[0]
 		}
 		if _, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: some, keepAlive: true}); err != nil {
 			break // closed
 		}
 	}
-	if len(b.numbers) > 0 {
+	if len(b.claims.numbers) > 0 {
 		idle := b.client.LastSent().Add(often)
 		if len(due) == 0 && !idle.After(now) {
 			_, _ = b.client.Start(command.Command{Op: command.Nop}, nil) // its being sent is all
@@ -101,7 +89,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 		}
 		next = earlier(next, idle)
 	}
-	b.planned = next
+	b.claims.planned = next
 	return next
 }
 
@@ -117,28 +105,10 @@ func earlier(a, b time.Time) time.Time {
 func (b *backend) onReconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for c := range b.queued {
-		c.urgent = true
+	for a := range b.claims.queued {
+		a.urgent = true
 	}
-	if len(b.queued) > 0 {
-		b.plan(time.Time{})
-	}
-}
-
-// sweep forgets claims that nobody has asked about for so long that the cluster has ended
-// them. It is memory that is freed here, and nothing decided: what somebody still has a Grant
-// of is asked about with its number.
-func (b *backend) sweep(now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, c := range b.attempts {
-		over := c.until
-		if c.given && !c.ending {
-			over = c.start.Add(2*c.ttl + sweeping)
-		}
-		if c.calls == 0 && over.Before(now) {
-			b.drop(c)
-			delete(b.queued, c)
-		}
+	if len(b.claims.queued) > 0 {
+		b.claims.plan(time.Time{})
 	}
 }

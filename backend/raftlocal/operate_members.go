@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
 )
@@ -96,24 +97,36 @@ func (o *operator) added(ctx context.Context, q url.Values) (*statemachine.Membe
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinsWithin)
 	defer cancel()
+	id, err := joining(ctx, o.s.Ask, name, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &statemachine.Member{ID: id, Name: name, Addr: addr}, nil
+}
+
+// joining asks the member at an address until it waits to be added, and returns its id. When ctx ends, the error says
+// what came of asking before: that our time ended while we asked says less. Of a connection that ends at the deadline of ctx
+// the error may be there before ctx knows: its timer may be late, so the clock decides.
+func joining(ctx context.Context, ask func(context.Context, string) (bootstrap.Standing, error), name, addr string) (id uint64, err error) {
 	for why := error(nil); ; {
-		s, err := o.s.Ask(ctx, addr)
+		s, err := ask(ctx, addr)
 		switch {
 		case err != nil:
 		case s.Name != name:
-			return nil, fmt.Errorf("at %s is the member %q, and not %q: correct the name or the address", addr, s.Name, name)
+			return 0, fmt.Errorf("at %s is the member %q, and not %q: correct the name or the address", addr, s.Name, name)
 		case s.Joins || s.Bootstrapped: // a learner that an earlier try left behind has a log
-			return &statemachine.Member{ID: s.ID, Name: name, Addr: addr}, nil
+			return s.ID, nil
 		default:
 			err = errors.New("it waits to found a cluster")
 		}
-		if why == nil || ctx.Err() == nil { // that our time ended while we asked says less than what was said before
+		end, limited := ctx.Deadline()
+		if why == nil || ctx.Err() == nil && (!limited || time.Now().Before(end)) {
 			why = err
 		}
 		select {
 		case <-time.After(askingAgain):
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the member %q at %s cannot be added: %w: start it with join=true and an empty directory, and try again", name, addr, why)
+			return 0, fmt.Errorf("the member %q at %s cannot be added: %w: start it with join=true and an empty directory, and try again", name, addr, why)
 		}
 	}
 }

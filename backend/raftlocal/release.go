@@ -8,50 +8,50 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // Release ends a claim: by its number if all is known about it, by its attempt id otherwise. The
 // command is behind those of Acquire, in the cluster as well, so that it ends what they
 // have made, and they make nothing after it.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	c, call, err := b.letGo(g)
+	a, call, err := b.letGo(g)
 	if err != nil {
 		return err
 	}
 	o := b.client.Wait(ctx, call)
-	if c == nil {
+	if a == nil {
 		return ended(o)
 	}
-	return b.settle(c, o)
+	return b.settle(a, o)
 }
 
-// letGo starts the command that ends a claim. The claim is nil if this client has none.
+// letGo starts the command that ends a claim. The attempt is nil if this client has none, or has swept it.
 func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
-	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := b.find(g)
-	switch {
-	case b.closed:
+	if b.closed {
 		return nil, nil, errClosed
-	case c == nil:
-		b.released.Add(id)
-		call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}, nil)
-		return nil, call, err
-	case c.phase == gone, c.phase == held && g.Token != 0 && uint64(g.Token) != c.token:
+	}
+	if a := b.claims.ledger.Of(g); a != nil && a.claim == holding && g.Token != 0 && uint64(g.Token) != a.token {
 		return nil, nil, driver.ErrNotHeld
 	}
-	cmd := command.Command{Op: command.Release, Claims: c.number[:]}
-	if c.phase != held || c.late || c.calls > 0 {
-		b.released.Add(id)
-		cmd = command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}
+	a, late := b.claims.ledger.Release(g)
+	if a != nil && a.swept {
+		a = nil
 	}
-	call, err := b.client.Start(cmd, nil)
-	if err == nil {
-		c.ending = true
-		c.until = time.Now().Add(2 * c.ttl)
+	if a != nil {
+		if a.Phase() == attempts.Gone {
+			return nil, nil, driver.ErrNotHeld
+		}
+		a.until = time.Now().Add(2 * a.TTL)
+		if a.claim == holding && !late {
+			call, err := b.client.Start(command.Command{Op: command.Release, Claims: a.number[:]}, nil)
+			return a, call, err
+		}
 	}
-	return c, call, err
+	call, err := b.client.Start(command.Command{Op: command.Release, Key: b.prefix + g.Key, AttemptID: g.AttemptID}, nil)
+	return a, call, err
 }
 
 // settle records the outcome of a release.
@@ -61,19 +61,19 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 // lease cannot have run out yet, it was the former; or an eviction came just then, of
 // which the push would have told, and which, a moment later, would have changed nothing for
 // the holder. If it can, nobody knows, and there was nothing to end.
-func (b *backend) settle(c *attempt, o client.Outcome) error {
+func (b *backend) settle(a *attempt, o client.Outcome) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if o.Err != nil {
-		c.tried = c.tried || !o.NotExecuted
+		a.tried = a.tried || !o.NotExecuted
 		return o.Err
 	}
 	err := ended(o)
-	if errors.Is(err, driver.ErrNotHeld) && c.tried && c.phase == held && time.Since(c.start) < c.ttl {
+	if errors.Is(err, driver.ErrNotHeld) && a.tried && a.claim == holding && time.Since(a.start) < a.TTL {
 		err = nil
 	}
 	if err == nil || errors.Is(err, driver.ErrNotHeld) {
-		b.end(c)
+		_ = b.claims.forget(a) // nobody is told: it was released
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/client"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // renewal is one Renew command: about claims in the order of its numbers.
@@ -20,33 +21,34 @@ func (r *renewal) OnReply(o *client.Outcome) {
 	var losses []func(error)
 	var confirmed []func()
 	b.mu.Lock()
-	for i, c := range r.attempts {
+	for i, a := range r.attempts {
 		if r.keepAlive {
-			c.renewing = false
+			a.renewing = false
 		}
 		switch {
 		case o.Err != nil || len(o.Reply.Claims) != len(r.attempts):
-			if r.keepAlive && c.phase == queued {
-				c.urgent = true
-				b.plan(c.due())
+			if r.keepAlive && a.claim == queued {
+				a.urgent = true
+				b.claims.plan(a.due())
 			}
 			continue
-		case o.Reply.Claims[i].Number != c.number[0]:
+		case o.Reply.Claims[i].Number != a.number[0]:
 			continue // it has ended since, and the attempt has another
 		}
 		switch s := o.Reply.Claims[i]; s.Code {
 		case command.Granted:
-			b.hold(c, s.Token, o.Sent)
+			b.claims.hold(a, s.Token, o.Sent)
 			// Renewed after that was sent, whatever was before: it lives for a TTL from there.
-			if c.phase == held && o.Sent.After(c.start) {
-				c.start = o.Sent
+			if a.claim == holding && o.Sent.After(a.start) {
+				a.start = o.Sent
+				b.claims.ledger.Extend(a, a.start.Add(a.TTL))
 			}
 		case command.Waiting:
-			if f := b.queue(c, o.Sent, o.Resent); f != nil {
+			if f := b.claims.queue(a, o.Sent, o.Resent); f != nil {
 				confirmed = append(confirmed, f)
 			}
 		case command.NotHeld:
-			if lost := b.end(c); lost != nil {
+			if lost := b.claims.forget(a); lost != nil {
 				losses = append(losses, lost)
 			}
 		}
@@ -73,13 +75,13 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	out := make([]driver.Renewal, len(grants))
 	var under []asked
 	var numbers []uint64
-	var attempts []*attempt
+	var batch []*attempt
 	var where []int
 	send := func() {
 		if len(numbers) == 0 {
 			return
 		}
-		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: attempts})
+		call, err := b.client.Start(command.Command{Op: command.Renew, Claims: numbers}, &renewal{attempts: batch})
 		if err != nil {
 			for _, i := range where {
 				out[i].Err = err
@@ -87,16 +89,16 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		} else {
 			under = append(under, asked{call, where})
 		}
-		numbers, attempts, where = nil, nil, nil
+		numbers, batch, where = nil, nil, nil
 	}
 	for i, g := range grants {
-		c, number, err := b.renewable(ctx, g)
+		a, number, err := b.renewable(ctx, g)
 		if err != nil {
 			out[i].Err = err
 			continue
 		}
-		out[i].TTL = c.ttl
-		numbers, attempts, where = append(numbers, number), append(attempts, c), append(where, i)
+		out[i].TTL = a.TTL
+		numbers, batch, where = append(numbers, number), append(batch, a), append(where, i)
 		if len(numbers) == command.MaxClaims {
 			send()
 		}
@@ -111,34 +113,32 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	return out
 }
 
-// renewable returns the claim of a grant, and its number, if it may be there still.
-func (b *backend) renewable(ctx context.Context, g driver.Grant) (*attempt, uint64, error) {
+// renewable returns the attempt of a grant, and the number of its claim, if that may be there still.
+func (b *backend) renewable(ctx context.Context, g driver.Grant) (a *attempt, number uint64, err error) {
 	b.mu.Lock()
-	c := b.find(g)
-	closed := b.closed
-	var number uint64
-	var err error
+	a = b.claims.ledger.Of(g)
+	known := a != nil && !a.swept
 	switch {
-	case closed:
+	case b.closed:
 		err = errClosed
-	case c == nil:
-	case c.phase == gone || c.token != uint64(g.Token):
+	case !known:
+	case a.Phase() == attempts.Gone || a.token != uint64(g.Token):
 		err = driver.ErrNotHeld
-	case c.ending:
+	case a.Phase() == attempts.Ending:
 		err = errEnding
-	case c.phase != held:
+	case a.claim != holding:
 		err = errGone // it was never handed out
 	default:
-		number = c.number[0]
+		number = a.number[0]
 	}
 	b.mu.Unlock()
-	if c == nil && err == nil {
+	if !known && err == nil {
 		err = b.disowned(ctx, g)
 	}
-	return c, number, err
+	return a, number, err
 }
 
-// disowned says what there is to say of a grant that this client has not made: only who has
+// disowned says what there is to say of a grant that this client has not made, or has swept: only who has
 // made it can renew it.
 func (b *backend) disowned(ctx context.Context, g driver.Grant) error {
 	s, err := b.Inspect(ctx, g.Key)

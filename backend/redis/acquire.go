@@ -14,13 +14,6 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// handle is Grant.Handle.
-type handle struct {
-	// late says that a request of this attempt may still be under way, so that Release must leave
-	// a tombstone.
-	late bool
-}
-
 // Acquire asks once. If the lock is held and req.Wait is set, the attempt then waits in the
 // server's queue for the notification of its grant. Within each third of the TTL Acquire asks
 // again: that keeps the position in the queue, finds a grant whose notification was lost,
@@ -35,15 +28,17 @@ type handle struct {
 // other is only a hint to ask. Before the first answer, the send time of the first
 // request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	mode := "try"
-	var w *waiter
+	a, events, err := b.ledger.enter(req)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	defer b.ledger.leave(a, events)
+	var mode any = "try"
 	if req.Wait {
 		mode = "wait"
 		if req.Retry {
 			mode = "again"
 		}
-		w = b.notifications.register(req.AttemptID)
-		defer b.notifications.unregister(req.AttemptID, w)
 	}
 	shard := b.shard(req.Key)
 	lock, last, tombstone := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
@@ -57,14 +52,15 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	for {
 		sent := time.Now()
 		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tombstone,
-			req.AttemptID, b.channel, ttl, mode, driver.JoinIdentity(req.Identity, req.Meta))
+			req.AttemptID, b.client, ttl, mode, driver.JoinIdentity(req.Identity, req.Meta))
 		if req.Wait {
 			mode = "again"
 		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
+			b.ledger.noAnswer(a)
 			// The answer was lost, but the notification may have come.
-			if token, ok := w.grantedToken(); ok && !confirmed.IsZero() && isNew(token, seen) {
-				return b.granted(req, token, confirmed, true)
+			if token, ok := grantedToken(events); ok && !confirmed.IsZero() && isNew(token, seen) {
+				return b.granted(a, token, confirmed, req.TTL)
 			}
 			return driver.Grant{}, node.Classify(ctx, err)
 		}
@@ -73,7 +69,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		case nil:
 			return driver.Grant{}, driver.ErrReleased
 		case string:
-			return b.granted(req, r, sent, req.Retry)
+			return b.granted(a, r, sent, req.TTL)
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
@@ -95,10 +91,10 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 
 		next := time.NewTimer(pause)
 		select {
-		case token := <-w.events:
+		case token := <-events:
 			if isNew(token, seen) {
 				next.Stop()
-				return b.granted(req, token, confirmed, req.Retry)
+				return b.granted(a, token, confirmed, req.TTL)
 			}
 		case <-next.C:
 		case <-b.closing.Done():
@@ -133,20 +129,16 @@ func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Dura
 	return pause
 }
 
-// granted makes the Grant for a token.
-func (b *backend) granted(req driver.Request, token string, start time.Time, late bool) (driver.Grant, error) {
+// granted hands out the grant with a token. If a Release came first, it does not. That Release has found an Acquire under
+// way, so the server either ends the grant or, where Release reached it first, has refused it by the tombstone.
+func (b *backend) granted(a *attempt, token string, start time.Time, ttl time.Duration) (driver.Grant, error) {
 	t, err := fencing.Parse(token)
 	if err != nil {
 		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
 	}
-	if req.Lost != nil {
-		b.notifications.watchGrant(req)
-	}
-	return driver.Grant{
-		Key: req.Key, AttemptID: req.AttemptID, Token: t,
-		Start: start, TTL: req.TTL,
-		Handle: handle{late: late},
-	}, nil
+	b.ledger.mu.Lock()
+	defer b.ledger.mu.Unlock()
+	return b.ledger.Grant(a, t, start, ttl)
 }
 
 // heldBy is the error of an attempt that does not wait: what is left of the holder's lease, and who

@@ -21,8 +21,10 @@ import (
 type backend struct {
 	shards        [shards]string // what the names of a shard begin with
 	channel       string         // of this client: where its notifications come
+	client        any            // the same, made an argument of scripts once
 	info          driver.Info
 	node          *node.Node
+	ledger        ledger
 	notifications *notifications
 	contact       *address.Contact
 
@@ -57,7 +59,8 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
 	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
-	b.notifications = newNotifications(b)
+	b.client = b.channel
+	b.notifications = &notifications{backend: b, ledger: &b.ledger}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for
 	err = b.setUp(ctx, opts)

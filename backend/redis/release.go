@@ -17,13 +17,13 @@ const tombstoneTTL = time.Minute
 // Release ends a claim, and hands the lock to the next in the queue. It leaves a tombstone unless it is
 // certain that no request of the attempt is still under way.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	b.notifications.forgetGrant(g.AttemptID)
+	late := b.ledger.release(g)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
 	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.AttemptID)
-	if h, known := g.Handle.(handle); !known || h.late {
+	if late {
 		args = append(args, tombstoneTTL.Milliseconds())
 	}
 	reply, err := b.node.Eval(ctx, timeout, releaseScript, 1, args...)

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -16,11 +15,7 @@ const keysPerScript = 64
 // Renew extends grants, keysPerScript in one round trip. It never brings a lost grant back.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := b.extend(ctx, grants)
-	for i, g := range grants {
-		if errors.Is(out[i].Err, driver.ErrNotHeld) {
-			b.notifications.forgetGrant(g.AttemptID)
-		}
-	}
+	b.ledger.renewed(grants, out)
 	return out
 }
 

@@ -1,77 +1,51 @@
 package zookeeper
 
 import (
-	"context"
-	"sync"
-	"sync/atomic"
-	"time"
-
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
-	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// backend implements driver.Backend for one ensemble.
+// backend implements driver.Backend for one ensemble. It stands on claims, and claims on book; below them are the
+// sessions of package session, which know no attempt (0070).
 type backend struct {
-	config config
-	root   string // the namespace's node
-	info   driver.Info
-	plain  atomic.Bool // the server knows no containers
-
-	unwritable  atomic.Bool // we may not write to the locks' nodes
-	undeletable atomic.Bool // nor delete them
-	parents     *parents
-	servers     *serverHistory
-	contact     *address.Contact
-
-	closing context.Context // done when Close begins
-	stop    func()
-	running sync.WaitGroup // tasks and sessions
-
-	mu         sync.Mutex
-	closed     bool
-	sessions   map[time.Duration]*session // by class
-	attempts   map[attemptKey]*attempt
-	tombstones attempts.Tombstones[attemptKey]
+	claims
+	info    driver.Info
+	contact *address.Contact
 }
 
 var _ driver.Backend = (*backend)(nil)
 
 func newBackend(conf config) *backend {
-	if conf.connect == nil {
-		conf.connect = newConn
-	}
 	b := &backend{
-		config:   conf,
-		root:     conf.chroot + "/" + conf.namespace,
-		sessions: make(map[time.Duration]*session),
-		attempts: make(map[attemptKey]*attempt),
+		contact: address.NewContact(conf.log),
 		info: driver.Info{
 			Name:      "zookeeper",
 			Guarantee: driver.Linearizable,
 			Features:  driver.Fair | driver.Push,
 			Namespace: conf.namespace,
-			MinTTL:    minTTL,
+			MinTTL:    session.MinTTL,
 		},
 	}
-	b.servers = newServerHistory()
-	b.contact = address.NewContact(conf.log)
-	b.parents = newParents(func() { b.start(b.sweepParents) })
-	closing, stop := context.WithCancelCause(context.Background())
-	b.closing, b.stop = closing, func() { stop(errClosed) }
+	b.root, b.acl = conf.chroot+"/"+conf.namespace, conf.acl
+	b.pool = session.NewPool(session.Config{
+		Hosts: conf.hosts, TLS: conf.tls, Auth: conf.auth, Root: b.root, Contact: b.contact, Connect: conf.connect,
+		Keeper: func(s *session.Session) session.Keeper {
+			return &leases{Session: s, claims: &b.claims, contact: b.contact}
+		},
+	})
+	b.nodes = newLockNodes(b.pool, b.root, conf.acl)
 	return b
 }
 
 func (b *backend) Info() driver.Info { return b.info }
 
-// Close ends calls under way and the connections; it releases no grant. Nothing that it waits for
-// takes long: see session.close.
+// Close ends calls under way and the connections; it releases no grant.
 func (b *backend) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	b.stop()
-	b.parents.stop()
-	b.running.Wait()
+	b.nodes.stop()
+	b.pool.Close()
 	return nil
 }

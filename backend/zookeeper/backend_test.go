@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -32,8 +33,8 @@ func release(t *testing.T, b *backend, g driver.Grant) {
 	}
 }
 
-// queue starts a waiter, and returns when it stands in the queue.
-func queue(t *testing.T, b *backend, id string, place int) <-chan driver.Grant {
+// enqueue starts a waiter, and returns when it stands in the queue.
+func enqueue(t *testing.T, b *backend, id string, place int) <-chan driver.Grant {
 	t.Helper()
 	granted := make(chan driver.Grant, 1)
 	go func() {
@@ -79,14 +80,14 @@ func TestWithoutContainers(t *testing.T) {
 	b := on(t, f)
 	for range 3 {
 		g := acquire(t, b, "a")
-		w := queue(t, b, "b", 1)
+		w := enqueue(t, b, "b", 1)
 		release(t, b, g)
 		release(t, b, get(t, w))
 		if left := f.under("/ns"); len(left) > 0 {
 			t.Errorf("left behind: %q", left)
 		}
 		b.mu.Lock()
-		b.tombstones = attempts.Tombstones[attemptKey]{} // the names come again, which they do not elsewhere
+		b.ledger = attempts.Ledger[*attempt]{} // the names come again, which they do not elsewhere
 		b.mu.Unlock()
 	}
 	if n := f.calls["createContainer"]; n != 1 {
@@ -101,10 +102,10 @@ func TestHandOff(t *testing.T) {
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
 	for i := range 5 {
-		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	eventually(t, "each watches the one ahead", func() bool { return f.count("watch") > len(waiters) }) // and its own
-	// keepAlive may set watches for the holder meanwhile.
+	// Look may set watches for the holder meanwhile.
 	requests := func() int { return f.total() - f.count("watch") }
 	for i, w := range waiters {
 		before := requests()
@@ -124,7 +125,7 @@ func TestLeaverHandsNothingOver(t *testing.T) {
 	g := acquire(t, b, "a")
 	var waiters []<-chan driver.Grant
 	for i := range 4 {
-		waiters = append(waiters, queue(t, b, "w"+strconv.Itoa(i), i+1))
+		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
 	}
 	lists := f.count("children")
 	if err := b.Release(soon(t), driver.Grant{Key: "k", AttemptID: "w0"}); !errors.Is(err, driver.ErrNotHeld) {
@@ -254,4 +255,33 @@ func TestSessionExpires(t *testing.T) {
 		t.Errorf("Request.Lost was not called")
 	}
 	release(t, b, acquire(t, b, "b"))
+}
+
+// TestReleaseAgain: a Release that has had no answer, and each that comes because of that, ends the same
+// grant, also when Look has deleted the node meanwhile. The next finds nothing.
+func TestReleaseAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		b := on(t, f)
+		g, err := b.Acquire(t.Context(), request("a", true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.mu.Lock()
+		f.onMulti = func([]any) { time.Sleep(5 * time.Second) }
+		f.mu.Unlock()
+		if err := b.Release(t.Context(), g); !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, driver.ErrNotHeld) {
+			t.Fatalf("Release = %v, want that it had no answer", err)
+		}
+		time.Sleep(10 * time.Second)
+		if left := claimsLeft(f); len(left) > 0 {
+			t.Fatalf("left behind: %q", left)
+		}
+		if err := b.Release(t.Context(), g); err != nil {
+			t.Errorf("Release again = %v, want nil: it has ended the grant", err)
+		}
+		if err := b.Release(t.Context(), g); !errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Release of what was released = %v, want ErrNotHeld", err)
+		}
+	})
 }

@@ -12,72 +12,10 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
-
-func TestBatchTakesEachLockOnce(t *testing.T) {
-	q := &batch{creating: make(map[string]bool)}
-	add := func(locks ...string) {
-		for _, lock := range locks {
-			q.waiting = append(q.waiting, &part{lock: lock})
-		}
-	}
-	take := func() (locks []string, land func()) {
-		parts := q.takeLocked()
-		for _, p := range parts {
-			locks = append(locks, p.lock)
-		}
-		return locks, func() {
-			for _, p := range parts {
-				delete(q.creating, p.lock)
-			}
-		}
-	}
-	add("a", "b", "a", "", "c", "b", "", "a")
-	for _, want := range [][]string{{"a", "b", "", "c", ""}, {"a", "b"}, {"a"}, nil} {
-		got, land := take()
-		if !slices.Equal(got, want) {
-			t.Errorf("took %q, want %q", got, want)
-		}
-		if more, _ := take(); more != nil {
-			t.Errorf("took %q while %q are under way", more, got)
-		}
-		land()
-	}
-	var all []string
-	for i := range maxBatchParts + 2 {
-		all = append(all, fmt.Sprint(i))
-	}
-	add(all...)
-	got, land := take()
-	if !slices.Equal(got, all[:maxBatchParts]) {
-		t.Errorf("took %d parts, want the first %d in order", len(got), maxBatchParts)
-	}
-	land()
-	add("0")
-	if got, _ := take(); !slices.Equal(got, append(all[maxBatchParts:], "0")) {
-		t.Errorf("took %v, want what was left, and the last", got)
-	}
-}
-
-// TestBatchIsNotTooLong: what a server would not read is not sent; but a part that is
-// too long by itself is not kept back.
-func TestBatchIsNotTooLong(t *testing.T) {
-	q := &batch{creating: make(map[string]bool)}
-	long := func(n int) *part {
-		return &part{lock: fmt.Sprint(len(q.waiting)), ops: []any{&zk.CreateRequest{Path: "/p", Data: make([]byte, n)}}}
-	}
-	for _, n := range []int{2 * maxBatchBytes, maxBatchBytes / 2, maxBatchBytes / 3, maxBatchBytes / 4, 1} {
-		q.waiting = append(q.waiting, long(n))
-	}
-	var took []int
-	for len(q.waiting) > 0 {
-		took = append(took, len(q.takeLocked()))
-	}
-	if want := []int{1, 2, 2}; !slices.Equal(took, want) {
-		t.Errorf("took %v of them at a time, want %v", took, want)
-	}
-}
 
 // busy is a backend on whose session as many transactions are under way as may be. What
 // comes meanwhile waits, until free is called.
@@ -92,7 +30,7 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 		}
 		release(t, b, g)
 	}
-	q, hold := &currentSession(t, b).batch, make(chan struct{})
+	q, hold := &currentSession(t, b).Batch, make(chan struct{})
 	f.mu.Lock()
 	f.onMulti = func(ops []any) {
 		if c, ok := ops[0].(*zk.CheckVersionRequest); ok && strings.HasPrefix(c.Path, "/none") {
@@ -101,12 +39,13 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 	}
 	f.mu.Unlock()
 	var held sync.WaitGroup
-	for i := range maxInFlight {
+	const inFlight = 4
+	for i := range inFlight {
 		held.Go(func() {
-			_, _ = q.commit(&part{lock: fmt.Sprint(i), ops: []any{&zk.CheckVersionRequest{Path: "/none" + fmt.Sprint(i)}}})
+			_, _ = q.Do(t.Context(), fmt.Sprint(i), []any{&zk.CheckVersionRequest{Path: "/none" + fmt.Sprint(i)}})
 		})
 	}
-	eventually(t, "all are under way", func() bool { return flying(q) == maxInFlight })
+	eventually(t, "all are under way", func() bool { n, _ := q.Load(); return n == inFlight })
 	var once sync.Once
 	free = func() {
 		once.Do(func() { close(hold) })
@@ -116,29 +55,22 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 	return f, b, free
 }
 
-func currentSession(t *testing.T, b *backend) *session {
+func currentSession(t *testing.T, b *backend) *session.Session {
 	t.Helper()
-	s, err := b.currentSession(10 * time.Second)
+	s, err := b.pool.For(soon(t), 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func flying(q *batch) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.inFlight
-}
-
 // parked returns when so many parts wait.
 func parked(t *testing.T, b *backend, n int) {
 	t.Helper()
-	q := &currentSession(t, b).batch
+	q := &currentSession(t, b).Batch
 	eventually(t, fmt.Sprintf("%d parts wait", n), func() bool {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return len(q.waiting) == n
+		_, waiting := q.Load()
+		return waiting == n
 	})
 }
 
@@ -295,8 +227,8 @@ func TestCancelledWhileItWaits(t *testing.T) {
 			eventually(t, "the claim is to leave", func() bool {
 				b.mu.Lock()
 				defer b.mu.Unlock()
-				a := b.attempts[attemptKey{"k", "a"}]
-				return a != nil && a.phase == leaving
+				a := b.ledger.Find(attempts.ID{Key: "k", AttemptID: "a"})
+				return a != nil && a.Phase() == attempts.Ending
 			})
 			free()
 		} else {

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
@@ -24,7 +25,7 @@ func conform(t *testing.T, server *fake) {
 			Want: driver.Info{
 				Name: "zookeeper", Guarantee: driver.Linearizable, Features: driver.Fair | driver.Push,
 				Namespace: "ns",
-				MinTTL:    minTTL, MaxTTL: 30 * time.Second,
+				MinTTL:    session.MinTTL, MaxTTL: 30 * time.Second,
 			},
 		}
 		for _, rule := range drivertest.Rules() {

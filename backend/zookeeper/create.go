@@ -4,110 +4,122 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
+
+// claims makes and deletes the nodes of attempts.
+type claims struct {
+	book
+	pool       *session.Pool
+	root       string // the namespace's node
+	acl        []zk.ACL
+	unwritable atomic.Bool // we may not write to the locks' nodes
+}
+
+// made is a node that was made for an attempt.
+type made struct {
+	node  string
+	czxid int64 // 0: not known
+	first bool  // it is known to be the first of its queue
+}
 
 // ensureNode gives an attempt its claim, a node. However many callers there are, and however
 // often they call, there is one create at a time. It goes on to its end although nobody may wait
 // for it any more. The caller that begins it gets the first look at the queue, too, which saves
 // waking up one more goroutine.
-func (b *backend) ensureNode(ctx context.Context, a *attempt) (seen *position, err error) {
-	b.mu.Lock()
+func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen bool, err error) {
+	c.mu.Lock()
 	switch {
-	case a.phase >= leaving:
-		err := b.endReasonLocked(a)
-		b.mu.Unlock()
-		return nil, err
+	case a.Phase() >= attempts.Ending:
+		defer c.mu.Unlock()
+		return p, false, a.Err()
 	case a.node != "":
-		b.mu.Unlock()
-		return nil, nil
+		c.mu.Unlock()
+		return p, false, nil
 	}
-	first := make(chan *position, 1)
+	first := make(chan position, 1)
 	if a.creating == nil {
-		a.creating = b.startLocked(func() error { return b.createNode(a, first) })
+		unknown := a.Sent // an earlier create may have been carried out
+		a.Sent = true
+		a.creating = c.pool.Start(func() error { return c.createNode(a, unknown, first) })
 	}
 	t := a.creating
-	b.mu.Unlock()
-	if err := a.session.await(ctx, t, driver.RequestTimeout(a.ttl)); err != nil {
-		return nil, err
+	c.mu.Unlock()
+	if err := a.session.Await(ctx, t, a.timeout()); err != nil {
+		return p, false, err
 	}
 	select {
-	case seen = <-first:
+	case p = <-first:
+		return p, true, nil
 	default: // another caller has it
+		return p, false, nil
 	}
-	return seen, nil
 }
 
 // createNode is the task of ensureNode.
 //
-// Create against release: the attempt is marked first, under backend.mu. If the release was first,
+// Create against release: the attempt is marked first, under mu. If the release was first,
 // the removal, which waits for this task, finds a node that is created after all. If the create
 // was first, the removal finds the node's name.
-func (b *backend) createNode(a *attempt, first chan<- *position) error {
-	node, seen, err := b.findOrCreate(a)
-	if err == nil && seen == nil {
-		if p, err := b.readPositionNow(a, node); err == nil {
-			seen = &p
+func (c *claims) createNode(a *attempt, unknown bool, first chan<- position) error {
+	m, nothing, err := c.findOrCreate(a, unknown)
+	if err == nil {
+		p, unseen := position{inQueue: true}, error(nil)
+		if !m.first {
+			p, unseen = a.position(m.node, m.czxid)
+		}
+		if unseen == nil {
+			m.czxid = max(m.czxid, p.czxid)
+			first <- p
 		}
 	}
-	if seen != nil {
-		first <- seen
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	a.creating = nil
-	if err != nil {
-		return err
+	switch {
+	case err == nil:
+		a.node, a.czxid = m.node, m.czxid
+		c.enterParentLocked(a, false)
+	case nothing:
+		a.Sent = false
+		if a.Phase() == attempts.Asking && a.Calls() == 0 { // nobody would have it released
+			c.forgetLocked(a)
+		}
 	}
-	a.node, a.sent = node, false
-	b.enterParentLocked(a, false)
-	a.session.moveLocked(a, waiting)
-	if a.callers == 0 && a.phase == waiting {
-		a.idleSince = time.Now()
-		a.session.scheduleLocked(a, a.idleSince.Add(a.lease()))
-	}
-	return nil
+	return err
 }
 
-func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err error) {
-	b.mu.Lock()
-	unknown := a.sent
-	b.mu.Unlock()
+// findOrCreate makes sure that an attempt has a node. If it fails, nothing says whether it is certain that there is none.
+func (c *claims) findOrCreate(a *attempt, unknown bool) (m made, nothing bool, err error) {
 	if unknown {
-		if node, err = b.find(a); err != nil || node != "" {
-			return node, nil, err
+		if m, err = c.find(a); err != nil || m.node != "" {
+			return m, false, err
 		}
 	}
 	// Clients that have used the parent delete it when it is idle, and so does the server; each
 	// of them may do so just when we have made it again. So the time bounds this, not a number of
 	// tries: after it nobody waits any more.
 	for began := time.Now(); ; {
-		b.mu.Lock()
-		a.sent = true
-		b.mu.Unlock()
-		node, seen, err := b.create(a)
-		if err == nil || !answered(err) {
-			return node, seen, err
+		m, err := c.create(a)
+		switch {
+		case !errors.Is(err, zk.ErrNoNode):
+			return m, session.Answered(err), err
+		case time.Since(began) > a.timeout():
+			return m, true, errNoPosition
 		}
-		b.mu.Lock()
-		a.sent = false
-		b.mu.Unlock()
-		if !errors.Is(err, zk.ErrNoNode) {
-			return "", nil, err
+		if err := c.nodes.make(a.session, a.path); err != nil {
+			return m, true, err
 		}
-		if time.Since(began) > driver.RequestTimeout(a.ttl) {
-			return "", nil, errNoPosition
-		}
-		if err := b.makeParent(a.session, a.parent); err != nil {
-			return "", nil, err
-		}
-		b.mu.Lock()
-		b.enterParentLocked(a, true)
-		b.mu.Unlock()
+		c.mu.Lock()
+		c.enterParentLocked(a, true)
+		c.mu.Unlock()
 	}
 }
 
@@ -124,62 +136,81 @@ func (b *backend) findOrCreate(a *attempt) (node string, seen *position, err err
 // been refused.
 //
 // A client that may not write to the lock's node looks at the list and the node after the create.
-func (b *backend) create(a *attempt) (node string, seen *position, err error) {
-	p := &part{lock: a.parent, separate: !b.parents.has(a.parent), ops: []any{
+func (c *claims) create(a *attempt) (m made, err error) {
+	ops := []any{
 		&zk.CreateRequest{
-			Path: a.parent + "/" + a.attemptID + "#+", Data: record(a.lease(), a.meta), Acl: b.config.acl, Flags: zk.FlagEphemeralSequential,
+			Path: a.path + "/" + a.AttemptID + "#+", Data: record(a.lease(), a.meta), Acl: c.acl, Flags: zk.FlagEphemeralSequential,
 		},
-		&zk.SetDataRequest{Path: a.parent, Version: -1},
-	}}
-	unwritable := b.unwritable.Load()
-	if unwritable {
-		p.ops = p.ops[:1]
+		&zk.SetDataRequest{Path: a.path, Version: -1},
 	}
-	answer, err := a.session.batch.commit(p)
+	unwritable := c.unwritable.Load()
+	if unwritable {
+		ops = ops[:1]
+	}
+	var answer []zk.MultiResponse
+	if c.nodes.has(a.path) {
+		answer, err = a.session.Batch.Do(c.pool.Closing, a.path, ops)
+	} else { // the server may well refuse it: it goes by itself, at once
+		answer, err = a.session.Transact(ops)
+	}
 	if errors.Is(err, zk.ErrNoAuth) && !unwritable {
 		// It was refused, so nothing was done. Is it the write that is not allowed?
-		p.ops, p.separate, unwritable = p.ops[:1], true, true
-		if answer, err = a.session.batch.commit(p); err == nil {
-			b.unwritable.Store(true)
+		unwritable = true
+		if answer, err = a.session.Transact(ops[:1]); err == nil {
+			c.unwritable.Store(true)
 		}
 	}
 	if err != nil {
-		return "", nil, err
+		return m, err
 	}
 	path := answer[0].String
-	node = path[strings.LastIndexByte(path, '/')+1:]
-	if unwritable {
-		return node, nil, nil
+	m.node = path[strings.LastIndexByte(path, '/')+1:]
+	if !unwritable {
+		parent := answer[1].Stat
+		m.czxid, m.first = parent.Mzxid, parent.NumChildren == 1 && !beyond(m.node)
 	}
-	parent := answer[1].Stat
-	b.mu.Lock()
-	a.czxid = parent.Mzxid
-	b.mu.Unlock()
-	if parent.NumChildren == 1 && !beyond(node) {
-		seen = &position{inQueue: true}
-	}
-	return node, seen, nil
+	return m, nil
 }
 
-// find looks for a node of the attempt whose create was not answered. "" says that there is none
-// and that none will come: see barriers. Connections that break between create and list are how
+// find looks for a node of the attempt whose create was not answered. None says that there is none
+// and that none will come: see Session.Barrier. Connections that break between create and list are how
 // locks that nobody holds come about (samuel/go-zookeeper#229).
-func (b *backend) find(a *attempt) (string, error) {
-	s := a.session
-	if err := s.barrier(b.closing, driver.RequestTimeout(a.ttl)); err != nil {
-		return "", err
+func (c *claims) find(a *attempt) (m made, err error) {
+	if err := a.session.Barrier(c.pool.Closing, a.timeout()); err != nil {
+		return m, err
 	}
-	children, err := list(s.conn, a.parent)
+	all, err := a.claims()
 	if err != nil {
-		return "", err
+		return m, err
 	}
-	for _, n := range owned(children, a.attemptID) {
-		switch err := b.verifyNode(a, a.parent+"/"+n.text); {
+	for _, n := range ownedBy(all, a.AttemptID) {
+		switch czxid, err := a.verify(n.text); {
 		case err == nil:
-			return n.text, nil
+			return made{node: n.text, czxid: czxid}, nil
 		case !errors.Is(err, zk.ErrNoNode): // otherwise it is of a session that is dying, or dead
-			return "", err
+			return m, err
 		}
 	}
-	return "", nil
+	return m, nil
+}
+
+// enterOn enters the attempt of a request, on the session for its TTL.
+func (c *claims) enterOn(ctx context.Context, req driver.Request) (*attempt, error) {
+	if a, err := c.enter(req, nil); a != nil || err != nil {
+		return a, err
+	}
+	s, err := c.pool.For(ctx, req.TTL)
+	if err != nil {
+		return nil, err
+	}
+	// Opening a session takes time. Another call of this attempt, or Release, may have come first.
+	return c.enter(req, &attempt{
+		queue: c.queueOf(s, req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), leases: s.Keeper().(*leases), index: -1,
+		ended: make(chan struct{}),
+	})
+}
+
+// queueOf is the queue of a key.
+func (c *claims) queueOf(s *session.Session, key string) queue {
+	return queue{session: s, path: c.root + "/" + escape(key), acl: c.acl}
 }

@@ -56,7 +56,7 @@ func TestNotAloneIsNotFirst(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	g := acquire(t, b, "a")
-	next := queue(t, b, "b", 1)
+	next := enqueue(t, b, "b", 1)
 	if len(next) > 0 {
 		t.Fatal("two hold the lock")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver/drivertest"
 )
 
@@ -26,7 +27,7 @@ type fake struct {
 	closed  chan struct{}
 	events  chan zk.Event  // closed when it is
 	told    func(zk.Event) // gets the events; nil: nobody
-	link    *link
+	link    *session.Link
 	opened  *[]*fake // by the backends on this one
 }
 
@@ -102,13 +103,13 @@ func on(t drivertest.T, f *fake) *backend {
 }
 
 // connect is the connect of a backend's config. The server grants what is asked for, within limits.
-func (f *fake) connect(_ []string, timeout time.Duration, s *session) (conn, <-chan zk.Event, error) {
+func (f *fake) connect(l *session.Link, _ []string, timeout time.Duration, onEvent func(zk.Event)) (session.Conn, <-chan zk.Event, error) {
 	c := f.another()
-	c.timeout, c.told, c.link = min(max(timeout, f.shortest), 31*time.Second), s.onEvent, s.link
+	c.timeout, c.told, c.link = min(max(timeout, f.shortest), 31*time.Second), onEvent, l
 	f.clients.Lock()
 	*f.opened = append(*f.opened, c)
 	f.clients.Unlock()
-	s.link.negotiated = c.timeout
+	l.Granted(c.timeout)
 	go c.told(zk.Event{Type: zk.EventSession, State: zk.StateHasSession})
 	return c, c.events, nil
 }
@@ -390,9 +391,7 @@ func (f *fake) Close() {
 	close(f.closed)
 	close(f.events)
 	f.told = nil
-	f.link.mu.Lock()
-	defer f.link.mu.Unlock()
-	if f.link.writesDropped {
+	if f.link.Muted() {
 		time.AfterFunc(f.timeout, func() {
 			f.mu.Lock()
 			defer f.mu.Unlock()

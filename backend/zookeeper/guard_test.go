@@ -20,7 +20,7 @@ func TestNumbersBeginAnew(t *testing.T) {
 		f.from = from
 		b := on(t, f)
 		g := acquire(t, b, "a")
-		w := queue(t, b, "b", 1)
+		w := enqueue(t, b, "b", 1)
 		release(t, b, g)
 		next := get(t, w)
 		if next.Token <= g.Token {
@@ -90,7 +90,7 @@ func TestEarlierBuildAtTheEnd(t *testing.T) {
 		return node
 	}
 	ahead := enter("early") // the last in the range
-	next := queue(t, b, "b", 2)
+	next := enqueue(t, b, "b", 2)
 	release(t, b, g)
 	eventually(t, "the guard is not needed yet", func() bool { return len(claimsLeft(f)) == 2 })
 	behind := enter("behind")

@@ -7,16 +7,12 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
-	"github.com/fencelock/fencelock/fencing"
 )
 
-// adminTimeout bounds a request that is not about a lease. adminTTL is the TTL whose session
-// serves it if no session is open.
-const (
-	adminTimeout = 3 * time.Second
-	adminTTL     = 10 * time.Second
-)
+// adminTimeout bounds a request that is not about a lease.
+const adminTimeout = 3 * time.Second
 
 // maxLooks bounds how often a caller looks again when the first claim leaves while it is looked
 // at.
@@ -24,47 +20,34 @@ const maxLooks = 10
 
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	s, err := b.adminSession(ctx)
+	q, err := b.freshQueue(ctx, key)
 	if err != nil {
-		return driver.Status{}, classify(ctx, err)
+		return driver.Status{}, session.Classify(ctx, err)
 	}
-	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
-		return driver.Status{}, classify(ctx, err)
+	st := driver.Status{Key: key}
+	sure, err := session.Ask(ctx, q.session, adminTimeout, func() (bool, error) {
+		h, count, sure, err := q.holder()
+		if count > 0 {
+			st.Holders, st.Waiters = []driver.Holder{h}, count-1
+		}
+		return sure, err
+	})
+	switch {
+	case err != nil:
+		return driver.Status{}, session.Classify(ctx, err)
+	case !sure:
+		return driver.Status{}, session.ErrNoAnswer
 	}
-	parent := b.parentOf(key)
-	for range maxLooks {
-		f, err := b.front(ctx, s, parent)
-		if err != nil {
-			return driver.Status{}, classify(ctx, err)
-		}
-		if f.count == 0 {
-			return driver.Status{Key: key}, nil
-		}
-		if f.head.text == "" {
-			continue
-		}
-		h, err := ask(ctx, s, adminTimeout, func() (driver.Holder, error) { return describe(s.conn, parent, f.head) })
-		if errors.Is(err, zk.ErrNoNode) {
-			continue
-		}
-		if err != nil {
-			return driver.Status{}, classify(ctx, err)
-		}
-		return driver.Status{Key: key, Holders: []driver.Holder{h}, Waiters: f.count - 1}, nil
-	}
-	return driver.Status{}, errNoAnswer
+	return st, nil
 }
 
-// describe reads the node of a holder. Only the holder knows what is left of its lease; Left is
-// its TTL, the most that it can be.
-func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
-	data, stat, err := c.Get(parent + "/" + head.text)
+// freshQueue is the queue of a key, through any session, whose server has caught up.
+func (b *backend) freshQueue(ctx context.Context, key string) (q queue, err error) {
+	s, err := b.pool.Some(ctx, b.info.MaxTTL)
 	if err != nil {
-		return driver.Holder{}, err
+		return q, err
 	}
-	h := driver.Holder{AttemptID: head.attemptID, Token: fencing.Token(stat.Czxid)}
-	h.Left, h.Identity, h.Meta = parseRecord(data)
-	return h, nil
+	return b.queueOf(s, key), s.CatchUp(ctx, adminTimeout)
 }
 
 // Evict deletes the first claim of a key, as its holder would. The holder is told by its
@@ -75,18 +58,14 @@ func describe(c conn, parent string, head nodeName) (driver.Holder, error) {
 // none: never that of the next holder. And a claim that was the first stays the first for as long
 // as it is there, so an old list does no harm.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	s, err := b.adminSession(ctx)
+	q, err := b.freshQueue(ctx, key)
 	if err != nil {
-		return classify(ctx, err)
+		return session.Classify(ctx, err)
 	}
-	if err := b.catchUp(ctx, s, adminTimeout); err != nil {
-		return classify(ctx, err)
-	}
-	parent := b.parentOf(key)
 	for range maxLooks {
-		f, err := b.front(ctx, s, parent)
+		f, err := session.Ask(ctx, q.session, adminTimeout, q.front)
 		if err != nil {
-			return classify(ctx, err)
+			return session.Classify(ctx, err)
 		}
 		if f.count == 0 {
 			return driver.ErrNotHeld
@@ -97,21 +76,14 @@ func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
 		if attemptID != "" && f.head.attemptID != attemptID {
 			return driver.ErrNotHeld
 		}
-		err = s.await(ctx, b.start(func() error { return s.handOff(parent, f.head) }), adminTimeout)
+		err = q.session.Await(ctx, q.session.Start(func() error { return q.handOff(f.head) }), adminTimeout)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue // it has left by itself
 		}
 		if err == nil {
-			b.start(func() error { b.tidyParent(s, parent, f.head); return nil })
+			q.session.Start(func() error { b.nodes.tidy(q.session, q.path, f.head); return nil })
 		}
-		return classify(ctx, err)
+		return session.Classify(ctx, err)
 	}
-	return errNoAnswer
-}
-
-// catchUp has this client's server catch up with the leader, so that a look shows what others
-// have been told was done.
-func (b *backend) catchUp(ctx context.Context, s *session, timeout time.Duration) error {
-	_, err := ask(ctx, s, timeout, func() (string, error) { return s.conn.Sync(b.root) })
-	return err
+	return session.ErrNoAnswer
 }

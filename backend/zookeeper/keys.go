@@ -12,9 +12,6 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// parentOf is the node under which the claims of a key are.
-func (b *backend) parentOf(key string) string { return b.root + "/" + escape(key) }
-
 // escape makes one path component of a key. Two keys never share one: PathEscape
 // can be undone, and it never writes %2E, which stands for the two names that
 // ZooKeeper takes for relative paths.
@@ -47,7 +44,7 @@ const (
 	lastOrdered = 1<<31 - 1<<20
 
 	// halfway is the number from which on the client that empties a lock's node deletes it, so
-	// that the numbers begin again: see tidyParent.
+	// that the numbers begin again: see lockNodes.tidy.
 	halfway = 1 << 30
 )
 
@@ -118,11 +115,13 @@ func parseAll(children []string) (queue []nodeName) {
 type position struct {
 	inQueue     bool     // the claim is in it
 	predecessor nodeName // the claim directly before it; none if it is the first
+	czxid       int64    // the claim's own
 }
 
 // positionOf finds a claim in its queue. If the claim is beyond the range, the czxids of all that
 // are beyond must be known; if it is in the range, those are all later.
 func positionOf(queue []nodeName, me nodeName) (p position) {
+	p.czxid = me.czxid
 	for _, n := range queue {
 		switch {
 		case n.text == me.text:

@@ -3,15 +3,13 @@ package zookeeper
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-zookeeper/zk"
-
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -38,31 +36,31 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	if cursor != "" && !strings.HasPrefix(cursor, prefix) {
 		return driver.Page{}, fmt.Errorf("%w: the cursor is not from a list of this prefix", driver.ErrInvalid)
 	}
-	s, err := b.adminSession(ctx)
+	s, err := b.pool.Some(ctx, b.info.MaxTTL)
 	if err != nil {
-		return driver.Page{}, classify(ctx, err)
+		return driver.Page{}, session.Classify(ctx, err)
 	}
 	page, err := b.listPage(ctx, s, prefix, cursor, limit)
 	if err != nil {
-		return driver.Page{}, classify(ctx, err)
+		return driver.Page{}, session.Classify(ctx, err)
 	}
 	return page, nil
 }
 
-func (b *backend) listPage(ctx context.Context, s *session, prefix, cursor string, limit int) (page driver.Page, err error) {
+func (b *backend) listPage(ctx context.Context, s *session.Session, prefix, cursor string, limit int) (page driver.Page, err error) {
 	began := time.Now()
 	left := func() time.Duration { return adminTimeout - time.Since(began) }
-	if err := b.catchUp(ctx, s, left()); err != nil {
+	if err := s.CatchUp(ctx, left()); err != nil {
 		return page, err
 	}
-	nodes, err := ask(ctx, s, left(), func() ([]string, error) { return list(s.conn, b.root) })
+	nodes, err := session.Ask(ctx, s, left(), func() ([]string, error) { return session.List(s, b.root) })
 	if err != nil {
 		return page, err
 	}
 	keys := keysAfter(nodes, prefix, cursor)
 	for len(keys) > 0 && len(page.Locks) < limit && (page.Next == "" || time.Since(began) < listTime) {
 		some := keys[:min(len(keys), maxListReaders, limit-len(page.Locks))]
-		held, err := ask(ctx, s, left(), func() ([]driver.Status, error) { return b.heldAmong(s.conn, some) })
+		held, err := session.Ask(ctx, s, left(), func() ([]driver.Status, error) { return b.heldAmong(s, some) })
 		if err != nil {
 			return page, err
 		}
@@ -86,57 +84,24 @@ func keysAfter(nodes []string, prefix, cursor string) (keys []string) {
 	return keys
 }
 
-// heldAmong looks at locks side by side, and returns those that are held.
-func (b *backend) heldAmong(c conn, keys []string) (held []driver.Status, err error) {
-	statuses, errs := make([]driver.Status, len(keys)), make([]error, len(keys))
+// heldAmong looks at locks side by side, and returns those that are held, without the number of their waiters.
+func (b *backend) heldAmong(s *session.Session, keys []string) (held []driver.Status, err error) {
+	holders, errs := make([]driver.Holder, len(keys)), make([]error, len(keys))
 	var looking sync.WaitGroup
 	for i, key := range keys {
-		looking.Go(func() { statuses[i], errs[i] = b.holderOf(c, key) })
+		looking.Go(func() {
+			q := b.queueOf(s, key)
+			if holders[i], _, _, errs[i] = q.holder(); errs[i] != nil {
+				errs[i] = fmt.Errorf("the node %s: %w", q.path, errs[i])
+			}
+		})
 	}
 	looking.Wait()
-	for i, st := range statuses {
+	for i, h := range holders {
 		err = cmp.Or(err, errs[i])
-		if st.Held() {
-			held = append(held, st)
+		if h.AttemptID != "" {
+			held = append(held, driver.Status{Key: keys[i], Waiters: -1, Holders: []driver.Holder{h}})
 		}
 	}
 	return held, err
-}
-
-// holderOf reads who holds a lock, without waiting for a caller. The number of waiters is not
-// told. If the first claim is gone each time that it is to be read, as in a lock that goes from
-// hand to hand, only its attempt's ID is known.
-func (b *backend) holderOf(c conn, key string) (st driver.Status, err error) {
-	st = driver.Status{Key: key, Waiters: -1}
-	parent := b.parentOf(key)
-	var last nodeName
-	for range maxLooks {
-		children, err := list(c, parent)
-		if err != nil {
-			return st, fmt.Errorf("the node %s: %w", parent, err)
-		}
-		f, err := frontOf(c, parent, parseAll(children))
-		if err != nil {
-			return st, fmt.Errorf("the node %s: %w", parent, err)
-		}
-		if f.count == 0 {
-			return st, nil
-		}
-		if f.head.text == "" {
-			continue
-		}
-		h, err := describe(c, parent, f.head)
-		switch {
-		case err == nil:
-			st.Holders = []driver.Holder{h}
-			return st, nil
-		case !errors.Is(err, zk.ErrNoNode):
-			return st, fmt.Errorf("the node %s: %w", parent, err)
-		}
-		last = f.head
-	}
-	if last.text != "" {
-		st.Holders = []driver.Holder{{AttemptID: last.attemptID}}
-	}
-	return st, nil
 }

@@ -105,7 +105,7 @@ func TestListHeldAtTheEnd(t *testing.T) {
 	for what, from := range ends {
 		b := on(t, atTheEnd(t, from))
 		g := acquire(t, b, "a")
-		w := queue(t, b, "b", 1)
+		w := enqueue(t, b, "b", 1)
 		page, err := b.ListHeld(soon(t), "", "", 10)
 		if err != nil || len(page.Locks) != 1 || page.Locks[0].Holders[0].AttemptID != "a" || page.Locks[0].Holders[0].Token != g.Token {
 			t.Errorf("%s: ListHeld = %+v, %v, want the holder a", what, page, err)
@@ -121,7 +121,7 @@ func TestEvictOneAttempt(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
 	g := acquire(t, b, "a")
-	w := queue(t, b, "b", 1)
+	w := enqueue(t, b, "b", 1)
 	for _, other := range []string{"b", "nobody"} {
 		if err := b.Evict(soon(t), "k", other); !errors.Is(err, driver.ErrNotHeld) {
 			t.Errorf("Evict of %s = %v, want ErrNotHeld", other, err)
@@ -149,7 +149,7 @@ func TestEvictAgainstRelease(t *testing.T) {
 	f := newFake()
 	b, operator := on(t, f), on(t, f.another())
 	g := acquire(t, b, "a")
-	w := queue(t, b, "b", 1)
+	w := enqueue(t, b, "b", 1)
 	var next driver.Grant
 	f.mu.Lock()
 	f.onMulti = func(ops []any) {

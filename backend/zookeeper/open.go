@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/url"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock"
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
 )
@@ -31,7 +31,7 @@ type config struct {
 	namespace string
 	acl       []zk.ACL
 	log       *slog.Logger
-	connect   func(servers []string, timeout time.Duration, s *session) (conn, <-chan zk.Event, error)
+	connect   session.Connect // nil: go-zookeeper's
 }
 
 // Open connects to the servers that u names, and returns when one of them has granted a session;
@@ -70,7 +70,7 @@ func open(ctx context.Context, conf config) (driver.Backend, error) {
 	}
 	ctx, w := address.NewWatch(ctx, scheme, servers...)
 	b := newBackend(conf)
-	bounded, cancel := context.WithTimeoutCause(ctx, probeTimeout, errNotOpened)
+	bounded, cancel := context.WithTimeoutCause(ctx, session.ProbeTimeout, errNotOpened)
 	defer cancel()
 	if err := w.End(b.probe(bounded)); err != nil {
 		_ = b.Close() // says nothing that matters after err
@@ -80,46 +80,24 @@ func open(ctx context.Context, conf config) (driver.Backend, error) {
 	return b, nil
 }
 
-// probeTimeout bounds Open and New.
-const probeTimeout = 5 * time.Second
+var errNotOpened = session.Unavailable("no answer within 5s")
 
-var errNotOpened = unavailable("no answer within 5s")
-
-// probe asks for a session that is longer than any server grants. The answer tells the longest
-// there is. probe makes the namespace's node in that session, and then ends it.
+// probe learns the longest TTL that the server admits, and makes the namespace's node.
 func (b *backend) probe(ctx context.Context) error {
-	const class = -1 // no TTL's
-	b.mu.Lock()
-	s, err := b.connectLocked(class, math.MaxInt32*time.Millisecond)
+	s, err := b.pool.Probe(ctx)
 	if err != nil {
-		b.mu.Unlock()
 		return err
 	}
-	b.mu.Unlock()
-
-	if err := s.firstContact(ctx); err != nil {
-		return err
+	defer s.Retire()
+	if b.info.MaxTTL, err = s.Longest(); err == nil {
+		err = s.Await(ctx, s.Start(func() error { return makePath(s, b.root, b.acl) }), makeTimeout)
 	}
-	if err = s.failure; err == nil {
-		b.info.MaxTTL = longestClass(s.link.timeout())
-		if b.info.MaxTTL < minTTL {
-			err = fmt.Errorf("%w: the server's longest session is %v; set maxSessionTimeout to %v at least",
-				driver.ErrUnsupported, s.link.timeout(), minTTL+relayLag)
-		}
-	}
-	if err == nil {
-		err = b.makeRoot(ctx, s)
-	}
-	s.retire()
-	return classify(ctx, err)
-}
-
-// makeRoot makes the namespace's node, with those above it.
-func (b *backend) makeRoot(ctx context.Context, s *session) error {
-	err := s.await(ctx, b.start(func() error { return makePath(s.conn, b.root, b.config.acl) }), openTimeout)
 	if errors.Is(err, zk.ErrNoAuth) {
-		return fmt.Errorf("making the node %s: %w; let an administrator make it, or allow it by ACL: create in the node above, "+
+		err = fmt.Errorf("making the node %s: %w; let an administrator make it, or allow it by ACL: create in the node above, "+
 			"create, read, write and delete in it", b.root, err)
 	}
-	return err
+	return session.Classify(ctx, err)
 }
+
+// makeTimeout bounds how long the namespace's node may take.
+const makeTimeout = 3 * time.Second

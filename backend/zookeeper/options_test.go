@@ -94,7 +94,7 @@ func TestNewSaysWhy(t *testing.T) {
 	if err != nil || !slices.Equal(conf.acl, zk.WorldACL(zk.PermRead)) {
 		t.Errorf("%+v, %v", conf.acl, err)
 	}
-	hung, _ := listen(t, hangUp)
+	hung := listen(t, hangUp)
 	b, err := New(t.Context(), []string{hung}, nil)
 	if err == nil {
 		_ = b.Close()

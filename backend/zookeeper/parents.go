@@ -1,65 +1,11 @@
 package zookeeper
 
 import (
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/go-zookeeper/zk"
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 )
-
-// makeParent makes the node under which the claims of one key are. It is a container, which the
-// server deletes some time after its last child. A server that knows no containers (before 3.5.3)
-// gets a plain node, which the client that releases last deletes.
-func (b *backend) makeParent(s *session, path string) error {
-	for _, last := range []bool{false, true} {
-		err := b.makeKeyNode(s, path)
-		if !errors.Is(err, zk.ErrNoNode) || last {
-			return err
-		}
-		// Somebody has deleted the namespace.
-		if err := makePath(s.conn, b.root, b.config.acl); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *backend) makeKeyNode(s *session, path string) error {
-	if !b.plain.Load() {
-		_, err := s.conn.CreateContainer(path, nil, zk.FlagContainer, b.config.acl)
-		switch {
-		case errors.Is(err, zk.ErrNodeExists):
-			return nil
-		case !unimplemented(err):
-			return err
-		}
-		b.plain.Store(true)
-	}
-	_, err := s.conn.Create(path, nil, zk.FlagPersistent, b.config.acl)
-	if errors.Is(err, zk.ErrNodeExists) {
-		return nil
-	}
-	return err
-}
-
-// makePath makes a node and those above it. It looks before it creates: a client that may use a
-// node may not be allowed to make it.
-func makePath(c conn, path string, acl []zk.ACL) error {
-	for i := 1; i <= len(path); i++ {
-		if i < len(path) && path[i] != '/' {
-			continue
-		}
-		exists, _, err := c.Exists(path[:i])
-		if err == nil && !exists {
-			_, err = c.Create(path[:i], nil, zk.FlagPersistent, acl)
-		}
-		if err != nil && !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
-	}
-	return nil
-}
 
 const (
 	// parentIdle is how long this client leaves a lock's node unused before it deletes it; it may
@@ -72,13 +18,16 @@ const (
 	// are forgotten, and left to the server's sweep.
 	maxParents  = 1 << 14
 	crowdedIdle = time.Second
+
+	// maxDeleted is how many are deleted in one transaction.
+	maxDeleted = 64
 )
 
 // parents remembers the locks whose nodes this client uses, or has used a moment ago.
 //
 // It serves two purposes. The server may well refuse a create under any other node, and with it
 // all that go together; so such a create goes by itself. And a client that has used a node
-// deletes it when it is no longer used: see sweepParents. If somebody else has deleted a node
+// deletes it when it is no longer used: see lockNodes.sweep. If somebody else has deleted a node
 // that is remembered here, that costs no more than a create that is sent twice.
 type parents struct {
 	sweep func() // is called, with nothing locked, when there may be something to delete
@@ -173,7 +122,7 @@ func (p *parents) takeIdle() (idle []string) {
 		} else if now.Before(n.look) {
 			break
 		}
-		if bytes += len(n.path) + opBytes; len(idle) == maxBatchParts || len(idle) > 0 && bytes > maxBatchBytes {
+		if bytes += len(n.path) + session.OpBytes; len(idle) == maxDeleted || len(idle) > 0 && bytes > session.MaxBytes {
 			break
 		}
 		p.queue = p.queue[1:]

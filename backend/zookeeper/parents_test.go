@@ -38,7 +38,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		b := on(t, f)
-		const keys = 3 * maxBatchParts
+		const keys = 3 * maxDeleted
 		last := make(map[string]driver.Grant)
 		for i := range keys {
 			key := fmt.Sprint("k", i)
@@ -68,7 +68,7 @@ func TestIdleParentsAreDeleted(t *testing.T) {
 		if len(left) != 10+2+2 { // two in use, with a claim each
 			t.Errorf("%d nodes are left: %q", len(left), left)
 		}
-		if n := f.count("multi") - used; n > keys/maxBatchParts+2 || used < multis {
+		if n := f.count("multi") - used; n > keys/maxDeleted+2 || used < multis {
 			t.Errorf("it took %d transactions to delete %d", n, keys)
 		}
 		time.Sleep(parentIdle)
@@ -261,7 +261,7 @@ func TestRefusedDeletion(t *testing.T) {
 			}
 		}
 		before := f.count("multi")
-		b.deleteParents(b.anySession(), paths)
+		b.nodes.delete(b.pool.Open(), paths)
 		if n := f.count("multi") - before; n != 2 {
 			t.Errorf("%d transactions, want two", n)
 		}

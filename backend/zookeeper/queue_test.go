@@ -14,6 +14,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // ends are where the numbers of a queue go over an end of theirs.
@@ -93,7 +94,7 @@ func TestQueueOverTheEnd(t *testing.T) {
 				g := acquire(t, backends[0], "z")
 				var waiters []<-chan driver.Grant
 				for i := range 8 { // whose names are not in their order either
-					waiters = append(waiters, queue(t, backends[i%2], fmt.Sprint("w", 9-i), i+1))
+					waiters = append(waiters, enqueue(t, backends[i%2], fmt.Sprint("w", 9-i), i+1))
 				}
 				for i, w := range waiters {
 					for _, b := range backends {
@@ -187,7 +188,7 @@ func TestNameComesAgain(t *testing.T) {
 		}
 	}
 	makeAgain()
-	next := queue(t, b, "b", 2)
+	next := enqueue(t, b, "b", 2)
 	f.mu.Lock()
 	f.tell("/ns/k/x#+2147483647", zk.EventNodeDataChanged) // as after a reconnect, if it was made again meanwhile
 	f.mu.Unlock()
@@ -211,10 +212,10 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	f.from = math.MaxInt32
 	b := on(t, f)
 	g := acquire(t, b, "a")
-	next := queue(t, b, "b", 1)
+	next := enqueue(t, b, "b", 1)
 	s := currentSession(t, b)
 	b.mu.Lock()
-	a := b.attempts[attemptKey{"k", "b"}]
+	a := b.ledger.Find(attempts.ID{Key: "k", AttemptID: "b"})
 	b.mu.Unlock()
 	eventually(t, "b knows its node", func() bool { // which the server has had for a moment
 		b.mu.Lock()
@@ -231,7 +232,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	if first || err != nil {
 		t.Errorf("waitBehind = %v, %v; want to look again", first, err)
 	}
-	if !s.alive() {
+	if !s.Alive() {
 		t.Error("the session is dead")
 	}
 	release(t, b, g)

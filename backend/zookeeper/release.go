@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/fencelock/fencelock/backend/zookeeper/internal/session"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -15,125 +16,72 @@ const releaseTimeout = 3 * time.Second
 
 // Release ends an attempt: its grant, or its position in the queue.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	id := attemptKey{g.Key, g.AttemptID}
 	b.mu.Lock()
-	a := b.attempts[id]
-	switch {
-	case b.closed:
+	if b.closed {
 		b.mu.Unlock()
-		return errClosed
-	case a == nil:
-		b.tombstones.Add(id)
+		return session.ErrClosed
+	}
+	// Whether a request is late makes no difference: one whose node is not known is looked for, see find.
+	a, _ := b.ledger.Release(g)
+	if a == nil {
 		b.mu.Unlock()
-		return classify(ctx, b.releaseUnknown(ctx, g))
+		return session.Classify(ctx, b.releaseUnknown(ctx, g))
 	}
-	// An earlier Release may have had no answer yet; then this one ends the same grant. A lease
-	// that ran out before any Release is lost.
-	wasHeld := a.phase == held || a.phase == leaving && a.granted && a.released
-	a.released = true
-	if !wasHeld || a.late || a.callers > 0 {
-		a.late = true
-		b.tombstones.Add(id)
-	}
-	a.session.moveLocked(a, leaving)
+	b.movedLocked(a)
+	told := a.told // an earlier Release has ended it; another may just be doing so, and then both do
 	b.mu.Unlock()
-
 	timeout := releaseTimeout
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	switch err := b.awaitRemoval(ctx, a, timeout); {
-	case err == nil && wasHeld:
+	err := b.awaitRemoval(ctx, a, timeout)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil && a.ReleaseEndsGrant() && !told:
+		a.told = true
 		return nil
-	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.session.alive():
+	case err == nil || errors.Is(err, zk.ErrNoNode) || !a.session.Alive():
 		return driver.ErrNotHeld
 	default:
-		b.mu.Lock()
-		unknown := a.deleting // an earlier deletion may have been carried out
-		b.mu.Unlock()
-		return classifySteps(ctx, err, !unknown)
-	}
-}
-
-// awaitRemoval waits until nothing of an attempt that is leaving is on the server. If the answer
-// to a deletion was lost, it begins the next one, since only this backend can tell what the
-// answer to that one means.
-func (b *backend) awaitRemoval(ctx context.Context, a *attempt, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
-	defer cancel()
-	for {
-		b.mu.Lock()
-		t := b.removeLocked(a)
-		b.mu.Unlock()
-		err := a.session.await(ctx, t, timeout)
-		if err == nil || answered(err) || ctx.Err() != nil || !a.session.alive() {
-			return err
-		}
-		select {
-		case <-time.After(minRedial): // the next one needs a new connection
-		case <-b.closing.Done():
-			return errClosed
-		case <-ctx.Done():
-			return err
-		}
+		return session.ClassifySteps(ctx, err, !a.deleting) // an earlier deletion may have been carried out
 	}
 }
 
 // releaseUnknown ends an attempt that this backend does not know: one of another client, and
 // mostly of none at all. An attempt of our own that is not known has nothing on the server (see
-// attempt). If a call of it has not got so far yet, its tombstone keeps it out already.
+// book). If a call of it has not got so far yet, its tombstone keeps it out already.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for tries := 1; ; tries++ {
-		s, err := b.adminSession(ctx)
+		s, err := b.pool.Some(ctx, b.info.MaxTTL)
 		if err != nil {
 			return err
 		}
-		found, err := b.ownedBy(ctx, s, g)
-		if err != nil && !s.alive() && tries < 3 {
+		q := b.queueOf(s, g.Key)
+		owned, head, err := q.of(ctx, g.AttemptID)
+		if err != nil && !s.Alive() && tries < 3 {
 			continue // the session that asked has ended, as others may when the attempt's has: another asks
 		}
 		if err != nil {
 			return err
 		}
-		return b.deleteOwned(ctx, s, found)
+		return b.deleteOwned(ctx, q, owned, head)
 	}
 }
 
-// ownedNodes are the nodes of one attempt in the queue of a lock.
-type ownedNodes struct {
-	parent string
-	nodes  []nodeName
-	head   nodeName // the first of the queue, of any attempt
-}
-
-func (b *backend) ownedBy(ctx context.Context, s *session, g driver.Grant) (ownedNodes, error) {
-	if err := b.catchUp(ctx, s, releaseTimeout); err != nil {
-		return ownedNodes{}, err
-	}
-	parent := b.parentOf(g.Key)
-	return ask(ctx, s, releaseTimeout, func() (ownedNodes, error) {
-		children, err := list(s.conn, parent)
-		if err != nil {
-			return ownedNodes{}, err
-		}
-		f, err := frontOf(s.conn, parent, parseAll(children))
-		return ownedNodes{parent, owned(children, g.AttemptID), f.head}, err
-	})
-}
-
-// deleteOwned deletes nodes. It returns nil if that ended a grant.
-func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) error {
+// deleteOwned deletes claims. It returns nil if that ended a grant.
+func (b *backend) deleteOwned(ctx context.Context, q queue, owned []nodeName, head nodeName) error {
 	result := driver.ErrNotHeld
-	for _, n := range p.nodes {
-		remove := func() error { return s.conn.Delete(p.parent+"/"+n.text, -1) }
-		isHead := n.text == p.head.text
-		if isHead { // it can be the first in the list only if all before it are gone: see readPosition
-			remove = func() error { return s.handOff(p.parent, n) }
+	for _, n := range owned {
+		remove := func() error { return q.session.Delete(q.path+"/"+n.text, -1) }
+		isHead := n.text == head.text
+		if isHead { // it can be the first in the list only if all before it are gone: see position
+			remove = func() error { return q.handOff(n) }
 		}
-		err := s.await(ctx, b.start(remove), releaseTimeout)
+		err := q.session.Await(ctx, q.session.Start(remove), releaseTimeout)
 		switch {
 		case err == nil:
-			b.start(func() error { b.tidyParent(s, p.parent, n); return nil })
+			q.session.Start(func() error { b.nodes.tidy(q.session, q.path, n); return nil })
 			if isHead {
 				result = nil
 			}
@@ -142,125 +90,4 @@ func (b *backend) deleteOwned(ctx context.Context, s *session, p ownedNodes) err
 		}
 	}
 	return result
-}
-
-// leaveQueue removes a position in the queue that the caller does not wait for.
-func (b *backend) leaveQueue(ctx context.Context, a *attempt) error {
-	b.mu.Lock()
-	a.session.moveLocked(a, leaving)
-	b.mu.Unlock()
-	if err := b.awaitRemoval(ctx, a, driver.RequestTimeout(a.ttl)); err != nil && !errors.Is(err, zk.ErrNoNode) {
-		return err
-	}
-	return nil
-}
-
-// removeLocked begins to delete the node of an attempt that is leaving, or joins the deletion
-// that is under way. If it fails, keepAlive tries again until the server has confirmed it, or the
-// session is dead. Otherwise the node would be there for as long as the process lives. Call with
-// mu held.
-func (b *backend) removeLocked(a *attempt) *task {
-	if a.removing == nil {
-		placing := a.creating
-		a.removing = b.startLocked(func() error { return b.removeNode(a, placing) })
-	}
-	return a.removing
-}
-
-// removeNode is the task of removeLocked. It returns nil if it deleted a node, and zk.ErrNoNode
-// if there was none.
-func (b *backend) removeNode(a *attempt, placing *task) error {
-	if placing != nil {
-		<-placing.done
-	}
-	err := b.deleteNode(a)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a.removing = nil
-	if errors.Is(err, zk.ErrNoNode) && a.deleting {
-		// An earlier deletion of ours was not answered, and now the node is gone: the
-		// deletion was carried out. Or an eviction came between the two, or right before; but
-		// the grant was not known to be lost when it was released, and then it makes no
-		// difference to its holder which of the two was a moment earlier.
-		err = nil
-	}
-	if err == nil || errors.Is(err, zk.ErrNoNode) {
-		b.forgetLocked(a)
-		return err
-	}
-	if a.phase != gone {
-		a.tries++
-		pause := min(10*time.Millisecond<<min(a.tries, 10), time.Second)
-		if isLasting(err) {
-			pause = refusedAgain
-		}
-		a.session.scheduleLocked(a, time.Now().Add(pause))
-	}
-	return err
-}
-
-// refusedAgain is the pause before keepAlive tries again to delete a node that it was not allowed
-// to delete. Nothing else ends that node while the process lives, so keepAlive tries again in
-// case somebody has changed that.
-const refusedAgain = time.Minute
-
-func (b *backend) deleteNode(a *attempt) error {
-	s := a.session
-	b.mu.Lock()
-	node, unknown, handOff := a.node, a.sent, a.granted
-	b.mu.Unlock()
-	if node == "" && !unknown {
-		return zk.ErrNoNode
-	}
-	if node == "" {
-		var err error
-		if node, err = b.find(a); err != nil {
-			return err
-		}
-		if node == "" {
-			return zk.ErrNoNode
-		}
-	}
-	me, _ := parseName(node)
-	handOff = handOff && !me.beyond()
-	ops := handOffOps(a.parent + "/" + node)
-	if !handOff {
-		ops = ops[1:]
-	}
-	_, err := s.batch.commit(&part{ops: ops})
-	if handOff && errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
-		_, err = s.batch.commit(&part{ops: ops[1:]})
-	}
-	switch {
-	case err == nil:
-		b.tidyParent(s, a.parent, me)
-	case !answered(err):
-		b.mu.Lock()
-		a.deleting = true
-		b.mu.Unlock()
-	}
-	return err
-}
-
-// handOffOps deletes the node of a holder, and tells the waiter behind it by a write to the node
-// in the same transaction: see waitForPredecessor.
-func handOffOps(path string) (ops []any) {
-	return []any{
-		&zk.SetDataRequest{Path: path, Version: -1},
-		&zk.DeleteRequest{Path: path, Version: -1},
-	}
-}
-
-// handOff does so for the first claim of a queue. Beyond the range of the numbers nobody is told
-// so that it is the first: see waitForPredecessor.
-func (s *session) handOff(parent string, head nodeName) error {
-	ops := handOffOps(parent + "/" + head.text)
-	if head.beyond() {
-		ops = ops[1:]
-	}
-	_, err := s.conn.Multi(ops...)
-	if errors.Is(err, zk.ErrNoAuth) { // we may not write to the node; the waiter will list the queue
-		_, err = s.conn.Multi(ops[len(ops)-1])
-	}
-	return err
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// Phase is where an attempt is between its client and its caller. It only moves forward. What the
-// server makes of the attempt meanwhile (a position in a queue, a claim that got another number)
-// is the backend's own part.
+// Phase is where an attempt is between its client and its caller. It only moves forward. What the server
+// makes of the attempt meanwhile (a position in a queue, a claim that got another number) is the backend's
+// own part.
 type Phase uint8
 
+// The phases, in their order.
 const (
 	Asking Phase = iota // it may be anything on the server; no grant was handed out
 	Held                // Acquire has handed out its grant
@@ -20,24 +21,24 @@ const (
 	Gone                // nothing of it is on the server, for certain
 )
 
-// ID names an attempt on the key that it wants. One AttemptID may have been released on one key
-// and not on another.
+// ID names an attempt on the key that it wants. One AttemptID may have been released on one key and not on
+// another.
 type ID struct{ Key, AttemptID string }
 
-// Attempt is the part of an attempt that is the same in all backends. A backend embeds it in a
-// struct of its own.
+// Attempt is the part of an attempt that is the same in all backends. A backend embeds it in a struct of its
+// own.
 type Attempt struct {
 	ID
 	TTL time.Duration // that the first request asked for
 
-	// Sent says that something of the attempt may be on the server. The backend sets it before it
-	// sends a request that may leave something there, and clears it when an answer says
-	// that nothing is there.
+	// Sent says that something of the attempt may be on the server. The backend sets it before it sends a
+	// request that may leave something there, and clears it when an answer says that nothing is there; with
+	// two calls under way, only if the other's request cannot have left anything.
 	Sent bool
 
-	// Late says that a request which was sent has no answer, and may be carried out at any time
-	// from now on: Release has to make sure that it then makes nothing. The backend sets it when a
-	// request has failed without an answer. Nothing clears it.
+	// Late says that a request which was sent has no answer, and may be carried out at any time from now
+	// on: Release has to make sure that it then makes nothing. The backend sets it when a request has
+	// failed without an answer. Nothing clears it.
 	Late bool
 
 	phase      Phase
@@ -62,24 +63,24 @@ func (a *Attempt) Phase() Phase { return a.phase }
 // Calls is the number of calls of Acquire under way.
 func (a *Attempt) Calls() int { return int(a.calls) }
 
-// Expires is when the attempt is over unless somebody asks about it: the end of the lease while it
-// is held, otherwise the end of the time that Leave has given it. Zero if it has none yet.
+// Expires is when the attempt is over unless somebody asks about it: the end of its lease once it was held,
+// otherwise the time that Leave was given. Zero if it has none yet.
 func (a *Attempt) Expires() time.Time { return a.expires }
 
-// Overdue reports whether the attempt has expired, and nobody asks about it or ends it. The server may
-// have it all the same, where the backend's session keeps it alive.
+// Overdue reports whether the attempt has expired, and nobody asks about it or ends it. The server may have
+// it all the same, where the backend's session keeps it alive.
 func (a *Attempt) Overdue(now time.Time) bool {
 	return a.phase < Ending && a.calls == 0 && !a.expires.IsZero() && !now.Before(a.expires)
 }
 
-// ReleaseEndsGrant reports whether Release has come while the attempt was held, so that it, and each
-// Release that comes because the first had no answer, returns nil once nothing is left. Otherwise there was no
-// grant to end: it was never handed out, had run out, or was lost.
+// ReleaseEndsGrant reports whether Release has come while the attempt was held, so that it, and each Release
+// that comes because the first had no answer, returns nil once nothing is left. Otherwise there was no grant
+// to end: it was never handed out, had expired, or was lost.
 func (a *Attempt) ReleaseEndsGrant() bool { return a.grantEnds }
 
 // Err says why an attempt is over, and is nil as long as it is not. driver.ErrReleased is for one that was
-// released, or was held once, and must not be granted again. For another it is an
-// ErrUnavailable, with which the core asks again.
+// released, or was held once, and must not be granted again. For another it is an ErrUnavailable, with which
+// the core asks again.
 func (a *Attempt) Err() error {
 	switch {
 	case a.phase < Ending:

@@ -1,9 +1,9 @@
 // Package attempts has what a backend needs to keep account of its client's attempts to lock. [Ledger]
-// follows each from its first request until nothing of it is on the server. [Tombstones] remember
-// those that must stay out after that. [SessionTTL] chooses the TTL of a session that serves many.
+// follows each from its first request until nothing of it is on the server. [Tombstones] remember those
+// that must stay out after that. [SessionTTL] chooses the TTL of a session that serves many.
 //
-// It sends nothing, and reads no clock. A backend asks the ledger what it may do, and
-// tells it what it has learned.
+// It sends nothing, and reads no clock. A backend asks the ledger what it may do, and tells it what it has
+// learned.
 package attempts
 
 import (
@@ -26,23 +26,23 @@ type Entry interface {
 //   - All calls of one attempt share one entry: it is idempotent [RetryReturnsSameGrant].
 //   - An attempt is granted once. After that grant, or after a Release, it stays out
 //     [ReleasedAttemptStaysOut]. Release by the AttemptID alone is enough [ReleaseByAttempt].
-//   - Its holder is told of a loss once, and never of one that is not certain [LostIsNoRumour]
-//     or that the holder has brought about.
+//   - Its holder is told of a loss once, and never of one that is not certain [LostIsNoRumour] or that the
+//     holder has brought about.
 //
 // An attempt that is not in the ledger has nothing on the server that this client could have made, unless
 // it was made by a request that is late.
 //
-// The zero value is empty. A Ledger has no lock: the backend's guards it, and with it the [Attempt] of each
-// entry. In the order in which calls get that lock they have happened: of Grant and Release, say, the first wins, and
-// the other finds what it left.
+// The zero value is empty. A Ledger must not be copied after its first use. It has no lock: the backend's
+// guards it, and with it the [Attempt] of each entry. Calls have happened in the order in which they got
+// that lock: of Grant and Release, say, the first wins, and the other finds what it left.
 type Ledger[A Entry] struct {
 	byID       map[string]A // by AttemptID: the first of a list of those on different keys, mostly of one
 	tombstones Tombstones[ID]
 }
 
-// Enter begins a call of Acquire. It returns the entry of the request's attempt; that is fresh, with its
-// [Attempt] filled in, if there was none. Each Enter without an error is followed by one Leave. The error
-// is that of [Attempt.Err] for an attempt that is over.
+// Enter begins a call of Acquire. It returns the entry of the request's attempt: fresh, with its [Attempt]
+// filled in, if there was none. Each Enter without an error is followed by one Leave. The error is that of
+// [Attempt.Err] for an attempt that is over.
 func (l *Ledger[A]) Enter(req driver.Request, fresh A) (A, error) {
 	var nobody A
 	id := ID{req.Key, req.AttemptID}
@@ -68,9 +68,9 @@ func (l *Ledger[A]) Enter(req driver.Request, fresh A) (A, error) {
 	return a, nil
 }
 
-// Leave ends a call of Acquire. If it was the last, and no grant was handed out, the attempt is
-// forgotten if nothing of it is on the server, and expires at the given time otherwise: until then it may be asked
-// for again.
+// Leave ends a call of Acquire. If it was the last, and no grant was handed out, the attempt is forgotten
+// if nothing of it is on the server (see [Attempt].Sent), and expires at the given time otherwise: until
+// then it may be asked for again.
 func (l *Ledger[A]) Leave(a A, expires time.Time) {
 	b := a.base()
 	b.calls--
@@ -83,26 +83,31 @@ func (l *Ledger[A]) Leave(a A, expires time.Time) {
 	}
 }
 
-// Grant hands out the grant of an attempt: for a TTL from start, with the attempt's entry as its
-// Handle. An attempt that is held gets its grant again, if the token is the same.
+// Grant hands out the grant of an attempt: for a TTL from start, with the attempt's entry as its Handle.
+// It is the last step of Acquire. An attempt that is held gets its grant again, if the token is the same.
+// With another token it gets ErrReleased: its grant is gone, though nobody may have noticed yet.
 //
-// Grant against Release, or whatever else ends the attempt: if that was first, Grant returns its Err; if it comes
-// later, it finds a grant. The caller of Acquire has none in the first case.
+// Grant against Release, or what else ends the attempt: if that was first, Grant returns the attempt's Err,
+// and the caller of Acquire has no grant; if Grant was first, the other finds a grant.
 func (l *Ledger[A]) Grant(a A, token fencing.Token, start time.Time, ttl time.Duration) (driver.Grant, error) {
 	b := a.base()
 	switch {
 	case b.phase >= Ending:
 		return driver.Grant{}, b.Err()
 	case b.phase == Held && b.token != token:
-		return driver.Grant{}, driver.ErrReleased // its grant was another, and is gone
+		return driver.Grant{}, driver.ErrReleased
 	}
-	b.phase, b.granted, b.token = Held, true, token
+	if b.phase == Asking {
+		b.phase, b.granted, b.token = Held, true, token
+		b.expires = time.Time{} // what Leave had set: from here on the lease decides
+	}
 	b.extend(start.Add(ttl))
 	return driver.Grant{Key: b.Key, AttemptID: b.AttemptID, Token: token, Start: start, TTL: ttl, Handle: a}, nil
 }
 
-// Extend notes that the lease of an attempt that is held lasts until a later time. It reports false if the attempt is not
-// held any more: whatever the server said, the holder has no lock.
+// Extend notes that the lease of an attempt lasts until a time; an earlier one than is known changes
+// nothing. It reports false if the attempt is not held any more: whatever the server said, the holder has
+// no lock.
 func (l *Ledger[A]) Extend(a A, expires time.Time) bool {
 	b := a.base()
 	if b.phase != Held {
@@ -118,11 +123,12 @@ func (a *Attempt) extend(expires time.Time) {
 	}
 }
 
-// Release notes that the caller gives an attempt up, and returns its entry; the zero A if this client has none.
-// late says that a request which makes something of the attempt may still be carried out: the server must keep
-// the attempt out, or that request be undone. From here on no call of the attempt is granted.
+// Release notes that the caller gives an attempt up, and returns its entry; the zero A if this client has
+// none. late says that a request which makes something of the attempt may still be carried out: the server
+// must keep the attempt out, or that request must be undone. From here on no call of the attempt is granted.
 //
-// The entry that is returned is in the phase Ending, or Gone if the attempt was lost before.
+// The entry that is returned is in the phase Ending, or Gone if the attempt was lost before. If it was
+// held, and nothing is late, no call is left that could ask for it again, and it needs no tombstone.
 func (l *Ledger[A]) Release(g driver.Grant) (a A, late bool) {
 	var nobody A
 	id := ID{g.Key, g.AttemptID}
@@ -149,9 +155,9 @@ func (l *Ledger[A]) End(a A) {
 	b.phase = max(b.phase, Ending)
 }
 
-// Forget notes that nothing of an attempt is on the server, for certain, and forgets it. It returns
-// what tells the holder, to be called without the lock; nil if nobody is to be told, as the attempt was not held, or
-// is being ended.
+// Forget notes that nothing of an attempt is on the server, for certain, and forgets it. It returns what
+// tells the holder, to be called without the lock; nil if nobody is to be told, since the attempt was not
+// held, or is being ended. It may be called again, and then does nothing.
 func (l *Ledger[A]) Forget(a A) (lost func(why error)) {
 	b := a.base()
 	if b.phase == Gone {
@@ -163,7 +169,7 @@ func (l *Ledger[A]) Forget(a A) (lost func(why error)) {
 	b.phase = Gone
 	l.remove(a)
 	if b.granted && !b.released {
-		l.tombstones.Add(b.ID) // it was held, and its caller may not know that it is over
+		l.tombstones.Add(b.ID) // its caller may not know that it is over
 	}
 	return lost
 }
@@ -177,8 +183,8 @@ func (l *Ledger[A]) Find(id ID) A {
 	return a // the zero A if !ok
 }
 
-// Of returns the entry of a grant. If this ledger has handed the grant out, that is the grant's Handle, also when the
-// ledger has forgotten it; otherwise the one that Find returns.
+// Of returns the entry of a grant. If this ledger has handed the grant out, that is the grant's Handle, also
+// when the ledger has forgotten it; otherwise it is the one that Find returns.
 func (l *Ledger[A]) Of(g driver.Grant) A {
 	id := ID{g.Key, g.AttemptID}
 	if a, ok := g.Handle.(A); ok && a.base().ledger == &l.tombstones && a.base().ID == id {
@@ -187,8 +193,8 @@ func (l *Ledger[A]) Of(g driver.Grant) A {
 	return l.Find(id)
 }
 
-// WithID yields the attempts of an AttemptID, which are on different keys; mostly there is one. The loop may forget the
-// one that it has.
+// WithID yields the attempts of an AttemptID, which are on different keys; mostly there is one. The loop may
+// forget the one that it has.
 func (l *Ledger[A]) WithID(attemptID string) iter.Seq[A] {
 	return func(yield func(A) bool) {
 		a, ok := l.byID[attemptID]
@@ -239,5 +245,5 @@ func (l *Ledger[A]) remove(a A) {
 	} else {
 		delete(l.byID, b.AttemptID)
 	}
-	b.nextWithID = nil
+	b.nextWithID = nil // a Handle keeps a, and need not keep the others
 }

@@ -1,12 +1,12 @@
 package attempts
 
-// MaxTombstones is the number of later releases during which a released attempt stays out. A call that was
+// MaxTombstones is the number of later tombstones during which a released attempt stays out. A call that was
 // under way when its attempt was released is late by far less.
 const MaxTombstones = 8192
 
-// Tombstones remembers the last attempts that were released, so that a late call of one
-// of them is refused. ID names an attempt: by itself, or together with a key. The
-// zero value is empty. It is not safe for concurrent use.
+// Tombstones remembers the last attempts that were released, so that a late call of one of them is refused.
+// ID names an attempt: by itself, or together with a key. The zero value is empty. It is not safe for
+// concurrent use.
 type Tombstones[ID comparable] struct {
 	ids  map[ID]struct{}
 	ring []ID // the same, oldest at next once the ring is full

@@ -1,5 +1,5 @@
-// Package batch lets the requests of many callers of one client go to a server together, where it costs the server
-// about the same whatever is in one request. [Sender] is for backends.
+// Package batch lets the requests of many callers of one client go to a server together, where it costs
+// the server about the same whatever is in one request. [Sender] is for backends.
 package batch
 
 import (
@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// maxInFlight is how many requests are under way before further parts wait: so many that a few callers never
-	// wait for each other.
+	// maxInFlight is how many requests are under way before further parts wait: so many that a few
+	// callers never wait for each other.
 	maxInFlight = 4
 	// maxParts is how many parts go together at the most, unless the server takes fewer: see Lower.
 	maxParts = 64
 )
 
-// Sender sends parts, each of which is what one caller asks of the server about one lock: each by itself while
-// few requests are under way. Further parts wait for one of them to be answered, and then go together. A lone
-// caller is not delayed, and pays nothing.
+// Sender sends parts, each of which is what one caller asks of the server about one lock: each by itself
+// while few requests are under way. Further parts wait for one of them to be answered, and then go
+// together. A lone caller is not delayed, and pays nothing.
 //
 // The fields are set before the first call of Do. P is the type of a part, A that of its answer.
 type Sender[P, A any] struct {
@@ -27,22 +27,24 @@ type Sender[P, A any] struct {
 	Alone func(ctx context.Context, part P) (A, error)
 
 	// Together sends parts in one request, for nobody's context, and returns their answers in order. An
-	// error is that of each part. There may be one part only. Once the owner's Close has begun it fails at once.
+	// error is that of each part. There may be one part only. Once the owner's Close has begun it fails
+	// at once.
 	Together func(parts []P) ([]A, error)
 
-	// Refused reports whether an error of Together says that the server has carried out nothing, since it refused
-	// some part. Then each goes by itself, side by side, so that nobody suffers from another's.
+	// Refused reports whether an error of Together says that the server has carried out nothing, since
+	// it refused some part. Then each goes by itself, side by side, so that nobody suffers from
+	// another's.
 	Refused func(err error) bool
 
 	// Go calls f on a goroutine for which the owner's Close waits, or itself once Close has begun.
 	Go func(f func())
 
-	// Exclusive says that of the parts about one lock a single one is under way at a time. Otherwise they are
-	// only kept out of the same request.
+	// Exclusive says that of the parts about one lock a single one is under way at a time. Otherwise
+	// they are only kept out of the same request.
 	Exclusive bool
 
-	// Size, if it is not nil, is about how long a part is in a request. Parts go together up to MaxSize. A part
-	// that is longer goes all the same.
+	// Size, if it is not nil, is about how long a part is in a request. Parts go together up to MaxSize.
+	// A part that is longer goes all the same.
 	Size    func(part P) int
 	MaxSize int
 
@@ -64,9 +66,9 @@ type waiter[P, A any] struct {
 
 // Do sends a part about a lock and returns its answer. Parts about "" go together with any other.
 //
-// If ctx ends first, the part is sent or not, and the caller has to reckon with both. Cancel against take: if the
-// part still waits, it is removed here and never sent; if it has been taken, it is under way, and its answer is
-// dropped. With a context that never ends a part is never taken back.
+// If ctx ends first, the part is sent or not, and the caller has to reckon with both. Cancel against
+// take: if the part still waits, it is removed here and never sent; if it has been taken, it is under
+// way, and its answer is dropped. With a context that never ends a part is never taken back.
 func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	s.mu.Lock()
 	if s.inFlight < maxInFlight && (!s.Exclusive || s.mark(lock)) {
@@ -106,8 +108,9 @@ func (s *Sender[P, A]) Load() (inFlight, waiting int) {
 
 // answered notes that a part that went by itself has been answered, and sends those that wait.
 //
-// Close against take: if Close has begun, Go calls run here, and what has been taken fails at once. If Close comes
-// later, it waits for the goroutine, whose requests fail at once from then on. Either way nobody is left waiting.
+// Close against take: if Close has begun, Go calls run here, and what has been taken fails at once. If
+// Close comes later, it waits for the goroutine, whose requests fail at once from then on. Either way
+// nobody is left waiting.
 func (s *Sender[P, A]) answered(lock string) {
 	s.mu.Lock()
 	delete(s.busy, lock)
@@ -131,9 +134,9 @@ func (s *Sender[P, A]) run(parts []*waiter[P, A]) {
 	}
 }
 
-// take returns the first of the waiting parts that may go together, in the place of a request that has been
-// answered. If there is none, fewer requests are under way from here on: a part that is kept back by
-// another about the same lock is taken when that is answered, at the latest. Called with mu held.
+// take returns the first of the waiting parts that may go together, in the place of a request that has
+// been answered. If there is none, fewer requests are under way from here on: a part that is kept back
+// by another about the same lock is taken when that is answered, at the latest. Called with mu held.
 func (s *Sender[P, A]) take() (parts []*waiter[P, A]) {
 	limit, size := cmp.Or(s.fewer, maxParts), 0
 	rest := s.waiting[:0]

@@ -3,11 +3,10 @@ package batch
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,19 +14,10 @@ import (
 	"time"
 )
 
-// seeds are what the random tests run with: FENCELOCK_SEED has one, to repeat what failed.
-func seeds(t *testing.T, n int) (all []uint64) {
-	t.Helper()
-	if one, err := strconv.ParseUint(os.Getenv("FENCELOCK_SEED"), 10, 64); err == nil {
-		return []uint64{one}
-	}
-	first := rand.Uint64() >> 16
-	t.Logf("seeds %d to %d; FENCELOCK_SEED repeats one", first, first+uint64(n)-1)
-	for i := range n {
-		all = append(all, first+uint64(i))
-	}
-	return all
-}
+var (
+	seeds = flag.Uint64("seeds", 200, "how many seeds")
+	first = flag.Uint64("first", 1, "the first of them")
+)
 
 var (
 	errRefused = errors.New("the server refuses a part")
@@ -43,15 +33,14 @@ const (
 
 // part is what a caller sends.
 type part struct {
-	id, size  int
-	lock      string
-	bad       bool          // the server refuses it
-	delay     time.Duration // of the answer to a request in which it is the first
-	unheard   bool          // that answer is lost
-	sent      int           // times that a server which carries it out has got it
-	waits     bool          // as all requests that may be under way were
-	ended     time.Time
-	cancelled bool
+	id, size int
+	lock     string
+	bad      bool          // the server refuses it
+	delay    time.Duration // of the answer to a request in which it is the first
+	unheard  bool          // that answer is lost
+	sent     int           // times that a server which carries it out has got it
+	waits    bool          // as all requests that may be under way were
+	ended    time.Time
 }
 
 // server answers after some time, and notes which rules were broken.
@@ -65,7 +54,6 @@ type server struct {
 	requests int            // under way, those after a refusal counted as one
 	single   map[int]*int   // parts that were refused together: how many of them have no answer yet
 	underWay map[string]int // parts by lock
-	last     int            // id of the last part of those that wait behind nothing
 	broken   map[string]string
 	running  sync.WaitGroup
 }
@@ -296,15 +284,12 @@ func (s *server) run() map[string]string {
 // TestSender has many callers of random parts, on a server that takes its time, refuses some, and
 // loses answers.
 func TestSender(t *testing.T) {
-	for _, seed := range seeds(t, 200) {
+	for seed := *first; seed < *first+*seeds && !t.Failed(); seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			for rule, how := range newServer(seed).run() {
-				t.Errorf("seed %d: %s: %s", seed, rule, how)
+				t.Errorf("%s: %s\nrepeat with: go test ./driver/batch -run 'TestSender$' -first %d -seeds 1", rule, how, seed)
 			}
 		})
-		if t.Failed() {
-			return
-		}
 	}
 }
 
@@ -409,7 +394,7 @@ func TestSenderMutants(t *testing.T) {
 
 // TestSenderCloses: what waits when the owner closes has an answer, whichever comes first.
 func TestSenderCloses(t *testing.T) {
-	for _, first := range []string{"close", "take"} {
+	for _, one := range []string{"close", "take"} {
 		synctest.Test(t, func(t *testing.T) {
 			closing, end := context.WithCancel(context.Background())
 			var (
@@ -447,12 +432,12 @@ func TestSenderCloses(t *testing.T) {
 						failed.Add(1)
 						failed.Done()
 					} else if i >= maxInFlight {
-						t.Errorf("%s first: %d was sent after Close", first, i)
+						t.Errorf("%s first: %d was sent after Close", one, i)
 					}
 				})
 				synctest.Wait()
 			}
-			if first == "take" {
+			if one == "take" {
 				time.Sleep(time.Second) // the first four are answered
 				synctest.Wait()
 			}
@@ -462,7 +447,7 @@ func TestSenderCloses(t *testing.T) {
 			running.Wait()
 			callers.Wait()
 			if inFlight, waiting := s.Load(); inFlight != 0 || waiting != 0 {
-				t.Errorf("%s first: %d requests, %d parts that wait are left", first, inFlight, waiting)
+				t.Errorf("%s first: %d requests, %d parts that wait are left", one, inFlight, waiting)
 			}
 		})
 	}

@@ -29,7 +29,7 @@ func openMortal(t *testing.T, addr, ns string) mortal {
 
 func (m mortal) die() { m.link.Blackhole() }
 
-// TestTheDeadDelayNoLongerThanTheirTTL: whoever dies, holding or waiting, delays
+// TestTheDeadDelayNoLongerThanTheirTTL: a client that dies, holding or waiting, delays
 // those who live by its own TTL at most, however long theirs are. Where several
 // died in a row it can be a third more, until the next who lives asks again.
 // Nobody gets the lock before the lease of a dead holder has ended in its own eyes.

@@ -82,8 +82,8 @@ func (w *fullWorld) expectGrant(what string, from <-chan granted, after driver.G
 	}
 }
 
-// TestFullServer: on a server that has no memory left whoever holds a lock, or waits,
-// keeps it, can give it up, and can be evicted; whoever comes is refused.
+// TestFullServer: on a server that has no memory left an attempt that holds a lock, or waits,
+// keeps it, can give it up, and can be evicted; a new one is refused.
 func TestFullServer(t *testing.T) {
 	t.Parallel()
 	for _, kind := range servers.Redises() {

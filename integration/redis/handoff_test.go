@@ -206,7 +206,7 @@ func TestStalePushIsNotAGrant(t *testing.T) {
 	}
 }
 
-// TestDeadHolderBehindACancelledWaiter: whoever becomes the first in the queue
+// TestDeadHolderBehindACancelledWaiter: the waiter that becomes the first in the queue
 // because the one before it left must know of it before the holder's lease ends.
 func TestDeadHolderBehindACancelledWaiter(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func TestWeakMasterIsRefused(t *testing.T) {
 }
 
 // TestLevel: a list of nodes of which one may lose what it has granted is advisory; the reason is
-// named, and whoever asks for more is refused.
+// named, and a client that asks for more is refused.
 func TestLevel(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -57,7 +57,7 @@ func TestReplace(t *testing.T) {
 	next.ns, next.query = w.ns, w.query
 	operate, new := newOperator(t), next.url(next.addrs()...)
 
-	// Before, the new one is no part of anything, whoever names it.
+	// Before, the new one is no part of anything, though a client names it.
 	early := next.proxied(t, ttl)
 	book.TakeTurns(t, locktest.Soon, "turns", early.Client)
 	next.expectNothingOn(t, 2)

@@ -86,7 +86,7 @@ func (c *Client) Wait(ctx context.Context, k *Call) Outcome {
 		<-k.done
 		return c.recycle(k)
 	}
-	return Outcome{Err: c.explained(fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)), NotExecuted: never}
+	return Outcome{Err: c.cfg.explained(fmt.Errorf("%w: raft: %w", context.Cause(ctx), fault)), NotExecuted: never}
 }
 
 // Fault is why a command would wait now, as far as is known, or nil.

@@ -159,14 +159,14 @@ func (c *Client) Ready(ctx context.Context) error {
 		case connected:
 			return nil
 		case refused:
-			return c.explained(fmt.Errorf("%w: raft: %w", driver.ErrRefused, fault))
+			return c.cfg.explained(fmt.Errorf("%w: raft: %w", driver.ErrRefused, fault))
 		case absent:
-			return c.explained(fmt.Errorf("%w: raft: %w", driver.ErrUnavailable, fault))
+			return c.cfg.explained(fmt.Errorf("%w: raft: %w", driver.ErrUnavailable, fault))
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return c.explained(unreachable(context.Cause(ctx), fault))
+			return c.cfg.explained(unreachable(context.Cause(ctx), fault))
 		case <-c.closing.Done():
 		}
 	}

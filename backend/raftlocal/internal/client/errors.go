@@ -158,8 +158,8 @@ func unreachable(ended, fault error) error {
 }
 
 // explained adds to an error what is wrong with the member of our own process.
-func (c *Client) explained(err error) error {
-	if why := c.cfg.Trouble(); why != nil {
+func (c *Config) explained(err error) error {
+	if why := c.Trouble(); why != nil {
 		return fmt.Errorf("%w; the member in this process: %w", err, why)
 	}
 	return err

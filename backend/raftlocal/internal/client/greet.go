@@ -13,17 +13,17 @@ import (
 
 // greet connects to a member and says who we are. The link is nil if it does not lead; says is what
 // keeps it from that, if it has told.
-func (c *Client) greet(ctx context.Context, addr string, timeout time.Duration) (l *link, w wire.Welcome, says string, err error) {
+func (s *search) greet(ctx context.Context, addr string, timeout time.Duration) (l *link, w wire.Welcome, says string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errSilent)
 	defer cancel()
-	conn, err := c.cfg.Dial(ctx, addr)
+	conn, err := s.client.cfg.Dial(ctx, addr)
 	if err != nil {
 		return nil, wire.Welcome{}, "", network.Plain(err, errSilent.Error())
 	}
 	// A connection has no context: it is closed when the time is over.
 	unhook := afterDone(ctx, func() { provoke(ctx, conn) })
 	g := &greeting{Conn: conn}
-	reader, w, err := c.hello(g)
+	reader, w, err := hello(g, s.client.cfg.Cluster)
 	if err == nil && w.Leader.ID != w.Member && reader.More() {
 		// It comes with the answer, or not at all.
 		if t, body, told := reader.Next(); told == nil && t == wire.TypeTrouble {
@@ -47,8 +47,8 @@ func (c *Client) greet(ctx context.Context, addr string, timeout time.Duration) 
 }
 
 // hello says who we are, and reads the answer.
-func (c *Client) hello(conn net.Conn) (*wire.Reader, wire.Welcome, error) {
-	h := wire.Hello{Version: wire.Version, Cluster: c.cfg.Cluster, Role: wire.Client}
+func hello(conn net.Conn, cluster string) (*wire.Reader, wire.Welcome, error) {
+	h := wire.Hello{Version: wire.Version, Cluster: cluster, Role: wire.Client}
 	if _, err := conn.Write(wire.AppendHello([]byte(wire.Preface), h)); err != nil {
 		return nil, wire.Welcome{}, err
 	}

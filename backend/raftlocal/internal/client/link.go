@@ -54,6 +54,22 @@ func (l *link) wakeLocked() {
 	l.wake <- struct{}{} // has room: only who is not busy is woken
 }
 
+// lookAfterLocked asks a member that says nothing, and reports whether it has been asked in vain. Called with Client.mu held.
+func (l *link) lookAfterLocked() (dead bool) {
+	heard := l.heard.Load()
+	if heard != l.before {
+		l.before, l.silent = heard, 0
+		return false
+	}
+	l.silent++
+	if l.silent >= silence {
+		return true
+	}
+	l.ping = true
+	l.wakeLocked()
+	return false
+}
+
 // close ends the connection; the reader sees that, and ends the rest. The reason that is
 // given first counts.
 func (l *link) close(why error) {

@@ -79,33 +79,6 @@ func (c *Client) serve(l *link) (leader wire.Member, err error) {
 	return leader, l.why
 }
 
-// quiet is for how long nobody is told that no leader is found: an election takes less.
-const quiet = 2 * time.Second
-
-// lost notes why there is no connection, after a search of some time.
-func (c *Client) lost(fault *nobody, refused bool, after time.Duration) {
-	c.mu.Lock()
-	text := fault.Error()
-	// Who has never been connected is being opened: that says why it fails.
-	tell := c.told != text && (refused || c.met && after >= quiet)
-	if tell {
-		c.told = text
-	}
-	c.fault, c.refused, c.absent = fault, refused, c.cfg.AwayAfter > 0 && after >= c.cfg.AwayAfter && fault.absent()
-	c.changedLocked()
-	c.mu.Unlock()
-	if tell {
-		c.cfg.Logger.Warn("the cluster is not reachable", "reason", text)
-	}
-}
-
-// note notes what is known so far.
-func (c *Client) note(fault *nobody) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fault = fault
-}
-
 const (
 	// tick is how often a connection is looked after while something is outstanding, or a question
 	// whether the member lives. Another leads a second after a leader has fallen silent, or
@@ -144,7 +117,9 @@ func (c *Client) tick() {
 	// comes back, and is not to wait for all of it again.
 	if c.session.Outstanding() > 0 || c.expecting > 0 || c.link != nil && c.link.silent > 0 {
 		c.tickLocked()
-		silent = c.lookAfterLocked()
+		if c.link != nil && c.link.lookAfterLocked() {
+			silent = c.link
+		}
 	}
 	limit := callTimeout
 	if c.link == nil && c.cfg.LeaderTimeout > 0 {
@@ -166,27 +141,6 @@ func (c *Client) tick() {
 		silent.close(errSilent)
 	}
 	for i, x := range late {
-		c.finish(x, nil, c.explained(overdue(never[i], limit, fault)), never[i])
+		c.finish(x, nil, c.cfg.explained(overdue(never[i], limit, fault)), never[i])
 	}
-}
-
-// lookAfterLocked asks a member that says nothing, and returns the link to one that has been
-// asked in vain. Called with mu held.
-func (c *Client) lookAfterLocked() (dead *link) {
-	l := c.link
-	if l == nil {
-		return nil
-	}
-	heard := l.heard.Load()
-	if heard != l.before {
-		l.before, l.silent = heard, 0
-		return nil
-	}
-	l.silent++
-	if l.silent >= silence {
-		return l
-	}
-	l.ping = true
-	l.wakeLocked()
-	return nil
 }

@@ -66,7 +66,7 @@ func (s *search) leader() *link {
 		if l := s.round(); l != nil || ctx.Err() != nil {
 			return l
 		}
-		s.client.lost(s.fault(), s.unwanted(), time.Since(s.began))
+		s.lost()
 		if l := s.pause(); l != nil || ctx.Err() != nil {
 			return l
 		}
@@ -108,7 +108,7 @@ func (s *search) ask(addr string) {
 	ctx, answers := s.ctx, s.answers
 	timeout := min(max(time.Since(s.began), leastGreeting), maxGreeting)
 	s.client.running.Go(func() {
-		l, w, says, err := s.client.greet(ctx, addr, timeout)
+		l, w, says, err := s.greet(ctx, addr, timeout)
 		select {
 		case answers <- answer{addr, l, w, report{err, says}}:
 		case <-ctx.Done():
@@ -136,9 +136,33 @@ func (s *search) hear(wait time.Duration) (a answer, ok bool) {
 		s.learn(a.welcome)
 	}
 	if a.link == nil {
-		s.client.note(s.fault()) // for who cannot wait for the end of the round
+		fault := s.fault()
+		s.client.mu.Lock()
+		s.client.fault = fault // for who cannot wait for the end of the round
+		s.client.mu.Unlock()
 	}
 	return a, true
+}
+
+// quiet is for how long nobody is told that no leader is found: an election takes less.
+const quiet = 2 * time.Second
+
+// lost notes why there is no connection, after a round.
+func (s *search) lost() {
+	c, fault, refused, after := s.client, s.fault(), s.unwanted(), time.Since(s.began)
+	c.mu.Lock()
+	text := fault.Error()
+	// Who has never been connected is being opened: that says why it fails.
+	tell := c.told != text && (refused || c.met && after >= quiet)
+	if tell {
+		c.told = text
+	}
+	c.fault, c.refused, c.absent = fault, refused, c.cfg.AwayAfter > 0 && after >= c.cfg.AwayAfter && fault.absent()
+	c.changedLocked()
+	c.mu.Unlock()
+	if tell {
+		c.cfg.Logger.Warn("the cluster is not reachable", "reason", text)
+	}
 }
 
 // fault is why nobody is found so far.

@@ -64,7 +64,7 @@ func New(c Config) *Fleet {
 			fleet: f, index: i, name: c.Names[i], wakeup: make(chan struct{}, 1),
 			ask: asker{s, prefixOf(c.Keys)}, log: c.Logger.With("node", c.Names[i]),
 		}
-		m.place.Store(-1)
+		m.position.Store(-1)
 		m.state.Store(&state{err: passing("it has not answered yet")})
 		f.members = append(f.members, m)
 	}
@@ -85,22 +85,22 @@ func prefixOf(k *script.Names) string {
 func (f *Fleet) Nodes() []wire.Node {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	places := f.list.identities()
+	identities := f.list.identities()
 	all := make([]wire.Node, len(f.members))
 	var unknown []*Member
 	for i, m := range f.members {
-		place := slices.Index(places, f.observations[i].id)
-		if place < 0 || all[place] != nil {
+		position := slices.Index(identities, f.observations[i].id)
+		if position < 0 || all[position] != nil {
 			unknown = append(unknown, m)
 			continue
 		}
-		all[place] = m
-		m.place.Store(int32(place)) //nolint:gosec // 7 at most
+		all[position] = m
+		m.position.Store(int32(position)) //nolint:gosec // 7 at most
 	}
-	for place := range all {
-		if all[place] == nil {
-			all[place] = unknown[0]
-			unknown[0].place.Store(int32(place)) //nolint:gosec // 7 at most
+	for position := range all {
+		if all[position] == nil {
+			all[position] = unknown[0]
+			unknown[0].position.Store(int32(position)) //nolint:gosec // 7 at most
 			unknown = unknown[1:]
 		}
 	}

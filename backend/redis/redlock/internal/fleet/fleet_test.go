@@ -439,7 +439,7 @@ type reply string
 func (r reply) Error() string { return string(r) }
 func (reply) RedisError()     {}
 
-// TestNotices: they come with the place of the node, which is the same for all clients.
+// TestNotices: they come with the position of the node, which is the same for all clients.
 func TestNotices(t *testing.T) {
 	run(t, func(t *testing.T) {
 		all := servers(3)
@@ -447,7 +447,7 @@ func TestNotices(t *testing.T) {
 		c := config(all, nil)
 		c.Notify = got.take
 		f := open(t, c)
-		all[0].take[0]("free me 7") // nobody knows the place yet
+		all[0].take[0]("free me 7") // nobody knows the position yet
 		nodes := f.Nodes()
 		turned := []*fake{all[2], all[0], all[1]}
 		others := open(t, config(turned, nil)).Nodes()

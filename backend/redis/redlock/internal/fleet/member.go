@@ -18,14 +18,14 @@ import (
 // fit, and answers at once while it is not, so that a node that is dead or silent costs nothing after the
 // first time.
 type Member struct {
-	fleet  *Fleet
-	index  int
-	name   string
-	ask    asker
-	log    *slog.Logger
-	state  atomic.Pointer[state]
-	place  atomic.Int32  // in Fleet.Nodes; -1 before
-	wakeup chan struct{} // looks again
+	fleet    *Fleet
+	index    int
+	name     string
+	ask      asker
+	log      *slog.Logger
+	state    atomic.Pointer[state]
+	position atomic.Int32  // in Fleet.Nodes; -1 before
+	wakeup   chan struct{} // looks again
 
 	// Of run only.
 	prepared   string // the run_id of the process that knows our scripts

@@ -122,8 +122,8 @@ func (m *Member) again() {
 }
 
 func (m *Member) notify(n wire.Notice) {
-	if place := m.place.Load(); place >= 0 {
-		m.fleet.conf.Notify(int(place), n)
+	if position := m.position.Load(); position >= 0 {
+		m.fleet.conf.Notify(int(position), n)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestReplaceAfterTwoVersions(t *testing.T) {
 			}
 			which := []int{0, 1, 2, 4, 6}
 			if lists[0].text < lists[1].text {
-				which = []int{0, 1, 2, 3, 5} // the tie is for whoever runs it
+				which = []int{0, 1, 2, 3, 5} // the tie is for the one who runs it
 			}
 			said, err := replace(t, named(all, which...))
 			if err != nil {

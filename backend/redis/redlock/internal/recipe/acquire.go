@@ -25,12 +25,12 @@ var (
 // Acquire takes the key on a majority of nodes, try by try. Each has a number of its own, and what one
 // that failed has won is ended by the nodes' callbacks, also when Acquire has returned.
 //
-// Success against cancellation: the claim's mutex decides which came first. If the answer that
+// Success against cancellation: the attempt's mutex decides which came first. If the answer that
 // completed a try is before the look that follows the end of ctx, the caller gets the grant. If it
 // is after, the try has failed by then, and whatever it has, or gets, is ended.
 //
 // Success against Release, which nobody calls for an attempt that asks, but a packet may be late: if
-// Release is before that look, the try has failed, too. If it is after, it finds a grant.
+// Release is before the grant is handed out, the try has failed, too. If it is after, it finds a grant.
 func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	switch {
 	case b.closing.Err() != nil:
@@ -38,59 +38,52 @@ func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	case ctx.Err() != nil:
 		return driver.Grant{}, context.Cause(ctx)
 	}
-	w := b.newCall()
-	defer b.done(w)
-	c, err := b.ledger.enter(req, w.signal)
-	if err == nil && c.granted() {
-		g, failed := b.confirm(ctx, c)
-		if !errors.Is(failed, driver.ErrNotHeld) {
-			c.leave()
-			return g, failed
-		}
-		// The caller never heard of that grant, or it would not ask. It is gone, and the next is another.
-		c, err = b.ledger.again(c, req, w.signal)
-	}
+	w := b.calls.begin()
+	defer b.calls.end(w)
+	a, held, err := b.ledger.enter(req, w.signal)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer c.leave()
-	if b.fairness.enter(req.Key, b.soon()) && req.Wait {
-		b.join(c, req)
-		c.setAlarm(b.confirmIn(req.TTL))
-		if err := b.pause(ctx, c, w); err != nil {
+	defer b.ledger.leave(a)
+	if held {
+		return b.confirm(ctx, a, req)
+	}
+	if b.fairness.enter(req.Key, b.pace.soon()) && req.Wait {
+		b.join(a, req)
+		a.setAlarm(b.pace.confirmIn(req.TTL))
+		if err := b.pause(ctx, a, w); err != nil {
 			b.wakeWaiters(b.fairness.takeDeferred(req.Key, nil))
 			return driver.Grant{}, err
 		}
 	}
-	g, err := b.acquire(ctx, c, req, w)
+	g, err := b.acquire(ctx, a, req, w)
 	if err != nil {
 		b.wakeWaiters(b.fairness.takeDeferred(req.Key, nil))
 	}
 	return g, err
 }
 
-func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *call) (driver.Grant, error) {
+func (b *Backend) acquire(ctx context.Context, a *attempt, req driver.Request, w *call) (driver.Grant, error) {
 	var t *try
 	for split := 0; ; {
-		t = b.begin(c, req, t)
+		t = b.begin(a, req, t)
 		v, err := t.decide(ctx, w)
 		switch v {
 		case vote.Granted:
-			return driver.Grant{
-				Key: req.Key, AttemptID: req.AttemptID, Token: fencing.Token(t.votes.Token()), Start: t.start, TTL: req.TTL, Handle: c,
-			}, nil
-		case vote.GivenUp:
+			g, err := t.handOut() //nolint:contextcheck // what it sends outlives the Acquire
 			if !errors.Is(err, errEvictedEarly) && !errors.Is(err, errListChanged) {
-				return driver.Grant{}, err
+				return g, err
 			}
-			c.setAlarm(0)
+			a.setAlarm(0)
+		case vote.GivenUp:
+			return driver.Grant{}, err
 		case vote.Ended:
 			// An operator has ended this try: the next has a number that is not kept out. If that is, too, the
 			// attempt was released before this client can remember.
 			if split++; split > maxSplits {
 				return driver.Grant{}, driver.ErrReleased
 			}
-			c.setAlarm(0)
+			a.setAlarm(0)
 		case vote.NoQuorum:
 			// A majority may have answered, and be divided between two that want the lock; or have lost it
 			// before the token was written back. Who waits goes on, since one of them will have it; who does
@@ -100,81 +93,55 @@ func (b *Backend) acquire(ctx context.Context, c *claim, req driver.Request, w *
 				t.awaitAll(ctx, w)
 				return driver.Grant{}, t.noQuorum()
 			}
-			c.setAlarm(b.backoff(split, req.TTL))
+			a.setAlarm(b.pace.backoff(split, req.TTL))
 		case vote.Held:
 			split = 0
 			b.fairness.metHolder(req.Key, t.start)
 			t.setConfirm()
 		default:
 			split++
-			c.setAlarm(b.backoff(split, req.TTL))
+			a.setAlarm(b.pace.backoff(split, req.TTL))
 		}
 		if !req.Wait && (v == vote.Held || split >= maxSplits) {
-			b.ledger.forget(c) // nothing is left of it that its callbacks do not end
+			b.ledger.forget(a) // nothing is left of it that its callbacks do not end
 			return driver.Grant{}, t.heldError()
 		}
 		if req.Waiting != nil && req.Wait && v != vote.Ended { // a majority has answered, and not for us
 			req.Waiting()
 		}
-		if err := b.pause(ctx, c, w); err != nil {
+		if err := b.pause(ctx, a, w); err != nil {
 			return driver.Grant{}, err
 		}
 	}
 }
 
-// confirm answers an attempt that asks again for what it has: by a renewal, with the token that it got.
-func (b *Backend) confirm(ctx context.Context, c *claim) (driver.Grant, error) {
-	g := c.grant()
-	r := b.Renew(ctx, []driver.Grant{g})[0]
-	if r.Err != nil {
-		if ctx.Err() != nil && !errors.Is(r.Err, driver.ErrNotHeld) {
-			return driver.Grant{}, context.Cause(ctx)
-		}
+// confirm answers an attempt that asks again for what it has: by a renewal, with the token that it got. If its grant
+// has gone, it stays out.
+func (b *Backend) confirm(ctx context.Context, a *attempt, req driver.Request) (driver.Grant, error) {
+	r := b.Renew(ctx, []driver.Grant{{Key: a.Key, AttemptID: a.AttemptID, TTL: req.TTL, Handle: a}})[0]
+	switch {
+	case errors.Is(r.Err, driver.ErrNotHeld):
+		return driver.Grant{}, driver.ErrReleased
+	case r.Err != nil && ctx.Err() != nil:
+		return driver.Grant{}, context.Cause(ctx)
+	case r.Err != nil:
 		return driver.Grant{}, r.Err
 	}
-	g.Start, g.TTL = r.Start, r.TTL
-	return g, nil
-}
-
-func (c *claim) granted() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.held
-}
-
-// heldSince is when the try began that was granted, or zero.
-func (c *claim) heldSince() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.held {
-		return time.Time{}
-	}
-	return c.began
-}
-
-func (c *claim) grant() driver.Grant {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return driver.Grant{Key: c.key, AttemptID: c.attemptID, Token: fencing.Token(c.token), TTL: c.ttl, Handle: c}
-}
-
-// leave ends the call that asks for the claim.
-func (c *claim) leave() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal = nil
+	b.ledger.mu.Lock()
+	defer b.ledger.mu.Unlock()
+	return b.ledger.Grant(a, fencing.Token(a.token), r.Start, r.TTL)
 }
 
 // setConfirm has a waiter ask again when it is time to.
 func (t *try) setConfirm() {
-	t.c.mu.Lock()
-	defer t.c.mu.Unlock()
-	t.c.askAt = t.confirmAt()
+	t.a.mu.Lock()
+	defer t.a.mu.Unlock()
+	t.a.askAt = t.confirmAt()
 }
 
 // setAlarm has a waiter ask again after d.
-func (c *claim) setAlarm(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.askAt = time.Now().Add(d)
+func (a *attempt) setAlarm(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.askAt = time.Now().Add(d)
 }

@@ -46,22 +46,20 @@ type Backend struct {
 	channel string
 	info    driver.Info
 	edition func() uint64
-	trip    func() time.Duration
-	random  func(time.Duration) time.Duration
 	end     func()
 
 	closing context.Context // done once Close was called
 	cancel  context.CancelFunc
 	once    sync.Once
 
-	took     atomic.Int64  // a time.Duration: see roundTrip
 	tries    atomic.Uint64 // the number of the last try, of all attempts
 	ledger   ledger
 	floors   floors
+	pace     pace
 	fairness fairness
 	endQueue endQueue
 	listings listings
-	calls    sync.Pool // of *call
+	calls    calls
 }
 
 var _ driver.Backend = (*Backend)(nil)
@@ -72,16 +70,18 @@ func New(c Config) *Backend {
 		panic("redlock: a list has 1 to 7 nodes")
 	}
 	b := &Backend{
-		nodes: c.Nodes, quorum: vote.Quorum(len(c.Nodes)), channel: c.Channel, info: c.Info, trip: c.Trip, end: c.Close,
-		edition: c.Edition, random: c.Rand,
+		nodes: c.Nodes, quorum: vote.Quorum(len(c.Nodes)), channel: c.Channel, info: c.Info, end: c.Close, edition: c.Edition,
 	}
 	if b.edition == nil {
 		b.edition = func() uint64 { return 0 }
 	}
-	if b.random == nil {
-		b.random = rand.N[time.Duration]
+	b.pace.trip, b.pace.random = c.Trip, c.Rand
+	if b.pace.random == nil {
+		b.pace.random = rand.N[time.Duration]
 	}
 	b.closing, b.cancel = context.WithCancel(context.Background())
+	b.calls.closing = b.closing.Done()
+	b.endQueue.nodes, b.endQueue.closing = b.nodes, b.closing
 	return b
 }
 
@@ -100,97 +100,6 @@ func (b *Backend) Close() error {
 }
 
 var errClosed = errors.New("redlock: the client is closed")
-
-// roundTrip is about how long a majority takes to answer.
-func (b *Backend) roundTrip() time.Duration {
-	if d := time.Duration(b.took.Load()); d > 0 {
-		return d
-	}
-	if b.trip != nil {
-		if d := b.trip(); d > 0 {
-			return d
-		}
-	}
-	return time.Millisecond / 2
-}
-
-// measured averages how long granted tries took. Of two concurrent calls one may be lost.
-func (b *Backend) measured(d time.Duration) {
-	old := b.took.Load()
-	if old == 0 {
-		old = int64(d)
-	}
-	b.took.Store(old + (int64(d)-old)/8)
-}
-
-// lateAfter is after how long a node that could answer would have, most likely.
-func (b *Backend) lateAfter() time.Duration { return max(20*b.roundTrip(), 20*time.Millisecond) }
-
-// onNode is the TTL as a node is told it: longer than that of the lease by what the clocks of both
-// may differ in rate, and by the rounding of a node that counts milliseconds. So a lease that is
-// counted from before the request was sent ends first with its holder.
-func onNode(ttl time.Duration) time.Duration { return ttl + ttl/100 + 2*time.Millisecond }
-
-// A call is what a call that waits for nodes needs for it: one channel, one timer. They are used
-// again, by this backend only, since those of a testing/synctest bubble must stay in it.
-type call struct {
-	signal chan struct{} // holds one signal, so that raise never blocks
-	timer  *time.Timer
-}
-
-func (b *Backend) newCall() *call {
-	if w, ok := b.calls.Get().(*call); ok {
-		return w
-	}
-	w := &call{signal: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
-	w.timer.Stop()
-	return w
-}
-
-// done gives a call back. Nobody may ring any more.
-func (b *Backend) done(w *call) {
-	w.timer.Stop()
-	select {
-	case <-w.signal:
-	default:
-	}
-	b.calls.Put(w)
-}
-
-// raise wakes the call that waits for a signal, if there is one.
-func raise(signal chan struct{}) {
-	if signal == nil {
-		return
-	}
-	select {
-	case signal <- struct{}{}:
-	default: // it is about to wake up
-	}
-}
-
-// reason is why a call was woken.
-type reason uint8
-
-const (
-	signaled reason = iota
-	timeUp
-	ctxEnded
-	closed
-)
-
-// wait sleeps until the signal, the timer, or the end of ctx or of the backend.
-func (b *Backend) wait(ctx context.Context, w *call) reason {
-	select {
-	case <-w.signal:
-		return signaled
-	case <-w.timer.C:
-		return timeUp
-	case <-ctx.Done():
-		return ctxEnded
-	case <-b.closing.Done():
-		return closed
-	}
-}
 
 // floors are the highest counts that this client has seen, by shard. A Take asks for one more, so
 // that all nodes answer with the same count, and one round is enough. They are hints: no order of

@@ -26,14 +26,14 @@ type cursor struct {
 	Found   []string `json:"k,omitempty"` // keys that were found and are to be asked about
 }
 
-// parseCursor parses the cursor of a listing of keys that begin with prefix. An empty one begins a listing.
-func (b *Backend) parseCursor(text, prefix string) (c cursor, err error) {
+// cursor parses the cursor of a listing of keys that begin with prefix, on so many nodes. An empty one begins a listing.
+func (l *listings) cursor(text, prefix string, nodes int) (c cursor, err error) {
 	if text == "" {
-		return cursor{Listing: b.listings.begin(), Nodes: len(b.nodes)}, nil
+		return cursor{Listing: l.begin(), Nodes: nodes}, nil
 	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil || c.Nodes != len(b.nodes) || c.Page < 1 || (c.Done|c.Failed)&^vote.All(c.Nodes) != 0 {
+	if err := d.Decode(&c); err != nil || c.Nodes != nodes || c.Page < 1 || (c.Done|c.Failed)&^vote.All(c.Nodes) != 0 {
 		return c, fmt.Errorf("%w: no page of ListHeld had this cursor", driver.ErrInvalid)
 	}
 	for _, key := range c.Found {

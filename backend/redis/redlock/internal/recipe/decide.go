@@ -9,30 +9,31 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/fencing"
 )
 
-// flush sends what the rules have made due. It is called with the claim's mutex held, and lets go
+// flush sends what the rules have made due. It is called with the attempt's mutex held, and lets go
 // of it first.
 //
 // Where the home of a waiter took the key for it, and another has it elsewhere, the waiter is in no queue;
 // so the end of that try puts it there.
 func (t *try) flush() {
-	c, votes := t.c, &t.votes
+	a, votes := t.a, &t.votes
 	writes := votes.Writes()
 	plain, out := votes.Ends()
 	v := votes.Verdict()
 	if votes.Failed() {
 		t.wanted.over.Store(true)
 	}
-	queue, position := -1, c.position
-	if t.home >= 0 && plain.Has(t.home) && !c.released && (v == vote.Held || v == vote.Split) {
+	queue, position := -1, a.position
+	if t.home >= 0 && plain.Has(t.home) && a.ending == nil && (v == vote.Held || v == vote.Split) {
 		queue = t.home
-		c.outstanding[queue]++ // Release must know
-		c.queued = c.queued.With(queue)
+		a.outstanding[queue]++ // Release must know
+		a.queued = a.queued.With(queue)
 	}
-	c.mu.Unlock()
+	a.mu.Unlock()
 	if writes != 0 {
-		var r wire.Request = wire.WriteBack{Key: c.key, ID: t.id, Token: votes.Token()}
+		var r wire.Request = wire.WriteBack{Key: a.Key, ID: t.id, Token: votes.Token()}
 		for i, n := range t.b.nodes {
 			if writes.Has(i) {
 				n.Send(t.wanted, r, t.timeout, func(reply any, err error) { t.onWriteBack(i, reply, err) })
@@ -48,7 +49,7 @@ func (t *try) flush() {
 // keep it out. At one of them, unless it is -1, the attempt joins the queue.
 func (t *try) end(plain, out vote.Set, queue int, position uint64) {
 	for i, n := range t.b.nodes {
-		r := wire.End{Key: t.c.key, ID: t.id, Failed: true}
+		r := wire.End{Key: t.a.Key, ID: t.id, Failed: true}
 		switch {
 		case i == queue:
 			r.Queue, r.Position, r.Channel, r.TTL = true, position, t.b.channel, onNode(t.ttl)
@@ -61,10 +62,10 @@ func (t *try) end(plain, out vote.Set, queue int, position uint64) {
 			if err != nil {
 				again := r
 				again.Queue = false
-				t.b.queueEnd(i, again, time.Now().Add(onNode(t.ttl)), err)
+				t.b.endQueue.add(i, again, time.Now().Add(onNode(t.ttl)), err)
 			}
 			if i == queue {
-				t.c.settled(i, err)
+				t.a.settled(i, err)
 			}
 		})
 	}
@@ -73,29 +74,29 @@ func (t *try) end(plain, out vote.Set, queue int, position uint64) {
 func ignore(any, error) {}
 
 // settled records that a request which may leave something on a node has ended.
-func (c *claim) settled(node int, err error) {
-	c.mu.Lock()
+func (a *attempt) settled(node int, err error) {
+	a.mu.Lock()
 	if err != nil && !nothingDone(err) {
-		c.mayArrive = c.mayArrive.With(node)
+		a.mayArrive = a.mayArrive.With(node)
 	}
-	e := c.answered(node)
-	c.mu.Unlock()
+	e := a.answered(node)
+	a.mu.Unlock()
 	e.release(node)
 }
 
 // decide waits for the verdict. The error is that of a try that was given up.
 func (t *try) decide(ctx context.Context, w *call) (v vote.Verdict, err error) {
-	c := t.c
+	a := t.a
 	w.timer.Reset(t.timeout + t.timeout/4) // the nodes' own time-outs come first
-	for why := signaled; ; why = t.b.wait(ctx, w) {
-		c.mu.Lock()
+	for why := signaled; ; why = w.wait(ctx) {
+		a.mu.Lock()
 		if t.votes.Verdict() == vote.Open {
 			switch {
 			case why == ctxEnded:
 				err = context.Cause(ctx)
 			case why == closed:
 				err = errClosed
-			case c.released:
+			case a.ending != nil:
 				err = driver.ErrReleased
 			case why == timeUp:
 				for i := range t.b.nodes {
@@ -108,9 +109,6 @@ func (t *try) decide(ctx context.Context, w *call) (v vote.Verdict, err error) {
 			if err != nil {
 				t.votes.GiveUp()
 			}
-		}
-		if t.votes.Verdict() == vote.Granted {
-			err = t.hold()
 		}
 		v = t.votes.Verdict()
 		t.flush() //nolint:contextcheck // what it sends outlives the Acquire
@@ -126,45 +124,59 @@ func (t *try) decide(ctx context.Context, w *call) (v vote.Verdict, err error) {
 // awaitAll waits, for a moment, for the nodes that have not answered a try that has failed: the error tells of
 // each.
 func (t *try) awaitAll(ctx context.Context, w *call) {
-	w.timer.Reset(t.b.lateAfter())
-	for why := signaled; why == signaled; why = t.b.wait(ctx, w) {
-		t.c.mu.Lock()
+	w.timer.Reset(t.b.pace.lateAfter())
+	for why := signaled; why == signaled; why = w.wait(ctx) {
+		t.a.mu.Lock()
 		t.awaitsAll = t.votes.Pending() != 0
 		over := !t.awaitsAll
-		t.c.mu.Unlock()
+		t.a.mu.Unlock()
 		if over {
 			return
 		}
 	}
 }
 
-// hold makes the claim that of a holder, unless it comes too late. Called with its mutex held.
-func (t *try) hold() error {
-	c := t.c
-	var err error
+// handOut makes the grant of a try that has the lock, unless it comes too late: the last step of an Acquire.
+//
+// Eviction against this: one that comes before has the attempt try again; one that comes after finds a grant, and its
+// holder is told.
+func (t *try) handOut() (driver.Grant, error) {
+	a, l := t.a, &t.b.ledger
+	l.mu.Lock()
+	a.mu.Lock()
+	err := t.tooLate()
+	if err != nil {
+		l.mu.Unlock()
+		t.votes.GiveUp()
+		t.flush()
+		return driver.Grant{}, err
+	}
+	a.held, a.id, a.token = true, t.id, t.votes.Token()
+	a.mu.Unlock()
+	defer l.mu.Unlock()
+	return l.Grant(a, fencing.Token(t.votes.Token()), t.start, t.ttl)
+}
+
+// tooLate is why the answer that has completed a try is of no use, or nil. Called with the attempt's mutex held.
+func (t *try) tooLate() error {
 	took := time.Since(t.start)
 	switch {
-	case c.released:
-		err = driver.ErrReleased
-	case c.evictedEarly:
-		err = errEvictedEarly
+	case t.a.ending != nil:
+		return driver.ErrReleased
+	case t.a.evictedEarly:
+		return errEvictedEarly
 	case t.b.edition() != t.edition:
 		// Some of its nodes may have answered as those of one list, and some as those of the next: a majority
 		// of neither.
-		err = errListChanged
+		return errListChanged
 	case took >= t.ttl:
-		err = errSlow
+		return errSlow
 	}
-	if err != nil {
-		t.votes.GiveUp()
-		return err
-	}
-	c.held, c.id, c.token = true, t.id, t.votes.Token()
-	t.b.measured(took)
+	t.b.pace.measured(took)
 	return nil
 }
 
-// unanswered are the nodes that have not answered a try, which may be nil. Called with the claim's
+// unanswered are the nodes that have not answered a try, which may be nil. Called with the attempt's
 // mutex held.
 func (t *try) unanswered() vote.Set {
 	if t == nil {
@@ -182,10 +194,10 @@ func (t *try) replies() *tryReplies {
 }
 
 // answered records that a node has answered a request that may have left something there, and returns
-// the release that has waited for that, or nil. Called with the claim's mutex held.
-func (c *claim) answered(node int) *ending {
-	c.outstanding[node]--
-	if e := c.ending; e != nil && c.outstanding[node] == 0 && e.deferred.Has(node) {
+// the release that has waited for that, or nil. Called with the attempt's mutex held.
+func (a *attempt) answered(node int) *ending {
+	a.outstanding[node]--
+	if e := a.ending; e != nil && a.outstanding[node] == 0 && e.deferred.Has(node) {
 		e.deferred = e.deferred.Without(node)
 		return e
 	}

@@ -98,8 +98,8 @@ var errHopeless = errors.New("refused by a majority of the nodes")
 
 // noQuorum is the error of a try that failed for want of answers.
 func (t *try) noQuorum() error {
-	t.c.mu.Lock()
-	defer t.c.mu.Unlock()
+	t.a.mu.Lock()
+	defer t.a.mu.Unlock()
 	done, other, over := t.votes.Answered()
 	return t.b.noQuorum(func(i int) error {
 		said := t.replies()
@@ -120,8 +120,8 @@ func (t *try) noQuorum() error {
 
 // answered reports whether a majority has answered.
 func (t *try) answered() bool {
-	t.c.mu.Lock()
-	defer t.c.mu.Unlock()
+	t.a.mu.Lock()
+	defer t.a.mu.Unlock()
 	done, other, _ := t.votes.Answered()
 	return (done | other).Len() >= t.b.quorum
 }
@@ -129,11 +129,11 @@ func (t *try) answered() bool {
 // heldError tells who has the lock, where a majority says the same. Where the votes were split,
 // nobody has it, and asking again soon may help.
 func (t *try) heldError() error {
-	t.c.mu.Lock()
-	defer t.c.mu.Unlock()
+	t.a.mu.Lock()
+	defer t.a.mu.Unlock()
 	node, _ := t.votes.Holder()
 	if t.votes.Verdict() != vote.Held {
-		return &driver.HeldError{RetryAfter: t.b.backoff(maxSplits, t.ttl) + t.b.roundTrip()}
+		return &driver.HeldError{RetryAfter: t.b.pace.backoff(maxSplits, t.ttl) + t.b.pace.roundTrip()}
 	}
 	h := t.replies().holders[node]
 	return &driver.HeldError{Identity: t.b.holder(h).Identity, Left: h.Left}

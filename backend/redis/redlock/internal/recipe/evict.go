@@ -60,8 +60,8 @@ var errUncertain = fmt.Errorf("%w: too few nodes answer to tell who has the lock
 
 // evict ends one try on all nodes. It reports whether a majority had it, and whether some nodes had.
 func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (answer vote.Answer, some bool, err error) {
-	w := b.newCall()
-	defer b.done(w)
+	w := b.calls.begin()
+	defer b.calls.end(w)
 	e := &ending{
 		b: b, timeout: adminTimeout, signal: w.signal, poll: vote.NewPoll(len(b.nodes)), end: wire.End{Key: key, ID: id, Evict: true},
 		until: time.Now().Add(keepOut),
@@ -73,7 +73,7 @@ func (b *Backend) evict(ctx context.Context, key string, id wire.ID) (answer vot
 	return answer, e.poll.Yes() != 0, err
 }
 
-// recheckState is whether a claim is asked about, since a node has told of an eviction.
+// recheckState is whether an attempt is asked about, since a node has told of an eviction.
 type recheckState struct {
 	asking bool
 	again  bool // another node has told meanwhile
@@ -83,54 +83,56 @@ type recheckState struct {
 // is one node, and an old notice may be late, so it is asked whether a majority still has it. Each node
 // tells when it ends the grant, so the last of these questions has the answer.
 func (b *Backend) onEviction(attemptID string) {
-	var list []*claim
-	b.ledger.each(attemptID, func(c *claim) {
-		c.markEvicted()
-		list = append(list, c)
-	})
-	for _, c := range list {
-		b.recheck(c)
+	var list []*attempt
+	b.ledger.mu.Lock()
+	for a := range b.ledger.WithID(attemptID) {
+		a.markEvicted()
+		list = append(list, a)
+	}
+	b.ledger.mu.Unlock()
+	for _, a := range list {
+		a.recheck(b)
 	}
 }
 
 // markEvicted has the try that is under way come to nothing: its keys may have been ended before its last
 // answer is in.
-func (c *claim) markEvicted() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.evictedEarly = true
+func (a *attempt) markEvicted() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.evictedEarly = true
 }
 
-// recheck asks whether a majority has the key of a claim, and tells the holder if it has not.
-func (b *Backend) recheck(c *claim) {
-	c.mu.Lock()
-	if !c.held || c.released || c.rechecking.asking {
-		c.rechecking.again = c.rechecking.asking
-		c.mu.Unlock()
+// recheck asks whether a majority has the key of an attempt that holds, and tells the holder if it has not.
+func (a *attempt) recheck(b *Backend) {
+	a.mu.Lock()
+	if !a.held || a.ending != nil || a.rechecking.asking {
+		a.rechecking.again = a.rechecking.asking
+		a.mu.Unlock()
 		return
 	}
-	c.rechecking = recheckState{asking: true}
-	v := &recheckPoll{b: b, c: c, id: c.id, poll: vote.NewPoll(len(b.nodes))}
-	timeout := driver.RequestTimeout(c.ttl)
-	c.mu.Unlock()
-	var ask wire.Request = wire.Look{Key: c.key}
+	a.rechecking = recheckState{asking: true}
+	v := &recheckPoll{b: b, a: a, id: a.id, poll: vote.NewPoll(len(b.nodes))}
+	timeout := driver.RequestTimeout(a.TTL)
+	a.mu.Unlock()
+	var ask wire.Request = wire.Look{Key: a.Key}
 	for i, n := range b.nodes {
 		n.Send(b.closing, ask, timeout, func(reply any, err error) { v.onReply(i, reply, err) })
 	}
 }
 
-// recheckPoll is a verify under way. The claim's mutex guards it.
+// recheckPoll is such a question under way. The attempt's mutex guards it.
 type recheckPoll struct {
 	b    *Backend
-	c    *claim
+	a    *attempt
 	id   wire.ID
 	poll vote.Poll
 	over bool
 }
 
 func (v *recheckPoll) onReply(node int, reply any, err error) {
-	c := v.c
-	c.mu.Lock()
+	a := v.a
+	a.mu.Lock()
 	r, ok := reply.(wire.LookReply)
 	switch {
 	case err != nil || !ok:
@@ -142,21 +144,19 @@ func (v *recheckPoll) onReply(node int, reply any, err error) {
 	}
 	answer := v.poll.Answer()
 	if v.over || answer == vote.Undecided {
-		c.mu.Unlock()
+		a.mu.Unlock()
 		return
 	}
 	v.over = true
-	again := c.rechecking.again
-	c.rechecking = recheckState{}
-	lost := c.lost
-	if c.released {
-		lost = nil
-	}
-	c.mu.Unlock()
+	again := a.rechecking.again
+	a.rechecking = recheckState{}
+	a.mu.Unlock()
 	switch {
-	case answer == vote.No && lost != nil:
-		lost(driver.ErrEvicted)
-	case answer != vote.No && again:
-		v.b.recheck(c)
+	case answer == vote.No:
+		if lost := v.b.ledger.forget(a); lost != nil { // Release finds it by the grant's Handle
+			lost(driver.ErrEvicted)
+		}
+	case again:
+		a.recheck(v.b)
 	}
 }

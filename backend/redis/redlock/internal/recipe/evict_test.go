@@ -67,7 +67,7 @@ func TestEvictedBeforeItIsGranted(t *testing.T) {
 	})
 }
 
-// Too few nodes answer to tell who has the key: whoever may have it is ended, and then it is free.
+// Too few nodes answer to tell who has the key: all who may have it are ended, and then it is free.
 func TestEvictInDoubt(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
 		h.nodes[0].unfit = errAway

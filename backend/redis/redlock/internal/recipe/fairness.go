@@ -29,7 +29,7 @@ type fairness struct {
 
 	mu      sync.Mutex
 	runs    map[string]*run
-	waiting map[string]*claim // by key: a waiter of this client, which asks when it is told
+	waiting map[string]*attempt // by key: a waiter of this client, which asks when it is told
 }
 
 // run is what a client knows of a key for which others wait.
@@ -78,29 +78,29 @@ func (c *fairness) release(key string, began time.Time, trip time.Duration) (qui
 
 // addWaiter records that a waiter of this client waits. It reports whether the client has released the key, and told
 // nobody, since the waiter's last try began.
-func (c *fairness) addWaiter(w *claim, began time.Time) (missed bool) {
+func (c *fairness) addWaiter(w *attempt, began time.Time) (missed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.waiting == nil {
-		c.waiting = make(map[string]*claim)
+		c.waiting = make(map[string]*attempt)
 	}
-	c.waiting[w.key] = w
-	r := c.runs[w.key]
+	c.waiting[w.Key] = w
+	r := c.runs[w.Key]
 	return r != nil && r.deferredWake != nil && r.freed.After(began)
 }
 
 // removeWaiter is the end of that.
-func (c *fairness) removeWaiter(w *claim) {
+func (c *fairness) removeWaiter(w *attempt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.waiting[w.key] == w {
-		delete(c.waiting, w.key)
+	if c.waiting[w.Key] == w {
+		delete(c.waiting, w.Key)
 	}
 }
 
 // localWaiter returns a waiter of this client, or nil. A release of which no node tells anybody is its turn: it comes
 // as the client comes back, and nobody knows as soon.
-func (c *fairness) localWaiter(key string) *claim {
+func (c *fairness) localWaiter(key string) *attempt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.waiting[key]

@@ -81,15 +81,15 @@ func (b *Backend) look(ctx context.Context, key string) (view, error) {
 // answered, and those that have not could make one of a holder's nodes, it is taken for the holder: nobody else can get
 // the key.
 func (b *Backend) survey(ctx context.Context, ask wire.Request, keys int, timeout time.Duration) ([]view, error) {
-	w := b.newCall()
-	defer b.done(w)
+	w := b.calls.begin()
+	defer b.calls.end(w)
 	s := &survey{b: b, keys: keys, signal: w.signal, pending: vote.All(len(b.nodes))}
 	for i, n := range b.nodes {
 		n.Send(ctx, ask, timeout, func(reply any, err error) { s.onReply(i, reply, err) })
 	}
 	w.timer.Reset(timeout + timeout/4)
 	patient := true
-	for why := signaled; ; why = b.wait(ctx, w) {
+	for why := signaled; ; why = w.wait(ctx) {
 		s.mu.Lock()
 		views, certain := s.views()
 		if s.pending != 0 && why == signaled {

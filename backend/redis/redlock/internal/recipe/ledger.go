@@ -10,27 +10,24 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// ledger knows the attempts of this client: those that ask, wait or hold, and the last that were
-// released. Its mutex is taken before that of a claim, if both are.
+// ledger knows the attempts of this client. Its mutex guards what package attempts knows of each, and is taken before
+// that of an attempt, if both are.
 type ledger struct {
-	mu       sync.Mutex
-	claims   map[string]*claim // by attempt; the others of the same attempt follow by next
-	released attempts.Tombstones[attempt]
+	mu sync.Mutex
+	attempts.Ledger[*attempt]
 }
 
-// attempt is an attempt, on the key that it wants.
-type attempt struct{ key, attemptID string }
-
-// claim is what an attempt wants, or has: at most one grant in its life. Its mutex is the last that is
+// attempt is an attempt to lock, with what the nodes may have of it. Its mutex guards that. It is the last that is
 // taken: no request is sent while it is held, for the answer may come before Send returns.
-type claim struct {
-	attempt
-	next *claim
+//
+// Key, AttemptID and TTL never change. Sent says too little here, since there are several nodes: outstanding, mayArrive and
+// reached say it of each.
+type attempt struct {
+	attempts.Attempt
 
 	mu           sync.Mutex
 	signal       chan struct{} // of the Acquire that is under way; nil if none is
-	released     bool
-	evictedEarly bool // an operator has ended what the last try has, or had
+	evictedEarly bool          // an operator has ended what the last try has, or had
 
 	// While it waits.
 	notified bool      // that the key may be free, since the last try began
@@ -47,128 +44,62 @@ type claim struct {
 	mayArrive   vote.Set              // nodes where such a one was given up, and may still come
 	reached     vote.Set              // nodes that such a one has reached, or may have
 
-	// Since it was granted.
+	// Since its grant was handed out.
 	held       bool
 	id         wire.ID
 	token      uint64
-	ttl        time.Duration
 	meta       string
-	lost       func(error)
 	repairs    vote.Set // nodes that are being repaired
 	rechecking recheckState
 
 	wanted *wanted // what the last try sends
-	ending *ending // the last Release
+	ending *ending // the last Release; nil if none has come
 }
 
-// enter finds or makes the claim of an Acquire, which waits for the signal.
-func (l *ledger) enter(req driver.Request, signal chan struct{}) (*claim, error) {
-	n := attempt{req.Key, req.AttemptID}
+// enter begins an Acquire, which waits for the signal. held says that the attempt has been handed its grant.
+func (l *ledger) enter(req driver.Request, signal chan struct{}) (a *attempt, held bool, err error) {
 	l.mu.Lock()
-	if l.released.Has(n) {
-		l.mu.Unlock()
-		return nil, driver.ErrReleased
-	}
-	c := l.findLocked(n)
-	if c == nil {
-		if l.claims == nil {
-			l.claims = make(map[string]*claim)
-		}
-		c = &claim{attempt: n, next: l.claims[n.attemptID]}
-		l.claims[n.attemptID] = c
-	}
-	l.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	defer l.mu.Unlock()
+	a, err = l.Enter(req, new(attempt))
 	switch {
-	case c.released: // just now
-		return nil, driver.ErrReleased
-	case c.signal != nil:
-		return nil, errConcurrent
+	case err != nil:
+		return nil, false, err
+	case a.Calls() > 1:
+		l.Leave(a, time.Time{})
+		return nil, false, errConcurrent
 	}
-	c.signal, c.lost = signal, req.Lost
-	return c, nil
+	a.Sent = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.signal = signal
+	return a, a.Phase() == attempts.Held, nil
 }
 
-func (l *ledger) findLocked(n attempt) *claim {
-	c := l.claims[n.attemptID]
-	for c != nil && c.key != n.key {
-		c = c.next
-	}
-	return c
-}
-
-// each calls f for the claims of an attempt, or of all if it is empty. f sends nothing.
-func (l *ledger) each(attemptID string, f func(*claim)) {
+// leave ends it. The attempt stays in the ledger until it is released, as the core does with each that it gives up.
+func (l *ledger) leave(a *attempt) {
+	a.mu.Lock()
+	a.signal = nil // first: another Acquire may enter as soon as this one has left
+	a.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if attemptID != "" {
-		for c := l.claims[attemptID]; c != nil; c = c.next {
-			f(c)
-		}
-		return
-	}
-	for _, c := range l.claims {
-		for ; c != nil; c = c.next {
-			f(c)
-		}
-	}
+	l.Leave(a, time.Time{})
 }
 
-// forget drops a claim of which nothing is left.
-func (l *ledger) forget(c *claim) {
+// forget drops an attempt of which nothing is left, and returns what tells its holder, or nil.
+func (l *ledger) forget(a *attempt) (lost func(why error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.forgetLocked(c)
+	return l.Forget(a)
 }
 
-func (l *ledger) forgetLocked(c *claim) {
-	first := l.claims[c.attemptID]
-	switch {
-	case first != c:
-		for ; first != nil; first = first.next {
-			if first.next == c {
-				first.next = c.next
-			}
-		}
-	case c.next == nil:
-		delete(l.claims, c.attemptID)
-	default:
-		l.claims[c.attemptID] = c.next
-	}
-}
-
-// again makes a new claim for an attempt whose grant has gone. It inherits what may still be on its way.
-func (l *ledger) again(old *claim, req driver.Request, signal chan struct{}) (*claim, error) {
-	old.leave()
-	l.forget(old)
-	c, err := l.enter(req, signal)
-	if err != nil {
-		return nil, err
-	}
-	old.mu.Lock()
-	mayArrive, reached := old.mayArrive, old.reached
-	for i, n := range old.outstanding {
-		if n > 0 {
-			mayArrive = mayArrive.With(i)
-		}
-	}
-	old.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.mayArrive |= mayArrive
-	c.reached |= reached // they may have the key of the grant that has gone
-	return c, nil
-}
-
-// release keeps an attempt out from now on, and returns its claim, or nil if it has none.
-func (l *ledger) release(n attempt) *claim {
+// release keeps an attempt out from now on. It returns the attempt, or nil if this client knows nothing of it: what
+// nodes may have of it is then to be ended by who returns.
+func (l *ledger) release(g driver.Grant) *attempt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.released.Add(n)
-	c := l.findLocked(n)
-	if c != nil {
-		l.forgetLocked(c)
+	a, _ := l.Release(g) // the attempt knows itself which nodes may be late
+	if a != nil {
+		l.Forget(a)
 	}
-	return c
+	return a
 }

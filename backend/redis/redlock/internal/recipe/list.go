@@ -40,7 +40,7 @@ func (b *Backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 	case ctx.Err() != nil:
 		return driver.Page{}, context.Cause(ctx)
 	}
-	c, err := b.parseCursor(cursor, prefix)
+	c, err := b.listings.cursor(cursor, prefix, len(b.nodes))
 	if err != nil {
 		return driver.Page{}, err
 	}
@@ -88,7 +88,7 @@ func (p *page) scan(ctx context.Context) error {
 		if !ok {
 			return p.noQuorum()
 		}
-		r, err := p.b.scan(ctx, node, wire.Scan{Prefix: p.prefix, From: p.From, Count: scanCount})
+		r, err := p.ask(ctx, node, wire.Scan{Prefix: p.prefix, From: p.From, Count: scanCount})
 		switch boot := hash(r.Boot); {
 		case p.b.closing.Err() != nil:
 			return errClosed
@@ -153,14 +153,14 @@ func (p *page) node() (node int, ok bool) {
 	return 0, false
 }
 
-// scan asks one node for a part of the keys that it has.
-func (b *Backend) scan(ctx context.Context, node int, ask wire.Scan) (r wire.ScanReply, err error) {
+// ask asks one node for a part of the keys that it has.
+func (p *page) ask(ctx context.Context, node int, ask wire.Scan) (r wire.ScanReply, err error) {
 	type answer struct {
 		reply any
 		err   error
 	}
 	answers := make(chan answer, 1)
-	b.nodes[node].Send(ctx, ask, scanTimeout, func(reply any, err error) { answers <- answer{reply, err} })
+	p.b.nodes[node].Send(ctx, ask, scanTimeout, func(reply any, err error) { answers <- answer{reply, err} })
 	select {
 	case a := <-answers:
 		if a.err != nil {
@@ -173,7 +173,7 @@ func (b *Backend) scan(ctx context.Context, node int, ask wire.Scan) (r wire.Sca
 		return r, nil
 	case <-ctx.Done():
 		return r, context.Cause(ctx)
-	case <-b.closing.Done():
+	case <-p.b.closing.Done():
 		return r, errClosed
 	}
 }

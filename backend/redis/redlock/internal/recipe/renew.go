@@ -9,6 +9,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/vote"
 	"github.com/fencelock/fencelock/backend/redis/redlock/internal/wire"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // renewTogether is how many leases one script renews: enough to make the round trip cheap, few enough
@@ -30,24 +31,26 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		}
 		return out
 	}
-	w := b.newCall()
-	defer b.done(w)
+	w := b.calls.begin()
+	defer b.calls.end(w)
 	r := &renewal{
-		b: b, claims: make([]*claim, len(grants)), leases: make([]wire.Lease, len(grants)), polls: make([]vote.Poll, len(grants)),
+		b: b, attempts: make([]*attempt, len(grants)), leases: make([]wire.Lease, len(grants)), polls: make([]vote.Poll, len(grants)),
 		signal: w.signal,
 	}
 	timeout := adminTimeout
+	b.ledger.mu.Lock()
 	for i, g := range grants {
 		r.polls[i] = vote.NewPoll(len(b.nodes))
-		c, ok := g.Handle.(*claim)
-		if !ok {
+		a := b.ledger.Of(g)
+		if a == nil || a.Phase() == attempts.Asking {
 			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{AttemptID: g.AttemptID}} // which no node has
 			continue
 		}
-		r.claims[i] = c
-		r.leases[i] = c.lease()
+		r.attempts[i] = a
+		r.leases[i] = a.lease(g.TTL)
 		timeout = min(timeout, driver.RequestTimeout(g.TTL))
 	}
+	b.ledger.mu.Unlock()
 	r.open = len(grants)
 	r.before = b.edition()
 	r.start = time.Now() // before the first is sent
@@ -66,31 +69,35 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	}
 	w.timer.Reset(timeout + timeout/4)
 	r.decide(ctx, w, grants, out)
-	for i, c := range r.claims {
+	b.ledger.mu.Lock()
+	defer b.ledger.mu.Unlock()
+	for i, a := range r.attempts {
 		switch {
-		case c == nil:
+		case a == nil:
 			out[i].Err = errForeign
 		case errors.Is(out[i].Err, driver.ErrNotHeld):
-			b.ledger.forget(c) // Release finds it by the grant's Handle
+			b.ledger.Forget(a) // Renew says so, and nobody else needs to; Release finds it by the grant's Handle
+		case out[i].Err == nil && !b.ledger.Extend(a, r.start.Add(out[i].TTL)) && !a.ReleaseEndsGrant():
+			out[i] = driver.Renewal{Err: driver.ErrNotHeld} // its holder was told of its loss meanwhile
 		}
 	}
 	return out
 }
 
-// lease is what a renewal of the claim asks for.
-func (c *claim) lease() wire.Lease {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return wire.Lease{Key: c.key, ID: c.id, TTL: onNode(c.ttl), Token: c.token}
+// lease is what a renewal of the attempt asks for.
+func (a *attempt) lease(ttl time.Duration) wire.Lease {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return wire.Lease{Key: a.Key, ID: a.id, TTL: onNode(ttl), Token: a.token}
 }
 
 // renewal is one Renew under way, and its repairs.
 type renewal struct {
-	b      *Backend
-	claims []*claim
-	leases []wire.Lease
-	start  time.Time
-	before uint64 // the edition of the list, before the first request
+	b        *Backend
+	attempts []*attempt // nil for those that are not this client's
+	leases   []wire.Lease
+	start    time.Time
+	before   uint64 // the edition of the list, before the first request
 
 	mu     sync.Mutex
 	signal chan struct{} // nil when nobody waits any more
@@ -101,8 +108,8 @@ type renewal struct {
 
 // repair is one lease that a node lacks.
 type repair struct {
-	claim *claim
-	node  int
+	attempt *attempt
+	node    int
 }
 
 // told records a node's answer about some of the leases. A lease that a majority has kept is repaired
@@ -130,8 +137,8 @@ func (r *renewal) told(node, from, to int, reply any, err error) {
 		}
 		missing := p.Repairs()
 		for n := range r.b.nodes {
-			if missing.Has(n) && r.claims[i] != nil {
-				repairs = append(repairs, repair{r.claims[i], n})
+			if missing.Has(n) && r.attempts[i] != nil {
+				repairs = append(repairs, repair{r.attempts[i], n})
 			}
 		}
 	}
@@ -140,7 +147,7 @@ func (r *renewal) told(node, from, to int, reply any, err error) {
 	}
 	r.mu.Unlock()
 	for _, x := range repairs {
-		r.b.repair(x.claim, x.node, r.start)
+		r.repair(x.attempt, x.node)
 	}
 }
 
@@ -149,7 +156,7 @@ func (r *renewal) told(node, from, to int, reply any, err error) {
 // An answer that is there when the renewal is looked at counts, also if ctx has ended. One that
 // comes later has extended the lease on its node, which harms nobody.
 func (r *renewal) decide(ctx context.Context, w *call, grants []driver.Grant, out []driver.Renewal) {
-	for why := signaled; ; why = r.b.wait(ctx, w) {
+	for why := signaled; ; why = w.wait(ctx) {
 		r.mu.Lock()
 		if r.open > 0 && why == signaled {
 			r.mu.Unlock()
@@ -199,28 +206,28 @@ const minRepair = 20 * time.Millisecond
 //
 // The answer counts nowhere. The node says yes to the next renewal, as to any.
 //
-// Repair against Release: the claim's mutex decides. If Release is first, nothing is sent. If it is
+// Repair against Release: the attempt's mutex decides. If Release is first, nothing is sent. If it is
 // second, it knows of the repair, and has the node keep the try out, for a repair may be a late
 // packet like any.
-func (b *Backend) repair(c *claim, node int, start time.Time) {
-	c.mu.Lock()
-	left := time.Until(start.Add(onNode(c.ttl)))
-	if !c.held || c.released || c.repairs.Has(node) || c.outstanding[node] > 0 || left < minRepair {
-		c.mu.Unlock()
+func (r *renewal) repair(a *attempt, node int) {
+	a.mu.Lock()
+	left := time.Until(r.start.Add(onNode(a.TTL)))
+	if !a.held || a.ending != nil || a.repairs.Has(node) || a.outstanding[node] > 0 || left < minRepair {
+		a.mu.Unlock()
 		return
 	}
-	c.repairs = c.repairs.With(node)
-	c.outstanding[node]++
-	c.reached = c.reached.With(node)
-	r := wire.Repair{
-		Lease: wire.Lease{Key: c.key, ID: c.id, TTL: left, Token: c.token},
-		Meta:  c.meta, Channel: b.channel,
+	a.repairs = a.repairs.With(node)
+	a.outstanding[node]++
+	a.reached = a.reached.With(node)
+	ask := wire.Repair{
+		Lease: wire.Lease{Key: a.Key, ID: a.id, TTL: left, Token: a.token},
+		Meta:  a.meta, Channel: r.b.channel,
 	}
-	c.mu.Unlock()
-	b.nodes[node].Send(b.closing, r, min(left, driver.RequestTimeout(c.ttl)), func(_ any, err error) {
-		c.mu.Lock()
-		c.repairs = c.repairs.Without(node)
-		c.mu.Unlock()
-		c.settled(node, err)
+	a.mu.Unlock()
+	r.b.nodes[node].Send(r.b.closing, ask, min(left, driver.RequestTimeout(a.TTL)), func(_ any, err error) {
+		a.mu.Lock()
+		a.repairs = a.repairs.Without(node)
+		a.mu.Unlock()
+		a.settled(node, err)
 	})
 }

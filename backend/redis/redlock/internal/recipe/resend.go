@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -14,7 +15,7 @@ const (
 	// maxQueuedEnds is how many Ends are kept for a node that does not take them. What is left out ends with its
 	// TTL, as all would.
 	maxQueuedEnds = 4096
-	// resendInterval is the pause before they are sent again, and leftTogether how many of them at a time.
+	// resendInterval is the pause before they are sent again, and resendBatch how many of them at a time.
 	resendInterval = 100 * time.Millisecond
 	resendBatch    = 64
 )
@@ -24,8 +25,11 @@ const (
 // lost packet would leave a key on a node for a TTL; and with another node away, nobody could get
 // the lock for as long.
 type endQueue struct {
-	mu    sync.Mutex
-	nodes [vote.MaxNodes]struct {
+	nodes   []wire.Node
+	closing context.Context // that of the client
+
+	mu      sync.Mutex
+	waiting [vote.MaxNodes]struct { // by node
 		ends  []queuedEnd // oldest first
 		armed bool        // a timer will look at them
 	}
@@ -36,35 +40,33 @@ type queuedEnd struct {
 	until time.Time
 }
 
-// queueEnd records that an End has brought an error. until is when the key has run out.
-func (b *Backend) queueEnd(node int, end wire.Request, until time.Time, err error) {
-	if errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) || b.closing.Err() != nil {
+// add records that an End has brought an error. until is when the key has run out.
+func (q *endQueue) add(node int, end wire.Request, until time.Time, err error) {
+	if errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) || q.closing.Err() != nil {
 		return
 	}
-	l := &b.endQueue
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := &l.nodes[node]
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := &q.waiting[node]
 	if len(n.ends) == maxQueuedEnds {
 		n.ends = n.ends[1:]
 	}
 	n.ends = append(n.ends, queuedEnd{end, until})
 	if !n.armed {
 		n.armed = true
-		time.AfterFunc(resendInterval, func() { b.resendEnds(node) })
+		time.AfterFunc(resendInterval, func() { q.resend(node) })
 	}
 }
 
-// resendEnds sends what is left for a node.
-func (b *Backend) resendEnds(node int) {
-	if b.closing.Err() != nil {
+// resend sends what is left for a node.
+func (q *endQueue) resend(node int) {
+	if q.closing.Err() != nil {
 		return
 	}
-	fit := b.nodes[node].Fit() == nil
+	fit := q.nodes[node].Fit() == nil
 	var now []queuedEnd
-	l := &b.endQueue
-	l.mu.Lock()
-	n := &l.nodes[node]
+	q.mu.Lock()
+	n := &q.waiting[node]
 	for len(n.ends) > 0 && (time.Now().After(n.ends[0].until) || fit && len(now) < resendBatch) {
 		if x := n.ends[0]; !time.Now().After(x.until) {
 			now = append(now, x)
@@ -72,15 +74,15 @@ func (b *Backend) resendEnds(node int) {
 		n.ends = n.ends[1:]
 	}
 	if n.armed = len(n.ends) > 0; n.armed {
-		time.AfterFunc(resendInterval, func() { b.resendEnds(node) })
+		time.AfterFunc(resendInterval, func() { q.resend(node) })
 	} else {
 		n.ends = nil
 	}
-	l.mu.Unlock()
+	q.mu.Unlock()
 	for _, x := range now {
-		b.nodes[node].Send(b.closing, x.end, adminTimeout, func(_ any, err error) {
+		q.nodes[node].Send(q.closing, x.end, adminTimeout, func(_ any, err error) {
 			if err != nil {
-				b.queueEnd(node, x.end, x.until, err)
+				q.add(node, x.end, x.until, err)
 			}
 		})
 	}

@@ -14,10 +14,10 @@ import (
 // way. One that is later leaves a key on a node that nobody needs, until its TTL ends.
 const keepOut = time.Minute
 
-// try is one try of an Acquire. The claim's mutex guards what the nodes have said.
+// try is one try of an Acquire. The attempt's mutex guards what the nodes have said.
 type try struct {
 	b           *Backend
-	c           *claim
+	a           *attempt
 	wanted      *wanted // the context of its requests
 	id          wire.ID
 	edition     uint64 // of the list, before the first request
@@ -33,7 +33,7 @@ type try struct {
 }
 
 // wanted is the context of what a try sends. It ends, and what is not sent by then is not sent any more, when
-// the try has failed or its claim is released. It does not end with the Acquire: a lock that is held comes
+// the try has failed or its attempt is released. It does not end with the Acquire: a lock that is held comes
 // to the nodes that lag, too, and is on more than a bare majority.
 //
 // A request that waits to be sent is told by Err. Done is that of the client.
@@ -57,7 +57,7 @@ type tryReplies struct {
 }
 
 // begin sends the Takes of a try, after another that failed, or nil. Start is read before the first.
-func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
+func (b *Backend) begin(a *attempt, req driver.Request, last *try) *try {
 	take := wire.Take{
 		Key: req.Key, ID: wire.ID{AttemptID: req.AttemptID, Try: b.tries.Add(1)}, TTL: onNode(req.TTL), Tokenless: b.info.Tokenless,
 		Meta: driver.JoinIdentity(req.Identity, req.Meta), Channel: b.channel,
@@ -65,36 +65,36 @@ func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 	if !b.info.Tokenless {
 		take.Floor = b.floors.next(req.Key)
 	}
-	c.mu.Lock()
+	a.mu.Lock()
 	home := -1
 	if req.Wait {
 		mute := last.unanswered()
-		home = b.home(req.Key, mute&c.mute)
-		c.mute = mute
+		home = b.home(req.Key, mute&a.mute)
+		a.mute = mute
 	}
-	// Apart from the claim, which lives as long as the lease.
+	// Apart from the attempt, which lives as long as the lease.
 	t := &try{
-		b: b, c: c, wanted: &wanted{Context: b.closing}, id: take.ID, ttl: req.TTL, timeout: driver.RequestTimeout(req.TTL), home: home,
+		b: b, a: a, wanted: &wanted{Context: b.closing}, id: take.ID, ttl: req.TTL, timeout: driver.RequestTimeout(req.TTL), home: home,
 		votes: vote.NewTry(len(b.nodes), b.info.Tokenless),
 	}
 	t.edition = b.edition()
 	t.start = time.Now()
-	c.wanted = t.wanted
-	c.last, c.began, c.ttl, c.meta = take.ID.Try, t.start, req.TTL, driver.JoinIdentity(req.Identity, req.Meta)
-	t.wasNotified = c.notified
-	c.notified, c.evictedEarly, c.expect = false, false, time.Time{}
+	a.wanted = t.wanted
+	a.last, a.began, a.meta = take.ID.Try, t.start, driver.JoinIdentity(req.Identity, req.Meta)
+	t.wasNotified = a.notified
+	a.notified, a.evictedEarly, a.expect = false, false, time.Time{}
 	for i := range b.nodes {
-		c.outstanding[i]++
+		a.outstanding[i]++
 	}
-	position := c.position
+	position := a.position
 	if position != 0 {
-		t.leaves = c.queued
+		t.leaves = a.queued
 	}
 	placed := t.leaves
-	if home >= 0 && !c.queued.Has(home) { // it was in no queue there, and is in none if it gets the key
-		t.leaves, c.queued = t.leaves.With(home), c.queued.With(home)
+	if home >= 0 && !a.queued.Has(home) { // it was in no queue there, and is in none if it gets the key
+		t.leaves, a.queued = t.leaves.With(home), a.queued.With(home)
 	}
-	c.mu.Unlock()
+	a.mu.Unlock()
 
 	var plain, queued, leaving wire.Request = take, nil, nil // made once for all nodes
 	if take.Position = position; placed != 0 {
@@ -123,15 +123,15 @@ func (b *Backend) begin(c *claim, req driver.Request, last *try) *try {
 // hopeless reports whether the try has failed before a node was asked, as it has where a majority is
 // known to be away. Then the node is not asked.
 func (t *try) hopeless(node int) bool {
-	c := t.c
-	c.mu.Lock()
+	a := t.a
+	a.mu.Lock()
 	if !t.votes.Failed() {
-		c.mu.Unlock()
+		a.mu.Unlock()
 		return false
 	}
 	t.votes.NotSent(node)
-	e := c.answered(node)
-	c.mu.Unlock()
+	e := a.answered(node)
+	a.mu.Unlock()
 	e.release(node)
 	return true
 }
@@ -143,20 +143,20 @@ func (t *try) onTake(node int, reply any, err error) {
 		err = unexpected(reply)
 	}
 	if err == nil {
-		t.b.floors.observe(t.c.key, r.Count)
+		t.b.floors.observe(t.a.Key, r.Count)
 	}
-	c := t.c
-	c.mu.Lock()
+	a := t.a
+	a.mu.Lock()
 	open := t.votes.Verdict() == vote.Open
 	if !nothingDone(err) {
-		c.reached = c.reached.With(node)
+		a.reached = a.reached.With(node)
 	}
 	switch {
 	case err == nil:
 		if r.Outcome == wire.Other {
 			t.met(node, r)
-		} else if r.Outcome == wire.Done && t.leaves.Has(node) && c.outstanding[node] == 1 {
-			c.queued = c.queued.Without(node) // it has left, and nothing is on its way that may have it join
+		} else if r.Outcome == wire.Done && t.leaves.Has(node) && a.outstanding[node] == 1 {
+			a.queued = a.queued.Without(node) // it has left, and nothing is on its way that may have it join
 		}
 		t.votes.Took(node, r.Outcome, r.Count, r.Holder.ID)
 	case nothingDone(err):
@@ -164,17 +164,17 @@ func (t *try) onTake(node int, reply any, err error) {
 		t.votes.NotSent(node)
 	default:
 		t.replies().errs[node] = err
-		c.mayArrive = c.mayArrive.With(node)
+		a.mayArrive = a.mayArrive.With(node)
 		t.votes.Silent(node)
 	}
 	switch v := t.votes.Verdict(); {
 	case t.awaitsAll, open && v != vote.Open:
-		raise(c.signal)
-	case node == t.home && v == vote.Held && t.id.Try == c.last: // it has been waited for
-		c.askAt = t.confirmAt()
-		raise(c.signal)
+		raise(a.signal)
+	case node == t.home && v == vote.Held && t.id.Try == a.last: // it has been waited for
+		a.askAt = t.confirmAt()
+		raise(a.signal)
 	}
-	e := c.answered(node)
+	e := a.answered(node)
 	t.flush()
 	e.release(node)
 }
@@ -184,18 +184,18 @@ func (t *try) met(node int, r wire.TakeReply) {
 	t.replies().holders[node] = r.Holder
 	switch {
 	case r.Position != 0: // though a notice may have come since, that it has left
-		t.c.queued = t.c.queued.With(node)
+		t.a.queued = t.a.queued.With(node)
 	case t.leaves.Has(node):
-		t.c.queued = t.c.queued.Without(node)
+		t.a.queued = t.a.queued.Without(node)
 	}
-	if node != t.home || t.id.Try != t.c.last {
+	if node != t.home || t.id.Try != t.a.last {
 		return
 	}
 	if r.Position != 0 {
-		t.c.position = r.Position
+		t.a.position = r.Position
 	}
 	if r.First {
-		t.c.expect = time.Now().Add(r.Holder.Left + time.Millisecond)
+		t.a.expect = time.Now().Add(r.Holder.Left + time.Millisecond)
 	}
 }
 
@@ -205,8 +205,8 @@ func (t *try) onWriteBack(node int, reply any, err error) {
 	if err == nil && !ok {
 		err = unexpected(reply)
 	}
-	c := t.c
-	c.mu.Lock()
+	a := t.a
+	a.mu.Lock()
 	open := t.votes.Verdict() == vote.Open
 	if err == nil {
 		t.votes.Wrote(node, r.Outcome)
@@ -215,7 +215,7 @@ func (t *try) onWriteBack(node int, reply any, err error) {
 		t.votes.WriteSilent(node)
 	}
 	if open && t.votes.Verdict() != vote.Open {
-		raise(c.signal)
+		raise(a.signal)
 	}
 	t.flush()
 }

@@ -53,25 +53,63 @@ func TestNoMajorityOfTwoLists(t *testing.T) {
 	})
 }
 
-// An attempt that asks again, since its grant has gone, may still have the key of that on a node that its new
-// try does not reach.
-func TestReleaseEndsWhatIsLeftOfTheGrantBefore(t *testing.T) {
+// An attempt that asks again though its grant has gone stays out. A node that it cannot reach may still have the key, which
+// Release ends.
+func TestReleaseEndsWhatIsLeftOfALostGrant(t *testing.T) {
 	manual(t, 3, func(t *testing.T, h *manualNodes) {
-		h.heldOnAll()
+		g := h.heldOnAll()
 		time.Sleep(time.Second)
-		c := h.acquire(t.Context(), false)
-		_, _ = next[wire.Renew](h, 2) // which has the key, and does not answer
-		h.nodes[2].down(errAway)
-		h.renewed(0, wire.None)
-		h.renewed(1, wire.None)
-		h.took(0, 8)
-		h.took(1, 8)
-		g := h.got(c)
+		for range 2 {
+			c := h.acquire(t.Context(), false)
+			if !h.idle(0) {
+				_, _ = next[wire.Renew](h, 2) // which has the key, and does not answer
+				h.nodes[2].down(errAway)
+				h.renewed(0, wire.None)
+				h.renewed(1, wire.None)
+			}
+			if r := h.returned(c); !errors.Is(r.err, driver.ErrReleased) {
+				t.Errorf("Acquire = %v", r.err)
+			}
+		}
 		h.nodes[2].down(nil)
 		r := h.release(g)
-		h.ended(0, wire.Done)
-		h.ended(1, wire.Done)
-		h.got(r)
+		h.ended(0, wire.None)
+		h.ended(1, wire.None)
+		if r := h.returned(r); !errors.Is(r.err, driver.ErrNotHeld) {
+			t.Errorf("Release = %v", r.err)
+		}
 		h.ended(2, wire.Done)
+	})
+}
+
+// Once a holder was told of its loss, no renewal says otherwise, and it is told once.
+func TestLossIsToldOnce(t *testing.T) {
+	manual(t, 3, func(t *testing.T, h *manualNodes) {
+		var told atomic.Int32
+		c := run(func() (driver.Grant, error) {
+			return h.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "me", TTL: 10 * time.Second, Lost: func(error) { told.Add(1) }})
+		})
+		for i := range 3 {
+			h.took(i, 7)
+		}
+		g := h.got(c)
+		r := h.renew(g)
+		for i := range 3 {
+			h.Notify(i, wire.Notice{Kind: wire.Evicted, AttemptID: "me"})
+			for j := range 3 {
+				if !h.idle(j) && i == 0 {
+					h.looked(j, wire.Holder{})
+				}
+			}
+		}
+		synctest.Wait()
+		if n := told.Load(); n != 1 {
+			t.Errorf("Lost was called %d times", n)
+		}
+		h.renewed(0, wire.Done)
+		h.renewed(1, wire.Done)
+		if err := h.returned(r).err; !errors.Is(err, driver.ErrNotHeld) {
+			t.Errorf("Renew = %v", err)
+		}
 	})
 }

@@ -24,8 +24,8 @@ type explorer struct {
 // wrong is a way to be wrong, for the exploration.
 type ruleMutation struct {
 	noWriteBack  bool // granted by round 1
-	unchecked    bool // nodes write back whoever has the key
-	anyNode      bool // whoever confirms counts, also a node that took the key with a greater count
+	unchecked    bool // nodes write back also where another has the key
+	anyNode      bool // each node that confirms counts, also one that took the key with a greater count
 	countersLost bool // a restarted node begins with the counters that it has
 	earlyRead    bool // its counters are raised to what a majority had when it was restarted
 	earlyRepair  bool // a node is repaired when the token is chosen, and not yet granted

@@ -345,7 +345,7 @@ func (t *history) released(c *client, g driver.Grant, h *held, err error) {
 	}
 }
 
-// evicting doubts whoever holds the key, until it is over.
+// evicting doubts the holder of the key, until it is over.
 func (t *history) evicting(key string) []*held {
 	w := t.w
 	w.mu.Lock()

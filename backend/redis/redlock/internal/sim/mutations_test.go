@@ -24,7 +24,7 @@ type mutation struct {
 	anyBoot      bool                 // nodes answer requests that are for another boot, or another list
 }
 
-// uncheckedWriteBack raises the counter whoever has the key.
+// uncheckedWriteBack raises the counter also where another has the key.
 func uncheckedWriteBack(h *host, r wire.Request) (any, []model.Told) {
 	if w, ok := r.(wire.WriteBack); ok {
 		h.node.Raise(script.Shard(w.Key), w.Token)

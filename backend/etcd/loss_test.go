@@ -1,0 +1,80 @@
+package etcd
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/etcd/internal/session"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// TestKeptAliveAfterRevoke: etcd 3.7 may still extend a lease whose end is decided and not yet
+// carried out. What is decided is seen by the majority that is asked afterwards: the lease is not
+// trusted any more.
+func TestKeptAliveAfterRevoke(t *testing.T) {
+	f := serve(t)
+	b, g, lost := f.lock(t, 4*time.Second)
+	f.set(func() { f.revoked = true }) // nobody tells, and keep-alives succeed
+	revoked := time.Now()
+	eventually(t, "Renew says that it is not held", func() bool {
+		r := b.Renew(t.Context(), []driver.Grant{g})[0]
+		if r.Err == nil && r.Start.After(revoked) {
+			t.Fatalf("Renew counts from %v after the end of the lease", r.Start.Sub(revoked))
+		}
+		return errors.Is(r.Err, driver.ErrNotHeld)
+	})
+	select {
+	case <-lost:
+	case <-time.After(10 * time.Second):
+		t.Error("the holder is not told")
+	}
+}
+
+// TestEndedSessionIsNotEntered: an attempt that got its session just before that ended is not kept.
+// Nothing would end it: those of the session have been forgotten already.
+func TestEndedSessionIsNotEntered(t *testing.T) {
+	f := serve(t)
+	b, g, lost := f.lock(t, 30*time.Second)
+	s := b.attempts.ledger.Of(g).session
+	s.End(session.ErrForgotten)
+	<-lost
+	for _, retry := range []bool{false, true} {
+		req := driver.Request{Key: "late", AttemptID: "late", TTL: 30 * time.Second, Retry: retry}
+		if _, err := b.attempts.enter(req, s); !errors.Is(err, session.ErrGone) {
+			t.Errorf("enter = %v, want that the session is gone", err)
+		}
+	}
+	if b.attempts.inUse(s) || len(b.attempts.names) > 0 {
+		t.Errorf("the names %v are left", b.attempts.names)
+	}
+	if _, err := b.Acquire(t.Context(), driver.Request{Key: "late", AttemptID: "late", TTL: 30 * time.Second, Retry: true}); err != nil {
+		t.Errorf("Acquire on the next session = %v", err)
+	}
+}
+
+// TestEvictedOnOneOfTwoKeys: an eviction tells the attempt and not the key. Where an attempt has two, the server is asked,
+// and nobody is told of a loss that was another's.
+func TestEvictedOnOneOfTwoKeys(t *testing.T) {
+	f := serve(t)
+	b, g, lost := f.lock(t, 30*time.Second)
+	other, err := b.Acquire(t.Context(), driver.Request{Key: "other", AttemptID: g.AttemptID, TTL: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.evicted(b.attempts.ledger.Of(g).session, g.AttemptID) // though the server has both
+	for i, r := range b.Renew(t.Context(), []driver.Grant{g, other}) {
+		if r.Err != nil {
+			t.Errorf("grant %d: Renew = %v", i, r.Err)
+		}
+	}
+	if err := b.Release(t.Context(), other); err != nil {
+		t.Errorf("Release = %v", err)
+	}
+	b.evicted(b.attempts.ledger.Of(g).session, g.AttemptID)
+	select {
+	case <-lost:
+	case <-time.After(10 * time.Second):
+		t.Error("the holder is not told")
+	}
+}

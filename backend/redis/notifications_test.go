@@ -1,0 +1,179 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
+	"github.com/fencelock/fencelock/driver"
+)
+
+// offline is a client whose server is away.
+func offline(t *testing.T) *backend {
+	conf := node.BaseOptions()
+	conf.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("away") }
+	b := &backend{shards: shardNames("ns")}
+	b.notifications = &notifications{backend: b, ledger: &b.ledger}
+	b.closing, b.beginStop = context.WithCancel(context.Background())
+	b.node = node.New(b.closing, node.Config{Options: conf, DirectLimit: 8, Senders: 2})
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func (b *backend) mustEnter(t *testing.T, key string, lost func(error)) (*attempt, chan string) {
+	t.Helper()
+	a, events, err := b.ledger.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, events
+}
+
+func (b *backend) mustGrant(t *testing.T, a *attempt) driver.Grant {
+	t.Helper()
+	g, err := b.granted(a, "7", time.Now(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// next is the event that is there, "none" if there is none.
+func next(events chan string) string {
+	select {
+	case e := <-events:
+		return e
+	default:
+		return "none"
+	}
+}
+
+// Each Acquire of an attempt is notified, and the attempt is forgotten with the last.
+func TestEachAcquireIsNotified(t *testing.T) {
+	b := offline(t)
+	a, first := b.mustEnter(t, "k", nil)
+	same, second := b.mustEnter(t, "k", nil)
+	if same != a {
+		t.Fatal("it has two entries")
+	}
+	for range 3 { // more than a channel takes
+		b.notifications.onMessage("granted me 8")
+	}
+	b.notifications.onMessage("granted another 9")
+	for _, events := range []chan string{first, second} {
+		for _, want := range []string{"8", "8", "none"} {
+			if got := next(events); got != want {
+				t.Errorf("event %q, want %q", got, want)
+			}
+		}
+	}
+	b.ledger.leave(a, first)
+	b.notifications.onMessage("ask me")
+	if got, other := next(first), next(second); got != "none" || other != recheck {
+		t.Errorf("the one that has left got %q, the other %q", got, other)
+	}
+	b.ledger.leave(a, second)
+	for range b.ledger.All() {
+		t.Error("it is not forgotten")
+	}
+}
+
+// A message does not name the key. If an attempt id is on two, it decides nothing.
+func TestMessageForTwoKeys(t *testing.T) {
+	b := offline(t)
+	told := 0
+	lost := func(error) { told++ }
+	a, waits := b.mustEnter(t, "a", lost)
+	other, holds := b.mustEnter(t, "b", lost)
+	b.notifications.onMessage("granted me 7")
+	if got := next(waits); got != recheck {
+		t.Errorf("event %q, though it may be of the other key", got)
+	}
+	b.mustGrant(t, other)
+	b.ledger.leave(other, holds)
+	b.notifications.onMessage("evicted me")
+	if told > 0 {
+		t.Error("the loss may be of the other key")
+	}
+	b.ledger.leave(a, waits)
+	b.notifications.onMessage("evicted me")
+	b.notifications.onMessage("evicted me")
+	if told != 1 {
+		t.Errorf("Lost was called %d times", told)
+	}
+}
+
+// Release leaves a tombstone on the server unless no request of the attempt can be late.
+func TestLateness(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		late  bool
+		grant func(t *testing.T, b *backend) driver.Grant
+	}{
+		{"unknown", true, func(*testing.T, *backend) driver.Grant { return driver.Grant{Key: "k", AttemptID: "me"} }},
+		{"held", false, func(t *testing.T, b *backend) driver.Grant {
+			a, events := b.mustEnter(t, "k", nil)
+			defer b.ledger.leave(a, events)
+			return b.mustGrant(t, a)
+		}},
+		{"held, by its id", false, func(t *testing.T, b *backend) driver.Grant {
+			a, events := b.mustEnter(t, "k", nil)
+			defer b.ledger.leave(a, events)
+			b.mustGrant(t, a)
+			return driver.Grant{Key: "k", AttemptID: "me"}
+		}},
+		{"without an answer", true, func(t *testing.T, b *backend) driver.Grant {
+			a, events := b.mustEnter(t, "k", nil)
+			defer b.ledger.leave(a, events)
+			b.ledger.noAnswer(a)
+			return b.mustGrant(t, a)
+		}},
+		{"still asked for", true, func(t *testing.T, b *backend) driver.Grant {
+			a, _ := b.mustEnter(t, "k", nil)
+			return b.mustGrant(t, a)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := offline(t)
+			g := tc.grant(t, b)
+			if late := b.ledger.release(g); late != tc.late {
+				t.Errorf("late: %v", late)
+			}
+			for range b.ledger.All() {
+				t.Error("it is not forgotten")
+			}
+		})
+	}
+}
+
+// A holder that was told of its loss is not told otherwise by a renewal that was under way.
+func TestNoRenewalAfterALoss(t *testing.T) {
+	b := offline(t)
+	a, events := b.mustEnter(t, "k", func(error) {})
+	defer b.ledger.leave(a, events)
+	g := b.mustGrant(t, a)
+	answer := []driver.Renewal{{Start: time.Now(), TTL: time.Minute}}
+	if b.ledger.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
+		t.Errorf("Renew = %v", answer[0].Err)
+	}
+	b.notifications.onMessage("evicted me")
+	if b.ledger.renewed([]driver.Grant{g}, answer); !errors.Is(answer[0].Err, driver.ErrNotHeld) {
+		t.Errorf("Renew = %v after the eviction", answer[0].Err)
+	}
+}
+
+// A Release that the server has refused has changed nothing, and it can say so.
+func TestRenewalAfterARelease(t *testing.T) {
+	b := offline(t)
+	a, events := b.mustEnter(t, "k", nil)
+	g := b.mustGrant(t, a)
+	b.ledger.leave(a, events)
+	b.ledger.release(g)
+	answer := []driver.Renewal{{Start: time.Now(), TTL: time.Minute}}
+	if b.ledger.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
+		t.Errorf("Renew = %v", answer[0].Err)
+	}
+}
