@@ -8,23 +8,24 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// evicted notes that an operator has deleted a claim.
-func (b *backend) evicted(s *session.Session, attemptID string) {
-	if !b.attempts.evicted(s, attemptID) {
+// evicted notes that an operator has deleted a claim, at a revision.
+func (b *backend) evicted(s *session.Session, attemptID string, revision int64) {
+	if !b.attempts.evicted(s, attemptID, revision) {
 		b.recheck(s)
 	}
 }
 
-// evicted tells the holder. If the attempt does not hold yet, a call of Acquire that is about to grant it notices. A request
-// that was to make the claim again makes nothing: the eviction has written to the epoch key. It returns false if
-// the session has attempts of that ID on several keys, of which one was evicted.
-func (r *registry) evicted(s *session.Session, attemptID string) bool {
+// evicted tells the holder. If the attempt does not hold yet, a call of Acquire that is about to grant it notices. A
+// request that was to make the claim again makes nothing: the eviction has written to the epoch key. A claim that was
+// made after that is another. evicted returns false if the session has attempts of that ID on several keys, of which
+// one was evicted.
+func (r *registry) evicted(s *session.Session, attemptID string, revision int64) bool {
 	var held *attempt
 	n := 0
 	r.mu.Lock()
 	for a := range r.ledger.WithID(attemptID) {
 		switch {
-		case a.session != s:
+		case a.session != s || a.revision > revision:
 			continue
 		case a.Phase() == attempts.Asking:
 			a.revision = 0

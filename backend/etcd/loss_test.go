@@ -62,7 +62,8 @@ func TestEvictedOnOneOfTwoKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.evicted(b.attempts.ledger.Of(g).session, g.AttemptID) // though the server has both
+	s := b.attempts.ledger.Of(g).session
+	b.evicted(s, g.AttemptID, fakeClaim+1) // though the server has both
 	for i, r := range b.Renew(t.Context(), []driver.Grant{g, other}) {
 		if r.Err != nil {
 			t.Errorf("grant %d: Renew = %v", i, r.Err)
@@ -71,7 +72,11 @@ func TestEvictedOnOneOfTwoKeys(t *testing.T) {
 	if err := b.Release(t.Context(), other); err != nil {
 		t.Errorf("Release = %v", err)
 	}
-	b.evicted(b.attempts.ledger.Of(g).session, g.AttemptID)
+	b.evicted(s, g.AttemptID, fakeClaim-1) // told late: it was of an earlier claim
+	if r := b.Renew(t.Context(), []driver.Grant{g})[0]; r.Err != nil {
+		t.Errorf("after an eviction before the grant: Renew = %v", r.Err)
+	}
+	b.evicted(s, g.AttemptID, fakeClaim+1)
 	select {
 	case <-lost:
 	case <-time.After(10 * time.Second):

@@ -66,6 +66,7 @@ func TestRefusedForGood(t *testing.T) {
 	if s := b.attempts.ledger.Of(next).session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
+	f.set(func() { f.meet = nil })
 	if err := b.Release(t.Context(), other); err != nil {
 		t.Errorf("the other lock: Release = %v", err)
 	}

@@ -66,7 +66,7 @@ func (f *fake) config(t *testing.T) Config {
 	ignore := func(*Session) {}
 	return Config{
 		Conn: conn, EpochKey: func(clientv3.LeaseID) string { return "epoch" },
-		Died: func(*Session, error) {}, Evicted: func(*Session, string) {}, Recheck: ignore, Sweep: ignore,
+		Died: func(*Session, error) {}, Evicted: func(*Session, string, int64) {}, Recheck: ignore, Sweep: ignore,
 		InUse: func(*Session) bool { return true },
 	}
 }

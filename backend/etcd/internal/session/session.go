@@ -56,11 +56,11 @@ type Config struct {
 	Conn     *cluster.Conn
 	EpochKey func(clientv3.LeaseID) string
 
-	Died    func(s *Session, why error)        // the lease is gone, and with it every claim; called once, and IsDead before
-	Evicted func(s *Session, attemptID string) // an operator has deleted a claim of this attempt
-	Recheck func(s *Session)                   // evictions may have been missed: the watch has begun, once more
-	Sweep   func(s *Session)                   // at each tick, and after Wake: time to delete claims
-	InUse   func(s *Session) bool              // whether the session has claims
+	Died    func(s *Session, why error)                        // the lease is gone, and with it every claim; called once, and IsDead before
+	Evicted func(s *Session, attemptID string, revision int64) // an operator has deleted a claim of this attempt, then
+	Recheck func(s *Session)                                   // evictions may have been missed: the watch has begun, once more
+	Sweep   func(s *Session)                                   // at each tick, and after Wake: time to delete claims
+	InUse   func(s *Session) bool                              // whether the session has claims
 }
 
 // ErrForgotten is why a claim or a lease is lost.
@@ -196,7 +196,7 @@ func (s *Session) onEpochEvents(events []*clientv3.Event) {
 		}
 		s.SawEpoch(e.Kv.ModRevision)
 		if len(e.Kv.Value) > 0 {
-			s.cfg.Evicted(s, string(e.Kv.Value))
+			s.cfg.Evicted(s, string(e.Kv.Value), e.Kv.ModRevision)
 		}
 	}
 }

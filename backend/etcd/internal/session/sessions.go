@@ -78,11 +78,13 @@ func (all *Sessions) EndIdle() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var revoking sync.WaitGroup
+	all.mu.Lock() // a call of Get may be just noting what Close has ended
 	for _, o := range all.byTTL {
 		if s := o.session; s != nil && !s.IsDead() && !s.cfg.InUse(s) {
 			// If it fails, the lease ends with its TTL.
 			revoking.Go(func() { _, _ = all.Conn.Client.Revoke(ctx, s.ID) })
 		}
 	}
+	all.mu.Unlock()
 	revoking.Wait()
 }
