@@ -83,3 +83,35 @@ func TestEvictedOnOneOfTwoKeys(t *testing.T) {
 		t.Error("the holder is not told")
 	}
 }
+
+// TestOldClaimGoneNewClaimHeld: of two calls of an attempt, one has asked for the claim that was evicted, and hears that it is
+// gone when the other has been granted the next one. Nobody is told of a loss, and Release finds what there is to delete.
+func TestOldClaimGoneNewClaimHeld(t *testing.T) {
+	f := serve(t)
+	b, other, _ := f.lock(t, 30*time.Second)
+	s := b.attempts.ledger.Of(other).session
+	req := driver.Request{Key: "twice", AttemptID: "twice", TTL: 30 * time.Second, Lost: func(why error) { t.Errorf("told of a loss: %v", why) }}
+	var a *attempt
+	for range 2 {
+		var err error
+		if a, err = b.attempts.enter(req, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const first, second = 5, 9
+	b.attempts.sawClaim(a, first)
+	b.evicted(s, a.AttemptID, first+1)
+	b.attempts.sawClaim(a, second)
+	g, err := b.attempts.grant(a, time.Now())
+	if err != nil || g.Token != second {
+		t.Fatalf("grant = %v, %v", g, err)
+	}
+	if err := b.attempts.sawNoClaim(a, first); !errors.Is(err, driver.ErrUnavailable) {
+		t.Errorf("the call that asked for the first claim: %v", err)
+	}
+	b.attempts.leave(a)
+	b.attempts.leave(a)
+	if a, _, gone := b.attempts.release(g); a == nil || gone {
+		t.Error("Release takes the grant for lost, and leaves its claim")
+	}
+}

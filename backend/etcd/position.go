@@ -90,24 +90,24 @@ func (p *position) first() bool { return len(p.claims) == 0 && !p.more }
 // which keeps such answers, would say the same again and again.
 func (q *queue) readPosition(ctx context.Context, a *attempt, revision int64, byQuorum bool) (p position, err error) {
 	var own bool
+	claim, _, _ := q.attempts.look(a)
 	if !byQuorum {
-		p, own, err = q.readPositionOnce(ctx, a, clientv3.WithSerializable())
+		p, own, err = q.readPositionOnce(ctx, a, claim, clientv3.WithSerializable())
 	}
 	if byQuorum || err == nil && (!own || p.revision < revision) { // this member is behind, or our claim is gone
-		p, own, err = q.readPositionOnce(ctx, a)
+		p, own, err = q.readPositionOnce(ctx, a, claim)
 	}
 	switch {
 	case err != nil:
 		return position{}, err
 	case !own:
-		return position{}, q.attempts.sawNoClaim(a)
+		return position{}, q.attempts.sawNoClaim(a, claim)
 	}
 	return p, nil
 }
 
-func (q *queue) readPositionOnce(ctx context.Context, a *attempt, opts ...clientv3.OpOption) (p position, own bool, err error) {
-	revision, _, _ := q.attempts.look(a)
-	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(revision),
+func (q *queue) readPositionOnce(ctx context.Context, a *attempt, claim int64, opts ...clientv3.OpOption) (p position, own bool, err error) {
+	opts = append(opts, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(claim),
 		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortDescend), clientv3.WithLimit(1+maxWatched))
 	p.readAt = time.Now()
 	answer, err := cluster.Read(ctx, q.conn, a.session.TTL, func(ctx context.Context) (*clientv3.GetResponse, error) {
@@ -117,7 +117,7 @@ func (q *queue) readPositionOnce(ctx context.Context, a *attempt, opts ...client
 		return position{}, false, err
 	}
 	p.revision = answer.Header.Revision
-	if revision == 0 || len(answer.Kvs) == 0 || answer.Kvs[0].CreateRevision != revision {
+	if claim == 0 || len(answer.Kvs) == 0 || answer.Kvs[0].CreateRevision != claim {
 		return p, false, nil
 	}
 	p.more = answer.More

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -121,9 +122,14 @@ func (r *registry) sawClaim(a *attempt, revision int64) {
 	}
 }
 
-// sawNoClaim notes that the claim is gone from the server, and returns the error for its call of Acquire.
-func (r *registry) sawNoClaim(a *attempt) error {
+// sawNoClaim notes that the claim of a revision is gone from the server, and returns the error for its call of Acquire.
+// Where that call had asked for the claim, and another call has made the next one meanwhile, this says nothing of that.
+func (r *registry) sawNoClaim(a *attempt, revision int64) error {
 	r.mu.Lock()
+	if a.revision != revision {
+		defer r.mu.Unlock()
+		return cmp.Or(a.Err(), errClaimGone)
+	}
 	err, held := a.Err(), a.Phase() == attempts.Held
 	if err == nil && !held {
 		a.revision, err = 0, errClaimGone // Acquire may make it again, at the end of the queue

@@ -135,9 +135,3 @@ func (m *Machine) Unheard(now int64, most int) (numbers []uint64) {
 	slices.Sort(numbers) // their order in the heap depends on the past
 	return numbers[:min(len(numbers), most)]
 }
-
-// StillUnheard reports whether a claim is.
-func (m *Machine) StillUnheard(number uint64) bool {
-	c := m.locks.claims[number]
-	return c != nil && c.waited != 0
-}
