@@ -1,8 +1,13 @@
 package fencelock_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +63,50 @@ func TestDriverImportsNothingAbove(t *testing.T) {
 			t.Errorf("a package of driver/... needs %s", pkg)
 		}
 	}
+}
+
+// mostMethods is how many methods a type of a backend may have: with more, each file knows each other, and
+// nobody knows which part they are in (decision 0070).
+const mostMethods = 25
+
+func TestBackendTypesAreSmall(t *testing.T) {
+	methods := make(map[string]int)
+	err := filepath.WalkDir("backend", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		for _, d := range file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil {
+				methods[filepath.Dir(path)+", "+receiver(f.Recv.List[0].Type)]++
+			}
+		}
+		return nil
+	})
+	if err != nil || len(methods) < 10 {
+		t.Fatalf("%d types were found: %v", len(methods), err)
+	}
+	for name, n := range methods {
+		if n > mostMethods {
+			t.Errorf("%s has %d methods, want %d at most: which part of it has a name of its own?", name, n, mostMethods)
+		}
+	}
+}
+
+// receiver is the name of a receiver's type.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr: // T[P]
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return "?"
 }
 
 func goWithoutWork(args ...string) *exec.Cmd {

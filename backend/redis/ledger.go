@@ -70,9 +70,9 @@ func (l *ledger) release(g driver.Grant) (late bool) {
 	return late
 }
 
-// renewed notes what the server has said of grants. A holder that was told of its loss meanwhile has none, whatever the
-// server said. After a Release, which the server may have refused, what it said counts.
-func (l *ledger) renewed(grants []driver.Grant, answers []driver.Renewal) {
+// renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One that was told
+// so before has none, whatever the server said. After a Release, which the server may have refused, what it said counts.
+func (l *ledger) renewed(grants []driver.Grant, answers []driver.Renewal) (lost []func(why error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, g := range grants {
@@ -80,11 +80,14 @@ func (l *ledger) renewed(grants []driver.Grant, answers []driver.Renewal) {
 		switch {
 		case a == nil || a.Phase() == attempts.Asking: // another client's
 		case errors.Is(answer.Err, driver.ErrNotHeld):
-			l.Forget(a) // its holder learns it from this answer
+			if tell := l.Forget(a); tell != nil {
+				lost = append(lost, tell)
+			}
 		case answer.Err == nil && !l.Extend(a, answer.Start.Add(answer.TTL)) && !a.ReleaseEndsGrant():
 			*answer = driver.Renewal{Err: driver.ErrNotHeld}
 		}
 	}
+	return lost
 }
 
 // notify leaves an event for each Acquire that waits. One that has two events already needs no third: it will ask

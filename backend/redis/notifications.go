@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -18,7 +19,7 @@ type notifications struct {
 	backend  *backend
 	ledger   *ledger        // the backend's
 	running  sync.WaitGroup // recheckHeld
-	rechecks int            // how often recheckHeld has begun; guarded by the ledger's mutex
+	rechecks atomic.Int64   // how often recheckHeld has begun
 }
 
 // onMessage handles one message of the channel. It names no key: where an attempt id is on several keys, the message may be
@@ -72,8 +73,7 @@ func (n *notifications) recheckAll() {
 // where it got no answer, since a server that has just come back may not be ready.
 func (n *notifications) recheckHeld() {
 	n.ledger.mu.Lock()
-	n.rechecks++
-	mine := n.rechecks
+	mine := n.rechecks.Add(1)
 	var grants []driver.Grant
 	for a := range n.ledger.All() {
 		if a.Phase() == attempts.Held {
@@ -82,32 +82,21 @@ func (n *notifications) recheckHeld() {
 	}
 	n.ledger.mu.Unlock()
 	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, time.Second) {
-		grants = n.recordAnswers(grants, n.backend.extend(n.backend.closing, grants), mine)
+		answers := n.backend.extend(n.backend.closing, grants)
+		for _, lost := range n.ledger.renewed(grants, answers) {
+			lost(errGone)
+		}
+		var unanswered []driver.Grant // and no later recheckHeld has begun
+		for i, g := range grants {
+			if errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == n.rechecks.Load() {
+				unanswered = append(unanswered, g)
+			}
+		}
+		grants = unanswered
 		select {
 		case <-time.After(pause):
 		case <-n.backend.closing.Done():
 			return
 		}
 	}
-}
-
-// recordAnswers records what recheckHeld has learned, and returns the grants that it must ask
-// about again: none if a later recheckHeld has begun.
-func (n *notifications) recordAnswers(grants []driver.Grant, answers []driver.Renewal, mine int) (unanswered []driver.Grant) {
-	for i, g := range grants {
-		a, _ := g.Handle.(*attempt)
-		n.ledger.mu.Lock()
-		var lost func(why error) // nil for one that was released meanwhile
-		switch {
-		case errors.Is(answers[i].Err, driver.ErrNotHeld):
-			lost = n.ledger.Forget(a)
-		case errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == n.rechecks && a.Phase() == attempts.Held:
-			unanswered = append(unanswered, g)
-		}
-		n.ledger.mu.Unlock()
-		if lost != nil {
-			lost(errGone)
-		}
-	}
-	return unanswered
 }

@@ -257,8 +257,8 @@ func TestSessionExpires(t *testing.T) {
 	release(t, b, acquire(t, b, "b"))
 }
 
-// TestReleaseAgain: a Release that has had no answer, and each that comes because of that, ends the same
-// grant, also when Look has deleted the node meanwhile. The next finds nothing.
+// TestReleaseAgain: a Release that has had no answer, and each that comes because of that, ends the
+// same grant, also when Look has deleted the node meanwhile. The next finds nothing.
 func TestReleaseAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()

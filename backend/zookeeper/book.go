@@ -12,9 +12,10 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// attempt is what this backend knows of one attempt to lock, besides what the ledger does. Its record on the
-// server, a node, is its claim. It is Sent from before the first request that may leave a node until an answer
-// says that there is none; if it has no node's name meanwhile, it is not known whether there is one.
+// attempt is what this backend knows of one attempt to lock, besides what the ledger does. Its
+// record on the server, a node, is its claim. It is Sent from before the first request that may
+// leave a node until an answer says that there is none; if it has no node's name meanwhile, it is
+// not known whether there is one.
 type attempt struct {
 	attempts.Attempt
 	queue
@@ -54,8 +55,8 @@ type book struct {
 	ledger attempts.Ledger[*attempt]
 }
 
-// enter finds the attempt of a request, or enters it: fresh, on a session that lives. Without that it returns nil if
-// there is none.
+// enter finds the attempt of a request, or enters it: fresh, on a session that lives. Without that
+// it returns nil if there is none.
 func (b *book) enter(req driver.Request, fresh *attempt) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,8 +174,8 @@ func (b *book) nodeGone(a *attempt, err error) error {
 	return err
 }
 
-// loseAll forgets the attempts of a session that is dead. All its claims are gone for certain, and their holders
-// are told.
+// loseAll forgets the attempts of a session that is dead. All its claims are gone for certain, and
+// their holders are told.
 //
 // Death against a grant that is being made: each holds mu when it decides. A grant that
 // was first is told of its loss here. A grant that comes later finds its attempt gone, and fails.

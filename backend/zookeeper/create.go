@@ -96,7 +96,8 @@ func (c *claims) createNode(a *attempt, unknown bool, first chan<- position) err
 	return err
 }
 
-// findOrCreate makes sure that an attempt has a node. If it fails, nothing says whether it is certain that there is none.
+// findOrCreate makes sure that an attempt has a node. If it fails, nothing says whether it is
+// certain that there is none.
 func (c *claims) findOrCreate(a *attempt, unknown bool) (m made, nothing bool, err error) {
 	if unknown {
 		if m, err = c.find(a); err != nil || m.node != "" {

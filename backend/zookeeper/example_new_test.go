@@ -12,14 +12,25 @@ import (
 	lockzookeeper "github.com/fencelock/fencelock/backend/zookeeper"
 )
 
-// What the application has in its code, and not in a URL: servers that it found itself, and TLS of its own.
+// What the application has in its code, and not in a URL: servers that it has found itself, and TLS
+// of its own.
 func ExampleNew() {
 	ctx := context.Background()
-	roots := x509.NewCertPool() // filled from wherever the application has its certificates
+	pem, err := os.ReadFile("/etc/fencelock/ca.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	secure := &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { // for each connection
+			cert, err := tls.LoadX509KeyPair("/etc/fencelock/cert.pem", "/etc/fencelock/key.pem")
+			return &cert, err
+		},
+	}
 	backend, err := lockzookeeper.New(ctx, []string{"zk-1.internal:2281", "zk-2.internal:2281", "zk-3.internal:2281"}, &lockzookeeper.Options{
-		Namespace: "billing",
-		User:      "locks", Password: os.Getenv("ZOOKEEPER_PASSWORD"),
-		TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		Namespace: "billing", User: "locks", Password: os.Getenv("ZOOKEEPER_PASSWORD"), TLS: secure,
 	})
 	if err != nil {
 		log.Fatal(err)

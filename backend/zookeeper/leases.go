@@ -29,8 +29,9 @@ const (
 	idle = time.Hour
 )
 
-// leases are a session, and what this client does for the attempts in it without being asked. A session lives as long as
-// its process says so, whatever happens to a lease. So Look ends single attempts:
+// leases are a session, and what this client does for the attempts in it without being asked. A
+// session lives as long as its process says so, whatever happens to a lease. So Look ends single
+// attempts:
 //
 //   - A grant that was not renewed in time is deleted, when its TTL is over by our own clock and
 //     not before.
@@ -60,8 +61,8 @@ func (l *leases) Died() {
 // Holds reports whether a grant must outlive the connection, since Close does not release.
 func (l *leases) Holds() bool { return l.claims.holds(l) }
 
-// Changed is called when an attempt's node was deleted or written to. If somebody has written to it who is not
-// the holder, then somebody has evicted the holder, in one transaction, or has meddled.
+// Changed is called when an attempt's node was deleted or written to. If somebody has written to it
+// who is not the holder, then somebody has evicted the holder, in one transaction, or has meddled.
 // Setting the watch again shows which.
 func (l *leases) Changed(holder any, deleted bool) {
 	a := holder.(*attempt)

@@ -84,7 +84,8 @@ func keysAfter(nodes []string, prefix, cursor string) (keys []string) {
 	return keys
 }
 
-// heldAmong looks at locks side by side, and returns those that are held, without the number of their waiters.
+// heldAmong looks at locks side by side, and returns those that are held, without the number of
+// their waiters.
 func (b *backend) heldAmong(s *session.Session, keys []string) (held []driver.Status, err error) {
 	holders, errs := make([]driver.Holder, len(keys)), make([]error, len(keys))
 	var looking sync.WaitGroup

@@ -13,8 +13,8 @@ import (
 	"github.com/fencelock/fencelock/fencing"
 )
 
-// queue is the node of a lock with the claims in it, as a session sees them. Its methods wait for the server, and know
-// no context; those that have one begin a task.
+// queue is the node of a lock with the claims in it, as a session sees them. Its methods wait for
+// the server, and know no context; those that have one begin a task.
 type queue struct {
 	session *session.Session
 	path    string   // of the lock's node
@@ -87,9 +87,10 @@ func ownedBy(claims []nodeName, attemptID string) []nodeName {
 	return slices.DeleteFunc(claims, func(n nodeName) bool { return n.attemptID != attemptID })
 }
 
-// holder tells who holds the lock, and the number of claims. If the first claim is gone each time that its node
-// is to be read, as in a lock that goes from hand to hand, sure is false, and only the attempt's ID is known. Only the holder
-// knows what is left of its lease; Left is its TTL, the most that it can be.
+// holder tells who holds the lock, and the number of claims. If the first claim is gone each time
+// that its node is to be read, as in a lock that goes from hand to hand, sure is false, and only
+// the attempt's ID is known. Only the holder knows what is left of its lease; Left is its TTL, the
+// most that it can be.
 func (q queue) holder() (h driver.Holder, count int, sure bool, err error) {
 	for range maxLooks {
 		f, err := q.front()

@@ -21,7 +21,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		b.mu.Unlock()
 		return session.ErrClosed
 	}
-	// Whether a request is late makes no difference: one whose node is not known is looked for, see find.
+	// Whether a request is late makes no difference: one whose node is not known is looked for, see
+	// find.
 	a, _ := b.ledger.Release(g)
 	if a == nil {
 		b.mu.Unlock()

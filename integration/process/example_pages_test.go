@@ -69,9 +69,10 @@ func TestExamplesOfPages(t *testing.T) {
 		files := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
 		here := []string{"localhost:2181", s.Addr()}
 		runPage(t, buildPage(t, "zookeeper", "", here...), charges)
-		runPage(t, buildPage(t, "zookeeper", "New", here...), holding)
-		runPage(t, buildPage(t, "zookeeper", "Open", "zk-1.internal,zk-2.internal,zk-3.internal", s.TLSAddr(),
-			"/etc/fencelock/ca.pem", files.CA, "/etc/fencelock/cert.pem", files.Cert, "/etc/fencelock/key.pem", files.Key),
+		secrets := []string{"/etc/fencelock/ca.pem", files.CA, "/etc/fencelock/cert.pem", files.Cert, "/etc/fencelock/key.pem", files.Key}
+		runPage(t, buildPage(t, "zookeeper", "New", append(secrets, "zk-1.internal:2281", s.TLSAddr(), "zk-2.internal:2281", s.TLSAddr(),
+			"zk-3.internal:2281", s.TLSAddr())...), holding, "ZOOKEEPER_PASSWORD="+password)
+		runPage(t, buildPage(t, "zookeeper", "Open", append(secrets, "zk-1.internal,zk-2.internal,zk-3.internal", s.TLSAddr())...),
 			"promises: linearizable", "ZOOKEEPER_PASSWORD="+password)
 	})
 	t.Run("raftlocal", func(t *testing.T) {

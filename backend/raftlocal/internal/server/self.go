@@ -58,6 +58,18 @@ func (s *self) pause(d time.Duration) bool {
 	}
 }
 
+// await returns what the loop says, unless ctx or the server ends first.
+func (s *self) await(ctx context.Context, said <-chan error) error {
+	select {
+	case err := <-said:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.ctx.Done():
+		return ErrStopped
+	}
+}
+
 // greeting is the answer to a hello.
 func (s *self) greeting() []byte {
 	role := s.role.Load()

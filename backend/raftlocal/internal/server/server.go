@@ -183,14 +183,7 @@ func (s *Server) Do(ctx context.Context, f func(*member.Member) error) error {
 	if !s.inbox.ask(func(m *member.Member) { said <- f(m) }) {
 		return ErrStopped
 	}
-	select {
-	case err := <-said:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.ctx.Done():
-		return ErrStopped
-	}
+	return s.await(ctx, said)
 }
 
 // When calls f with the member, now and after each turn of the loop, until it says that it is
@@ -211,14 +204,7 @@ func (s *Server) When(ctx context.Context, f func(*member.Member) (done bool, er
 	if !s.inbox.ask(func(*member.Member) { s.loop.watchers = append(s.loop.watchers, w) }) {
 		return ErrStopped
 	}
-	select {
-	case err := <-said:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.ctx.Done():
-		return ErrStopped
-	}
+	return s.await(ctx, said)
 }
 
 // Peers tells how this member reaches the others, by name. While it is in no cluster, they are

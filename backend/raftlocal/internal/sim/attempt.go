@@ -45,7 +45,7 @@ func (t *attempt) acquire(cmd command.Command) {
 			t.renewLater()
 		case r.Code == command.Held && !cmd.Wait:
 			w.held++
-			w.denied[t.name] = true
+			w.referee.denied[t.name] = true
 			if !w.committedLog.possible(t.key, asked, func(v version) bool { return v.attemptID != "" && (v.attemptID != t.name || v.waiters > 0) }) {
 				w.fail("%s was told that %s is held, and at no time since it asked was it", t.name, t.key)
 			}
@@ -97,7 +97,7 @@ func (t *attempt) cancel() {
 	t.k.c.w.trace.line("%s gives up", t.name)
 	t.k.c.w.cancels++
 	if t.k.c.session.Cancel(&t.waiting.Call) {
-		t.k.c.w.denied[t.name] = true
+		t.k.c.w.referee.denied[t.name] = true
 	}
 	t.release()
 }
@@ -130,7 +130,7 @@ func (t *attempt) release() {
 	t.over = true
 	c.do(cmd, func(r command.Reply, known bool) {
 		// Whatever was asked for was asked before, and waits for no answer any more.
-		w.denied[t.name] = w.denied[t.name] || known
+		w.referee.denied[t.name] = w.referee.denied[t.name] || known
 		switch {
 		case !known:
 			w.unknown++

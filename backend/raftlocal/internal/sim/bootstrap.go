@@ -14,12 +14,12 @@ import (
 // and here are the files, and the questions that are late and lost.
 
 func (h *host) config() member.Config {
-	w := h.w
+	w, out := h.w, callbacks{h, h.life}
 	return member.Config{
 		ID: h.self.ID, Name: h.self.Name, Cluster: "sim", FS: h.disk, Join: h.join, SegmentBytes: w.scenario.segment,
-		Callbacks: callbacks{h, h.life}, ElectionTicks: w.scenario.electionTicks,
+		Callbacks: out, ElectionTicks: w.scenario.electionTicks,
 		SnapshotEntries: w.scenario.snapshotEntries, KeepEntries: w.scenario.keepEntries,
-		Applied: h.applied,
+		Applied: out.applied,
 	}
 }
 
@@ -37,15 +37,15 @@ func (h *host) begin() error {
 	if begun || h.join {
 		return h.open(bootstrap.Record{})
 	}
-	f, err := h.newFounder()
+	f, err := newFounder(h)
 	if err != nil {
 		return err
 	}
 	if r, ready := f.Record(); ready {
 		return h.open(r)
 	}
-	delete(h.w.records, id) // it was about to begin, and has not
-	h.bootstrapper, h.stuck = f, 0
+	delete(h.w.losses.records, id) // it was about to begin, and has not
+	h.founder = f
 	return nil
 }
 
@@ -54,18 +54,18 @@ func (h *host) open(r bootstrap.Record) (err error) {
 	cfg := h.config()
 	if len(r.Members) > 0 {
 		hash := hashRecord(r)
-		for id, other := range w.records {
+		for id, other := range w.losses.records {
 			if other != hash {
 				w.fail("%s begins with another record than %x", h, id)
 			}
 		}
-		w.records[h.self.ID] = hash
-		if w.lost == h {
-			w.lost = nil // before the cluster had begun
+		w.losses.records[h.self.ID] = hash
+		if w.losses.lost == h {
+			w.losses.lost = nil // before the cluster had begun
 		}
 		cfg.Members, cfg.TokenBase = r.Members, r.TokenBase
 	}
-	h.bootstrapper = nil
+	h.founder = nil
 	m, err := member.Open(cfg)
 	if err != nil {
 		return err
@@ -87,7 +87,14 @@ func hashRecord(r bootstrap.Record) uint64 {
 	return f.Sum64()
 }
 
-func (h *host) newFounder() (*bootstrap.Bootstrapper, error) {
+// founder is a host while it is to found a cluster.
+type founder struct {
+	*bootstrap.Bootstrapper
+	h     *host
+	stuck time.Duration // since when it seems that it can never begin
+}
+
+func newFounder(h *host) (*founder, error) {
 	saved, err := bootstrap.Load(h.disk)
 	if err == nil && saved == nil {
 		saved = &bootstrap.Saved{}
@@ -107,35 +114,36 @@ func (h *host) newFounder() (*bootstrap.Bootstrapper, error) {
 			others = append(others, p)
 		}
 	}
-	return bootstrap.New(bootstrap.Config{
+	f, err := bootstrap.New(bootstrap.Config{
 		Self: h.self, Others: others, Terms: bootstrap.Terms("sim", peers, nil), Base: saved.Base, Bound: saved.Bound,
 		Bind: func(r bootstrap.Record) error {
 			return bootstrap.Save(h.disk, bootstrap.Saved{Base: saved.Base, Bound: &r})
 		},
 		Hash: hashRecord,
 	})
+	return &founder{Bootstrapper: f, h: h}, err
 }
 
 // standing is what a host says of itself; false if it says nothing.
 func (h *host) standing() (bootstrap.Standing, bool) {
 	switch {
-	case h.bootstrapper != nil:
-		return h.bootstrapper.Standing(), true
+	case h.founder != nil:
+		return h.founder.Standing(), true
 	case h.member != nil && len(h.member.Members()) == 0:
 		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Joins: true}, true
 	case h.member != nil:
-		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Bootstrapped: true, BootstrapHash: h.w.records[h.self.ID]}, true
+		return bootstrap.Standing{ID: h.self.ID, Name: h.self.Name, Bootstrapped: true, BootstrapHash: h.w.losses.records[h.self.ID]}, true
 	}
 	return bootstrap.Standing{}, false
 }
 
 // ask asks all others, again and again.
-func (h *host) ask(life int) {
-	w := h.w
-	if life != h.life || h.bootstrapper == nil {
+func (f *founder) ask(life int) {
+	h, w := f.h, f.h.w
+	if life != h.life || h.founder == nil {
 		return
 	}
-	for _, o := range h.bootstrapper.Others() {
+	for _, o := range f.Others() {
 		for _, to := range w.hosts {
 			if to.self.Name == o.Name {
 				w.network.ask(h, to)
@@ -143,14 +151,14 @@ func (h *host) ask(life int) {
 		}
 	}
 	switch {
-	case h.bootstrapper.Stuck() == nil:
-		h.stuck = 0
-	case h.stuck == 0:
-		h.stuck = w.now
-	case w.now-h.stuck > 2*time.Second:
-		w.beginAgain()
+	case f.Stuck() == nil:
+		f.stuck = 0
+	case f.stuck == 0:
+		f.stuck = w.now
+	case w.now-f.stuck > 2*time.Second:
+		w.losses.beginAgain()
 	}
-	w.after(w.some(50*time.Millisecond, 300*time.Millisecond), func() { h.ask(life) })
+	w.after(w.some(50*time.Millisecond, 300*time.Millisecond), func() { f.ask(life) })
 }
 
 // ask carries a question, and an answer. Each may be late, or get nowhere.
@@ -159,8 +167,8 @@ func (n *network) ask(from, to *host) {
 	asks, _ := from.standing()
 	missed := func() {
 		w.after(n.latency(), func() {
-			if from.life == life && from.bootstrapper != nil {
-				from.bootstrapper.Missed(to.self.Name)
+			if from.life == life && from.founder != nil {
+				from.founder.Missed(to.self.Name)
 			}
 		})
 	}
@@ -181,7 +189,9 @@ func (n *network) ask(from, to *host) {
 			missed()
 			return
 		}
-		to.hear(asks)
+		if to.founder != nil {
+			to.founder.hear(asks)
+		}
 		answer, says := to.standing()
 		if !says || to.life != theirs || !n.open(to.place, from.place) {
 			missed()
@@ -189,20 +199,18 @@ func (n *network) ask(from, to *host) {
 		}
 		w.trace.note('q', uint64(from.place), uint64(to.place), asks.Bound, answer.Bound, answer.BootstrapHash)
 		w.after(latency(), func() {
-			if from.life == life {
-				from.hear(answer)
+			if from.life == life && from.founder != nil {
+				from.founder.hear(answer)
 			}
 		})
 	})
 }
 
 // hear records what another says.
-func (h *host) hear(s bootstrap.Standing) {
-	if h.bootstrapper == nil {
-		return
-	}
+func (f *founder) hear(s bootstrap.Standing) {
+	h := f.h
 	var err error
-	if h.running(func() { err = h.bootstrapper.Hear(s) }) {
+	if h.running(func() { err = f.Hear(s) }) {
 		h.restart()
 		return
 	}
@@ -212,9 +220,9 @@ func (h *host) hear(s bootstrap.Standing) {
 		h.crash(err.Error())
 		h.restart()
 	case err != nil:
-		h.refused(err)
+		f.refused(err)
 	default:
-		if r, ready := h.bootstrapper.Record(); ready {
+		if r, ready := f.Record(); ready {
 			crashed := h.running(func() { err = h.open(r) })
 			h.started(crashed, err)
 		}
@@ -223,9 +231,9 @@ func (h *host) hear(s bootstrap.Standing) {
 
 // refused is when a host is told that it cannot begin: it must be one that has lost its directory.
 // Its operator does as it says.
-func (h *host) refused(err error) {
-	w := h.w
-	if w.lost != h {
+func (f *founder) refused(err error) {
+	h, w := f.h, f.h.w
+	if w.losses.lost != h {
 		w.fail("%s has not lost its directory, and says: %v", h, err)
 	}
 	h.end(err.Error())

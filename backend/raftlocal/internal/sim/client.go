@@ -141,7 +141,7 @@ func (c *client) flush() {
 		return
 	}
 	for i := range out {
-		c.w.sent(&out[i])
+		c.w.referee.sent(&out[i])
 	}
 	packet := encodeCommands(out)
 	l := c.conn

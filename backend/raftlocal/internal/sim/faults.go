@@ -74,10 +74,10 @@ var faults = []fault{
 		h.drive.full = true
 		w.after(w.some(500*time.Millisecond, 3*time.Second), func() { h.drive.full = false })
 	}},
-	{"one alone", func(w *world) { w.part([]*host{w.somebody()}, both) }},
+	{"one alone", func(w *world) { w.network.part([]*host{w.somebody()}, both) }},
 	{"leader alone", func(w *world) {
 		if h := w.leader(); h != nil {
-			w.part([]*host{h}, w.rng.IntN(3))
+			w.network.part([]*host{h}, w.rng.IntN(3))
 		}
 	}},
 	{"leader sleeps apart", func(w *world) {
@@ -94,7 +94,7 @@ var faults = []fault{
 		}
 		d := w.some(1200*time.Millisecond, 2200*time.Millisecond)
 		h.pause(d)
-		w.severFor(ways, d+w.some(0, time.Second))
+		w.network.cutOffFor(ways, d+w.some(0, time.Second))
 		// Some clients find the next leader, and change what they find; some think that this one
 		// still leads, and come as it wakes up.
 		for i, c := range w.clients {
@@ -127,8 +127,8 @@ var faults = []fault{
 		w.network.slow = w.some(20*time.Millisecond, 200*time.Millisecond)
 		w.after(2*time.Second, w.network.usual)
 	}},
-	{"one-way", func(w *world) { w.part([]*host{w.somebody()}, 1+w.rng.IntN(2)) }},
-	{"ring", func(w *world) { w.ring() }},
+	{"one-way", func(w *world) { w.network.part([]*host{w.somebody()}, 1+w.rng.IntN(2)) }},
+	{"ring", func(w *world) { w.network.ring() }},
 	{"clients cut off", func(w *world) {
 		c := w.clients[w.rng.IntN(len(w.clients))]
 		var ways []way
@@ -140,7 +140,7 @@ var faults = []fault{
 				ways = append(ways, way{h.place, c.place})
 			}
 		}
-		w.sever(ways)
+		w.network.cutOff(ways)
 	}},
 	{"bad network", func(w *world) {
 		n := w.network
@@ -208,10 +208,10 @@ var faults = []fault{
 			h.input(h.life, func() { _ = h.member.Transfer(0) })
 		}
 	}},
-	{"members change", func(w *world) { w.change() }},
-	{"directory lost", func(w *world) { w.somebody().lose(w.some(0, time.Second), w.rng.IntN(2) == 0) }},
-	{"directory lost beside a laggard", func(w *world) { w.loseBeside() }},
-	{"first start", func(w *world) { w.roughStart(1) }},
+	{"members change", func(w *world) { w.operator.change() }},
+	{"directory lost", func(w *world) { w.losses.lose(w.somebody(), w.some(0, time.Second), w.rng.IntN(2) == 0) }},
+	{"directory lost beside a laggard", func(w *world) { w.losses.loseBeside() }},
+	{"first start", func(w *world) { w.losses.roughStart(1) }},
 }
 
 // somebody is any host that has a part in the cluster; often its leader.

@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fencelock/fencelock/backend/raftlocal/internal/bootstrap"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/disk"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/member"
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/statemachine"
@@ -26,12 +25,11 @@ type host struct {
 	disk  *disk.Memory
 	drive *drive
 
-	member       *member.Member          // nil: down, or it founds
-	bootstrapper *bootstrap.Bootstrapper // nil: down, or it has begun
-	stuck        time.Duration           // since when it seems that it can never begin
-	asked        int                     // how often its operator has asked for it to replace another
-	life         int                     // rises with each start and each end
-	retired      bool                    // removed from the cluster, or another is in its place
+	member  *member.Member // nil: down, or it founds
+	founder *founder       // nil: down, or it has begun
+	asked   int            // how often its operator has asked for it to replace another
+	life    int            // rises with each start and each end
+	retired bool           // removed from the cluster, or another is in its place
 
 	inbox   []func()
 	planned bool          // a turn
@@ -57,7 +55,7 @@ func (h *host) String() string {
 func (h *host) up() bool { return h.member != nil }
 
 // lives tells that a process runs, which is a member or is to found a cluster.
-func (h *host) lives() bool { return h.member != nil || h.bootstrapper != nil }
+func (h *host) lives() bool { return h.member != nil || h.founder != nil }
 
 // start begins a life on what the disk holds.
 func (h *host) start() {
@@ -87,10 +85,10 @@ func (h *host) started(crashed bool, err error) {
 		h.member = nil
 		w.fail("%s does not open its directory: %v", h, err)
 		return
-	case h.bootstrapper != nil:
+	case h.founder != nil:
 		w.trace.line("%s founds, as %x", h, h.self.ID)
 		h.drive.take()
-		h.ask(h.life)
+		h.founder.ask(h.life)
 		return
 	}
 	w.trace.note('u', uint64(h.place))
@@ -116,7 +114,7 @@ func (h *host) end(why string) {
 	h.w.trace.note('d', uint64(h.place))
 	h.w.trace.line("%s is down: %s", h, why)
 	h.w.crashes++
-	h.member, h.bootstrapper = nil, nil
+	h.member, h.founder = nil, nil
 	h.life++
 	h.inbox = nil
 	for _, l := range h.lines {

@@ -10,57 +10,57 @@ import (
 // losses are the directories that were lost, of which a cluster stands one at a time: until it
 // was replaced, no other may be.
 type losses struct {
+	w       *world
 	lost    *host             // what is in the place of one that was lost, and not in the cluster yet
 	ever    bool              // one was lost in this world
 	records map[uint64]uint64 // the hash of what each has begun with, by id
 	voters  int               // in the configuration that was applied last
 	joint   bool              // that was in the middle of a change
 	noted   uint64            // its index
-	gaveUp  bool              // a change may be in some log yet that nobody waits for
 }
 
 // noteVoters notes who votes after an entry.
-func (w *world) noteVoters(h *host, index uint64) {
-	if index <= w.noted {
+func (l *losses) noteVoters(h *host, index uint64) {
+	if index <= l.noted {
 		return
 	}
-	w.noted, w.voters, w.joint = index, 0, false
+	l.noted, l.voters, l.joint = index, 0, false
 	for _, p := range h.member.Status().Members {
 		if p.Voter {
-			w.voters++
+			l.voters++
 		}
-		w.joint = w.joint || p.Leaving
+		l.joint = l.joint || p.Leaving
 	}
 }
 
 // spare reports whether the cluster stands the loss of a directory now.
-func (w *world) spare(h *host) bool {
+func (l *losses) spare(h *host) bool {
 	switch {
-	case w.quiescent || h.retired || w.lost != nil && w.lost != h:
+	case l.w.quiescent || h.retired || l.lost != nil && l.lost != h:
 		return false
-	case len(w.records) == 0:
+	case len(l.records) == 0:
 		return true // nobody has begun
 	}
-	return w.voters > 2 && !w.joint && !w.changing && !w.gaveUp
+	return l.voters > 2 && !l.joint && !l.w.operator.changing && !l.w.operator.gaveUp
 }
 
 // lose ends a member, and its directory is gone. It is started again with an empty one: as it was,
 // or as one that is to join.
-func (h *host) lose(off time.Duration, join bool) {
-	w := h.w
-	if !w.spare(h) {
+func (l *losses) lose(h *host, off time.Duration, join bool) {
+	w := l.w
+	if !l.spare(h) {
 		return
 	}
-	n := h.wipe(join)
-	w.lost, w.ever = n, true
+	n := l.wipe(h, join)
+	l.lost, l.ever = n, true
 	w.lostDirectories++
 	w.after(off, n.start)
-	w.after(off+w.some(0, 2*time.Second), func() { w.replace(n) })
+	w.after(off+w.some(0, 2*time.Second), func() { l.replace(n) })
 }
 
 // wipe puts a machine with an empty disk into the place of another.
-func (h *host) wipe(join bool) *host {
-	w := h.w
+func (l *losses) wipe(h *host, join bool) *host {
+	w := l.w
 	w.trace.note('w', uint64(h.place))
 	w.trace.line("%s has lost its directory", h)
 	if h.lives() {
@@ -71,16 +71,18 @@ func (h *host) wipe(join bool) *host {
 }
 
 // begun reports whether there is a cluster: entries, or somebody who has begun.
-func (w *world) begun() bool {
-	return w.committedLog.last() > 0 || slices.ContainsFunc(w.hosts, func(h *host) bool { return w.records[h.self.ID] != 0 })
+func (l *losses) begun() bool {
+	w := l.w
+	return w.committedLog.last() > 0 || slices.ContainsFunc(w.hosts, func(h *host) bool { return l.records[h.self.ID] != 0 })
 }
 
 // replace has a member that was lost replaced by what is in its place, when that waits to be.
-func (w *world) replace(n *host) {
-	if w.lost != n {
+func (l *losses) replace(n *host) {
+	w := l.w
+	if l.lost != n {
 		return
 	}
-	if n.join && !w.begun() {
+	if n.join && !l.begun() {
 		// The others say that they wait for it to found the cluster with them.
 		if n.lives() {
 			n.kill("started again, to found")
@@ -88,60 +90,51 @@ func (w *world) replace(n *host) {
 		n.join = false
 		w.after(w.some(0, 300*time.Millisecond), n.start)
 	}
-	if l := w.leader(); l != nil && n.up() && n.join {
-		l.input(l.life, func() {
-			if w.lost != n {
+	if h := w.leader(); h != nil && n.up() && n.join {
+		h.input(h.life, func() {
+			if l.lost != n {
 				return
 			}
-			do := w.changeFor(wish{add: []int{n.place}}, l.member.Members())
-			if done(l.member, do) {
-				w.lost = nil
+			do := w.operator.changeFor(wish{add: []int{n.place}}, h.member.Members())
+			if done(h.member, do) {
+				l.lost = nil
 				w.changes++
 				w.trace.line("%s is replaced", n)
 				return
 			}
 			if n.asked++; n.asked%12 == 0 {
-				l.member.Abandon() // it may be for a directory that is lost, too
+				h.member.Abandon() // it may be for a directory that is lost, too
 			}
-			if err := l.member.Change(do); err != nil {
+			if err := h.member.Change(do); err != nil {
 				w.trace.line("replacing %s: %v", n, err)
 			}
 		})
 	}
-	w.after(w.some(200*time.Millisecond, 600*time.Millisecond), func() { w.replace(n) })
+	w.after(w.some(200*time.Millisecond, 600*time.Millisecond), func() { l.replace(n) })
 }
 
 // loseBeside is a cluster that keeps two of three disks, and of these the leader is down: whoever
 // lags and the one that was lost must not be a majority.
-func (w *world) loseBeside() {
+func (l *losses) loseBeside() {
+	w := l.w
 	leader := w.leader()
 	if leader == nil {
 		return
 	}
 	lags := w.another(leader)
 	lost := w.another(leader, lags)
-	if lost == nil || !w.spare(lost) {
+	if lost == nil || !l.spare(lost) {
 		return
 	}
-	mend := w.network.sever(w.ways(lags))
+	mend := w.network.sever(w.network.ways(lags))
 	w.after(w.some(200*time.Millisecond, 1500*time.Millisecond), func() {
 		if w.quiescent {
 			return
 		}
 		mend()
 		leader.powerCut(w.some(time.Second, 4*time.Second))
-		lost.lose(w.some(0, 300*time.Millisecond), w.rng.IntN(2) == 0)
+		l.lose(lost, w.some(0, 300*time.Millisecond), w.rng.IntN(2) == 0)
 	})
-}
-
-// ways are all to and from a host of other hosts.
-func (w *world) ways(h *host) (all []way) {
-	for _, other := range w.hosts {
-		if other != h {
-			all = append(all, way{h.place, other.place}, way{other.place, h.place})
-		}
-	}
-	return all
 }
 
 // firstStart starts everybody: about at once, or, where that is what a run is about, in any order,
@@ -156,16 +149,17 @@ func (w *world) firstStart() {
 		w.after(w.some(0, most), h.start)
 	}
 	if rough {
-		w.roughStart(2 + w.rng.IntN(8))
+		w.losses.roughStart(2 + w.rng.IntN(8))
 	}
 }
 
 // roughStart lets so many things go wrong in the next moments, if the cluster has not begun.
-func (w *world) roughStart(n int) {
+func (l *losses) roughStart(n int) {
+	w := l.w
 	for range n {
 		w.after(w.some(0, 2500*time.Millisecond), func() {
 			h := w.hosts[w.rng.IntN(len(w.hosts))]
-			if w.quiescent || h.retired || len(w.records) == len(w.initialMembers) {
+			if w.quiescent || h.retired || len(l.records) == len(w.initialMembers) {
 				return
 			}
 			switch w.rng.IntN(5) {
@@ -174,27 +168,28 @@ func (w *world) roughStart(n int) {
 			case 1:
 				h.drive.doom = 1 + w.rng.IntN(12)
 			case 2:
-				w.severFor(w.ways(h), w.some(100*time.Millisecond, time.Second))
+				w.network.cutOffFor(w.network.ways(h), w.some(100*time.Millisecond, time.Second))
 			default:
-				h.lose(w.some(0, time.Second), w.rng.IntN(4) == 0)
+				l.lose(h, w.some(0, time.Second), w.rng.IntN(4) == 0)
 			}
 		})
 	}
 }
 
 // beginAgain is what an operator does where the initial members say that they can never begin.
-func (w *world) beginAgain() {
-	if w.begun() {
+func (l *losses) beginAgain() {
+	w := l.w
+	if l.begun() {
 		return // the others will hear of it
 	}
-	if !w.ever {
+	if !l.ever {
 		w.fail("nobody can begin, and no directory was lost")
 	}
 	w.trace.line("all begin again with empty directories")
-	w.lost = nil
-	clear(w.records)
+	l.lost = nil
+	clear(l.records)
 	for _, h := range w.hosts {
-		n := h.wipe(false)
+		n := l.wipe(h, false)
 		n.join = false
 		w.after(w.some(0, 300*time.Millisecond), n.start)
 	}

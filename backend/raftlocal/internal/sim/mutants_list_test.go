@@ -86,13 +86,13 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../sim/operator.go",
-		Old:  "		do.Add = append(do.Add, w.hosts[place].self)\n",
-		Put:  "		add := w.hosts[place].self\n		if wrong(\"stale id is added\") {\n			if w.told == nil {\n				w.told = map[int]uint64{}\n			}\n			if w.told[place] == 0 {\n				w.told[place] = add.ID\n			}\n			add.ID = w.told[place]\n		}\n		do.Add = append(do.Add, add)\n",
+		Old:  "		do.Add = append(do.Add, o.w.hosts[place].self)\n",
+		Put:  "		add := o.w.hosts[place].self\n		if wrong(\"stale id is added\") {\n			if o.told == nil {\n				o.told = map[int]uint64{}\n			}\n			if o.told[place] == 0 {\n				o.told[place] = add.ID\n			}\n			add.ID = o.told[place]\n		}\n		do.Add = append(do.Add, add)\n",
 	},
 	{
-		File: "../sim/lost.go",
-		Old:  "	gaveUp  bool              // a change",
-		Put:  "	told    map[int]uint64\n	gaveUp  bool              // a change",
+		File: "../sim/operator.go",
+		Old:  "	gaveUp   bool // a change",
+		Put:  "	told     map[int]uint64\n	gaveUp   bool // a change",
 	},
 	{
 		File: "../wal/log.go",
@@ -188,12 +188,12 @@ var patches = []mutants.Patch{
 	{
 		File: "../statemachine/snapshot.go",
 		Old:  "	return r.m, nil\n",
-		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.anew()\n	}\n	return r.m, nil\n",
+		Put:  "	if wrong(\"whole TTL again at restore\") {\n		r.m.locks.anew()\n	}\n	return r.m, nil\n",
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "func (m *Machine) expire() {",
-		Put:  "func (m *Machine) anew() {\n	for _, c := range m.claims {\n		m.overdue.move(c.index, m.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.anew() }\n\nfunc (m *Machine) expire() {",
+		Old:  "func (l *locks) expire() {",
+		Put:  "func (l *locks) anew() {\n	for _, c := range l.claims {\n		l.overdue.move(c.index, l.after(int64(c.ttl)))\n	}\n}\n\n// Anew is of a mutant.\nfunc (m *Machine) Anew() { m.locks.anew() }\n\nfunc (l *locks) expire() {",
 	},
 	{
 		File: "../member/releases.go",
@@ -212,13 +212,13 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		number, ok := m.overdue.due(m.clock)\n",
-		Put:  "		now := m.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := m.overdue.due(now)\n",
+		Old:  "		number, ok := l.overdue.due(l.clock)\n",
+		Put:  "		now := l.clock\n		if wrong(\"early expiry\") {\n			now += 400e6\n		}\n		number, ok := l.overdue.due(now)\n",
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		c := m.claims[number]\n",
-		Put:  "		c := m.claims[number]\n		for _, other := range m.claims {\n			if wrong(\"order of a map\") && m.overdue[other.index].at <= m.clock {\n				c = other\n				break\n			}\n		}\n",
+		Old:  "		c := l.claims[number]\n",
+		Put:  "		c := l.claims[number]\n		for _, other := range l.claims {\n			if wrong(\"order of a map\") && l.overdue[other.index].at <= l.clock {\n				c = other\n				break\n			}\n		}\n",
 	},
 	{
 		File: "../statemachine/deadlines.go",
@@ -227,8 +227,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "	m.hear(c)\n	m.overdue.move(c.index",
-		Put:  "	if !wrong(\"heard by nothing\") {\n		m.hear(c)\n	}\n	m.overdue.move(c.index",
+		Old:  "	l.hear(c)\n	l.overdue.move(c.index",
+		Put:  "	if !wrong(\"heard by nothing\") {\n		l.hear(c)\n	}\n	l.overdue.move(c.index",
 	},
 	{
 		File: "../member/releases.go",
@@ -237,7 +237,7 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "../statemachine/claim.go",
-		Old:  "		if c := m.claims[number]; c != nil {\n",
-		Put:  "		if c := m.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
+		Old:  "		if c := l.claims[number]; c != nil {\n",
+		Put:  "		if c := l.claims[number]; c == nil && wrong(\"renewal revives\") {\n			r.Claims[i].Code, r.Claims[i].Token = command.Granted, number\n		} else if c != nil {\n",
 	},
 }

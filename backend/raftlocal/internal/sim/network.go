@@ -114,7 +114,8 @@ const (
 )
 
 // part cuts some hosts off from all others, and some clients with them or from them.
-func (w *world) part(some []*host, how int) {
+func (n *network) part(some []*host, how int) {
+	w := n.w
 	inside := map[int]bool{}
 	for _, h := range some {
 		inside[h.place] = true
@@ -135,7 +136,7 @@ func (w *world) part(some []*host, how int) {
 			}
 		}
 	}
-	w.sever(ways)
+	n.cutOff(ways)
 	// Some clients notice at once that they are on the other side.
 	for _, c := range w.clients {
 		if c.conn != nil && inside[c.place] != inside[c.conn.host.place] && w.rng.IntN(2) == 0 {
@@ -146,29 +147,43 @@ func (w *world) part(some []*host, how int) {
 }
 
 // ring leaves each host only its neighbours; of three, two do not see each other.
-func (w *world) ring() {
-	n := len(w.hosts)
-	start := w.rng.IntN(n)
+func (n *network) ring() {
+	w := n.w
+	all := len(w.hosts)
+	start := w.rng.IntN(all)
 	var ways []way
-	for i := range n {
-		for j := range n {
-			if d := (i - j + n) % n; d > 1 && d < n-1 || n == 3 && i != j && i != start && j != start {
+	for i := range all {
+		for j := range all {
+			if d := (i - j + all) % all; d > 1 && d < all-1 || all == 3 && i != j && i != start && j != start {
 				ways = append(ways, way{w.hosts[i].place, w.hosts[j].place})
 			}
 		}
 	}
-	w.sever(ways)
+	n.cutOff(ways)
 }
 
-func (w *world) sever(ways []way) { w.severFor(ways, w.some(200*time.Millisecond, 4*time.Second)) }
+// cutOff cuts ways for a while.
+func (n *network) cutOff(ways []way) {
+	n.cutOffFor(ways, n.w.some(200*time.Millisecond, 4*time.Second))
+}
 
-func (w *world) severFor(ways []way, d time.Duration) {
-	mend := w.network.sever(ways)
-	w.after(d, func() {
-		if !w.quiescent {
+func (n *network) cutOffFor(ways []way, d time.Duration) {
+	mend := n.sever(ways)
+	n.w.after(d, func() {
+		if !n.w.quiescent {
 			mend()
 		}
 	})
+}
+
+// ways are all to and from a host of other hosts.
+func (n *network) ways(h *host) (all []way) {
+	for _, other := range n.w.hosts {
+		if other != h {
+			all = append(all, way{h.place, other.place}, way{other.place, h.place})
+		}
+	}
+	return all
 }
 
 // packet is whole frames, as they go over a connection.

@@ -29,8 +29,8 @@ func (w *world) quiesce() {
 		*h.drive = drive{w: w, spent: h.drive.spent, erred: h.drive.erred}
 		h.start()
 	}
-	w.await(w.now+maxQuiescence, func() bool { return w.working == 0 && !w.changing && w.lost == nil && w.born() }, w.quiet, func() {
-		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, maxQuiescence, w.changing, w.lost)
+	w.await(w.now+maxQuiescence, func() bool { return w.working == 0 && !w.operator.changing && w.losses.lost == nil && w.born() }, w.quiet, func() {
+		w.fail("%d workers still want a lock after %v of calm (changing members: %v, lost: %v)", w.working, maxQuiescence, w.operator.changing, w.losses.lost)
 	})
 }
 
@@ -77,9 +77,9 @@ func (w *world) quiet() {
 func (w *world) idle() {
 	// What is on its way arrives.
 	w.after(time.Second, func() {
-		last, terms := w.committedLog.last(), len(w.leaders)
+		last, terms := w.committedLog.last(), len(w.referee.leaders)
 		w.after(time.Second, func() {
-			if w.committedLog.last() != last && len(w.leaders) == terms {
+			if w.committedLog.last() != last && len(w.referee.leaders) == terms {
 				w.fail("an idle cluster has written %d entries", w.committedLog.last()-last)
 			}
 			w.compare()

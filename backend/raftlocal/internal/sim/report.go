@@ -31,7 +31,7 @@ func (r *report) add(w *world) {
 		r.handOffs += model.handOffs
 		r.expiries += model.expiries
 	}
-	r.elections += len(w.leaders)
+	r.elections += len(w.referee.leaders)
 	t, o := &r.tally, &w.tally
 	t.entries += o.entries
 	t.deaths += o.deaths

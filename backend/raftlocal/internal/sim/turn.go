@@ -110,26 +110,6 @@ func (h *host) undelivered(to uint64, snap bool) {
 	}
 }
 
-// applied is told by the member of each entry.
-func (h *host) applied(index, term uint64, b command.Batch, o statemachine.Outcome) {
-	w := h.w
-	if w.committedLog.applied(h.String(), h.at(), index, term, b, o.Answers, o.Pushes) {
-		w.trace.note('e', index, term, w.committedLog.records[index].entry, w.committedLog.records[index].outcome)
-		w.checkClock(h, index, term, b.Stamp)
-		for _, p := range o.Pushes {
-			if p.Claim.Code == command.Evicted {
-				w.promises.evict(p.Claim.Token)
-			}
-		}
-	}
-	if len(b.Commands) == 0 {
-		w.noteVoters(h, index)
-	}
-	if index%16 == 0 {
-		w.committedLog.state(h.String(), index, digest(h.member.Backup()))
-	}
-}
-
 // at is now, for what the member does in this turn.
 func (h *host) at() time.Duration { return h.w.now + h.drive.spent }
 
@@ -151,7 +131,7 @@ func (o callbacks) leave(f func()) {
 func (o callbacks) Send(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
-		o.h.w.leads(o.h, m.GetTerm())
+		o.h.w.referee.leads(o.h, m.GetTerm())
 	case raftpb.MsgVoteResp:
 		if !m.GetReject() && o.h.w.now < o.h.w.voting && !o.h.w.quiescent {
 			defer o.leave(func() { o.h.powerCut(0) })
@@ -177,5 +157,25 @@ func (o callbacks) Answer(c member.Conn, answers []command.Answer, pushes []comm
 func (o callbacks) Redirect(c member.Conn, leader statemachine.Member) {
 	if l := o.h.w.conns[c]; l != nil {
 		o.leave(func() { l.dismiss(leader) })
+	}
+}
+
+// applied is told by the member of each entry.
+func (o callbacks) applied(index, term uint64, b command.Batch, out statemachine.Outcome) {
+	h, w := o.h, o.h.w
+	if w.committedLog.applied(h.String(), h.at(), index, term, b, out.Answers, out.Pushes) {
+		w.trace.note('e', index, term, w.committedLog.records[index].entry, w.committedLog.records[index].outcome)
+		w.referee.checkClock(h, index, term, b.Stamp)
+		for _, p := range out.Pushes {
+			if p.Claim.Code == command.Evicted {
+				w.promises.evict(p.Claim.Token)
+			}
+		}
+	}
+	if len(b.Commands) == 0 {
+		w.losses.noteVoters(h, index)
+	}
+	if index%16 == 0 {
+		w.committedLog.state(h.String(), index, digest(h.member.Backup()))
 	}
 }

@@ -31,7 +31,7 @@
 //     after they were asked for.
 //   - model.go: each answer and each push is the right one, by the rules said once more in
 //     the simplest way: so commands run once, in order, and nothing expires early or late.
-//   - world.go: one leader in a term; the clock of the cluster never goes further than its
+//   - referee.go: one leader in a term; the clock of the cluster never goes further than its
 //     leader was awake, and no claim ends earlier than its TTL after it was asked for, by the
 //     fastest of clocks; what was certainly refused or released is never granted.
 //   - bootstrap.go: no two records are begun with; a directory keeps its id; only one that was lost
@@ -68,24 +68,18 @@ type world struct {
 	hosts          []*host               // by place: the one that is there now
 	byID           map[uint64]*host      // all that ever were
 	initialMembers []statemachine.Member // by name and address
-	losses
-	clients  []*client
-	keys     []string
-	places   int
-	conns    map[member.Conn]*conn
-	lastConn uint64
+	losses         losses
+	operator       operator
+	clients        []*client
+	keys           []string
+	places         int
+	conns          map[member.Conn]*conn
+	lastConn       uint64
 
-	leaders map[uint64]*host // by term
-	clocks  map[uint64]*counted
-	sends   map[commandID]time.Duration // when a command was first sent
-
-	// denied are the attempts that were told that they certainly have no claim, and never will.
-	denied map[string]bool
-
-	voting time.Duration // until when the power fails wherever a vote is given
+	referee referee
+	voting  time.Duration // until when the power fails wherever a vote is given
 
 	quiescent bool // no more faults
-	changing  bool // the members
 	working   int  // workers that have not had their last lock
 	over      bool
 	failure   string
@@ -94,7 +88,8 @@ type world struct {
 
 // newWorld makes a world. With names of faults, nothing else goes wrong in it.
 func newWorld(seed uint64, out io.Writer, only ...string) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, losses: losses{records: map[uint64]uint64{}}, conns: map[member.Conn]*conn{}, leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[commandID]time.Duration{}, denied: map[string]bool{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x5eed)), byID: map[uint64]*host{}, conns: map[member.Conn]*conn{}}
+	w.losses, w.operator = losses{w: w, records: map[uint64]uint64{}}, operator{w: w}
 	w.scenario = newScenario(w.rng)
 	if len(only) > 0 {
 		w.scenario.faults = slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !slices.Contains(only, f.name) })
@@ -105,7 +100,11 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	w.promises = newPromises(&w.now, w.fail)
 	w.committedLog = &committedLog{
 		fail: w.fail, keys: map[string]*keyHistory{},
-		model: &model{fail: w.fail, ended: w.expired, claimed: w.claimed},
+		model: &model{fail: w.fail, ended: w.referee.expired, claimed: w.referee.claimed},
+	}
+	w.referee = referee{
+		now: &w.now, fail: w.fail, trace: w.trace, log: w.committedLog,
+		leaders: map[uint64]*host{}, clocks: map[uint64]*counted{}, sends: map[commandID]time.Duration{}, denied: map[string]bool{},
 	}
 	w.committedLog.model.stand = w.committedLog.write
 	for i := range w.scenario.members {
@@ -115,7 +114,7 @@ func newWorld(seed uint64, out io.Writer, only ...string) *world {
 	for range w.scenario.members {
 		w.newHost(false)
 	}
-	w.voters = w.scenario.members
+	w.losses.voters = w.scenario.members
 	for i := range w.scenario.keys {
 		w.keys = append(w.keys, fmt.Sprintf("k%d", i+1))
 	}

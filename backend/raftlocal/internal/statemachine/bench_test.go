@@ -81,7 +81,7 @@ func BenchmarkRenew(b *testing.B) {
 	m := New(nil)
 	hold(m, held, ordinary)
 	numbers := make([]uint64, 0, held)
-	for n := range m.claims {
+	for n := range m.locks.claims {
 		numbers = append(numbers, n)
 	}
 	seq, first := uint64(held), 0

@@ -13,9 +13,9 @@ type claim struct {
 	session   uint64 // who made it, or last renewed it: who is told what becomes of it
 	token     uint64 // 0 while it waits
 	ttl       time.Duration
-	index     int   // in Machine.overdue, where its deadline is
+	index     int   // in locks.overdue, where its deadline is
 	waited    int64 // while it is unheard: until when it was to wait; or 0
-	silent    int   // and its index in Machine.unheard
+	silent    int   // and its index in locks.unheard
 	attemptID string
 	meta      string
 
@@ -31,52 +31,67 @@ func (c *claim) code() command.Code {
 	return command.Granted
 }
 
+// locks are the claims of all keys.
+type locks struct {
+	*numbers
+	outcome *Outcome
+
+	queues   map[string]*queue // of the keys that have claims
+	claims   map[uint64]*claim
+	arrivals arrivals  // of claims; not part of the state
+	overdue  deadlines // of claims
+	unheard  deadlines // see there; not part of the state
+	lengths  queueLengths
+	most     int // claims, since memory was given back
+	free     freeList
+}
+
 // add puts a new claim to the end of the queue of its key.
-func (m *Machine) add(cmd *command.Command, q *queue) *claim {
+func (l *locks) add(cmd *command.Command, q *queue) *claim {
 	key := ""
 	if q == nil {
 		key = cmd.Key
 	}
 	key, attemptID, meta := cloneStrings(key, cmd.AttemptID, cmd.Meta)
 	if q == nil {
-		q = m.free.queue()
+		q = l.free.queue()
 		q.key = key
-		m.queues[key] = q
+		l.queues[key] = q
 	}
-	c := m.free.claim()
-	c.number, c.session, c.ttl, c.attemptID, c.meta = m.give(), cmd.Session, cmd.TTL, attemptID, meta
-	m.link(q, c, m.after(int64(cmd.TTL)))
+	c := l.free.claim()
+	c.number, c.session, c.ttl, c.attemptID, c.meta = l.give(), cmd.Session, cmd.TTL, attemptID, meta
+	l.link(q, c, l.after(int64(cmd.TTL)))
 	return c
 }
 
 // link puts a claim to the end of a queue and into all that leads to it.
-func (m *Machine) link(q *queue, c *claim, deadline int64) {
-	m.claims[c.number] = c
-	m.arrivals.add(c)
-	m.overdue.add(deadline, c.number, &c.index)
-	m.lengths.change(q.length, q.length+1)
+func (l *locks) link(q *queue, c *claim, deadline int64) {
+	l.claims[c.number] = c
+	l.arrivals.add(c)
+	l.overdue.add(deadline, c.number, &c.index)
+	l.lengths.change(q.length, q.length+1)
 	q.push(c)
 }
 
 // remove ends a claim. If it held the key, the next has it.
-func (m *Machine) remove(c *claim) {
+func (l *locks) remove(c *claim) {
 	q, held := c.queue, c.token != 0
-	m.hear(c)
-	delete(m.claims, c.number)
-	m.arrivals.remove(c.number)
-	m.overdue.remove(c.index)
-	m.lengths.change(q.length, q.length-1)
+	l.hear(c)
+	delete(l.claims, c.number)
+	l.arrivals.remove(c.number)
+	l.overdue.remove(c.index)
+	l.lengths.change(q.length, q.length-1)
 	q.remove(c)
-	m.free.keepClaim(c)
+	l.free.keepClaim(c)
 	switch next := q.first; {
 	case next == nil:
-		delete(m.queues, q.key)
-		m.free.keepQueue(q)
+		delete(l.queues, q.key)
+		l.free.keepQueue(q)
 	case held:
-		m.grant(next)
-		m.unhear(next)
-		m.overdue.move(next.index, m.after(int64(next.ttl)))
-		m.push(next, command.Granted)
+		l.grant(next)
+		l.unhear(next)
+		l.overdue.move(next.index, l.after(int64(next.ttl)))
+		l.push(next, command.Granted)
 	}
 }
 
@@ -93,15 +108,15 @@ func cloneStrings(key, attemptID, meta string) (_, _, _ string) {
 }
 
 // renewed moves the deadline of a claim on behalf of a session.
-func (m *Machine) renewed(c *claim, session uint64) {
+func (l *locks) renewed(c *claim, session uint64) {
 	c.session = session
-	m.hear(c)
-	m.overdue.move(c.index, m.after(int64(c.ttl)))
+	l.hear(c)
+	l.overdue.move(c.index, l.after(int64(c.ttl)))
 }
 
 // push tells the session of a claim what has become of it.
-func (m *Machine) push(c *claim, code command.Code) {
-	m.outcome.Pushes = append(m.outcome.Pushes, command.Push{
+func (l *locks) push(c *claim, code command.Code) {
+	l.outcome.Pushes = append(l.outcome.Pushes, command.Push{
 		Session: c.session,
 		Claim:   command.Claim{Number: c.number, Code: code, Token: c.token},
 	})
@@ -111,12 +126,12 @@ func (m *Machine) push(c *claim, code command.Code) {
 // it tells how that stands, and the asking session is told what becomes of it from now on. That
 // renews a claim that waits, since a waiter that asks is alive. It does not renew a grant:
 // the client that gets the answer counts the lease from an earlier request.
-func (m *Machine) acquire(cmd *command.Command, r *command.Reply) {
-	q := m.queues[cmd.Key]
+func (l *locks) acquire(cmd *command.Command, r *command.Reply) {
+	q := l.queues[cmd.Key]
 	if q != nil {
 		if c := q.find(cmd.AttemptID); c != nil {
 			if c.token == 0 {
-				m.renewed(c, cmd.Session)
+				l.renewed(c, cmd.Session)
 			}
 			c.session = cmd.Session
 			r.Code, r.Number, r.Token = c.code(), c.number, c.token
@@ -127,21 +142,21 @@ func (m *Machine) acquire(cmd *command.Command, r *command.Reply) {
 			return
 		}
 	}
-	c := m.add(cmd, q)
+	c := l.add(cmd, q)
 	if c.queue.first == c {
-		m.grant(c)
+		l.grant(c)
 	}
 	r.Code, r.Number, r.Token = c.code(), c.number, c.token
 }
 
 // release ends the claim of an attempt, or of a number if there is one: OK if it was a grant,
 // and NotHeld if it waited or there is none.
-func (m *Machine) release(cmd *command.Command, r *command.Reply) {
+func (l *locks) release(cmd *command.Command, r *command.Reply) {
 	r.Code = command.NotHeld
 	var c *claim
 	if len(cmd.Claims) > 0 {
-		c = m.claims[cmd.Claims[0]]
-	} else if q := m.queues[cmd.Key]; q != nil {
+		c = l.claims[cmd.Claims[0]]
+	} else if q := l.queues[cmd.Key]; q != nil {
 		c = q.find(cmd.AttemptID)
 	}
 	if c == nil {
@@ -150,23 +165,23 @@ func (m *Machine) release(cmd *command.Command, r *command.Reply) {
 	if c.token != 0 {
 		r.Code = command.OK
 	}
-	m.remove(c)
+	l.remove(c)
 }
 
 // evict ends the grant of a key, whosever it is, and tells the session that had it.
-func (m *Machine) evict(cmd *command.Command, r *command.Reply) {
-	q := m.queues[cmd.Key]
+func (l *locks) evict(cmd *command.Command, r *command.Reply) {
+	q := l.queues[cmd.Key]
 	if q == nil {
 		r.Code = command.NotHeld
 		return
 	}
 	r.Code = command.OK
-	m.push(q.first, command.Evicted)
-	m.remove(q.first)
+	l.push(q.first, command.Evicted)
+	l.remove(q.first)
 }
 
 // renew extends claims, and tells how each stands. What has ended stays so.
-func (m *Machine) renew(cmd *command.Command, r *command.Reply) {
+func (l *locks) renew(cmd *command.Command, r *command.Reply) {
 	r.Code = command.OK
 	if len(cmd.Claims) == 0 {
 		return
@@ -174,56 +189,33 @@ func (m *Machine) renew(cmd *command.Command, r *command.Reply) {
 	r.Claims = make([]command.Claim, len(cmd.Claims))
 	for i, number := range cmd.Claims {
 		r.Claims[i] = command.Claim{Number: number, Code: command.NotHeld}
-		if c := m.claims[number]; c != nil {
-			m.renewed(c, cmd.Session)
+		if c := l.claims[number]; c != nil {
+			l.renewed(c, cmd.Session)
 			r.Claims[i].Code, r.Claims[i].Token = c.code(), c.token
 		}
 	}
 }
 
 // grant gives a claim its token, above that of all grants before, of all keys.
-func (m *Machine) grant(c *claim) {
-	m.token = max(m.token+1, m.base+m.index)
-	c.token = m.token
+func (l *locks) grant(c *claim) {
+	l.token = max(l.token+1, l.base+l.index)
+	c.token = l.token
 }
 
-// RaiseTokens is for a state that a new cluster begins with, whose log begins again: tokens
-// will be above base. So will the numbers of claims and sessions: a cluster that was in this
-// one's place may have given numbers, also after a backup was taken of it, and a client that has one must
-// not be taken for somebody else.
-//
-// It adds nothing to a base that is high enough, so that a base which is the time keeps all numbers below
-// the time, and the next such base is above them.
-func (m *Machine) RaiseTokens(base uint64) {
-	m.base = max(m.base, base)
-	m.number = max(m.number, base)
-}
-
-// Highest is at least as high as each token and each number that was given, up to the entry of an index, the
-// last that the state has. A state does not know its index.
-func (m *Machine) Highest(index uint64) uint64 { return max(m.token, m.base+index, m.number) }
-
-// expire ends the claims whose deadline has come, the earliest first, and then such sessions.
+// expire ends the claims whose deadline has come, the earliest first.
 //
 // Several may be overdue at once, a holder and those behind it. One that waits and was to end
 // before the holder ends before it, and is granted nothing. One that was to end after the
 // holder was alive when the lock should have become free, so it has it, for its whole TTL
 // from now.
-func (m *Machine) expire() {
+func (l *locks) expire() {
 	for {
-		number, ok := m.overdue.due(m.clock)
+		number, ok := l.overdue.due(l.clock)
 		if !ok {
-			break
+			return
 		}
-		c := m.claims[number]
-		m.push(c, command.Expired)
-		m.remove(c)
-	}
-	for {
-		number, ok := m.expiring.due(m.clock)
-		if !ok {
-			break
-		}
-		m.end(m.sessions[number])
+		c := l.claims[number]
+		l.push(c, command.Expired)
+		l.remove(c)
 	}
 }

@@ -116,7 +116,7 @@ func TestReleaseEndsOnlyItsOwn(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	l.want("release", l.do(s, release("k", "a")), command.OK)
-	if got := l.m.Inspect("k"); got.AttemptID != "c" || l.m.claims[b.Number] != nil {
+	if got := l.m.Inspect("k"); got.AttemptID != "c" || l.m.locks.claims[b.Number] != nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -198,7 +198,7 @@ func TestClockNeverGoesBack(t *testing.T) {
 	}
 	s = l.open(0)
 	l.do(s, acquire("k", "a"))
-	if got := l.m.Inspect("k"); got.Left != ttl || l.m.overdue[0].at != int64(time.Hour+ttl) {
+	if got := l.m.Inspect("k"); got.Left != ttl || l.m.locks.overdue[0].at != int64(time.Hour+ttl) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -108,15 +108,15 @@ func (h deadlines) down(index int) {
 // members of all builds stay in step, and one that began from a snapshot merely knows less.
 
 // unhear notes that a claim is about to be granted after waiting.
-func (m *Machine) unhear(c *claim) {
-	c.waited = m.overdue[c.index].at
-	m.unheard.add(c.waited, c.number, &c.silent)
+func (l *locks) unhear(c *claim) {
+	c.waited = l.overdue[c.index].at
+	l.unheard.add(c.waited, c.number, &c.silent)
 }
 
 // hear notes that a claim is renewed, or ends.
-func (m *Machine) hear(c *claim) {
+func (l *locks) hear(c *claim) {
 	if c.waited != 0 {
-		m.unheard.remove(c.silent)
+		l.unheard.remove(c.silent)
 		c.waited = 0
 	}
 }
@@ -124,20 +124,14 @@ func (m *Machine) hear(c *claim) {
 // Unheard returns the numbers of claims that are unheard, and were to end by a time of the clock as
 // waiters; so many at most.
 func (m *Machine) Unheard(now int64, most int) (numbers []uint64) {
-	if at, some := m.unheard.first(); !some || at > now {
+	if at, some := m.locks.unheard.first(); !some || at > now {
 		return nil
 	}
-	for _, d := range m.unheard {
+	for _, d := range m.locks.unheard {
 		if d.at <= now {
 			numbers = append(numbers, d.number)
 		}
 	}
 	slices.Sort(numbers) // their order in the heap depends on the past
 	return numbers[:min(len(numbers), most)]
-}
-
-// StillUnheard reports whether a claim is.
-func (m *Machine) StillUnheard(number uint64) bool {
-	c := m.claims[number]
-	return c != nil && c.waited != 0
 }

@@ -25,7 +25,7 @@ const (
 // unseen: a queue is in the order of its numbers, so the next holder's number is above the last holder's.
 func (m *Machine) ListHeld(prefix string, after uint64, limit int) (locks []command.Lock, next uint64) {
 	limit = min(limit, maxPage)
-	all := m.arrivals.claims[m.arrivals.find(after+1):]
+	all := m.locks.arrivals.claims[m.locks.arrivals.find(after+1):]
 	for i, bytes := 0, 0; i < len(all); i++ {
 		if i == maxLooked || len(locks) == limit || bytes > maxPageBytes {
 			return locks, all[i-1].number
@@ -36,7 +36,7 @@ func (m *Machine) ListHeld(prefix string, after uint64, limit int) (locks []comm
 		}
 		bytes += len(c.queue.key) + len(c.attemptID) + len(c.meta)
 		locks = append(locks, command.Lock{
-			Key: c.queue.key, AttemptID: c.attemptID, Meta: c.meta, Token: c.token, Left: time.Duration(m.overdue[c.index].at - m.clock),
+			Key: c.queue.key, AttemptID: c.attemptID, Meta: c.meta, Token: c.token, Left: time.Duration(m.locks.overdue[c.index].at - m.clock),
 		})
 	}
 	return locks, 0
@@ -45,7 +45,7 @@ func (m *Machine) ListHeld(prefix string, after uint64, limit int) (locks []comm
 // Grant returns the number of the claim by which an attempt holds a key, or 0. The number never stands for anything
 // else: the claim holds the key until it ends.
 func (m *Machine) Grant(key, attemptID string) (number uint64) {
-	if q := m.queues[key]; q != nil && q.first.attemptID == attemptID {
+	if q := m.locks.queues[key]; q != nil && q.first.attemptID == attemptID {
 		return q.first.number
 	}
 	return 0
@@ -53,7 +53,7 @@ func (m *Machine) Grant(key, attemptID string) (number uint64) {
 
 // Eviction returns what the holder of a claim would be told if an operator ended it now.
 func (m *Machine) Eviction(number uint64) (push command.Push, ok bool) {
-	c := m.claims[number]
+	c := m.locks.claims[number]
 	if c == nil {
 		return command.Push{}, false
 	}
@@ -116,21 +116,21 @@ func (a *arrivals) compact() {
 
 // Inspect tells who holds a key, as of the last entry.
 func (m *Machine) Inspect(key string) command.Status {
-	q := m.queues[key]
+	q := m.locks.queues[key]
 	if q == nil {
 		return command.Status{}
 	}
 	c := q.first
 	return command.Status{
 		Held: true, AttemptID: c.attemptID, Meta: c.meta, Token: c.token,
-		Left: time.Duration(m.overdue[c.index].at - m.clock), Waiters: q.length - 1,
+		Left: time.Duration(m.locks.overdue[c.index].at - m.clock), Waiters: q.length - 1,
 	}
 }
 
 // Busy reports whether a key is held, and the attempt has no claim to it: an attempt that will not wait
 // gets nothing.
 func (m *Machine) Busy(key, attemptID string) bool {
-	q := m.queues[key]
+	q := m.locks.queues[key]
 	return q != nil && q.find(attemptID) == nil
 }
 
@@ -148,11 +148,11 @@ type Stats struct {
 // Stats tells how much there is. It costs nothing.
 func (m *Machine) Stats() Stats {
 	return Stats{
-		Sessions: len(m.sessions), Claims: len(m.claims), Keys: len(m.queues),
-		Waiters: len(m.claims) - len(m.queues), LongestQueue: max(m.lengths.longest(), 1) - 1,
+		Sessions: len(m.sessions.byNumber), Claims: len(m.locks.claims), Keys: len(m.locks.queues),
+		Waiters: len(m.locks.claims) - len(m.locks.queues), LongestQueue: max(m.locks.lengths.longest(), 1) - 1,
 		LastToken: m.token, Clock: m.clock,
 	}
 }
 
 // Claims is how many hold or wait, without a look at each key.
-func (m *Machine) Claims() int { return len(m.claims) }
+func (m *Machine) Claims() int { return len(m.locks.claims) }

@@ -67,7 +67,7 @@ func TestIdleKeysCostNothing(t *testing.T) {
 	before, room := len(m.Snapshot()), heap()
 	hold(m, 50_000, ordinary)
 	m.Apply(1e9, command.Batch{Stamp: int64(time.Hour)})
-	if len(m.queues)+len(m.claims)+len(m.overdue)+len(m.sessions)+len(m.names)+len(m.expiring)+len(m.lengths) != 0 {
+	if len(m.locks.queues)+len(m.locks.claims)+len(m.locks.overdue)+len(m.sessions.byNumber)+len(m.sessions.names)+len(m.sessions.expiring)+len(m.locks.lengths) != 0 {
 		t.Errorf("%+v", m.Stats())
 	}
 	if after := len(m.Snapshot()); after > before+16 {
@@ -78,10 +78,10 @@ func TestIdleKeysCostNothing(t *testing.T) {
 	if left := heap() - room; left > 2*maxFree*256 {
 		t.Errorf("%d bytes are left", left)
 	}
-	if len(m.free.claims) > maxFree || len(m.free.queues) > maxFree {
-		t.Errorf("%d and %d are kept", len(m.free.claims), len(m.free.queues))
+	if len(m.locks.free.claims) > maxFree || len(m.locks.free.queues) > maxFree {
+		t.Errorf("%d and %d are kept", len(m.locks.free.claims), len(m.locks.free.queues))
 	}
-	for _, c := range m.free.claims {
+	for _, c := range m.locks.free.claims {
 		if *c != (claim{}) {
 			t.Fatalf("%+v", c)
 		}

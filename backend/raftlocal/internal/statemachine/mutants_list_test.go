@@ -86,8 +86,8 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "statemachine.go",
-		Old:  "	if at := m.clock + d;",
-		Put:  "	if wrong(\"leases of 60 %\") {\n		d = d / 10 * 6\n	}\n	if at := m.clock + d;",
+		Old:  "	if at := n.clock + d;",
+		Put:  "	if wrong(\"leases of 60 %\") {\n		d = d / 10 * 6\n	}\n	if at := n.clock + d;",
 	},
 	{
 		File: "statemachine.go",
@@ -96,23 +96,23 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "statemachine.go",
-		Old:  "	m.expire()\n",
-		Put:  "	if wrong(\"renewal brings back what has ended\") {\n		defer m.expire()\n	} else {\n		m.expire()\n	}\n",
+		Old:  "	m.locks.expire()\n",
+		Put:  "	if wrong(\"renewal brings back what has ended\") {\n		defer m.locks.expire()\n	} else {\n		m.locks.expire()\n	}\n",
 	},
 	{
 		File: "claim.go",
-		Old:  "	c.token = m.token\n",
-		Put:  "	if wrong(\"some tokens not raised\") && m.index%7 == 0 {\n		m.token--\n	}\n	c.token = m.token\n",
+		Old:  "	c.token = l.token\n",
+		Put:  "	if wrong(\"some tokens not raised\") && l.index%7 == 0 {\n		l.token--\n	}\n	c.token = l.token\n",
 	},
 	{
-		File: "claim.go",
-		Old:  "	m.base = max(m.base, base)\n",
-		Put:  "	m.base = max(m.base, base)\n	if wrong(\"tokens begin again with the log\") {\n		m.base, m.token = 0, 0\n	}\n",
+		File: "statemachine.go",
+		Old:  "	n.base = max(n.base, base)\n",
+		Put:  "	n.base = max(n.base, base)\n	if wrong(\"tokens begin again with the log\") {\n		n.base, n.token = 0, 0\n	}\n",
 	},
 	{
-		File: "claim.go",
-		Old:  "	m.number = max(m.number, base)\n",
-		Put:  "	if m.number = max(m.number, base); wrong(\"a number is given again after restore\") {\n		m.number = 0\n	}\n",
+		File: "statemachine.go",
+		Old:  "	n.number = max(n.number, base)\n",
+		Put:  "	if n.number = max(n.number, base); wrong(\"a number is given again after restore\") {\n		n.number = 0\n	}\n",
 	},
 	{
 		File: "snapshot.go",
@@ -121,18 +121,18 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "snapshot.go",
-		Old:  "		r.m.link(q, c, deadline)\n",
-		Put:  "		r.m.link(q, c, deadline)\n		if wrong(\"queues in another order after restore\") && q.length > 2 {\n			q.last, c.prev.next = c.prev, nil\n			c.prev, c.next = q.first, q.first.next\n			c.next.prev, q.first.next = c, c\n		}\n",
+		Old:  "		r.m.locks.link(q, c, deadline)\n",
+		Put:  "		r.m.locks.link(q, c, deadline)\n		if wrong(\"queues in another order after restore\") && q.length > 2 {\n			q.last, c.prev.next = c.prev, nil\n			c.prev, c.next = q.first, q.first.next\n			c.next.prev, q.first.next = c, c\n		}\n",
 	},
 	{
 		File: "claim.go",
-		Old:  "	for {\n		number, ok := m.overdue.due(m.clock)\n",
-		Put:  "	for number, c := range m.claims {\n		if wrong(\"expiry in the order of a map\") && m.overdue[c.index].at <= m.clock {\n			m.push(m.claims[number], command.Expired)\n			m.remove(c)\n		}\n	}\n	for {\n		number, ok := m.overdue.due(m.clock)\n",
+		Old:  "	for {\n		number, ok := l.overdue.due(l.clock)\n",
+		Put:  "	for number, c := range l.claims {\n		if wrong(\"expiry in the order of a map\") && l.overdue[c.index].at <= l.clock {\n			l.push(l.claims[number], command.Expired)\n			l.remove(c)\n		}\n	}\n	for {\n		number, ok := l.overdue.due(l.clock)\n",
 	},
 	{
 		File: "snapshot.go",
-		Old:  "	for _, number := range slices.Sorted(maps.Keys(m.sessions)) {\n",
-		Put:  "	for number := range m.sessions {\n		if wrong(\"snapshot in the order of a map\") {\n			dst = append(dst, byte(number))\n		}\n	}\n	for _, number := range slices.Sorted(maps.Keys(m.sessions)) {\n",
+		Old:  "	for _, number := range slices.Sorted(maps.Keys(m.sessions.byNumber)) {\n",
+		Put:  "	for number := range m.sessions.byNumber {\n		if wrong(\"snapshot in the order of a map\") {\n			dst = append(dst, byte(number))\n		}\n	}\n	for _, number := range slices.Sorted(maps.Keys(m.sessions.byNumber)) {\n",
 	},
 	{
 		File: "claim.go",
@@ -141,18 +141,18 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "claim.go",
-		Old:  "		m.overdue.move(next.index, m.after(int64(next.ttl)))\n		m.push(next, command.Granted)\n",
-		Put:  "		if !wrong(\"the next keeps its deadline\") {\n			m.overdue.move(next.index, m.after(int64(next.ttl)))\n		}\n		if !wrong(\"the next is not told\") {\n			m.push(next, command.Granted)\n		}\n",
+		Old:  "		l.overdue.move(next.index, l.after(int64(next.ttl)))\n		l.push(next, command.Granted)\n",
+		Put:  "		if !wrong(\"the next keeps its deadline\") {\n			l.overdue.move(next.index, l.after(int64(next.ttl)))\n		}\n		if !wrong(\"the next is not told\") {\n			l.push(next, command.Granted)\n		}\n",
 	},
 	{
 		File: "claim.go",
-		Old:  "		c := m.claims[number]\n",
-		Put:  "		c := m.claims[number]\n		if c.token == 0 && wrong(\"one that waits and ends blocks the queue\") {\n			m.push(c, command.Expired)\n			m.overdue.move(c.index, m.after(int64(c.ttl)))\n			continue\n		}\n",
+		Old:  "		c := l.claims[number]\n",
+		Put:  "		c := l.claims[number]\n		if c.token == 0 && wrong(\"one that waits and ends blocks the queue\") {\n			l.push(c, command.Expired)\n			l.overdue.move(c.index, l.after(int64(c.ttl)))\n			continue\n		}\n",
 	},
 	{
 		File: "claim.go",
 		Old:  "	if c.queue.first == c {\n",
-		Put:  "	if c.queue.first == c || wrong(\"two are granted\") && m.index%40 == 0 {\n",
+		Put:  "	if c.queue.first == c || wrong(\"two are granted\") && l.index%40 == 0 {\n",
 	},
 	{
 		File: "claim.go",
@@ -161,13 +161,13 @@ var patches = []mutants.Patch{
 	},
 	{
 		File: "claim.go",
-		Old:  "		delete(m.queues, q.key)\n",
-		Put:  "		if delete(m.queues, q.key); wrong(\"keys are remembered\") {\n			m.queues[q.key] = &queue{}\n		}\n",
+		Old:  "		delete(l.queues, q.key)\n",
+		Put:  "		if delete(l.queues, q.key); wrong(\"keys are remembered\") {\n			l.queues[q.key] = &queue{}\n		}\n",
 	},
 	{
-		File: "statemachine.go",
-		Old:  "	if m.most < muchRoom",
-		Put:  "	if wrong(\"maps keep their size\") || m.most < muchRoom",
+		File: "memory.go",
+		Old:  "	if l.most < muchRoom",
+		Put:  "	if wrong(\"maps keep their size\") || l.most < muchRoom",
 	},
 	{
 		File: "session.go",

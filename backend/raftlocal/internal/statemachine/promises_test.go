@@ -229,7 +229,7 @@ func (p *promises) serveAll(s *script, m *Machine, apply func(uint64, command.Ba
 	if err := apply(index, command.Batch{Commands: []command.Command{{Op: command.Open, ID: name, TTL: time.Hour}}}); err != nil {
 		return err
 	}
-	session := m.names[name].number
+	session := m.sessions.names[name].number
 	for rounds := 0; len(p.claims) > 0; rounds++ {
 		if rounds > 3000 {
 			return fmt.Errorf("%d claims are left after %d rounds", len(p.claims), rounds)

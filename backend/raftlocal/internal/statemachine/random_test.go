@@ -100,8 +100,8 @@ func sameView(m *Machine, model *model, s *script) error {
 	if err := sameList(m, model, s); err != nil {
 		return err
 	}
-	if len(m.queues) != m.Stats().Keys || len(m.overdue) != len(m.claims) || len(m.expiring) != len(m.sessions) || len(m.names) != len(m.sessions) ||
-		len(m.arrivals.claims) != len(m.claims)+m.arrivals.gaps {
+	if len(m.locks.queues) != m.Stats().Keys || len(m.locks.overdue) != len(m.locks.claims) || len(m.sessions.expiring) != len(m.sessions.byNumber) || len(m.sessions.names) != len(m.sessions.byNumber) ||
+		len(m.locks.arrivals.claims) != len(m.locks.claims)+m.locks.arrivals.gaps {
 		return fmt.Errorf("something is left behind")
 	}
 	return nil

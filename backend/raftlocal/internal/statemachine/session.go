@@ -19,42 +19,61 @@ type session struct {
 	number  uint64
 	name    command.SessionID
 	ttl     time.Duration
-	index   int // in Machine.expiring, where its deadline is
+	index   int // in sessions.expiring, where its deadline is
 	replies replies
 }
 
+// sessions are those of all clients.
+type sessions struct {
+	*numbers
+	byNumber map[uint64]*session
+	names    map[command.SessionID]*session
+	expiring deadlines
+}
+
 // open makes a session, or finds the one that an earlier copy of the command has made.
-func (m *Machine) open(cmd *command.Command, r *command.Reply) {
+func (ss *sessions) open(cmd *command.Command, r *command.Reply) {
 	if !cmd.Valid() {
 		r.Code = command.Invalid
 		return
 	}
-	s := m.names[cmd.ID]
+	s := ss.names[cmd.ID]
 	if s == nil {
 		ttl := min(cmp.Or(cmd.TTL, defaultTTL), longestTTL)
-		s = &session{number: m.give(), name: cmd.ID, ttl: ttl, replies: replies{lowest: 1}}
-		m.admit(s, m.after(int64(s.ttl)))
+		s = &session{number: ss.give(), name: cmd.ID, ttl: ttl, replies: replies{lowest: 1}}
+		ss.admit(s, ss.after(int64(s.ttl)))
 	} else {
-		m.touch(s)
+		ss.touch(s)
 	}
 	r.Code, r.Number = command.OK, s.number
 }
 
 // admit puts a session into all that leads to it.
-func (m *Machine) admit(s *session, deadline int64) {
-	m.sessions[s.number] = s
-	m.names[s.name] = s
-	m.expiring.add(deadline, s.number, &s.index)
+func (ss *sessions) admit(s *session, deadline int64) {
+	ss.byNumber[s.number] = s
+	ss.names[s.name] = s
+	ss.expiring.add(deadline, s.number, &s.index)
 }
 
 // touch notes that a command of a session has come.
-func (m *Machine) touch(s *session) { m.expiring.move(s.index, m.after(int64(s.ttl))) }
+func (ss *sessions) touch(s *session) { ss.expiring.move(s.index, ss.after(int64(s.ttl))) }
 
 // end ends a session.
-func (m *Machine) end(s *session) {
-	delete(m.sessions, s.number)
-	delete(m.names, s.name)
-	m.expiring.remove(s.index)
+func (ss *sessions) end(s *session) {
+	delete(ss.byNumber, s.number)
+	delete(ss.names, s.name)
+	ss.expiring.remove(s.index)
+}
+
+// expire ends the sessions whose deadline has come.
+func (ss *sessions) expire() {
+	for {
+		number, ok := ss.expiring.due(ss.clock)
+		if !ok {
+			return
+		}
+		ss.end(ss.byNumber[number])
+	}
 }
 
 // replies are those of a session that may not have arrived: of some of the commands from lowest

@@ -39,7 +39,7 @@ func TestSessionExpires(t *testing.T) {
 	l.at(ttl)
 	l.wantPushes(pushed(s, command.Expired, a, a.Token))
 	l.at(defaultTTL - 1)
-	if l.m.sessions[usual] == nil {
+	if l.m.sessions.byNumber[usual] == nil {
 		t.Error("it has expired early")
 	}
 	l.at(defaultTTL)
@@ -117,7 +117,7 @@ func TestLowest(t *testing.T) {
 		}
 		l.restore()
 	}
-	if got := l.m.sessions[s].replies; got.span != 1 || got.lowest != 2 {
+	if got := l.m.sessions.byNumber[s].replies; got.span != 1 || got.lowest != 2 {
 		t.Errorf("%+v", got)
 	}
 	// A command that was given up is kept out by one whose Lowest is above it, although it never
@@ -177,7 +177,7 @@ func TestRepliesAreBounded(t *testing.T) {
 	if kept != maxStandings {
 		t.Errorf("%d standings are kept, want %d", kept, maxStandings)
 	}
-	p := &l.m.sessions[s].replies
+	p := &l.m.sessions.byNumber[s].replies
 	l.write(command.Command{Op: command.Nop, Session: s, Seq: seq, Lowest: seq})
 	if p.standings != 0 || len(p.ring) > shortRing {
 		t.Errorf("%d standings and a ring of %d are left", p.standings, len(p.ring))

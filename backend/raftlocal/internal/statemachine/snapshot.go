@@ -94,13 +94,13 @@ func (r *restoring) sessions() {
 		s := &session{number: number, name: r.ID(), ttl: time.Duration(r.time())}
 		deadline := r.deadline(s.ttl)
 		s.replies = r.replies()
-		if r.m.names[s.name] != nil || s.name == (command.SessionID{}) || s.ttl == 0 {
+		if r.m.sessions.names[s.name] != nil || s.name == (command.SessionID{}) || s.ttl == 0 {
 			r.Fail()
 		}
 		if r.Failed() {
 			return
 		}
-		r.m.admit(s, deadline)
+		r.m.sessions.admit(s, deadline)
 	}
 }
 
@@ -138,8 +138,8 @@ func (r *restoring) claims() {
 			return
 		}
 		_, c.attemptID, c.meta = cloneStrings("", c.attemptID, c.meta)
-		r.m.queues[q.key] = q
-		r.m.link(q, c, deadline)
+		r.m.locks.queues[q.key] = q
+		r.m.locks.link(q, c, deadline)
 	}
 }
 
@@ -148,7 +148,7 @@ func (r *restoring) queue(c *claim) *queue {
 	if c.token != 0 {
 		return &queue{key: strings.Clone(r.String())}
 	}
-	holder := r.m.claims[c.number-r.Number()]
+	holder := r.m.locks.claims[c.number-r.Number()]
 	if holder == nil || holder.token == 0 {
 		return nil
 	}
@@ -159,8 +159,8 @@ func (r *restoring) queue(c *claim) *queue {
 func (r *restoring) possible(c *claim, q *queue) bool {
 	cmd := command.Command{Op: command.Acquire, Key: q.key, AttemptID: c.attemptID, Meta: c.meta, TTL: c.ttl}
 	return cmd.Valid() && q.find(c.attemptID) == nil &&
-		(c.token == 0 || r.m.queues[q.key] == nil && c.token <= r.m.token) &&
-		r.m.sessions[c.number] == nil
+		(c.token == 0 || r.m.locks.queues[q.key] == nil && c.token <= r.m.token) &&
+		r.m.sessions.byNumber[c.number] == nil
 }
 
 // stateFormat is the first byte of a snapshot. It changes whenever older versions would
@@ -171,7 +171,7 @@ const stateFormat = 1
 // everything stands in the order of its number. That is also the order of each queue, since a
 // claim gets its number when it joins the end of one.
 func (m *Machine) Snapshot() []byte {
-	dst := make([]byte, 0, 64+128*len(m.claims)+128*len(m.sessions))
+	dst := make([]byte, 0, 64+128*len(m.locks.claims)+128*len(m.sessions.byNumber))
 	dst = append(dst, stateFormat)
 	dst = binary.AppendUvarint(dst, uint64(m.clock)) //nolint:gosec // never negative
 	for _, v := range []uint64{m.token, m.base, m.number} {
@@ -182,29 +182,29 @@ func (m *Machine) Snapshot() []byte {
 		dst = binary.AppendUvarint(dst, p.ID)
 		dst = command.AppendString(command.AppendString(dst, p.Name), p.Addr)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.sessions)))
+	dst = binary.AppendUvarint(dst, uint64(len(m.sessions.byNumber)))
 	before := uint64(0)
-	for _, number := range slices.Sorted(maps.Keys(m.sessions)) {
-		s := m.sessions[number]
+	for _, number := range slices.Sorted(maps.Keys(m.sessions.byNumber)) {
+		s := m.sessions.byNumber[number]
 		dst = binary.AppendUvarint(dst, number-before)
-		dst = m.appendSession(dst, s)
+		dst = m.sessions.append(dst, s)
 		before = number
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(m.claims)))
+	dst = binary.AppendUvarint(dst, uint64(len(m.locks.claims)))
 	before = 0
-	for _, number := range slices.Sorted(maps.Keys(m.claims)) {
-		c := m.claims[number]
+	for _, number := range slices.Sorted(maps.Keys(m.locks.claims)) {
+		c := m.locks.claims[number]
 		dst = binary.AppendUvarint(dst, number-before)
-		dst = m.appendClaim(dst, c)
+		dst = m.locks.append(dst, c)
 		before = number
 	}
 	return dst
 }
 
-func (m *Machine) appendSession(dst []byte, s *session) []byte {
+func (ss *sessions) append(dst []byte, s *session) []byte {
 	dst = append(dst, s.name[:]...)
-	dst = binary.AppendUvarint(dst, uint64(s.ttl))                          //nolint:gosec // never negative
-	dst = binary.AppendUvarint(dst, uint64(m.expiring[s.index].at-m.clock)) //nolint:gosec // never negative
+	dst = binary.AppendUvarint(dst, uint64(s.ttl))                            //nolint:gosec // never negative
+	dst = binary.AppendUvarint(dst, uint64(ss.expiring[s.index].at-ss.clock)) //nolint:gosec // never negative
 	return s.replies.append(dst)
 }
 
@@ -230,9 +230,9 @@ func (p *replies) append(dst []byte) []byte {
 	return dst
 }
 
-// appendClaim appends a claim: one that holds with its key, one that waits with how far the number
+// append appends a claim: one that holds with its key, one that waits with how far the number
 // of the one that holds is below its own.
-func (m *Machine) appendClaim(dst []byte, c *claim) []byte {
+func (l *locks) append(dst []byte, c *claim) []byte {
 	dst = binary.AppendUvarint(dst, c.token)
 	if c.token != 0 {
 		dst = command.AppendString(dst, c.queue.key)
@@ -242,5 +242,5 @@ func (m *Machine) appendClaim(dst []byte, c *claim) []byte {
 	dst = command.AppendString(command.AppendString(dst, c.attemptID), c.meta)
 	dst = binary.AppendUvarint(dst, c.session)
 	dst = binary.AppendUvarint(dst, uint64(c.ttl))                          //nolint:gosec // never negative
-	return binary.AppendUvarint(dst, uint64(m.overdue[c.index].at-m.clock)) //nolint:gosec // never negative
+	return binary.AppendUvarint(dst, uint64(l.overdue[c.index].at-l.clock)) //nolint:gosec // never negative
 }

@@ -35,7 +35,6 @@ package statemachine
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
@@ -43,27 +42,51 @@ import (
 
 // Machine is the state machine. It is not safe for concurrent use.
 type Machine struct {
-	clock   int64  // nanoseconds of the cluster's time
-	token   uint64 // of the last grant
-	base    uint64 // what a token is above the index of its entry, at least
-	number  uint64 // the last that was given to a claim or a session
-	members []Member
-
-	queues   map[string]*queue // of the keys that have claims
-	claims   map[uint64]*claim
-	arrivals arrivals  // of claims; not part of the state
-	overdue  deadlines // of claims
-	unheard  deadlines // see there; not part of the state
-	lengths  queueLengths
-	sessions map[uint64]*session
-	names    map[command.SessionID]*session
-	expiring deadlines // of sessions
-	most     int       // claims, since memory was given back
-
-	index   uint64 // of the entry that is being applied
-	outcome Outcome
-	free    freeList
+	numbers
+	members  []Member
+	locks    locks
+	sessions sessions
+	outcome  Outcome
 }
+
+// numbers are what only rises.
+type numbers struct {
+	clock  int64  // nanoseconds of the cluster's time
+	token  uint64 // of the last grant
+	base   uint64 // what a token is above the index of its entry, at least
+	number uint64 // the last that was given to a claim or a session
+	index  uint64 // of the entry that is being applied
+}
+
+// after is a time of the cluster's clock, from now.
+func (n *numbers) after(d int64) int64 {
+	if at := n.clock + d; at >= n.clock {
+		return at
+	}
+	return 1<<63 - 1
+}
+
+// give returns a number that no claim and no session has had.
+func (n *numbers) give() uint64 {
+	n.number++
+	return n.number
+}
+
+// RaiseTokens is for a state that a new cluster begins with, whose log begins again: tokens
+// will be above base. So will the numbers of claims and sessions: a cluster that was in this
+// one's place may have given numbers, also after a backup was taken of it, and a client that has one must
+// not be taken for somebody else.
+//
+// It adds nothing to a base that is high enough, so that a base which is the time keeps all numbers below
+// the time, and the next such base is above them.
+func (n *numbers) RaiseTokens(base uint64) {
+	n.base = max(n.base, base)
+	n.number = max(n.number, base)
+}
+
+// Highest is at least as high as each token and each number that was given, up to the entry of an index, the
+// last that the state has. A state does not know its index.
+func (n *numbers) Highest(index uint64) uint64 { return max(n.token, n.base+index, n.number) }
 
 // Outcome is what an entry has brought about.
 type Outcome struct {
@@ -79,12 +102,10 @@ func New(members []Member) *Machine {
 }
 
 func empty() *Machine {
-	return &Machine{
-		queues:   map[string]*queue{},
-		claims:   map[uint64]*claim{},
-		sessions: map[uint64]*session{},
-		names:    map[command.SessionID]*session{},
-	}
+	m := &Machine{}
+	m.locks = locks{numbers: &m.numbers, outcome: &m.outcome, queues: map[string]*queue{}, claims: map[uint64]*claim{}}
+	m.sessions = sessions{numbers: &m.numbers, byNumber: map[uint64]*session{}, names: map[command.SessionID]*session{}}
+	return m
 }
 
 // Apply applies the entry of an index, which is above that of all entries before. Of b it
@@ -95,11 +116,12 @@ func (m *Machine) Apply(index uint64, b command.Batch) Outcome {
 	m.clock = max(m.clock, b.Stamp)
 	clear(m.outcome.Answers)
 	m.outcome.Answers, m.outcome.Pushes = m.outcome.Answers[:0], m.outcome.Pushes[:0]
-	m.expire()
+	m.locks.expire()
+	m.sessions.expire()
 	for i := range b.Commands {
 		m.command(&b.Commands[i])
 	}
-	m.compactMaps()
+	m.locks.compactMaps()
 	return m.outcome
 }
 
@@ -108,15 +130,15 @@ func (m *Machine) command(c *command.Command) {
 	m.outcome.Answers = append(m.outcome.Answers, command.Answer{Session: c.Session, Seq: c.Seq, ID: c.ID})
 	r := &m.outcome.Answers[len(m.outcome.Answers)-1].Reply
 	if c.Op == command.Open {
-		m.open(c, r)
+		m.sessions.open(c, r)
 		return
 	}
-	s := m.sessions[c.Session]
+	s := m.sessions.byNumber[c.Session]
 	if s == nil {
 		r.Code = command.SessionGone
 		return
 	}
-	m.touch(s)
+	m.sessions.touch(s)
 	if !s.replies.admit(c, r) {
 		return
 	}
@@ -135,16 +157,16 @@ func (m *Machine) carryOut(c *command.Command, s *session, r *command.Reply) {
 	case command.Nop:
 		r.Code = command.OK
 	case command.Close:
-		m.end(s)
+		m.sessions.end(s)
 		r.Code = command.OK
 	case command.Acquire:
-		m.acquire(c, r)
+		m.locks.acquire(c, r)
 	case command.Renew:
-		m.renew(c, r)
+		m.locks.renew(c, r)
 	case command.Release:
-		m.release(c, r)
+		m.locks.release(c, r)
 	case command.Evict:
-		m.evict(c, r)
+		m.locks.evict(c, r)
 	default: // those that Valid does not know, Open, and what is not in the log
 	}
 }
@@ -154,8 +176,8 @@ func (m *Machine) Clock() int64 { return m.clock }
 
 // NextDeadline returns the time from which an entry would end a claim or a session.
 func (m *Machine) NextDeadline() (at int64, ok bool) {
-	claim, some := m.overdue.first()
-	session, others := m.expiring.first()
+	claim, some := m.locks.overdue.first()
+	session, others := m.sessions.expiring.first()
 	switch {
 	case some && others:
 		return min(claim, session), true
@@ -164,20 +186,6 @@ func (m *Machine) NextDeadline() (at int64, ok bool) {
 	default:
 		return session, others
 	}
-}
-
-// after is a time of the cluster's clock, from now.
-func (m *Machine) after(d int64) int64 {
-	if at := m.clock + d; at >= m.clock {
-		return at
-	}
-	return 1<<63 - 1
-}
-
-// give returns a number that no claim and no session has had.
-func (m *Machine) give() uint64 {
-	m.number++
-	return m.number
 }
 
 // Member is a member of the cluster, as it stands in the address book. The machine only
@@ -195,28 +203,4 @@ func (m *Machine) Members() []Member { return m.members }
 
 func (m *Machine) setMembers(members []Member) {
 	m.members = slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-}
-
-// muchRoom is from how many claims on room that they have left is given back.
-const muchRoom = 4096
-
-// compactMaps gives back the memory of maps when most of what was in them has gone, since a map keeps
-// its size for ever. So the past of a cluster costs nothing. It copies less than has been removed
-// since the last time.
-func (m *Machine) compactMaps() {
-	m.most = max(m.most, len(m.claims))
-	if m.most < muchRoom || len(m.claims) > m.most/8 {
-		return
-	}
-	m.most = len(m.claims)
-	m.claims = smaller(m.claims)
-	m.queues = smaller(m.queues)
-	m.overdue = slices.Clip(slices.Clone(m.overdue))
-}
-
-// smaller returns a copy of a map that is no larger than it must be.
-func smaller[K comparable, V any](m map[K]V) map[K]V {
-	small := make(map[K]V, len(m))
-	maps.Copy(small, m)
-	return small
 }

@@ -92,8 +92,8 @@ func (b *barriers) confirm(sent time.Time) {
 	}
 }
 
-// Confirmed is when the last write was sent that was carried out: the session lives for its TTL from then, at least. It
-// never goes back.
+// Confirmed is when the last write was sent that was carried out: the session lives for its TTL
+// from then, at least. It never goes back.
 func (b *barriers) Confirmed() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -118,7 +118,8 @@ func (b *barriers) addWaiters(more int) {
 	b.waiters += more
 }
 
-// keepConfirmed has the session confirmed if that is due while anybody waits. It returns for how long it is not.
+// keepConfirmed has the session confirmed if that is due while anybody waits. It returns for how
+// long it is not.
 func (b *barriers) keepConfirmed(every time.Duration) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

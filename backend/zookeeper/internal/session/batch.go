@@ -15,16 +15,18 @@ const (
 	OpBytes = 64
 )
 
-// initBatch has transactions that make and delete nodes go by themselves while there are few, and as parts of one
-// when there are many. Each transaction costs the ensemble about the same, whatever is in it.
+// initBatch has transactions that make and delete nodes go by themselves while there are few, and
+// as parts of one when there are many. Each transaction costs the ensemble about the same, whatever
+// is in it.
 //
-// Two parts about the same lock are never under way at the same time. In one transaction two creates
-// would have the same token, since all nodes that it makes have its number; in two, the later one
-// might come to be the first. A delete may be together with any other part, and so is about "": whether the server
-// carries it out before or after a create, the claim that is left is the first.
+// Two parts about the same lock are never under way at the same time. In one transaction two
+// creates would have the same token, since all nodes that it makes have its number; in two, the
+// later one might come to be the first. A delete may be together with any other part, and so is
+// about "": whether the server carries it out before or after a create, the claim that is left is
+// the first.
 //
-// The caller is a task, and its context is that of the pool: so before Close a part that waits is never taken back,
-// although nobody may wait for it any more. Whatever a cancellation finds, a part
+// The caller is a task, and its context is that of the pool: so before Close a part that waits is
+// never taken back, although nobody may wait for it any more. Whatever a cancellation finds, a part
 // that waits or one that is under way, the removal of the claim comes after it.
 func (s *Session) initBatch() {
 	q := &s.Batch

@@ -24,8 +24,8 @@ type Conn interface {
 	Close()
 }
 
-// Connect makes the connection of a session. It is called with a lock held, for which the events wait. The channel is closed
-// when the connection has ended.
+// Connect makes the connection of a session. It is called with a lock held, for which the events
+// wait. The channel is closed when the connection has ended.
 type Connect func(l *Link, servers []string, timeout time.Duration, onEvent func(zk.Event)) (Conn, <-chan zk.Event, error)
 
 // connect makes a *zk.Conn.

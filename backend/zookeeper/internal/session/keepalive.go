@@ -8,8 +8,9 @@ import (
 // idleSleep is how long a session sleeps if there is nothing to do.
 const idleSleep = time.Hour
 
-// keepAlive has the Keeper do what is due. While anybody waits, it has the session confirmed now and then; so a waiter
-// has a recent Start when its turn comes, and need not ask the server then. It never waits for the server itself.
+// keepAlive has the Keeper do what is due. While anybody waits, it has the session confirmed now
+// and then; so a waiter has a recent Start when its turn comes, and need not ask the server then.
+// It never waits for the server itself.
 func (s *Session) keepAlive() {
 	defer s.alarm.timer.Stop()
 	for s.Alive() {
@@ -35,7 +36,8 @@ func (s *Session) Waiters(more int) {
 	}
 }
 
-// alarm wakes up a session. It only ever rings too early: what comes while the session looks around is not lost.
+// alarm wakes up a session. It only ever rings too early: what comes while the session looks around
+// is not lost.
 type alarm struct {
 	timer *time.Timer
 

@@ -8,8 +8,8 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Longest is the longest TTL for which the server has a session, as it has told when this one began. It fails if that is
-// less than MinTTL.
+// Longest is the longest TTL for which the server has a session, as it has told when this one
+// began. It fails if that is less than MinTTL.
 func (s *Session) Longest() (time.Duration, error) {
 	timeout := s.link.timeout()
 	if ttl := LongestTTL(timeout); ttl >= MinTTL {

@@ -25,24 +25,28 @@ type Config struct {
 	Connect Connect // nil: go-zookeeper's
 }
 
-// Keeper does what a session is for, which itself knows nothing of it. The session calls it with nothing locked.
+// Keeper does what a session is for, which itself knows nothing of it. The session calls it with
+// nothing locked.
 type Keeper interface {
-	// Died is told once, when the server has said that the session is gone, and with it all that it has made.
+	// Died is told once, when the server has said that the session is gone, and with it all that it
+	// has made.
 	Died()
 
-	// Changed is told when somebody has deleted or written to a node that was watched for a holder, see Watch. What
-	// happened first is told first, and before any answer that the server has sent later.
+	// Changed is told when somebody has deleted or written to a node that was watched for a holder,
+	// see Watch. What happened first is told first, and before any answer that the server has sent
+	// later.
 	Changed(holder any, deleted bool)
 
 	// Look does what is due, and returns for how long there is nothing to do. It waits for nothing.
 	Look() time.Duration
 
-	// Holds reports, when the connection is to be closed, whether what the session has made must outlive it.
+	// Holds reports, when the connection is to be closed, whether what the session has made must
+	// outlive it.
 	Holds() bool
 }
 
-// Pool makes the sessions of one client: one for each class of TTLs, when it is first asked for, and another when
-// that has died. It counts what runs.
+// Pool makes the sessions of one client: one for each class of TTLs, when it is first asked for,
+// and another when that has died. It counts what runs.
 type Pool struct {
 	Closing context.Context // done when Close begins
 
@@ -66,7 +70,8 @@ func NewPool(c Config) *Pool {
 	return p
 }
 
-// Close ends all tasks and connections, and waits for them, which does not take long: see Session.close.
+// Close ends all tasks and connections, and waits for them, which does not take long: see
+// Session.close.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -147,7 +152,8 @@ func (p *Pool) forget(s *Session) {
 const ProbeTimeout = 5 * time.Second
 
 // Probe asks for a session that is longer than any server grants. The answer tells the longest
-// there is, by its Longest. The caller ends the session by Retire. Probe fails when all servers have been tried once.
+// there is, by its Longest. The caller ends the session by Retire. Probe fails when all servers
+// have been tried once.
 func (p *Pool) Probe(ctx context.Context) (*Session, error) {
 	const class = -1 // no TTL's
 	p.mu.Lock()
@@ -177,8 +183,8 @@ func (p *Pool) Some(ctx context.Context, longest time.Duration) (*Session, error
 	return p.For(ctx, best)
 }
 
-// Open returns a session that is open; nil if there is none. It is the one with the shortest TTL, which notices first
-// that its server is gone.
+// Open returns a session that is open; nil if there is none. It is the one with the shortest TTL,
+// which notices first that its server is gone.
 func (p *Pool) Open() (best *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,5 +1,6 @@
-// Package session has the sessions of a client with a ZooKeeper ensemble: their connections, their life, and what
-// is asked in them. It knows no locks. What a session is for is told of its fate by [Keeper].
+// Package session has the sessions of a client with a ZooKeeper ensemble: their connections, their
+// life, and what is asked in them. It knows no locks. What a session is for is told of its fate by
+// [Keeper].
 package session
 
 import (
@@ -113,7 +114,8 @@ func (s *Session) onEvent(ev zk.Event) {
 	}
 }
 
-// die notes that the session has expired. Whoever finds it alive after that has looked before, and is told by the Keeper.
+// die notes that the session has expired. Whoever finds it alive after that has looked before, and
+// is told by the Keeper.
 func (s *Session) die() {
 	if s.Retire() {
 		s.dropWatches()
@@ -122,8 +124,8 @@ func (s *Session) die() {
 	}
 }
 
-// Retire ends a session that is not needed any more, as an expiry would, but tells nobody. It reports false if the
-// session was dead.
+// Retire ends a session that is not needed any more, as an expiry would, but tells nobody. It
+// reports false if the session was dead.
 func (s *Session) Retire() bool {
 	if s.isDead.Swap(true) {
 		return false
@@ -149,9 +151,9 @@ func (s *Session) Alive() bool {
 // closeSessionTimeout is how long a server may take to answer that a session ends.
 const closeSessionTimeout = 500 * time.Millisecond
 
-// close ends the connection. A session that nothing has to outlive ends with it, and the server frees all that
-// is left of it at once. Any other lives on until its timeout. go-zookeeper would end it, and so is kept from sending
-// anything more.
+// close ends the connection. A session that nothing has to outlive ends with it, and the server
+// frees all that is left of it at once. Any other lives on until its timeout. go-zookeeper would
+// end it, and so is kept from sending anything more.
 func (s *Session) close() {
 	timeout := closeSessionTimeout
 	if s.keeper.Holds() {
@@ -179,8 +181,8 @@ func (s *Session) close() {
 	}
 }
 
-// Transact sends one transaction. Its operations are all carried out, or none. If they are, the session was alive, see
-// confirm.
+// Transact sends one transaction. Its operations are all carried out, or none. If they are, the
+// session was alive, see confirm.
 func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
 	answer, err := s.Multi(ops...)

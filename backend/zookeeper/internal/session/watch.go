@@ -15,8 +15,9 @@ type watches struct {
 	connections int // how many there were so far
 }
 
-// Watch is a session's only watch of a node. go-zookeeper cannot take a watch back, and keeps a channel for each
-// request, so waiters that come and go behind the same holder must not have one each.
+// Watch is a session's only watch of a node. go-zookeeper cannot take a watch back, and keeps a
+// channel for each request, so waiters that come and go behind the same holder must not have one
+// each.
 //
 // The request asks for the node's data: if the node is gone, a server then sets no watch. If it
 // asked by exists, the server would set the watch all the same, and keep it for as long as the
@@ -57,8 +58,8 @@ func (w *Watch) Czxid() int64 {
 	return w.czxid
 }
 
-// Watch makes sure that the end of a node will be told: by Fired, and to the Keeper if there is a holder. zk.ErrNoNode
-// says that the node is gone already.
+// Watch makes sure that the end of a node will be told: by Fired, and to the Keeper if there is a
+// holder. zk.ErrNoNode says that the node is gone already.
 //
 // After a reconnect go-zookeeper sets all watches again, and then the server tells what has
 // happened meanwhile. But it does so at some moment, and a barrier may be answered before that. A

@@ -70,7 +70,7 @@ func (b *Backend) acquire(ctx context.Context, a *attempt, req driver.Request, w
 		v, err := t.decide(ctx, w)
 		switch v {
 		case vote.Granted:
-			g, err := t.handOut() //nolint:contextcheck // what it sends outlives the Acquire
+			g, err := t.handOut()
 			if !errors.Is(err, errEvictedEarly) && !errors.Is(err, errListChanged) {
 				return g, err
 			}
