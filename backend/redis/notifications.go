@@ -86,12 +86,15 @@ func (n *notifications) recheckHeld() {
 		for _, lost := range n.ledger.renewed(grants, answers) {
 			lost(errGone)
 		}
-		var unanswered []driver.Grant // and no later recheckHeld has begun
+		var unanswered []driver.Grant // and not released meanwhile; and no later recheckHeld has begun
+		n.ledger.mu.Lock()
 		for i, g := range grants {
-			if errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == n.rechecks.Load() {
+			held := n.ledger.Of(g).Phase() == attempts.Held
+			if held && errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == n.rechecks.Load() {
 				unanswered = append(unanswered, g)
 			}
 		}
+		n.ledger.mu.Unlock()
 		grants = unanswered
 		select {
 		case <-time.After(pause):

@@ -177,3 +177,26 @@ func TestRenewalAfterARelease(t *testing.T) {
 		t.Errorf("Renew = %v", answer[0].Err)
 	}
 }
+
+// A grant that was released while its server is away is not asked about any more: that would renew it when the server is back.
+func TestReleasedIsNotRechecked(t *testing.T) {
+	b := offline(t)
+	a, events := b.mustEnter(t, "k", func(why error) { t.Errorf("told of a loss: %v", why) })
+	g := b.mustGrant(t, a)
+	b.ledger.leave(a, events)
+	b.notifications.onResubscribe()
+	for b.notifications.rechecks.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	b.ledger.release(g)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.notifications.running.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("it is still asked about")
+	}
+}
