@@ -144,7 +144,10 @@ func (t *try) handOut() (driver.Grant, error) {
 	a, l := t.a, &t.b.ledger
 	l.mu.Lock()
 	a.mu.Lock()
-	err := t.tooLate()
+	g, err := driver.Grant{}, t.tooLate()
+	if err == nil {
+		g, err = l.Grant(a, fencing.Token(t.votes.Token()), t.start, t.ttl)
+	}
 	if err != nil {
 		l.mu.Unlock()
 		t.votes.GiveUp()
@@ -153,8 +156,8 @@ func (t *try) handOut() (driver.Grant, error) {
 	}
 	a.held, a.id, a.token = true, t.id, t.votes.Token()
 	a.mu.Unlock()
-	defer l.mu.Unlock()
-	return l.Grant(a, fencing.Token(t.votes.Token()), t.start, t.ttl)
+	l.mu.Unlock()
+	return g, nil
 }
 
 // tooLate is why the answer that has completed a try is of no use, or nil. Called with the attempt's mutex held.
