@@ -154,7 +154,7 @@ func (q *queue) localPredecessor(a *attempt) *attempt {
 // read, as any.
 func (q *queue) isNext(ctx context.Context, a, prev *attempt) bool {
 	q.attempts.mu.Lock()
-	if prev.deletedAt == 0 && prev.Phase() == attempts.Ending && !prev.deletionKnown {
+	if prev.deletedAt == 0 && prev.Phase() >= attempts.Ending && !prev.deletionKnown {
 		if prev.onDeletion == nil {
 			prev.onDeletion = make(chan struct{})
 		}

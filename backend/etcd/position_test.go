@@ -60,6 +60,7 @@ func TestIsNext(t *testing.T) {
 	for name, c := range map[string]struct {
 		prev      attempt
 		ending    bool          // prev is being released
+		forgotten bool          // and is deleted, which is told in a moment
 		settle    time.Duration // after which the deletion has an outcome; 0: it has one, or none begins
 		deletedAt int64         // the outcome
 		gone      bool          // the later claim was evicted meanwhile
@@ -74,6 +75,7 @@ func TestIsNext(t *testing.T) {
 		"it is deleted soon":         {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, want: true, atLeast: deletionWait / 2},
 		"nobody knows whether it is": {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, atLeast: deletionWait / 2},
 		"it is deleted late":         {prev: attempt{revision: 5}, ending: true, settle: 2 * deletionWait, deletedAt: 11, atLeast: deletionWait},
+		"it is about to be told":     {prev: attempt{revision: 5}, ending: true, forgotten: true, settle: deletionWait / 2, deletedAt: 11, want: true, atLeast: deletionWait / 2},
 		"nobody waits any more":      {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, giveUp: true},
 		"evicted meanwhile":          {prev: attempt{revision: 5}, ending: true, settle: deletionWait / 2, deletedAt: 11, gone: true, atLeast: deletionWait / 2},
 	} {
@@ -85,6 +87,9 @@ func TestIsNext(t *testing.T) {
 				}
 				if c.ending {
 					r.ledger.Release(driver.Grant{Key: "k", AttemptID: "prev"})
+				}
+				if c.forgotten { // as delete does, a moment before it tells
+					r.forget(prev, nil)
 				}
 				if c.settle > 0 {
 					time.AfterFunc(c.settle, func() {
