@@ -62,7 +62,7 @@ func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
 		return nil, nil, errClosed
 	}
 	fresh := &attempt{backend: b, first: !req.Retry}
-	a, err := b.claims.ledger.Enter(req, fresh)
+	a, err := b.registry.ledger.Enter(req, fresh)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +93,7 @@ func (b *backend) leaveLocked(a *attempt) {
 		a.Sent = a.claim != unknown || a.Late
 	}
 	a.until = time.Now().Add(2 * a.TTL)
-	b.claims.ledger.Leave(a, a.until)
+	b.registry.ledger.Leave(a, a.until)
 }
 
 // await returns nil when a claim has got the lock. While there is a call here, backend.keep keeps
@@ -139,7 +139,7 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 		case a.claim != holding:
 			err = errGone
 		case time.Since(a.start) <= old:
-			g, err := b.claims.ledger.Grant(a, fencing.Token(a.token), a.start, a.TTL)
+			g, err := b.registry.ledger.Grant(a, fencing.Token(a.token), a.start, a.TTL)
 			b.mu.Unlock()
 			return g, err
 		}

@@ -27,7 +27,7 @@ type attempt struct {
 
 	first bool // no request but one was ever made, so that a grant began after that was sent
 	tried bool // a release may have been carried out
-	swept bool // forgotten to free memory: see claims.sweep
+	swept bool // forgotten to free memory: see registry.sweep
 
 	// until is when the cluster has forgotten the claim by itself, if no call is under way and no lease handed out.
 	until time.Time
@@ -62,19 +62,19 @@ func (a *attempt) OnReply(o *client.Outcome) {
 		// A push or a renewal told of its end meanwhile. This reply is older.
 	case code != command.Granted && code != command.Waiting, o.Reply.Number < a.number[0]:
 	case o.Reply.Number > a.number[0] && a.Phase() == attempts.Held:
-		lost = b.claims.forget(a)
+		lost = b.registry.forget(a)
 	case code == command.Granted:
-		b.claims.know(a, o.Reply.Number)
+		b.registry.know(a, o.Reply.Number)
 		start := o.Sent
 		if !a.first {
 			// It may be the grant that an earlier request has got.
 			start = time.Time{}
 		}
-		b.claims.hold(a, o.Reply.Token, start)
+		b.registry.hold(a, o.Reply.Token, start)
 	default:
-		b.claims.know(a, o.Reply.Number)
+		b.registry.know(a, o.Reply.Number)
 		// If it is known to hold the lock, the reply is the one to a first copy of the request.
-		confirmed = b.claims.queue(a, o.Sent, o.Resent)
+		confirmed = b.registry.queue(a, o.Sent, o.Resent)
 	}
 	b.mu.Unlock()
 	if confirmed != nil {

@@ -74,8 +74,8 @@ func TestSweptIsNotLost(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.mu.Lock()
-		a.claims.sweep(time.Now().Add(3 * time.Hour)) // by our clock
-		left := len(a.claims.numbers)
+		a.registry.sweep(time.Now().Add(3 * time.Hour)) // by our clock
+		left := len(a.registry.numbers)
 		a.mu.Unlock()
 		if left > 0 {
 			t.Errorf("%d claims are remembered", left)

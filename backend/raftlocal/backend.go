@@ -31,9 +31,9 @@ type backend struct {
 
 	// The client's own lock may be taken while mu is held, and not the other way round: so the
 	// order of commands is decided with what we know of their claims.
-	mu     sync.Mutex
-	closed bool
-	claims claims
+	mu       sync.Mutex
+	closed   bool
+	registry registry
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -41,7 +41,7 @@ var _ driver.Backend = (*backend)(nil)
 // newBackend returns a backend on a cluster. Close calls the closers, in order, after it has
 // ended everything else.
 func newBackend(cfg client.Config, namespace string, closers ...func() error) *backend {
-	b := &backend{prefix: namespace + "/", closers: closers, claims: newClaims()}
+	b := &backend{prefix: namespace + "/", closers: closers, registry: newRegistry()}
 	cfg.OnPush, cfg.OnReconnect, cfg.OnVoid = b.onPush, b.onReconnect, b.onVoid
 	b.client = client.New(cfg)
 	b.kept.Go(b.keep)

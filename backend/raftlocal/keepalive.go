@@ -29,7 +29,7 @@ func (b *backend) keep() {
 	for {
 		select {
 		case <-timer.C:
-		case <-b.claims.wake:
+		case <-b.registry.wake:
 		case <-b.client.Closing():
 			return
 		}
@@ -37,7 +37,7 @@ func (b *backend) keep() {
 		if now.Sub(swept) >= sweeping {
 			swept = now
 			b.mu.Lock()
-			b.claims.sweep(now)
+			b.registry.sweep(now)
 			b.mu.Unlock()
 		}
 		timer.Reset(time.Until(b.renewQueued(now)))
@@ -62,7 +62,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 	defer b.mu.Unlock()
 	next := now.Add(sweeping)
 	var due []*attempt
-	for a := range b.claims.queued {
+	for a := range b.registry.queued {
 		switch at := a.due(); {
 		case a.Calls() == 0 || a.renewing || a.Phase() >= attempts.Ending:
 		case at.After(now.Add(a.pace() / 4)):
@@ -81,7 +81,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 			break // closed
 		}
 	}
-	if len(b.claims.numbers) > 0 {
+	if len(b.registry.numbers) > 0 {
 		idle := b.client.LastSent().Add(often)
 		if len(due) == 0 && !idle.After(now) {
 			_, _ = b.client.Start(command.Command{Op: command.Nop}, nil) // its being sent is all
@@ -89,7 +89,7 @@ func (b *backend) renewQueued(now time.Time) time.Time {
 		}
 		next = earlier(next, idle)
 	}
-	b.claims.planned = next
+	b.registry.planned = next
 	return next
 }
 
@@ -105,10 +105,10 @@ func earlier(a, b time.Time) time.Time {
 func (b *backend) onReconnect() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for a := range b.claims.queued {
+	for a := range b.registry.queued {
 		a.urgent = true
 	}
-	if len(b.claims.queued) > 0 {
-		b.claims.plan(time.Time{})
+	if len(b.registry.queued) > 0 {
+		b.registry.plan(time.Time{})
 	}
 }

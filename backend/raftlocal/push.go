@@ -11,14 +11,14 @@ import (
 // claim is asked about at once: see [attempt.OnReply].
 func (b *backend) onPush(p command.Claim) {
 	b.mu.Lock()
-	a := b.claims.numbers[p.Number]
+	a := b.registry.numbers[p.Number]
 	var lost func(error)
 	switch {
 	case a == nil:
 	case p.Code == command.Granted:
-		b.claims.hold(a, p.Token, a.start)
+		b.registry.hold(a, p.Token, a.start)
 	case p.Code == command.Evicted, p.Code == command.Expired:
-		lost = b.claims.forget(a)
+		lost = b.registry.forget(a)
 	}
 	b.mu.Unlock()
 	if lost != nil {
@@ -33,8 +33,8 @@ func (b *backend) onVoid(text string) {
 	why := errors.New(text)
 	var lost []func(error)
 	b.mu.Lock()
-	for _, a := range b.claims.numbers {
-		if f := b.claims.forget(a); f != nil {
+	for _, a := range b.registry.numbers {
+		if f := b.registry.forget(a); f != nil {
 			lost = append(lost, f)
 		}
 	}

@@ -33,10 +33,10 @@ func (b *backend) letGo(g driver.Grant) (*attempt, *client.Call, error) {
 	if b.closed {
 		return nil, nil, errClosed
 	}
-	if a := b.claims.ledger.Of(g); a != nil && a.claim == holding && g.Token != 0 && uint64(g.Token) != a.token {
+	if a := b.registry.ledger.Of(g); a != nil && a.claim == holding && g.Token != 0 && uint64(g.Token) != a.token {
 		return nil, nil, driver.ErrNotHeld
 	}
-	a, late := b.claims.ledger.Release(g)
+	a, late := b.registry.ledger.Release(g)
 	if a != nil && a.swept {
 		a = nil
 	}
@@ -73,7 +73,7 @@ func (b *backend) settle(a *attempt, o client.Outcome) error {
 		err = nil
 	}
 	if err == nil || errors.Is(err, driver.ErrNotHeld) {
-		_ = b.claims.forget(a) // nobody is told: it was released
+		_ = b.registry.forget(a) // nobody is told: it was released
 	}
 	return err
 }

@@ -29,7 +29,7 @@ func (r *renewal) OnReply(o *client.Outcome) {
 		case o.Err != nil || len(o.Reply.Claims) != len(r.attempts):
 			if r.keepAlive && a.claim == queued {
 				a.urgent = true
-				b.claims.plan(a.due())
+				b.registry.plan(a.due())
 			}
 			continue
 		case o.Reply.Claims[i].Number != a.number[0]:
@@ -37,18 +37,18 @@ func (r *renewal) OnReply(o *client.Outcome) {
 		}
 		switch s := o.Reply.Claims[i]; s.Code {
 		case command.Granted:
-			b.claims.hold(a, s.Token, o.Sent)
+			b.registry.hold(a, s.Token, o.Sent)
 			// Renewed after that was sent, whatever was before: it lives for a TTL from there.
 			if a.claim == holding && o.Sent.After(a.start) {
 				a.start = o.Sent
-				b.claims.ledger.Extend(a, a.start.Add(a.TTL))
+				b.registry.ledger.Extend(a, a.start.Add(a.TTL))
 			}
 		case command.Waiting:
-			if f := b.claims.queue(a, o.Sent, o.Resent); f != nil {
+			if f := b.registry.queue(a, o.Sent, o.Resent); f != nil {
 				confirmed = append(confirmed, f)
 			}
 		case command.NotHeld:
-			if lost := b.claims.forget(a); lost != nil {
+			if lost := b.registry.forget(a); lost != nil {
 				losses = append(losses, lost)
 			}
 		}
@@ -116,7 +116,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 // renewable returns the attempt of a grant, and the number of its claim, if that may be there still.
 func (b *backend) renewable(ctx context.Context, g driver.Grant) (a *attempt, number uint64, err error) {
 	b.mu.Lock()
-	a = b.claims.ledger.Of(g)
+	a = b.registry.ledger.Of(g)
 	known := a != nil && !a.swept
 	switch {
 	case b.closed:

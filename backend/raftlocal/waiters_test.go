@@ -309,11 +309,11 @@ func TestNothingIsKept(t *testing.T) {
 		for name, x := range map[string]*backend{"a": a, "b": b} {
 			x.mu.Lock()
 			attempts := 0
-			for range x.claims.ledger.All() {
+			for range x.registry.ledger.All() {
 				attempts++
 			}
-			if attempts+len(x.claims.numbers)+len(x.claims.queued) > 0 {
-				t.Errorf("%s still has %d attempts, %d numbers, %d places", name, attempts, len(x.claims.numbers), len(x.claims.queued))
+			if attempts+len(x.registry.numbers)+len(x.registry.queued) > 0 {
+				t.Errorf("%s still has %d attempts, %d numbers, %d places", name, attempts, len(x.registry.numbers), len(x.registry.queued))
 			}
 			x.mu.Unlock()
 		}

@@ -28,11 +28,11 @@ import (
 // other is only a hint to ask. Before the first answer, the send time of the first
 // request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	a, events, err := b.ledger.enter(req)
+	a, events, err := b.registry.enter(req)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.ledger.leave(a, events)
+	defer b.registry.leave(a, events)
 	var mode any = "try"
 	if req.Wait {
 		mode = "wait"
@@ -57,7 +57,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			mode = "again"
 		}
 		if err != nil && !errors.Is(err, goredis.Nil) {
-			b.ledger.noAnswer(a)
+			b.registry.noAnswer(a)
 			// The answer was lost, but the notification may have come.
 			if token, ok := grantedToken(events); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(a, token, confirmed, req.TTL)
@@ -136,9 +136,9 @@ func (b *backend) granted(a *attempt, token string, start time.Time, ttl time.Du
 	if err != nil {
 		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
 	}
-	b.ledger.mu.Lock()
-	defer b.ledger.mu.Unlock()
-	return b.ledger.Grant(a, t, start, ttl)
+	b.registry.mu.Lock()
+	defer b.registry.mu.Unlock()
+	return b.registry.Grant(a, t, start, ttl)
 }
 
 // heldBy is the error of an attempt that does not wait: what is left of the holder's lease, and who

@@ -24,7 +24,7 @@ type backend struct {
 	client        any            // the same, made an argument of scripts once
 	info          driver.Info
 	node          *node.Node
-	ledger        ledger
+	registry      registry
 	notifications *notifications
 	contact       *address.Contact
 
@@ -60,7 +60,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	b.contact = address.NewContact(opts.Logger)
 	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
 	b.client = b.channel
-	b.notifications = &notifications{backend: b, ledger: &b.ledger}
+	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for
 	err = b.setUp(ctx, opts)

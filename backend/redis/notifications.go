@@ -17,7 +17,7 @@ import (
 // message at most once, so nothing relies on a message alone.
 type notifications struct {
 	backend  *backend
-	ledger   *ledger        // the backend's
+	registry *registry      // the backend's
 	running  sync.WaitGroup // recheckHeld
 	rechecks atomic.Int64   // how often recheckHeld has begun
 }
@@ -27,10 +27,10 @@ type notifications struct {
 func (n *notifications) onMessage(payload string) {
 	verb, rest, _ := strings.Cut(payload, " ")
 	attemptID, token, _ := strings.Cut(rest, " ")
-	n.ledger.mu.Lock()
+	n.registry.mu.Lock()
 	var a *attempt // an attempt that is not there has been cancelled; its release is under way
 	keys := 0
-	for a = range n.ledger.WithID(attemptID) {
+	for a = range n.registry.WithID(attemptID) {
 		keys++
 	}
 	var lost func(why error)
@@ -43,9 +43,9 @@ func (n *notifications) onMessage(payload string) {
 	case verb == "ask": // it has become the first that waits
 		a.notify(recheck)
 	case verb == "evicted" && a.Phase() == attempts.Held:
-		lost = n.ledger.Forget(a)
+		lost = n.registry.Forget(a)
 	}
-	n.ledger.mu.Unlock()
+	n.registry.mu.Unlock()
 	if lost != nil {
 		lost(driver.ErrEvicted)
 	}
@@ -54,14 +54,14 @@ func (n *notifications) onMessage(payload string) {
 // onResubscribe is called when the subscription broke and is back. Messages sent meanwhile are lost, and
 // the server may have lost its data: ask about every waiter and every grant.
 func (n *notifications) onResubscribe() {
-	n.ledger.mu.Lock()
-	defer n.ledger.mu.Unlock()
+	n.registry.mu.Lock()
+	defer n.registry.mu.Unlock()
 	n.recheckAll()
 }
 
-// recheckAll is called with the ledger's mutex held.
+// recheckAll is called with the registry's mutex held.
 func (n *notifications) recheckAll() {
-	for a := range n.ledger.All() {
+	for a := range n.registry.All() {
 		a.notify(recheck)
 	}
 	n.running.Go(n.recheckHeld)
@@ -72,29 +72,29 @@ func (n *notifications) recheckAll() {
 // for that long two holders could overlap after a restart of a server without persistence. It asks again
 // where it got no answer, since a server that has just come back may not be ready.
 func (n *notifications) recheckHeld() {
-	n.ledger.mu.Lock()
+	n.registry.mu.Lock()
 	mine := n.rechecks.Add(1)
 	var grants []driver.Grant
-	for a := range n.ledger.All() {
+	for a := range n.registry.All() {
 		if a.Phase() == attempts.Held {
 			grants = append(grants, driver.Grant{Key: a.Key, AttemptID: a.AttemptID, TTL: a.TTL, Handle: a})
 		}
 	}
-	n.ledger.mu.Unlock()
+	n.registry.mu.Unlock()
 	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, time.Second) {
 		answers := n.backend.extend(n.backend.closing, grants)
-		for _, lost := range n.ledger.renewed(grants, answers) {
+		for _, lost := range n.registry.renewed(grants, answers) {
 			lost(errGone)
 		}
 		var unanswered []driver.Grant // and not released meanwhile; and no later recheckHeld has begun
-		n.ledger.mu.Lock()
+		n.registry.mu.Lock()
 		for i, g := range grants {
-			held := n.ledger.Of(g).Phase() == attempts.Held
+			held := n.registry.Of(g).Phase() == attempts.Held
 			if held && errors.Is(answers[i].Err, driver.ErrUnavailable) && mine == n.rechecks.Load() {
 				unanswered = append(unanswered, g)
 			}
 		}
-		n.ledger.mu.Unlock()
+		n.registry.mu.Unlock()
 		grants = unanswered
 		select {
 		case <-time.After(pause):

@@ -16,7 +16,7 @@ func offline(t *testing.T) *backend {
 	conf := node.BaseOptions()
 	conf.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("away") }
 	b := &backend{shards: shardNames("ns")}
-	b.notifications = &notifications{backend: b, ledger: &b.ledger}
+	b.notifications = &notifications{backend: b, registry: &b.registry}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.node = node.New(b.closing, node.Config{Options: conf, DirectLimit: 8, Senders: 2})
 	t.Cleanup(func() { _ = b.Close() })
@@ -25,7 +25,7 @@ func offline(t *testing.T) *backend {
 
 func (b *backend) mustEnter(t *testing.T, key string, lost func(error)) (*attempt, chan string) {
 	t.Helper()
-	a, events, err := b.ledger.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost})
+	a, events, err := b.registry.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +70,13 @@ func TestEachAcquireIsNotified(t *testing.T) {
 			}
 		}
 	}
-	b.ledger.leave(a, first)
+	b.registry.leave(a, first)
 	b.notifications.onMessage("ask me")
 	if got, other := next(first), next(second); got != "none" || other != recheck {
 		t.Errorf("the one that has left got %q, the other %q", got, other)
 	}
-	b.ledger.leave(a, second)
-	for range b.ledger.All() {
+	b.registry.leave(a, second)
+	for range b.registry.All() {
 		t.Error("it is not forgotten")
 	}
 }
@@ -93,12 +93,12 @@ func TestMessageForTwoKeys(t *testing.T) {
 		t.Errorf("event %q, though it may be of the other key", got)
 	}
 	b.mustGrant(t, other)
-	b.ledger.leave(other, holds)
+	b.registry.leave(other, holds)
 	b.notifications.onMessage("evicted me")
 	if told > 0 {
 		t.Error("the loss may be of the other key")
 	}
-	b.ledger.leave(a, waits)
+	b.registry.leave(a, waits)
 	b.notifications.onMessage("evicted me")
 	b.notifications.onMessage("evicted me")
 	if told != 1 {
@@ -116,19 +116,19 @@ func TestLateness(t *testing.T) {
 		{"unknown", true, func(*testing.T, *backend) driver.Grant { return driver.Grant{Key: "k", AttemptID: "me"} }},
 		{"held", false, func(t *testing.T, b *backend) driver.Grant {
 			a, events := b.mustEnter(t, "k", nil)
-			defer b.ledger.leave(a, events)
+			defer b.registry.leave(a, events)
 			return b.mustGrant(t, a)
 		}},
 		{"held, by its id", false, func(t *testing.T, b *backend) driver.Grant {
 			a, events := b.mustEnter(t, "k", nil)
-			defer b.ledger.leave(a, events)
+			defer b.registry.leave(a, events)
 			b.mustGrant(t, a)
 			return driver.Grant{Key: "k", AttemptID: "me"}
 		}},
 		{"without an answer", true, func(t *testing.T, b *backend) driver.Grant {
 			a, events := b.mustEnter(t, "k", nil)
-			defer b.ledger.leave(a, events)
-			b.ledger.noAnswer(a)
+			defer b.registry.leave(a, events)
+			b.registry.noAnswer(a)
 			return b.mustGrant(t, a)
 		}},
 		{"still asked for", true, func(t *testing.T, b *backend) driver.Grant {
@@ -139,10 +139,10 @@ func TestLateness(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := offline(t)
 			g := tc.grant(t, b)
-			if late := b.ledger.release(g); late != tc.late {
+			if late := b.registry.release(g); late != tc.late {
 				t.Errorf("late: %v", late)
 			}
-			for range b.ledger.All() {
+			for range b.registry.All() {
 				t.Error("it is not forgotten")
 			}
 		})
@@ -153,14 +153,14 @@ func TestLateness(t *testing.T) {
 func TestNoRenewalAfterALoss(t *testing.T) {
 	b := offline(t)
 	a, events := b.mustEnter(t, "k", func(error) {})
-	defer b.ledger.leave(a, events)
+	defer b.registry.leave(a, events)
 	g := b.mustGrant(t, a)
 	answer := []driver.Renewal{{Start: time.Now(), TTL: time.Minute}}
-	if b.ledger.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
+	if b.registry.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
 		t.Errorf("Renew = %v", answer[0].Err)
 	}
 	b.notifications.onMessage("evicted me")
-	if b.ledger.renewed([]driver.Grant{g}, answer); !errors.Is(answer[0].Err, driver.ErrNotHeld) {
+	if b.registry.renewed([]driver.Grant{g}, answer); !errors.Is(answer[0].Err, driver.ErrNotHeld) {
 		t.Errorf("Renew = %v after the eviction", answer[0].Err)
 	}
 }
@@ -170,10 +170,10 @@ func TestRenewalAfterARelease(t *testing.T) {
 	b := offline(t)
 	a, events := b.mustEnter(t, "k", nil)
 	g := b.mustGrant(t, a)
-	b.ledger.leave(a, events)
-	b.ledger.release(g)
+	b.registry.leave(a, events)
+	b.registry.release(g)
 	answer := []driver.Renewal{{Start: time.Now(), TTL: time.Minute}}
-	if b.ledger.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
+	if b.registry.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
 		t.Errorf("Renew = %v", answer[0].Err)
 	}
 }
@@ -183,12 +183,12 @@ func TestReleasedIsNotRechecked(t *testing.T) {
 	b := offline(t)
 	a, events := b.mustEnter(t, "k", func(why error) { t.Errorf("told of a loss: %v", why) })
 	g := b.mustGrant(t, a)
-	b.ledger.leave(a, events)
+	b.registry.leave(a, events)
 	b.notifications.onResubscribe()
 	for b.notifications.rechecks.Load() == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	b.ledger.release(g)
+	b.registry.release(g)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -17,7 +17,7 @@ const tombstoneTTL = time.Minute
 // Release ends a claim, and hands the lock to the next in the queue. It leaves a tombstone unless it is
 // certain that no request of the attempt is still under way.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	late := b.ledger.release(g)
+	late := b.registry.release(g)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)

@@ -15,7 +15,7 @@ const keysPerScript = 64
 // Renew extends grants, keysPerScript in one round trip. It never brings a lost grant back.
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := b.extend(ctx, grants)
-	b.ledger.renewed(grants, out) // their holders learn a loss from the answer
+	b.registry.renewed(grants, out) // their holders learn a loss from the answer
 	return out
 }
 

@@ -18,7 +18,7 @@ import (
 //
 // Cancellation against success: the node belongs to the attempt, not to this call. If ctx ends
 // first, the attempt stays as it is, and Release, or Look after a TTL, removes what is
-// there, also a node that is created later. If the grant was first under book.mu (see grant), it
+// there, also a node that is created later. If the grant was first under registry.mu (see grant), it
 // is returned, whatever ctx says by then.
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	if ctx.Err() != nil {

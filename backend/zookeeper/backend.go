@@ -6,7 +6,7 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// backend implements driver.Backend for one ensemble. It stands on claims, and claims on book;
+// backend implements driver.Backend for one ensemble. It stands on claims, and claims on registry;
 // below them are the sessions of package session, which know no attempt (0070).
 type backend struct {
 	claims

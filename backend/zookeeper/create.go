@@ -16,7 +16,7 @@ import (
 
 // claims makes and deletes the nodes of attempts.
 type claims struct {
-	book
+	registry
 	pool       *session.Pool
 	root       string // the namespace's node
 	acl        []zk.ACL

@@ -6,7 +6,7 @@ import (
 )
 
 // dueHeap has the attempts that are to be looked at, the next on top. Its methods are called
-// with book.mu held.
+// with registry.mu held.
 type dueHeap struct{ attempts attemptHeap }
 
 // put adds an attempt, or moves it.

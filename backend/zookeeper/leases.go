@@ -43,7 +43,7 @@ type leases struct {
 	claims  *claims
 	contact *address.Contact
 
-	// Guarded by book.mu.
+	// Guarded by registry.mu.
 	due            dueHeap
 	deletions      int // that Look has begun
 	settingWatches bool
@@ -79,7 +79,7 @@ func (l *leases) Changed(holder any, deleted bool) {
 
 // scheduleLocked has Look look at an attempt at the given time. It does not wake it
 // up for that unless the time is before the next look: most locks are released long before they
-// are looked at. Call with book.mu held.
+// are looked at. Call with registry.mu held.
 func (l *leases) scheduleLocked(a *attempt, due time.Time) {
 	l.due.put(a, due)
 	l.LookAt(due)
@@ -121,7 +121,7 @@ func (l *leases) Look() time.Duration {
 }
 
 // deleteLocked has the node of an attempt that is ending deleted: now or, if too many deletions
-// are under way, soon. Call with book.mu held.
+// are under way, soon. Call with registry.mu held.
 func (l *leases) deleteLocked(a *attempt) {
 	if a.removing != nil {
 		return // if that fails, it will be due again

@@ -79,7 +79,7 @@ func (b *backend) renew(ctx context.Context, s *leases, all []*attempt, indexes 
 		a := all[i]
 		switch {
 		case a.Phase() != attempts.Held:
-			// Evicted, released or run out, whichever was first under book.mu.
+			// Evicted, released or run out, whichever was first under registry.mu.
 			out[i].Err = driver.ErrNotHeld
 		case err != nil:
 			out[i].Err = err

@@ -40,11 +40,11 @@ func (b *Backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	}
 	w := b.calls.begin()
 	defer b.calls.end(w)
-	a, held, err := b.ledger.enter(req, w.signal)
+	a, held, err := b.registry.enter(req, w.signal)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.ledger.leave(a)
+	defer b.registry.leave(a)
 	if held {
 		return b.confirm(ctx, a, req)
 	}
@@ -103,7 +103,7 @@ func (b *Backend) acquire(ctx context.Context, a *attempt, req driver.Request, w
 			a.setAlarm(b.pace.backoff(split, req.TTL))
 		}
 		if !req.Wait && (v == vote.Held || split >= maxSplits) {
-			b.ledger.forget(a) // nothing is left of it that its callbacks do not end
+			b.registry.forget(a) // nothing is left of it that its callbacks do not end
 			return driver.Grant{}, t.heldError()
 		}
 		if req.Waiting != nil && req.Wait && v != vote.Ended { // a majority has answered, and not for us
@@ -127,9 +127,9 @@ func (b *Backend) confirm(ctx context.Context, a *attempt, req driver.Request) (
 	case r.Err != nil:
 		return driver.Grant{}, r.Err
 	}
-	b.ledger.mu.Lock()
-	defer b.ledger.mu.Unlock()
-	return b.ledger.Grant(a, fencing.Token(a.token), r.Start, r.TTL)
+	b.registry.mu.Lock()
+	defer b.registry.mu.Unlock()
+	return b.registry.Grant(a, fencing.Token(a.token), r.Start, r.TTL)
 }
 
 // setConfirm has a waiter ask again when it is time to.

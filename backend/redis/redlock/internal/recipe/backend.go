@@ -53,7 +53,7 @@ type Backend struct {
 	once    sync.Once
 
 	tries    atomic.Uint64 // the number of the last try, of all attempts
-	ledger   ledger
+	registry registry
 	floors   floors
 	pace     pace
 	fairness fairness

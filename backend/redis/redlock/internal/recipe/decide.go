@@ -141,22 +141,22 @@ func (t *try) awaitAll(ctx context.Context, w *call) {
 // Eviction against this: one that comes before has the attempt try again; one that comes after finds a grant, and its
 // holder is told.
 func (t *try) handOut() (driver.Grant, error) {
-	a, l := t.a, &t.b.ledger
-	l.mu.Lock()
+	a, r := t.a, &t.b.registry
+	r.mu.Lock()
 	a.mu.Lock()
 	g, err := driver.Grant{}, t.tooLate()
 	if err == nil {
-		g, err = l.Grant(a, fencing.Token(t.votes.Token()), t.start, t.ttl)
+		g, err = r.Grant(a, fencing.Token(t.votes.Token()), t.start, t.ttl)
 	}
 	if err != nil {
-		l.mu.Unlock()
+		r.mu.Unlock()
 		t.votes.GiveUp()
 		t.flush()
 		return driver.Grant{}, err
 	}
 	a.held, a.id, a.token = true, t.id, t.votes.Token()
 	a.mu.Unlock()
-	l.mu.Unlock()
+	r.mu.Unlock()
 	return g, nil
 }
 

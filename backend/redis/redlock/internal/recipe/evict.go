@@ -84,12 +84,12 @@ type recheckState struct {
 // tells when it ends the grant, so the last of these questions has the answer.
 func (b *Backend) onEviction(attemptID string) {
 	var list []*attempt
-	b.ledger.mu.Lock()
-	for a := range b.ledger.WithID(attemptID) {
+	b.registry.mu.Lock()
+	for a := range b.registry.WithID(attemptID) {
 		a.markEvicted()
 		list = append(list, a)
 	}
-	b.ledger.mu.Unlock()
+	b.registry.mu.Unlock()
 	for _, a := range list {
 		a.recheck(b)
 	}
@@ -153,7 +153,7 @@ func (v *recheckPoll) onReply(node int, reply any, err error) {
 	a.mu.Unlock()
 	switch {
 	case answer == vote.No:
-		if lost := v.b.ledger.forget(a); lost != nil { // Release finds it by the grant's Handle
+		if lost := v.b.registry.forget(a); lost != nil { // Release finds it by the grant's Handle
 			lost(driver.ErrEvicted)
 		}
 	case again:

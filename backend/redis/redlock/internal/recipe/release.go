@@ -29,7 +29,7 @@ func (b *Backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	a := b.ledger.release(g)
+	a := b.registry.release(g)
 	w := b.calls.begin()
 	defer b.calls.end(w)
 	e := &ending{

@@ -46,7 +46,7 @@ func TestReleasedJustBeforeTheGrant(t *testing.T) {
 	var b *Backend
 	var once sync.Once
 	b = New(Config{Nodes: nodes, Edition: func() uint64 { // asked before the first request
-		once.Do(func() { b.ledger.release(driver.Grant{Key: "k", AttemptID: "a"}) })
+		once.Do(func() { b.registry.release(driver.Grant{Key: "k", AttemptID: "a"}) })
 		return 0
 	}})
 	defer func() { _ = b.Close() }()

@@ -38,10 +38,10 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		signal: w.signal,
 	}
 	timeout := adminTimeout
-	b.ledger.mu.Lock()
+	b.registry.mu.Lock()
 	for i, g := range grants {
 		r.polls[i] = vote.NewPoll(len(b.nodes))
-		a := b.ledger.Of(g)
+		a := b.registry.Of(g)
 		if a == nil || a.Phase() == attempts.Asking {
 			r.leases[i] = wire.Lease{Key: g.Key, ID: wire.ID{AttemptID: g.AttemptID}} // which no node has
 			continue
@@ -50,7 +50,7 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 		r.leases[i] = a.lease(g.TTL)
 		timeout = min(timeout, driver.RequestTimeout(g.TTL))
 	}
-	b.ledger.mu.Unlock()
+	b.registry.mu.Unlock()
 	r.open = len(grants)
 	r.before = b.edition()
 	r.start = time.Now() // before the first is sent
@@ -69,15 +69,15 @@ func (b *Backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 	}
 	w.timer.Reset(timeout + timeout/4)
 	r.decide(ctx, w, grants, out)
-	b.ledger.mu.Lock()
-	defer b.ledger.mu.Unlock()
+	b.registry.mu.Lock()
+	defer b.registry.mu.Unlock()
 	for i, a := range r.attempts {
 		switch {
 		case a == nil:
 			out[i].Err = errForeign
 		case errors.Is(out[i].Err, driver.ErrNotHeld):
-			b.ledger.Forget(a) // Renew says so, and nobody else needs to; Release finds it by the grant's Handle
-		case out[i].Err == nil && !b.ledger.Extend(a, r.start.Add(out[i].TTL)) && !a.ReleaseEndsGrant():
+			b.registry.Forget(a) // Renew says so, and nobody else needs to; Release finds it by the grant's Handle
+		case out[i].Err == nil && !b.registry.Extend(a, r.start.Add(out[i].TTL)) && !a.ReleaseEndsGrant():
 			out[i] = driver.Renewal{Err: driver.ErrNotHeld} // its holder was told of its loss meanwhile
 		}
 	}

@@ -112,17 +112,17 @@ func (b *Backend) pause(ctx context.Context, a *attempt, w *call) error {
 func (b *Backend) Notify(node int, n wire.Notice) {
 	switch n.Kind {
 	case wire.Free:
-		b.ledger.mu.Lock()
-		defer b.ledger.mu.Unlock()
-		for a := range b.ledger.WithID(n.AttemptID) {
+		b.registry.mu.Lock()
+		defer b.registry.mu.Unlock()
+		for a := range b.registry.WithID(n.AttemptID) {
 			b.floors.observe(a.Key, n.Count) // of the right shard, but for an attempt that wants several keys: a hint
 			a.dequeued(node)
 			a.askNow()
 		}
 	case wire.NoticesLost:
-		b.ledger.mu.Lock()
-		defer b.ledger.mu.Unlock()
-		for a := range b.ledger.All() {
+		b.registry.mu.Lock()
+		defer b.registry.mu.Unlock()
+		for a := range b.registry.All() {
 			if b.home(a.Key, 0) == node {
 				a.askNow()
 			}

@@ -6,9 +6,9 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// claims is the ledger of attempts, and which of them have a claim in the cluster, as far as is known. It is guarded by
+// registry is the ledger of attempts, and which of them have a claim in the cluster, as far as is known. It is guarded by
 // backend.mu: all methods are called with that held.
-type claims struct {
+type registry struct {
 	ledger  attempts.Ledger[*attempt]
 	numbers map[uint64]*attempt   // those that have a claim
 	queued  map[*attempt]struct{} // those of them that wait
@@ -16,15 +16,15 @@ type claims struct {
 	wake    chan struct{}         // has an element when keep must look
 }
 
-func newClaims() claims {
-	return claims{
+func newRegistry() registry {
+	return registry{
 		numbers: make(map[uint64]*attempt), queued: make(map[*attempt]struct{}),
 		planned: time.Now().Add(sweeping), wake: make(chan struct{}, 1),
 	}
 }
 
 // know notes the number of an attempt's claim. If it had another, that has ended.
-func (s *claims) know(a *attempt, number uint64) {
+func (s *registry) know(a *attempt, number uint64) {
 	if old := a.number[0]; old != number {
 		delete(s.numbers, old)
 		// A command with the old number may be on its way, and is encoded when it is sent.
@@ -35,7 +35,7 @@ func (s *claims) know(a *attempt, number uint64) {
 }
 
 // hold notes that a claim holds the lock, and that the TTL counts from start at the earliest.
-func (s *claims) hold(a *attempt, token uint64, start time.Time) {
+func (s *registry) hold(a *attempt, token uint64, start time.Time) {
 	if a.Phase() == attempts.Gone || a.claim == holding {
 		return
 	}
@@ -48,7 +48,7 @@ func (s *claims) hold(a *attempt, token uint64, start time.Time) {
 
 // queue notes that a claim waits, and did when a request sent at start was carried out. If
 // that was long ago, a push may have been missed since. It returns whom to tell, without mu.
-func (s *claims) queue(a *attempt, start time.Time, longAgo bool) (confirmed func()) {
+func (s *registry) queue(a *attempt, start time.Time, longAgo bool) (confirmed func()) {
 	if a.Phase() == attempts.Gone || a.claim == holding {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (s *claims) queue(a *attempt, start time.Time, longAgo bool) (confirmed fun
 }
 
 // unqueue notes that a claim waits no longer.
-func (s *claims) unqueue(a *attempt) {
+func (s *registry) unqueue(a *attempt) {
 	delete(s.queued, a)
 	if a.turn != nil {
 		close(a.turn)
@@ -75,7 +75,7 @@ func (s *claims) unqueue(a *attempt) {
 //
 // Loss against release: if the release was first, the ledger has the attempt as Ending, and nobody is told. If the loss was
 // first, it is a true one, and Release finds nothing to end.
-func (s *claims) forget(a *attempt) (lost func(why error)) {
+func (s *registry) forget(a *attempt) (lost func(why error)) {
 	if s.numbers[a.number[0]] == a {
 		delete(s.numbers, a.number[0])
 	}
@@ -87,7 +87,7 @@ func (s *claims) forget(a *attempt) (lost func(why error)) {
 // sweep forgets attempts that the cluster has forgotten. It is memory that is freed here, and nothing decided. The
 // cluster's clock stands while nobody leads, so the claim of such an attempt may still be there: no holder is told, for whom the
 // lease has long been over by our clock, and what is still asked about it is asked of the cluster.
-func (s *claims) sweep(now time.Time) {
+func (s *registry) sweep(now time.Time) {
 	for a := range s.ledger.All() {
 		if a.forgotten(now) {
 			a.swept = true
@@ -97,7 +97,7 @@ func (s *claims) sweep(now time.Time) {
 }
 
 // plan sees to it that keep looks at a time, or earlier.
-func (s *claims) plan(at time.Time) {
+func (s *registry) plan(at time.Time) {
 	if !at.Before(s.planned) {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// ledger knows the attempts of this client that ask, wait or hold. Its mutex guards them, too.
-type ledger struct {
+// registry knows the attempts of this client that ask, wait or hold. Its mutex guards them, too.
+type registry struct {
 	mu sync.Mutex
 	attempts.Ledger[*attempt]
 }
@@ -27,13 +27,13 @@ type attempt struct {
 const recheck = ""
 
 // enter begins an Acquire. If it waits, it has a channel for events.
-func (l *ledger) enter(req driver.Request) (a *attempt, events chan string, err error) {
+func (r *registry) enter(req driver.Request) (a *attempt, events chan string, err error) {
 	if req.Wait {
 		events = make(chan string, 2)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a, err = l.Enter(req, new(attempt))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, err = r.Enter(req, new(attempt))
 	if err == nil && events != nil {
 		a.events = append(a.events, events)
 	}
@@ -42,48 +42,48 @@ func (l *ledger) enter(req driver.Request) (a *attempt, events chan string, err 
 
 // leave ends it. An attempt that was not granted is forgotten with its last Acquire: the server forgets by itself a waiter
 // that does not ask, and an attempt that comes back says so (Retry).
-func (l *ledger) leave(a *attempt, events chan string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (r *registry) leave(a *attempt, events chan string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if events != nil {
 		a.events = slices.DeleteFunc(a.events, func(c chan string) bool { return c == events })
 	}
 	a.Sent = false
-	l.Leave(a, time.Time{})
+	r.Leave(a, time.Time{})
 }
 
 // noAnswer notes that a request of an attempt may still be under way.
-func (l *ledger) noAnswer(a *attempt) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (r *registry) noAnswer(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	a.Late = true
 }
 
 // release keeps an attempt out from now on. It reports whether the server has to, too.
-func (l *ledger) release(g driver.Grant) (late bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a, late := l.Release(g)
+func (r *registry) release(g driver.Grant) (late bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, late := r.Release(g)
 	if a != nil {
-		l.Forget(a) // what is left of it on the server ends, at the latest with its TTL; g has it as its Handle
+		r.Forget(a) // what is left of it on the server ends, at the latest with its TTL; g has it as its Handle
 	}
 	return late
 }
 
 // renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One that was told
 // so before has none, whatever the server said. After a Release, which the server may have refused, what it said counts.
-func (l *ledger) renewed(grants []driver.Grant, answers []driver.Renewal) (lost []func(why error)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (r *registry) renewed(grants []driver.Grant, answers []driver.Renewal) (lost []func(why error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for i, g := range grants {
-		a, answer := l.Of(g), &answers[i]
+		a, answer := r.Of(g), &answers[i]
 		switch {
 		case a == nil || a.Phase() == attempts.Asking: // another client's
 		case errors.Is(answer.Err, driver.ErrNotHeld):
-			if tell := l.Forget(a); tell != nil {
+			if tell := r.Forget(a); tell != nil {
 				lost = append(lost, tell)
 			}
-		case answer.Err == nil && !l.Extend(a, answer.Start.Add(answer.TTL)) && !a.ReleaseEndsGrant():
+		case answer.Err == nil && !r.Extend(a, answer.Start.Add(answer.TTL)) && !a.ReleaseEndsGrant():
 			*answer = driver.Renewal{Err: driver.ErrNotHeld}
 		}
 	}

@@ -23,7 +23,7 @@ type attempt struct {
 	leases *leases       // with its session, for good: if it dies, so does the attempt
 	ended  chan struct{} // closed when the phase becomes Ending or Gone
 
-	// The rest is guarded by book.mu, as is the ledger's part.
+	// The rest is guarded by registry.mu, as is the ledger's part.
 	in       *parent // while the claim is in its lock's node, or about to be
 	node     string
 	czxid    int64         // of the node, once it is known that our session made it; else 0
@@ -46,8 +46,8 @@ func (a *attempt) lease() time.Duration { return a.leases.TTL() }
 // timeout bounds a request of the attempt.
 func (a *attempt) timeout() time.Duration { return driver.RequestTimeout(a.TTL) }
 
-// book is what this client knows of its attempts.
-type book struct {
+// registry is what this client knows of its attempts.
+type registry struct {
 	nodes *lockNodes
 
 	mu     sync.Mutex
@@ -57,7 +57,7 @@ type book struct {
 
 // enter finds the attempt of a request, or enters it: fresh, on a session that lives. Without that
 // it returns nil if there is none.
-func (b *book) enter(req driver.Request, fresh *attempt) (*attempt, error) {
+func (b *registry) enter(req driver.Request, fresh *attempt) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -78,7 +78,7 @@ func (b *book) enter(req driver.Request, fresh *attempt) (*attempt, error) {
 
 // leave ends an Acquire. An attempt of which nothing was sent is forgotten. One that waits keeps
 // its position in the queue for a TTL, so that it can ask again.
-func (b *book) leave(a *attempt) {
+func (b *registry) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ledger.Leave(a, time.Now().Add(a.lease()))
@@ -89,21 +89,21 @@ func (b *book) leave(a *attempt) {
 }
 
 // untouched reports whether nothing of the attempt can be on the server.
-func (b *book) untouched(a *attempt) bool {
+func (b *registry) untouched(a *attempt) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return !a.Sent
 }
 
 // fate says why an attempt is over. It returns nil if it is not.
-func (b *book) fate(a *attempt) error {
+func (b *registry) fate(a *attempt) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return a.Err()
 }
 
 // movedLocked follows an attempt that the ledger has moved on to a later phase. Call with mu held.
-func (b *book) movedLocked(a *attempt) {
+func (b *registry) movedLocked(a *attempt) {
 	if a.Phase() < attempts.Ending {
 		return
 	}
@@ -122,14 +122,14 @@ func (b *book) movedLocked(a *attempt) {
 }
 
 // endLocked ends an attempt: its node is to be deleted. Call with mu held.
-func (b *book) endLocked(a *attempt) {
+func (b *registry) endLocked(a *attempt) {
 	b.ledger.End(a)
 	b.movedLocked(a)
 }
 
 // forgetLocked forgets an attempt, since nothing of it is left on the server or its session is
 // dead. It returns whom to tell of that, without the lock. Call with mu held.
-func (b *book) forgetLocked(a *attempt) (lost func(why error)) {
+func (b *registry) forgetLocked(a *attempt) (lost func(why error)) {
 	lost = b.ledger.Forget(a)
 	b.movedLocked(a)
 	return lost
@@ -137,7 +137,7 @@ func (b *book) forgetLocked(a *attempt) (lost func(why error)) {
 
 // enterParentLocked notes that the claim is in its lock's node, or is about to be. On an old
 // server, without containers, the client that leaves the node last deletes it. Call with mu held.
-func (b *book) enterParentLocked(a *attempt, about bool) {
+func (b *registry) enterParentLocked(a *attempt, about bool) {
 	switch {
 	case a.Phase() == attempts.Gone || b.nodes.plain.Load():
 	case a.in == nil:
@@ -153,7 +153,7 @@ func (b *book) enterParentLocked(a *attempt, about bool) {
 // Loss against release: whichever comes first under mu decides. If the release was first,
 // the attempt is ending, and the event of our own deletion finds it so. If the loss was first,
 // it is a true one, whatever is released later.
-func (b *book) lose(a *attempt, why error) {
+func (b *registry) lose(a *attempt, why error) {
 	b.mu.Lock()
 	var lost func(error)
 	if a.Phase() < attempts.Ending && a.node != "" {
@@ -166,7 +166,7 @@ func (b *book) lose(a *attempt, why error) {
 }
 
 // nodeGone notes, if err says so, that the claim's node is gone.
-func (b *book) nodeGone(a *attempt, err error) error {
+func (b *registry) nodeGone(a *attempt, err error) error {
 	if errors.Is(err, zk.ErrNoNode) {
 		b.lose(a, errNodeGone)
 		return errNoPosition
@@ -179,7 +179,7 @@ func (b *book) nodeGone(a *attempt, err error) error {
 //
 // Death against a grant that is being made: each holds mu when it decides. A grant that
 // was first is told of its loss here. A grant that comes later finds its attempt gone, and fails.
-func (b *book) loseAll(s *leases) (claims int) {
+func (b *registry) loseAll(s *leases) (claims int) {
 	b.mu.Lock()
 	var tell []func(error)
 	for a := range b.ledger.All() {
@@ -203,7 +203,7 @@ func (b *book) loseAll(s *leases) (claims int) {
 }
 
 // holds reports whether any attempt of a session holds its lock.
-func (b *book) holds(s *leases) bool {
+func (b *registry) holds(s *leases) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for a := range b.ledger.All() {

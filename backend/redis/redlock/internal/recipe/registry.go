@@ -10,9 +10,9 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// ledger knows the attempts of this client. Its mutex guards what package attempts knows of each, and is taken before
+// registry knows the attempts of this client. Its mutex guards what package attempts knows of each, and is taken before
 // that of an attempt, if both are.
-type ledger struct {
+type registry struct {
 	mu sync.Mutex
 	attempts.Ledger[*attempt]
 }
@@ -57,15 +57,15 @@ type attempt struct {
 }
 
 // enter begins an Acquire, which waits for the signal. held says that the attempt has been handed its grant.
-func (l *ledger) enter(req driver.Request, signal chan struct{}) (a *attempt, held bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a, err = l.Enter(req, new(attempt))
+func (r *registry) enter(req driver.Request, signal chan struct{}) (a *attempt, held bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, err = r.Enter(req, new(attempt))
 	switch {
 	case err != nil:
 		return nil, false, err
 	case a.Calls() > 1:
-		l.Leave(a, time.Time{})
+		r.Leave(a, time.Time{})
 		return nil, false, errConcurrent
 	}
 	a.Sent = true
@@ -76,30 +76,30 @@ func (l *ledger) enter(req driver.Request, signal chan struct{}) (a *attempt, he
 }
 
 // leave ends it. The attempt stays in the ledger until it is released, as the core does with each that it gives up.
-func (l *ledger) leave(a *attempt) {
+func (r *registry) leave(a *attempt) {
 	a.mu.Lock()
 	a.signal = nil // first: another Acquire may enter as soon as this one has left
 	a.mu.Unlock()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.Leave(a, time.Time{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Leave(a, time.Time{})
 }
 
 // forget drops an attempt of which nothing is left, and returns what tells its holder, or nil.
-func (l *ledger) forget(a *attempt) (lost func(why error)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Forget(a)
+func (r *registry) forget(a *attempt) (lost func(why error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Forget(a)
 }
 
 // release keeps an attempt out from now on. It returns the attempt, or nil if this client knows nothing of it: what
 // nodes may have of it is then to be ended by who returns.
-func (l *ledger) release(g driver.Grant) *attempt {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a, _ := l.Release(g) // the attempt knows itself which nodes may be late
+func (r *registry) release(g driver.Grant) *attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, _ := r.Release(g) // the attempt knows itself which nodes may be late
 	if a != nil {
-		l.Forget(a)
+		r.Forget(a)
 	}
 	return a
 }
