@@ -7,6 +7,7 @@ import (
 
 	"github.com/fencelock/fencelock/backend/etcd/internal/session"
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/attempts"
 )
 
 // TestKeptAliveAfterRevoke: etcd 3.7 may still extend a lease whose end is decided and not yet
@@ -114,4 +115,32 @@ func TestOldClaimGoneNewClaimHeld(t *testing.T) {
 	if a, _, gone := b.attempts.release(g); a == nil || gone {
 		t.Error("Release takes the grant for lost, and leaves its claim")
 	}
+}
+
+// TestCheckForgetsNoRequest: Renew finds no claim of an attempt that asks, or is being released. A request that makes it may
+// still come, and the attempt is not forgotten before that is sorted out.
+func TestCheckForgetsNoRequest(t *testing.T) {
+	f := serve(t)
+	b, other, _ := f.lock(t, 30*time.Second)
+	s := b.attempts.ledger.Of(other).session
+	a, err := b.attempts.enter(driver.Request{Key: "asks", AttemptID: "asks", TTL: 30 * time.Second}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.attempts.sending(a); err != nil {
+		t.Fatal(err)
+	}
+	g := driver.Grant{Key: a.Key, AttemptID: a.AttemptID, TTL: 30 * time.Second}
+	for _, phase := range []attempts.Phase{attempts.Asking, attempts.Ending} {
+		if phase == attempts.Ending {
+			b.attempts.release(g)
+		}
+		if r := b.Renew(t.Context(), []driver.Grant{g})[0]; !errors.Is(r.Err, driver.ErrNotHeld) {
+			t.Errorf("phase %d: Renew = %v", phase, r.Err)
+		}
+		if a.Phase() != phase {
+			t.Errorf("phase %d: it has become %d", phase, a.Phase())
+		}
+	}
+	b.attempts.leave(a)
 }

@@ -222,6 +222,20 @@ func (r *registry) forget(a *attempt, why error) {
 	}
 }
 
+// lose does so for a grant whose claim is gone. An attempt that asks, or is being released, is left to the calls that do
+// so: a request that makes its claim may still come.
+func (r *registry) lose(a *attempt, why error) {
+	r.mu.Lock()
+	var lost func(error)
+	if a.Phase() == attempts.Held {
+		lost = r.forgetLocked(a)
+	}
+	r.mu.Unlock()
+	if lost != nil {
+		lost(why)
+	}
+}
+
 // forgetLocked gives the name of the claim to others, and returns the function that tells the holder, or nil. Called
 // with mu held.
 func (r *registry) forgetLocked(a *attempt) (lost func(error)) {

@@ -126,7 +126,7 @@ func (b *backend) checkSome(ctx context.Context, s *session.Session, some []rene
 		kvs := r.GetResponseRange().Kvs
 		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
 		if !there[i] {
-			b.attempts.forget(some[i].attempt, session.ErrForgotten)
+			b.attempts.lose(some[i].attempt, session.ErrForgotten)
 		}
 	}
 	return there, nil
