@@ -33,12 +33,12 @@ type Attempt struct {
 
 	// Sent says that something of the attempt may be on the server. The backend sets it before it sends a
 	// request that may leave something there, and clears it when an answer says that nothing is there; with
-	// two calls under way, only if the other's request cannot have left anything.
+	// two calls under way, or a late request, only if the other request cannot have left anything.
 	Sent bool
 
 	// Late says that a request which was sent has no answer, and may be carried out at any time from now
 	// on: Release has to make sure that it then makes nothing. The backend sets it when a request has
-	// failed without an answer. Nothing clears it.
+	// failed without an answer, and Enter for a Retry. Nothing clears it.
 	Late bool
 
 	phase      Phase
@@ -73,9 +73,10 @@ func (a *Attempt) Overdue(now time.Time) bool {
 	return a.phase < Ending && a.calls == 0 && !a.expires.IsZero() && !now.Before(a.expires)
 }
 
-// ReleaseEndsGrant reports whether Release has come while the attempt was held, so that it, and each Release
-// that comes because the first had no answer, returns nil once nothing is left. Otherwise there was no grant
-// to end: it was never handed out, had expired, or was lost.
+// ReleaseEndsGrant reports whether the first Release has found the attempt held. Then there was a grant to
+// end, as far as this client knew, and this Release returns nil unless the server says that the grant had
+// ended before; so does each that comes because the first had no answer. Otherwise there was none: it was
+// never handed out, was overdue and ended by the backend, or was lost.
 func (a *Attempt) ReleaseEndsGrant() bool { return a.grantEnds }
 
 // Err says why an attempt is over, and is nil as long as it is not. driver.ErrReleased is for one that was

@@ -1,9 +1,3 @@
-// Package attempts has what a backend needs to keep account of its client's attempts to lock. [Ledger]
-// follows each from its first request until nothing of it is on the server. [Tombstones] remember those
-// that must stay out after that. [SessionTTL] chooses the TTL of a session that serves many.
-//
-// It sends nothing, and reads no clock. A backend asks the ledger what it may do, and tells it what it has
-// learned.
 package attempts
 
 import (
@@ -43,6 +37,8 @@ type Ledger[A Entry] struct {
 // Enter begins a call of Acquire. It returns the entry of the request's attempt: fresh, with its [Attempt]
 // filled in, if there was none. Each Enter without an error is followed by one Leave. The error is that of
 // [Attempt.Err] for an attempt that is over.
+//
+// A request with Retry set makes the attempt Sent and Late: an earlier call had no answer.
 func (l *Ledger[A]) Enter(req driver.Request, fresh A) (A, error) {
 	var nobody A
 	id := ID{req.Key, req.AttemptID}
@@ -70,7 +66,8 @@ func (l *Ledger[A]) Enter(req driver.Request, fresh A) (A, error) {
 
 // Leave ends a call of Acquire. If it was the last, and no grant was handed out, the attempt is forgotten
 // if nothing of it is on the server (see [Attempt].Sent), and expires at the given time otherwise: until
-// then it may be asked for again.
+// then it may be asked for again. The zero time stands for never. It does not matter here whether a
+// request is late: the next call says Retry, and Release says late of an attempt that it does not know.
 func (l *Ledger[A]) Leave(a A, expires time.Time) {
 	b := a.base()
 	b.calls--
@@ -127,8 +124,9 @@ func (a *Attempt) extend(expires time.Time) {
 // none. late says that a request which makes something of the attempt may still be carried out: the server
 // must keep the attempt out, or that request must be undone. From here on no call of the attempt is granted.
 //
-// The entry that is returned is in the phase Ending, or Gone if the attempt was lost before. If it was
-// held, and nothing is late, no call is left that could ask for it again, and it needs no tombstone.
+// The entry that is returned is in the phase Ending, or Gone if the attempt was lost before, or an earlier
+// Release has ended it (g then has it as its Handle). If it was held, and nothing is late, no call is left
+// that could ask for it again, and it needs no tombstone.
 func (l *Ledger[A]) Release(g driver.Grant) (a A, late bool) {
 	var nobody A
 	id := ID{g.Key, g.AttemptID}
