@@ -23,11 +23,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	a, err := b.attempts.enter(req, s)
+	a, err := b.registry.enter(req, s)
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	defer b.attempts.leave(a)
+	defer b.registry.leave(a)
 	if !req.Wait {
 		return b.tryAcquire(ctx, a)
 	}
@@ -56,7 +56,7 @@ func (b *backend) tryAcquire(ctx context.Context, a *attempt) (driver.Grant, err
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	if _, sent, _ := b.attempts.look(a); len(claims.Kvs) > 0 && !sent { // else our claim may be among them
+	if _, sent, _ := b.registry.look(a); len(claims.Kvs) > 0 && !sent { // else our claim may be among them
 		return driver.Grant{}, &driver.HeldError{}
 	}
 	first, err := b.makeClaim(ctx, a, true)
@@ -77,7 +77,7 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	if err != nil {
 		return driver.Grant{}, err
 	}
-	return b.attempts.grant(a, start)
+	return b.registry.grant(a, start)
 }
 
 // makeClaim makes the claim of an attempt, or finds it, and reports whether no claim is
@@ -91,7 +91,7 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (f
 	prev := b.queue.localPredecessor(a)
 	for {
 		epoch := a.session.Epoch()
-		held, err := b.attempts.sending(a)
+		held, err := b.registry.sending(a)
 		switch {
 		case err != nil:
 			return false, err
@@ -101,7 +101,7 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (f
 		}
 		answer, err := b.putClaim(ctx, a, epoch, onlyIfFree)
 		if err != nil {
-			b.attempts.failed(a, false)
+			b.registry.failed(a, false)
 			if cluster.LeaseGone(err) {
 				a.session.End(session.ErrForgotten)
 				return false, session.ErrGone
@@ -109,7 +109,7 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (f
 			return false, b.conn.RequestError(ctx, err)
 		}
 		if answer.Succeeded {
-			b.attempts.sawClaim(a, answer.Header.Revision)
+			b.registry.sawClaim(a, answer.Header.Revision)
 			switch count := answer.Responses[0].GetResponseRange().Count; {
 			case onlyIfFree || count == 0:
 				return true, nil
@@ -126,7 +126,7 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (f
 			p, err := b.queue.readPosition(ctx, a, answer.Header.Revision, false)
 			return p.first(), err
 		case onlyIfFree && others: // nothing was made, unless by another request
-			b.attempts.failed(a, true)
+			b.registry.failed(a, true)
 			return false, nil
 		}
 		// The epoch key had changed, and whyNoClaim has seen how: ask again.
@@ -183,7 +183,7 @@ func (b *backend) whyNoClaim(ctx context.Context, a *attempt) (own, others bool,
 		if string(kv.Value) != a.value() {
 			return false, others, fmt.Errorf("etcd: %s has the value of another claim: do programs other than this write to it?", kv.Key)
 		}
-		b.attempts.sawClaim(a, kv.CreateRevision)
+		b.registry.sawClaim(a, kv.CreateRevision)
 		own = true
 	}
 	return own, others, nil

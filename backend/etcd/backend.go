@@ -10,13 +10,13 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// backend implements driver.Backend for one etcd cluster. It knows how a claim is made, renewed, deleted and swept.
-// Everything else is below: the connection, which knows no lease, and on it the sessions, which know no lock; and beside
-// it, each with a part of what a lock is, those that it is made of here.
+// backend implements driver.Backend for one etcd cluster. It knows how a claim is made, renewed, deleted and
+// swept. Everything else is below: the connection, which knows no lease, and on it the sessions, which know
+// no lock; and beside it, each with a part of what a lock is, those that it is made of here.
 type backend struct {
 	lister   // Inspect and ListHeld
 	info     driver.Info
-	attempts registry
+	registry registry
 	queue    queue
 	sessions session.Sessions
 
@@ -39,12 +39,12 @@ func newBackend(conn *cluster.Conn, ns namespace) *backend {
 			MinTTL:    time.Second,
 			MaxTTL:    24 * time.Hour,
 		},
-		attempts: registry{ns: ns, names: make(map[string]*attempt)},
+		registry: registry{ns: ns, names: make(map[string]*attempt)},
 	}
-	b.queue = queue{conn: conn, ns: ns, attempts: &b.attempts}
+	b.queue = queue{conn: conn, ns: ns, registry: &b.registry}
 	b.sessions.Config = session.Config{
 		Conn: conn, EpochKey: ns.epochKey,
-		Died: b.died, Evicted: b.evicted, Recheck: b.recheck, Sweep: b.sweep, InUse: b.attempts.inUse,
+		Died: b.died, Evicted: b.evicted, Recheck: b.recheck, Sweep: b.sweep, InUse: b.registry.inUse,
 	}
 	b.checkLimit.Store(maxCheck)
 	return b
@@ -52,8 +52,8 @@ func newBackend(conn *cluster.Conn, ns namespace) *backend {
 
 func (b *backend) Info() driver.Info { return b.info }
 
-// Close ends calls under way and the connections. It releases no grant: sessions that have none are ended, so that
-// the server forgets them at once, the others with their TTL.
+// Close ends calls under way and the connections. It releases no grant: sessions that have none are ended, so
+// that the server forgets them at once, the others with their TTL.
 func (b *backend) Close() error {
 	b.closeOnce.Do(func() {
 		b.conn.Close()

@@ -37,17 +37,17 @@ func TestKeptAliveAfterRevoke(t *testing.T) {
 func TestEndedSessionIsNotEntered(t *testing.T) {
 	f := serve(t)
 	b, g, lost := f.lock(t, 30*time.Second)
-	s := b.attempts.ledger.Of(g).session
+	s := b.registry.ledger.Of(g).session
 	s.End(session.ErrForgotten)
 	<-lost
 	for _, retry := range []bool{false, true} {
 		req := driver.Request{Key: "late", AttemptID: "late", TTL: 30 * time.Second, Retry: retry}
-		if _, err := b.attempts.enter(req, s); !errors.Is(err, session.ErrGone) {
+		if _, err := b.registry.enter(req, s); !errors.Is(err, session.ErrGone) {
 			t.Errorf("enter = %v, want that the session is gone", err)
 		}
 	}
-	if b.attempts.inUse(s) || len(b.attempts.names) > 0 {
-		t.Errorf("the names %v are left", b.attempts.names)
+	if b.registry.inUse(s) || len(b.registry.names) > 0 {
+		t.Errorf("the names %v are left", b.registry.names)
 	}
 	if _, err := b.Acquire(t.Context(), driver.Request{Key: "late", AttemptID: "late", TTL: 30 * time.Second, Retry: true}); err != nil {
 		t.Errorf("Acquire on the next session = %v", err)
@@ -63,7 +63,7 @@ func TestEvictedOnOneOfTwoKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := b.attempts.ledger.Of(g).session
+	s := b.registry.ledger.Of(g).session
 	b.evicted(s, g.AttemptID, fakeClaim+1) // though the server has both
 	for i, r := range b.Renew(t.Context(), []driver.Grant{g, other}) {
 		if r.Err != nil {
@@ -90,29 +90,29 @@ func TestEvictedOnOneOfTwoKeys(t *testing.T) {
 func TestOldClaimGoneNewClaimHeld(t *testing.T) {
 	f := serve(t)
 	b, other, _ := f.lock(t, 30*time.Second)
-	s := b.attempts.ledger.Of(other).session
+	s := b.registry.ledger.Of(other).session
 	req := driver.Request{Key: "twice", AttemptID: "twice", TTL: 30 * time.Second, Lost: func(why error) { t.Errorf("told of a loss: %v", why) }}
 	var a *attempt
 	for range 2 {
 		var err error
-		if a, err = b.attempts.enter(req, s); err != nil {
+		if a, err = b.registry.enter(req, s); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const first, second = 5, 9
-	b.attempts.sawClaim(a, first)
+	b.registry.sawClaim(a, first)
 	b.evicted(s, a.AttemptID, first+1)
-	b.attempts.sawClaim(a, second)
-	g, err := b.attempts.grant(a, time.Now())
+	b.registry.sawClaim(a, second)
+	g, err := b.registry.grant(a, time.Now())
 	if err != nil || g.Token != second {
 		t.Fatalf("grant = %v, %v", g, err)
 	}
-	if err := b.attempts.sawNoClaim(a, first); !errors.Is(err, driver.ErrUnavailable) {
+	if err := b.registry.sawNoClaim(a, first); !errors.Is(err, driver.ErrUnavailable) {
 		t.Errorf("the call that asked for the first claim: %v", err)
 	}
-	b.attempts.leave(a)
-	b.attempts.leave(a)
-	if a, _, gone := b.attempts.release(g); a == nil || gone {
+	b.registry.leave(a)
+	b.registry.leave(a)
+	if a, _, gone := b.registry.release(g); a == nil || gone {
 		t.Error("Release takes the grant for lost, and leaves its claim")
 	}
 }
@@ -122,18 +122,18 @@ func TestOldClaimGoneNewClaimHeld(t *testing.T) {
 func TestCheckForgetsNoRequest(t *testing.T) {
 	f := serve(t)
 	b, other, _ := f.lock(t, 30*time.Second)
-	s := b.attempts.ledger.Of(other).session
-	a, err := b.attempts.enter(driver.Request{Key: "asks", AttemptID: "asks", TTL: 30 * time.Second}, s)
+	s := b.registry.ledger.Of(other).session
+	a, err := b.registry.enter(driver.Request{Key: "asks", AttemptID: "asks", TTL: 30 * time.Second}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.attempts.sending(a); err != nil {
+	if _, err := b.registry.sending(a); err != nil {
 		t.Fatal(err)
 	}
 	g := driver.Grant{Key: a.Key, AttemptID: a.AttemptID, TTL: 30 * time.Second}
 	for _, phase := range []attempts.Phase{attempts.Asking, attempts.Ending} {
 		if phase == attempts.Ending {
-			b.attempts.release(g)
+			b.registry.release(g)
 		}
 		if r := b.Renew(t.Context(), []driver.Grant{g})[0]; !errors.Is(r.Err, driver.ErrNotHeld) {
 			t.Errorf("phase %d: Renew = %v", phase, r.Err)
@@ -142,5 +142,5 @@ func TestCheckForgetsNoRequest(t *testing.T) {
 			t.Errorf("phase %d: it has become %d", phase, a.Phase())
 		}
 	}
-	b.attempts.leave(a)
+	b.registry.leave(a)
 }

@@ -90,7 +90,7 @@ func (p *position) first() bool { return len(p.claims) == 0 && !p.more }
 // which keeps such answers, would say the same again and again.
 func (q *queue) readPosition(ctx context.Context, a *attempt, revision int64, byQuorum bool) (p position, err error) {
 	var own bool
-	claim, _, _ := q.attempts.look(a)
+	claim, _, _ := q.registry.look(a)
 	if !byQuorum {
 		p, own, err = q.readPositionOnce(ctx, a, claim, clientv3.WithSerializable())
 	}
@@ -101,7 +101,7 @@ func (q *queue) readPosition(ctx context.Context, a *attempt, revision int64, by
 	case err != nil:
 		return position{}, err
 	case !own:
-		return position{}, q.attempts.sawNoClaim(a, claim)
+		return position{}, q.registry.sawNoClaim(a, claim)
 	}
 	return p, nil
 }
@@ -132,11 +132,11 @@ func (q *queue) readPositionOnce(ctx context.Context, a *attempt, claim int64, o
 // client want one lock, of which one at a time is in the queue. There may be others before it.
 // Its claim has one of the first two names unless clients other than the core use the backend.
 func (q *queue) localPredecessor(a *attempt) *attempt {
-	q.attempts.mu.Lock()
-	defer q.attempts.mu.Unlock()
+	q.registry.mu.Lock()
+	defer q.registry.mu.Unlock()
 	first := q.ns.firstName(a.Key, a.session.ID)
 	for _, name := range []string{first, nextName(first, 1)} {
-		if w := q.attempts.names[name]; w != nil && w != a && w.revision != 0 {
+		if w := q.registry.names[name]; w != nil && w != a && w.revision != 0 {
 			return w
 		}
 	}
@@ -153,13 +153,13 @@ func (q *queue) localPredecessor(a *attempt) *attempt {
 // counted, and another was; if prev is still held, or nobody knows yet, the wait begins with a
 // read, as any.
 func (q *queue) isNext(ctx context.Context, a, prev *attempt) bool {
-	q.attempts.mu.Lock()
+	q.registry.mu.Lock()
 	if prev.deletedAt == 0 && prev.Phase() >= attempts.Ending && !prev.deletionKnown {
 		if prev.onDeletion == nil {
 			prev.onDeletion = make(chan struct{})
 		}
 		known := prev.onDeletion
-		q.attempts.mu.Unlock()
+		q.registry.mu.Unlock()
 		late := time.NewTimer(deletionWait)
 		defer late.Stop()
 		select {
@@ -167,8 +167,8 @@ func (q *queue) isNext(ctx context.Context, a, prev *attempt) bool {
 		case <-late.C:
 		case <-ctx.Done():
 		}
-		q.attempts.mu.Lock()
+		q.registry.mu.Lock()
 	}
-	defer q.attempts.mu.Unlock()
+	defer q.registry.mu.Unlock()
 	return a.revision != 0 && prev.deletedAt > a.revision
 }

@@ -107,7 +107,7 @@ func TestIsNext(t *testing.T) {
 					cancel()
 				}
 				began := time.Now()
-				if got := (&queue{attempts: r}).isNext(ctx, later, prev); got != c.want {
+				if got := (&queue{registry: r}).isNext(ctx, later, prev); got != c.want {
 					t.Errorf("isNext() = %v, want %v", got, c.want)
 				}
 				if took := time.Since(began); took != c.atLeast {

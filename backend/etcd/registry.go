@@ -35,8 +35,8 @@ func (a *attempt) value() string { return claimValue(a.AttemptID, a.identity) }
 
 var errClaimGone = fmt.Errorf("%w: etcd: the claim is gone from the server", driver.ErrUnavailable)
 
-// registry has what this client knows of its attempts, and of their claims. It sends nothing: calls tell it what they
-// are about to send, and what they have seen. Its mutex puts in order what meets there.
+// registry has what this client knows of its attempts, and of their claims. It sends nothing: calls tell it
+// what they are about to send, and what they have seen. Its mutex puts in order what meets there.
 type registry struct {
 	ns namespace
 
@@ -81,7 +81,8 @@ func (r *registry) leave(a *attempt) {
 	}
 }
 
-// sending notes that a request is about to be sent that makes the claim. None is if the attempt is over, or held.
+// sending notes that a request is about to be sent that makes the claim. None is if the attempt is over, or
+// held.
 func (r *registry) sending(a *attempt) (held bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,8 +93,8 @@ func (r *registry) sending(a *attempt) (held bool, err error) {
 	return a.Phase() == attempts.Held, nil
 }
 
-// look returns the revision of the claim, 0 while it is unknown; whether the claim may be on the server; and whether a
-// request that makes it may be late.
+// look returns the revision of the claim, 0 while it is unknown; whether the claim may be on the server; and
+// whether a request that makes it may be late.
 func (r *registry) look(a *attempt) (revision int64, sent, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,9 +109,9 @@ func (r *registry) failed(a *attempt, answered bool) {
 	a.Sent = a.Late || a.Calls() > 1 // there is a claim only if another request makes it
 }
 
-// sawClaim notes the revision of the claim on the server. Where two calls of an attempt are under way, the claim of
-// the one may have been granted, and be gone, when the other makes the next. The grant goes on to be that of
-// the first, or its holder would never be told; and Release has to look for another.
+// sawClaim notes the revision of the claim on the server. Where two calls of an attempt are under way, the
+// claim of the one may have been granted, and be gone, when the other makes the next. The grant goes on to be
+// that of the first, or its holder would never be told; and Release has to look for another.
 func (r *registry) sawClaim(a *attempt, revision int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,8 +123,9 @@ func (r *registry) sawClaim(a *attempt, revision int64) {
 	}
 }
 
-// sawNoClaim notes that the claim of a revision is gone from the server, and returns the error for its call of Acquire.
-// Where that call had asked for the claim, and another call has made the next one meanwhile, this says nothing of that.
+// sawNoClaim notes that the claim of a revision is gone from the server, and returns the error for its call
+// of Acquire. Where that call had asked for the claim, and another call has made the next one meanwhile, this
+// says nothing of that.
 func (r *registry) sawNoClaim(a *attempt, revision int64) error {
 	r.mu.Lock()
 	if a.revision != revision {
@@ -144,8 +146,8 @@ func (r *registry) sawNoClaim(a *attempt, revision int64) error {
 
 // grant makes the Grant of an attempt that has the first claim of its lock.
 //
-// Grant against Release, and against the end of the session: if that was first, the ledger says so, and Release
-// deletes the claim; if it comes later it finds a grant, whose holder is told of the end.
+// Grant against Release, and against the end of the session: if that was first, the ledger says so, and
+// Release deletes the claim; if it comes later it finds a grant, whose holder is told of the end.
 func (r *registry) grant(a *attempt, start time.Time) (driver.Grant, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,8 +224,8 @@ func (r *registry) forget(a *attempt, why error) {
 	}
 }
 
-// lose does so for a grant whose claim is gone. An attempt that asks, or is being released, is left to the calls that do
-// so: a request that makes its claim may still come.
+// lose does so for a grant whose claim is gone. An attempt that asks, or is being released, is left to the
+// calls that do so: a request that makes its claim may still come.
 func (r *registry) lose(a *attempt, why error) {
 	r.mu.Lock()
 	var lost func(error)
@@ -236,8 +238,8 @@ func (r *registry) lose(a *attempt, why error) {
 	}
 }
 
-// forgetLocked gives the name of the claim to others, and returns the function that tells the holder, or nil. Called
-// with mu held.
+// forgetLocked gives the name of the claim to others, and returns the function that tells the holder, or nil.
+// Called with mu held.
 func (r *registry) forgetLocked(a *attempt) (lost func(error)) {
 	if r.names[a.name] == a {
 		delete(r.names, a.name)

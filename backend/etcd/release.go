@@ -18,7 +18,7 @@ import (
 //
 // If the answer is lost, the session goes on trying, see sweep, for as long as it would keep the claim alive.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	a, late, gone := b.attempts.release(g)
+	a, late, gone := b.registry.release(g)
 	switch {
 	case a == nil:
 		return b.releaseUnknown(ctx, g)
@@ -29,25 +29,25 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	}
 	err := b.delete(ctx, a, late)
 	if err != nil && !errors.Is(err, driver.ErrNotHeld) {
-		b.attempts.abandon(a)
+		b.registry.abandon(a)
 	}
 	return err
 }
 
-// delete deletes the claim of an attempt that is ending from the server, for good. It returns nil if that ended a
-// grant, and ErrNotHeld if it ended a position in the queue or nothing, or a grant that was overdue.
+// delete deletes the claim of an attempt that is ending from the server, for good. It returns nil if that
+// ended a grant, and ErrNotHeld if it ended a position in the queue or nothing, or a grant that was overdue.
 // late says that a request which makes the claim may still be under way.
 func (b *backend) delete(ctx context.Context, a *attempt, late bool) error {
 	var deletedAt int64
-	defer func() { b.attempts.recordDeletion(a, deletedAt) }()
+	defer func() { b.registry.recordDeletion(a, deletedAt) }()
 	s := a.session
 	if s.IsDead() {
-		b.attempts.forget(a, session.ErrForgotten)
+		b.registry.forget(a, session.ErrForgotten)
 		return driver.ErrNotHeld
 	}
 	bounded, cancel := b.conn.Bound(ctx, driver.RequestTimeout(s.TTL))
 	defer cancel()
-	revision, _, unanswered := b.attempts.look(a)
+	revision, _, unanswered := b.registry.look(a)
 	if late || unanswered || revision == 0 {
 		return b.deleteInDoubt(ctx, bounded, a)
 	}
@@ -62,7 +62,7 @@ func (b *backend) delete(ctx context.Context, a *attempt, late bool) error {
 	if answer.Succeeded {
 		deletedAt = answer.Header.Revision
 	}
-	return b.attempts.deleted(a, answer.Succeeded)
+	return b.registry.deleted(a, answer.Succeeded)
 }
 
 // deleteInDoubt deletes a claim that may not have been made yet, and writes to the
@@ -90,7 +90,7 @@ func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt) error 
 		return b.conn.RequestError(ctx, err)
 	}
 	s.SawEpoch(answer.Header.Revision)
-	return b.attempts.deleted(a, answer.Succeeded)
+	return b.registry.deleted(a, answer.Succeeded)
 }
 
 // releaseUnknown deletes the claim of an attempt of which this client knows nothing.
@@ -125,16 +125,17 @@ func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 
 // sweep deletes the overdue claims of a session. The lease does not end them, since it lives on.
 func (b *backend) sweep(s *session.Session) {
-	for _, a := range b.attempts.overdue(s, time.Now()) {
+	for _, a := range b.registry.overdue(s, time.Now()) {
 		err := b.delete(b.conn.Closing(), a, false)
 		switch {
 		case err == nil || errors.Is(err, driver.ErrNotHeld):
 		case errors.Is(err, driver.ErrUnavailable) || b.conn.Closed():
 			return // the server is out of reach: try again at the next tick
 		default:
-			// The server has refused, and will again. The claim ends with the lease only, so the lease must end.
+			// The server has refused, and will again. The claim ends with the lease only, so the lease must
+			// end.
 			s.Retire()
-			b.attempts.forget(a, err)
+			b.registry.forget(a, err)
 		}
 	}
 }

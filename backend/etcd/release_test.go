@@ -38,7 +38,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := b.attempts.ledger.Find(attempts.ID{Key: "k", AttemptID: "owner"}).session
+	session := b.registry.ledger.Find(attempts.ID{Key: "k", AttemptID: "owner"}).session
 	asked := 0
 	f.set(func() {
 		f.meet = func(_ context.Context, _ string, r any) error {
@@ -63,7 +63,7 @@ func TestRefusedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := b.attempts.ledger.Of(next).session; s == session {
+	if s := b.registry.ledger.Of(next).session; s == session {
 		t.Error("the next lock is of the session that is given up")
 	}
 	f.set(func() { f.meet = nil })

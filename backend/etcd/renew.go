@@ -27,9 +27,9 @@ var errForeign = errors.New("etcd: the grant is another backend's")
 func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Renewal {
 	out := make([]driver.Renewal, len(grants))
 	bySession := make(map[*session.Session][]renewal)
-	b.attempts.mu.Lock()
+	b.registry.mu.Lock()
 	for i, g := range grants {
-		switch a := b.attempts.ledger.Of(g); {
+		switch a := b.registry.ledger.Of(g); {
 		case a == nil && g.Handle != nil:
 			out[i].Err = errForeign
 		case a == nil || a.Phase() == attempts.Gone:
@@ -38,7 +38,7 @@ func (b *backend) Renew(ctx context.Context, grants []driver.Grant) []driver.Ren
 			bySession[a.session] = append(bySession[a.session], renewal{a, &out[i]})
 		}
 	}
-	b.attempts.mu.Unlock()
+	b.registry.mu.Unlock()
 	if b.conn.Closed() {
 		for i := range out {
 			out[i] = driver.Renewal{Err: cluster.ErrClosed}
@@ -69,18 +69,18 @@ func (b *backend) renew(ctx context.Context, s *session.Session, renewals []rene
 		if err == nil {
 			there, err = b.check(ctx, s, some)
 		}
-		b.attempts.mu.Lock()
+		b.registry.mu.Lock()
 		for i, r := range some {
 			switch {
 			case err != nil:
 				r.out.Err = err
-			case !there[i] || !b.attempts.ledger.Extend(r.attempt, start.Add(s.TTL)): // or this client is deleting it
+			case !there[i] || !b.registry.ledger.Extend(r.attempt, start.Add(s.TTL)): // or this client is deleting it
 				r.out.Err = driver.ErrNotHeld
 			default:
 				*r.out = driver.Renewal{Start: start, TTL: s.TTL}
 			}
 		}
-		b.attempts.mu.Unlock()
+		b.registry.mu.Unlock()
 	}
 }
 
@@ -109,12 +109,12 @@ func (b *backend) check(ctx context.Context, s *session.Session, all []renewal) 
 func (b *backend) checkSome(ctx context.Context, s *session.Session, some []renewal) ([]bool, error) {
 	ops := make([]clientv3.Op, len(some))
 	revisions := make([]int64, len(some))
-	b.attempts.mu.Lock()
+	b.registry.mu.Lock()
 	for i, r := range some {
 		ops[i] = clientv3.OpGet(r.attempt.name, clientv3.WithKeysOnly())
 		revisions[i] = r.attempt.revision
 	}
-	b.attempts.mu.Unlock()
+	b.registry.mu.Unlock()
 	answer, err := cluster.Read(ctx, b.conn, s.TTL, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return b.conn.Client.Txn(ctx).Then(ops...).Commit()
 	})
@@ -126,7 +126,7 @@ func (b *backend) checkSome(ctx context.Context, s *session.Session, some []rene
 		kvs := r.GetResponseRange().Kvs
 		there[i] = len(kvs) > 0 && kvs[0].CreateRevision == revisions[i]
 		if !there[i] {
-			b.attempts.lose(some[i].attempt, session.ErrForgotten)
+			b.registry.lose(some[i].attempt, session.ErrForgotten)
 		}
 	}
 	return there, nil

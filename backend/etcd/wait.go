@@ -16,7 +16,7 @@ import (
 type queue struct {
 	conn     *cluster.Conn
 	ns       namespace
-	attempts *registry
+	registry *registry
 }
 
 // wait returns nil when a claim has become the first of its lock.
@@ -42,7 +42,7 @@ func (q *queue) wait(ctx context.Context, a *attempt, req driver.Request) error 
 	var w watches
 	defer func() { w.end() }()
 	var seen int64                        // revision of the server's data that we know of
-	confirmed, _, _ := q.attempts.look(a) // and of that which confirmed that we wait
+	confirmed, _, _ := q.registry.look(a) // and of that which confirmed that we wait
 	pace := min(s.TTL, req.TTL) / 3
 	next := time.NewTimer(0)
 	defer next.Stop()

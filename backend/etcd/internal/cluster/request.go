@@ -25,16 +25,17 @@ func (c *Conn) Bound(ctx context.Context, timeout time.Duration) (context.Contex
 	}
 }
 
-// NoDeadline ends when its context does, and hides when that will be. A deadline travels with the request, as a
-// header that differs each time, and costs the server a timer, though the client gives the request up by itself.
+// NoDeadline ends when its context does, and hides when that will be. A deadline travels with the request, as
+// a header that differs each time, and costs the server a timer, though the client gives the request up by
+// itself.
 type NoDeadline struct{ context.Context }
 
 // Deadline says that there is none.
 func (NoDeadline) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// MemberTimeout is how long one member has to answer before the next is asked. A member has the time of the whole
-// request in three cases: there are no others; the application's own client has a password, and may have to log in
-// first, which it does inside that time; and behind a proxy, which answers in its own time.
+// MemberTimeout is how long one member has to answer before the next is asked. A member has the time of the
+// whole request in three cases: there are no others; the application's own client has a password, and may
+// have to log in first, which it does inside that time; and behind a proxy, which answers in its own time.
 func (c *Conn) MemberTimeout(ttl time.Duration) time.Duration {
 	if c.FullTimeout {
 		return driver.RequestTimeout(ttl)
@@ -42,8 +43,9 @@ func (c *Conn) MemberTimeout(ttl time.Duration) time.Duration {
 	return max(ttl/12, 200*time.Millisecond)
 }
 
-// Read sends a request that changes nothing: to one member after the other. The client takes the members in turn, and
-// a silent one should not cost a lease, or the lock to a waiter whose turn it is. The error is classified.
+// Read sends a request that changes nothing: to one member after the other. The client takes the members in
+// turn, and a silent one should not cost a lease, or the lock to a waiter whose turn it is. The error is
+// classified.
 func Read[T any](ctx context.Context, c *Conn, ttl time.Duration, ask func(context.Context) (T, error)) (answer T, err error) {
 	bounded, cancel := c.Bound(ctx, driver.RequestTimeout(ttl))
 	defer cancel()
@@ -81,9 +83,9 @@ type Txn struct {
 	Timeout    time.Duration // where it goes together with others, for nobody's context
 }
 
-// Commit sends a transaction about one lock and returns its answer: by itself while there are few of them, as a part
-// of one transaction when there are many. Each write of Raft costs the cluster about the same, whatever is in
-// it. If ctx ends first it may be carried out all the same.
+// Commit sends a transaction about one lock and returns its answer: by itself while there are few of them, as
+// a part of one transaction when there are many. Each write of Raft costs the cluster about the same,
+// whatever is in it. If ctx ends first it may be carried out all the same.
 //
 // Two transactions that go together are never about the same lock. The server evaluates
 // all conditions before it carries out anything, and gives everything that it makes

@@ -49,8 +49,8 @@ type refreshing struct {
 	err   error
 }
 
-// AliveSince returns a time, no longer ago than age, from which the lease lives for a TTL. Callers at the same time
-// share one keep-alive. The error is ErrGone if the server has said that the lease is gone.
+// AliveSince returns a time, no longer ago than age, from which the lease lives for a TTL. Callers at the
+// same time share one keep-alive. The error is ErrGone if the server has said that the lease is gone.
 func (s *Session) AliveSince(ctx context.Context, age time.Duration) (time.Time, error) {
 	if start := s.confirmed(); time.Since(start) <= age && !s.IsDead() {
 		return start, nil
@@ -84,7 +84,8 @@ func (s *Session) refresh(ctx context.Context) (time.Time, error) {
 	}
 }
 
-// runRefresh sends the keep-alive. If a member does not answer it asks the next, for a third of the TTL at the most.
+// runRefresh sends the keep-alive. If a member does not answer it asks the next, for a third of the TTL at
+// the most.
 func (s *Session) runRefresh(r *refreshing) {
 	ctx, cancel := s.conn.Bound(context.Background(), s.TTL/3)
 	defer cancel()
@@ -112,11 +113,12 @@ func (s *Session) runRefresh(r *refreshing) {
 	}
 }
 
-// keepAlive extends the lease. The answer to a keep-alive does not go through Raft. A member that was the leader, and
-// does not know yet that it is not any more, answers it, too (etcd#15247), and the true leader ends the lease all the
-// same; and etcd 3.7 answers for a lease whose end is decided, but not carried out yet. So we read the epoch key
-// afterwards, which a majority has to confirm, and take the answer only if the epoch key is still there, in the same
-// term: then there was no later leader when the lease was extended, and no earlier end of the lease.
+// keepAlive extends the lease. The answer to a keep-alive does not go through Raft. A member that was the
+// leader, and does not know yet that it is not any more, answers it, too (etcd#15247), and the true leader
+// ends the lease all the same; and etcd 3.7 answers for a lease whose end is decided, but not carried out
+// yet. So we read the epoch key afterwards, which a majority has to confirm, and take the answer only if the
+// epoch key is still there, in the same term: then there was no later leader when the lease was extended, and
+// no earlier end of the lease.
 func (s *Session) keepAlive(ctx context.Context) (time.Time, error) {
 	e, err := s.sendKeepAlive(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package session keeps leases of etcd alive, one for all locks with about the same TTL. It tells by callbacks, see
-// [Config], what happens to them. It knows no lock, and nothing of who holds one.
+// Package session keeps leases of etcd alive, one for all locks with about the same TTL. It tells by
+// callbacks, see [Config], what happens to them. It knows no lock, and nothing of who holds one.
 package session
 
 import (
@@ -17,14 +17,14 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Session is one lease of etcd, shared by all claims with about the same TTL. maintain keeps it alive until the
-// connection is closed, so that a lock costs one write and no lease of its own.
+// Session is one lease of etcd, shared by all claims with about the same TTL. maintain keeps it alive until
+// the connection is closed, so that a lock costs one write and no lease of its own.
 //
-// A session has a key, the epoch key, which is attached to the lease like all claims. Every request that makes a
-// claim is conditional on the revision of the epoch key, the epoch. So one write to the epoch key keeps out whatever
-// is still on its way: the packets of an attempt that was given up may arrive long after it has been released, and
-// nothing would end their claim as long as the session lives. Evictions are also written to the epoch key, and it
-// ends with the session: one watch tells both.
+// A session has a key, the epoch key, which is attached to the lease like all claims. Every request that
+// makes a claim is conditional on the revision of the epoch key, the epoch. So one write to the epoch key
+// keeps out whatever is still on its way: the packets of an attempt that was given up may arrive long after
+// it has been released, and nothing would end their claim as long as the session lives. Evictions are also
+// written to the epoch key, and it ends with the session: one watch tells both.
 type Session struct {
 	ID       clientv3.LeaseID
 	EpochKey string
@@ -50,8 +50,8 @@ type Session struct {
 	alive *keepAliveStream // nil: none is open
 }
 
-// Config says what sessions work with, and what is done when something happens to one. The functions are called without a
-// lock, and may call the session's methods.
+// Config says what sessions work with, and what is done when something happens to one. The functions are
+// called without a lock, and may call the session's methods.
 type Config struct {
 	Conn     *cluster.Conn
 	EpochKey func(clientv3.LeaseID) string
@@ -63,7 +63,7 @@ type Config struct {
 	InUse   func(s *Session) bool                              // whether the session has claims
 }
 
-// ErrForgotten is why a claim or a lease is lost.
+// ErrForgotten is why a grant or a session is lost.
 var ErrForgotten = errors.New("the server does not know it any more (did the session expire, or somebody delete the key?)")
 
 // ErrGone is the error of a request that needs a session which has ended.
@@ -114,8 +114,8 @@ func (s *Session) IsDead() bool {
 	}
 }
 
-// End notes that the server has said that the lease is gone, and with it every claim. When it returns, Died has
-// been called.
+// End notes that the server has said that the lease is gone, and with it every claim. When it returns, Died
+// has been called.
 func (s *Session) End(why error) {
 	s.die.Do(func() {
 		close(s.dead)
