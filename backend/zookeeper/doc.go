@@ -138,8 +138,8 @@
 //
 // TTLs are from 1 s, and up to 24 h if the server's maxSessionTimeout allows it. The
 // server's minSessionTimeout, two ticks if it is not set, may lengthen what is granted.
-// A session costs a connection and 3 MB of memory, and there is one for each class of
-// TTLs: each second up to 16, then eight for each doubling. All come from one address: see the
+// A session costs a connection and 3 MB of memory, and there is one for each session
+// TTL: each second up to 16, then eight for each doubling. All come from one address: see the
 // server's maxClientCnxns, 60 by default. A lock that is held takes about 1.7 kB more, which
 // includes the watch for its loss.
 //

@@ -57,19 +57,19 @@ type registry struct {
 
 // enter finds the attempt of a request, or enters it: fresh, on a session that lives. Without that
 // it returns nil if there is none.
-func (b *registry) enter(req driver.Request, fresh *attempt) (*attempt, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) enter(req driver.Request, fresh *attempt) (*attempt, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
-	case b.closed:
+	case r.closed:
 		return nil, session.ErrClosed
-	case b.ledger.Find(attempts.ID{Key: req.Key, AttemptID: req.AttemptID}) != nil:
+	case r.ledger.Find(attempts.ID{Key: req.Key, AttemptID: req.AttemptID}) != nil:
 	case fresh == nil:
 		return nil, nil
 	case !fresh.session.Alive(): // a session that dies later finds the attempt in the ledger
 		return nil, session.ErrExpired
 	}
-	a, err := b.ledger.Enter(req, fresh)
+	a, err := r.ledger.Enter(req, fresh)
 	if a == fresh && a != nil {
 		a.Sent = false // whatever it is that the core calls again, no request of this client has left a node
 	}
@@ -78,32 +78,32 @@ func (b *registry) enter(req driver.Request, fresh *attempt) (*attempt, error) {
 
 // leave ends an Acquire. An attempt of which nothing was sent is forgotten. One that waits keeps
 // its position in the queue for a TTL, so that it can ask again.
-func (b *registry) leave(a *attempt) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ledger.Leave(a, time.Now().Add(a.lease()))
-	b.movedLocked(a)
+func (r *registry) leave(a *attempt) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger.Leave(a, time.Now().Add(a.lease()))
+	r.movedLocked(a)
 	if a.Phase() == attempts.Asking && a.Calls() == 0 {
 		a.leases.scheduleLocked(a, a.Expires())
 	}
 }
 
 // untouched reports whether nothing of the attempt can be on the server.
-func (b *registry) untouched(a *attempt) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) untouched(a *attempt) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return !a.Sent
 }
 
 // fate says why an attempt is over. It returns nil if it is not.
-func (b *registry) fate(a *attempt) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (r *registry) fate(a *attempt) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return a.Err()
 }
 
 // movedLocked follows an attempt that the ledger has moved on to a later phase. Call with mu held.
-func (b *registry) movedLocked(a *attempt) {
+func (r *registry) movedLocked(a *attempt) {
 	if a.Phase() < attempts.Ending {
 		return
 	}
@@ -115,35 +115,35 @@ func (b *registry) movedLocked(a *attempt) {
 	if a.Phase() == attempts.Gone {
 		a.leases.due.remove(a)
 		if a.in != nil {
-			b.nodes.leave(a.in)
+			r.nodes.leave(a.in)
 			a.in = nil
 		}
 	}
 }
 
 // endLocked ends an attempt: its node is to be deleted. Call with mu held.
-func (b *registry) endLocked(a *attempt) {
-	b.ledger.End(a)
-	b.movedLocked(a)
+func (r *registry) endLocked(a *attempt) {
+	r.ledger.End(a)
+	r.movedLocked(a)
 }
 
 // forgetLocked forgets an attempt, since nothing of it is left on the server or its session is
 // dead. It returns whom to tell of that, without the lock. Call with mu held.
-func (b *registry) forgetLocked(a *attempt) (lost func(why error)) {
-	lost = b.ledger.Forget(a)
-	b.movedLocked(a)
+func (r *registry) forgetLocked(a *attempt) (lost func(why error)) {
+	lost = r.ledger.Forget(a)
+	r.movedLocked(a)
 	return lost
 }
 
 // enterParentLocked notes that the claim is in its lock's node, or is about to be. On an old
 // server, without containers, the client that leaves the node last deletes it. Call with mu held.
-func (b *registry) enterParentLocked(a *attempt, about bool) {
+func (r *registry) enterParentLocked(a *attempt, about bool) {
 	switch {
-	case a.Phase() == attempts.Gone || b.nodes.plain.Load():
+	case a.Phase() == attempts.Gone || r.nodes.plain.Load():
 	case a.in == nil:
-		a.in = b.nodes.enter(a.path, about)
+		a.in = r.nodes.enter(a.path, about)
 	case !about:
-		b.nodes.stay(a.in)
+		r.nodes.stay(a.in)
 	}
 }
 
@@ -153,22 +153,22 @@ func (b *registry) enterParentLocked(a *attempt, about bool) {
 // Loss against release: whichever comes first under mu decides. If the release was first,
 // the attempt is ending, and the event of our own deletion finds it so. If the loss was first,
 // it is a true one, whatever is released later.
-func (b *registry) lose(a *attempt, why error) {
-	b.mu.Lock()
+func (r *registry) lose(a *attempt, why error) {
+	r.mu.Lock()
 	var lost func(error)
 	if a.Phase() < attempts.Ending && a.node != "" {
-		lost = b.forgetLocked(a)
+		lost = r.forgetLocked(a)
 	}
-	b.mu.Unlock()
+	r.mu.Unlock()
 	if lost != nil {
 		lost(why)
 	}
 }
 
 // nodeGone notes, if err says so, that the claim's node is gone.
-func (b *registry) nodeGone(a *attempt, err error) error {
+func (r *registry) nodeGone(a *attempt, err error) error {
 	if errors.Is(err, zk.ErrNoNode) {
-		b.lose(a, errNodeGone)
+		r.lose(a, errNodeGone)
 		return errNoPosition
 	}
 	return err
@@ -179,20 +179,20 @@ func (b *registry) nodeGone(a *attempt, err error) error {
 //
 // Death against a grant that is being made: each holds mu when it decides. A grant that
 // was first is told of its loss here. A grant that comes later finds its attempt gone, and fails.
-func (b *registry) loseAll(s *leases) (claims int) {
-	b.mu.Lock()
+func (r *registry) loseAll(s *leases) (claims int) {
+	r.mu.Lock()
 	var tell []func(error)
-	for a := range b.ledger.All() {
+	for a := range r.ledger.All() {
 		if a.leases != s {
 			continue
 		}
 		claims++
-		if lost := b.forgetLocked(a); lost != nil {
+		if lost := r.forgetLocked(a); lost != nil {
 			tell = append(tell, lost)
 		}
 	}
-	closed := b.closed
-	b.mu.Unlock()
+	closed := r.closed
+	r.mu.Unlock()
 	for _, lost := range tell {
 		lost(errSessionEnded)
 	}
@@ -203,10 +203,10 @@ func (b *registry) loseAll(s *leases) (claims int) {
 }
 
 // holds reports whether any attempt of a session holds its lock.
-func (b *registry) holds(s *leases) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for a := range b.ledger.All() {
+func (r *registry) holds(s *leases) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for a := range r.ledger.All() {
 		if a.leases == s && a.Phase() == attempts.Held {
 			return true
 		}

@@ -51,7 +51,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 
 // releaseUnknown ends an attempt that this backend does not know: one of another client, and
 // mostly of none at all. An attempt of our own that is not known has nothing on the server (see
-// registry). If a call of it has not got so far yet, its tombstone keeps it out already.
+// attempts.Ledger). If a call of it has not got so far yet, its tombstone keeps it out already.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
 	for tries := 1; ; tries++ {
 		s, err := b.pool.Some(ctx, b.info.MaxTTL)

@@ -91,11 +91,11 @@ func poolOn(hosts ...string) *Pool {
 }
 
 // begin begins a session with one of the servers.
-func begin(t *testing.T, p *Pool, class, timeout time.Duration) *Session {
+func begin(t *testing.T, p *Pool, ttl, timeout time.Duration) *Session {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s, err := p.beginLocked(class, timeout)
+	s, err := p.beginLocked(ttl, timeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +103,10 @@ func begin(t *testing.T, p *Pool, class, timeout time.Duration) *Session {
 }
 
 // sessionOn waits for it.
-func sessionOn(t *testing.T, p *Pool, class time.Duration) (time.Duration, error) {
+func sessionOn(t *testing.T, p *Pool, ttl time.Duration) (time.Duration, error) {
 	t.Helper()
 	began := time.Now()
-	err := begin(t, p, class, class).firstContact(t.Context())
+	err := begin(t, p, ttl, ttl).firstContact(t.Context())
 	return time.Since(began), err
 }
 
@@ -122,8 +122,8 @@ func TestSilentServer(t *testing.T) {
 				t.Errorf("%s: a session after %v: %v", what, took, err)
 			}
 			before := asked.Load()
-			for class := range 5 {
-				if _, err := sessionOn(t, b, time.Duration(21+class)*time.Second); err != nil {
+			for ttl := range 5 {
+				if _, err := sessionOn(t, b, time.Duration(21+ttl)*time.Second); err != nil {
 					t.Errorf("%s: another session: %v", what, err)
 				}
 			}

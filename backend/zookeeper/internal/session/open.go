@@ -50,7 +50,7 @@ func (s *Session) open() error {
 // tooShort is the error of a server that grants less than was asked for.
 func (s *Session) tooShort(got time.Duration) error {
 	return fmt.Errorf("%w: a lease of %v needs a session of %v, and the server grants %v: raise its maxSessionTimeout, "+
-		"on all servers alike", driver.ErrUnsupported, s.class, s.class+relayLag, got)
+		"on all servers alike", driver.ErrUnsupported, s.ttl, s.ttl+relayLag, got)
 }
 
 // firstContact waits until a session is ready, or failed, or all servers have been

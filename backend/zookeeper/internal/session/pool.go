@@ -19,20 +19,20 @@ type Config struct {
 	Root    string                // a node that barriers look for; it need not be there
 	Contact *address.Contact
 
-	// Keeper makes what is told of a session's fate. It is called when the session begins.
+	// Keeper makes the Keeper of a session, when the session begins.
 	Keeper func(*Session) Keeper
 
 	Connect Connect // nil: go-zookeeper's
 }
 
-// Keeper does what a session is for, which itself knows nothing of it. The session calls it with
-// nothing locked.
+// Keeper is the backend's part of a session, which itself knows no attempt. The session calls it
+// with nothing locked.
 type Keeper interface {
-	// Died is told once, when the server has said that the session is gone, and with it all that it
+	// Died is called once, when the server has said that the session is gone, and with it all that it
 	// has made.
 	Died()
 
-	// Changed is told when somebody has deleted or written to a node that was watched for a holder,
+	// Changed is called when somebody has deleted or written to a node that was watched for a holder,
 	// see Watch. What happened first is told first, and before any answer that the server has sent
 	// later.
 	Changed(holder any, deleted bool)
@@ -45,8 +45,8 @@ type Keeper interface {
 	Holds() bool
 }
 
-// Pool makes the sessions of one client: one for each class of TTLs, when it is first asked for,
-// and another when that has died. It counts what runs.
+// Pool makes the sessions of one client: one for each session TTL, when it is first
+// asked for, and another when that has died. It counts what runs.
 type Pool struct {
 	Closing context.Context // done when Close begins
 
@@ -55,9 +55,9 @@ type Pool struct {
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup // tasks and sessions
 
-	mu      sync.Mutex
-	closed  bool
-	byClass map[time.Duration]*Session
+	mu     sync.Mutex
+	closed bool
+	byTTL  map[time.Duration]*Session
 }
 
 // NewPool makes a Pool without sessions.
@@ -65,7 +65,7 @@ func NewPool(c Config) *Pool {
 	if c.Connect == nil {
 		c.Connect = connect
 	}
-	p := &Pool{config: c, servers: newServerHistory(), byClass: make(map[time.Duration]*Session)}
+	p := &Pool{config: c, servers: newServerHistory(), byTTL: make(map[time.Duration]*Session)}
 	p.Closing, p.stop = context.WithCancelCause(context.Background())
 	return p
 }
@@ -112,29 +112,29 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 	}
 }
 
-// current returns the session of a class, ready or not.
-func (p *Pool) current(class time.Duration) (*Session, error) {
+// current returns the session of a session TTL, ready or not.
+func (p *Pool) current(ttl time.Duration) (*Session, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.byClass[class]; s != nil && !p.closed {
+	if s := p.byTTL[ttl]; s != nil && !p.closed {
 		return s, nil
 	}
-	return p.beginLocked(class, class+relayLag)
+	return p.beginLocked(ttl, ttl+relayLag)
 }
 
 // beginLocked begins a session. Call with mu held.
-func (p *Pool) beginLocked(class, timeout time.Duration) (*Session, error) {
+func (p *Pool) beginLocked(ttl, timeout time.Duration) (*Session, error) {
 	if p.closed {
 		return nil, ErrClosed
 	}
-	s := newSession(p, class)
+	s := newSession(p, ttl)
 	s.link = &Link{tls: p.config.TLS, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
 	s.link.hosts = &hosts{link: s.link, history: p.servers}
 	var err error
 	if s.Conn, s.events, err = p.config.Connect(s.link, p.config.Hosts, timeout, s.onEvent); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoSession, err)
 	}
-	p.byClass[class] = s
+	p.byTTL[ttl] = s
 	p.running.Go(s.run)
 	return s, nil
 }
@@ -143,8 +143,8 @@ func (p *Pool) beginLocked(class, timeout time.Duration) (*Session, error) {
 func (p *Pool) forget(s *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.byClass[s.class] == s {
-		delete(p.byClass, s.class)
+	if p.byTTL[s.ttl] == s {
+		delete(p.byTTL, s.ttl)
 	}
 }
 
@@ -155,9 +155,9 @@ const ProbeTimeout = 5 * time.Second
 // there is, by its Longest. The caller ends the session by Retire. Probe fails when all servers
 // have been tried once.
 func (p *Pool) Probe(ctx context.Context) (*Session, error) {
-	const class = -1 // no TTL's
+	const ttl = -1 // no session TTL
 	p.mu.Lock()
-	s, err := p.beginLocked(class, math.MaxInt32*time.Millisecond)
+	s, err := p.beginLocked(ttl, math.MaxInt32*time.Millisecond)
 	p.mu.Unlock()
 	if err == nil {
 		err = s.firstContact(ctx)
@@ -178,7 +178,7 @@ func (p *Pool) Some(ctx context.Context, longest time.Duration) (*Session, error
 	}
 	best := min(adminTTL, longest)
 	if s := p.Open(); s != nil {
-		best = s.class
+		best = s.ttl
 	}
 	return p.For(ctx, best)
 }
@@ -188,10 +188,10 @@ func (p *Pool) Some(ctx context.Context, longest time.Duration) (*Session, error
 func (p *Pool) Open() (best *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for class, s := range p.byClass {
+	for ttl, s := range p.byTTL {
 		select {
 		case <-s.ready:
-			if class > 0 && s.failure == nil && s.Alive() && (best == nil || class < best.class) {
+			if ttl > 0 && s.failure == nil && s.Alive() && (best == nil || ttl < best.ttl) {
 				best = s
 			}
 		default:

@@ -7,24 +7,24 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// Every TTL up to the longest has a class that the server grants, no shorter than the
+// Every TTL up to the longest has a session TTL that the server grants, no shorter than the
 // TTL, no longer than an eighth more; and there are few.
-func TestClassesFit(t *testing.T) {
+func TestSessionTTLsFit(t *testing.T) {
 	for timeout := 2 * time.Second; timeout < 3*time.Hour; timeout += 777 * time.Millisecond {
 		if longest := LongestTTL(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
-			t.Fatalf("LongestTTL(%v) = %v, whose class is %v", timeout, longest, attempts.SessionTTL(longest))
+			t.Fatalf("LongestTTL(%v) = %v, whose session TTL is %v", timeout, longest, attempts.SessionTTL(longest))
 		}
 	}
-	classes := make(map[time.Duration]bool)
+	all := make(map[time.Duration]bool)
 	for ttl := MinTTL; ttl <= MaxTTL; ttl += 333 * time.Millisecond {
 		c := attempts.SessionTTL(ttl)
 		if c < ttl || c > ttl+max(time.Second, ttl/8) || attempts.SessionTTL(c) != c {
-			t.Fatalf("claims.Class(%v) = %v", ttl, c)
+			t.Fatalf("SessionTTL(%v) = %v", ttl, c)
 		}
-		classes[c] = true
+		all[c] = true
 	}
-	if len(classes) > 15+8*13 {
-		t.Errorf("there are %d classes", len(classes))
+	if len(all) > 15+8*13 {
+		t.Errorf("there are %d session TTLs", len(all))
 	}
 	if got := LongestTTL(1000 * time.Hour); got > MaxTTL || got < MaxTTL*7/8 {
 		t.Errorf("the longest TTL is %v", got)

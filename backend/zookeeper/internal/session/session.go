@@ -1,6 +1,6 @@
 // Package session has the sessions of a client with a ZooKeeper ensemble: their connections, their
-// life, and what is asked in them. It knows no locks. What a session is for is told of its fate by
-// [Keeper].
+// life, and what is asked in them. It knows no attempts. The backend gives each session a [Keeper],
+// which the session calls when something happens.
 package session
 
 import (
@@ -42,7 +42,7 @@ type Session struct {
 
 	pool    *Pool
 	keeper  Keeper
-	class   time.Duration
+	ttl     time.Duration // that it was made for; see TTL for what the server has made of it
 	link    *Link
 	events  <-chan zk.Event // closed when the Conn has ended
 	ready   chan struct{}   // closed when the session can be used, or has failed
@@ -55,9 +55,9 @@ type Session struct {
 	isDead    atomic.Bool
 }
 
-func newSession(p *Pool, class time.Duration) *Session {
+func newSession(p *Pool, ttl time.Duration) *Session {
 	s := &Session{
-		pool: p, class: class,
+		pool: p, ttl: ttl,
 		ready: make(chan struct{}), dead: make(chan struct{}), connected: make(chan struct{}),
 	}
 	s.alarm.timer = time.NewTimer(idleSleep)
@@ -75,7 +75,7 @@ func (s *Session) Keeper() Keeper { return s.keeper }
 // run is the life of a session, on a goroutine of its own.
 func (s *Session) run() {
 	err := s.open()
-	if err == nil && s.link.timeout() < s.class+relayLag {
+	if err == nil && s.link.timeout() < s.ttl+relayLag {
 		err = s.tooShort(s.link.timeout())
 	}
 	if err != nil {
@@ -114,8 +114,8 @@ func (s *Session) onEvent(ev zk.Event) {
 	}
 }
 
-// die notes that the session has expired. Whoever finds it alive after that has looked before, and
-// is told by the Keeper.
+// die notes that the session has expired. A caller that has found it alive looked
+// before that, and the Keeper is told.
 func (s *Session) die() {
 	if s.Retire() {
 		s.dropWatches()
