@@ -79,8 +79,8 @@ func (b *backend) ask(req driver.Request) (*attempt, *client.Call, error) {
 	return a, call, nil
 }
 
-// leave ends a call of Acquire. What the cluster has, or may have, and nobody waits for, is remembered until the
-// cluster has forgotten it.
+// leave ends a call of Acquire. What the cluster has, or may have, and nobody waits for, is remembered until
+// the cluster has forgotten it.
 func (b *backend) leave(a *attempt) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -127,8 +127,8 @@ func (b *backend) await(ctx context.Context, a *attempt) error {
 // grant hands out a claim that holds the lock, and has not waited too long to be handed out:
 // otherwise it is renewed first. So what is handed out is alive.
 //
-// Grant against loss or release: if one of those was first, the attempt is over, and Acquire says so. If it comes later, it
-// finds a grant.
+// Grant against loss or release: if one of those was first, the attempt is over, and Acquire says so. If it
+// comes later, it finds a grant.
 func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	for old := a.TTL / 3; ; old = 2 * a.TTL / 3 {
 		b.mu.Lock()

@@ -8,8 +8,9 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// attempt is what this backend knows of one attempt to lock, besides what the ledger does: what the cluster has of it, its
-// claim. It is Grant.Handle. All but backend is guarded by backend.mu, as is the ledger's part.
+// attempt is what this backend knows of one attempt to lock, besides what the ledger does: what the cluster
+// has of it, its claim. It is Grant.Handle. All but backend is guarded by backend.mu, as is the ledger's
+// part.
 //
 // It is Sent from its first request on. When the last call of Acquire leaves, that is looked at again.
 type attempt struct {
@@ -29,7 +30,8 @@ type attempt struct {
 	tried bool // a release may have been carried out
 	swept bool // forgotten to free memory: see registry.sweep
 
-	// until is when the cluster has forgotten the claim by itself, if no call is under way and no lease handed out.
+	// until is when the cluster has forgotten the claim by itself, if no call is under way and no lease
+	// handed out.
 	until time.Time
 
 	renewing bool // the renewal by keep is under way
@@ -47,10 +49,11 @@ const (
 
 // OnReply records the reply to a request of the attempt.
 //
-// Two calls of one attempt may be under way, and their claims be different ones, if the first has ended meanwhile. An attempt has
-// one claim at a time, and the later one has the higher number. So a lower number than the one that is known is
-// that of an old claim, and a higher one proves that the old has ended: if that was handed out, its grant is
-// lost. What the cluster has then is nobody's: the call of Acquire fails, and the core releases it by the attempt id.
+// Two calls of one attempt may be under way, and their claims be different ones, if the first has ended
+// meanwhile. An attempt has one claim at a time, and the later one has the higher number. So a lower number
+// than the one that is known is that of an old claim, and a higher one proves that the old has ended: if that
+// was handed out, its grant is lost. What the cluster has then is nobody's: the call of Acquire fails, and
+// the core releases it by the attempt id.
 func (a *attempt) OnReply(o *client.Outcome) {
 	b := a.backend
 	var confirmed func()
@@ -85,7 +88,8 @@ func (a *attempt) OnReply(o *client.Outcome) {
 	}
 }
 
-// forgotten reports whether the cluster has ended a claim by itself, since nobody has asked about it for so long.
+// forgotten reports whether the cluster has ended a claim by itself, since nobody has asked about it for so
+// long.
 func (a *attempt) forgotten(now time.Time) bool {
 	until := a.until
 	if a.Phase() == attempts.Held {

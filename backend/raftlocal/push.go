@@ -6,8 +6,8 @@ import (
 	"github.com/fencelock/fencelock/backend/raftlocal/internal/command"
 )
 
-// onPush records what a push says of an attempt's claim. A claim that is not known has ended, or the reply that would
-// name it is not there yet; that reply then is the one to an old copy of the request, and the
+// onPush records what a push says of an attempt's claim. A claim that is not known has ended, or the reply
+// that would name it is not there yet; that reply then is the one to an old copy of the request, and the
 // claim is asked about at once: see [attempt.OnReply].
 func (b *backend) onPush(p command.Claim) {
 	b.mu.Lock()

@@ -6,8 +6,8 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// registry is the ledger of attempts, and which of them have a claim in the cluster, as far as is known. It is guarded by
-// backend.mu: all methods are called with that held.
+// registry is the ledger of attempts, and which of them have a claim in the cluster, as far as is known. It
+// is guarded by backend.mu: all methods are called with that held.
 type registry struct {
 	ledger  attempts.Ledger[*attempt]
 	numbers map[uint64]*attempt   // those that have a claim
@@ -24,18 +24,18 @@ func newRegistry() registry {
 }
 
 // know notes the number of an attempt's claim. If it had another, that has ended.
-func (s *registry) know(a *attempt, number uint64) {
+func (r *registry) know(a *attempt, number uint64) {
 	if old := a.number[0]; old != number {
-		delete(s.numbers, old)
+		delete(r.numbers, old)
 		// A command with the old number may be on its way, and is encoded when it is sent.
 		a.number = [1]uint64{number}
 		a.claim, a.token = unknown, 0
 	}
-	s.numbers[number] = a
+	r.numbers[number] = a
 }
 
 // hold notes that a claim holds the lock, and that the TTL counts from start at the earliest.
-func (s *registry) hold(a *attempt, token uint64, start time.Time) {
+func (r *registry) hold(a *attempt, token uint64, start time.Time) {
 	if a.Phase() == attempts.Gone || a.claim == holding {
 		return
 	}
@@ -43,12 +43,12 @@ func (s *registry) hold(a *attempt, token uint64, start time.Time) {
 		a.start = start
 	}
 	a.claim, a.token = holding, token
-	s.unqueue(a)
+	r.unqueue(a)
 }
 
 // queue notes that a claim waits, and did when a request sent at start was carried out. If
 // that was long ago, a push may have been missed since. It returns whom to tell, without mu.
-func (s *registry) queue(a *attempt, start time.Time, longAgo bool) (confirmed func()) {
+func (r *registry) queue(a *attempt, start time.Time, longAgo bool) (confirmed func()) {
 	if a.Phase() == attempts.Gone || a.claim == holding {
 		return nil
 	}
@@ -57,14 +57,14 @@ func (s *registry) queue(a *attempt, start time.Time, longAgo bool) (confirmed f
 	}
 	a.claim = queued
 	a.urgent = longAgo
-	s.queued[a] = struct{}{}
-	s.plan(a.due())
+	r.queued[a] = struct{}{}
+	r.plan(a.due())
 	return a.waiting // also then: the cluster has answered now
 }
 
 // unqueue notes that a claim waits no longer.
-func (s *registry) unqueue(a *attempt) {
-	delete(s.queued, a)
+func (r *registry) unqueue(a *attempt) {
+	delete(r.queued, a)
 	if a.turn != nil {
 		close(a.turn)
 		a.turn = nil
@@ -73,37 +73,38 @@ func (s *registry) unqueue(a *attempt) {
 
 // forget notes that an attempt's claim has ended. It returns whom to tell, without mu.
 //
-// Loss against release: if the release was first, the ledger has the attempt as Ending, and nobody is told. If the loss was
-// first, it is a true one, and Release finds nothing to end.
-func (s *registry) forget(a *attempt) (lost func(why error)) {
-	if s.numbers[a.number[0]] == a {
-		delete(s.numbers, a.number[0])
+// Loss against release: if the release was first, the ledger has the attempt as Ending, and nobody is told.
+// If the loss was first, it is a true one, and Release finds nothing to end.
+func (r *registry) forget(a *attempt) (lost func(why error)) {
+	if r.numbers[a.number[0]] == a {
+		delete(r.numbers, a.number[0])
 	}
 	a.claim = unknown
-	s.unqueue(a)
-	return s.ledger.Forget(a)
+	r.unqueue(a)
+	return r.ledger.Forget(a)
 }
 
-// sweep forgets attempts that the cluster has forgotten. It is memory that is freed here, and nothing decided. The
-// cluster's clock stands while nobody leads, so the claim of such an attempt may still be there: no holder is told, for whom the
-// lease has long been over by our clock, and what is still asked about it is asked of the cluster.
-func (s *registry) sweep(now time.Time) {
-	for a := range s.ledger.All() {
+// sweep forgets attempts that the cluster has forgotten. It is memory that is freed here, and nothing
+// decided. The cluster's clock stands while nobody leads, so the claim of such an attempt may still be there:
+// no holder is told, for whom the lease has long been over by our clock, and what is still asked about it is
+// asked of the cluster.
+func (r *registry) sweep(now time.Time) {
+	for a := range r.ledger.All() {
 		if a.forgotten(now) {
 			a.swept = true
-			_ = s.forget(a) // see above
+			_ = r.forget(a) // see above
 		}
 	}
 }
 
 // plan sees to it that keep looks at a time, or earlier.
-func (s *registry) plan(at time.Time) {
-	if !at.Before(s.planned) {
+func (r *registry) plan(at time.Time) {
+	if !at.Before(r.planned) {
 		return
 	}
-	s.planned = at
+	r.planned = at
 	select {
-	case s.wake <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default: // it is awake
 	}
 }

@@ -313,7 +313,7 @@ func TestNothingIsKept(t *testing.T) {
 				attempts++
 			}
 			if attempts+len(x.registry.numbers)+len(x.registry.queued) > 0 {
-				t.Errorf("%s still has %d attempts, %d numbers, %d places", name, attempts, len(x.registry.numbers), len(x.registry.queued))
+				t.Errorf("%s still has %d attempts, %d numbers, %d waiters", name, attempts, len(x.registry.numbers), len(x.registry.queued))
 			}
 			x.mu.Unlock()
 		}

@@ -129,8 +129,9 @@ func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Dura
 	return pause
 }
 
-// granted hands out the grant with a token. If a Release came first, it does not. That Release has found an Acquire under
-// way, so the server either ends the grant or, where Release reached it first, has refused it by the tombstone.
+// granted hands out the grant with a token. If a Release came first, it does not. That Release has found an
+// Acquire under way, so the server either ends the grant or, where Release reached it first, has refused it
+// by the tombstone.
 func (b *backend) granted(a *attempt, token string, start time.Time, ttl time.Duration) (driver.Grant, error) {
 	t, err := fencing.Parse(token)
 	if err != nil {

@@ -22,8 +22,8 @@ type notifications struct {
 	rechecks atomic.Int64   // how often recheckHeld has begun
 }
 
-// onMessage handles one message of the channel. It names no key: where an attempt id is on several keys, the message may be
-// of any of them, and is a reason to ask.
+// onMessage handles one message of the channel. It names no key: where an attempt id is on several keys, the
+// message may be of any of them, and is a reason to ask.
 func (n *notifications) onMessage(payload string) {
 	verb, rest, _ := strings.Cut(payload, " ")
 	attemptID, token, _ := strings.Cut(rest, " ")

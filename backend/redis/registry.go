@@ -40,8 +40,8 @@ func (r *registry) enter(req driver.Request) (a *attempt, events chan string, er
 	return a, events, err
 }
 
-// leave ends it. An attempt that was not granted is forgotten with its last Acquire: the server forgets by itself a waiter
-// that does not ask, and an attempt that comes back says so (Retry).
+// leave ends it. An attempt that was not granted is forgotten with its last Acquire: the server forgets by
+// itself a waiter that does not ask, and an attempt that comes back says so (Retry).
 func (r *registry) leave(a *attempt, events chan string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,8 +70,9 @@ func (r *registry) release(g driver.Grant) (late bool) {
 	return late
 }
 
-// renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One that was told
-// so before has none, whatever the server said. After a Release, which the server may have refused, what it said counts.
+// renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One
+// that was told so before has none, whatever the server said. After a Release, which the server may have
+// refused, what it said counts.
 func (r *registry) renewed(grants []driver.Grant, answers []driver.Renewal) (lost []func(why error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,8 +91,8 @@ func (r *registry) renewed(grants []driver.Grant, answers []driver.Renewal) (los
 	return lost
 }
 
-// notify leaves an event for each Acquire that waits. One that has two events already needs no third: it will ask
-// soon.
+// notify leaves an event for each Acquire that waits. One that has two events already needs no third: it will
+// ask soon.
 func (a *attempt) notify(event string) {
 	for _, events := range a.events {
 		select {

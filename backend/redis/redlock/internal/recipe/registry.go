@@ -10,18 +10,18 @@ import (
 	"github.com/fencelock/fencelock/driver/attempts"
 )
 
-// registry knows the attempts of this client. Its mutex guards what package attempts knows of each, and is taken before
-// that of an attempt, if both are.
+// registry knows the attempts of this client. Its mutex guards what the ledger has of each, and is taken
+// before that of an attempt, if both are.
 type registry struct {
 	mu sync.Mutex
 	attempts.Ledger[*attempt]
 }
 
-// attempt is an attempt to lock, with what the nodes may have of it. Its mutex guards that. It is the last that is
-// taken: no request is sent while it is held, for the answer may come before Send returns.
+// attempt is an attempt to lock, with what the nodes may have of it. Its mutex guards that. It is the last
+// that is taken: no request is sent while it is held, for the answer may come before Send returns.
 //
-// Key, AttemptID and TTL never change. Sent says too little here, since there are several nodes: outstanding, mayArrive and
-// reached say it of each.
+// Key, AttemptID and TTL never change. Sent says too little here, since there are several nodes: outstanding,
+// mayArrive and reached say it of each.
 type attempt struct {
 	attempts.Attempt
 
@@ -75,7 +75,8 @@ func (r *registry) enter(req driver.Request, signal chan struct{}) (a *attempt, 
 	return a, a.Phase() == attempts.Held, nil
 }
 
-// leave ends it. The attempt stays in the ledger until it is released, as the core does with each that it gives up.
+// leave ends it. The attempt stays in the ledger until it is released, as the core does with each that it
+// gives up.
 func (r *registry) leave(a *attempt) {
 	a.mu.Lock()
 	a.signal = nil // first: another Acquire may enter as soon as this one has left
@@ -92,8 +93,8 @@ func (r *registry) forget(a *attempt) (lost func(why error)) {
 	return r.Forget(a)
 }
 
-// release keeps an attempt out from now on. It returns the attempt, or nil if this client knows nothing of it: what
-// nodes may have of it is then to be ended by who returns.
+// release keeps an attempt out from now on. It returns the attempt, or nil if this client knows nothing of
+// it: then the caller ends what nodes may have of it.
 func (r *registry) release(g driver.Grant) *attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
