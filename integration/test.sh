@@ -115,9 +115,10 @@ most_suspects=2
 suspects=() # tests that failed beside others: their package, name, part and command
 hopeless=   # something failed that nothing excuses
 
-# inexcusable finds what is never the machine's fault: races, leaks, and the rules of exclusion and tokens.
+# inexcusable finds what is never the machine's fault: races, leaks, and the rules of exclusion, tokens and grants.
 inexcusable='DATA RACE|^panic:|fatal error:|goroutines are left|^\t+running tests:'
-inexcusable+='|--- FAIL: .*(Exclusion|Tokens|OnlyOwn|StaysOut|Resurrect|Rumour|Stale)'
+inexcusable+='|--- FAIL: .*(Exclusion|Tokens|OnlyOwn|OnlyThat|StaysOut|Resurrect|Rumour|Stale|SameGrant|Alive|NotGranted|BeforeRequest'
+inexcusable+='|Contention|Concurrent|Races|Scramble|TestProcesses)'
 
 # run runs a part, and notes how it ended.
 run() {
