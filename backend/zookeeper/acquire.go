@@ -129,9 +129,9 @@ func (b *backend) grant(ctx context.Context, a *attempt) (driver.Grant, error) {
 	case !a.session.Alive():
 		return driver.Grant{}, session.ErrExpired
 	}
+	again := a.Granted()
 	g, err := b.ledger.Grant(a, fencing.Token(a.czxid), a.session.Confirmed(), a.lease())
-	if err == nil && !a.first {
-		a.first = true
+	if err == nil && !again {
 		a.leases.scheduleLocked(a, earlier(time.Now().Add(watchAfter), a.Expires()))
 	}
 	return g, err

@@ -27,7 +27,6 @@ type attempt struct {
 	in       *parent // while the claim is in its lock's node, or about to be
 	node     string
 	czxid    int64         // of the node, once it is known that our session made it; else 0
-	first    bool          // its claim was seen to be the first, and was granted the lock
 	watched  int           // the connection on which its loss will be told, see Watch.Proven; 0: none
 	creating *session.Task // creates the node
 	removing *session.Task // deletes it

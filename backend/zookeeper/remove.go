@@ -94,7 +94,7 @@ const refusedAgain = time.Minute
 
 func (c *claims) deleteNode(a *attempt) error {
 	c.mu.Lock()
-	node, unknown, handOff := a.node, a.Sent, a.first
+	node, unknown, handOff := a.node, a.Sent, a.Granted()
 	c.mu.Unlock()
 	if node == "" && !unknown {
 		return zk.ErrNoNode

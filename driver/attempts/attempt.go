@@ -73,6 +73,9 @@ func (a *Attempt) Overdue(now time.Time) bool {
 	return a.phase < Ending && a.calls == 0 && !a.expires.IsZero() && !now.Before(a.expires)
 }
 
+// Granted reports whether Acquire has handed out a grant of the attempt, whatever has become of it since.
+func (a *Attempt) Granted() bool { return a.granted }
+
 // ReleaseEndsGrant reports whether the first Release has found the attempt held. Then there was a grant to
 // end, as far as this client knew, and this Release returns nil unless the server says that the grant had
 // ended before; so does each that comes because the first had no answer. Otherwise there was none: it was
@@ -93,3 +96,40 @@ func (a *Attempt) Err() error {
 }
 
 var errPositionGone = fmt.Errorf("%w: the attempt's position in the queue is gone", driver.ErrUnavailable)
+
+// MaxTombstones is the number of later tombstones during which a released attempt stays out. A call that was
+// under way when its attempt was released is late by far less.
+const MaxTombstones = 8192
+
+// Tombstones remembers the last attempts that were released, so that a late call of one of them is refused.
+// ID names an attempt: by itself, or together with a key. The zero value is empty. It is not safe for
+// concurrent use.
+type Tombstones[ID comparable] struct {
+	ids  map[ID]struct{}
+	ring []ID // the same, oldest at next once the ring is full
+	next int
+}
+
+// Has reports whether an attempt was released.
+func (r *Tombstones[ID]) Has(id ID) bool {
+	_, ok := r.ids[id]
+	return ok
+}
+
+// Add notes that an attempt was released.
+func (r *Tombstones[ID]) Add(id ID) {
+	if r.Has(id) {
+		return
+	}
+	if r.ids == nil {
+		r.ids = make(map[ID]struct{})
+	}
+	r.ids[id] = struct{}{}
+	if len(r.ring) < MaxTombstones {
+		r.ring = append(r.ring, id)
+		return
+	}
+	delete(r.ids, r.ring[r.next])
+	r.ring[r.next] = id
+	r.next = (r.next + 1) % MaxTombstones
+}

@@ -22,8 +22,8 @@ var (
 	ErrExpired   = Unavailable("the session with the server has expired")
 	ErrNoAnswer  = Unavailable("the server has not answered in time")
 	errNoSession = Unavailable("no server accepts a session")
-	// ErrLocal replaces zk.ErrSessionExpired where the session lives: see isLocal.
-	ErrLocal = errors.New("the server says that the session has expired, and yet serves it: it is local to one server, " +
+	// errLocal replaces zk.ErrSessionExpired where the session lives: see isLocal.
+	errLocal = errors.New("the server says that the session has expired, and yet serves it: it is local to one server, " +
 		"which lets it make no lock; set localSessionsUpgradingEnabled=true on all servers, or localSessionsEnabled=false")
 )
 
@@ -57,7 +57,7 @@ var verdicts = map[error]verdict{
 	zk.ErrNoChildrenForEphemerals: lasting,
 	zk.ErrInvalidPath:             lasting, // go-zookeeper's own
 	zk.ErrInvalidFlags:            lasting, // the same
-	ErrLocal:                      lasting,
+	errLocal:                      lasting,
 }
 
 // unnamed are the errors that go-zookeeper has no name for, by the text that it makes of their

@@ -27,7 +27,7 @@ func TestVerdicts(t *testing.T) {
 		{zk.ErrInvalidPath, refused, ""},
 		{zk.ErrNoChildrenForEphemerals, refused, ""},
 		{fmt.Errorf("making the node: %w; allow it", zk.ErrNoAuth), refused, "allow it"},
-		{ErrLocal, refused, "localSessionsUpgradingEnabled"},
+		{errLocal, refused, "localSessionsUpgradingEnabled"},
 		{errors.New("unknown error: -6"), refused, "does not know"},
 		{errors.New("unknown error: -120"), refused, "localSessionsUpgradingEnabled"},
 		{errors.New("unknown error: -124"), refused, "enforce.auth.schemes"},

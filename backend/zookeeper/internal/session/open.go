@@ -12,7 +12,7 @@ import (
 // began. It fails if that is less than MinTTL.
 func (s *Session) Longest() (time.Duration, error) {
 	timeout := s.link.timeout()
-	if ttl := LongestTTL(timeout); ttl >= MinTTL {
+	if ttl := longestTTL(timeout); ttl >= MinTTL {
 		return ttl, nil
 	}
 	return 0, fmt.Errorf("%w: the server's longest session is %v; set maxSessionTimeout to %v at least", driver.ErrUnsupported, timeout, MinTTL+relayLag)

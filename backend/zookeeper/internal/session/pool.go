@@ -200,7 +200,7 @@ func (p *Pool) Open() (best *Session) {
 	return best
 }
 
-// LongestTTL is the longest TTL for which a session of a timeout is long enough.
-func LongestTTL(timeout time.Duration) time.Duration {
+// longestTTL is the longest TTL for which a session of a timeout is long enough.
+func longestTTL(timeout time.Duration) time.Duration {
 	return attempts.LongestSessionTTL(min(timeout-relayLag, MaxTTL))
 }

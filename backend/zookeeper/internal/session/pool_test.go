@@ -11,8 +11,8 @@ import (
 // TTL, no longer than an eighth more; and there are few.
 func TestSessionTTLsFit(t *testing.T) {
 	for timeout := 2 * time.Second; timeout < 3*time.Hour; timeout += 777 * time.Millisecond {
-		if longest := LongestTTL(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
-			t.Fatalf("LongestTTL(%v) = %v, whose session TTL is %v", timeout, longest, attempts.SessionTTL(longest))
+		if longest := longestTTL(timeout); attempts.SessionTTL(longest) != longest || longest+relayLag > timeout {
+			t.Fatalf("longestTTL(%v) = %v, whose session TTL is %v", timeout, longest, attempts.SessionTTL(longest))
 		}
 	}
 	all := make(map[time.Duration]bool)
@@ -26,7 +26,7 @@ func TestSessionTTLsFit(t *testing.T) {
 	if len(all) > 15+8*13 {
 		t.Errorf("there are %d session TTLs", len(all))
 	}
-	if got := LongestTTL(1000 * time.Hour); got > MaxTTL || got < MaxTTL*7/8 {
+	if got := longestTTL(1000 * time.Hour); got > MaxTTL || got < MaxTTL*7/8 {
 		t.Errorf("the longest TTL is %v", got)
 	}
 }

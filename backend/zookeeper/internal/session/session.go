@@ -190,7 +190,7 @@ func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	case err == nil:
 		s.confirm(sent)
 	case errors.Is(err, zk.ErrSessionExpired) && s.isLocal():
-		err = ErrLocal
+		err = errLocal
 	case errors.Is(err, zk.ErrConnectionClosed):
 		err = s.link.whyClosed(err)
 	case errors.Is(err, zk.ErrNoServer) && s.link.lastFailure() != nil:
