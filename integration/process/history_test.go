@@ -37,6 +37,8 @@ func (h *history) hear(who string, w word) {
 			h.twice = append(h.twice, w.Token)
 		}
 		h.terms[w.Token] = &term{who, w}
+	case "done": // and Unlock comes next
+		h.terms[w.Token] = &term{who, w}
 	case "term":
 		h.terms[w.Token] = &term{who, w}
 		if w.How == "lost" {
@@ -61,7 +63,7 @@ func (h *history) died(who string, when instant) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, x := range h.terms {
-		if x.holder == who && x.What == "granted" {
+		if x.holder == who && x.What == "granted" { // one that is done has said until when
 			x.Until = min(x.Until, when)
 		}
 	}

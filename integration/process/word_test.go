@@ -12,13 +12,13 @@ import (
 
 // word is what a process tells the test, as a line of JSON on its standard output.
 type word struct {
-	What  string        // ready, granted, renewed, ended, checked, written, unlocked, term, failed, bye
+	What  string        // ready, granted, renewed, ended, checked, written, unlocked, done, term, failed, bye
 	At    instant       // when it happened
 	Token fencing.Token `json:",omitempty"`
-	Until instant       `json:",omitempty"` // Lease.ValidUntil; term: when it was last trusted; ended: see workUntilLoss
+	Until instant       `json:",omitempty"` // Lease.ValidUntil; done, term: when it was last trusted; ended: see workUntilLoss
 	Asked instant       `json:",omitempty"` // when Lock was called
 	How   string        `json:",omitempty"` // see outcome
-	Late  string        `json:",omitempty"` // term: outcome of the write
+	Late  string        `json:",omitempty"` // done, term: outcome of the write
 }
 
 var saying sync.Mutex

@@ -55,11 +55,12 @@ func increment(ctx context.Context, c *fencelock.Client, store *resourceClient, 
 		time.Sleep(time.Duration(5+rnd.IntN(20)) * time.Millisecond) // the work
 		err = store.write(l.Token(), value+1)
 	}
-	turn.What, turn.Late, turn.Until = "term", outcome(err), now()
+	turn.What, turn.Late, turn.Until = "done", outcome(err), now()
 	if l.Err() != nil { // it ended before
 		turn.Until = min(turn.Until, at(l.ValidUntil()))
 	}
-	turn.How = outcome(l.Unlock(ctx))
+	say(turn) // before the next may have the lock: this process may be killed at any time
+	turn.What, turn.How = "term", outcome(l.Unlock(ctx))
 	say(turn)
 	time.Sleep(time.Duration(rnd.IntN(10)) * time.Millisecond)
 }
