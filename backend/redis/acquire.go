@@ -2,12 +2,9 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
@@ -33,16 +30,15 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		return driver.Grant{}, err
 	}
 	defer b.registry.leave(a, events)
-	var mode any = "try"
-	if req.Wait {
-		mode = "wait"
-		if req.Retry {
-			mode = "again"
-		}
+	p := &part{
+		kind:    kind{acquireScript, serverTTL(req.TTL), "try", a.identity},
+		lock:    b.lockKey(req.Key),
+		attempt: req.AttemptID,
+		timeout: driver.RequestTimeout(req.TTL),
 	}
-	shard := b.shard(req.Key)
-	lock, last, tombstone := shard+req.Key+":l", shard+"t", shard+req.AttemptID+":x"
-	ttl := serverTTL(req.TTL)
+	if req.Wait {
+		p.mode = "wait"
+	}
 
 	var confirmed time.Time // a safe Start for a grant by notification; zero while there is none
 	var seen fencing.Token  // a notification must have a greater one
@@ -50,26 +46,23 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		sent := time.Now()
-		reply, err := b.node.Eval(ctx, driver.RequestTimeout(req.TTL), acquireScript, 3, lock, last, tombstone,
-			req.AttemptID, b.client, ttl, mode, driver.JoinIdentity(req.Identity, req.Meta))
-		if req.Wait {
-			mode = "again"
-		}
-		if err != nil && !errors.Is(err, goredis.Nil) {
-			b.registry.noAnswer(a)
+		got := b.ask(ctx, p)
+		if got.err != nil {
+			if wasSent(got.err) {
+				b.registry.noAnswer(a)
+			}
 			// The answer was lost, but the notification may have come.
 			if token, ok := grantedToken(events); ok && !confirmed.IsZero() && isNew(token, seen) {
 				return b.granted(a, token, confirmed, req.TTL)
 			}
-			return driver.Grant{}, node.Classify(ctx, err)
+			return driver.Grant{}, node.Classify(ctx, got.err)
 		}
 		var pause time.Duration // until we ask again
-		switch r := reply.(type) {
+		switch r := got.reply.(type) {
 		case nil:
 			return driver.Grant{}, driver.ErrReleased
 		case string:
-			return b.granted(a, r, sent, req.TTL)
+			return b.granted(a, r, got.sent, req.TTL)
 		case int64:
 			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
 		case []any:
@@ -80,13 +73,13 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if err != nil {
 				return driver.Grant{}, err
 			}
-			confirmed, seen = sent, last
+			confirmed, seen = got.sent, last
 			if req.Waiting != nil {
 				req.Waiting()
 			}
 			pause = nextConfirm(req.TTL, isFirst, ahead)
 		default:
-			return driver.Grant{}, unexpected("acquire", reply)
+			return driver.Grant{}, unexpected("acquire", got.reply)
 		}
 
 		next := time.NewTimer(pause)
@@ -115,8 +108,8 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 //
 // For the first in the queue, ahead is what is left of the holder's lease. The first also asks when
 // that ends, since the holder may have died, and nobody else would notice. For the others, ahead is
-// the TTL of the waiter before them. They ask within a third of that, since that waiter may have died:
-// it gets the lock all the same, and the waiter behind it must learn that it has become the first
+// the least TTL of the waiters. They ask within a third of that, since the waiter before them may have
+// died: it gets the lock all the same, and the waiter behind it must learn that it has become the first
 // before that lease ends.
 func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Duration {
 	if !isFirst {
@@ -139,6 +132,7 @@ func (b *backend) granted(a *attempt, token string, start time.Time, ttl time.Du
 	}
 	b.registry.mu.Lock()
 	defer b.registry.mu.Unlock()
+	a.token = token
 	return b.registry.Grant(a, t, start, ttl)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -15,6 +16,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
+	"github.com/fencelock/fencelock/driver/batch"
 )
 
 // backend implements driver.Backend for one Redis server.
@@ -22,8 +24,11 @@ type backend struct {
 	shards        [shards]string // what the names of a shard begin with
 	channel       string         // of this client: where its notifications come
 	client        any            // the same, made an argument of scripts once
+	counter       any            // the name of the namespace's token counter, likewise
 	info          driver.Info
 	node          *node.Node
+	sender        *batch.Sender[*part, answer]
+	deletes       atomic.Pointer[compareAndDelete] // the server's own; nil if it has none
 	registry      registry
 	notifications *notifications
 	contact       *address.Contact
@@ -31,6 +36,7 @@ type backend struct {
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc
 	closeOnce sync.Once
+	running   sync.WaitGroup // requests for several callers
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -59,7 +65,8 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
 	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
-	b.client = b.channel
+	b.client, b.counter = b.channel, opts.Namespace+":t"
+	b.sender = b.newSender()
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for
@@ -94,6 +101,9 @@ func (b *backend) setUp(ctx context.Context, opts Options) error {
 	if err := b.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
 		return err
 	}
+	if err := b.makeReady(ctx); err != nil {
+		return err
+	}
 	return b.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
 }
 
@@ -102,9 +112,12 @@ func (b *backend) Info() driver.Info { return b.info }
 // Close ends calls under way and the connections; it releases no grant.
 func (b *backend) Close() error {
 	b.closeOnce.Do(func() {
+		b.registry.mu.Lock() // for sending
 		b.beginStop()
+		b.registry.mu.Unlock()
 		node.CloseWithin(func() {
 			b.node.Close()
+			b.running.Wait()
 			b.notifications.running.Wait()
 		})
 	})
@@ -115,14 +128,13 @@ func (b *backend) Close() error {
 // and a lease must not end early on the server.
 func serverTTL(ttl time.Duration) string { return strconv.FormatInt(ttl.Milliseconds()+1, 10) }
 
-// shards is the number of token counters in a namespace. It is part of the
-// format: a key's counter must not change.
+// shards is the number of hash tags in a namespace. It is part of the format: builds before this layout
+// had a token counter for each.
 const shards = 128
 
-// shard returns what all names of a key begin with: the namespace and the key's shard. The shard is a
-// hash tag, so that a Cluster keeps these names in one slot. The last letter of a name tells what it
-// names, so that no key of an application can collide with another's: l a lock, q and w its queue, t
-// the last token of a shard, x the tombstone of a released attempt. The scripts make q, w, t and x, too.
+// shard returns what the name of a lock begins with: the namespace and a hash tag. It is the same as in builds
+// before this layout, so that each sees what the other holds. The last letter of a name tells what it names,
+// so that no key of an application can collide with another's: l a lock, t a token counter.
 func (b *backend) shard(key string) string {
 	const prime, start = 16777619, 2166136261 // FNV-1a
 	h := uint32(start)

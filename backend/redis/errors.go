@@ -21,3 +21,22 @@ var (
 func unexpected(script string, reply any) error {
 	return fmt.Errorf("redis: unexpected reply %v to %s", reply, script)
 }
+
+// asError is the error that a script has in place of an answer.
+func asError(script string, answer any) error {
+	if err, ok := answer.(error); ok {
+		return err
+	}
+	return unexpected(script, answer)
+}
+
+// only is the answer of a script that is asked about one lock.
+func only(script string, reply any) (any, error) {
+	if all, ok := reply.([]any); ok && len(all) == 1 {
+		if err, ok := all[0].(error); ok {
+			return nil, err
+		}
+		return all[0], nil
+	}
+	return nil, unexpected(script, reply)
+}

@@ -15,6 +15,9 @@ const adminTimeout = 3 * time.Second
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
 	reply, err := b.node.Eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
+	if err == nil {
+		reply, err = only("inspect", reply)
+	}
 	if err != nil {
 		return driver.Status{}, node.Classify(ctx, err)
 	}
@@ -60,7 +63,10 @@ func parseHolder(r []any) (h driver.Holder, ok bool) {
 // Evict ends the grant of attemptID, or any grant of the key if attemptID is empty, and tells its holder.
 // The script compares the attempt, so the next holder is never hit.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 1, b.lockKey(key), attemptID)
+	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 2, b.lockKey(key), b.counter, attemptID)
+	if err == nil {
+		reply, err = only("evict", reply)
+	}
 	switch {
 	case err != nil:
 		return node.Classify(ctx, err)

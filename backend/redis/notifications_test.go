@@ -139,7 +139,7 @@ func TestLateness(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := offline(t)
 			g := tc.grant(t, b)
-			if late := b.registry.release(g); late != tc.late {
+			if _, late := b.registry.release(g); late != tc.late {
 				t.Errorf("late: %v", late)
 			}
 			for range b.registry.All() {

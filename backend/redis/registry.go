@@ -20,7 +20,9 @@ type registry struct {
 type attempt struct {
 	attempts.Attempt
 
-	events []chan string // of each Acquire that waits: the token that was granted, or recheck; capacity 2
+	identity string        // what driver.JoinIdentity has made
+	token    string        // of the grant
+	events   []chan string // of each Acquire that waits: the token that was granted, or recheck; capacity 2
 }
 
 // recheck is the event that a notification may have been lost: ask the server.
@@ -34,6 +36,9 @@ func (r *registry) enter(req driver.Request) (a *attempt, events chan string, er
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a, err = r.Enter(req, new(attempt))
+	if err == nil && a.identity == "" {
+		a.identity = driver.JoinIdentity(req.Identity, req.Meta)
+	}
 	if err == nil && events != nil {
 		a.events = append(a.events, events)
 	}
@@ -59,15 +64,16 @@ func (r *registry) noAnswer(a *attempt) {
 	a.Late = true
 }
 
-// release keeps an attempt out from now on. It reports whether the server has to, too.
-func (r *registry) release(g driver.Grant) (late bool) {
+// release keeps an attempt out from now on. It returns the attempt, if this client has made it, and reports
+// whether the server has to keep it out, too.
+func (r *registry) release(g driver.Grant) (a *attempt, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, late := r.Release(g)
+	a, late = r.Release(g)
 	if a != nil {
 		r.Forget(a) // what is left of it on the server ends, at the latest with its TTL; g has it as its Handle
 	}
-	return late
+	return a, late
 }
 
 // renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One

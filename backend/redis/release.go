@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
@@ -14,34 +15,59 @@ import (
 // nobody then holds, until its TTL ends; it could not make two holders.
 const tombstoneTTL = time.Minute
 
+var tombstone = strconv.FormatInt(tombstoneTTL.Milliseconds(), 10)
+
 // Release ends a claim, and hands the lock to the next in the queue. It leaves a tombstone unless it is
 // certain that no request of the attempt is still under way.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	late := b.registry.release(g)
+	a, late := b.registry.release(g)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	args := append(make([]any, 0, 3), b.lockKey(g.Key), g.AttemptID)
+	p := &part{kind: kind{script: releaseScript}, lock: b.lockKey(g.Key), attempt: g.AttemptID, timeout: timeout}
 	if late {
-		args = append(args, tombstoneTTL.Milliseconds())
+		p.ttl = tombstone
+	} else if a != nil {
+		p.record = b.record(a)
 	}
-	reply, err := b.node.Eval(ctx, timeout, releaseScript, 1, args...)
-	if errors.Is(err, node.ErrStale) {
+	got := b.ask(ctx, p)
+	if errors.Is(got.err, node.ErrStale) {
 		// Most likely the first request was not carried out. Ask again: if the second ends the grant, that is
 		// certain. If the second finds nothing, the first may have ended the grant; nobody knows.
-		if again, failed := b.node.Eval(ctx, timeout, releaseScript, 1, args...); failed == nil && again == int64(1) {
+		if again := b.ask(ctx, p); again.err == nil && again.reply == int64(1) {
 			return nil
 		}
 	}
-	if err != nil {
-		return node.Classify(ctx, err)
+	if got.err != nil {
+		return node.Classify(ctx, got.err)
 	}
-	switch reply {
+	switch got.reply {
 	case int64(1):
 		return nil
 	case int64(0), int64(2): // 2: an earlier call has released it, and had the answer
 		return driver.ErrNotHeld
 	}
-	return unexpected("release", reply)
+	return unexpected("release", got.reply)
+}
+
+// record is what the lock's key has while an attempt holds it, nobody waits, and its lease was only ever
+// extended by the TTL that it began with.
+func (b *backend) record(a *attempt) string {
+	return "+ " + a.AttemptID + " " + b.channel + " " + a.token + " " + serverTTL(a.TTL) + " " + a.identity
+}
+
+// compareAndDelete is the server's own command that deletes a key which has a certain value.
+type compareAndDelete string
+
+const (
+	delex   compareAndDelete = "delex"   // Redis 8.4
+	delifeq compareAndDelete = "delifeq" // Valkey 9.0
+)
+
+func (c compareAndDelete) words(p *part) []any {
+	if c == delex {
+		return []any{"delex", &p.lock, "ifeq", &p.record}
+	}
+	return []any{"delifeq", &p.lock, &p.record}
 }

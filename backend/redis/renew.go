@@ -35,8 +35,16 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 		args = append(args, b.lockKey(g.Key))
 		timeout = min(timeout, driver.RequestTimeout(g.TTL))
 	}
-	for _, g := range grants {
-		args = append(args, g.AttemptID, serverTTL(g.TTL))
+	var ttl time.Duration // of the grant before
+	for i := range grants {
+		g := &grants[i]
+		args = append(args, &g.AttemptID)
+		if g.TTL == ttl {
+			args = append(args, "")
+		} else {
+			args = append(args, serverTTL(g.TTL))
+		}
+		ttl = g.TTL
 	}
 	start := time.Now()
 	reply, err := b.node.Eval(ctx, timeout, renewScript, len(grants), args...)
@@ -50,8 +58,10 @@ func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver
 			out[i].Err = node.Classify(ctx, err)
 		case answers[i] == int64(1):
 			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
-		default:
+		case answers[i] == int64(0):
 			out[i].Err = driver.ErrNotHeld
+		default:
+			out[i].Err = node.Classify(ctx, asError("renew", answers[i]))
 		}
 	}
 }

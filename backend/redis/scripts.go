@@ -24,6 +24,9 @@ var releaseFastLua string
 //go:embed lua/release.lua
 var releaseLua string
 
+//go:embed lua/renew_fast.lua
+var renewFastLua string
+
 //go:embed lua/renew.lua
 var renewLua string
 
@@ -36,24 +39,33 @@ var inspectLua string
 //go:embed lua/list.lua
 var listLua string
 
+//go:embed lua/format.lua
+var formatLua string
+
 //go:embed lua/permissions.lua
 var permissionsLua string
+
+// eachLua is the head of a script that has none of its own.
+const eachLua = `local COUNTER, now_us
+local out, rest = {}, {}
+for i = 1, #KEYS do rest[i] = i end`
 
 var (
 	acquireScript = node.NewScript(acquireFastLua, libLua, acquireLua, endLua)
 	releaseScript = node.NewScript(releaseFastLua, libLua, releaseLua, endLua)
-	renewScript   = node.NewScript(libLua, renewLua, endLua).Dedicated().Idempotent()
-	evictScript   = node.NewScript(libLua, evictLua, endLua)
-	inspectScript = node.NewScript(libLua, inspectLua, endLua).Idempotent()
-	listScript    = node.NewScript(libLua, listLua, endLua).Idempotent()
+	renewScript   = node.NewScript(renewFastLua, libLua, renewLua, endLua).Dedicated().Idempotent()
+	evictScript   = node.NewScript(eachLua, libLua, evictLua, endLua)
+	inspectScript = node.NewScript(eachLua, libLua, inspectLua, endLua).Idempotent()
+	listScript    = node.NewScript(eachLua, libLua, listLua, endLua).Idempotent()
+	formatScript  = node.NewScript(formatLua).Idempotent()
 
-	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript, listScript}
+	allScripts = []*node.Script{acquireScript, releaseScript, renewScript, evictScript, inspectScript, listScript, formatScript}
 
 	permissionsScript = node.NewScript(permissionsLua)
 )
 
 // keyCommands is how many of the commands in permissions.lua name a key.
-const keyCommands = 19
+const keyCommands = 14
 
 // permissions are what a client needs.
 func permissions(namespace, channel string) node.Permissions {

@@ -1,9 +1,18 @@
 -- Tells who holds a key.
--- Returns {attempt, identity, token, ms left, number of waiters}, with attempt "" if
+-- KEYS  the lock
+-- Returns {{attempt, identity, token, ms left, number of waiters}}, with attempt "" if
 -- nobody does.
 
-local waiters = redis.call('ZCARD', QUEUE)
-local v = redis.call('GET', LOCK)
-local lock = v and parse_lock(v)
-if not lock or lock.over then return { '', '', '', 0, waiters } end
-return { lock.attempt, lock.identity, lock.token, lock.expires and lock.expires - now or redis.call('PTTL', LOCK), waiters }
+local function one()
+  look(KEYS[1])
+  local waiters = 0
+  if kind == 'hash' then
+    local others = 0 -- fields that are of no waiter
+    for _, v in ipairs(redis.call('HMGET', KEY, 'l', 'h', 'n', 'm', 'x', 't')) do
+      if v then others = others + 1 end
+    end
+    waiters = (redis.call('HLEN', KEY) - others) / 2
+  end
+  if not lock or lock.over then return { '', '', '', 0, waiters } end
+  return { lock.attempt, lock.identity, lock.token, lock.left, waiters }
+end

@@ -1,121 +1,229 @@
 -- What the scripts share.
 --
--- KEYS  1 LOCK  string, the grant: "expires attempt client token ttl identity". Its own
---               expiry is the lease's while nobody waits; expires is "-" then. While
---               somebody waits, expires is the server time in ms at which the lease
---               ends, and the key outlives it, so that the first attempt after
---               that sees that there is a queue. identity is the Identity and
---               Meta of the request, joined.
+-- KEYS  1 to n, the locks; and then, on one server, COUNTER: string, the last token that was granted in the
+--       namespace. Without it each lock's key keeps the last token of that lock: then a script needs no key
+--       but the lock's, and stands on a Cluster while slots move.
 --
--- The other names begin like LOCK, up to the hash tag, so that they are in the
--- same slot. Those that a lock without waiters does not need are made here instead
--- of being passed, since each name that is passed costs time on every call.
---         LAST       string, the last token granted in this shard
---         TOMBSTONE  string, there if the attempt was released
---         QUEUE      sorted set, attempts that wait, by arrival
---         WAITERS    hash, attempt -> "deadline client ttl identity"; a waiter that has not
---                    confirmed by its deadline, in server time in ms, is dead
+-- A lock's key is a string while nobody waits: "+ attempt client token ttl identity", whose own expiry is the
+-- lease's. identity is the Identity and Meta of the request, joined. Without COUNTER a lock that nobody has is
+-- "= token" for some time. "-" or a number in place of "+" is of a build before this layout, which has its
+-- waiters in other keys.
 --
--- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns
--- them into 1e+14. A ttl is one ms longer than the lease that the client counts,
--- since times are cut to whole ms here and a lease must not end early.
-
--- A server refuses some writes (it is full, may not write, forbids a command), and keeps
--- what a script has written before. Hence:
---   * Where a script only keeps or ends what is there, its first write is one that a full
---     server allows: it looks at its memory until a script has written. What makes
---     something new writes that first, and is refused.
+-- It is a hash while somebody waits, or while the request of an attempt that was released may be under way:
+--         l     the string as above, if there is a holder, with the server time in ms at which the lease ends
+--               in place of "+": the key outlives the lease, so that the first attempt after it sees the queue
+--         h, n  the numbers of the first and the last place in the queue; a place that was left is not there
+--         1 …   a place: "attempt deadline client ttl identity"; a waiter that has not confirmed by its
+--               deadline, in server time in ms, is dead
+--         w…    by attempt: the number of its place
+--         m     the least ttl of the waiters since the queue was empty
+--         x     tombstones: "attempt end" of each attempt that was released, joined by spaces
+--         t     without COUNTER, if there is no holder: the last token
+--
+-- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns them into 1e+14. A ttl is
+-- one ms longer than the lease that the client counts, since times are cut to whole ms here and a lease
+-- must not end early.
+--
+-- A server refuses some writes (it is full, may not write, forbids a command), and keeps what a script has
+-- written before. Hence:
+--   * Where a script only keeps or ends what is there, it calls must_pass first: a full server looks at its
+--     memory until a script has called a command that writes, and does not forbid that one. What makes
+--     something new does not, and is refused.
 --   * A statement that may be the first to write sets wrote, and end.lua says it in the error.
+
+local LAST_TOKEN_LIFE = 60000 -- of "= token", in ms
 
 local wrote = false
 
-local LOCK = KEYS[1]
-local QUEUE, WAITERS = string.sub(LOCK, 1, -2) .. 'q', string.sub(LOCK, 1, -2) .. 'w'
-local SHARD = string.match(LOCK, '^[^}]*}:')
-local LAST = SHARD .. 't'
-
-local now_us
-do
+if not now_us then
   local t = redis.call('TIME')
   now_us = t[1] * 1000000 + t[2]
 end
 local now = math.floor(now_us / 1000)
 
-local function pack_lock(expires, attempt, client, token, ttl, identity)
-  return (expires and string.format('%.0f', expires) or '-') .. ' ' .. attempt .. ' ' .. client .. ' ' .. token .. ' '
-    .. ttl .. ' ' .. identity
+-- The lock that is looked at.
+local KEY, kind, raw
+local lock               -- nil if nobody has it
+local first, last_place  -- h, n
+local least, graves      -- m, x
+local last               -- token
+
+local function must_pass() redis.call('PEXPIRE', KEY, 1, 'GT') end
+
+local function pack_lock(expires)
+  return (expires and string.format('%.0f', expires) or '+') .. ' ' .. lock.attempt .. ' ' .. lock.client .. ' '
+    .. lock.token .. ' ' .. lock.ttl .. ' ' .. lock.identity
 end
 
-local function parse_lock(v)
+local function parse_lock(v, left)
   local expires, attempt, client, token, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
-  expires = tonumber(expires)
+  if not attempt then return nil end
+  left = tonumber(expires) and tonumber(expires) - now or left
   return {
-    attempt = attempt, client = client, token = token, ttl = tonumber(ttl), expires = expires, identity = identity,
-    over = expires ~= nil and expires <= now, -- the lease has ended though the key is there
+    attempt = attempt, client = client, token = token, ttl = tonumber(ttl), identity = identity, left = left,
+    over = left <= 0, -- the lease has ended though the key is there
+    old = expires ~= '+' and kind == 'string',
   }
 end
 
--- outlive makes a key last for ms from now, at least. It always writes, which a full
--- server allows.
-local function outlive(key, ms)
-  redis.call('PEXPIRE', key, math.max(ms, redis.call('PTTL', key)))
+-- look reads the record of a lock.
+local function look(key)
+  KEY, kind, raw = key, redis.call('TYPE', key).ok, nil
+  lock, first, last_place, least, graves, last = nil, 1, 0, nil, nil, 0
+  if kind == 'string' then
+    raw = redis.call('GET', key)
+    lock = parse_lock(raw, redis.call('PTTL', key))
+    last = tonumber(lock and lock.token or string.match(raw, '^= (%d+)$'))
+  elseif kind == 'hash' then
+    local f = redis.call('HMGET', key, 'l', 'h', 'n', 'm', 'x', 't')
+    lock = f[1] and parse_lock(f[1])
+    first, last_place, least, graves = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), f[5]
+    last = first and last_place and tonumber(lock and lock.token or f[6] or 0)
+  elseif kind ~= 'none' then
+    last = nil
+  end
+  if not last then error({ err = 'WRONGTYPE the key has a value that is not of a lock' }) end
+  if lock and not lock.ttl then error({ err = 'WRONGTYPE the key has a value that is not of a lock' }) end
+end
+
+-- save writes the record. The key lasts for life ms from now, at least.
+local function save(life, ...)
+  local kept
+  for attempt, ends in string.gmatch(graves or '', '(%S+) (%S+)') do
+    if tonumber(ends) > now then kept = (kept and kept .. ' ' or '') .. attempt .. ' ' .. ends end
+  end
+  graves = kept
+  if first > last_place and not graves then
+    if lock then
+      redis.call('SET', KEY, pack_lock(), 'PX', math.max(lock.left, 1))
+    elseif COUNTER then
+      redis.call('DEL', KEY)
+    else
+      redis.call('SET', KEY, '= ' .. string.format('%.0f', last), 'PX', LAST_TOKEN_LIFE)
+    end
+    wrote = true
+    return
+  end
+  local f = { 'h', first, 'n', last_place, ... }
+  local function put(name, value)
+    f[#f + 1] = name
+    f[#f + 1] = value
+  end
+  if lock then
+    put('l', pack_lock(now + lock.left))
+    life = math.max(life, lock.left)
+  elseif not COUNTER then
+    put('t', string.format('%.0f', last))
+  end
+  if least then put('m', least) end
+  if graves then put('x', graves) end
+  if kind == 'hash' then
+    redis.call('HSET', KEY, unpack(f))
+    wrote = true
+    if not lock then redis.call('HDEL', KEY, 'l') end
+    if not graves then redis.call('HDEL', KEY, 'x') end
+    redis.call('PEXPIRE', KEY, life, 'GT')
+    return
+  end
+  local left = 0
+  if kind == 'string' then
+    left = redis.call('PTTL', KEY)
+    redis.call('DEL', KEY)
+  end
+  local made = redis.pcall('HSET', KEY, unpack(f))
+  if type(made) == 'table' and made.err then
+    if raw then redis.call('SET', KEY, raw, 'PX', left) end -- or a holder would lose its lock
+    error(made)
+  end
   wrote = true
+  redis.call('PEXPIRE', KEY, math.max(life, left))
+  kind = 'hash'
 end
 
 -- extend gives the lease of a lock that is held ttl from now.
-local function extend(key, lock, ttl)
-  if lock.expires then outlive(key, ttl) else redis.call('PEXPIRE', key, ttl) end
-  wrote = true
-  if lock.expires or lock.ttl ~= ttl then -- last, since a full server lets it pass now
-    local expires = lock.expires and now + ttl
-    redis.call('SET', key, pack_lock(expires, lock.attempt, lock.client, lock.token, ttl, lock.identity), 'KEEPTTL')
+local function extend(ttl)
+  must_pass()
+  if lock.old then
+    redis.call('PEXPIRE', KEY, ttl, 'GT')
+    wrote = true
+    return
   end
+  lock.ttl, lock.left, lock.over = ttl, ttl, false
+  if kind == 'hash' then
+    redis.call('HSET', KEY, 'l', pack_lock(now + ttl))
+    redis.call('PEXPIRE', KEY, ttl, 'GT')
+  else
+    redis.call('SET', KEY, pack_lock(), 'PX', ttl)
+  end
+  wrote = true
 end
 
--- grant gives the lock to an attempt and returns the token: greater than the last
--- one, and never below the clock, so that tokens keep rising when the counter was
--- lost, or set back, with the server's data.
-local function grant(attempt, client, ttl, identity)
-  local token = string.format('%.0f', math.max(tonumber(redis.call('GET', LAST) or 0) + 1, now_us))
-  redis.call('SET', LAST, token)
-  wrote = true
-  local expires, life = nil, ttl
-  local queue_life = redis.call('PTTL', QUEUE) -- below 0 if there is none
-  if queue_life >= 0 then
-    expires, life = now + life, math.max(life, queue_life)
+-- next_token is greater than the last one, and never below the clock, so that tokens keep rising when the
+-- counter was lost, or set back, with the server's data.
+local function next_token()
+  if COUNTER then
+    local v = redis.call('GET', COUNTER)
+    last = tonumber(v or '')
+    if not last then error({ err = 'FORMAT ' .. (v or '') }) end
   end
-  redis.call('SET', LOCK, pack_lock(expires, attempt, client, token, ttl, identity), 'PX', life)
+  last = math.max(last + 1, now_us)
+  local token = string.format('%.0f', last)
+  if COUNTER then
+    redis.call('SET', COUNTER, token)
+    wrote = true
+  end
   return token
 end
 
--- next_waiter takes the first living waiter off the queue. Its first write is one that a
--- full server allows.
-local function next_waiter()
-  while true do
-    local attempt = redis.call('ZPOPMIN', QUEUE)[1]
-    wrote = true
-    if not attempt then return nil end
-    local v = redis.call('HGET', WAITERS, attempt)
-    redis.call('HDEL', WAITERS, attempt)
+-- grant gives the lock to an attempt, with a token from next_token, and returns the token.
+local function grant(token, attempt, client, ttl, identity)
+  lock = { attempt = attempt, client = client, token = token, ttl = ttl, identity = identity, left = ttl }
+  save(ttl)
+  return token
+end
+
+-- first_waiter finds the first living waiter, and takes dead ones before it off the queue.
+local function first_waiter()
+  while first <= last_place do
+    local v = redis.call('HGET', KEY, first)
     if v then
-      local deadline, client, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (.*)$')
-      if tonumber(deadline) > now then return attempt, client, tonumber(ttl), identity end
+      local attempt, deadline, client, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
+      if tonumber(deadline) > now then
+        return { attempt = attempt, client = client, ttl = tonumber(ttl), identity = identity }
+      end
+      redis.call('HDEL', KEY, first, 'w' .. attempt)
+      wrote = true
     end
+    first = first + 1
   end
+  least = nil
+  return nil
 end
 
 -- hand_off grants the lock to the next waiter and notifies its client, or frees the lock.
--- It returns the attempt that has it now and its token, or nil.
+-- It returns the attempt that has it now and its token, or nil. It is called after must_pass.
 local function hand_off()
-  local attempt, client, ttl, identity = next_waiter()
-  if not attempt then
-    redis.call('DEL', LOCK)
+  local w = first_waiter()
+  if not w then
+    lock = nil
+    save(0)
     return nil
   end
-  local token = grant(attempt, client, ttl, identity)
-  redis.call('PUBLISH', client, 'granted ' .. attempt .. ' ' .. token)
-  return attempt, token
+  local token = next_token() -- first: without a counter nothing changes
+  redis.call('HDEL', KEY, first, 'w' .. w.attempt)
+  wrote = true
+  first = first + 1
+  grant(token, w.attempt, w.client, w.ttl, w.identity)
+  redis.call('PUBLISH', w.client, 'granted ' .. w.attempt .. ' ' .. token)
+  return w.attempt, token
 end
 
--- What a script does follows here; end.lua ends it.
-local ok, reply = pcall(function()
+-- buried reports whether an attempt was released.
+local function buried(attempt)
+  for a, ends in string.gmatch(graves or '', '(%S+) (%S+)') do
+    if a == attempt and tonumber(ends) > now then return true end
+  end
+  return false
+end
+
+-- What a script does with one lock follows here; end.lua calls it.

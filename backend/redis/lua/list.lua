@@ -1,13 +1,10 @@
 -- Tells who holds each of several keys. It writes nothing.
 -- KEYS  the locks
--- Returns for each {attempt, identity, token, ms left}, or 0 if nobody holds it.
+-- Returns for each {attempt, identity, token, ms left}, or 0 if nobody holds it, or if it is not a lock but
+--         somebody else's.
 
-local out = {}
-for i, v in ipairs(redis.call('MGET', unpack(KEYS))) do
-  local lock = v and parse_lock(v)
-  out[i] = 0
-  if lock and lock.attempt and not lock.over then -- without an attempt it is no lock: somebody else's string
-    out[i] = { lock.attempt, lock.identity, lock.token, lock.expires and lock.expires - now or redis.call('PTTL', KEYS[i]) }
-  end
+local function one(i)
+  local ok = pcall(look, KEYS[i])
+  if not ok or not lock or lock.over then return 0 end
+  return { lock.attempt, lock.identity, lock.token, lock.left }
 end
-return out

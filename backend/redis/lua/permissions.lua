@@ -9,10 +9,8 @@ local k, channel, database = ARGV[1], ARGV[2], ARGV[3]
 local needed = {
   { 'EVALSHA', '', '1', k }, { 'EVAL', '', '1', k }, { 'TIME' }, { 'PING' },
   { 'SUBSCRIBE', channel }, { 'PUBLISH', channel, '' },
-  { 'GET', k }, { 'MGET', k }, { 'SET', k, '' }, { 'DEL', k }, { 'PTTL', k }, { 'PEXPIRE', k, '1' },
-  { 'HSET', k, '', '' }, { 'HGET', k, '' }, { 'HDEL', k, '' }, { 'HVALS', k },
-  { 'ZADD', k, '1', '' }, { 'ZREM', k, '' }, { 'ZSCORE', k, '' }, { 'ZRANGE', k, '0', '0' }, { 'ZRANK', k, '' },
-  { 'ZCARD', k }, { 'ZPOPMIN', k },
+  { 'GET', k }, { 'MGET', k }, { 'SET', k, '' }, { 'DEL', k }, { 'TYPE', k }, { 'PTTL', k }, { 'PEXPIRE', k, '1' },
+  { 'HSET', k, '', '' }, { 'HGET', k, '' }, { 'HMGET', k, '' }, { 'HDEL', k, '' }, { 'HLEN', k },
 }
 if database ~= '0' then needed[#needed + 1] = { 'SELECT', database } end
 local refused = {}

@@ -1,33 +1,41 @@
--- Ends an attempt's claim, held or waiting, and hands the lock off.
--- ARGV  1 attempt  2 the ttl of its tombstone in ms: how long a late packet of it is refused;
---       absent if none can be under way
--- Returns 1 if it ended a grant, 0 if there was none, 2 if it had been released.
+-- Ends the claims of attempts, held or waiting, and hands the locks off.
+-- KEYS  the locks, COUNTER if there is one
+-- ARGV  1 the ttl of a tombstone in ms: how long a late packet of an attempt is refused;
+--       empty if none can be under way
+--       2 … the attempt of each lock
+-- Returns for each lock 1 if it ended a grant, 0 if there was none, 2 if the attempt had been released,
+--         or an error.
 
-local attempt, tombstone_ttl = ARGV[1], ARGV[2]
-local tombstone = SHARD .. attempt .. ':x'
+local tombstone_ttl = tonumber(ARGV[1])
 
-if tombstone_ttl and redis.call('GET', tombstone) then return 2 end
-
-local waited = redis.call('HDEL', WAITERS, attempt) == 1 -- first, so that a full server lets the next pass
-wrote = waited
-if tombstone_ttl then
-  redis.call('SET', tombstone, '1', 'PX', tombstone_ttl)
-  wrote = true
-end
-
-local lock = v and parse_lock(v)
-if lock and lock.attempt == attempt then
-  if lock.expires then hand_off() else redis.call('DEL', LOCK) end
-  return lock.over and 0 or 1
-end
-if waited then
-  local first = redis.call('ZRANGE', QUEUE, 0, 0)[1] == attempt
-  redis.call('ZREM', QUEUE, attempt)
-  if first then
-    -- The attempt that is the first now must watch for the end of the lease: tell it.
-    local now_first = redis.call('ZRANGE', QUEUE, 0, 0)[1]
-    local w = now_first and redis.call('HGET', WAITERS, now_first)
-    if w then redis.call('PUBLISH', string.match(w, '^%S+ (%S+)'), 'ask ' .. now_first) end
+local function one(i)
+  local attempt = ARGV[1 + i]
+  look(KEYS[i])
+  if tombstone_ttl and buried(attempt) then return 2 end
+  local holds = lock and lock.attempt == attempt
+  local place = kind == 'hash' and redis.call('HGET', KEY, 'w' .. attempt)
+  if not holds and not place and not tombstone_ttl then return 0 end
+  must_pass()
+  if tombstone_ttl then
+    graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
   end
+  local life = tombstone_ttl or 0
+  if place then
+    local before = first_waiter()
+    redis.call('HDEL', KEY, place, 'w' .. attempt)
+    wrote = true
+    if not holds and before and before.attempt == attempt then
+      -- The attempt that is the first now must watch for the end of the lease: tell it.
+      local w = first_waiter()
+      if w then redis.call('PUBLISH', w.client, 'ask ' .. w.attempt) end
+    end
+  end
+  if not holds then
+    save(life)
+    return 0
+  end
+  local over = lock.over
+  if tombstone_ttl then save(life) end
+  hand_off()
+  return over and 0 or 1
 end
-return 0

@@ -1,0 +1,227 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
+	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/batch"
+)
+
+// part is what one attempt asks about its lock: to acquire it, or to release it. Parts of many callers go to
+// the server together, those of the same kind in one call of a script. Scripts get pointers to strings, since
+// a string in an interface would be copied.
+type part struct {
+	kind
+	lock    string // its name
+	attempt string
+	timeout time.Duration
+	record  string // release: what the lock's key has if nobody waits; empty if that is not known
+}
+
+// kind is what parts have in common that go in one call.
+type kind struct {
+	script   *node.Script
+	ttl      string // of the lease; to release, of the tombstone, or empty
+	mode     string // acquire: "try" or "wait"
+	identity string // acquire: what driver.JoinIdentity has made
+}
+
+// answer is what the server says to a part.
+type answer struct {
+	reply any
+	err   error     // raw: see node.Classify
+	sent  time.Time // read before the request was
+}
+
+// requestsUnderWay is how many requests are under way before callers are sent together. It was measured: see
+// docs/decisions.
+const requestsUnderWay = 2
+
+func (b *backend) newSender() *batch.Sender[*part, answer] {
+	return &batch.Sender[*part, answer]{
+		Alone:    func(ctx context.Context, p *part) (answer, error) { return b.alone(ctx, p), nil },
+		Together: b.together,
+		Refused:  func(error) bool { return false }, // each part has an answer of its own
+		Go:       b.sending,
+		InFlight: requestsUnderWay,
+		Patience: func(p *part) time.Duration { return p.timeout },
+	}
+}
+
+// sending calls f on a goroutine for which Close waits, or itself once Close has begun: then it fails at once.
+func (b *backend) sending(f func()) {
+	b.registry.mu.Lock()
+	closed := b.closing.Err() != nil
+	if !closed {
+		b.running.Add(1)
+	}
+	b.registry.mu.Unlock()
+	if closed {
+		f()
+		return
+	}
+	go func() {
+		defer b.running.Done()
+		f()
+	}()
+}
+
+// ask sends a part and returns its answer. If ctx ends first, the outcome is not known, except with
+// batch.ErrNotTaken.
+func (b *backend) ask(ctx context.Context, p *part) answer {
+	a := b.askOnce(ctx, p)
+	if !goredis.HasErrorPrefix(a.err, formatPrefix) {
+		return a
+	}
+	// The server has lost the counter with its data, and has done nothing.
+	if err := b.makeReady(ctx); err != nil {
+		return answer{err: err, sent: a.sent}
+	}
+	return b.askOnce(ctx, p)
+}
+
+func (b *backend) askOnce(ctx context.Context, p *part) answer {
+	sent := time.Now()
+	a, err := b.sender.Do(ctx, "", p) // parts about one lock may go together: a script takes one after the other
+	if err != nil {
+		return answer{err: err, sent: sent}
+	}
+	return a
+}
+
+// alone sends a part by itself. A release is the server's own compare-and-delete first, where it has one. That
+// does nothing if somebody waits, or if the record was changed: then the script decides.
+func (b *backend) alone(ctx context.Context, p *part) answer {
+	sent := time.Now()
+	if p.record != "" {
+		if deletes := b.deletes.Load(); deletes != nil {
+			reply, err := b.node.Once(ctx, p.timeout, deletes.words(p)...)
+			switch {
+			case err == nil && reply == int64(1):
+				return answer{reply, nil, sent}
+			case node.IsRefused(err):
+				b.deletes.Store(nil) // another server has taken the place of the one that was asked
+			case err != nil && !goredis.HasErrorPrefix(err, "ERR Key should be"), goredis.HasErrorPrefix(err, "WRONGTYPE"):
+				return answer{nil, err, sent}
+			}
+		}
+	}
+	reply, err := b.node.Eval(ctx, p.timeout, p.script, 2, append(b.arguments(make([]any, 0, 7), &p.kind, &p.lock), &p.attempt)...)
+	if err != nil {
+		return answer{nil, err, sent}
+	}
+	return answerOf(p, reply, 0, 1, sent)
+}
+
+// together sends parts in one request: one call for each kind.
+func (b *backend) together(parts []*part) ([]answer, error) {
+	answers := make([]answer, len(parts))
+	var calls []*node.Call
+	done := make([]bool, len(parts))
+	var same []int // the parts of one call
+	sent := time.Now()
+	for i, p := range parts {
+		if done[i] {
+			continue
+		}
+		same = nil
+		for j := i; j < len(parts); j++ {
+			if !done[j] && parts[j].kind == p.kind {
+				done[j] = true
+				same = append(same, j)
+			}
+		}
+		calls = append(calls, b.call(parts, same, answers, sent))
+	}
+	b.node.EvalAll(calls)
+	return answers, nil
+}
+
+// call is the call for the parts of one kind.
+func (b *backend) call(parts []*part, same []int, answers []answer, sent time.Time) *node.Call {
+	first := parts[same[0]]
+	c := &node.Call{Ctx: context.Background(), Script: first.script, Keys: len(same) + 1}
+	locks := make([]*string, len(same))
+	for i, j := range same {
+		locks[i] = &parts[j].lock
+		c.Timeout = max(c.Timeout, parts[j].timeout)
+	}
+	c.Args = b.arguments(make([]any, 0, 2*len(same)+5), &first.kind, locks...)
+	for _, j := range same {
+		c.Args = append(c.Args, &parts[j].attempt)
+	}
+	c.Done = func(reply any, err error) {
+		for i, j := range same {
+			if err != nil {
+				answers[j] = answer{nil, err, sent}
+			} else {
+				answers[j] = answerOf(parts[j], reply, i, len(same), sent)
+			}
+		}
+	}
+	return c
+}
+
+// arguments appends what a script gets before the attempts: the locks, the counter, and what is common.
+func (b *backend) arguments(args []any, k *kind, locks ...*string) []any {
+	for _, lock := range locks {
+		args = append(args, lock)
+	}
+	args = append(args, b.counter)
+	if k.script == acquireScript {
+		return append(args, b.client, &k.ttl, &k.mode, &k.identity)
+	}
+	return append(args, &k.ttl)
+}
+
+// answerOf is the answer at a place of a script's reply, which has one for each of n parts.
+func answerOf(p *part, reply any, i, n int, sent time.Time) answer {
+	all, ok := reply.([]any)
+	if !ok || len(all) != n {
+		name := "acquire"
+		if p.script == releaseScript {
+			name = "release"
+		}
+		return answer{nil, unexpected(name, reply), sent}
+	}
+	if err, ok := all[i].(error); ok {
+		return answer{nil, err, sent}
+	}
+	return answer{all[i], nil, sent}
+}
+
+// formatPrefix begins an error of a script that found no counter in the namespace, or one of another layout.
+const formatPrefix = "FORMAT "
+
+// oldBuilds is what builds before this layout find in place of their counters. Their scripts then fail when
+// they would grant, since it is no number.
+const oldBuilds = "fencelock-2"
+
+// makeReady makes the namespace ready for this layout, if it is not.
+func (b *backend) makeReady(ctx context.Context) error {
+	args := make([]any, 0, shards+2)
+	args = append(args, b.counter)
+	for _, shard := range b.shards {
+		args = append(args, shard+"t")
+	}
+	_, err := b.node.Eval(ctx, adminTimeout, formatScript, len(args), append(args, oldBuilds)...)
+	if goredis.HasErrorPrefix(err, formatPrefix) {
+		return fmt.Errorf("%w: namespace %q belongs to a later build of fencelock (%s): use that, or another namespace",
+			driver.ErrRefused, b.info.Namespace, err)
+	}
+	if err != nil {
+		return node.Classify(ctx, err)
+	}
+	return nil
+}
+
+// wasSent reports whether a part with this error may have been sent.
+func wasSent(err error) bool {
+	return !errors.Is(err, batch.ErrNotTaken) && !errors.Is(err, node.ErrNotSent)
+}
