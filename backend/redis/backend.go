@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -28,7 +27,6 @@ type backend struct {
 	info          driver.Info
 	node          *node.Node
 	sender        *batch.Sender[*part, answer]
-	deletes       atomic.Pointer[compareAndDelete] // the server's own; nil if it has none
 	registry      registry
 	notifications *notifications
 	contact       *address.Contact

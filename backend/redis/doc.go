@@ -177,13 +177,16 @@
 //
 //	ACL SETUSER locks on >password resetkeys ~fencelock:* resetchannels &fencelock:c:*
 //	    -@all +ping +info +script|load +evalsha +eval +subscribe +publish +time
-//	    +get +mget +set +del +pttl +pexpire
-//	    +hset +hget +hdel +hvals +zadd +zrem +zscore +zrange +zrank +zcard +zpopmin
+//	    +get +mget +set +del +type +pttl +pexpire
+//	    +hset +hget +hmget +hdel +hlen
 //
 // Open asks the server, in one round trip and without running any of these commands, whether it allows
 // them all. Its error names those that it does not allow, and those that rename-command has
 // taken away. With a database other than 0 add +select. With durable=true add +config|get;
 // without it Open warns that it does not know how often the server syncs its file.
+//
+// Where the server has a compare-and-delete of its own (DELEX in Redis 8.4, DELIFEQ in Valkey 9.0), +delex or
+// +delifeq halves what an Unlock costs it; without it a script does the same.
 //
 // To list locks (Client.ListHeld), and for nothing else, add +scan. Open does not ask for it: without
 // it a listing gets an error of kind fencelock.ErrRefused that says so. No pattern of an ACL

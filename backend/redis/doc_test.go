@@ -11,7 +11,7 @@ import (
 func TestDocumentedPermissions(t *testing.T) {
 	p := acltest.Permissions{
 		Doc:         "doc.go",
-		Scripts:     []string{acquireFastLua, acquireLua, libLua, releaseFastLua, releaseLua, renewLua, evictLua, inspectLua},
+		Scripts:     []string{acquireFastLua, acquireLua, libLua, releaseFastLua, releaseLua, renewFastLua, renewLua, evictLua, inspectLua, listLua, formatLua, endLua},
 		Asks:        permissionsLua,
 		Sent:        []string{"info", "script|load", "evalsha", "eval", "subscribe", "ping"},
 		Unasked:     []string{"info", "script|load"},

@@ -56,18 +56,3 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 func (b *backend) record(a *attempt) string {
 	return "+ " + a.AttemptID + " " + b.channel + " " + a.token + " " + serverTTL(a.TTL) + " " + a.identity
 }
-
-// compareAndDelete is the server's own command that deletes a key which has a certain value.
-type compareAndDelete string
-
-const (
-	delex   compareAndDelete = "delex"   // Redis 8.4
-	delifeq compareAndDelete = "delifeq" // Valkey 9.0
-)
-
-func (c compareAndDelete) words(p *part) []any {
-	if c == delex {
-		return []any{"delex", &p.lock, "ifeq", &p.record}
-	}
-	return []any{"delifeq", &p.lock, &p.record}
-}

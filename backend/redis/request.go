@@ -99,17 +99,15 @@ func (b *backend) askOnce(ctx context.Context, p *part) answer {
 // does nothing if somebody waits, or if the record was changed: then the script decides.
 func (b *backend) alone(ctx context.Context, p *part) answer {
 	sent := time.Now()
-	if p.record != "" {
-		if deletes := b.deletes.Load(); deletes != nil {
-			reply, err := b.node.Once(ctx, p.timeout, deletes.words(p)...)
-			switch {
-			case err == nil && reply == int64(1):
-				return answer{reply, nil, sent}
-			case node.IsRefused(err):
-				b.deletes.Store(nil) // another server has taken the place of the one that was asked
-			case err != nil && !goredis.HasErrorPrefix(err, "ERR Key should be"), goredis.HasErrorPrefix(err, "WRONGTYPE"):
-				return answer{nil, err, sent}
-			}
+	if words := b.deletion(p); words != nil {
+		reply, err := b.node.Once(ctx, p.timeout, words...)
+		switch {
+		case err == nil && reply == int64(1):
+			return answer{reply, nil, sent}
+		case node.IsUnknownCommand(err):
+			b.node.ForgetDelete()
+		case err != nil && !isOtherType(err):
+			return answer{nil, err, sent}
 		}
 	}
 	reply, err := b.node.Eval(ctx, p.timeout, p.script, 2, append(b.arguments(make([]any, 0, 7), &p.kind, &p.lock), &p.attempt)...)
@@ -117,6 +115,25 @@ func (b *backend) alone(ctx context.Context, p *part) answer {
 		return answer{nil, err, sent}
 	}
 	return answerOf(p, reply, 0, 1, sent)
+}
+
+// deletion is the server's own compare-and-delete for a part; nil if it has none, or the part is another.
+func (b *backend) deletion(p *part) []any {
+	if p.record == "" {
+		return nil
+	}
+	switch b.node.Features().Delete {
+	case "DELEX":
+		return []any{"delex", &p.lock, "ifeq", &p.record}
+	case "DELIFEQ":
+		return []any{"delifeq", &p.lock, &p.record}
+	}
+	return nil
+}
+
+// isOtherType reports whether a compare-and-delete has found a key that is not a string: somebody waits.
+func isOtherType(err error) bool {
+	return goredis.HasErrorPrefix(err, "WRONGTYPE ") || goredis.HasErrorPrefix(err, "Key should be of string type")
 }
 
 // together sends parts in one request: one call for each kind.

@@ -2,7 +2,8 @@
 -- ARGV  1 a name in the namespace that nothing has  2 the client's channel
 --       3 the database
 -- Returns a list: '-' and the name of a command that is not allowed, with these
--- arguments, '?' and the name of one that the server does not know.
+-- arguments, '?' and the name of one that the server does not know; '+' and the name of one
+-- that saves work and is there and allowed.
 
 if not redis.acl_check_cmd then return {} end -- a library that acts as a server
 local k, channel, database = ARGV[1], ARGV[2], ARGV[3]
@@ -13,13 +14,19 @@ local needed = {
   { 'HSET', k, '', '' }, { 'HGET', k, '' }, { 'HMGET', k, '' }, { 'HDEL', k, '' }, { 'HLEN', k },
 }
 if database ~= '0' then needed[#needed + 1] = { 'SELECT', database } end
-local refused = {}
+local found = {}
 for _, command in ipairs(needed) do
   local known, allowed = pcall(redis.acl_check_cmd, unpack(command))
   if not known then
-    refused[#refused + 1] = '?' .. string.lower(command[1])
+    found[#found + 1] = '?' .. string.lower(command[1])
   elseif not allowed then
-    refused[#refused + 1] = '-' .. string.lower(command[1])
+    found[#found + 1] = '-' .. string.lower(command[1])
   end
 end
-return refused
+local function useful(command, ...)
+  local known, allowed = pcall(redis.acl_check_cmd, command, ...)
+  if known and allowed then found[#found + 1] = '+' .. string.lower(command) end
+end
+useful('DELEX', k, 'IFEQ', '')
+useful('DELIFEQ', k, '')
+return found
