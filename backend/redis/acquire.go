@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -25,20 +24,17 @@ import (
 // other is only a hint to ask. Before the first answer, the send time of the first
 // request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	a, events, err := b.registry.enter(req)
-	if err != nil {
-		return driver.Grant{}, err
-	}
-	defer b.registry.leave(a, events)
-	p := &part{
-		kind:    kind{acquireScript, serverTTL(req.TTL), "try", a.identity},
+	a, notified, err := b.registry.enter(req, part{
+		kind:    kind{acquireScript, serverTTL(req.TTL), modeOf(req), driver.JoinIdentity(req.Identity, req.Meta)},
 		lock:    b.lockKey(req.Key),
 		attempt: req.AttemptID,
 		timeout: driver.RequestTimeout(req.TTL),
+	})
+	if err != nil {
+		return driver.Grant{}, err
 	}
-	if req.Wait {
-		p.mode = "wait"
-	}
+	var wake chan struct{} // of notifications; nil until the attempt waits
+	defer func() { b.registry.leave(a, wake) }()
 
 	var confirmed time.Time // a safe Start for a grant by notification; zero while there is none
 	var seen fencing.Token  // a notification must have a greater one
@@ -46,14 +42,14 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		got := b.ask(ctx, p)
+		got := b.ask(ctx, &a.part)
 		if got.err != nil {
 			if wasSent(got.err) {
 				b.registry.noAnswer(a)
 			}
 			// The answer was lost, but the notification may have come.
-			if token, ok := grantedToken(events); ok && !confirmed.IsZero() && isNew(token, seen) {
-				return b.granted(a, token, confirmed, req.TTL)
+			if token := b.registry.granted(a); token > seen && !confirmed.IsZero() {
+				return b.grant(a, token, confirmed, req.TTL)
 			}
 			return driver.Grant{}, node.Classify(ctx, got.err)
 		}
@@ -61,10 +57,11 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		switch r := got.reply.(type) {
 		case nil:
 			return driver.Grant{}, driver.ErrReleased
-		case string:
-			return b.granted(a, r, got.sent, req.TTL)
 		case int64:
-			return driver.Grant{}, &driver.HeldError{RetryAfter: time.Duration(r) * time.Millisecond}
+			if r > 0 {
+				return b.grant(a, fencing.Token(r), got.sent, req.TTL)
+			}
+			return driver.Grant{}, &driver.HeldError{} // the lease has ended, and others wait
 		case []any:
 			if !req.Wait {
 				return driver.Grant{}, heldBy(r)
@@ -82,12 +79,15 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			return driver.Grant{}, unexpected("acquire", got.reply)
 		}
 
+		if wake == nil {
+			wake = b.registry.await(a, notified)
+		}
 		next := time.NewTimer(pause)
 		select {
-		case token := <-events:
-			if isNew(token, seen) {
+		case <-wake:
+			if token := b.registry.granted(a); token > seen {
 				next.Stop()
-				return b.granted(a, token, confirmed, req.TTL)
+				return b.grant(a, token, confirmed, req.TTL)
 			}
 		case <-next.C:
 		case <-b.closing.Done():
@@ -101,6 +101,13 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		}
 		next.Stop()
 	}
+}
+
+func modeOf(req driver.Request) string {
+	if req.Wait {
+		return "wait"
+	}
+	return "try"
 }
 
 // nextConfirm is how long a waiter may stay silent: a third of its TTL, less some
@@ -122,18 +129,14 @@ func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Dura
 	return pause
 }
 
-// granted hands out the grant with a token. If a Release came first, it does not. That Release has found an
+// grant hands out the grant with a token. If a Release came first, it does not. That Release has found an
 // Acquire under way, so the server either ends the grant or, where Release reached it first, has refused it
 // by the tombstone.
-func (b *backend) granted(a *attempt, token string, start time.Time, ttl time.Duration) (driver.Grant, error) {
-	t, err := fencing.Parse(token)
-	if err != nil {
-		return driver.Grant{}, fmt.Errorf("redis: the server granted the token %q: %w", token, err)
-	}
+func (b *backend) grant(a *attempt, token fencing.Token, start time.Time, ttl time.Duration) (driver.Grant, error) {
 	b.registry.mu.Lock()
 	defer b.registry.mu.Unlock()
 	a.token = token
-	return b.registry.Grant(a, t, start, ttl)
+	return b.registry.Grant(a, token, start, ttl)
 }
 
 // heldBy is the error of an attempt that does not wait: what is left of the holder's lease, and who
@@ -151,20 +154,13 @@ func heldBy(r []any) error {
 	return unexpected("acquire", r)
 }
 
-// isNew reports whether a token, if it is one at all, was granted after seen.
-func isNew(token string, seen fencing.Token) bool {
-	t, err := fencing.Parse(token)
-	return err == nil && t > seen
-}
-
 func parseWaiting(r []any) (isFirst bool, ahead time.Duration, last fencing.Token, err error) {
 	if len(r) == 3 {
 		first, ok1 := r[0].(int64)
 		ms, ok2 := r[1].(int64)
-		text, ok3 := r[2].(string)
-		last, err := fencing.Parse(text)
-		if ok1 && ok2 && ok3 && err == nil {
-			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, last, nil
+		last, ok3 := r[2].(int64)
+		if ok1 && ok2 && ok3 && last >= 0 {
+			return first == 1, time.Duration(max(ms, 0)) * time.Millisecond, fencing.Token(last), nil
 		}
 	}
 	return false, 0, 0, unexpected("acquire", r)

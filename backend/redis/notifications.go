@@ -9,6 +9,7 @@ import (
 
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/attempts"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // notifications hands what the server publishes to this client to the Acquire calls that wait and to the
@@ -39,9 +40,10 @@ func (n *notifications) onMessage(payload string) {
 		n.recheckAll()
 	case keys == 0:
 	case verb == "granted":
-		a.notify(token)
+		t, _ := fencing.Parse(token)
+		a.notify(t)
 	case verb == "ask": // it has become the first that waits
-		a.notify(recheck)
+		a.notify(0)
 	case verb == "evicted" && a.Phase() == attempts.Held:
 		lost = n.registry.Forget(a)
 	}
@@ -62,7 +64,7 @@ func (n *notifications) onResubscribe() {
 // recheckAll is called with the registry's mutex held.
 func (n *notifications) recheckAll() {
 	for a := range n.registry.All() {
-		a.notify(recheck)
+		a.notify(0)
 	}
 	n.running.Go(n.recheckHeld)
 }

@@ -23,31 +23,32 @@ func offline(t *testing.T) *backend {
 	return b
 }
 
-func (b *backend) mustEnter(t *testing.T, key string, lost func(error)) (*attempt, chan string) {
+// mustEnter begins an Acquire that waits.
+func (b *backend) mustEnter(t *testing.T, key string, lost func(error)) (*attempt, chan struct{}) {
 	t.Helper()
-	a, events, err := b.registry.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost})
+	a, notified, err := b.registry.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost}, part{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a, events
+	return a, b.registry.await(a, notified)
 }
 
 func (b *backend) mustGrant(t *testing.T, a *attempt) driver.Grant {
 	t.Helper()
-	g, err := b.granted(a, "7", time.Now(), time.Minute)
+	g, err := b.grant(a, 7, time.Now(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-// next is the event that is there, "none" if there is none.
-func next(events chan string) string {
+// woken reports whether there was a notification.
+func woken(wake chan struct{}) bool {
 	select {
-	case e := <-events:
-		return e
+	case <-wake:
+		return true
 	default:
-		return "none"
+		return false
 	}
 }
 
@@ -59,25 +60,43 @@ func TestEachAcquireIsNotified(t *testing.T) {
 	if same != a {
 		t.Fatal("it has two entries")
 	}
-	for range 3 { // more than a channel takes
-		b.notifications.onMessage("granted me 8")
+	for _, token := range []string{"8", "7", "nonsense"} {
+		b.notifications.onMessage("granted me " + token)
 	}
 	b.notifications.onMessage("granted another 9")
-	for _, events := range []chan string{first, second} {
-		for _, want := range []string{"8", "8", "none"} {
-			if got := next(events); got != want {
-				t.Errorf("event %q, want %q", got, want)
-			}
+	if got := b.registry.granted(a); got != 8 {
+		t.Errorf("token %v, want the greatest, 8", got)
+	}
+	for _, wake := range []chan struct{}{first, second} {
+		if !woken(wake) || woken(wake) {
+			t.Error("an Acquire is not woken once")
 		}
 	}
 	b.registry.leave(a, first)
 	b.notifications.onMessage("ask me")
-	if got, other := next(first), next(second); got != "none" || other != recheck {
-		t.Errorf("the one that has left got %q, the other %q", got, other)
+	if woken(first) || !woken(second) {
+		t.Error("the one that has left is woken, or the other is not")
 	}
 	b.registry.leave(a, second)
 	for range b.registry.All() {
 		t.Error("it is not forgotten")
+	}
+}
+
+// A notification may come before the answer to the request that has made the attempt wait.
+func TestNotifiedBeforeItWaits(t *testing.T) {
+	for _, message := range []string{"granted me 8", "ask me"} {
+		b := offline(t)
+		a, notified, err := b.registry.enter(driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute, Wait: true}, part{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.notifications.onMessage(message)
+		wake := b.registry.await(a, notified)
+		if !woken(wake) {
+			t.Errorf("%q is not heard", message)
+		}
+		b.registry.leave(a, wake)
 	}
 }
 
@@ -89,8 +108,8 @@ func TestMessageForTwoKeys(t *testing.T) {
 	a, waits := b.mustEnter(t, "a", lost)
 	other, holds := b.mustEnter(t, "b", lost)
 	b.notifications.onMessage("granted me 7")
-	if got := next(waits); got != recheck {
-		t.Errorf("event %q, though it may be of the other key", got)
+	if got := b.registry.granted(a); got != 0 || !woken(waits) {
+		t.Errorf("token %v, though it may be of the other key; or the Acquire is not woken", got)
 	}
 	b.mustGrant(t, other)
 	b.registry.leave(other, holds)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/attempts"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // registry knows the attempts of this client that ask, wait or hold. Its mutex guards them, too.
@@ -19,42 +20,53 @@ type registry struct {
 // attempt is an attempt to lock. It is the Handle of its grant.
 type attempt struct {
 	attempts.Attempt
+	part // what it asks the server; it does not change, but for the token
 
-	identity string        // what driver.JoinIdentity has made
-	token    string        // of the grant
-	events   []chan string // of each Acquire that waits: the token that was granted, or recheck; capacity 2
+	notified int             // how many notifications have come
+	noted    fencing.Token   // the greatest of those that told of a grant
+	waits    []chan struct{} // of each Acquire that waits: a notification has come; capacity 1
 }
 
-// recheck is the event that a notification may have been lost: ask the server.
-const recheck = ""
-
-// enter begins an Acquire. If it waits, it has a channel for events.
-func (r *registry) enter(req driver.Request) (a *attempt, events chan string, err error) {
-	if req.Wait {
-		events = make(chan string, 2)
-	}
+// enter begins an Acquire. It returns how many notifications have come so far.
+func (r *registry) enter(req driver.Request, p part) (a *attempt, notified int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, err = r.Enter(req, new(attempt))
-	if err == nil && a.identity == "" {
-		a.identity = driver.JoinIdentity(req.Identity, req.Meta)
+	a, err = r.Enter(req, &attempt{part: p})
+	if err != nil {
+		return nil, 0, err
 	}
-	if err == nil && events != nil {
-		a.events = append(a.events, events)
-	}
-	return a, events, err
+	return a, a.notified, nil
 }
 
-// leave ends it. An attempt that was not granted is forgotten with its last Acquire: the server forgets by
-// itself a waiter that does not ask, and an attempt that comes back says so (Retry).
-func (r *registry) leave(a *attempt, events chan string) {
+// await returns a channel on which an Acquire hears of notifications: all that came after the first so many.
+func (r *registry) await(a *attempt, notified int) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if events != nil {
-		a.events = slices.DeleteFunc(a.events, func(c chan string) bool { return c == events })
+	wake := make(chan struct{}, 1)
+	if a.notified != notified {
+		wake <- struct{}{}
+	}
+	a.waits = append(a.waits, wake)
+	return wake
+}
+
+// leave ends an Acquire. An attempt that was not granted is forgotten with its last Acquire: the server
+// forgets by itself a waiter that does not ask, and an attempt that comes back says so (Retry).
+func (r *registry) leave(a *attempt, wake chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if wake != nil {
+		a.waits = slices.DeleteFunc(a.waits, func(c chan struct{}) bool { return c == wake })
 	}
 	a.Sent = false
 	r.Leave(a, time.Time{})
+}
+
+// granted is the greatest token of which a notification to an attempt has told; 0 if none has.
+func (r *registry) granted(a *attempt) fencing.Token {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return a.noted
 }
 
 // noAnswer notes that a request of an attempt may still be under way.
@@ -97,27 +109,15 @@ func (r *registry) renewed(grants []driver.Grant, answers []driver.Renewal) (los
 	return lost
 }
 
-// notify leaves an event for each Acquire that waits. One that has two events already needs no third: it will
-// ask soon.
-func (a *attempt) notify(event string) {
-	for _, events := range a.events {
+// notify notes a notification, and wakes each Acquire that waits. The token is that of a grant of which it
+// tells, or 0 if it only says that it is time to ask. Called with the registry's mutex held.
+func (a *attempt) notify(token fencing.Token) {
+	a.notified++
+	a.noted = max(a.noted, token)
+	for _, wake := range a.waits {
 		select {
-		case events <- event:
-		default:
-		}
-	}
-}
-
-// grantedToken returns the token of a notification that has come, if one has. None comes on a nil channel.
-func grantedToken(events <-chan string) (token string, ok bool) {
-	for {
-		select {
-		case token = <-events:
-			if token != recheck {
-				return token, true
-			}
-		default:
-			return "", false
+		case wake <- struct{}{}:
+		default: // it will look soon
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	if late {
 		p.ttl = tombstone
 	} else if a != nil {
-		p.record = b.record(a)
+		p.granted, p.token = &a.part, a.token
 	}
 	got := b.ask(ctx, p)
 	if errors.Is(got.err, node.ErrStale) {
@@ -49,10 +49,4 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		return driver.ErrNotHeld
 	}
 	return unexpected("release", got.reply)
-}
-
-// record is what the lock's key has while an attempt holds it, nobody waits, and its lease was only ever
-// extended by the TTL that it began with.
-func (b *backend) record(a *attempt) string {
-	return "+ " + a.AttemptID + " " + b.channel + " " + a.token + " " + serverTTL(a.TTL) + " " + a.identity
 }

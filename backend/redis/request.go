@@ -11,6 +11,7 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/batch"
+	"github.com/fencelock/fencelock/fencing"
 )
 
 // part is what one attempt asks about its lock: to acquire it, or to release it. Parts of many callers go to
@@ -21,7 +22,10 @@ type part struct {
 	lock    string // its name
 	attempt string
 	timeout time.Duration
-	record  string // release: what the lock's key has if nobody waits; empty if that is not known
+
+	// To release, where they are known: what the attempt has asked, and the token that it got.
+	granted *part
+	token   fencing.Token
 }
 
 // kind is what parts have in common that go in one call.
@@ -76,7 +80,7 @@ func (b *backend) sending(f func()) {
 // batch.ErrNotTaken.
 func (b *backend) ask(ctx context.Context, p *part) answer {
 	a := b.askOnce(ctx, p)
-	if !goredis.HasErrorPrefix(a.err, formatPrefix) {
+	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) {
 		return a
 	}
 	// The server has lost the counter with its data, and has done nothing.
@@ -117,18 +121,24 @@ func (b *backend) alone(ctx context.Context, p *part) answer {
 	return answerOf(p, reply, 0, 1, sent)
 }
 
-// deletion is the server's own compare-and-delete for a part; nil if it has none, or the part is another.
+// deletion is the server's own compare-and-delete for a part; nil if it has none, or the part is another. It
+// compares what the lock's key has while nobody waits, and the lease was only extended by its first TTL.
 func (b *backend) deletion(p *part) []any {
-	if p.record == "" {
+	if p.token == 0 {
 		return nil
 	}
+	g := p.granted
 	switch b.node.Features().Delete {
 	case "DELEX":
-		return []any{"delex", &p.lock, "ifeq", &p.record}
+		return []any{"delex", &p.lock, "ifeq", b.record(g, p.token)}
 	case "DELIFEQ":
-		return []any{"delifeq", &p.lock, &p.record}
+		return []any{"delifeq", &p.lock, b.record(g, p.token)}
 	}
 	return nil
+}
+
+func (b *backend) record(g *part, token fencing.Token) string {
+	return "+ " + g.attempt + " " + b.channel + " " + token.String() + " " + g.ttl + " " + g.identity
 }
 
 // isOtherType reports whether a compare-and-delete has found a key that is not a string: somebody waits.

@@ -4,7 +4,7 @@
 --       4 identity: who asks, with what the application says of the lock
 --       5 … the attempt of each lock
 -- Returns for each lock
---         the token (a string) if the attempt holds the lock now,
+--         the token if the attempt holds the lock now,
 --         {1, ms, last} if it is the first that waits: what is left of the holder's lease,
 --         and a number: tokens granted later are greater, those granted before
 --         (also before a restart that set the counter back) are not,
@@ -18,7 +18,7 @@ ttl = tonumber(ttl)
 
 local function waiting(is_first, ms)
   if COUNTER then last = tonumber(redis.call('GET', COUNTER) or 0) end
-  return { is_first, ms, string.format('%.0f', math.max(last or 0, now_us - 1)) }
+  return { is_first, ms, math.max(last or 0, now_us - 1) }
 end
 
 local function one(i)
@@ -28,7 +28,7 @@ local function one(i)
   if lock and lock.attempt == attempt and not lock.over then
     -- Asked again, since a reply or a notification was lost: the same grant, from now.
     extend(ttl)
-    return lock.token
+    return tonumber(lock.token)
   end
   if lock and lock.left > lock.ttl then
     -- Only if the server's clock was set back does a lease have more left than its ttl. A dead
@@ -43,7 +43,7 @@ local function one(i)
   if mode == 'try' then
     if held then return { lock.left, lock.identity } end
     if first_waiter() then return 0 end -- the lock belongs to it
-    return grant(next_token(), attempt, client, ttl, identity)
+    return tonumber(grant(next_token(), attempt, client, ttl, identity))
   end
   if held and lock.old then return waiting(1, lock.left) end -- its builds would not find it in a hash
 
@@ -56,7 +56,7 @@ local function one(i)
     wrote = true
     redis.call('PEXPIRE', KEY, ttl, 'GT')
   elseif not held and not first_waiter() then
-    return grant(next_token(), attempt, client, ttl, identity)
+    return tonumber(grant(next_token(), attempt, client, ttl, identity))
   else
     if kind == 'string' then redis.call('SET', KEY, raw, 'KEEPTTL') end -- save begins with a write that a full server allows
     if first > last_place then least = nil end
@@ -68,7 +68,7 @@ local function one(i)
   if not held then
     must_pass()
     local winner, token = hand_off()
-    if winner == attempt then return token end
+    if winner == attempt then return tonumber(token) end
   end
   if first_waiter().attempt == attempt then return waiting(1, lock.left) end
   return waiting(0, least)

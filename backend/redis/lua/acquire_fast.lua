@@ -19,7 +19,7 @@ for i = 1, n do
   elseif set.err then
     out[i] = set
   else
-    out[i], taken = token, taken + 1
+    out[i], taken = now_us + taken, taken + 1
   end
 end
 if taken > 0 and COUNTER then
@@ -27,7 +27,7 @@ if taken > 0 and COUNTER then
   local last = type(was) == 'string' and tonumber(was)
   if not last or last >= now_us then
     -- The counter is not there, is not ours, or is ahead of the clock.
-    local failed
+    local failed, token
     if last then
       failed = redis.pcall('SET', COUNTER, string.format('%.0f', last + taken))
       failed = failed.err and failed
@@ -38,14 +38,14 @@ if taken > 0 and COUNTER then
       failed = { err = 'FORMAT ' .. (was or '') }
     end
     for i = 1, n do
-      if type(out[i]) == 'string' then
+      if type(out[i]) == 'number' then
         if failed then
           redis.call('DEL', KEYS[i])
           out[i] = failed
         else
           last = last + 1
-          out[i] = string.format('%.0f', last)
-          redis.call('SET', KEYS[i], '+ ' .. ARGV[4 + i] .. ' ' .. client .. ' ' .. out[i] .. ' ' .. ttl .. ' ' .. identity, 'PX', ttl)
+          out[i], token = last, string.format('%.0f', last)
+          redis.call('SET', KEYS[i], '+ ' .. ARGV[4 + i] .. ' ' .. client .. ' ' .. token .. ' ' .. ttl .. ' ' .. identity, 'PX', ttl)
         end
       end
     end

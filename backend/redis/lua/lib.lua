@@ -20,7 +20,8 @@
 --         x     tombstones: "attempt end" of each attempt that was released, joined by spaces
 --         t     without COUNTER, if there is no holder: the last token
 --
--- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns them into 1e+14. A ttl is
+-- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns them into 1e+14. In a reply
+-- they are integers, which are exact. A ttl is
 -- one ms longer than the lease that the client counts, since times are cut to whole ms here and a lease
 -- must not end early.
 --
