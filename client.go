@@ -30,9 +30,10 @@ type Client struct {
 	log      *slog.Logger      // never blocks
 	lines    *outbox[record]   // of log
 	events   *outbox[observed] // nil without an observer
-	detached context.Context   // of a loss: who notices it is not who it happens to
-	clock    *suspend.Clock    // nil where Info.SameClock
-	unwatch  func()            // of clock
+	made     time.Time
+	detached context.Context // of a loss: who notices it is not who it happens to
+	clock    *suspend.Clock  // nil where Info.SameClock
+	unwatch  func()          // of clock
 
 	turns   turns
 	renewal renewal
@@ -42,8 +43,8 @@ type Client struct {
 	closed bool
 	over   chan struct{}      // closed when Close is over
 	calls  map[*call]struct{} // under way
-	leases map[*Lease]struct{}
-	idle   sync.WaitGroup // counts calls; Add only under mu while !closed
+	held   schedule           // all leases that are held, by their deadlines
+	idle   sync.WaitGroup     // counts calls; Add only under mu while !closed
 
 	telling sync.WaitGroup // counts losses that log and observer have not been given yet
 
@@ -112,12 +113,13 @@ func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[rec
 		base:     o.TokenBase,
 		log:      log.With("backend", info.Name),
 		lines:    lines,
+		made:     time.Now(),
 		detached: context.Background(),
 		over:     make(chan struct{}),
 		calls:    make(map[*call]struct{}),
-		leases:   make(map[*Lease]struct{}),
 	}
 	c.events = newEvents(c.detached, o.Observer, info)
+	c.held = schedule{made: c.made, slot: func(l *Lease) *slot { return &l.ends }, fire: c.lookAtDeadlines}
 	c.renewal.client = c
 	c.janitor.client = c
 	c.janitor.quit = make(chan struct{})
@@ -186,44 +188,50 @@ func (c *Client) checkMade(op, key string) error {
 	return nil
 }
 
-// call is one method of the client under way.
-type call struct{ cancel context.CancelCauseFunc }
+// call is one method of the client under way, and the context of what it asks of the backend.
+type call struct {
+	lazyContext
+	client *Client
+	turn   turn        // for those who want the key, if this call is the first
+	queued atomic.Bool // the attempt is, on the server
+}
+
+// end ends the call.
+func (c *call) end() {
+	c.finish(nil)
+	c.client.mu.Lock()
+	delete(c.client.calls, c)
+	c.client.mu.Unlock()
+	c.client.idle.Done()
+}
 
 // begin begins a call about a key: see beginCall.
-func (c *Client) begin(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
+func (c *Client) begin(ctx context.Context, op, key string) (*call, error) {
 	if err := c.checkMade(op, key); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := checkKey(key); err != nil {
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
+		return nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
 	}
 	return c.beginCall(ctx, op, key)
 }
 
-// beginCall derives the context of a call, which ends with the caller's, or with [ErrClosed]
-// when the client is closed. end ends the call.
-func (c *Client) beginCall(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
+// beginCall begins a call. Its context ends with the caller's, or with [ErrClosed] when the client is
+// closed.
+func (c *Client) beginCall(ctx context.Context, op, key string) (*call, error) {
 	if ctx == nil {
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
+		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
 	}
 	if ctx.Err() != nil {
-		return nil, nil, c.contextEnded(ctx, op, key, nil, nil)
+		return nil, c.contextEnded(ctx, op, key, nil, nil)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	this := &call{cancel}
+	this := &call{lazyContext: lazyContext{from: ctx}, client: c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		cancel(nil)
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrClosed}
+		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrClosed}
 	}
 	c.calls[this] = struct{}{}
 	c.idle.Add(1)
-	return ctx, func() {
-		cancel(nil)
-		c.mu.Lock()
-		delete(c.calls, this)
-		c.mu.Unlock()
-		c.idle.Done()
-	}, nil
+	return this, nil
 }

@@ -197,6 +197,20 @@ func TestIsUnknownCommand(t *testing.T) {
 	}
 }
 
+func TestIsOtherType(t *testing.T) {
+	for err, want := range map[error]bool{
+		replied("WRONGTYPE Operation against a key holding the wrong kind of value"):    true,
+		replied("ERR Key should be of string type if conditions are specified"):         true,
+		replied("ERR unknown command 'DELEX', with args beginning with: 'x' "):          false,
+		errors.New("WRONGTYPE Operation against a key holding the wrong kind of value"): false,
+		error(nil): false,
+	} {
+		if got := IsOtherType(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
 // What is of use and not needed is no refusal, and is told where it is allowed.
 func TestFeatures(t *testing.T) {
 	for want, found := range map[string][]string{
