@@ -18,15 +18,16 @@ import (
 func setBack(t *testing.T, admin *goredis.Client, ns, key string) {
 	t.Helper()
 	for _, name := range lockKeys(ns, key) {
-		record, err := admin.Get(t.Context(), name).Result()
-		if err != nil {
-			continue
-		}
-		if expires, rest, _ := strings.Cut(record, " "); expires != "-" {
+		switch admin.Type(t.Context(), name).Val() {
+		case "string":
+		case "hash":
+			_, rest, _ := strings.Cut(admin.HGet(t.Context(), name, "l").Val(), " ")
 			later := time.Now().Add(time.Hour).UnixMilli()
-			if err := admin.Set(t.Context(), name, fmt.Sprint(later, " ", rest), goredis.KeepTTL).Err(); err != nil {
+			if err := admin.HSet(t.Context(), name, "l", fmt.Sprint(later, " ", rest)).Err(); err != nil {
 				t.Fatal(err)
 			}
+		default:
+			continue
 		}
 		if ok, err := admin.PExpire(t.Context(), name, time.Hour).Result(); err != nil || !ok {
 			t.Fatalf("PEXPIRE: %v, %v", ok, err)

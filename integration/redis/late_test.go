@@ -58,7 +58,7 @@ func TestLateAcquire(t *testing.T) {
 				t.Fatalf("the caller got %v, want context.Canceled", err)
 			}
 			locktest.Eventually(t, locktest.Soon, "there is a tombstone", func() bool {
-				return len(namesIn(t, admin, ns))-len(left(t, admin, ns)) > len(counters(t, admin, ns))
+				return tombstones(t, admin, ns) > 0
 			})
 			locktest.Deliver(t, p, packet, proxy.Held.Release)
 			if s, err := other.Inspect(t.Context(), "k"); err != nil || s.Held() != tc.held || s.Waiters != 0 {

@@ -2,7 +2,9 @@ package redis_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fencelock/fencelock/driver"
@@ -33,12 +35,32 @@ func TestConformanceWithLostReplies(t *testing.T) {
 	}
 }
 
-// acquires matches requests to acquire, in one of the modes of the script.
+// acquires matches requests to acquire: "try" and "wait" are those of an attempt that comes for the first time,
+// "again" is one of an attempt that has asked before.
 func acquires(modes ...string) func(request []byte) bool {
 	acquire := locktest.RedisRequest("acquire")
+	var mu sync.Mutex
+	met := make(map[string]bool)
 	return func(request []byte) bool {
+		if !acquire(request) {
+			return false
+		}
 		args := proxy.Args(request)
-		return acquire(request) && len(args) > 9 && slices.Contains(modes, args[9])
+		keys, err := strconv.Atoi(args[2])
+		if err != nil || len(args) < 3+keys+5 {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		mode, matches := args[3+keys+2], false
+		for _, attempt := range args[3+keys+4:] {
+			if met[attempt] {
+				mode = "again"
+			}
+			met[attempt] = true
+			matches = matches || slices.Contains(modes, mode)
+		}
+		return matches
 	}
 }
 
@@ -49,8 +71,9 @@ var (
 	evicts   = locktest.RedisRequest("evict")
 )
 
-// scripts matches the requests that run a script: all that is done about locks.
+// scripts matches the requests that run a script, or release by a command of the server: all that is done
+// about locks.
 func scripts(request []byte) bool {
 	args := proxy.Args(request)
-	return len(args) > 0 && strings.HasPrefix(strings.ToLower(args[0]), "eval")
+	return len(args) > 0 && strings.HasPrefix(strings.ToLower(args[0]), "eval") || locktest.NativeDelete(request)
 }

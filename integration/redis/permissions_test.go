@@ -190,7 +190,7 @@ func TestOpenNamesWhatIsForbidden(t *testing.T) {
 				}
 				expectOpenRefused(t, allow(t, admin, s, "u", without(command)), ns, false, "NOPERM", why)
 			}
-			expectOpenRefused(t, allow(t, admin, s, "u", append(rules, "-del", "-zrem")), ns, false, "+del", "+zrem")
+			expectOpenRefused(t, allow(t, admin, s, "u", append(rules, "-del", "-hlen")), ns, false, "+del", "+hlen")
 			expectOpenRefused(t, allow(t, admin, s, "u", append(rules, "resetkeys", "~other:*")), ns, false, "~"+ns+":*")
 			expectOpenRefused(t, allow(t, admin, s, "u", append(rules, "resetchannels", "&other:*")), ns, false, "&"+ns+":c:*")
 

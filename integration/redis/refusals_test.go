@@ -45,7 +45,7 @@ var refusalsOfServers = []refusal{
 	{says: "NOPERM", on: []string{"ACL SETUSER default resetkeys ~other:*"}, off: []string{"ACL SETUSER default ~*"}},
 	{ // in the script: the text differs
 		says: "ERR ", renewals: true,
-		on: []string{"ACL SETUSER default -set -del -zpopmin"}, off: []string{"ACL SETUSER default +set +del +zpopmin"},
+		on: []string{"ACL SETUSER default -set -del -hdel"}, off: []string{"ACL SETUSER default +set +del +hdel"},
 	},
 	{says: "ERR ", releases: true, on: []string{"ACL SETUSER default -set -pexpire"}, off: []string{"ACL SETUSER default +set +pexpire"}},
 }

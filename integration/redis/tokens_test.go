@@ -179,7 +179,7 @@ func counters(t *testing.T, admin *goredis.Client, ns string) map[string]uint64 
 	t.Helper()
 	all := make(map[string]uint64)
 	for _, name := range namesIn(t, admin, ns) {
-		if strings.HasSuffix(name, "}:t") {
+		if strings.HasSuffix(name, ":t") && !strings.HasSuffix(name, "}:t") {
 			n, err := strconv.ParseUint(admin.Get(t.Context(), name).Val(), 10, 63)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)

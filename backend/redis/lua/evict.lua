@@ -10,7 +10,6 @@ local function one()
   look(KEYS[1])
   if not lock or ARGV[1] ~= '' and lock.attempt ~= ARGV[1] then return 0 end
   local evicted = lock
-  must_pass()
   hand_off()
   if evicted.over then return 0 end
   redis.call('PUBLISH', evicted.client, 'evicted ' .. evicted.attempt)

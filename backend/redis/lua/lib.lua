@@ -49,6 +49,7 @@ local first, last_place  -- h, n
 local least, graves      -- m, x
 local last               -- token
 
+-- must_pass has what follows written on a full server, too.
 local function must_pass() redis.call('PEXPIRE', KEY, 1, 'GT') end
 
 local function pack_lock(expires)
@@ -202,8 +203,9 @@ local function first_waiter()
 end
 
 -- hand_off grants the lock to the next waiter and notifies its client, or frees the lock.
--- It returns the attempt that has it now and its token, or nil. It is called after must_pass.
+-- It returns the attempt that has it now and its token, or nil.
 local function hand_off()
+  if kind == 'hash' or not COUNTER then must_pass() end -- else it only deletes
   local w = first_waiter()
   if not w then
     lock = nil

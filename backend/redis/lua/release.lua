@@ -15,7 +15,7 @@ local function one(i)
   local holds = lock and lock.attempt == attempt
   local place = kind == 'hash' and redis.call('HGET', KEY, 'w' .. attempt)
   if not holds and not place and not tombstone_ttl then return 0 end
-  must_pass()
+  if place or tombstone_ttl then must_pass() end
   if tombstone_ttl then
     graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
   end

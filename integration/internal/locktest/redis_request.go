@@ -14,7 +14,15 @@ import (
 // "release", "renew". It is for the packages beside integration/redis, whose tests run in
 // their own directory.
 func RedisRequest(name string) func(request []byte) bool {
-	return runs("../../backend/redis/lua", name, "lib", name, "end")
+	script := runs("../../backend/redis/lua", name, "lib", name, "end")
+	return func(request []byte) bool {
+		return script(request) || name == "release" && NativeDelete(request)
+	}
+}
+
+// NativeDelete matches the commands by which a server that has them releases a lock without a script.
+func NativeDelete(request []byte) bool {
+	return proxy.Command("delex")(request) || proxy.Command("delifeq")(request)
 }
 
 // RedlockRequest does so for those of backend/redis/redlock: "take", "write_back", "renew",
