@@ -5,16 +5,21 @@ package batch
 import (
 	"cmp"
 	"context"
-	"slices"
+	"errors"
 	"sync"
+	"time"
 )
 
+// ErrNotTaken is the error of a part whose Patience was over before it was sent. It never is.
+var ErrNotTaken = errors.New("the request still waited for others when its time was over, and was not sent")
+
 const (
-	// maxInFlight is how many requests are under way before further parts wait: so many that a few
-	// callers never wait for each other.
+	// maxInFlight is InFlight where that is 0: so many that a few callers never wait for each other.
 	maxInFlight = 4
 	// maxParts is how many parts go together at the most, unless the server takes fewer: see Lower.
 	maxParts = 64
+	// maxUnused is how many waiters are kept to be used again.
+	maxUnused = 1024
 )
 
 // Sender sends parts, each of which is what one caller asks of the server about one lock: each by itself
@@ -28,7 +33,7 @@ type Sender[P, A any] struct {
 
 	// Together sends parts in one request, for nobody's context, and returns their answers in order. An
 	// error is that of each part. There may be one part only. Once the owner's Close has begun it fails
-	// at once.
+	// at once. It does not keep the slice of parts, which is used again.
 	Together func(parts []P) ([]A, error)
 
 	// Refused reports whether an error of Together says that the server has carried out nothing, since
@@ -48,20 +53,20 @@ type Sender[P, A any] struct {
 	Size    func(part P) int
 	MaxSize int
 
+	// InFlight is how many requests are under way before further parts wait. 0 means 4.
+	InFlight int
+
+	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
+	// ErrNotTaken. The time of a part that has been taken does not count.
+	Patience func(part P) time.Duration
+
 	mu       sync.Mutex
 	inFlight int             // requests
 	fewer    int             // than maxParts go together, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
-}
-
-// waiter is a part that does not go by itself, on its caller's goroutine.
-type waiter[P, A any] struct {
-	lock   string
-	part   P
-	done   chan struct{} // closed when it is answered
-	answer A
-	err    error
+	unused   []*waiter[P, A]  // to be used again: a caller that comes back needs no memory
+	spare    []*request[P, A] // likewise
 }
 
 // Do sends a part about a lock and returns its answer. Parts about "" go together with any other.
@@ -69,26 +74,43 @@ type waiter[P, A any] struct {
 // If ctx ends first, the part is sent or not, and the caller has to reckon with both. Cancel against
 // take: if the part still waits, it is removed here and never sent; if it has been taken, it is under
 // way, and its answer is dropped. With a context that never ends a part is never taken back.
+//
+// End of patience against take: if the part still waits, it is removed here, under the mutex that take
+// needs to find it, and so ErrNotTaken says for certain that it was never sent. If it has been taken, it
+// is under way, and its answer is waited for as if it had no patience.
 func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	s.mu.Lock()
-	if s.inFlight < maxInFlight && (!s.Exclusive || s.mark(lock)) {
+	if s.inFlight < cmp.Or(s.InFlight, maxInFlight) && (!s.Exclusive || s.mark(lock)) {
 		s.inFlight++
 		s.mu.Unlock()
 		defer s.answered(lock)
 		return s.Alone(ctx, part)
 	}
-	w := &waiter[P, A]{lock: lock, part: part, done: make(chan struct{})}
-	s.waiting = append(s.waiting, w)
+	w := s.wait(lock, part)
 	s.mu.Unlock()
-	select {
-	case <-w.done: // it will be: each request that is under way is answered, or fails
-		return w.answer, w.err
-	case <-ctx.Done():
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.waiting = slices.DeleteFunc(s.waiting, func(other *waiter[P, A]) bool { return other == w })
-		var none A
-		return none, context.Cause(ctx)
+	var over <-chan time.Time
+	if s.Patience != nil {
+		over = w.within(s.Patience(part))
+	}
+	for {
+		select {
+		case <-w.answered: // it will be: each request that is under way is answered, or fails
+			answer, err := w.answer, w.err
+			s.mu.Lock()
+			s.reuse(w)
+			s.mu.Unlock()
+			return answer, err
+		case <-over:
+			if s.takeBack(w) {
+				var none A
+				return none, ErrNotTaken
+			}
+			over = nil
+		case <-ctx.Done():
+			s.takeBack(w)
+			var none A
+			return none, context.Cause(ctx)
+		}
 	}
 }
 
@@ -114,56 +136,11 @@ func (s *Sender[P, A]) Load() (inFlight, waiting int) {
 func (s *Sender[P, A]) answered(lock string) {
 	s.mu.Lock()
 	delete(s.busy, lock)
-	parts := s.take()
+	r := s.take(nil)
 	s.mu.Unlock()
-	if len(parts) > 0 {
-		s.Go(func() { s.run(parts) })
+	if r != nil {
+		s.Go(func() { s.run(r) })
 	}
-}
-
-// run sends parts, and then those that wait, until none may go.
-func (s *Sender[P, A]) run(parts []*waiter[P, A]) {
-	for len(parts) > 0 {
-		s.send(parts)
-		s.mu.Lock()
-		for _, w := range parts {
-			delete(s.busy, w.lock)
-		}
-		parts = s.take()
-		s.mu.Unlock()
-	}
-}
-
-// take returns the first of the waiting parts that may go together, in the place of a request that has
-// been answered. If there is none, fewer requests are under way from here on: a part that is kept back
-// by another about the same lock is taken when that is answered, at the latest. Called with mu held.
-func (s *Sender[P, A]) take() (parts []*waiter[P, A]) {
-	limit, size := cmp.Or(s.fewer, maxParts), 0
-	rest := s.waiting[:0]
-	for i, w := range s.waiting {
-		n := 0
-		if s.Size != nil {
-			n = s.Size(w.part)
-		}
-		if len(parts) == limit || len(parts) > 0 && size+n > s.MaxSize && s.Size != nil {
-			rest = append(rest, s.waiting[i:]...)
-			break
-		}
-		if !s.mark(w.lock) {
-			rest = append(rest, w)
-			continue
-		}
-		parts, size = append(parts, w), size+n
-	}
-	clear(s.waiting[len(rest):])
-	s.waiting = rest
-	if !s.Exclusive {
-		clear(s.busy)
-	}
-	if len(parts) == 0 {
-		s.inFlight--
-	}
-	return parts
 }
 
 // mark reports whether a part about a lock may go now, and notes it if so. Called with mu held.
@@ -178,26 +155,4 @@ func (s *Sender[P, A]) mark(lock string) bool {
 		s.busy[lock] = true
 	}
 	return true
-}
-
-func (s *Sender[P, A]) send(waiting []*waiter[P, A]) {
-	parts := make([]P, len(waiting))
-	for i, w := range waiting {
-		parts[i] = w.part
-	}
-	answers, err := s.Together(parts)
-	if len(parts) > 1 && err != nil && s.Refused(err) {
-		var sending sync.WaitGroup
-		for _, w := range waiting {
-			sending.Go(func() { s.send([]*waiter[P, A]{w}) })
-		}
-		sending.Wait()
-		return
-	}
-	for i, w := range waiting {
-		if w.err = err; err == nil {
-			w.answer = answers[i]
-		}
-		close(w.done)
-	}
 }

@@ -1,11 +1,13 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +43,10 @@ type part struct {
 	sent     int           // times that a server which carries it out has got it
 	waits    bool          // as all requests that may be under way were
 	ended    time.Time
+	patience time.Duration // to be taken
+	came     time.Time
+	arrived  bool // at the server
+	givenUp  bool // Do has said that it was not taken
 }
 
 // server answers after some time, and notes which rules were broken.
@@ -49,6 +55,7 @@ type server struct {
 	do    func(ctx context.Context, lock string, p *part) (int, error) // Sender.Do, or what a mutant makes of it
 	rnd   *rand.Rand
 	fewer bool // it takes takesOnly parts
+	limit int  // of requests under way
 
 	mu       sync.Mutex
 	requests int            // under way, those after a refusal counted as one
@@ -72,6 +79,11 @@ func newServer(seed uint64) *server {
 	}
 	if s.rnd.IntN(2) == 0 {
 		s.Size, s.MaxSize = func(p *part) int { return p.size }, maxSize
+	}
+	s.InFlight = s.rnd.IntN(7)
+	s.limit = cmp.Or(s.InFlight, maxInFlight)
+	if s.rnd.IntN(2) == 0 {
+		s.Patience = func(p *part) time.Duration { return p.patience }
 	}
 	s.do = s.Do
 	return s
@@ -162,10 +174,14 @@ func (s *server) arrive(parts []*part, counts bool) error {
 			s.wrong("sent once", "%d was carried out, and comes again", p.id)
 		case p.waits && !p.ended.IsZero() && time.Now().After(p.ended) && s.single[p.id] == nil:
 			s.wrong("a cancelled part that waits is not sent", "%d is sent", p.id)
+		case p.givenUp:
+			s.wrong("what was not taken in time is not sent", "%d is sent", p.id)
+		case s.Patience != nil && time.Since(p.came) > p.patience && !p.arrived:
+			s.wrong("a part waits as long as its patience", "%d comes after %v, its patience was %v", p.id, time.Since(p.came), p.patience)
 		case p.id < last:
 			s.wrong("first come, first sent", "%d comes before %d", last, p.id)
 		}
-		locks[p.lock] = true
+		locks[p.lock], p.arrived = true, true
 		size, last = size+p.size, p.id
 	}
 	if s.fewer && len(parts) > takesOnly {
@@ -188,7 +204,7 @@ func (s *server) arrive(parts []*part, counts bool) error {
 		s.underWay[p.lock]++
 	}
 	if counts {
-		if s.requests++; s.requests > maxInFlight {
+		if s.requests++; s.requests > s.limit {
 			s.wrong("requests in flight", "there are %d", s.requests)
 		}
 	}
@@ -224,12 +240,17 @@ func (s *server) call(p *part, patience time.Duration) {
 		time.AfterFunc(time.Hour, func() { cancel(errEnded) })
 		patience = time.Hour
 	}
-	began := time.Now()
+	p.came = time.Now()
 	answer, err := s.do(ctx, p.lock, p)
-	took := time.Since(began)
+	took := time.Since(p.came)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p.givenUp = errors.Is(err, ErrNotTaken)
 	switch {
+	case p.givenUp && p.arrived:
+		s.wrong("a part that was taken is waited for", "%d was given up after %v", p.id, took)
+	case p.givenUp && (took != p.patience || s.Patience == nil):
+		s.wrong("a part waits as long as its patience", "%d was given up after %v, its patience was %v", p.id, took, p.patience)
 	case took > patience:
 		s.wrong("a caller returns when its context ends", "%d took %v, its context %v", p.id, took, patience)
 	case errors.Is(err, errEnded) && patience == time.Hour:
@@ -256,13 +277,17 @@ func (s *server) run() map[string]string {
 		if s.rnd.IntN(50) == 0 {
 			p.size = 3 * maxSize
 		}
+		p.patience = time.Hour
+		if s.rnd.IntN(3) == 0 {
+			p.patience = time.Duration(s.rnd.IntN(10))*time.Millisecond + time.Duration(s.rnd.IntN(i+1))*time.Microsecond
+		}
 		patience := time.Duration(0)
 		if s.rnd.IntN(5) == 0 {
 			patience = time.Duration(1+s.rnd.IntN(20))*time.Millisecond + 500*time.Nanosecond
 		}
 		s.mu.Lock()
 		s.Sender.mu.Lock()
-		p.waits = s.requests == maxInFlight || s.Exclusive && s.busy[p.lock]
+		p.waits = s.requests == s.limit || s.Exclusive && s.busy[p.lock]
 		s.Sender.mu.Unlock()
 		s.mu.Unlock()
 		s.running.Go(func() { s.call(p, patience) })
@@ -332,7 +357,7 @@ func TestSenderMutants(t *testing.T) {
 		{"a lost answer is taken for a refusal", "sent once", func(s *server) { s.Refused = func(error) bool { return true } }},
 		{"those that wait are not sent", "each part is answered", func(s *server) { s.Go = func(func()) {} }},
 		{"a caller sends what waits before it returns", "a lone caller is not delayed", func(s *server) { s.Go = func(f func()) { f() } }},
-		{"a request is counted twice", "nothing is left", each(func(s *server) { s.inFlight = min(s.inFlight+1, maxInFlight+1) })},
+		{"a request is counted twice", "nothing is left", each(func(s *server) { s.inFlight = min(s.inFlight+1, s.limit+1) })},
 		{"a request is not counted", "requests in flight", each(func(s *server) { s.inFlight-- })},
 		{"a cancelled part goes on waiting", "a cancelled part that waits is not sent", func(s *server) {
 			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
@@ -371,6 +396,40 @@ func TestSenderMutants(t *testing.T) {
 			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
 				time.Sleep(11 * time.Millisecond)
 				return s.Do(ctx, lock, p)
+			}
+		}},
+		{"more requests are under way than may be", "requests in flight", func(s *server) { s.InFlight = s.limit + 1 }},
+		{"fewer requests are under way than may be", "a lone caller is not delayed", func(s *server) {
+			s.InFlight = max(s.limit-1, 1)
+		}},
+		{"patience has no end", "a part waits as long as its patience", func(s *server) {
+			if s.Patience != nil {
+				s.Patience = func(*part) time.Duration { return time.Hour }
+			}
+		}},
+		{"patience ends too soon", "a part waits as long as its patience", func(s *server) {
+			if s.Patience != nil {
+				s.Patience = func(p *part) time.Duration { return p.patience / 2 }
+			}
+		}},
+		{"patience goes on for what has been taken", "a part that was taken is waited for", func(s *server) {
+			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
+				if s.Patience == nil {
+					return s.Do(ctx, lock, p)
+				}
+				ctx, cancel := context.WithTimeoutCause(ctx, p.patience, ErrNotTaken)
+				defer cancel()
+				answer, err := s.Do(ctx, lock, p)
+				return answer, cmp.Or(context.Cause(ctx), err)
+			}
+		}},
+		{"what was not taken in time is sent all the same", "what was not taken in time is not sent", func(s *server) {
+			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
+				answer, err := s.Do(ctx, lock, p)
+				if errors.Is(err, ErrNotTaken) {
+					s.running.Go(func() { _, _ = s.Do(context.WithoutCancel(ctx), lock, p) })
+				}
+				return answer, err
 			}
 		}},
 	} {
@@ -453,6 +512,115 @@ func TestSenderCloses(t *testing.T) {
 	}
 }
 
+// patient has a part wait for a request that is answered after so long, with a patience of a second. It
+// returns how often it was sent, and its error after how long.
+func patient(answeredAfter, answerTakes time.Duration) (sent int, took time.Duration, err error) {
+	var running sync.WaitGroup
+	s := &Sender[int, int]{
+		Alone: func(context.Context, int) (int, error) { time.Sleep(answeredAfter); return 0, nil },
+		Together: func(parts []int) ([]int, error) {
+			sent += len(parts)
+			time.Sleep(answerTakes)
+			return parts, nil
+		},
+		Refused:  func(error) bool { return false },
+		Go:       func(f func()) { running.Go(f) },
+		InFlight: 1,
+		Patience: func(int) time.Duration { return time.Second },
+	}
+	running.Go(func() { _, _ = s.Do(context.Background(), "", 0) })
+	synctest.Wait()
+	began := time.Now()
+	_, err = s.Do(context.Background(), "", 1)
+	took = time.Since(began)
+	running.Wait()
+	return sent, took, err
+}
+
+// TestSenderPatience: whichever of take and the end of patience comes first decides.
+func TestSenderPatience(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		answered    time.Duration
+		taken, tied bool
+	}{
+		{"patience ends first", time.Second + 1, false, false},
+		{"it is taken first", time.Second - 1, true, false},
+		{"both at once", time.Second, false, true},
+	} {
+		for range 20 {
+			synctest.Test(t, func(t *testing.T) {
+				sent, took, err := patient(c.answered, time.Minute)
+				taken := c.taken || c.tied && sent > 0
+				switch {
+				case taken && (err != nil || sent != 1 || took != c.answered+time.Minute):
+					t.Errorf("%s: error %v after %v, sent %d times; want an answer after %v", c.name, err, took, sent, c.answered+time.Minute)
+				case !taken && (!errors.Is(err, ErrNotTaken) || sent != 0 || took != time.Second):
+					t.Errorf("%s: error %v after %v, sent %d times; want ErrNotTaken after 1s", c.name, err, took, sent)
+				}
+			})
+		}
+	}
+}
+
+// leave has a caller leave while its part is under way, and then another come, which gets a waiter that
+// is there to be used again: meddle is called in between. It returns the answer to the second part, which
+// is 2.
+func leave(meddle func(s *Sender[int, int], left *waiter[int, int])) (answer int, err error) {
+	var running sync.WaitGroup
+	var s *Sender[int, int]
+	s = &Sender[int, int]{
+		Alone: func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil },
+		Together: func(parts []int) ([]int, error) {
+			time.Sleep(time.Second)
+			s.Load() // what the mutant broke is over, and by this mutex the race detector knows
+			return slices.Clone(parts), nil
+		},
+		Refused:  func(error) bool { return false },
+		Go:       func(f func()) { running.Go(f) },
+		InFlight: 1,
+		Patience: func(int) time.Duration { return 10 * time.Minute },
+	}
+	running.Go(func() { _, _ = s.Do(context.Background(), "", 0) })
+	synctest.Wait()
+	ctx, cancel := context.WithCancel(context.Background())
+	running.Go(func() { _, _ = s.Do(ctx, "", 1) })
+	synctest.Wait()
+	s.mu.Lock()
+	left := s.waiting[0]
+	s.mu.Unlock()
+	time.Sleep(time.Second) // it is taken
+	synctest.Wait()
+	cancel()
+	synctest.Wait()
+	s.mu.Lock()
+	meddle(s, left)
+	s.mu.Unlock()
+	answer, err = s.Do(context.Background(), "", 2)
+	running.Wait()
+	return answer, err
+}
+
+// TestSenderReuses: a waiter whose caller has left is not used again while its answer is due.
+func TestSenderReuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if answer, err := leave(func(*Sender[int, int], *waiter[int, int]) {}); answer != 2 || err != nil {
+			t.Errorf("answer %d, error %v; want 2", answer, err)
+		}
+	})
+	t.Run("mutant", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			answer, err := leave(func(s *Sender[int, int], left *waiter[int, int]) {
+				// Its channel is what is used wrongly. The rest would be a data race, too.
+				s.unused = append(s.unused, &waiter[int, int]{answered: left.answered})
+			})
+			if answer == 2 && err == nil {
+				t.Error("nobody notices that the waiter of a caller who has left is used again")
+			}
+		})
+	})
+}
+
 // TestSenderAllocatesNothing: a part that goes by itself costs its caller nothing but what Alone does.
 func TestSenderAllocatesNothing(t *testing.T) {
 	type request struct{ conditions, then []int }
@@ -467,5 +635,88 @@ func TestSenderAllocatesNothing(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%v allocations, want none", n)
 		}
+	}
+}
+
+// crowd has callers that each send parts as often as they are told. The server takes no time, and others
+// go on meanwhile.
+type crowd struct {
+	sender Sender[int, struct{}]
+	callers,
+	sent,
+	requests int
+	start, over chan struct{}
+}
+
+func newCrowd(callers int, exclusive bool) *crowd {
+	c := &crowd{callers: callers, start: make(chan struct{}), over: make(chan struct{})}
+	c.sender = Sender[int, struct{}]{
+		Alone: func(context.Context, int) (struct{}, error) { runtime.Gosched(); return struct{}{}, nil },
+		Together: func(parts []int) ([]struct{}, error) {
+			runtime.Gosched()
+			c.sent, c.requests = c.sent+len(parts), c.requests+1
+			return make([]struct{}, len(parts)), nil // needs no memory
+		},
+		Refused:   func(error) bool { return false },
+		Go:        func(f func()) { go f() },
+		Exclusive: exclusive,
+		InFlight:  1,
+		Patience:  func(int) time.Duration { return time.Hour },
+	}
+	for i := range callers {
+		lock := fmt.Sprint(i)
+		go func() {
+			for range c.start {
+				_, _ = c.sender.Do(context.Background(), lock, i)
+				c.over <- struct{}{}
+			}
+		}()
+	}
+	return c
+}
+
+// each has each of the callers send a part.
+func (c *crowd) each() {
+	for range c.callers {
+		c.start <- struct{}{}
+	}
+	for range c.callers {
+		<-c.over
+	}
+}
+
+// TestManyCallersAllocateNothing: where callers come back, their parts need no memory of the Sender, but
+// for the goroutine of a request that begins.
+func TestManyCallersAllocateNothing(t *testing.T) {
+	for _, exclusive := range []bool{false, true} {
+		for _, callers := range []int{8, 64} {
+			c := newCrowd(callers, exclusive)
+			for range 100 {
+				c.each()
+			}
+			c.sent, c.requests = 0, 0
+			if n := testing.AllocsPerRun(100, c.each); n > 5 {
+				t.Errorf("%d callers: %v allocations, want no more than the goroutine needs", callers, n)
+			} else {
+				t.Logf("%d callers: %v allocations; %d of %d parts went in %d requests together", callers, n, c.sent, 101*callers, c.requests)
+			}
+			if c.sent < 50*callers {
+				t.Errorf("%d callers: only %d of %d parts waited", callers, c.sent, 101*callers)
+			}
+			close(c.start)
+		}
+	}
+}
+
+func BenchmarkSender(b *testing.B) {
+	for _, callers := range []int{8, 64} {
+		b.Run(fmt.Sprint(callers), func(b *testing.B) {
+			c := newCrowd(callers, false)
+			defer close(c.start)
+			b.ReportAllocs()
+			for range b.N/callers + 1 {
+				c.each()
+			}
+		})
 	}
 }
