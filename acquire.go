@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -21,14 +20,14 @@ import (
 // backend returned ctx's error, the server may have granted just then: the janitor releases
 // the attempt, and an attempt that has been released gets no grant from a packet that arrives
 // later. So in each order either the caller has the lease, or nobody in this process has it.
-func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfig, last *lastAnswer, onWaiting func()) (*Lease, error) {
+func (c *Client) acquire(ctx *call, req driver.Request, cfg *lockConfig, last *lastAnswer, onWaiting func()) (*Lease, error) {
 	lease := c.newLease(req.Key, cfg)
 	req.AttemptID, req.Lost = newAttemptID(), lease.onLost
-	var queued atomic.Bool // on the server
 	if req.Wait {
+		ttl := req.TTL // req itself would then be on the heap
 		req.Waiting = func() {
-			queued.Store(true)
-			last.held(req.TTL, nil)
+			ctx.queued.Store(true)
+			last.held(ttl, nil)
 			if onWaiting != nil {
 				onWaiting()
 			}
@@ -37,7 +36,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfi
 	// abandon has the janitor remove what the attempt may have left. That should be nothing
 	// where all that was sent was refused.
 	abandon := func() {
-		c.janitor.cleanUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !queued.Load())
+		c.janitor.cleanUp(driver.Grant{Key: req.Key, AttemptID: req.AttemptID, TTL: req.TTL}, !req.Retry && !ctx.queued.Load())
 	}
 	var unanswered retryWindow
 	patient := req.Wait // as Lock, not as TryLock
@@ -58,7 +57,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfi
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
 				last.held(req.TTL, nil)
-				if queued.Load() {
+				if ctx.queued.Load() {
 					took = 0 // it may have been pushed: the wait tells nothing of the network
 				}
 				lease.hold(grant, took) //nolint:contextcheck // its renewal outlives the call
@@ -70,7 +69,7 @@ func (c *Client) acquire(ctx context.Context, req driver.Request, cfg *lockConfi
 			c.janitor.release(grant)
 			lease = c.newLease(req.Key, cfg)
 			req.AttemptID, req.Lost, req.Retry = newAttemptID(), lease.onLost, false
-			queued.Store(false)
+			ctx.queued.Store(false)
 			woke := c.clock.Woke(grant.Start)
 			patient = patient || woke
 			err = fmt.Errorf("%w: the grant arrived when its lease had ended", driver.ErrUnavailable)

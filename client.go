@@ -186,44 +186,50 @@ func (c *Client) checkMade(op, key string) error {
 	return nil
 }
 
-// call is one method of the client under way.
-type call struct{ cancel context.CancelCauseFunc }
+// call is one method of the client under way, and the context of what it asks of the backend.
+type call struct {
+	lazyContext
+	client *Client
+	turn   turn        // for those who want the key, if this call is the first
+	queued atomic.Bool // the attempt is, on the server
+}
+
+// end ends the call.
+func (c *call) end() {
+	c.finish(nil)
+	c.client.mu.Lock()
+	delete(c.client.calls, c)
+	c.client.mu.Unlock()
+	c.client.idle.Done()
+}
 
 // begin begins a call about a key: see beginCall.
-func (c *Client) begin(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
+func (c *Client) begin(ctx context.Context, op, key string) (*call, error) {
 	if err := c.checkMade(op, key); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := checkKey(key); err != nil {
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
+		return nil, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: err}
 	}
 	return c.beginCall(ctx, op, key)
 }
 
-// beginCall derives the context of a call, which ends with the caller's, or with [ErrClosed]
-// when the client is closed. end ends the call.
-func (c *Client) beginCall(ctx context.Context, op, key string) (_ context.Context, end func(), err error) {
+// beginCall begins a call. Its context ends with the caller's, or with [ErrClosed] when the client is
+// closed.
+func (c *Client) beginCall(ctx context.Context, op, key string) (*call, error) {
 	if ctx == nil {
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
+		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: errNilContext}
 	}
 	if ctx.Err() != nil {
-		return nil, nil, c.contextEnded(ctx, op, key, nil, nil)
+		return nil, c.contextEnded(ctx, op, key, nil, nil)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	this := &call{cancel}
+	this := &call{lazyContext: lazyContext{from: ctx}, client: c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		cancel(nil)
-		return nil, nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrClosed}
+		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrClosed}
 	}
 	c.calls[this] = struct{}{}
 	c.idle.Add(1)
-	return ctx, func() {
-		cancel(nil)
-		c.mu.Lock()
-		delete(c.calls, this)
-		c.mu.Unlock()
-		c.idle.Done()
-	}, nil
+	return this, nil
 }

@@ -46,7 +46,7 @@ func (c *Client) Close() error {
 	c.closed = true
 	defer close(c.over)
 	for call := range c.calls {
-		call.cancel(ErrClosed)
+		call.finish(ErrClosed)
 	}
 	c.mu.Unlock()
 

@@ -23,7 +23,7 @@ func (l *Lease) Context(parent context.Context) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		cancel(l.err)
+		cancel(l.errLocked())
 		return ctx
 	}
 	if l.contexts == nil {

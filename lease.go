@@ -36,7 +36,7 @@ type Lease struct {
 
 	mu        sync.Mutex
 	grant     driver.Grant  // Start and TTL follow the renewals
-	err       error         // nil while held
+	err       error         // nil while held; ErrUnlocked until somebody asks for more, see errLocked
 	renewErr  error         // of the last renewal, if it failed
 	took      time.Duration // for the grant to come; zero once a renewal was in time
 	deadline  *time.Timer
@@ -102,15 +102,23 @@ func (l *Lease) Done() <-chan struct{} { return l.done }
 func (l *Lease) Err() error {
 	l.client.clock.Look()
 	l.mu.Lock()
-	err, overdue := l.err, l.overdueLocked()
+	err, overdue := l.errLocked(), l.overdueLocked()
 	l.mu.Unlock()
 	if err == nil && overdue {
 		l.tell(l.expire())
 		l.mu.Lock()
-		err = l.err
+		err = l.errLocked()
 		l.mu.Unlock()
 	}
 	return err
+}
+
+// errLocked is err in full. Mostly nobody asks for it after Unlock. Called with mu held.
+func (l *Lease) errLocked() error {
+	if l.err == ErrUnlocked { //nolint:errorlint // itself
+		l.err = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked}
+	}
+	return l.err
 }
 
 // ValidUntil is when the lease ends unless it is renewed before. It moves with

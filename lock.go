@@ -67,41 +67,38 @@ func (c *Client) lockKey(ctx context.Context, op, key string, wait bool, opts []
 	if err != nil {
 		return nil, &Error{Op: op, Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: err}
 	}
-	ctx, end, err := c.begin(ctx, op, key)
+	call, err := c.begin(ctx, op, key)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer call.end()
 	req := driver.Request{Key: key, Identity: cfg.identity, Meta: cfg.meta, TTL: cfg.ttl, Wait: wait}
-	var last *lastAnswer
+	last := &call.turn.last
 	var onWaiting func()
 	if wait {
-		if last, err = c.turns.take(ctx, key); err != nil {
-			return nil, c.contextEnded(ctx, op, key, nil, last)
+		if last, err = c.turns.take(call, key); err != nil {
+			return nil, c.contextEnded(call, op, key, nil, last)
 		}
 		defer c.turns.handOn(key)
 		if c.events != nil {
 			var once sync.Once
-			caller := ctx // ctx is assigned to: captured, it would cost every call an allocation
 			onWaiting = func() {
-				once.Do(func() { c.observe(caller, Event{Kind: EventWaiting, Key: key, Took: time.Since(began)}) })
+				once.Do(func() { c.observe(call, Event{Kind: EventWaiting, Key: key, Took: time.Since(began)}) })
 			}
 			// A backend may still be about to say that the attempt waited. Either it comes
 			// before this, and so before the event that ends the wait; or it is not told.
 			defer once.Do(func() {})
 		}
-	} else {
-		last = &lastAnswer{}
 	}
-	lease, err := c.acquire(ctx, req, &cfg, last, onWaiting)
+	lease, err := c.acquire(call, req, &cfg, last, onWaiting)
 	switch {
 	case err == nil:
 		return lease, nil
-	case ctx.Err() != nil:
+	case call.Err() != nil:
 		if kind, why := last.errorKind(); kind == ErrUnavailable { //nolint:errorlint // one of ours
 			last.failed(why) // for those behind us, who have not asked
 		}
-		return nil, c.contextEnded(ctx, op, key, err, last)
+		return nil, c.contextEnded(call, op, key, err, last)
 	}
 	return nil, c.callError(op, key, err)
 }

@@ -180,7 +180,7 @@ func (l *Lease) end(err error) bool {
 		l.letGo.Stop()
 	}
 	for cancel := range l.contexts {
-		(*cancel)(err)
+		(*cancel)(l.errLocked())
 	}
 	l.contexts = nil
 	close(l.done)

@@ -22,14 +22,14 @@ import (
 // of attempts in the queue, -1 where the server cannot tell. A key that nobody holds has no Holders, and gives no error. If ctx ends
 // before the answer, the error matches ErrUnavailable, too.
 func (c *Client) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	ctx, end, err := c.begin(ctx, "inspect", key)
+	call, err := c.begin(ctx, "inspect", key)
 	if err != nil {
 		return driver.Status{}, err
 	}
-	defer end()
-	s, err := c.backend.Inspect(ctx, key)
+	defer call.end()
+	s, err := c.backend.Inspect(call, key)
 	if err != nil {
-		return driver.Status{}, c.requestError(ctx, "inspect", key, err)
+		return driver.Status{}, c.requestError(call, "inspect", key, err)
 	}
 	return c.outwardStatus(s), nil
 }
@@ -99,14 +99,14 @@ func (c *Client) listHeld(ctx context.Context, prefix, cursor string) (driver.Pa
 	if wrong != nil {
 		return driver.Page{}, &Error{Op: op, Backend: c.info.Name, Kind: ErrInvalid, Err: wrong}
 	}
-	ctx, end, err := c.beginCall(ctx, op, prefix)
+	call, err := c.beginCall(ctx, op, prefix)
 	if err != nil {
 		return driver.Page{}, err
 	}
-	defer end()
-	page, err := c.backend.ListHeld(ctx, prefix, cursor, listPage)
+	defer call.end()
+	page, err := c.backend.ListHeld(call, prefix, cursor, listPage)
 	if err != nil {
-		return driver.Page{}, c.requestError(ctx, op, prefix, err)
+		return driver.Page{}, c.requestError(call, op, prefix, err)
 	}
 	return page, nil
 }
@@ -129,18 +129,18 @@ const evictLooks = 16
 // could not be looked for; ErrUnknown if the request to evict was sent and no answer came, or
 // one that does not say what was done.
 func (c *Client) Evict(ctx context.Context, key, attemptID string) ([]driver.Holder, error) {
-	ctx, end, err := c.begin(ctx, "evict", key)
+	call, err := c.begin(ctx, "evict", key)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
+	defer call.end()
 	if err := checkAttemptID(attemptID); err != nil {
 		return nil, &Error{Op: "evict", Backend: c.info.Name, Key: key, Kind: ErrInvalid, Err: err}
 	}
 	for range evictLooks {
-		s, err := c.backend.Inspect(ctx, key)
+		s, err := c.backend.Inspect(call, key)
 		if err != nil {
-			return nil, c.requestError(ctx, "evict", key, err)
+			return nil, c.requestError(call, "evict", key, err)
 		}
 		s = c.outwardStatus(s)
 		if attemptID != "" {
@@ -150,7 +150,7 @@ func (c *Client) Evict(ctx context.Context, key, attemptID string) ([]driver.Hol
 				s.Holders = []driver.Holder{{AttemptID: attemptID}}
 			}
 		}
-		evicted, err := c.evictHolders(ctx, key, s.Holders, attemptID == "")
+		evicted, err := c.evictHolders(call, key, s.Holders, attemptID == "")
 		switch {
 		case err != nil:
 			return evicted, err
@@ -242,17 +242,17 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 	if c.renewal.failing.Load() > 0 {
 		h.Failing = *c.renewal.failure.Load()
 	}
-	ctx, done, err := c.begin(ctx, "health", healthKey)
+	call, err := c.begin(ctx, "health", healthKey)
 	if err != nil {
 		return h, err
 	}
-	defer done()
-	once, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer call.end()
+	once, cancel := context.WithTimeout(call, healthTimeout)
 	defer cancel()
 	began := time.Now()
 	_, err = c.backend.Inspect(once, healthKey)
 	if err != nil {
-		return h, c.requestError(ctx, "health", healthKey, answer(once, err))
+		return h, c.requestError(call, "health", healthKey, answer(once, err))
 	}
 	h.Took = time.Since(began)
 	return h, nil

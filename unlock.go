@@ -12,6 +12,9 @@ import (
 // outcome is the result of Unlock, once it is final.
 type outcome struct{ err error }
 
+// freed is the outcome that nearly all have.
+var freed = &outcome{}
+
 // Unlock ends the lease and frees the lock. The lease has ended, and its contexts
 // are cancelled, before the request is sent; so stop the work before calling it.
 //
@@ -38,7 +41,7 @@ func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a n
 	// Below, a release that finds nothing may be taken for the second of two, since
 	// the lease was held when the work stopped.
 	_ = l.Err()
-	l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked})
+	l.end(ErrUnlocked)
 
 	// One at a time sends the release; the others get its result.
 	l.unlocking.Lock() // for as long as the one before us takes, which is bounded
@@ -47,13 +50,16 @@ func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a n
 		return l.unlocked.err
 	}
 	if l.keep() {
-		l.unlocked = &outcome{}
+		l.unlocked = freed
 		l.reportUnlock(ctx, 0, nil)
 		return nil
 	}
 	began := time.Now()
 	err, final := l.release(ctx)
-	if final {
+	switch {
+	case final && err == nil:
+		l.unlocked = freed
+	case final:
 		l.unlocked = &outcome{err}
 	}
 	l.reportUnlock(ctx, time.Since(began), err)
@@ -106,9 +112,9 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	}
 	expired := grant.Start.Add(grant.TTL) // on the server, at the earliest
 	for try := 1; ; try++ {
-		once, cancel := context.WithDeadline(context.WithoutCancel(ctx), l.client.requestEnds(grant.TTL))
+		once := &lazyContext{from: ctx, ends: l.client.requestEnds(grant.TTL)}
 		err := answer(once, l.client.backend.Release(once, grant))
-		cancel()
+		once.finish(nil)
 		refused := errors.Is(err, driver.ErrRefused)
 		switch {
 		case err == nil, errors.Is(err, driver.ErrNotHeld) && l.mayBeFree:
@@ -211,7 +217,7 @@ func (l *Lease) endMinHold() {
 	c.idle.Add(1)
 	c.mu.Unlock()
 	defer c.idle.Done()
-	if l.end(&Error{Op: "hold", Backend: c.info.Name, Key: l.key, Kind: ErrUnlocked}) {
+	if l.end(ErrUnlocked) {
 		grant, _ := l.current()
 		c.janitor.release(grant)
 	}

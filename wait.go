@@ -33,14 +33,14 @@ type turn struct {
 // take waits for the turn of key. If ctx ends first it returns its cause, and
 // the turn is as if take had never been called. The server's last answer is
 // returned in both cases.
-func (t *turns) take(ctx context.Context, key string) (*lastAnswer, error) {
+func (t *turns) take(ctx *call, key string) (*lastAnswer, error) {
 	t.mu.Lock()
 	k, taken := t.keys[key]
 	if !taken {
 		if t.keys == nil {
 			t.keys = make(map[string]*turn)
 		}
-		k = &turn{}
+		k = &ctx.turn
 		t.keys[key] = k
 		t.mu.Unlock()
 		return &k.last, nil
