@@ -30,9 +30,10 @@ type Client struct {
 	log      *slog.Logger      // never blocks
 	lines    *outbox[record]   // of log
 	events   *outbox[observed] // nil without an observer
-	detached context.Context   // of a loss: who notices it is not who it happens to
-	clock    *suspend.Clock    // nil where Info.SameClock
-	unwatch  func()            // of clock
+	made     time.Time
+	detached context.Context // of a loss: who notices it is not who it happens to
+	clock    *suspend.Clock  // nil where Info.SameClock
+	unwatch  func()          // of clock
 
 	turns   turns
 	renewal renewal
@@ -42,8 +43,8 @@ type Client struct {
 	closed bool
 	over   chan struct{}      // closed when Close is over
 	calls  map[*call]struct{} // under way
-	leases map[*Lease]struct{}
-	idle   sync.WaitGroup // counts calls; Add only under mu while !closed
+	held   schedule           // all leases that are held, by their deadlines
+	idle   sync.WaitGroup     // counts calls; Add only under mu while !closed
 
 	telling sync.WaitGroup // counts losses that log and observer have not been given yet
 
@@ -112,12 +113,13 @@ func newClient(b driver.Backend, o *Options, log *slog.Logger, lines *outbox[rec
 		base:     o.TokenBase,
 		log:      log.With("backend", info.Name),
 		lines:    lines,
+		made:     time.Now(),
 		detached: context.Background(),
 		over:     make(chan struct{}),
 		calls:    make(map[*call]struct{}),
-		leases:   make(map[*Lease]struct{}),
 	}
 	c.events = newEvents(c.detached, o.Observer, info)
+	c.held = schedule{made: c.made, slot: func(l *Lease) *slot { return &l.ends }, fire: c.lookAtDeadlines}
 	c.renewal.client = c
 	c.janitor.client = c
 	c.janitor.quit = make(chan struct{})

@@ -89,6 +89,9 @@ func (c *Client) shutDown(ctx context.Context, by time.Time, kept *atomic.Int64)
 	enough()
 
 	c.unlockAll(asking, kept)
+	c.mu.Lock()
+	c.held.stop() // a call that a backend lets hang may come with a lease yet, which is watched again
+	c.mu.Unlock()
 	c.unwatch()
 	c.renewal.stop(waiting)
 	c.janitor.stop(waiting, asking)
@@ -113,8 +116,8 @@ func waitFor(ctx context.Context, group *sync.WaitGroup) {
 // unlockAll unlocks every lease, and counts those that are not known to be free.
 func (c *Client) unlockAll(ctx context.Context, kept *atomic.Int64) {
 	c.mu.Lock()
-	held := make(chan *Lease, len(c.leases))
-	for l := range c.leases {
+	held := make(chan *Lease, len(c.held.leases))
+	for _, l := range c.held.leases {
 		held <- l
 	}
 	c.mu.Unlock()

@@ -30,7 +30,6 @@ type Lease struct {
 	key    string
 	token  fencing.Token
 	since  time.Time // of the grant
-	done   chan struct{}
 
 	minHold, maxHold time.Duration // since the grant; zero where there is no bound
 
@@ -39,12 +38,12 @@ type Lease struct {
 	err       error         // nil while held; ErrUnlocked until somebody asks for more, see errLocked
 	renewErr  error         // of the last renewal, if it failed
 	took      time.Duration // for the grant to come; zero once a renewal was in time
-	deadline  *time.Timer
-	ended     time.Time   // when err was set
-	lostEarly error       // the server told of the loss before hold, or while Unlock began
-	kept      *Lease      // what keeps the lock after Unlock, see keep
-	letGo     *time.Timer // of a lease that is kept so; nil for all others
+	lasted    time.Duration // from since until err was set
+	lostEarly error         // the server told of the loss before hold, or while Unlock began
+	kept      *Lease        // what keeps the lock after Unlock, see keep
+	letGo     *time.Timer   // of a lease that is kept so; nil for all others
 	contexts  map[*context.CancelCauseFunc]struct{}
+	done      chan struct{} // nil until somebody asks for it
 
 	unlocking sync.Mutex // held while a release is sent; guards the next four
 	unlocked  *outcome   // of Unlock, once it is final
@@ -52,28 +51,24 @@ type Lease struct {
 	mayBeFree bool       // by a release whose outcome is not known
 	refusal   error      // of the last release that was refused
 
+	ends slot // in Client.held, guarded by the client's mutex
+
 	renewalEntry // guarded by the renewal's mutex
 }
 
 // newLease makes a lease that is not held yet: an attempt's.
 func (c *Client) newLease(key string, cfg *lockConfig) *Lease {
-	l := &Lease{client: c, key: key, done: make(chan struct{}), minHold: cfg.minHold, maxHold: cfg.maxHold}
-	l.index = -1
-	return l
+	return &Lease{client: c, key: key, minHold: cfg.minHold, maxHold: cfg.maxHold}
 }
 
 // hold gives the lease its grant, which took so long to come, and starts its deadline and
 // renewal.
 func (l *Lease) hold(g driver.Grant, took time.Duration) {
 	c := l.client
-	c.mu.Lock()
-	c.leases[l] = struct{}{}
-	c.mu.Unlock()
-
 	l.mu.Lock()                  // the timer may fire, and the server call, before all is set
 	l.token = c.outward(g.Token) // grant keeps the backend's own, for the requests about it
 	l.since, l.grant, l.took = time.Now(), g, took
-	l.deadline = time.AfterFunc(time.Until(l.endsLocked()), l.onDeadline)
+	l.watch()
 	early := l.lostEarly
 	l.mu.Unlock()
 	if early != nil {
@@ -93,7 +88,17 @@ func (l *Lease) Token() fencing.Token { return l.token }
 // Done is closed when the lease has ended, by Unlock or by loss. After a wait, ask Err
 // instead: when a process goes on that was paused, a goroutine whose data has come
 // meanwhile may run before the timer that closes Done.
-func (l *Lease) Done() <-chan struct{} { return l.done }
+func (l *Lease) Done() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done == nil {
+		l.done = make(chan struct{})
+		if l.err != nil {
+			close(l.done)
+		}
+	}
+	return l.done
+}
 
 // Err is nil while the lease is held; after that an error that matches
 // ErrUnlocked or ErrLost. It looks at the clock itself, so that a process that

@@ -3,9 +3,7 @@ package fencelock
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/driver"
@@ -60,27 +58,13 @@ func (l *Lease) onLost(why error) {
 	case l.kept != nil:
 		go l.kept.onLost(why)
 		return
-	case l.deadline == nil, l.err != nil:
+	case l.since.IsZero(), l.err != nil:
 		l.lostEarly = why
 		return
 	}
 	go func() { // must not block the backend
 		l.tell(l.lose(fmt.Errorf("the server ended it: %w", explainNotHeld(withoutContext(why)))))
 	}()
-}
-
-// onDeadline runs when the deadline timer fires. It may be early, when a renewal
-// was confirmed at the same moment.
-func (l *Lease) onDeadline() {
-	l.mu.Lock()
-	left := time.Until(l.endsLocked())
-	if left > 0 && l.err == nil {
-		l.deadline.Reset(left)
-	}
-	l.mu.Unlock()
-	if left <= 0 {
-		l.tell(l.expire())
-	}
 }
 
 // expire ends the lease because its deadline has passed. It returns what is to be told,
@@ -152,7 +136,7 @@ func (l *Lease) report(loss *Error) {
 	}
 	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", loss.Err)
 	l.client.observe(l.client.detached, Event{
-		Kind: EventLost, Key: l.key, Token: l.token, Held: l.ended.Sub(l.since), Err: loss,
+		Kind: EventLost, Key: l.key, Token: l.token, Held: l.lasted, Err: loss,
 	})
 }
 
@@ -166,7 +150,7 @@ func (l *Lease) end(err error) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.err, l.ended = err, time.Now()
+	l.err, l.lasted = err, time.Since(l.since)
 	if errors.Is(err, ErrLost) {
 		// Under mu, so that Close, which ends every lease, waits for tell. Who sees that Done is
 		// closed may close the client, and the program, at once.
@@ -175,7 +159,6 @@ func (l *Lease) end(err error) bool {
 	if l.renewErr != nil {
 		l.client.renewal.failing.Add(-1)
 	}
-	l.deadline.Stop()
 	if l.letGo != nil {
 		l.letGo.Stop()
 	}
@@ -183,34 +166,14 @@ func (l *Lease) end(err error) bool {
 		(*cancel)(l.errLocked())
 	}
 	l.contexts = nil
-	close(l.done)
+	if l.done != nil {
+		close(l.done)
+	}
 	l.mu.Unlock()
 
 	l.client.renewal.remove(l)
 	l.client.mu.Lock()
-	delete(l.client.leases, l)
+	l.client.held.remove(l)
 	l.client.mu.Unlock()
 	return true
-}
-
-// woken has everything looked at again, and renewed, after the machine was suspended or
-// its wall clock was set. A lease that is being made is either here already, or will look
-// at the clock when it sets its timer, see hold.
-func (c *Client) woken() {
-	c.mu.Lock()
-	leases := slices.Collect(maps.Keys(c.leases))
-	c.mu.Unlock()
-	for _, l := range leases {
-		l.rearm()
-	}
-	c.renewal.hasten()
-}
-
-// rearm sets the deadline's timer again, after the machine has woken up.
-func (l *Lease) rearm() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.deadline != nil && l.err == nil {
-		l.deadline.Reset(time.Until(l.endsLocked()))
-	}
 }

@@ -1,7 +1,6 @@
 package fencelock
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"math/bits"
@@ -39,17 +38,14 @@ type renewal struct {
 }
 
 type renewalClass struct {
-	queue   leaseHeap
-	timer   *time.Timer // for the first of queue; its function is pass
-	next    time.Time   // when timer fires, unless a pass is under way
+	queue   schedule // its timer's function is pass
 	passing bool
 }
 
 // renewalEntry is the part of a Lease that belongs to the renewal.
 type renewalEntry struct {
 	class *renewalClass
-	due   time.Time
-	index int // in class.queue; -1 if not there
+	due   slot // in class.queue
 }
 
 func classOf(ttl time.Duration) int { return bits.Len64(uint64(ttl / time.Millisecond)) }
@@ -71,69 +67,55 @@ func (r *renewal) add(l *Lease) {
 			r.classes = make(map[int]*renewalClass)
 		}
 		c = &renewalClass{}
+		c.queue = schedule{made: r.client.made, slot: func(l *Lease) *slot { return &l.due }, fire: func() { r.pass(c) }}
 		r.classes[id] = c
 	}
-	l.class, l.due = c, due
-	heap.Push(&c.queue, l)
-	if c.passing || c.timer != nil && !due.Before(c.next) {
-		return // a pass that ends looks at the queue; a timer that fires early enough too
-	}
-	r.arm(c, due)
+	l.class = c
+	c.queue.put(l, due.Sub(r.client.made))
+	r.arm(c)
 }
 
-// arm has a pass begin at the given time.
-func (r *renewal) arm(c *renewalClass, at time.Time) {
-	c.next = at
-	if c.timer == nil {
-		c.timer = time.AfterFunc(time.Until(at), func() { r.pass(c) })
-		return
+// arm has a pass begin when the first is due. A pass that is under way looks at the queue when it ends.
+func (r *renewal) arm(c *renewalClass) {
+	if !c.passing && !r.stopped {
+		c.queue.arm()
 	}
-	c.timer.Reset(time.Until(at))
 }
 
 // hasten makes everything due now.
 func (r *renewal) hasten() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := time.Now()
+	now := time.Since(r.client.made)
 	for _, c := range r.classes {
-		for _, l := range c.queue {
-			l.due = now // all the same, which is a heap
-		}
-		if c.queue.Len() > 0 && !c.passing && !r.stopped {
-			r.arm(c, now)
-		}
+		c.queue.allAt(now)
+		r.arm(c)
 	}
 }
 
-// remove takes a lease that has ended out of the queue. The timer stays: for a
-// lease that is locked and unlocked in turn it would be set and stopped all the
-// time, while once in a third of a TTL it costs nothing.
+// remove takes a lease that has ended out of the queue.
 func (r *renewal) remove(l *Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.index >= 0 {
-		heap.Remove(&l.class.queue, l.index)
+	if l.class != nil {
+		l.class.queue.remove(l)
 	}
 }
 
 // pass renews, batch after batch, what is due. If another pass is under way, because the
 // timer was set again just when it had fired, that one does it.
 func (r *renewal) pass(c *renewalClass) {
-	for first := true; ; first = false {
-		r.mu.Lock()
-		if first && c.passing {
-			r.mu.Unlock()
-			return
-		}
-		batch := c.takeDue(time.Now())
+	r.mu.Lock()
+	c.queue.fired()
+	if c.passing {
+		r.mu.Unlock()
+		return
+	}
+	for ; ; r.mu.Lock() {
+		batch := c.takeDue(time.Since(r.client.made))
 		if r.stopped || len(batch) == 0 {
 			c.passing = false
-			if c.queue.Len() > 0 && !r.stopped {
-				r.arm(c, c.queue[0].due)
-			} else {
-				c.timer = nil
-			}
+			r.arm(c)
 			r.mu.Unlock()
 			return
 		}
@@ -153,19 +135,15 @@ func (r *renewal) pass(c *renewalClass) {
 
 // takeDue removes the leases that are due, and with them those that will be
 // soon, so that leases taken one by one come to be renewed together.
-func (c *renewalClass) takeDue(now time.Time) []*Lease {
+func (c *renewalClass) takeDue(now time.Duration) []*Lease {
 	var batch []*Lease
-	for c.queue.Len() > 0 && len(batch) < maxBatch {
-		first := c.queue[0]
-		ahead := time.Duration(0)
-		if len(batch) > 0 {
-			ahead = renewEvery(batch[0].ttl()) / 4
+	ahead := time.Duration(0)
+	for len(batch) < maxBatch && c.queue.first() <= now+ahead {
+		first := c.queue.leases[0]
+		c.queue.remove(first)
+		if batch = append(batch, first); len(batch) == 1 {
+			ahead = renewEvery(first.ttl()) / 4
 		}
-		if first.due.After(now.Add(ahead)) {
-			break
-		}
-		heap.Pop(&c.queue)
-		batch = append(batch, first)
 	}
 	return batch
 }
@@ -176,9 +154,7 @@ func (r *renewal) stop(ctx context.Context) {
 	r.mu.Lock()
 	r.stopped = true
 	for _, c := range r.classes {
-		if c.timer != nil {
-			c.timer.Stop()
-		}
+		c.queue.stop()
 	}
 	r.mu.Unlock()
 	waitFor(ctx, &r.passes)
@@ -275,7 +251,7 @@ func (l *Lease) extended(r driver.Renewal) bool {
 	if r.Err == nil && r.Start.After(l.grant.Start) {
 		l.grant.Start, l.grant.TTL, l.took = r.Start, r.TTL, 0
 		if l.err == nil {
-			l.deadline.Reset(time.Until(l.endsLocked()))
+			l.watch() // a shorter TTL may end it sooner
 		}
 	}
 	return true
@@ -304,29 +280,4 @@ func (l *Lease) nextRenewal() (due time.Time, ttl time.Duration, held bool) {
 		return time.Now().Add(jitter(renewEvery(g.TTL) / 8)), g.TTL, l.err == nil
 	}
 	return g.Start.Add(renewEvery(g.TTL)), g.TTL, l.err == nil
-}
-
-// leaseHeap is a heap of leases, the first to be renewed on top.
-type leaseHeap []*Lease
-
-func (h leaseHeap) Len() int           { return len(h) }
-func (h leaseHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h leaseHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-
-func (h *leaseHeap) Push(x any) {
-	l := x.(*Lease)
-	l.index = len(*h)
-	*h = append(*h, l)
-}
-
-func (h *leaseHeap) Pop() any {
-	old := *h
-	l := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	l.index = -1
-	return l
 }

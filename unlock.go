@@ -80,7 +80,7 @@ func (l *Lease) reportUnlock(ctx context.Context, took time.Duration, err error)
 		l.report(loss)
 	case held && !l.reported && l.letGo == nil:
 		l.client.observe(ctx, Event{
-			Kind: EventUnlocked, Key: l.key, Token: l.token, Held: l.ended.Sub(l.since), Took: took, Err: err,
+			Kind: EventUnlocked, Key: l.key, Token: l.token, Held: l.lasted, Took: took, Err: err,
 		})
 	}
 	l.reported = true
@@ -196,9 +196,8 @@ func (l *Lease) handTo(k *Lease, left time.Duration) bool {
 		return false
 	}
 	k.token, k.since, k.grant, k.took = l.token, l.since, l.grant, l.took
-	k.deadline = time.AfterFunc(time.Until(k.endsLocked()), k.onDeadline)
 	k.letGo = time.AfterFunc(left, k.endMinHold)
-	c.leases[k] = struct{}{}
+	k.watchLocked()
 	l.kept = k
 	return true
 }
