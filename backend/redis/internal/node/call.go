@@ -8,7 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Call is one run of a script, for Node.Go.
+// Call is one run of a script, or a command, for Node.Go and Node.EvalAll.
 type Call struct {
 	// If Ctx ends before the call is sent, the call is dropped, and Done gets ErrNotSent. Once the call
 	// is sent, the end of Ctx changes nothing.
@@ -22,14 +22,17 @@ type Call struct {
 	Keys   int   // how many of Args are keys
 	Args   []any // the keys, and the arguments; not to be changed before Done
 
+	// Command is sent as it is where Script is nil; not to be changed before Done.
+	Command []any
+
 	// Boot, if it is not empty, is the run_id of the only server process to which the call may be
 	// sent; it needs Config.TellBoot. If another process answers there, Done gets a *BootError.
 	Boot string
 
 	// Done is called exactly once, with the reply (nil for none) or a raw error: see Classify, with a
 	// context that does not end. It must not block: a sender calls it, which has more to send, or Go itself
-	// where the call cannot be queued. The call may have been carried out unless the error is ErrNotSent
-	// or a refusal of the server.
+	// where the call cannot be queued. EvalAll calls it itself. The call may have been carried out unless
+	// the error is ErrNotSent or a refusal of the server.
 	Done func(reply any, err error)
 
 	request request
@@ -55,8 +58,7 @@ var (
 // At most 4096 calls wait to be sent; one more gets ErrNotSent.
 func (n *Node) Go(c *Call) {
 	p := n.pipelineOf(c.Script)
-	r := &c.request
-	*r = request{ctx: c.Ctx, timeout: c.Timeout, cmd: goredis.NewCmd(c.Ctx, c.Script.words(c.Keys, c.Args)...), call: c, queued: time.Now()}
+	r := c.begin(time.Now())
 	p.mu.Lock()
 	var refused error
 	switch {
@@ -72,6 +74,34 @@ func (n *Node) Go(c *Call) {
 	if refused != nil {
 		c.Done(nil, refused)
 	}
+}
+
+// EvalAll sends calls in one write, in their order, on a connection that nobody else uses meanwhile, and
+// returns when each Done has been called, on this goroutine. As for Go, a call is sent once more, after the
+// others, if the server did not know its script, and never otherwise. All have the longest of their
+// timeouts, and may have waited as long for the connection. After Close they fail at once.
+//
+// The calls are of scripts that are Dedicated, or of none that is: the first one's connections carry all.
+func (n *Node) EvalAll(calls []*Call) {
+	if len(calls) == 0 {
+		return
+	}
+	now := time.Now()
+	batch := make([]*request, len(calls))
+	for i, c := range calls {
+		batch[i] = c.begin(now)
+	}
+	n.pipelineOf(calls[0].Script).pool.exchange(batch, make([]goredis.Cmder, 0, len(calls)))
+}
+
+// begin makes the request of a call.
+func (c *Call) begin(now time.Time) *request {
+	words := c.Command
+	if c.Script != nil {
+		words = c.Script.words(c.Keys, c.Args)
+	}
+	c.request = request{ctx: c.Ctx, timeout: c.Timeout, cmd: goredis.NewCmd(c.Ctx, words...), call: c, queued: now}
+	return &c.request
 }
 
 // finish gives the outcome of a request to the caller of do, or to Call.Done.
@@ -92,7 +122,7 @@ func (r *request) finish() {
 func (c *conn) resend(batch []*request, timeout time.Duration) {
 	var unknown []*request
 	for _, r := range batch {
-		if r.call != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) {
+		if r.call != nil && r.call.Script != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) {
 			unknown = append(unknown, r)
 		}
 	}

@@ -102,6 +102,7 @@ func (s *scriptServer) answer(boot string, words []string) string {
 		if !s.known[words[1]] {
 			return "-NOSCRIPT No matching script.\r\n"
 		}
+	case "delex":
 	default:
 		return "-ERR unknown command\r\n"
 	}
@@ -141,6 +142,13 @@ type outcome struct {
 // call begins a call that is expected to end once, and returns where it does.
 func call(t *testing.T, n *Node, c Call) <-chan outcome {
 	t.Helper()
+	p, ended := watched(t, c)
+	n.Go(p)
+	return ended
+}
+
+// watched returns a call that is expected to end once, and where it does.
+func watched(t *testing.T, c Call) (*Call, <-chan outcome) {
 	ended := make(chan outcome, 1)
 	var times atomic.Int32
 	if c.Ctx == nil {
@@ -149,7 +157,7 @@ func call(t *testing.T, n *Node, c Call) <-chan outcome {
 	if c.Timeout == 0 {
 		c.Timeout = time.Second
 	}
-	if c.Script == nil {
+	if c.Script == nil && c.Command == nil {
 		c.Script = echoScript
 	}
 	c.Done = func(reply any, err error) {
@@ -159,8 +167,7 @@ func call(t *testing.T, n *Node, c Call) <-chan outcome {
 		}
 		ended <- outcome{reply, err}
 	}
-	n.Go(&c)
-	return ended
+	return &c, ended
 }
 
 func args(last string) []any { return []any{"key", last} }

@@ -96,6 +96,18 @@ var refusals = []struct {
 	{"NOSCRIPT ", false},                                // it does not keep our scripts: a proxy
 }
 
+// IsUnknownCommand reports whether a raw error is the server's word that it does not know a command, or
+// does not allow it to this user. It has not carried the command out.
+func IsUnknownCommand(err error) bool {
+	return goredis.HasErrorPrefix(err, "unknown command") || goredis.HasErrorPrefix(err, "NOPERM ")
+}
+
+// IsOtherType reports whether a raw error is the server's word that a key has a value of another type than
+// the command is for. It has not carried the command out.
+func IsOtherType(err error) bool {
+	return goredis.HasErrorPrefix(err, "WRONGTYPE ") || goredis.HasErrorPrefix(err, "Key should be of string type") // DELEX
+}
+
 // Classify turns an error of a node into one of the driver's kinds. If ctx has ended, it returns the
 // cause of that, so pass it the context of a caller, or one that does not end. The error is
 // driver.ErrUnavailable where asking again may help, and driver.ErrRefused where the server has said that

@@ -40,6 +40,7 @@ type Node struct {
 	conf      goredis.Options
 	contact   *address.Contact
 	latest    latest
+	features  atomic.Pointer[Features] // nil before Prepare
 	calls     *pipeline
 	dedicated *pipeline // for scripts that are marked Dedicated: half of what calls has
 
@@ -75,7 +76,7 @@ func (n *Node) newPipeline(c Config, directLimit int32, senders int) *pipeline {
 }
 
 func (n *Node) pipelineOf(s *Script) *pipeline {
-	if s.dedicated {
+	if s != nil && s.dedicated {
 		return n.dedicated
 	}
 	return n.calls

@@ -88,6 +88,17 @@ func (n *Node) Do(ctx context.Context, timeout time.Duration, words ...any) (any
 	return cmd.Val(), nil
 }
 
+// Once runs a command that must not be carried out twice, in one round trip. Unlike Do it does not send the
+// command again: ErrStale is the caller's to resolve. A nil reply is the error goredis.Nil. timeout is as for
+// Eval. The error is raw: see Classify. If ctx ends first, the outcome is not known.
+func (n *Node) Once(ctx context.Context, timeout time.Duration, words ...any) (any, error) {
+	cmd := goredis.NewCmd(ctx, words...)
+	if err := n.calls.do(ctx, timeout, cmd); err != nil {
+		return nil, err // cmd may still be under way: do not look at it
+	}
+	return cmd.Val(), nil
+}
+
 // words is the command that runs a script which the server knows.
 func (s *Script) words(keys int, args []any) []any {
 	return append(append(make([]any, 0, 3+len(args)), evalsha, s.name, keys), args...)
@@ -103,8 +114,9 @@ func isUnknownScript(err error) bool { return goredis.HasErrorPrefix(err, "NOSCR
 // Permissions are what Prepare asks the server about.
 type Permissions struct {
 	// Script returns a list of the commands that would be refused: '-' and the name of one that is not
-	// allowed, '?' and the name of one that the server does not know. Its arguments are Args and
-	// the number of the database.
+	// allowed, '?' and the name of one that the server does not know. '+' and a name are no refusal: the
+	// server knows that command, which is of use and not needed, and allows it; see Features. Its
+	// arguments are Args and the number of the database.
 	Script *Script
 	Args   []any
 
@@ -136,6 +148,7 @@ func (n *Node) Prepare(ctx context.Context, scripts []*Script, p Permissions) er
 		if err != nil {
 			return fmt.Errorf("running a script (EVALSHA): %w", Classify(ctx, err))
 		}
+		n.features.Store(featuresOf(refused))
 		return p.judge(refused)
 	})
 }
@@ -148,6 +161,8 @@ func (p Permissions) judge(refused []string) error {
 	for _, r := range refused {
 		command := r[1:]
 		switch {
+		case r[0] == '+':
+			continue
 		case r[0] == '?':
 			unknown = append(unknown, command)
 			continue
