@@ -71,10 +71,13 @@ func TestBudgets(t *testing.T) {
 			"queue/256 waiting clients/proposals ≤ 2 per hand-off",
 		},
 		"zookeeper": {
-			"alone/one caller/p50 ≤ 1.05 × zk.Lock",
+			"alone/one caller/p50 ≤ 0.95 × zk.Lock",
+			"alone/one caller/allocs ≤ 60 a pair",
+			"callers/8 callers/pairs/s ≥ 1.3 × zk.Lock",
 			"callers/64 callers/pairs/s ≥ 1 × zk.Lock",
 			"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",
-			"queue/1024 waiting clients/per hand-off ≤ 0.5 × zk.Lock",
+			"queue/1024 waiting clients/per hand-off ≤ 0.65 × zk.Lock",
+			"leases/10 held leases/memory each ≤ 2,200 B",
 		},
 		"raftlocal": {
 			"callers/64 callers/pairs/s ≥ 5 × etcd: raw",
