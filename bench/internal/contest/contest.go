@@ -17,6 +17,10 @@ type Contestant struct {
 	// writes, is not counted.
 	Elsewhere bool
 
+	// Child says that its clients are processes of their own, which measure there: each is a Worker, and takes part only where
+	// one caller or many have keys of their own.
+	Child bool
+
 	Token  bool   // each grant carries a fencing token
 	Renews bool   // held locks are renewed without the caller's help
 	Waits  string // how a waiter learns that the lock is free
@@ -52,6 +56,29 @@ type Client interface {
 // An interface and not a func: a func that closes over the lock would add an allocation of the benchmark's own.
 type Held interface {
 	Release(ctx context.Context) error
+}
+
+// Work is what the callers of one client are to do: take locks that nobody else wants, and free them.
+type Work struct {
+	Key     string        `json:"key"`
+	Callers int           `json:"callers,omitempty"` // each has a key of its own, Key/i; 0: one caller, with Key itself
+	For     time.Duration `json:"for,omitempty"`     // how long many callers go on
+	Pairs   int           `json:"pairs,omitempty"`   // how many the one caller takes
+}
+
+// Done is what came of it.
+type Done struct {
+	Pairs      float64         `json:"pairs"`
+	Took       time.Duration   `json:"took"`            // until the last pair that was begun was done
+	Times      []time.Duration `json:"times,omitempty"` // of each pair of one caller
+	Allocs     float64         `json:"allocs"`          // of all pairs, in the whole process: a library's own goroutines included
+	AllocBytes float64         `json:"allocBytes"`
+	Goroutines float64         `json:"goroutines"` // started meanwhile, without the callers
+}
+
+// Worker is a Client in a process of its own. It does the work there: asking it for each lock would measure the asking.
+type Worker interface {
+	Work(ctx context.Context, w Work) (Done, error)
 }
 
 // Inspector is a Client that can say how many waiters its server knows of.

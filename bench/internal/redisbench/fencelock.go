@@ -19,9 +19,7 @@ import (
 )
 
 func fenceLock(addr string) contest.Contestant {
-	c := ours.Contestant(addr, "is granted in order, by push", func(addr string) string {
-		return "redis://" + addr + "?namespace=" + ours.Namespace
-	})
+	c := ours.Contestant(addr, "is granted in order, by push", func(addr string) string { return url(addr, ours.Namespace) })
 	timed := c.Open
 	c.Open = func(ctx context.Context, o contest.Options) (contest.Client, error) {
 		if o.Dial != nil {
@@ -31,6 +29,8 @@ func fenceLock(addr string) contest.Contestant {
 	}
 	return c
 }
+
+func url(addr, namespace string) string { return "redis://" + addr + "?namespace=" + namespace }
 
 // openCounted sets the connections up as the URL does, but for the dialer, which a URL cannot carry.
 func openCounted(ctx context.Context, addr string, o contest.Options) (contest.Client, error) {

@@ -40,9 +40,9 @@ type Sizes struct {
 	Contend []int // the same, where a client may take the key back from itself
 }
 
-// lockers are the contestants that exclude anybody.
+// lockers are the contestants that exclude anybody, and whose clients can be asked for one lock.
 func (e *Env) lockers() []contest.Contestant {
-	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor })
+	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor || c.Child })
 }
 
 // Scenario is one situation; its cases differ in size.
@@ -157,18 +157,21 @@ func bounded(ctx context.Context, f func(context.Context) error) error {
 	return err
 }
 
-// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too.
+// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too. The names are those of
+// columns; empty: it does not tell.
 type Meter struct {
-	Writes string // what the server calls that which it must get to its disk: the name of the column
-	Syncs  string // and how often it did, with what came at once; empty if it does not tell
+	Writes string // what the server calls that which it must get to its disk; one that tells of it tells of watches, too
+	Syncs  string // how often it did, with what came at once
+	CPU    string // what it computed
 	Read   func(ctx context.Context) (Load, error)
 }
 
 // Load is a reading of a Meter.
 type Load struct {
-	Writes  float64 // so far
-	Syncs   float64 // so far
-	Watches float64 // that stand now
+	Writes  float64       // so far
+	Syncs   float64       // so far
+	Watches float64       // that stand now
+	CPU     time.Duration // so far
 }
 
 // read is the zero Load where there is no Meter.
@@ -185,10 +188,32 @@ func (t table) addWork(name string, round int, writes, syncs float64) {
 	if m == nil {
 		return
 	}
-	t.add(name, m.Writes, report.Plain, round, writes)
+	if m.Writes != "" {
+		t.add(name, m.Writes, report.Plain, round, writes)
+	}
 	if m.Syncs != "" {
 		t.add(name, m.Syncs, report.Plain, round, syncs)
 	}
+}
+
+// addLoad records the same of pairs between two readings, and what the server computed for each.
+func (t table) addLoad(name string, round int, before, after Load, pairs float64) {
+	t.addWork(name, round, (after.Writes-before.Writes)/pairs, (after.Syncs-before.Syncs)/pairs)
+	t.addCPU(name, t.env.Meter.cpu(), round, float64(after.CPU-before.CPU)/pairs)
+}
+
+// addCPU records what the server computed, where it tells.
+func (t table) addCPU(name, metric string, round int, ns float64) {
+	if t.env.Meter.cpu() != "" {
+		t.add(name, metric, report.Nanoseconds, round, ns)
+	}
+}
+
+func (m *Meter) cpu() string {
+	if m == nil {
+		return ""
+	}
+	return m.CPU
 }
 
 // loads are the readings during the life of a line.

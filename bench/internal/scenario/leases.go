@@ -10,6 +10,7 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/wire"
+	"github.com/fencelock/fencelock/bench/internal/work"
 )
 
 // Columns of Leases.
@@ -26,7 +27,7 @@ func leases(ctx context.Context, e *Env) {
 	t := table{e, Leases, LeasesCase(e.Leases), 1}
 	var libraries []contest.Contestant
 	for _, c := range e.Contestants {
-		if !c.Bare && !c.Elsewhere {
+		if !c.Bare && !c.Elsewhere && !c.Child {
 			libraries = append(libraries, c)
 		}
 	}
@@ -43,7 +44,7 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 		return err
 	}
 	defer closeAll([]contest.Client{client})
-	if _, err := rate(ctx, client, atOnce, callersFor); err != nil { // the pool is not part of a lease
+	if _, err := work.Do(ctx, client, callersWork(atOnce, callersFor)); err != nil { // the pool is not part of a lease
 		return err
 	}
 
