@@ -66,7 +66,7 @@ func parse(args []string) (config, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&backend, "backend", "redis", "`system` to measure: "+strings.Join(systemNames(), ", "))
 	f.StringVar(&c.addr, "addr", "", "`host:port` of a running server (default: start one)")
-	f.StringVar(&c.before, "before", "", "`commit` whose build is measured beside this one, where callers have keys of their own")
+	f.StringVar(&c.before, "before", "", "`commit` whose build is measured beside this one, where nobody waits for another")
 	f.StringVar(&only, "only", "", "comma-separated `scenarios`: "+strings.Join(names(), ", "))
 	f.IntVar(&c.rounds, "rounds", 0, "rounds of each case (default: what suits the scenario)")
 	f.IntVar(&c.leases, "leases", 0, "leases held by one client in the scenario of that name (default: what suits the system)")
@@ -149,7 +149,7 @@ func run(ctx context.Context, c config) error {
 		e.Contestants = append(e.Contestants, builds.Contestants(s.Addr, c.system.URL)...)
 		result.Environment.Before = builds.Commit
 		if c.system.Beside != nil {
-			budgets = append(budgets, c.system.Beside(before.NowName, before.Name)...)
+			budgets = append(budgets, c.system.Beside(before.NowName, before.Name, c.leases)...)
 		}
 	}
 	e.Meter = meter(ctx, c.system, s.Addr)

@@ -18,7 +18,7 @@ type Contestant struct {
 	Elsewhere bool
 
 	// Child says that its clients are processes of their own, which measure there: each is a Worker, and takes part only where
-	// one caller or many have keys of their own.
+	// nobody waits for another.
 	Child bool
 
 	Token  bool   // each grant carries a fencing token
@@ -58,25 +58,38 @@ type Held interface {
 	Release(ctx context.Context) error
 }
 
-// Work is what the callers of one client are to do: take locks that nobody else wants, and free them.
+// Work is what a client is to do with locks that nobody else wants. It is one of: callers, pairs, take, look, free.
 type Work struct {
-	Key     string        `json:"key"`
-	Callers int           `json:"callers,omitempty"` // each has a key of its own, Key/i; 0: one caller, with Key itself
-	For     time.Duration `json:"for,omitempty"`     // how long many callers go on
-	Pairs   int           `json:"pairs,omitempty"`   // how many the one caller takes
+	Key     string        `json:"key,omitempty"`
+	Callers int           `json:"callers,omitempty"` // that take and free locks, each its own, Key/i
+	For     time.Duration `json:"for,omitempty"`     // how long they go on
+	Pairs   int           `json:"pairs,omitempty"`   // that one caller takes and frees, of Key itself
+	Take    int           `json:"take,omitempty"`    // locks to take and keep, Key/i
+	Look    bool          `json:"look,omitempty"`    // at what those need that are kept
+	Free    bool          `json:"free,omitempty"`    // them
 }
 
-// Done is what came of it.
+// Done is what came of it. Where nothing else is said, it is of the whole process: a library's own goroutines included.
 type Done struct {
-	Pairs      float64         `json:"pairs"`
-	Took       time.Duration   `json:"took"`            // until the last pair that was begun was done
-	Times      []time.Duration `json:"times,omitempty"` // of each pair of one caller
-	Allocs     float64         `json:"allocs"`          // of all pairs, in the whole process: a library's own goroutines included
-	AllocBytes float64         `json:"allocBytes"`
-	Goroutines float64         `json:"goroutines"` // started meanwhile, without the callers
+	Pairs float64         `json:"pairs,omitempty"`
+	Took  time.Duration   `json:"took,omitempty"`  // until the last that was begun was done
+	Times []time.Duration `json:"times,omitempty"` // of each pair of one caller
+
+	Allocs     float64 `json:"allocs,omitempty"` // of all pairs
+	AllocBytes float64 `json:"allocBytes,omitempty"`
+	Goroutines float64 `json:"goroutines,omitempty"` // started for all pairs, without the callers
+
+	Kept Footprint `json:"kept,omitzero"`  // of what is kept, all together
+	Lost int       `json:"lost,omitempty"` // of what was freed, and was not ours any more
 }
 
-// Worker is a Client in a process of its own. It does the work there: asking it for each lock would measure the asking.
+// Footprint is what a process needs once its garbage is gone. Stacks are memory too.
+type Footprint struct {
+	Memory     int64 `json:"memory"`
+	Goroutines int   `json:"goroutines"`
+}
+
+// Worker is a Client in a process of its own. It works there: asking it for each lock would measure the asking.
 type Worker interface {
 	Work(ctx context.Context, w Work) (Done, error)
 }

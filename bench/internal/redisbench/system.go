@@ -74,12 +74,14 @@ func Budgets(leases int) []report.Budget {
 
 // beside are what fencelock must reach beside the build of another commit: that before a lock had one key only. The first name
 // is that of ours, which is then a process of its own, too.
-func beside(of, before string) []report.Budget {
+func beside(of, before string, leases int) []report.Budget {
 	at := report.Budget{Scenario: scenario.Callers, Case: scenario.CallersCase(many), Of: of, Against: before, BoundDetail: "× " + before}
 	rate, computed := at, at
 	rate.Metric, rate.AtLeast, rate.Bound = scenario.CallersRate, true, 1.8
 	computed.Metric, computed.Bound = serverCPU, 0.45
-	return []report.Budget{rate, computed}
+	renewals := computed
+	renewals.Scenario, renewals.Case, renewals.Metric, renewals.Bound = scenario.Leases, scenario.LeasesCase(leases), scenario.LeaseCPU, 0.5
+	return []report.Budget{rate, computed, renewals}
 }
 
 func queueBudgets() []report.Budget {

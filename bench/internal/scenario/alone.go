@@ -56,7 +56,7 @@ func alone(ctx context.Context, e *Env) {
 
 // latency times pairs, and counts what they allocate.
 func (t table) latency(ctx context.Context, round int, name string, client contest.Client, key string) error {
-	d, err := work.Do(ctx, client, contest.Work{Key: key, Pairs: alonePairs})
+	d, err := work.For(client).Work(ctx, contest.Work{Key: key, Pairs: alonePairs})
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (t table) cost(ctx context.Context, round int, name string, client contest.
 		return err
 	}
 	before := counter.Read()
-	if _, err := work.Do(ctx, client, contest.Work{Key: key, Pairs: countedPairs}); err != nil {
+	if _, err := work.For(client).Work(ctx, contest.Work{Key: key, Pairs: countedPairs}); err != nil {
 		return err
 	}
 	used := counter.Read().Minus(before)

@@ -53,7 +53,7 @@ func (t table) openFull(ctx context.Context, c contest.Contestant, n int, o cont
 	if err != nil {
 		return nil, err
 	}
-	if _, err := work.Do(ctx, client, callersWork(n, callersFor/4)); err != nil {
+	if _, err := work.For(client).Work(ctx, callersWork(n, callersFor/4)); err != nil {
 		_ = client.Close()
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (t table) timedCallers(ctx context.Context, round int, c contest.Contestant
 	if err != nil {
 		return err
 	}
-	d, err := work.Do(ctx, client, callersWork(n, callersFor))
+	d, err := work.For(client).Work(ctx, callersWork(n, callersFor))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (t table) countedCallers(ctx context.Context, round int, c contest.Contesta
 	}
 	defer closeAll([]contest.Client{client})
 	before := counter.Read()
-	d, err := work.Do(ctx, client, callersWork(n, callersFor/2))
+	d, err := work.For(client).Work(ctx, callersWork(n, callersFor/2))
 	if err != nil {
 		return err
 	}

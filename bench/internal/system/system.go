@@ -42,7 +42,7 @@ type System struct {
 	// Budgets are what fencelock must reach; leases is the number in the scenario of that name.
 	Budgets func(leases int) []report.Budget
 	// Beside are what fencelock must reach beside the build of another commit, by the names of the two; nil: nothing.
-	Beside func(of, before string) []report.Budget
+	Beside func(of, before string, leases int) []report.Budget
 	// Plots show how cost grows with size.
 	Plots []report.Plot
 }

@@ -39,12 +39,7 @@ func (a Answer) Err() error {
 
 // Serve answers requests, one after the other, until there are no more. The client ends with it.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, open func(ctx context.Context, o Open) (contest.Client, error)) error {
-	var client contest.Client
-	defer func() {
-		if client != nil {
-			_ = client.Close()
-		}
-	}()
+	var worker contest.Worker
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var r Request
@@ -57,11 +52,15 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, open func(ctx conte
 		}
 		var a Answer
 		switch {
-		case r.Open != nil && client == nil:
-			client, err = open(ctx, *r.Open)
-		case r.Work != nil && client != nil:
+		case r.Open != nil && worker == nil:
+			var client contest.Client
+			if client, err = open(ctx, *r.Open); err == nil {
+				defer client.Close() // once: there is one worker
+				worker = For(client)
+			}
+		case r.Work != nil && worker != nil:
 			runtime.GC() // the garbage of one request must not be collected at the expense of the next
-			a.Done, err = Do(ctx, client, *r.Work)
+			a.Done, err = worker.Work(ctx, *r.Work)
 		default:
 			err = errors.New("a request out of order")
 		}

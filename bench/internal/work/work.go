@@ -4,6 +4,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/metrics"
@@ -14,15 +15,35 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 )
 
-// Do has the callers of a client work, where the client is.
-func Do(ctx context.Context, c contest.Client, w contest.Work) (contest.Done, error) {
+// For has a client work: where the client is, if that is another process.
+func For(c contest.Client) contest.Worker {
 	if worker, ok := c.(contest.Worker); ok {
-		return worker.Work(ctx, w)
+		return worker
 	}
-	if w.Callers > 0 {
-		return many(ctx, c, w)
+	return &worker{client: c}
+}
+
+// worker works in this process, on one thing at a time.
+type worker struct {
+	client contest.Client
+	kept   kept
+}
+
+func (w *worker) Work(ctx context.Context, do contest.Work) (contest.Done, error) {
+	switch {
+	case do.Callers > 0:
+		return many(ctx, w.client, do)
+	case do.Pairs > 0:
+		return one(ctx, w.client, do)
+	case do.Take > 0:
+		return w.kept.take(ctx, w.client, do)
+	case do.Look:
+		return w.kept.look(), nil
+	case do.Free:
+		return w.kept.free(), nil
+	default:
+		return contest.Done{}, errors.New("nothing to do")
 	}
-	return one(ctx, c, w)
 }
 
 // Pair takes a lock and frees it. The release has a context of its own, which nothing cancels.
