@@ -108,8 +108,8 @@ const stuckAfter = time.Minute
 
 var errStuck = fmt.Errorf("stuck: given up after %s", stuckAfter)
 
-// rounds measures every contestant once a round. Who comes first changes from round to round, so that nobody always
-// finds the server as the same neighbour left it. One that fails, or has used up its time, gets no further round and the
+// rounds measures every contestant once a round. Who comes first changes from round to round, and so does the direction, so
+// that nobody always finds the server as the same neighbour left it. One that fails, or has used up its time, gets no further round and the
 // table says so.
 func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant, measure measureFunc) {
 	if t.env.Rounds > 0 {
@@ -120,7 +120,7 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 	for round := range rounds {
 		fmt.Fprintf(t.env.Progress, "%s, %s: round %d of %d\n", t.scenario, t.name, round+1, rounds)
 		for i := range all {
-			at := (i + round) % len(all)
+			at := turn(i, round, len(all))
 			c := all[at]
 			if out[at] || ctx.Err() != nil {
 				continue
@@ -142,6 +142,14 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 	for i, c := range all {
 		fmt.Fprintf(t.env.Progress, "    %-17s %5.1f s\n", c.Name, used[i].Seconds())
 	}
+}
+
+// turn is who comes as the i-th of n in a round.
+func turn(i, round, n int) int {
+	if round%2 == 1 {
+		i = n - 1 - i
+	}
+	return (i + round) % n
 }
 
 // bounded ends f's context when it is stuck. It does so without a deadline: libraries that look for one would behave

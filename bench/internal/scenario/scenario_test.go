@@ -101,6 +101,34 @@ func TestAloneAsksTheServer(t *testing.T) {
 	}
 }
 
+func TestTurnsHaveSeveralNeighbours(t *testing.T) {
+	const n = 4
+	before := map[int]map[int]bool{}
+	for round := range n {
+		seen := map[int]bool{}
+		last := -1
+		for i := range n {
+			at := turn(i, round, n)
+			seen[at] = true
+			if last >= 0 {
+				if before[at] == nil {
+					before[at] = map[int]bool{}
+				}
+				before[at][last] = true
+			}
+			last = at
+		}
+		if len(seen) != n {
+			t.Errorf("round %d: not everybody has a turn: %v", round, seen)
+		}
+	}
+	for at := range n {
+		if len(before[at]) < 2 {
+			t.Errorf("%d always comes after %v", at, before[at])
+		}
+	}
+}
+
 // paced is an env of ours alone, where 8 callers take and free locks of their own, each pair in 10 ms.
 func paced() *Env {
 	e := newEnv()
