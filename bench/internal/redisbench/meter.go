@@ -1,11 +1,9 @@
 package redisbench
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,19 +30,14 @@ func meter(addr string) *scenario.Meter {
 // cpu is what the thread that executes commands has used, in its own code and in the kernel; of all threads, where the server
 // does not tell them apart.
 func cpu(info string) (time.Duration, error) {
-	fields := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-			fields[name] = value
-		}
-	}
+	all := fields(info)
 	thread := "_main_thread"
-	if fields["used_cpu_user"+thread] == "" {
+	if all["used_cpu_user"+thread] == "" {
 		thread = ""
 	}
 	sum := 0.0
 	for _, part := range []string{"used_cpu_user", "used_cpu_sys"} {
-		seconds, err := strconv.ParseFloat(fields[part+thread], 64)
+		seconds, err := strconv.ParseFloat(all[part+thread], 64)
 		if err != nil {
 			return 0, fmt.Errorf("the server's %s: %w", part+thread, err)
 		}

@@ -54,7 +54,13 @@ func TestCPU(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	if got := version("# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n"); got != "Redis 7.0.15" {
-		t.Errorf("version %q", got)
+	for info, want := range map[string]string{
+		"# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n":                     "Redis 7.0.15",
+		"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n": "Valkey 9.1.2",
+		"# Server\r\n": "Redis of unknown version",
+	} {
+		if got := version(info); got != want {
+			t.Errorf("version %q, want %q", got, want)
+		}
 	}
 }
