@@ -47,7 +47,7 @@ func alone(ctx context.Context, e *Env) {
 			}
 		}
 		key := fmt.Sprintf("bench/alone/%s", c.Name)
-		if err := t.latency(ctx, round, c.Name, timed[c.Name], key); err != nil || c.Elsewhere {
+		if err := t.latency(ctx, round, c, timed[c.Name], key); err != nil || c.Elsewhere {
 			return err
 		}
 		return t.cost(ctx, round, c.Name, counted[c.Name], counters[c.Name], key)
@@ -55,16 +55,23 @@ func alone(ctx context.Context, e *Env) {
 }
 
 // latency times pairs, and counts what they allocate.
-func (t table) latency(ctx context.Context, round int, name string, client contest.Client, key string) error {
-	d, err := work.For(client).Work(ctx, contest.Work{Key: key, Pairs: alonePairs})
+func (t table) latency(ctx context.Context, round int, c contest.Contestant, client contest.Client, key string) error {
+	var d contest.Done
+	computed, err := t.env.Meter.computing(ctx, func() (err error) {
+		d, err = work.For(client).Work(ctx, contest.Work{Key: key, Pairs: alonePairs})
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	t.add(name, AlonePair, report.Nanoseconds, round, stat.Median(d.Times))
-	t.add(name, "p99", report.Nanoseconds, round, stat.Percentile(d.Times, 99))
-	t.add(name, Allocs, report.Plain, round, d.Allocs/d.Pairs)
-	t.add(name, "alloc bytes", report.Bytes, round, d.AllocBytes/d.Pairs)
-	t.add(name, "goroutines", report.Plain, round, d.Goroutines/d.Pairs)
+	t.add(c.Name, AlonePair, report.Nanoseconds, round, stat.Median(d.Times))
+	t.add(c.Name, "p99", report.Nanoseconds, round, stat.Percentile(d.Times, 99))
+	t.add(c.Name, Allocs, report.Plain, round, d.Allocs/d.Pairs)
+	t.add(c.Name, "alloc bytes", report.Bytes, round, d.AllocBytes/d.Pairs)
+	t.add(c.Name, "goroutines", report.Plain, round, d.Goroutines/d.Pairs)
+	if !c.Elsewhere {
+		t.addCPU(c.Name, t.env.Meter.cpu(), round, float64(computed)/d.Pairs)
+	}
 	return nil
 }
 
@@ -86,6 +93,6 @@ func (t table) cost(ctx context.Context, round int, name string, client contest.
 	t.add(name, Commands, report.Plain, round, float64(used.Commands)/countedPairs)
 	t.add(name, WireBytes, report.Bytes, round, float64(used.Bytes())/countedPairs)
 	t.add(name, "pushes", report.Plain, round, float64(used.Pushes)/countedPairs)
-	t.addLoad(name, round, loadBefore, load, countedPairs)
+	t.addWork(name, round, (load.Writes-loadBefore.Writes)/countedPairs, (load.Syncs-loadBefore.Syncs)/countedPairs)
 	return nil
 }

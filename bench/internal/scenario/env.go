@@ -217,6 +217,22 @@ func (t table) addCPU(name, metric string, round int, ns float64) {
 	}
 }
 
+// computing is what the server computed while f went on; 0 where it does not tell.
+func (m *Meter) computing(ctx context.Context, f func() error) (time.Duration, error) {
+	if m.cpu() == "" {
+		return 0, f()
+	}
+	before, err := m.read(ctx)
+	if err == nil {
+		err = f()
+	}
+	if err != nil {
+		return 0, err
+	}
+	after, err := m.read(ctx)
+	return after.CPU - before.CPU, err
+}
+
 func (m *Meter) cpu() string {
 	if m == nil {
 		return ""

@@ -80,6 +80,16 @@ func newEnv() *Env {
 	}
 }
 
+// computes has the server compute so long for each write, and tell of it.
+func (e *Env) computes(d time.Duration) {
+	read := e.Meter.Read
+	e.Meter.CPU, e.Meter.Read = "CPU", func(ctx context.Context) (Load, error) {
+		l, err := read(ctx)
+		l.CPU = d * time.Duration(l.Writes)
+		return l, err
+	}
+}
+
 func (e *Env) median(scenario, name, contestant, metric string) float64 {
 	return e.Run.Find(report.ID{Scenario: scenario, Case: name, Contestant: contestant, Metric: metric}).Median()
 }
@@ -95,9 +105,12 @@ func (e *Env) noted(contestant, text string) bool {
 
 func TestAloneAsksTheServer(t *testing.T) {
 	e := newEnv()
+	e.computes(3 * time.Microsecond)
 	alone(t.Context(), e)
-	if got := e.median(Alone, AloneCase, "ours", "writes"); got != 2 {
-		t.Errorf("%v writes a pair, want 2; notes: %+v", got, e.Run.Notes)
+	for metric, want := range map[string]float64{"writes": 2, "CPU": 6000} {
+		if got := e.median(Alone, AloneCase, "ours", metric); got != want {
+			t.Errorf("%s: %v a pair, want %v; notes: %+v", metric, got, want, e.Run.Notes)
+		}
 	}
 }
 
@@ -144,13 +157,7 @@ func paced() *Env {
 func TestCallersAskTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paced()
-		// The server computes 3 µs for each write.
-		read := e.Meter.Read
-		e.Meter.CPU, e.Meter.Read = "CPU", func(ctx context.Context) (Load, error) {
-			l, err := read(ctx)
-			l.CPU = 3 * time.Microsecond * time.Duration(l.Writes)
-			return l, err
-		}
+		e.computes(3 * time.Microsecond)
 		callers(t.Context(), e)
 		for metric, want := range map[string]float64{"writes": 2, "CPU": 6000, Commands: 0, WireBytes: 0} {
 			if got := e.median(Callers, CallersCase(8), "ours", metric); got != want {
