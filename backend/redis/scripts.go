@@ -9,6 +9,9 @@ import (
 //go:embed lua/lib.lua
 var libLua string
 
+//go:embed lua/each.lua
+var eachLua string
+
 //go:embed lua/end.lua
 var endLua string
 
@@ -44,11 +47,6 @@ var formatLua string
 
 //go:embed lua/permissions.lua
 var permissionsLua string
-
-// eachLua is the head of a script that has none of its own.
-const eachLua = `local COUNTER, now_us
-local out, rest = {}, {}
-for i = 1, #KEYS do rest[i] = i end`
 
 var (
 	acquireScript = node.NewScript(acquireFastLua, libLua, acquireLua, endLua)

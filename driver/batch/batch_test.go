@@ -172,7 +172,7 @@ func (s *server) arrive(parts []*part, counts bool) error {
 			s.wrong("one part of a lock under way", "there are two of %s", p.lock)
 		case p.sent > 0:
 			s.wrong("sent once", "%d was carried out, and comes again", p.id)
-		case p.waits && !p.ended.IsZero() && time.Now().After(p.ended) && s.single[p.id] == nil:
+		case p.waits && !p.ended.IsZero() && time.Since(p.ended) > moment && s.single[p.id] == nil:
 			s.wrong("a cancelled part that waits is not sent", "%d is sent", p.id)
 		case p.givenUp:
 			s.wrong("what was not taken in time is not sent", "%d is sent", p.id)
@@ -251,7 +251,7 @@ func (s *server) call(p *part, patience time.Duration) {
 		s.wrong("a part that was taken is waited for", "%d was given up after %v", p.id, took)
 	case p.givenUp && (took != p.patience || s.Patience == nil):
 		s.wrong("a part waits as long as its patience", "%d was given up after %v, its patience was %v", p.id, took, p.patience)
-	case took > patience:
+	case took > patience+moment:
 		s.wrong("a caller returns when its context ends", "%d took %v, its context %v", p.id, took, patience)
 	case errors.Is(err, errEnded) && patience == time.Hour:
 		s.wrong("each part is answered", "%d is not", p.id)

@@ -3,7 +3,7 @@
 --
 -- The clock is mostly ahead of the counter, and a script takes longer than a microsecond. So the clock is
 -- taken for the token first, and one command writes the counter and tells what it was. Who gets nothing
--- writes nothing.
+-- writes nothing. Without COUNTER there is no string, and all is left to the rest.
 local n = #ARGV - 4
 local COUNTER = KEYS[n + 1]
 local client, ttl, mode, identity = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -12,17 +12,15 @@ local now_us = t[1] * 1000000 + t[2]
 local out, rest, taken = {}, nil, 0
 for i = 1, n do
   local token = string.format('%.0f', now_us + taken)
-  local set = redis.pcall('SET', KEYS[i], '+ ' .. ARGV[4 + i] .. ' ' .. client .. ' ' .. token .. ' ' .. ttl .. ' ' .. identity, 'NX', 'PX', ttl)
-  if not set then
+  local set = COUNTER and redis.pcall('SET', KEYS[i], '+ ' .. ARGV[4 + i] .. ' ' .. client .. ' ' .. token .. ' ' .. ttl .. ' ' .. identity, 'NX', 'PX', ttl)
+  if not set or set.err then -- also a full server may keep a position, or tell who holds the lock
     rest = rest or {}
     rest[#rest + 1] = i
-  elseif set.err then
-    out[i] = set
   else
     out[i], taken = now_us + taken, taken + 1
   end
 end
-if taken > 0 and COUNTER then
+if taken > 0 then
   local was = redis.pcall('SET', COUNTER, string.format('%.0f', now_us + taken - 1), 'GET')
   local last = type(was) == 'string' and tonumber(was)
   if not last or last >= now_us then

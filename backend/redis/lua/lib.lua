@@ -4,12 +4,16 @@
 --       namespace. Without it each lock's key keeps the last token of that lock: then a script needs no key
 --       but the lock's, and stands on a Cluster while slots move.
 --
--- A lock's key is a string while nobody waits: "+ attempt client token ttl identity", whose own expiry is the
--- lease's. identity is the Identity and Meta of the request, joined. Without COUNTER a lock that nobody has is
--- "= token" for some time. "-" or a number in place of "+" is of a build before this layout, which has its
--- waiters in other keys.
+-- With COUNTER a lock's key is a string while nobody waits: "+ attempt client token ttl identity", whose own
+-- expiry is the lease's. identity is the Identity and Meta of the request, joined. "-" or a number in place of
+-- "+" is of a build before this layout, which has its waiters in other keys.
 --
--- It is a hash while somebody waits, or while the request of an attempt that was released may be under way:
+-- Without COUNTER it is always a hash: a key that a script deletes cannot be made again by the same script
+-- while its slot moves (it "is not local" then), so it must not change its type. A lock that nobody has stays
+-- for some time, for its last token.
+--
+-- With COUNTER it is a hash while somebody waits, or while a request of an attempt that was released may be
+-- under way:
 --         l     the string as above, if there is a holder, with the server time in ms at which the lease ends
 --               in place of "+": the key outlives the lease, so that the first attempt after it sees the queue
 --         h, n  the numbers of the first and the last place in the queue; a place that was left is not there
@@ -32,7 +36,7 @@
 --     something new does not, and is refused.
 --   * A statement that may be the first to write sets wrote, and end.lua says it in the error.
 
-local LAST_TOKEN_LIFE = 60000 -- of "= token", in ms
+local LAST_TOKEN_LIFE = 60000 -- without COUNTER, in ms
 
 local wrote = false
 
@@ -75,7 +79,7 @@ local function look(key)
   if kind == 'string' then
     raw = redis.call('GET', key)
     lock = parse_lock(raw, redis.call('PTTL', key))
-    last = tonumber(lock and lock.token or string.match(raw, '^= (%d+)$'))
+    last = tonumber(lock and lock.token)
   elseif kind == 'hash' then
     local f = redis.call('HMGET', key, 'l', 'h', 'n', 'm', 'x', 't')
     lock = f[1] and parse_lock(f[1])
@@ -95,13 +99,11 @@ local function save(life, ...)
     if tonumber(ends) > now then kept = (kept and kept .. ' ' or '') .. attempt .. ' ' .. ends end
   end
   graves = kept
-  if first > last_place and not graves then
+  if COUNTER and first > last_place and not graves then
     if lock then
       redis.call('SET', KEY, pack_lock(), 'PX', math.max(lock.left, 1))
-    elseif COUNTER then
-      redis.call('DEL', KEY)
     else
-      redis.call('SET', KEY, '= ' .. string.format('%.0f', last), 'PX', LAST_TOKEN_LIFE)
+      redis.call('DEL', KEY)
     end
     wrote = true
     return
@@ -116,6 +118,7 @@ local function save(life, ...)
     life = math.max(life, lock.left)
   elseif not COUNTER then
     put('t', string.format('%.0f', last))
+    life = math.max(life, LAST_TOKEN_LIFE)
   end
   if least then put('m', least) end
   if graves then put('x', graves) end
@@ -205,7 +208,7 @@ end
 -- hand_off grants the lock to the next waiter and notifies its client, or frees the lock.
 -- It returns the attempt that has it now and its token, or nil.
 local function hand_off()
-  if kind == 'hash' or not COUNTER then must_pass() end -- else it only deletes
+  if kind == 'hash' then must_pass() end -- else it only deletes
   local w = first_waiter()
   if not w then
     lock = nil

@@ -31,12 +31,14 @@ func RedlockRequest(name string) func(request []byte) bool {
 	return runs("../../backend/redis/redlock/internal/script/lua", name, "lib", name, "tail")
 }
 
-// runs matches the requests that run a script of several files: its head, if it has one, and parts.
+// runs matches the requests that run a script of several files: its head, if it has one or all have the same, and parts.
 func runs(dir, name string, parts ...string) func(request []byte) bool {
 	file := func(part string) string { return filepath.Join(dir, part+".lua") }
-	head := name + "_fast"
-	if _, err := os.Stat(file(head)); err == nil {
-		parts = append([]string{head}, parts...)
+	for _, head := range []string{name + "_fast", "each"} {
+		if _, err := os.Stat(file(head)); err == nil {
+			parts = append([]string{head}, parts...)
+			break
+		}
 	}
 	var sources []string
 	for _, part := range parts {

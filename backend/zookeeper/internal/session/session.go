@@ -185,7 +185,10 @@ func (s *Session) close() {
 // session was alive, see confirm.
 func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
-	answer, err := s.Multi(ops...)
+	answer, err, ok := s.link.transact(ops)
+	if !ok {
+		answer, err = s.Multi(ops...)
+	}
 	switch {
 	case err == nil:
 		s.confirm(sent)
@@ -208,6 +211,16 @@ func (s *Session) isLocal() bool {
 	}
 	_, _, err := s.Exists(s.pool.config.Root)
 	return err == nil && s.Alive()
+}
+
+// isOpen reports whether the session can be used.
+func (s *Session) isOpen() bool {
+	select {
+	case <-s.ready:
+		return s.failure == nil && s.Alive()
+	default:
+		return false
+	}
 }
 
 // CatchUp has this client's server catch up with the leader, so that a look shows what others
