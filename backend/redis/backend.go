@@ -102,7 +102,7 @@ func (b *backend) setUp(ctx context.Context, opts Options) error {
 		return err
 	}
 	if err := b.makeReady(ctx); err != nil {
-		return err
+		return node.Classify(ctx, err)
 	}
 	return b.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
 }

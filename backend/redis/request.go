@@ -230,7 +230,7 @@ const formatPrefix = "FORMAT "
 // they would grant, since it is no number.
 const oldBuilds = "fencelock-2"
 
-// makeReady makes the namespace ready for this layout, if it is not.
+// makeReady makes the namespace ready for this layout, if it is not. Its error is raw, but for a refusal.
 func (b *backend) makeReady(ctx context.Context) error {
 	args := make([]any, 0, shards+2)
 	args = append(args, b.counter)
@@ -239,16 +239,14 @@ func (b *backend) makeReady(ctx context.Context) error {
 	}
 	_, err := b.node.Eval(ctx, adminTimeout, formatScript, len(args), append(args, oldBuilds)...)
 	if goredis.HasErrorPrefix(err, formatPrefix) {
-		return fmt.Errorf("%w: namespace %q belongs to a later build of fencelock (%s): use that, or another namespace",
+		return fmt.Errorf("%w: namespace %q belongs to a later build of fencelock (%w): use that, or another namespace",
 			driver.ErrRefused, b.info.Namespace, err)
 	}
-	if err != nil {
-		return node.Classify(ctx, err)
-	}
-	return nil
+	return err
 }
 
-// wasSent reports whether a part with this error may have been sent.
+// wasSent reports whether a part with this error may have been sent, and may be under way. With a refusal of
+// makeReady it has been answered.
 func wasSent(err error) bool {
-	return !errors.Is(err, batch.ErrNotTaken) && !errors.Is(err, node.ErrNotSent)
+	return !errors.Is(err, batch.ErrNotTaken) && !errors.Is(err, node.ErrNotSent) && !errors.Is(err, driver.ErrRefused)
 }

@@ -145,14 +145,10 @@ local function save(life, ...)
   kind = 'hash'
 end
 
--- extend gives the lease of a lock that is held ttl from now.
+-- extend gives the lease of a lock that is held ttl from now. It always writes the record: a waiter of a
+-- build before this layout puts the time of the lease's end into ours, and that must not stay what it was.
 local function extend(ttl)
   must_pass()
-  if lock.old then
-    redis.call('PEXPIRE', KEY, ttl, 'GT')
-    wrote = true
-    return
-  end
   lock.ttl, lock.left, lock.over = ttl, ttl, false
   if kind == 'hash' then
     redis.call('HSET', KEY, 'l', pack_lock(now + ttl))

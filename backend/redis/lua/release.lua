@@ -15,6 +15,11 @@ local function one(i)
   local holds = lock and lock.attempt == attempt
   local place = kind == 'hash' and redis.call('HGET', KEY, 'w' .. attempt)
   if not holds and not place and not tombstone_ttl then return 0 end
+  if not holds and lock and lock.old and not lock.over then
+    -- Its builds would not find it in a hash, so there is no place for a tombstone. A packet that is late
+    -- may take the lock when its holder has left, until the ttl ends; it makes no second holder.
+    return 0
+  end
   if place or tombstone_ttl then must_pass() end
   if tombstone_ttl then
     graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
