@@ -217,8 +217,8 @@ func answerOf(p *part, reply any, i, n int, sent time.Time) answer {
 		}
 		return answer{nil, unexpected(name, reply), sent}
 	}
-	if err, ok := all[i].(error); ok {
-		return answer{nil, err, sent}
+	if text, ok := all[i].(string); ok {
+		return answer{nil, replied(text), sent}
 	}
 	return answer{all[i], nil, sent}
 }
