@@ -54,6 +54,7 @@ func StartRedisCluster(t T, k Kind, n int, opts ...Option) *RedisCluster {
 // join makes a Cluster of servers that know nothing of each other.
 func (c *RedisCluster) join(ctx context.Context) error {
 	n := len(c.members)
+	buses := make([]string, n)
 	err := c.each(func(i int, s *Server) error {
 		id, bus, err := myself(ctx, s.addr)
 		if err != nil {
@@ -68,16 +69,14 @@ func (c *RedisCluster) join(ctx context.Context) error {
 			return err
 		}
 		// Two masters with the same epoch settle it between them later, which would be in the middle of a test.
-		if _, err = askRedis(ctx, s.addr, fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1)); err != nil || i == 0 {
-			return err
-		}
-		host, port, err := net.SplitHostPort(peer)
-		if err != nil {
-			return err
-		}
-		_, err = askRedis(ctx, c.members[0].addr, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, bus))
+		_, err = askRedis(ctx, s.addr, fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1))
+		buses[i] = bus
 		return err
 	})
+	for i := 1; i < n && err == nil; i++ { // no epoch can be set once it knows another
+		host, port, _ := net.SplitHostPort(c.Nodes[i].Peer)
+		_, err = askRedis(ctx, c.members[0].addr, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, buses[i]))
+	}
 	if err != nil {
 		return err
 	}
