@@ -2,6 +2,9 @@ package redis_test
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,19 +72,56 @@ func (l *slotLock) exercise() {
 	l.acquire(l.attempt("after"), "wait")
 }
 
-// TestSlotMigration: a slot moves key by key between two nodes of a Cluster while locks in it are held
-// and queued for, and each lock goes on as if nothing happened: at each moment of the migration, and whenever in
-// its life its key moves.
+// clusterVariable names the servers, as servers.Kind names them, of which Clusters are made; without it, it is the
+// current Redis. `make cluster-matrix` sets it.
+const clusterVariable = "FENCELOCK_REDIS_CLUSTERS"
+
+// TestSlotMigration: a slot moves between two nodes of a Cluster while locks in it are held and queued for, and each
+// lock goes on as if nothing happened, at each moment of the migration.
 func TestSlotMigration(t *testing.T) {
 	t.Parallel()
-	s := newSlot(t, servers.Redis)
-	began := time.Now()
-	moveSlotly(t, s, theScripts())
-	t.Logf("%v: the slot has moved in %v; MOVED %d times, ASK %d", s.cluster, time.Since(began), s.moved, s.asked)
+	kinds := []servers.Kind{servers.Redis}
+	if only := os.Getenv(clusterVariable); only != "" {
+		kinds = nil
+		for name := range strings.SplitSeq(only, ",") {
+			at := slices.IndexFunc(servers.Redises(), func(k servers.Kind) bool { return k.String() == name })
+			if at < 0 {
+				t.Fatalf("%s has %q: it can have %v", clusterVariable, name, servers.Redises())
+			}
+			kinds = append(kinds, servers.Redises()[at])
+		}
+	}
+	for _, kind := range kinds {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			testMigration(t, startSlots(t, kind))
+		})
+	}
 }
 
-// moveSlotly moves a slot key by key.
-func moveSlotly(t testing.TB, s *slot, x lockScripts) {
+func testMigration(t *testing.T, c *slots) {
+	// First, since Redis does it only where no slot moves key by key.
+	if c.movesAtomically(t) {
+		t.Run("as a whole, at random", func(t *testing.T) { atRandom(t, c.slot(t), theScripts(), true) })
+	} else {
+		t.Logf("%v moves no slot as a whole: Redis does since 8.4, Valkey since 9.0", c)
+	}
+	t.Run("key by key", func(t *testing.T) {
+		t.Parallel()
+		s, began := c.slot(t), time.Now()
+		moveByKeys(t, s, theScripts())
+		t.Logf("%v: the slot has moved in %v; MOVED %d times, ASK %d", c, time.Since(began), s.moved, s.asked)
+	})
+	t.Run("key by key at random", func(t *testing.T) {
+		t.Parallel()
+		atRandom(t, c.slot(t), theScripts(), false)
+	})
+	t.Run("mutants", func(t *testing.T) { testMutants(t, c) })
+}
+
+// moveByKeys moves a slot key by key. At each moment it does with a lock whatever can be done with one; and for each
+// step of that there is a lock whose key moves before it.
+func moveByKeys(t testing.TB, s *slot, x lockScripts) {
 	t.Helper()
 	const from, to = 0, 1
 	h := s.newHearers(t, locktest.Namespace())

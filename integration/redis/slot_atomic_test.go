@@ -12,9 +12,9 @@ import (
 )
 
 // movesAtomically reports whether the server can move a slot as a whole: Redis since 8.4, Valkey since 9.0.
-func (s *slot) movesAtomically(t testing.TB) bool {
+func (s *slots) movesAtomically(t testing.TB) bool {
 	t.Helper()
-	help := fmt.Sprint(must(s.nodes[0].Do(t.Context(), "CLUSTER", "HELP").Result())(t))
+	help := fmt.Sprint(must(s.clients[0].Do(t.Context(), "CLUSTER", "HELP").Result())(t))
 	return strings.Contains(help, "MIGRATESLOTS") || strings.Contains(help, "MIGRATION")
 }
 
@@ -26,7 +26,7 @@ func (s *slot) moveAtomically(ctx context.Context, from, to int) error {
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()
 	ask := s.redisMoves
-	if s.cluster.Nodes[0].Kind().String() == servers.Valkey.String() {
+	if s.Nodes[0].Kind().String() == servers.Valkey.String() {
 		ask = s.valkeyMoves
 	}
 	state, err := ask(ctx, from, to)
@@ -55,7 +55,7 @@ func (s *slot) moveAtomically(ctx context.Context, from, to int) error {
 // the node still answers reads.
 func (s *slot) awaitMoved(ctx context.Context, node int) error {
 	for {
-		err := s.nodes[node].Exists(ctx, "{"+s.tag+"}").Err()
+		err := s.clients[node].Exists(ctx, "{"+s.tag+"}").Err()
 		if err != nil && strings.HasPrefix(err.Error(), "MOVED ") {
 			return nil
 		}
@@ -69,18 +69,18 @@ func (s *slot) awaitMoved(ctx context.Context, node int) error {
 
 // redisMoves has the destination fetch the slot.
 func (s *slot) redisMoves(ctx context.Context, _, to int) (state func() (string, error), err error) {
-	id, err := s.nodes[to].Do(ctx, "CLUSTER", "MIGRATION", "IMPORT", s.number, s.number).Text()
+	id, err := s.clients[to].Do(ctx, "CLUSTER", "MIGRATION", "IMPORT", s.number, s.number).Text()
 	return func() (string, error) {
-		status, err := s.nodes[to].Do(ctx, "CLUSTER", "MIGRATION", "STATUS", "ID", id).Result()
+		status, err := s.clients[to].Do(ctx, "CLUSTER", "MIGRATION", "STATUS", "ID", id).Result()
 		return fmt.Sprint(status), err
 	}, err
 }
 
 // valkeyMoves has the source send the slot.
 func (s *slot) valkeyMoves(ctx context.Context, from, to int) (state func() (string, error), err error) {
-	err = s.nodes[from].Do(ctx, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", s.number, s.number, "NODE", s.cluster.Nodes[to].ID).Err()
+	err = s.clients[from].Do(ctx, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", s.number, s.number, "NODE", s.Nodes[to].ID).Err()
 	return func() (string, error) {
-		all, err := s.nodes[from].Do(ctx, "CLUSTER", "GETSLOTMIGRATIONS").Slice()
+		all, err := s.clients[from].Do(ctx, "CLUSTER", "GETSLOTMIGRATIONS").Slice()
 		if err != nil || len(all) == 0 {
 			return "", err
 		}

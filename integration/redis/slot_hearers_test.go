@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ type hearers struct {
 func (s *slot) newHearers(t testing.TB, namespace string) *hearers {
 	t.Helper()
 	h := &hearers{namespace: namespace}
-	for _, n := range s.nodes {
+	for _, n := range s.clients {
 		sub := n.Subscribe(t.Context(), h.channel())
 		t.Cleanup(func() { _ = sub.Close() })
 		if _, err := sub.Receive(t.Context()); err != nil {
@@ -33,24 +34,25 @@ func (s *slot) newHearers(t testing.TB, namespace string) *hearers {
 
 func (h *hearers) channel() string { return h.namespace + ":c:client" }
 
-// await returns the token that an attempt was told of, by each node.
-func (h *hearers) await(t testing.TB, attempt string) (token uint64) {
+// await returns the token that an attempt was told of by each node, which is not one of those granted earlier.
+func (h *hearers) await(t testing.TB, attempt string, earlier []uint64) (token uint64) {
 	t.Helper()
 	until := time.After(soon)
 	for node, sub := range h.subs {
-		for len(h.heard[node][attempt]) == 0 {
+		var news []uint64
+		for len(news) == 0 {
 			select {
 			case m := <-sub.Channel():
 				h.take(t, node, m.Payload)
 			case <-until:
 				t.Fatalf("the subscriber at node %d does not hear that %s has the lock", node, attempt)
 			}
+			news = slices.DeleteFunc(slices.Clone(h.heard[node][attempt]), func(token uint64) bool { return slices.Contains(earlier, token) })
 		}
-		got := h.heard[node][attempt][0]
-		if node > 0 && got != token {
-			t.Fatalf("%s was told of token %d, and of %d", attempt, token, got)
+		if len(news) > 1 || node > 0 && news[0] != token {
+			t.Fatalf("%s is told of tokens %v at node %d, and of %d at the one before", attempt, news, node, token)
 		}
-		token = got
+		token = news[0]
 	}
 	return token
 }
@@ -66,7 +68,8 @@ func (h *hearers) take(t testing.TB, node int, message string) {
 	if err != nil {
 		t.Fatalf("message %q: %v", message, err)
 	}
-	if h.heard[node][attempt] = append(h.heard[node][attempt], token); len(h.heard[node][attempt]) > 1 {
-		t.Fatalf("%s is told twice: %v", attempt, h.heard[node][attempt])
+	if slices.Contains(h.heard[node][attempt], token) {
+		t.Fatalf("the subscriber at node %d is told twice: %s", node, message)
 	}
+	h.heard[node][attempt] = append(h.heard[node][attempt], token)
 }

@@ -21,6 +21,7 @@ type slotLock struct {
 	ends   time.Time // when its lease ends, by its own clock; zero while it renews
 	over   time.Time // when the server surely counts it as ended
 	token  uint64    // the last one granted
+	tokens []uint64  // all of them
 	queue  []string
 	dead   map[string]bool // of the queue, those that do not ask any more
 	gone   map[string]bool // released, and a packet may be late
@@ -56,7 +57,9 @@ func (l *slotLock) do(words []any) any {
 }
 
 // attempt names one of this lock.
-func (l *slotLock) attempt(name string) string { return strings.ReplaceAll(l.key, " ", "-") + "/" + name }
+func (l *slotLock) attempt(name string) string {
+	return strings.ReplaceAll(l.key, " ", "-") + "/" + name
+}
 
 // first is the first of the queue that lives; another one that asks comes after them.
 func (l *slotLock) first(another string) string {
@@ -144,6 +147,7 @@ func (l *slotLock) granted(attempt string, token uint64) {
 		l.t.Fatalf("%s: the token falls from %d to %d", l.key, l.token, token)
 	}
 	l.holder, l.token, l.ends, l.over = attempt, token, time.Time{}, time.Time{}
+	l.tokens = append(l.tokens, token)
 	at := slices.Index(l.queue, attempt)
 	for _, w := range l.queue[:at+1] {
 		delete(l.dead, w)
@@ -160,7 +164,7 @@ func (l *slotLock) handOff() {
 		l.queue, l.dead = nil, map[string]bool{}
 		return
 	}
-	l.granted(next, l.hearers.await(l.t, next))
+	l.granted(next, l.hearers.await(l.t, next, l.tokens))
 }
 
 // release ends an attempt, and leaves a tombstone if a packet of it may be late.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -14,35 +15,44 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// slot is a slot of a Redis Cluster of two nodes, and a client that follows it.
-type slot struct {
-	cluster *servers.RedisCluster
-	nodes   []*goredis.Client
-	number  int
-	tag     string // names with {tag} are in it
-	owner   int    // the node that the client takes for its owner
-	moved   int    // how often the client was told MOVED
-	asked   int    // how often it was told ASK
+// slots are a Redis Cluster of two nodes.
+type slots struct {
+	*servers.RedisCluster
+	clients []*goredis.Client // one for each node
+	next    atomic.Int64
 }
 
-// newSlot makes a Cluster, and chooses a slot of its first node.
-func newSlot(t testing.TB, kind servers.Kind, opts ...servers.Option) *slot {
+func startSlots(t testing.TB, kind servers.Kind, opts ...servers.Option) *slots {
 	t.Helper()
-	s := &slot{cluster: servers.StartRedisCluster(t, kind, 2, opts...)}
-	for _, n := range s.cluster.Nodes {
-		c := goredis.NewClient(&goredis.Options{Addr: n.Addr(), MaxRetries: -1})
-		t.Cleanup(func() { _ = c.Close() })
-		s.nodes = append(s.nodes, c)
+	c := &slots{RedisCluster: servers.StartRedisCluster(t, kind, 2, opts...)}
+	for _, n := range c.Nodes {
+		client := goredis.NewClient(&goredis.Options{Addr: n.Addr(), MaxRetries: -1})
+		t.Cleanup(func() { _ = client.Close() })
+		c.clients = append(c.clients, client)
 	}
-	for shard := 0; s.tag == "" || s.number >= 8192; shard++ {
-		s.tag = fmt.Sprint(shard)
-		n, err := s.nodes[0].ClusterKeySlot(t.Context(), s.tag).Result()
-		if err != nil {
-			t.Fatal(err)
+	return c
+}
+
+// slot is a slot of a Cluster, and a client that follows it.
+type slot struct {
+	*slots
+	number int
+	tag    string // names with {tag} are in it
+	owner  int    // the node that the client takes for its owner
+	moved  int    // how often the client was told MOVED
+	asked  int    // how often it was told ASK
+}
+
+// slot returns one of the first node, that no other test has.
+func (c *slots) slot(t testing.TB) *slot {
+	t.Helper()
+	for {
+		tag := fmt.Sprint(c.next.Add(1))
+		n := must(c.clients[0].ClusterKeySlot(t.Context(), tag).Result())(t)
+		if n < 8192 {
+			return &slot{slots: c, number: int(n), tag: tag}
 		}
-		s.number = int(n)
 	}
-	return s
 }
 
 // errTryAgain is an answer that a client of a Cluster meets by waiting, for as long as the slot moves.
@@ -80,9 +90,9 @@ func (s *slot) do(ctx context.Context, words ...any) (any, error) {
 
 func (s *slot) send(ctx context.Context, node int, asking bool, words []any) (any, error) {
 	if !asking {
-		return s.nodes[node].Do(ctx, words...).Result()
+		return s.clients[node].Do(ctx, words...).Result()
 	}
-	both := s.nodes[node].Pipeline() // ASKING is for the next command on the connection
+	both := s.clients[node].Pipeline() // ASKING is for the next command on the connection
 	both.Do(ctx, "ASKING")
 	cmd := both.Do(ctx, words...)
 	_, _ = both.Exec(ctx)
@@ -92,7 +102,7 @@ func (s *slot) send(ctx context.Context, node int, asking bool, words []any) (an
 // at returns the node that "number host:port" names.
 func (s *slot) at(redirection string) (int, error) {
 	_, addr, _ := strings.Cut(redirection, " ")
-	i := slices.IndexFunc(s.cluster.Nodes, func(n servers.RedisNode) bool { return n.Peer == addr })
+	i := slices.IndexFunc(s.Nodes, func(n servers.RedisNode) bool { return n.Peer == addr })
 	if i < 0 {
 		return 0, fmt.Errorf("nobody is at %q", redirection)
 	}
@@ -102,7 +112,7 @@ func (s *slot) at(redirection string) (int, error) {
 // has reports whether a node has a key, whoever owns the slot.
 func (s *slot) has(t testing.TB, node int, key string) bool {
 	t.Helper()
-	names := must(s.nodes[node].ClusterGetKeysInSlot(t.Context(), s.number, 1000).Result())(t)
+	names := must(s.clients[node].ClusterGetKeysInSlot(t.Context(), s.number, 1000).Result())(t)
 	return slices.Contains(names, key)
 }
 
@@ -113,15 +123,15 @@ func (s *slot) has(t testing.TB, node int, key string) bool {
 // was sent.
 func (s *slot) open(t testing.TB, from, to int) {
 	t.Helper()
-	s.set(t, to, "IMPORTING", s.cluster.Nodes[from].ID)
-	s.set(t, from, "MIGRATING", s.cluster.Nodes[to].ID)
+	s.set(t, to, "IMPORTING", s.Nodes[from].ID)
+	s.set(t, from, "MIGRATING", s.Nodes[to].ID)
 }
 
 // move moves one key, if it is there.
 func (s *slot) move(t testing.TB, from, to int, key string) {
 	t.Helper()
-	host, port, _ := net.SplitHostPort(s.cluster.Nodes[to].Peer)
-	if err := s.nodes[from].Migrate(t.Context(), host, port, key, 0, 5e9).Err(); err != nil {
+	host, port, _ := net.SplitHostPort(s.Nodes[to].Peer)
+	if err := s.clients[from].Migrate(t.Context(), host, port, key, 0, 5e9).Err(); err != nil {
 		t.Fatalf("MIGRATE %s: %v", key, err)
 	}
 }
@@ -130,7 +140,7 @@ func (s *slot) move(t testing.TB, from, to int, key string) {
 func (s *slot) moveAll(t testing.TB, from, to int) {
 	t.Helper()
 	for {
-		names := must(s.nodes[from].ClusterGetKeysInSlot(t.Context(), s.number, 100).Result())(t)
+		names := must(s.clients[from].ClusterGetKeysInSlot(t.Context(), s.number, 100).Result())(t)
 		if len(names) == 0 {
 			return
 		}
@@ -143,13 +153,13 @@ func (s *slot) moveAll(t testing.TB, from, to int) {
 // settle tells a node that the slot has moved.
 func (s *slot) settle(t testing.TB, node, to int) {
 	t.Helper()
-	s.set(t, node, "NODE", s.cluster.Nodes[to].ID)
+	s.set(t, node, "NODE", s.Nodes[to].ID)
 }
 
 func (s *slot) set(t testing.TB, node int, words ...any) {
 	t.Helper()
 	words = append([]any{"CLUSTER", "SETSLOT", s.number}, words...)
-	if err := s.nodes[node].Do(t.Context(), words...).Err(); err != nil {
+	if err := s.clients[node].Do(t.Context(), words...).Err(); err != nil {
 		t.Fatalf("%v: %v", words, err)
 	}
 }
