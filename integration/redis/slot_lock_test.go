@@ -149,6 +149,9 @@ func (l *slotLock) granted(attempt string, token uint64) {
 	l.holder, l.token, l.ends, l.over = attempt, token, time.Time{}, time.Time{}
 	l.tokens = append(l.tokens, token)
 	at := slices.Index(l.queue, attempt)
+	if at < 0 {
+		at = len(l.queue) - 1 // it did not wait: all that do are dead
+	}
 	for _, w := range l.queue[:at+1] {
 		delete(l.dead, w)
 	}

@@ -4,15 +4,23 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/fencelock/fencelock/integration/internal/locktest"
 )
 
+// slotSeedVariable has the seed of a run that is to be drawn again.
+const slotSeedVariable = "FENCELOCK_TEST_SEED"
+
 // atRandom does with a few locks whatever can be done, in an order that is drawn, while their slot moves to and fro.
 func atRandom(t *testing.T, s *slot, x lockScripts, atomically bool) {
 	seed := rand.Uint64()
+	if again := os.Getenv(slotSeedVariable); again != "" {
+		seed = must(strconv.ParseUint(again, 10, 64))(t)
+	}
 	t.Logf("seed %d", seed)
 	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0)), slot: s, t: t}
 	h := s.newHearers(t, locktest.Namespace())

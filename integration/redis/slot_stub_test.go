@@ -23,7 +23,7 @@ elseif kind == 'hash' then
 end
 local function save()
   local plain = #s.q == 0 and next(s.x) == nil
-  if s.a and s.e <= now then s.a = nil end
+  if plain and s.a and s.e <= now then s.a = nil end
   if plain then
     if s.a then redis.call('SET', K, '- ' .. s.a .. ' ' .. s.c .. ' ' .. num(s.last) .. ' ' .. s.ttl .. ' id', 'PX', s.e - now)
     else redis.call('SET', K, '= ' .. num(s.last or now_us), 'PX', 60000) end

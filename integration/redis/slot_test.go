@@ -7,8 +7,10 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -20,13 +22,15 @@ type slots struct {
 	*servers.RedisCluster
 	clients []*goredis.Client // one for each node
 	next    atomic.Int64
+
+	migrating sync.Mutex
 }
 
 func startSlots(t testing.TB, kind servers.Kind, opts ...servers.Option) *slots {
 	t.Helper()
 	c := &slots{RedisCluster: servers.StartRedisCluster(t, kind, 2, opts...)}
 	for _, n := range c.Nodes {
-		client := goredis.NewClient(&goredis.Options{Addr: n.Addr(), MaxRetries: -1})
+		client := goredis.NewClient(&goredis.Options{Addr: n.Addr(), MaxRetries: -1, ReadTimeout: 30 * time.Second})
 		t.Cleanup(func() { _ = client.Close() })
 		c.clients = append(c.clients, client)
 	}
@@ -130,8 +134,10 @@ func (s *slot) open(t testing.TB, from, to int) {
 // move moves one key, if it is there.
 func (s *slot) move(t testing.TB, from, to int, key string) {
 	t.Helper()
+	s.migrating.Lock() // a node waits for the other one in MIGRATE: two that move to each other wait for ever
+	defer s.migrating.Unlock()
 	host, port, _ := net.SplitHostPort(s.Nodes[to].Peer)
-	if err := s.clients[from].Migrate(t.Context(), host, port, key, 0, 5e9).Err(); err != nil {
+	if err := s.clients[from].Migrate(t.Context(), host, port, key, 0, 10*time.Second).Err(); err != nil {
 		t.Fatalf("MIGRATE %s: %v", key, err)
 	}
 }
