@@ -186,7 +186,7 @@ func (l *Lease) keep() bool {
 // long, unless it is lost or the client is closed.
 func (l *Lease) handTo(k *Lease, left time.Duration) bool {
 	c := l.client
-	k.mu.Lock() // its timers may fire, and Close find it, before all is set
+	k.mu.Lock() // its time may come, and Close find it, before all is set
 	defer k.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
