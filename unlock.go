@@ -170,8 +170,11 @@ func answer(ctx context.Context, err error) error {
 // server tells of, see onLost. A renewal of the old lease that is under way may be confirmed
 // later: the new one then renews from an earlier Start than it need, which harms nothing.
 func (l *Lease) keep() bool {
+	if l.minHold == 0 || l.mayBeFree || l.refusal != nil {
+		return false
+	}
 	left := l.minHold - time.Since(l.since)
-	if l.minHold == 0 || left <= 0 || l.mayBeFree || l.refusal != nil {
+	if left <= 0 {
 		return false
 	}
 	k := l.client.newLease(l.grant.Key, &lockConfig{})
