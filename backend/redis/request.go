@@ -80,10 +80,10 @@ func (b *backend) sending(f func()) {
 // batch.ErrNotTaken.
 func (b *backend) ask(ctx context.Context, p *part) answer {
 	a := b.askOnce(ctx, p)
-	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) {
+	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) && !goredis.HasErrorPrefix(a.err, halfwayPrefix+formatPrefix) {
 		return a
 	}
-	// The server has lost the counter with its data, and has done nothing.
+	// The server has lost the counter with its data. It has done nothing, or half: what is asked again goes on from there.
 	if err := b.makeReady(ctx); err != nil {
 		return answer{err: err, sent: a.sent}
 	}
@@ -225,6 +225,9 @@ func answerOf(p *part, reply any, i, n int, sent time.Time) answer {
 
 // formatPrefix begins an error of a script that found no counter in the namespace, or one of another layout.
 const formatPrefix = "FORMAT "
+
+// halfwayPrefix begins an error of a script that had changed the lock before: see end.lua.
+const halfwayPrefix = "HALFWAY "
 
 // oldBuilds is what builds before this layout find in place of their counters. Their scripts then fail when
 // they would grant, since it is no number.
