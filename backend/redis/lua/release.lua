@@ -17,7 +17,7 @@ local function one(i)
   -- A build before this layout would not find its lock in a hash, so there is no tombstone beside it.
   if not holds and not place and (not tombstone_ttl or lock and lock.old) then return 0 end
   if place or tombstone_ttl then must_pass() end
-  if tombstone_ttl then
+  if tombstone_ttl and not buried(attempt) then
     graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
   end
   local life = tombstone_ttl or 0
