@@ -108,10 +108,10 @@ func (r *requests) end(begin func()) {
 // batch.ErrNotTaken.
 func (r *requests) ask(ctx context.Context, p *part) answer {
 	a := r.askOnce(ctx, p)
-	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) {
+	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) && !goredis.HasErrorPrefix(a.err, halfwayPrefix+formatPrefix) {
 		return a
 	}
-	// The server has lost the counter with its data, and has done nothing.
+	// The server has lost the counter with its data. It has done nothing, or half: what is asked again goes on from there.
 	if err := r.makeReady(ctx); err != nil {
 		return answer{err: err, sent: a.sent}
 	}
@@ -253,6 +253,9 @@ func answerOf(p *part, reply any, i, n int, sent time.Time) answer {
 
 // formatPrefix begins an error of a script that found no counter in the namespace, or one of another layout.
 const formatPrefix = "FORMAT "
+
+// halfwayPrefix begins an error of a script that had changed the lock before: see end.lua.
+const halfwayPrefix = "HALFWAY "
 
 // oldBuilds is what builds before this layout find in place of their counters. Their scripts then fail when
 // they would grant, since it is no number.

@@ -100,8 +100,8 @@ local function save(life, ...)
   end
   graves = kept
   if COUNTER and first > last_place and not graves then
-    if lock then
-      redis.call('SET', KEY, pack_lock(), 'PX', math.max(lock.left, 1))
+    if lock and not lock.over then
+      redis.call('SET', KEY, pack_lock(), 'PX', lock.left)
     else
       redis.call('DEL', KEY)
     end
