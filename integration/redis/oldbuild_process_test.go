@@ -54,6 +54,9 @@ func startEarlier(t *testing.T, program, addr, ns string, ttl time.Duration) *ea
 
 var errKilled = errors.New("the process has ended")
 
+// patience ends a process that takes longer to obey: it waits for a lock that it should not wait for.
+const patience = 30 * time.Second
+
 // earlierError is an error of an earlier build.
 type earlierError struct{ kind, text string }
 
@@ -61,6 +64,7 @@ func (e *earlierError) Error() string { return e.kind + ": " + e.text }
 
 // do gives an order, and returns what it has led to.
 func (e *earlier) do(order string) (answer string, err error) {
+	defer time.AfterFunc(patience, e.kill).Stop()
 	if _, err := fmt.Fprintln(e.orders, order); err != nil {
 		return "", errKilled
 	}

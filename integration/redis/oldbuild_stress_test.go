@@ -36,6 +36,14 @@ type hold struct {
 	asked, got, left time.Time
 }
 
+func (h hold) String() string {
+	who := "the old build"
+	if h.ours {
+		who = "ours"
+	}
+	return fmt.Sprintf("%s with token %v for %v", who, h.token, h.left.Sub(h.got))
+}
+
 func exclusion(t *testing.T, program string) {
 	mix(t, program, servers.Shared(t, servers.Redis), nil)
 }
@@ -134,7 +142,7 @@ func check(t *testing.T, holds []hold, ours time.Time) {
 		}
 		for _, y := range holds[:i] {
 			if x.key == y.key && x.got.Before(y.left) && y.got.Before(x.left) {
-				t.Errorf("two hold %s: %+v and %+v", x.key, x, y)
+				t.Errorf("two hold %s: %v, and %v later %v", x.key, y, x.got.Sub(y.got), x)
 			}
 		}
 	}
