@@ -170,8 +170,11 @@ func answer(ctx context.Context, err error) error {
 // server tells of, see onLost. A renewal of the old lease that is under way may be confirmed
 // later: the new one then renews from an earlier Start than it need, which harms nothing.
 func (l *Lease) keep() bool {
+	if l.minHold == 0 || l.mayBeFree || l.refusal != nil {
+		return false
+	}
 	left := l.minHold - time.Since(l.since)
-	if l.minHold == 0 || left <= 0 || l.mayBeFree || l.refusal != nil {
+	if left <= 0 {
 		return false
 	}
 	k := l.client.newLease(l.grant.Key, &lockConfig{})
@@ -186,7 +189,7 @@ func (l *Lease) keep() bool {
 // long, unless it is lost or the client is closed.
 func (l *Lease) handTo(k *Lease, left time.Duration) bool {
 	c := l.client
-	k.mu.Lock() // its timers may fire, and Close find it, before all is set
+	k.mu.Lock() // its time may come, and Close find it, before all is set
 	defer k.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()

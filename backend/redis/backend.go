@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -27,6 +28,7 @@ type backend struct {
 	info          driver.Info
 	node          *node.Node
 	sender        *batch.Sender[*part, answer]
+	ttl           lastTTL
 	registry      registry
 	notifications *notifications
 	contact       *address.Contact
@@ -125,6 +127,23 @@ func (b *backend) Close() error {
 // serverTTL is a TTL as the scripts take it, in ms, plus one: the scripts cut the time to whole ms,
 // and a lease must not end early on the server.
 func serverTTL(ttl time.Duration) string { return strconv.FormatInt(ttl.Milliseconds()+1, 10) }
+
+// lastTTL remembers what serverTTL made: mostly a client has one TTL.
+type lastTTL struct{ last atomic.Pointer[ttlText] }
+
+type ttlText struct {
+	ttl  time.Duration
+	text string
+}
+
+func (l *lastTTL) text(ttl time.Duration) string {
+	last := l.last.Load()
+	if last == nil || last.ttl != ttl {
+		last = &ttlText{ttl, serverTTL(ttl)}
+		l.last.Store(last)
+	}
+	return last.text
+}
 
 // shards is the number of hash tags in a namespace. It is part of the format: builds before this layout
 // had a token counter for each.

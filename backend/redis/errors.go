@@ -22,10 +22,17 @@ func unexpected(script string, reply any) error {
 	return fmt.Errorf("redis: unexpected reply %v to %s", reply, script)
 }
 
+// replied is an error of the server for one of the locks of a request, like those of go-redis: a script has it as a
+// string in place of an answer.
+type replied string
+
+func (e replied) Error() string { return string(e) }
+func (replied) RedisError()     {}
+
 // asError is the error that a script has in place of an answer.
 func asError(script string, answer any) error {
-	if err, ok := answer.(error); ok {
-		return err
+	if text, ok := answer.(string); ok {
+		return replied(text)
 	}
 	return unexpected(script, answer)
 }
@@ -33,8 +40,8 @@ func asError(script string, answer any) error {
 // only is the answer of a script that is asked about one lock.
 func only(script string, reply any) (any, error) {
 	if all, ok := reply.([]any); ok && len(all) == 1 {
-		if err, ok := all[0].(error); ok {
-			return nil, err
+		if text, ok := all[0].(string); ok {
+			return nil, replied(text)
 		}
 		return all[0], nil
 	}

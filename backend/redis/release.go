@@ -25,7 +25,12 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	p := &part{kind: kind{script: releaseScript}, lock: b.lockKey(g.Key), attempt: g.AttemptID, timeout: timeout}
+	p := &part{kind: kind{script: releaseScript}, attempt: g.AttemptID, timeout: timeout}
+	if a == nil {
+		p.lock = b.lockKey(g.Key)
+	} else {
+		p.lock = a.lock
+	}
 	if late {
 		p.ttl = tombstone
 	} else if a != nil {

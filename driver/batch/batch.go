@@ -16,7 +16,8 @@ var ErrNotTaken = errors.New("the request still waited for others when its time 
 const (
 	// maxInFlight is InFlight where that is 0: so many that a few callers never wait for each other.
 	maxInFlight = 4
-	// maxParts is how many parts go together at the most, unless the server takes fewer: see Lower.
+	// maxParts is how many parts go together at the most, unless Parts says otherwise, or the server takes
+	// fewer: see Lower.
 	maxParts = 64
 	// moment is how long a part waits before its context is asked for the channel that tells of its end.
 	// Mostly it has its answer by then, and with some contexts the channel costs more than the wait.
@@ -59,13 +60,16 @@ type Sender[P, A any] struct {
 	// InFlight is how many requests are under way before further parts wait. 0 means 4.
 	InFlight int
 
+	// Parts is how many parts go together at the most. 0 means 64.
+	Parts int
+
 	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
 	// ErrNotTaken. The time of a part that has been taken does not count.
 	Patience func(part P) time.Duration
 
 	mu       sync.Mutex
 	inFlight int             // requests
-	fewer    int             // than maxParts go together, if it is not 0
+	fewer    int             // parts go together at the most, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
 	unused   []*waiter[P, A]  // to be used again: a caller that comes back needs no memory

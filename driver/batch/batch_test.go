@@ -82,6 +82,7 @@ func newServer(seed uint64) *server {
 	}
 	s.InFlight = s.rnd.IntN(7)
 	s.limit = cmp.Or(s.InFlight, maxInFlight)
+	s.Parts = []int{0, 0, 3}[s.rnd.IntN(3)]
 	if s.rnd.IntN(2) == 0 {
 		s.Patience = func(p *part) time.Duration { return p.patience }
 	}
@@ -194,7 +195,7 @@ func (s *server) arrive(parts []*part, counts bool) error {
 		s.broken["told"] = ""
 		return errTooMany
 	}
-	if len(parts) > maxParts {
+	if len(parts) > cmp.Or(s.Parts, maxParts) {
 		s.wrong("the limit", "%d parts come together", len(parts))
 	}
 	if s.MaxSize > 0 && len(parts) > 1 && size > maxSize {

@@ -12,7 +12,7 @@
 --         {ms, identity} if another holds it and the attempt does not wait: what is left of
 --         the holder's lease, and its identity; 0 if the lease has ended and others wait,
 --         nil if the attempt was released,
---         or an error.
+--         or an error: a string.
 
 ttl = tonumber(ttl)
 

@@ -28,12 +28,12 @@ if taken > 0 then
     local failed, token
     if last then
       failed = redis.pcall('SET', COUNTER, string.format('%.0f', last + taken))
-      failed = failed.err and failed
+      failed = failed.err
     elseif type(was) == 'table' then
-      failed = was
+      failed = was.err
     else
       if was then redis.call('SET', COUNTER, was) else redis.call('DEL', COUNTER) end
-      failed = { err = 'FORMAT ' .. (was or '') }
+      failed = 'FORMAT ' .. (was or '')
     end
     for i = 1, n do
       if type(out[i]) == 'number' then

@@ -4,7 +4,7 @@
 --       empty if none can be under way
 --       2 … the attempt of each lock
 -- Returns for each lock 1 if it ended a grant, 0 if there was none, 2 if the attempt had been released,
---         or an error.
+--         or an error: a string.
 
 local tombstone_ttl = tonumber(ARGV[1])
 

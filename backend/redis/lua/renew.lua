@@ -1,7 +1,7 @@
 -- Extends leases that are held; never brings one back.
 -- KEYS  the locks
 -- ARGV  attempt and ttl in ms of each; an empty ttl is that of the one before
--- Returns for each 1 if it was extended, 0 if it is not held, or an error.
+-- Returns for each 1 if it was extended, 0 if it is not held, or an error: a string.
 
 local function one(i)
   look(KEYS[i])

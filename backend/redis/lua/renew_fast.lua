@@ -7,7 +7,7 @@ for i, v in ipairs(redis.call('MGET', unpack(KEYS))) do
   if v then attempt, was = string.match(v, '^%+ (%S+) %S+ %S+ (%S+) ') end
   if attempt == ARGV[2 * i - 1] and was == ttl then
     local set = redis.pcall('PEXPIRE', KEYS[i], ttl)
-    out[i] = set
+    out[i] = type(set) == 'table' and set.err or set
   else
     ttls[i] = tonumber(ttl)
     rest = rest or {}

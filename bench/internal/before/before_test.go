@@ -14,7 +14,8 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/work"
 )
 
-// asWorker makes the test binary play the process that works: it does so, or ends at the first request, or is silent.
+// asWorker makes the test binary play the process that works: it does so, or ends at the first request, or is
+// silent.
 const asWorker = "FENCELOCK_BENCH_TEST_WORKER"
 
 func TestMain(m *testing.M) {

@@ -1,5 +1,5 @@
-// Package before lets the build of another commit compete with this one. Both are processes of their own, and of the same code
-// around fencelock, so that they differ in nothing else.
+// Package before lets the build of another commit compete with this one. Both are processes of their own, and
+// of the same code around fencelock, so that they differ in nothing else.
 package before
 
 import (
@@ -22,8 +22,8 @@ type Builds struct {
 	now, before string // paths of the programs
 }
 
-// Build makes the program of the source tree that the working directory is in, and that of a commit, out of a temporary
-// worktree.
+// Build makes the program of the source tree that the working directory is in, and that of a commit, out of a
+// temporary worktree.
 func Build(ctx context.Context, commit string) (*Builds, error) {
 	if strings.HasPrefix(commit, "-") {
 		return nil, fmt.Errorf("%q names no commit", commit)
@@ -95,7 +95,8 @@ func transplant(from, to string) error {
 	return nil
 }
 
-// build makes the worker of a tree, with the workspace of the same tree: that of the environment may be another's.
+// build makes the worker of a tree, with the workspace of the same tree: that of the environment may be
+// another's.
 func build(ctx context.Context, tree, program string) error {
 	work := filepath.Join(tree, "go.work")
 	if _, err := os.Stat(work); err != nil {

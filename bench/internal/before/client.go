@@ -21,8 +21,9 @@ const (
 	NowName = "fencelock now, child"
 )
 
-// Contestants are the two. Each has a namespace of its own, since builds need not understand the keys of each other; the names
-// are of one length, so that both send as many bytes. url opens fencelock on the server at an address.
+// Contestants are the two. Each has a namespace of its own, since builds need not understand the keys of each
+// other; the names are of one length, so that both send as many bytes. url opens fencelock on the server at
+// an address.
 func (b *Builds) Contestants(addr string, url func(addr, namespace string) string) []contest.Contestant {
 	one := func(name, program, namespace string) contest.Contestant {
 		return contest.Contestant{
@@ -44,7 +45,8 @@ type client struct {
 	relay    io.Closer // nil: nobody counts
 }
 
-// open runs the program, and has it open the URL. One that is counted goes through a relay: it takes no dialer of ours.
+// open runs the program, and has it open the URL. One that is counted goes through a relay: it takes no
+// dialer of ours.
 func open(ctx context.Context, cmd *exec.Cmd, addr string, url func(addr string) string, o contest.Options) (contest.Client, error) {
 	c := &client{process: cmd}
 	if o.Dial != nil {

@@ -17,8 +17,8 @@ type Contestant struct {
 	// writes, is not counted.
 	Elsewhere bool
 
-	// Child says that its clients are processes of their own, which measure there: each is a Worker, and takes part only where
-	// nobody waits for another.
+	// Child says that its clients are processes of their own, which measure there: each is a Worker, and
+	// takes part only where nobody waits for another.
 	Child bool
 
 	Token  bool   // each grant carries a fencing token
@@ -58,7 +58,8 @@ type Held interface {
 	Release(ctx context.Context) error
 }
 
-// Work is what a client is to do with locks that nobody else wants. It is one of: callers, pairs, take, look, free.
+// Work is what a client is to do with locks that nobody else wants. It is one of: callers, pairs, take, look,
+// free.
 type Work struct {
 	Key     string        `json:"key,omitempty"`
 	Callers int           `json:"callers,omitempty"` // that take and free locks, each its own, Key/i
@@ -69,7 +70,8 @@ type Work struct {
 	Free    bool          `json:"free,omitempty"`    // them
 }
 
-// Done is what came of it. Where nothing else is said, it is of the whole process: a library's own goroutines included.
+// Done is what came of it. Where nothing else is said, it is of the whole process: a library's own goroutines
+// included.
 type Done struct {
 	Pairs float64         `json:"pairs,omitempty"`
 	Took  time.Duration   `json:"took,omitempty"`  // until the last that was begun was done
@@ -89,7 +91,8 @@ type Footprint struct {
 	Goroutines int   `json:"goroutines"`
 }
 
-// Worker is a Client in a process of its own. It works there: asking it for each lock would measure the asking.
+// Worker is a Client in a process of its own. It works there: asking it for each lock would measure the
+// asking.
 type Worker interface {
 	Work(ctx context.Context, w Work) (Done, error)
 }

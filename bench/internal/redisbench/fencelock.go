@@ -54,7 +54,8 @@ func openCounted(ctx context.Context, addr string, o contest.Options) (contest.C
 // AddrVariable names the environment variable with the address of a running server.
 const AddrVariable = "FENCELOCK_REDIS_ADDR"
 
-// programVariable names the environment variable with the path of a server of our choice, a Valkey for example.
+// programVariable names the environment variable with the path of a server of our choice, a Valkey for
+// example.
 const programVariable = "FENCELOCK_REDIS_PROGRAM"
 
 // Start uses the server at addr, or starts one when addr is empty. The latter keeps nothing on disk: what is compared is

@@ -14,7 +14,8 @@ import (
 // serverCPU is the column of what the server computed.
 const serverCPU = "server CPU"
 
-// meter asks over one connection, which it keeps: to accept another takes the server as long as some locks do.
+// meter asks over one connection, which it keeps: to accept another takes the server as long as some locks
+// do.
 func meter(addr string) *scenario.Meter {
 	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, ConnMaxIdleTime: -1})
 	return &scenario.Meter{CPU: serverCPU, Read: func(ctx context.Context) (scenario.Load, error) {
@@ -27,8 +28,8 @@ func meter(addr string) *scenario.Meter {
 	}}
 }
 
-// cpu is what the thread that executes commands has used, in its own code and in the kernel; of all threads, where the server
-// does not tell them apart.
+// cpu is what the thread that executes commands has used, in its own code and in the kernel; of all threads,
+// where the server does not tell them apart.
 func cpu(info string) (time.Duration, error) {
 	all := fields(info)
 	thread := "_main_thread"

@@ -72,8 +72,8 @@ func Budgets(leases int) []report.Budget {
 	return append(append(all, queueBudgets()...), ours.ProcessBudgetsOf(leases, leaseBytes)...)
 }
 
-// beside are what fencelock must reach beside the build of another commit: that before a lock had one key only. The first name
-// is that of ours, which is then a process of its own, too.
+// beside are what fencelock must reach beside the build of another commit: that before a lock had one key
+// only. The first name is that of ours, which is then a process of its own, too.
 func beside(of, before string, leases int) []report.Budget {
 	at := report.Budget{Scenario: scenario.Callers, Case: scenario.CallersCase(many), Of: of, Against: before, BoundDetail: "× " + before}
 	rate, computed := at, at

@@ -19,8 +19,8 @@ type Budget struct {
 	Bound       float64
 	BoundDetail string // what the bound is a multiple or a number of, for the reader
 
-	// Floor says why the bound cannot be met: which bare commands cost what, as it was measured. A miss is told with it. It is
-	// no fault up to FloorBound, which can be met; 0: there is no such bound.
+	// Floor says why the bound cannot be met: which bare commands cost what, as it was measured. A miss is
+	// told with it. It is no fault up to FloorBound, which can be met; 0: there is no such bound.
 	Floor      string
 	FloorBound float64
 }

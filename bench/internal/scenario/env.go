@@ -108,9 +108,9 @@ const stuckAfter = time.Minute
 
 var errStuck = fmt.Errorf("stuck: given up after %s", stuckAfter)
 
-// rounds measures every contestant once a round. Who comes first changes from round to round, and so does the direction, so
-// that nobody always finds the server as the same neighbour left it. One that fails, or has used up its time, gets no further round and the
-// table says so.
+// rounds measures every contestant once a round. Who comes first changes from round to round, and so does the
+// direction, so that nobody always finds the server as the same neighbour left it. One that fails, or has
+// used up its time, gets no further round and the table says so.
 func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant, measure measureFunc) {
 	if t.env.Rounds > 0 {
 		rounds = t.env.Rounds
@@ -165,8 +165,8 @@ func bounded(ctx context.Context, f func(context.Context) error) error {
 	return err
 }
 
-// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too. The names are those of
-// columns; empty: it does not tell.
+// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too. The
+// names are those of columns; empty: it does not tell.
 type Meter struct {
 	Writes string // what the server calls that which it must get to its disk; one that tells of it tells of watches, too
 	Syncs  string // how often it did, with what came at once

@@ -213,7 +213,8 @@ func TestLeasesLeaveOutWhatTheServerDoesByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paced()
 		e.TTL = 10 * time.Second
-		// The server computes 1 ms a second by itself, and 7 ms more from the 5th second on: what renews is no part of this test.
+		// The server computes 1 ms a second by itself, and 7 ms more from the 5th second on: what renews is
+		// no part of this test.
 		start := time.Now()
 		e.Meter = &Meter{CPU: "CPU", Read: func(context.Context) (Load, error) {
 			since := time.Since(start)

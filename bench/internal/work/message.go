@@ -11,7 +11,8 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 )
 
-// Request is a line that a process which works for the bench reads; it writes an Answer for each. The first one opens a client.
+// Request is a line that a process which works for the bench reads; it writes an Answer for each. The first
+// one opens a client.
 type Request struct {
 	Open *Open         `json:"open,omitempty"`
 	Work *contest.Work `json:"work,omitempty"`

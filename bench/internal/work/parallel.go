@@ -2,8 +2,8 @@ package work
 
 import "sync"
 
-// AtOnce is how much is done together: clients that are opened or closed, locks that are taken or freed. Where a server syncs
-// its disk, most of that is waiting.
+// AtOnce is how much is done together: clients that are opened or closed, locks that are taken or freed.
+// Where a server syncs its disk, most of that is waiting.
 const AtOnce = 64
 
 // InParallel runs f(0) … f(n-1), AtOnce at a time, and returns the first error.

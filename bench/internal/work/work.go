@@ -1,5 +1,5 @@
-// Package work is what callers do while they are measured, in this process or in one of its own. The build of another commit
-// does it with the same code, so the package needs nothing but package contest.
+// Package work is what callers do while they are measured, in this process or in one of its own. The build of
+// another commit does it with the same code, so the package needs nothing but package contest.
 package work
 
 import (

@@ -1,5 +1,6 @@
-// Command worker is fencelock in a process of its own: it works for the bench, by lines of JSON. It is built beside the
-// fencelock of another commit, too, so it needs only what fencelock has promised for long, and two small packages of the bench.
+// Command worker is fencelock in a process of its own: it works for the bench, by lines of JSON. It is built
+// beside the fencelock of another commit, too, so it needs only what fencelock has promised for long, and two
+// small packages of the bench.
 package main
 
 import (

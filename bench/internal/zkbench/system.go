@@ -39,7 +39,6 @@ func System() system.System {
 const (
 	leaseBytes = 2200 // of memory for a held lease
 	maxAllocs  = 60   // of a pair: go-zookeeper alone needs 63 to encode and decode the same two transactions
-	allocs     = "allocs"
 )
 
 // Budgets are what fencelock must reach on ZooKeeper. leases is the number in the scenario of that name.
@@ -47,7 +46,7 @@ func Budgets(leases int) []report.Budget {
 	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase}
 	pair, memory := alone, alone
 	pair.Metric, pair.Against, pair.Bound, pair.BoundDetail = scenario.AlonePair, lockName, 0.95, "× "+lockName
-	memory.Metric, memory.Bound, memory.BoundDetail = allocs, maxAllocs, "a pair"
+	memory.Metric, memory.Bound, memory.BoundDetail = scenario.Allocs, maxAllocs, "a pair"
 	all := []report.Budget{pair, memory}
 	callers := map[int]float64{8: 1.3, 64: 1}
 	for _, n := range sizes.Callers {
@@ -69,13 +68,7 @@ func Budgets(leases int) []report.Budget {
 			})
 		}
 	}
-	process := ours.ProcessBudgets(leases)
-	for i := range process {
-		if process[i].Metric == scenario.LeaseMemory {
-			process[i].Bound = leaseBytes
-		}
-	}
-	return append(all, process...)
+	return append(all, ours.ProcessBudgetsOf(leases, leaseBytes)...)
 }
 
 // Names used by the budgets.

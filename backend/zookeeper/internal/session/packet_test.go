@@ -73,6 +73,7 @@ func TestPacketsAreGoZooKeepers(t *testing.T) {
 	answers, requests := make(chan []byte, 1), make(chan []byte, 1)
 	addr, _ := listen(t, func(c net.Conn) {
 		ours, theirs := net.Pipe()
+		defer ours.Close()
 		go greet(theirs)
 		for first := true; ; first = false {
 			var length [4]byte

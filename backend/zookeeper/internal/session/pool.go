@@ -119,10 +119,20 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 func (p *Pool) opened(ttl time.Duration) *Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.byTTL[ttl]; s != nil && !p.closed && s.isOpen() {
+	if s := p.byTTL[ttl]; s != nil && !p.closed && isOpen(s) {
 		return s
 	}
 	return nil
+}
+
+// isOpen reports whether a session can be used.
+func isOpen(s *Session) bool {
+	select {
+	case <-s.ready:
+		return s.failure == nil && s.Alive()
+	default:
+		return false
+	}
 }
 
 // current returns the session of a session TTL, ready or not.
@@ -202,7 +212,7 @@ func (p *Pool) Open() (best *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ttl, s := range p.byTTL {
-		if ttl > 0 && s.isOpen() && (best == nil || ttl < best.ttl) {
+		if ttl > 0 && isOpen(s) && (best == nil || ttl < best.ttl) {
 			best = s
 		}
 	}

@@ -213,16 +213,6 @@ func (s *Session) isLocal() bool {
 	return err == nil && s.Alive()
 }
 
-// isOpen reports whether the session can be used.
-func (s *Session) isOpen() bool {
-	select {
-	case <-s.ready:
-		return s.failure == nil && s.Alive()
-	default:
-		return false
-	}
-}
-
 // CatchUp has this client's server catch up with the leader, so that a look shows what others
 // have been told was done.
 func (s *Session) CatchUp(ctx context.Context, timeout time.Duration) error {
