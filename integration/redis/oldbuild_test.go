@@ -29,7 +29,7 @@ const oldTTL = time.Second
 var besideOldBuild = map[string]func(t *testing.T, program string){
 	"old holder": oldHolder, "old holder dies": oldHolderDies, "new holder": newHolder, "new waiter": newWaiter,
 	"old waiters": oldWaiters, "old build is kept out": oldBuildIsKeptOut, "Tokens": tokensAboveOldOnes,
-	"Exclusion": exclusion, "Exclusion through FLUSHALL": exclusionThroughFlush,
+	"back and forth": backAndForth, "Exclusion": exclusion, "Exclusion through FLUSHALL": exclusionThroughFlush,
 	"Exclusion through a restart without data": exclusionThroughRestart,
 }
 
@@ -246,6 +246,42 @@ func oldBuildIsKeptOut(t *testing.T, program string) {
 	e.must(t, "evict evicted")
 	locktest.ExpectLost(t, held, locktest.Soon)
 	locktest.Unlock(t, locktest.Lock(t, c, "evicted"))
+}
+
+// backAndForth: an operator goes back to the old build, when no new client is left, by deleting the counters
+// with their words; and later comes again with new clients. Whether he deletes all of them, or only those
+// that the old build needs, the tokens rise and the old build is kept out again.
+func backAndForth(t *testing.T, program string) {
+	for what, names := range map[string]string{"all": "*t", "those of the old build": "*}:t"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+			r := raw(t, addr)
+			c := open(t, addr, ns, oldTTL)
+			l := locktest.Lock(t, c, "k")
+			last := l.Token()
+			locktest.Unlock(t, l)
+			if err := r.Del(t.Context(), r.Keys(t.Context(), ns+":"+names).Val()...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			e := startEarlier(t, program, addr, ns, oldTTL)
+			for range 3 {
+				token := e.mustTake(t, "k")
+				if token <= last {
+					t.Errorf("token %v was granted after %v", token, last)
+				}
+				last = token
+				e.must(t, "unlock k")
+			}
+			c = open(t, addr, ns, oldTTL)
+			e.fails(t, "lock k", kindOther, keptOut)
+			l = locktest.Lock(t, c, "k")
+			if l.Token() <= last {
+				t.Errorf("token %v was granted after %v", l.Token(), last)
+			}
+			locktest.Unlock(t, l)
+		})
+	}
 }
 
 // TestNamespaceOfLaterBuild: a later build has made the namespace its own, before we open it or after.
