@@ -13,32 +13,10 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/fencing"
-	"github.com/fencelock/fencelock/integration/internal/oldbuild"
 )
 
 //go:embed testdata/earlier.go
 var earlierSource []byte
-
-// onOldBuilds runs a test beside each build that knew another layout.
-func onOldBuilds(t *testing.T, test func(t *testing.T, program string)) {
-	t.Parallel()
-	for _, state := range []oldbuild.State{oldbuild.Commit, oldbuild.ManyKeys} {
-		t.Run(state.String(), func(t *testing.T) {
-			t.Parallel()
-			test(t, earlierProgram(t, state))
-		})
-	}
-}
-
-// earlierProgram builds the program, once.
-func earlierProgram(t *testing.T, state oldbuild.State) string {
-	t.Helper()
-	building.Lock()
-	defer building.Unlock()
-	return state.Build(t, "backend/redis", earlierSource)
-}
-
-var building sync.Mutex // the second build then finds what the first has left
 
 // earlier is a process of an earlier build, for one goroutine.
 type earlier struct {
@@ -76,6 +54,9 @@ func startEarlier(t *testing.T, program, addr, ns string, ttl time.Duration) *ea
 
 var errKilled = errors.New("the process has ended")
 
+// patience ends a process that takes longer to obey: it waits for a lock that it should not wait for.
+const patience = 30 * time.Second
+
 // earlierError is an error of an earlier build.
 type earlierError struct{ kind, text string }
 
@@ -83,6 +64,7 @@ func (e *earlierError) Error() string { return e.kind + ": " + e.text }
 
 // do gives an order, and returns what it has led to.
 func (e *earlier) do(order string) (answer string, err error) {
+	defer time.AfterFunc(patience, e.kill).Stop()
 	if _, err := fmt.Fprintln(e.orders, order); err != nil {
 		return "", errKilled
 	}
@@ -151,11 +133,15 @@ func expectEarlierError(t *testing.T, order string, err error, kind, words strin
 	}
 }
 
-// keptOut is in the error of a grant of an earlier build, which finds no number in its counter.
-const keptOut = "arithmetic on a nil value"
+// What is in the error of an earlier build that finds no number in its counter.
+const (
+	keptOut       = "arithmetic on a nil value"                           // where it would grant
+	sentAwayWords = "bad argument #1 to 'max' (number expected, got nil)" // where it would wait
+)
 
 // The kinds of errors that the program tells apart.
 const (
-	kindHeld  = "held"
-	kindOther = "other" // the server's own
+	kindHeld    = "held"
+	kindUnknown = "unknown"
+	kindOther   = "other" // the server's own
 )

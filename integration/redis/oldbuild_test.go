@@ -3,16 +3,20 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/backend/redis"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/fencing"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/oldbuild"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -21,6 +25,29 @@ import (
 // then. In doc.go there is a table of what a caller of an old build sees.
 
 const oldTTL = time.Second
+
+var besideOldBuild = map[string]func(t *testing.T, program string){
+	"old holder": oldHolder, "old holder dies": oldHolderDies, "new holder": newHolder, "new waiter": newWaiter,
+	"old waiters": oldWaiters, "old build is kept out": oldBuildIsKeptOut, "Tokens": tokensAboveOldOnes,
+	"back and forth": backAndForth, "Exclusion": exclusion, "Exclusion through FLUSHALL": exclusionThroughFlush,
+	"Exclusion through a restart without data": exclusionThroughRestart,
+}
+
+func TestBesideOldBuild(t *testing.T) {
+	t.Parallel()
+	for _, state := range []oldbuild.State{oldbuild.Commit, oldbuild.ManyKeys} {
+		t.Run(state.String(), func(t *testing.T) {
+			t.Parallel()
+			program := state.Build(t, "backend/redis", earlierSource)
+			for name, test := range besideOldBuild {
+				t.Run(name, func(t *testing.T) {
+					t.Parallel()
+					test(t, program)
+				})
+			}
+		})
+	}
+}
 
 // expectHeld wants a lock to be held by another for some time.
 func expectHeld(t *testing.T, c *fencelock.Client, key string, d time.Duration) {
@@ -36,171 +63,225 @@ func expectHeld(t *testing.T, c *fencelock.Client, key string, d time.Duration) 
 	}
 }
 
-// TestOldHolder: what an old build holds when the first new client opens its namespace stays its own,
+// oldHolder: what an old build holds when the first new client opens its namespace stays its own,
 // with its renewals, until it unlocks.
-func TestOldHolder(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		e := startEarlier(t, program, addr, ns, oldTTL)
-		was := e.mustTake(t, "k")
-		b := dial(t, addr, ns)
-		c, waiter := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
-		waiting := locktest.StartLock(t.Context(), waiter, "k")
-		// A release after a lost answer leaves a tombstone, and there is no place for it.
-		late := driver.Grant{Key: "k", AttemptID: "late", TTL: time.Minute}
-		if err := b.Release(t.Context(), late); err != nil && !errors.Is(err, driver.ErrNotHeld) {
-			t.Errorf("Release: %v", err)
-		}
-		expectHeld(t, c, "k", 3*oldTTL)
-		e.must(t, "state k")
-		if s, err := c.Inspect(t.Context(), "k"); err != nil || len(s.Holders) != 1 || s.Holders[0].Token != was {
-			t.Errorf("Inspect = %+v, %v; want the old holder with token %v", s, err, was)
-		}
-		if listed := locktest.ListHeld(t, b, "", 10); len(listed) != 1 {
-			t.Errorf("listed: %v, want the old holder", listed)
-		}
-		e.must(t, "unlock k")
-		l := locktest.ExpectLock(t, waiting, locktest.Soon)
-		if l.Token() <= was {
-			t.Errorf("token %v was granted after %v", l.Token(), was)
-		}
-		locktest.Unlock(t, l)
-		expectNothingLeft(t, raw(t, addr), ns)
-	})
+func oldHolder(t *testing.T, program string) {
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	e := startEarlier(t, program, addr, ns, oldTTL)
+	was := e.mustTake(t, "k")
+	b := dial(t, addr, ns)
+	c, waiter := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
+	waiting := locktest.StartLock(t.Context(), waiter, "k")
+	// A release after a lost answer leaves a tombstone, and there is no place for it.
+	late := driver.Grant{Key: "k", AttemptID: "late", TTL: time.Minute}
+	if err := b.Release(t.Context(), late); err != nil && !errors.Is(err, driver.ErrNotHeld) {
+		t.Errorf("Release: %v", err)
+	}
+	expectHeld(t, c, "k", 3*oldTTL)
+	e.must(t, "state k")
+	if s, err := c.Inspect(t.Context(), "k"); err != nil || len(s.Holders) != 1 || s.Holders[0].Token != was {
+		t.Errorf("Inspect = %+v, %v; want the old holder with token %v", s, err, was)
+	}
+	if listed := locktest.ListHeld(t, b, "", 10); len(listed) != 1 {
+		t.Errorf("listed: %v, want the old holder", listed)
+	}
+	e.must(t, "unlock k")
+	l := locktest.ExpectLock(t, waiting, locktest.Soon)
+	if l.Token() <= was {
+		t.Errorf("token %v was granted after %v", l.Token(), was)
+	}
+	locktest.Unlock(t, l)
+	locktest.ExpectNothingLeft(t, func() []string { return leftByBoth(t, raw(t, addr), ns) })
 }
 
-// TestOldHolderDies: its lock is free when its lease has ended, and not before. An operator may end it.
-func TestOldHolderDies(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		const ttl = 3 * time.Second
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		e := startEarlier(t, program, addr, ns, ttl)
-		e.mustTake(t, "k")
-		e.mustTake(t, "evicted")
-		c := open(t, addr, ns, ttl)
-		if _, err := c.Evict(t.Context(), "evicted", ""); err != nil {
-			t.Errorf("Evict: %v", err)
-		}
-		locktest.Unlock(t, locktest.Lock(t, c, "evicted"))
-		locktest.Eventually(t, locktest.Soon, "the old holder is told", func() bool {
-			_, err := e.do("state evicted")
-			return err != nil
-		})
-		waiting := locktest.StartLock(t.Context(), c, "k")
-		killed := time.Now()
-		e.kill()
-		l := locktest.ExpectLock(t, waiting, ttl+locktest.Soon)
-		// It may have renewed a third of the TTL before it was killed, at the earliest, and the lease began then.
-		if took := time.Since(killed); took < ttl/4 {
-			t.Errorf("the lock was free %v after its holder died", took)
-		}
-		locktest.Unlock(t, l)
-	})
+// leftByBoth is what left says, but for tombstones of old builds.
+func leftByBoth(t *testing.T, r *goredis.Client, ns string) []string {
+	t.Helper()
+	return slices.DeleteFunc(left(t, r, ns), func(name string) bool { return strings.HasSuffix(name, ":x") })
 }
 
-// TestNewHolder: an old build sees that a new one holds a lock, and may wait for it, which changes the
+// oldHolderDies: its lock is free when its lease has ended, and not before. An operator may end it.
+func oldHolderDies(t *testing.T, program string) {
+	const ttl = 3 * time.Second
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	e := startEarlier(t, program, addr, ns, ttl)
+	e.mustTake(t, "k")
+	e.mustTake(t, "evicted")
+	c := open(t, addr, ns, ttl)
+	if _, err := c.Evict(t.Context(), "evicted", ""); err != nil {
+		t.Errorf("Evict: %v", err)
+	}
+	locktest.Unlock(t, locktest.Lock(t, c, "evicted"))
+	locktest.Eventually(t, locktest.Soon, "the old holder is told", func() bool {
+		_, err := e.do("state evicted")
+		return err != nil
+	})
+	waiting := locktest.StartLock(t.Context(), c, "k")
+	killed := time.Now()
+	e.kill()
+	l := locktest.ExpectLock(t, waiting, ttl+locktest.Soon)
+	// It may have renewed a third of the TTL before it was killed, at the earliest, and the lease began then.
+	if took := time.Since(killed); took < ttl/4 {
+		t.Errorf("the lock was free %v after its holder died", took)
+	}
+	locktest.Unlock(t, l)
+}
+
+// newHolder: an old build sees that a new one holds a lock, and may wait for it, which changes the
 // record. The new holder renews, and is alone, as long as it likes. Then the lock is for new ones only.
-func TestNewHolder(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		holder, other := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
-		held := locktest.Lock(t, holder, "k")
-		e, old := startEarlier(t, program, addr, ns, oldTTL), startEarlier(t, program, addr, ns, oldTTL)
-		e.fails(t, "try k", kindHeld, "")
-		oldWaits := old.begin("lock k")
-		expectHeld(t, other, "k", 3*oldTTL)
-		e.fails(t, "try k", kindHeld, "")
-		waiting := locktest.StartLock(t.Context(), other, "k")
-		<-time.After(oldTTL)
-		if err := held.Ensure(t.Context(), oldTTL/2); err != nil {
-			t.Errorf("the new holder: %v", err)
-		}
-		locktest.Unlock(t, held)
-		l := locktest.ExpectLock(t, waiting, locktest.Soon)
-		locktest.Unlock(t, l)
-		expectEarlierError(t, "lock k", <-oldWaits, kindOther, keptOut)
-		locktest.Unlock(t, locktest.Lock(t, holder, "k"))
-	})
+func newHolder(t *testing.T, program string) {
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	holder, other := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
+	held := locktest.Lock(t, holder, "k")
+	e, old := startEarlier(t, program, addr, ns, oldTTL), startEarlier(t, program, addr, ns, oldTTL)
+	e.fails(t, "try k", kindHeld, "")
+	oldWaits := old.begin("lock k")
+	expectHeld(t, other, "k", 3*oldTTL)
+	e.fails(t, "try k", kindHeld, "")
+	waiting := locktest.StartLock(t.Context(), other, "k")
+	<-time.After(oldTTL)
+	if err := held.Ensure(t.Context(), oldTTL/2); err != nil {
+		t.Errorf("the new holder: %v", err)
+	}
+	locktest.Unlock(t, held)
+	l := locktest.ExpectLock(t, waiting, locktest.Soon)
+	locktest.Unlock(t, l)
+	expectEarlierError(t, "lock k", <-oldWaits, kindOther, sentAwayWords)
+	locktest.Unlock(t, locktest.Lock(t, holder, "k"))
 }
 
-// TestNewWaiter: a lock for which a new client waits is nothing that an old build could read. It fails.
-func TestNewWaiter(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		holder, waiter := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
-		held := locktest.Lock(t, holder, "k")
-		waiting := locktest.StartLock(t.Context(), waiter, "k")
-		awaitWaiters(t, holder, "k", 1)
-		e := startEarlier(t, program, addr, ns, oldTTL)
-		e.fails(t, "try k", kindOther, keptOut)
-		e.fails(t, "lock k", kindOther, keptOut)
-		e.fails(t, "inspect k", kindOther, "WRONGTYPE")
-		e.fails(t, "evict k", kindOther, "WRONGTYPE")
-		expectHeld(t, open(t, addr, ns, oldTTL), "k", 2*oldTTL)
-		locktest.Unlock(t, held)
-		locktest.Unlock(t, locktest.ExpectLock(t, waiting, locktest.Soon))
-	})
+// newWaiter: a lock for which a new client waits is nothing that an old build could read. It fails.
+func newWaiter(t *testing.T, program string) {
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	holder, waiter := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
+	held := locktest.Lock(t, holder, "k")
+	waiting := locktest.StartLock(t.Context(), waiter, "k")
+	awaitWaiters(t, holder, "k", 1)
+	e := startEarlier(t, program, addr, ns, oldTTL)
+	e.fails(t, "try k", kindOther, keptOut)
+	e.fails(t, "lock k", kindOther, keptOut)
+	e.fails(t, "inspect k", kindOther, "WRONGTYPE")
+	e.fails(t, "evict k", kindOther, "WRONGTYPE")
+	expectHeld(t, open(t, addr, ns, oldTTL), "k", 2*oldTTL)
+	locktest.Unlock(t, held)
+	locktest.Unlock(t, locktest.ExpectLock(t, waiting, locktest.Soon))
 }
 
-// TestOldWaiters: an old holder has old waiters behind it when the first new client opens. It renews,
-// but its Unlock cannot hand off. The lock is for the new ones when the lease has ended.
-func TestOldWaiters(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		e := startEarlier(t, program, addr, ns, oldTTL)
-		e.mustTake(t, "k")
-		var oldWait []<-chan error
-		for range 3 {
-			oldWait = append(oldWait, startEarlier(t, program, addr, ns, oldTTL).begin("lock k"))
-		}
-		r := raw(t, addr)
-		locktest.Eventually(t, locktest.Soon, "they wait", func() bool {
-			for _, name := range lockKeys(ns, "k") {
-				if r.ZCard(t.Context(), strings.TrimSuffix(name, "l")+"q").Val() == int64(len(oldWait)) {
-					return true
+// oldWaiters: an old holder has old waiters behind it when the first new client opens. The waiters are
+// sent away when they ask again, one after the other. If the holder unlocks before, it cannot hand off, and
+// the lock is free when its lease has ended.
+func oldWaiters(t *testing.T, program string) {
+	for what, sentAway := range map[string]bool{"that wait": false, "that have been sent away": true} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			const ttl = 2 * time.Second
+			addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+			e := startEarlier(t, program, addr, ns, ttl)
+			var behind []*earlier
+			for range 3 { // the first of them asks again when the holder's lease may have ended
+				behind = append(behind, startEarlier(t, program, addr, ns, time.Minute))
+			}
+			was := e.mustTake(t, "k")
+			var oldWait []<-chan error
+			for _, w := range behind {
+				oldWait = append(oldWait, w.begin("lock k"))
+			}
+			r := raw(t, addr)
+			locktest.Eventually(t, locktest.Soon, "they wait", func() bool {
+				return r.ZCard(t.Context(), oldQueue(ns, "k")).Val() == int64(len(oldWait))
+			})
+			c := open(t, addr, ns, oldTTL)
+			waiting := locktest.StartLock(t.Context(), c, "k")
+			if !sentAway {
+				e.fails(t, "unlock k", kindUnknown, keptOut)
+			} else {
+				for _, done := range oldWait {
+					select {
+					case err := <-done:
+						expectEarlierError(t, "lock k", err, kindOther, sentAwayWords)
+					case <-time.After(2 * locktest.Soon):
+						t.Error("an old waiter still waits")
+					}
 				}
+				e.must(t, "state k")
+				expectHeld(t, c, "k", ttl)
+				e.must(t, "unlock k")
 			}
-			return false
+			l := locktest.ExpectLock(t, waiting, ttl+locktest.Soon)
+			if l.Token() <= was {
+				t.Errorf("token %v was granted after %v", l.Token(), was)
+			}
+			expectHeld(t, open(t, addr, ns, oldTTL), "k", oldTTL)
+			locktest.Unlock(t, l)
 		})
-		c, waiter := open(t, addr, ns, oldTTL), open(t, addr, ns, oldTTL)
-		waiting := locktest.StartLock(t.Context(), waiter, "k")
-		expectHeld(t, c, "k", 2*oldTTL)
-		e.must(t, "state k")
-		e.fails(t, "unlock k", "unknown", keptOut)
-		l := locktest.ExpectLock(t, waiting, locktest.Soon)
-		locktest.Unlock(t, l)
-		for _, done := range oldWait {
-			select {
-			case err := <-done:
-				expectEarlierError(t, "lock k", err, kindOther, keptOut)
-			case <-time.After(locktest.Soon):
-				t.Error("an old waiter waits for a lock that is free")
-			}
-		}
-	})
+	}
 }
 
-// TestOldBuildIsKeptOut: an old build opens a namespace of new ones. It gets no lock, and harms nothing.
-func TestOldBuildIsKeptOut(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		c := open(t, addr, ns, oldTTL)
-		held := locktest.Lock(t, c, "held")
-		e := startEarlier(t, program, addr, ns, oldTTL)
-		for i := range 20 {
-			e.fails(t, fmt.Sprint("try ", i), kindOther, keptOut)
-			e.fails(t, fmt.Sprint("lock ", i), kindOther, keptOut)
-		}
-		e.fails(t, "try held", kindHeld, "")
-		locktest.Unlock(t, held)
-		expectNothingLeft(t, raw(t, addr), ns)
-		// An operator with a tool of the old build may end what a new client holds.
-		held = locktest.Lock(t, c, "evicted")
-		e.must(t, "inspect evicted")
-		e.must(t, "evict evicted")
-		locktest.ExpectLost(t, held, locktest.Soon)
-		locktest.Unlock(t, locktest.Lock(t, c, "evicted"))
-	})
+// oldQueue is the name under which old builds have the queue of a key.
+func oldQueue(ns, key string) string {
+	const prime, start = 16777619, 2166136261 // FNV-1a
+	h := uint32(start)
+	for i := range len(key) {
+		h = (h ^ uint32(key[i])) * prime
+	}
+	return fmt.Sprintf("%s:{%d}:%s:q", ns, h%128, key)
+}
+
+// oldBuildIsKeptOut: an old build opens a namespace of new ones. It gets no lock, and harms nothing.
+func oldBuildIsKeptOut(t *testing.T, program string) {
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	c := open(t, addr, ns, oldTTL)
+	held := locktest.Lock(t, c, "held")
+	e := startEarlier(t, program, addr, ns, oldTTL)
+	for i := range 5 {
+		e.fails(t, fmt.Sprint("try ", i), kindOther, keptOut)
+		e.fails(t, fmt.Sprint("lock ", i), kindOther, keptOut)
+	}
+	e.fails(t, "try held", kindHeld, "")
+	locktest.Unlock(t, held)
+	locktest.ExpectNothingLeft(t, func() []string { return leftByBoth(t, raw(t, addr), ns) })
+	// An operator with a tool of the old build may end what a new client holds.
+	held = locktest.Lock(t, c, "evicted")
+	e.must(t, "inspect evicted")
+	e.must(t, "evict evicted")
+	locktest.ExpectLost(t, held, locktest.Soon)
+	locktest.Unlock(t, locktest.Lock(t, c, "evicted"))
+}
+
+// backAndForth: an operator goes back to the old build, when no new client is left, by deleting the counters
+// with their words; and later comes again with new clients. Whether he deletes all of them, or only those
+// that the old build needs, the tokens rise and the old build is kept out again.
+func backAndForth(t *testing.T, program string) {
+	for what, names := range map[string]string{"all": "*t", "those of the old build": "*}:t"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+			r := raw(t, addr)
+			c := open(t, addr, ns, oldTTL)
+			l := locktest.Lock(t, c, "k")
+			last := l.Token()
+			locktest.Unlock(t, l)
+			if err := r.Del(t.Context(), r.Keys(t.Context(), ns+":"+names).Val()...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			e := startEarlier(t, program, addr, ns, oldTTL)
+			for range 3 {
+				token := e.mustTake(t, "k")
+				if token <= last {
+					t.Errorf("token %v was granted after %v", token, last)
+				}
+				last = token
+				e.must(t, "unlock k")
+			}
+			c = open(t, addr, ns, oldTTL)
+			e.fails(t, "lock k", kindOther, keptOut)
+			l = locktest.Lock(t, c, "k")
+			if l.Token() <= last {
+				t.Errorf("token %v was granted after %v", l.Token(), last)
+			}
+			locktest.Unlock(t, l)
+		})
+	}
 }
 
 // TestNamespaceOfLaterBuild: a later build has made the namespace its own, before we open it or after.
@@ -238,8 +319,8 @@ func TestNamespaceOfLaterBuild(t *testing.T) {
 			expectRefused("Open", err)
 			_, err = redis.New(t.Context(), r, &redis.Options{Namespace: ns, Logger: locktest.Silent})
 			expectRefused("New", err)
-			if names := namesIn(t, r, ns); len(names) != 129 {
-				t.Errorf("%d keys are there: %q", len(names), names)
+			if names := left(t, r, ns); len(names) != 0 {
+				t.Errorf("left behind: %q", names)
 			}
 			if word := r.Get(t.Context(), ns+":t").Val(); word != "fencelock-3" {
 				t.Errorf("the word of the later build has become %q", word)
@@ -248,38 +329,36 @@ func TestNamespaceOfLaterBuild(t *testing.T) {
 	}
 }
 
-// TestTokensAboveOldOnes: tokens go on above all that old builds have granted, whatever the clock says.
-func TestTokensAboveOldOnes(t *testing.T) {
-	onOldBuilds(t, func(t *testing.T, program string) {
-		addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
-		r := raw(t, addr)
-		ahead := uint64(time.Now().Add(30 * 24 * time.Hour).UnixMicro())
-		for i := range 128 {
-			// 37 is prime to 128, so that the greatest is neither the first nor the last.
-			if err := r.Set(t.Context(), fmt.Sprintf("%s:{%d}:t", ns, i), ahead+uint64(i*37%128), 0).Err(); err != nil {
-				t.Fatal(err)
-			}
+// tokensAboveOldOnes: tokens go on above all that old builds have granted, whatever the clock says.
+func tokensAboveOldOnes(t *testing.T, program string) {
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	r := raw(t, addr)
+	ahead := uint64(time.Now().Add(30 * 24 * time.Hour).UnixMicro())
+	for i := range 128 {
+		// 37 is prime to 128, so that the greatest is neither the first nor the last.
+		if err := r.Set(t.Context(), fmt.Sprintf("%s:{%d}:t", ns, i), ahead+uint64(i*37%128), 0).Err(); err != nil {
+			t.Fatal(err)
 		}
-		e := startEarlier(t, program, addr, ns, time.Minute)
-		last := fencing.Token(ahead + 127)
-		for i := range 60 {
-			last = max(last, e.mustTake(t, fmt.Sprint(i)))
-			if i%2 == 0 {
-				e.must(t, fmt.Sprint("unlock ", i))
-			}
+	}
+	e := startEarlier(t, program, addr, ns, time.Minute)
+	last := fencing.Token(ahead + 127)
+	for i := range 60 {
+		last = max(last, e.mustTake(t, fmt.Sprint(i)))
+		if i%2 == 0 {
+			e.must(t, fmt.Sprint("unlock ", i))
 		}
-		c := open(t, addr, ns, time.Minute)
-		for i := range 60 {
-			if i%2 == 1 {
-				expectHeld(t, c, fmt.Sprint(i), time.Millisecond)
-				e.must(t, fmt.Sprint("unlock ", i))
-			}
-			l := locktest.Lock(t, c, fmt.Sprint(i))
-			if l.Token() <= last {
-				t.Errorf("token %v was granted after %v", l.Token(), last)
-			}
-			last = l.Token()
-			locktest.Unlock(t, l)
+	}
+	c := open(t, addr, ns, time.Minute)
+	for i := range 60 {
+		if i%2 == 1 {
+			expectHeld(t, c, fmt.Sprint(i), time.Millisecond)
+			e.must(t, fmt.Sprint("unlock ", i))
 		}
-	})
+		l := locktest.Lock(t, c, fmt.Sprint(i))
+		if l.Token() <= last {
+			t.Errorf("token %v was granted after %v", l.Token(), last)
+		}
+		last = l.Token()
+		locktest.Unlock(t, l)
+	}
 }
