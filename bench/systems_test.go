@@ -85,7 +85,7 @@ func TestBudgets(t *testing.T) {
 			"alone/one caller/p50 ≤ 1.02 × concurrency.Mutex (floor 1.08)",
 			"alone/one caller/allocs ≤ 250 a pair",
 			"alone/one caller/proposals ≤ 2 a pair",
-			"callers/8 callers/pairs/s ≥ 1.1 × concurrency.Mutex",
+			"callers/8 callers/pairs/s ≥ 1.1 × concurrency.Mutex (floor 0.9)",
 			"callers/64 callers/pairs/s ≥ 1 × raw",
 			"callers/64 callers/pairs/s ≥ 1 × concurrency.Mutex",
 			"callers/1024 callers/pairs/s ≥ 1 × raw",
