@@ -29,8 +29,8 @@ func (l *slotLock) exercise() {
 	h, w := l.attempt("holder"), []string{l.attempt("waiter0"), l.attempt("waiter1"), l.attempt("waiter2"), l.attempt("waiter3")}
 	late := l.attempt("late")
 
-	l.acquire(w[1], "again")
-	l.acquire(w[0], "again")
+	l.acquire(w[1], "wait")
+	l.acquire(w[0], "wait")
 	l.renew(h)
 	l.renew(w[0])
 	l.acquire(w[3], "wait")
@@ -38,7 +38,7 @@ func (l *slotLock) exercise() {
 	l.acquire(late, "wait")
 
 	l.release(w[1], true) // it gives up, and its last packet comes late
-	l.acquire(w[1], "again")
+	l.acquire(w[1], "wait")
 	l.acquire(w[1], "wait")
 	l.release(w[1], true)
 	l.release(late, false)
@@ -46,23 +46,28 @@ func (l *slotLock) exercise() {
 	l.release(h, false) // to waiter0
 	l.release(h, false)
 	l.renew(h)
-	l.acquire(w[0], "again") // as if the notification had been lost
+	l.acquire(w[0], "wait") // as if the notification had been lost
 
 	l.acquire(late, "wait")
 	l.die()
-	l.acquire(w[2], "again") // just before, or after
+	l.acquire(w[2], "wait") // just before, or after
 	l.awaitEnd()
-	l.acquire(w[3], "again") // to waiter2
+	l.acquire(w[3], "wait") // to waiter2
 	l.renew(w[0])
 	l.release(w[0], false)
 
 	l.dieWaiting(w[3])
 	l.release(w[2], true) // past waiter3, to the last one
-	l.acquire(w[2], "again")
+	l.acquire(w[2], "wait")
 	l.acquire(w[2], "try")
 	l.renew(late)
 	l.release(late, false)
 
+	l.acquire(h, "wait") // from the beginning, with an attempt that held it once
+	l.acquire(w[0], "wait")
+	l.evict(w[0])
+	l.evict(h)
+	l.release(w[0], false)
 	next := l.attempt("next")
 	l.acquire(next, "try")
 	l.die()
@@ -102,19 +107,19 @@ func TestSlotMigration(t *testing.T) {
 func testMigration(t *testing.T, c *slots) {
 	// First, since Redis does it only where no slot moves key by key.
 	if c.movesAtomically(t) {
-		t.Run("as a whole, at random", func(t *testing.T) { atRandom(t, c.slot(t), theScripts(), true) })
+		t.Run("as a whole, at random", func(t *testing.T) { atRandom(t, c.slot(t), theScripts(t), true) })
 	} else {
 		t.Logf("%v moves no slot as a whole: Redis does since 8.4, Valkey since 9.0", c)
 	}
 	t.Run("key by key", func(t *testing.T) {
 		t.Parallel()
 		s, began := c.slot(t), time.Now()
-		moveByKeys(t, s, theScripts())
+		moveByKeys(t, s, theScripts(t))
 		t.Logf("%v: the slot has moved in %v; MOVED %d times, ASK %d", c, time.Since(began), s.moved, s.asked)
 	})
 	t.Run("key by key at random", func(t *testing.T) {
 		t.Parallel()
-		atRandom(t, c.slot(t), theScripts(), false)
+		atRandom(t, c.slot(t), theScripts(t), false)
 	})
 	t.Run("mutants", func(t *testing.T) { testMutants(t, c) })
 }
