@@ -77,12 +77,12 @@ func (l *slotLock) exercise() {
 	l.acquire(l.attempt("after"), "wait")
 }
 
-// clusterVariable names the servers, as servers.Kind names them, of which Clusters are made; without it, it is the
-// current Redis. `make cluster-matrix` sets it.
+// clusterVariable names the servers, as servers.Kind names them, of which Clusters are made: "Redis 7.0,Valkey".
+// Without it, it is the current Redis. `make cluster-matrix` sets it.
 const clusterVariable = "FENCELOCK_REDIS_CLUSTERS"
 
-// TestSlotMigration: a slot moves between two nodes of a Cluster while locks in it are held and queued for, and each
-// lock goes on as if nothing happened, at each moment of the migration.
+// TestSlotMigration: a slot moves between two nodes of a Cluster while locks in it are held and queued for, and
+// each lock goes on as if nothing happened, at each moment of the migration.
 func TestSlotMigration(t *testing.T) {
 	t.Parallel()
 	kinds := []servers.Kind{servers.Redis}
@@ -124,8 +124,8 @@ func testMigration(t *testing.T, c *slots) {
 	t.Run("mutants", func(t *testing.T) { testMutants(t, c) })
 }
 
-// moveByKeys moves a slot key by key. At each moment it does with a lock whatever can be done with one; and for each
-// step of that there is a lock whose key moves before it.
+// moveByKeys moves a slot key by key. At each moment it does with a lock whatever can be done with one; and for
+// each step of that there is a lock whose key moves before it.
 func moveByKeys(t testing.TB, s *slot, x lockScripts) {
 	t.Helper()
 	const from, to = 0, 1

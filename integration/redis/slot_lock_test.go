@@ -108,7 +108,7 @@ func (l *slotLock) acquireFor(attempt, mode string, ttl time.Duration) {
 	}
 }
 
-// waits is when the answer was that the attempt waits. If the holder has died, whoever is next has got the lock.
+// waits is when the answer was that the attempt waits. If the holder has died, the next one has got the lock.
 func (l *slotLock) waits(attempt string, got answer, sent time.Time, wrong func(string)) {
 	l.t.Helper()
 	if !slices.Contains(l.queue, attempt) {

@@ -15,7 +15,8 @@ import (
 // slotSeedVariable has the seed of a run that is to be drawn again.
 const slotSeedVariable = "FENCELOCK_TEST_SEED"
 
-// atRandom does with a few locks whatever can be done, in an order that is drawn, while their slot moves to and fro.
+// atRandom does with a few locks whatever can be done, in an order that is drawn, while their slot moves to and
+// fro.
 func atRandom(t *testing.T, s *slot, x lockScripts, atomically bool) {
 	seed := rand.Uint64()
 	if again := os.Getenv(slotSeedVariable); again != "" {
@@ -155,8 +156,8 @@ func (d *draw) attempt(l *slotLock) string {
 	return l.attempt(fmt.Sprint(d.names))
 }
 
-// waiter is one of the queue. Those that have died do not come back: whether their positions are still there depends
-// on who has looked meanwhile.
+// waiter is one of the queue. Those that have died do not come back: whether their positions are still there
+// depends on who has looked meanwhile.
 func (d *draw) waiter(l *slotLock) string {
 	living := slices.DeleteFunc(slices.Clone(l.queue), func(w string) bool { return l.dead[w] })
 	if len(living) == 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// lockScripts are the scripts of backend/redis, to be run with the one key of a lock: without the counter that
+// lockScripts are the scripts of backend/redis, to be run with the one key of a lock: without the counter, which
 // all locks of one server share, as a Cluster needs it.
 type lockScripts struct {
 	acquire, release, renew, evict string
