@@ -51,8 +51,8 @@ func (s *slot) moveAtomically(ctx context.Context, from, to int) error {
 	}
 }
 
-// awaitMoved waits until a node knows that the slot is no longer its own. Redis says "completed" before, and then
-// the node still answers reads.
+// awaitMoved waits until a node knows that the slot is no longer its own. Redis says "completed" before, and
+// then the node still answers reads.
 func (s *slot) awaitMoved(ctx context.Context, node int) error {
 	for {
 		err := s.clients[node].Exists(ctx, "{"+s.tag+"}").Err()

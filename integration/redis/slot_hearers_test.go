@@ -10,7 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// hearers are subscribers, one at each node. What a script publishes, each of them hears, whichever node ran it.
+// hearers are subscribers, one at each node. Each of them hears what a script publishes, whichever node ran it.
 type hearers struct {
 	namespace string
 	subs      []*goredis.PubSub
@@ -34,7 +34,7 @@ func (s *slot) newHearers(t testing.TB, namespace string) *hearers {
 
 func (h *hearers) channel() string { return h.namespace + ":c:client" }
 
-// await returns the token that an attempt was told of by each node, which is not one of those granted earlier.
+// await returns the token that an attempt was told of by each node. It is not one of those granted earlier.
 func (h *hearers) await(t testing.TB, attempt string, earlier []uint64) (token uint64) {
 	t.Helper()
 	until := time.After(soon)

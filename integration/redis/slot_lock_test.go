@@ -71,7 +71,7 @@ func (l *slotLock) first(another string) string {
 	return another
 }
 
-// acquire asks for an attempt: to "try", to "wait", or "again".
+// acquire asks for an attempt: to "try" or to "wait". One that waits asks again in the same way.
 func (l *slotLock) acquire(attempt, mode string) {
 	l.t.Helper()
 	l.acquireFor(attempt, mode, slotTTL)
@@ -108,7 +108,7 @@ func (l *slotLock) acquireFor(attempt, mode string, ttl time.Duration) {
 	}
 }
 
-// waits is when the answer was that the attempt waits. If the holder has died, whoever is next has got the lock.
+// waits is when the answer was that the attempt waits. If the holder has died, the next one has got the lock.
 func (l *slotLock) waits(attempt string, got answer, sent time.Time, wrong func(string)) {
 	l.t.Helper()
 	if !slices.Contains(l.queue, attempt) {
@@ -125,7 +125,7 @@ func (l *slotLock) waits(attempt string, got answer, sent time.Time, wrong func(
 		l.handOff()
 	case !l.ends.IsZero() && got.first != (l.first("") == attempt):
 		// It is not known whether the holder's death was seen.
-	case len(l.dead) == 0 && got.first != (l.queue[0] == attempt):
+	case got.first != (l.first("") == attempt):
 		wrong("that it is the first is not so")
 	}
 }
@@ -199,6 +199,19 @@ func (l *slotLock) release(attempt string, late bool) {
 	delete(l.dead, attempt)
 }
 
+// evict ends the grant of an attempt that may hold the lock or not.
+func (l *slotLock) evict(attempt string) {
+	l.t.Helper()
+	holds := attempt == l.holder && l.ends.IsZero()
+	got, err := parseCount(l.do(l.scripts.evictCall(l.key, attempt)))
+	if err != nil || holds != (got == 1) {
+		l.t.Fatalf("%s: eviction of %s: %d, %v; the holder is %s", l.key, attempt, got, err, l.holder)
+	}
+	if attempt == l.holder {
+		l.handOff()
+	}
+}
+
 // renew is of an attempt that may hold the lock or not.
 func (l *slotLock) renew(attempt string) {
 	l.t.Helper()
@@ -231,7 +244,7 @@ func (l *slotLock) awaitEnd() { time.Sleep(time.Until(l.over)) }
 // dieWaiting has a waiter ask for the last time, and waits until the server sees that it has died.
 func (l *slotLock) dieWaiting(attempt string) {
 	l.t.Helper()
-	l.acquireFor(attempt, "again", dyingTTL)
+	l.acquireFor(attempt, "wait", dyingTTL)
 	time.Sleep(dyingTTL + 5*time.Millisecond)
 	l.dead[attempt] = true
 }

@@ -8,13 +8,22 @@ import (
 )
 
 // slotMutants are layouts that do not stand on a Cluster, each with what it does in a slot that moves.
-func slotMutants() map[string]struct {
+func slotMutants(t testing.TB) map[string]struct {
 	scripts lockScripts
 	says    string
 } {
-	x := theScripts()
+	t.Helper()
+	x := theScripts(t)
 	all := func(change func(script string) string, further func(string) []string) lockScripts {
-		return lockScripts{acquire: change(x.acquire), release: change(x.release), renew: change(x.renew), further: further}
+		y := x.change(change)
+		y.further = further
+		return y
+	}
+	replace := func(old, replacement string) lockScripts {
+		if !strings.Contains(x.acquire, old) {
+			t.Fatalf("the scripts have no %q", old)
+		}
+		return x.change(func(script string) string { return strings.ReplaceAll(script, old, replacement) })
 	}
 	queue := func(lock string) string { return strings.TrimSuffix(lock, "l") + "q" }
 	return map[string]struct {
@@ -29,14 +38,14 @@ func slotMutants() map[string]struct {
 			return "redis.call('EXISTS', string.sub(KEYS[1], 1, -2) .. 'q')\n" + script
 		}, nil), "access a non local key"},
 		// It begins again where the slot goes to.
-		"a counter of tokens, not declared": {all(func(script string) string {
-			return strings.ReplaceAll(script, "math.max((s.last or 0) + 1, now_us)",
-				"redis.call('INCR', string.match(KEYS[1], '^.*}:') .. 't')")
-		}, nil), "the token falls"},
+		"a counter of tokens, not declared": {
+			replace("last = math.max(last + 1, now_us)", "last = redis.call('INCR', string.match(KEY, '^.*}:') .. 't')"), "the token falls",
+		},
 		// Between the two the script has no key, and is not let make it.
-		"the key is deleted and made again": {all(func(script string) string {
-			return strings.ReplaceAll(script, "redis.call('HSET', K,", "redis.call('DEL', K)\nredis.call('HSET', K,")
-		}, nil), "access a non local key"},
+		"the key is deleted and made again": {
+			replace("redis.call('HSET', KEY, unpack(f))", "local all = redis.call('HGETALL', KEY)\nredis.call('DEL', KEY)\n"+
+				"if #all > 0 then redis.call('HSET', KEY, unpack(all)) end\nredis.call('HSET', KEY, unpack(f))"), "access a non local key",
+		},
 	}
 }
 
@@ -54,7 +63,7 @@ func (r *slotRecorder) Fatalf(format string, args ...any) {
 
 // testMutants: layouts that do not stand on a Cluster fail in the same test.
 func testMutants(t *testing.T, c *slots) {
-	for name, mutant := range slotMutants() {
+	for name, mutant := range slotMutants(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &slotRecorder{TB: t}

@@ -15,7 +15,8 @@ import (
 // slotSeedVariable has the seed of a run that is to be drawn again.
 const slotSeedVariable = "FENCELOCK_TEST_SEED"
 
-// atRandom does with a few locks whatever can be done, in an order that is drawn, while their slot moves to and fro.
+// atRandom does with a few locks whatever can be done, in an order that is drawn, while their slot moves to and
+// fro.
 func atRandom(t *testing.T, s *slot, x lockScripts, atomically bool) {
 	seed := rand.Uint64()
 	if again := os.Getenv(slotSeedVariable); again != "" {
@@ -28,7 +29,7 @@ func atRandom(t *testing.T, s *slot, x lockScripts, atomically bool) {
 		d.locks = append(d.locks, s.newLock(t, x, h, fmt.Sprint("lock", i)))
 	}
 	if atomically {
-		d.whileItMoves(10)
+		d.whileItMoves(20)
 	} else {
 		for d.laps < 6 {
 			if d.IntN(5) == 0 {
@@ -122,20 +123,22 @@ func (d *draw) step() {
 	case p < 30:
 		l.acquire(d.attempt(l), "try")
 	case p < 50 && len(l.queue) > 0:
-		l.acquire(d.waiter(l), "again")
+		l.acquire(d.waiter(l), "wait")
 	case p < 55 && l.holder != "":
-		l.acquire(l.holder, "again")
+		l.acquire(l.holder, "wait")
 	case p < 65 && l.holder != "":
 		l.renew(l.holder)
 	case p < 68 && len(l.queue) > 0:
 		l.renew(d.waiter(l))
-	case p < 82 && l.holder != "":
+	case p < 80 && l.holder != "":
 		l.release(l.holder, late)
+	case p < 82 && l.holder != "":
+		l.evict(l.holder)
 	case p < 88 && len(l.queue) > 0:
 		l.release(d.waiter(l), late)
 	case p < 93 && len(l.gone) > 0:
 		gone := slices.Sorted(maps.Keys(l.gone))
-		l.acquire(gone[d.IntN(len(gone))], []string{"try", "wait", "again"}[d.IntN(3)])
+		l.acquire(gone[d.IntN(len(gone))], []string{"try", "wait"}[d.IntN(2)])
 	case p < 96 && l.holder != "" && l.ends.IsZero():
 		l.die()
 		l.awaitEnd() // before, either answer would be right
@@ -153,7 +156,15 @@ func (d *draw) attempt(l *slotLock) string {
 	return l.attempt(fmt.Sprint(d.names))
 }
 
-func (d *draw) waiter(l *slotLock) string { return l.queue[d.IntN(len(l.queue))] }
+// waiter is one of the queue. Those that have died do not come back: whether their positions are still there
+// depends on who has looked meanwhile.
+func (d *draw) waiter(l *slotLock) string {
+	living := slices.DeleteFunc(slices.Clone(l.queue), func(w string) bool { return l.dead[w] })
+	if len(living) == 0 {
+		return d.attempt(l) // one that does not wait
+	}
+	return living[d.IntN(len(living))]
+}
 
 // drain ends all that is left of a lock.
 func (d *draw) drain(l *slotLock) {
@@ -164,7 +175,7 @@ func (d *draw) drain(l *slotLock) {
 		case !l.ends.IsZero():
 			l.awaitEnd()
 			if next := l.first(""); next != "" {
-				l.acquire(next, "again")
+				l.acquire(next, "wait")
 			} else {
 				l.release(l.holder, false)
 			}
