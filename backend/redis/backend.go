@@ -91,9 +91,11 @@ func (b *backend) setUp(ctx context.Context, opts Options) error {
 	if err := b.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
 		return err
 	}
+	asked := time.Now()
 	if err := b.requests.makeReady(ctx); err != nil {
 		return node.Classify(ctx, err)
 	}
+	b.requests.sender.InFlight = underWay(min(time.Since(asked), b.node.Trip()))
 	return b.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
 }
 
