@@ -251,6 +251,9 @@ func drawStep(r *rand.Rand, ns string, m *luaModel) *luaStep {
 	}
 	for range n {
 		k := r.IntN(len(m.keys))
+		if s.script == "renew" && slices.Contains(s.keys, k) {
+			continue // a client renews a grant once
+		}
 		attempt := stepAttempts[r.IntN(len(stepAttempts))]
 		if l := m.keys[k].lock; l != nil && s.script != "acquire" && r.IntN(3) > 0 {
 			attempt = l.attempt
@@ -274,10 +277,10 @@ func drawStep(r *rand.Rand, ns string, m *luaModel) *luaStep {
 
 // spoilStep changes something behind the scripts' back, in the server and in the model.
 func (x *luaRun) spoilStep(ctx context.Context) error {
-	k := x.model.keys[x.r.IntN(len(x.model.keys))]
+	k, p := x.model.keys[x.r.IntN(len(x.model.keys))], x.r.IntN(100)
 	name := x.s.keys[k.id]
 	past := strconv.FormatInt(x.now-1, 10)
-	switch p := x.r.IntN(100); {
+	switch {
 	case p < 30: // a lease ends
 		switch {
 		case k.lock == nil || k.foreign != "":
@@ -342,13 +345,14 @@ func (x *luaRun) spoilStep(ctx context.Context) error {
 			x.model.counterBad = "WRONGTYPE"
 			return x.s.HSet(ctx, x.s.counter, "a", "b").Err()
 		}
-	case p < 82: // a build before this layout has the lock
-		if k.exists() {
-			return nil
+	case p < 84: // a build before this layout has the lock
+		if err := x.s.Del(ctx, name).Err(); err != nil {
+			return err
 		}
+		*k, x.keyFloor[k.id] = modelKey{id: k.id}, 0
 		k.lock = &modelLock{attempt: "a", client: x.s.ns + ":c:old", token: 17, ttl: 100_001, since: span{x.now, x.now + 1000}, old: true, identity: "an old build"}
 		return x.s.Set(ctx, name, "- a "+k.lock.client+" 17 100001 an old build", 100_001*time.Millisecond).Err()
-	case p < 90: // the clock is set back
+	case p < 92: // the clock is set back
 		if k.lock == nil || k.lock.over || k.foreign != "" {
 			return nil
 		}
