@@ -308,11 +308,11 @@ func TestNamespaceOfLaterBuild(t *testing.T) {
 			if err := r.Set(t.Context(), ns+":t", "fencelock-3", 0).Err(); err != nil {
 				t.Fatal(err)
 			}
-			_, err := c.TryLock(t.Context(), "k")
+			_, err := c.TryLock(t.Context(), "try")
 			expectRefused("TryLock", err)
-			_, err = c.Lock(t.Context(), "k")
+			_, err = c.Lock(t.Context(), "lock")
 			expectRefused("Lock", err)
-			_, err = b.Acquire(t.Context(), driver.Request{Key: "k", AttemptID: "a", TTL: time.Minute, Wait: true})
+			_, err = b.Acquire(t.Context(), driver.Request{Key: "acquire", AttemptID: "a", TTL: time.Minute, Wait: true})
 			expectRefused("Acquire", err)
 			locktest.Unlock(t, held) // it is no grant
 			_, err = fencelock.Open(t.Context(), "redis://"+addr, &fencelock.Options{Namespace: ns, Logger: locktest.Silent})
