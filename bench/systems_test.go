@@ -82,8 +82,10 @@ func TestBudgets(t *testing.T) {
 			"leases/10 held leases/memory each ≤ 600 B",
 		},
 		"etcd": {
-			"alone/one caller/p50 ≤ 1.05 × raw",
+			"alone/one caller/p50 ≤ 1.02 × concurrency.Mutex (floor 1.08)",
+			"alone/one caller/allocs ≤ 250 a pair",
 			"alone/one caller/proposals ≤ 2 a pair",
+			"callers/8 callers/pairs/s ≥ 1.1 × concurrency.Mutex (floor 0.9)",
 			"callers/64 callers/pairs/s ≥ 1 × raw",
 			"callers/64 callers/pairs/s ≥ 1 × concurrency.Mutex",
 			"callers/1024 callers/pairs/s ≥ 1 × raw",

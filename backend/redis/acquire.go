@@ -42,7 +42,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		got := b.ask(ctx, &a.part)
+		got := b.requests.ask(ctx, &a.part)
 		if got.err != nil {
 			if wasSent(got.err) {
 				b.registry.noAnswer(a)

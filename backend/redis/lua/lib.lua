@@ -16,7 +16,7 @@
 -- under way:
 --         l     the string as above, if there is a holder, with the server time in ms at which the lease ends
 --               in place of "+": the key outlives the lease, so that the first attempt after it sees the queue
---         h, n  the numbers of the first and the last place in the queue; a place that was left is not there
+--         h, n  the numbers of the first place and of the last; one that was left is not there
 --         1 …   a place: "attempt deadline client ttl identity"; a waiter that has not confirmed by its
 --               deadline, in server time in ms, is dead
 --         w…    by attempt: the number of its place
@@ -100,8 +100,8 @@ local function save(life, ...)
   end
   graves = kept
   if COUNTER and first > last_place and not graves then
-    if lock then
-      redis.call('SET', KEY, pack_lock(), 'PX', math.max(lock.left, 1))
+    if lock and not lock.over then
+      redis.call('SET', KEY, pack_lock(), 'PX', lock.left)
     else
       redis.call('DEL', KEY)
     end

@@ -11,17 +11,13 @@ local tombstone_ttl = tonumber(ARGV[1])
 local function one(i)
   local attempt = ARGV[1 + i]
   look(KEYS[i])
-  if tombstone_ttl and buried(attempt) then return 2 end
   local holds = lock and lock.attempt == attempt
+  if tombstone_ttl and not holds and buried(attempt) then return 2 end -- else an error has left half of it
   local place = kind == 'hash' and redis.call('HGET', KEY, 'w' .. attempt)
-  if not holds and not place and not tombstone_ttl then return 0 end
-  if not holds and lock and lock.old and not lock.over then
-    -- Its builds would not find it in a hash, so there is no place for a tombstone. A packet that is late
-    -- may take the lock when its holder has left, until the ttl ends; it makes no second holder.
-    return 0
-  end
+  -- A build before this layout would not find its lock in a hash, so there is no tombstone beside it.
+  if not holds and not place and (not tombstone_ttl or lock and lock.old) then return 0 end
   if place or tombstone_ttl then must_pass() end
-  if tombstone_ttl then
+  if tombstone_ttl and not buried(attempt) then
     graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
   end
   local life = tombstone_ttl or 0
@@ -29,6 +25,8 @@ local function one(i)
     local before = first_waiter()
     redis.call('HDEL', KEY, place, 'w' .. attempt)
     wrote = true
+    -- So that the queue is known to be empty when the last that waits gets the lock.
+    while first <= last_place and not redis.call('HGET', KEY, last_place) do last_place = last_place - 1 end
     if not holds and before and before.attempt == attempt then
       -- The attempt that is the first now must watch for the end of the lease: tell it.
       local w = first_waiter()

@@ -57,7 +57,7 @@ func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, e
 			return nil, net.ErrClosed // a conn that broke is not dialled again
 		}
 		taken = true
-		return &closingConn{Conn: raw, conn: c}, nil
+		return &socket{Conn: raw, conn: c}, nil
 	}
 	conf.ReadTimeout, conf.WriteTimeout = -2, -2 // go-redis sets no deadlines
 	// go-redis introduces itself to the server in the course of the first command.
@@ -262,19 +262,34 @@ func (c *conn) closedByServer() bool {
 	return c.peerClosed
 }
 
-// closingConn is the socket of a conn as go-redis sees it. It hides the socket's descriptor, so that
-// go-redis does not peek at the socket before each command to find out whether the server has closed it:
-// conn.open does so after a pause only.
-type closingConn struct {
+// socket is the socket of a conn as go-redis sees it. It hides the descriptor, so that go-redis does not
+// peek at the socket before each command to find out whether the server has closed it: conn.open does so
+// after a pause only. And it ignores deadlines while a command is under way: go-redis takes a deadline away
+// in the course of a command, which may come after watch has set it.
+type socket struct {
 	net.Conn
 	conn *conn
 }
 
-func (c *closingConn) Close() error {
-	c.conn.mu.Lock()
-	c.conn.closed = true
-	c.conn.mu.Unlock()
-	return c.Conn.Close()
+func (s *socket) SetDeadline(t time.Time) error      { return s.set(s.Conn.SetDeadline, t) }
+func (s *socket) SetReadDeadline(t time.Time) error  { return s.set(s.Conn.SetReadDeadline, t) }
+func (s *socket) SetWriteDeadline(t time.Time) error { return s.set(s.Conn.SetWriteDeadline, t) }
+
+func (s *socket) set(setDeadline func(time.Time) error, t time.Time) error {
+	s.conn.mu.Lock()
+	underWay := s.conn.ctx != nil
+	s.conn.mu.Unlock()
+	if underWay {
+		return nil
+	}
+	return setDeadline(t)
+}
+
+func (s *socket) Close() error {
+	s.conn.mu.Lock()
+	s.conn.closed = true
+	s.conn.mu.Unlock()
+	return s.Conn.Close()
 }
 
 // deadline is a context with a deadline, for what go-redis asks in the course of connecting: a function of

@@ -50,8 +50,9 @@ func TestCommandsAreWatched(t *testing.T) {
 			dials                         int32
 		}{
 			{reply: 0, timeout: 50 * ms, took: 0, dials: 1},
-			{after: ms, reply: 40 * ms, timeout: 50 * ms, took: 40 * ms, dials: 1},
-			{reply: 45 * ms, timeout: 50 * ms, took: 45 * ms, dials: 1}, // beyond the deadline of the one before
+			{after: ms, reply: 45 * ms, timeout: 50 * ms, took: 45 * ms, dials: 1},
+			{reply: 8 * ms, timeout: 50 * ms, took: 8 * ms, dials: 1}, // beyond the deadline of the one before
+			{reply: 45 * ms, timeout: 50 * ms, took: 45 * ms, dials: 1},
 			{reply: 0, timeout: 50 * ms, took: 0, dials: 1},
 			{after: 60 * ms, reply: 0, timeout: 50 * ms, took: 0, dials: 1},
 			{after: 2 * ms, reply: 7 * ms, cancel: 3 * ms, timeout: 50 * ms, took: 7 * ms, dials: 1}, // the reply counts
@@ -91,4 +92,30 @@ func TestCommandsAreWatched(t *testing.T) {
 		}
 		time.Sleep(time.Second) // until the server has answered what nobody waits for
 	})
+}
+
+// deadlines counts the deadlines that are set.
+type deadlines struct {
+	net.Conn
+	set int
+}
+
+func (d *deadlines) SetDeadline(time.Time) error     { d.set++; return nil }
+func (d *deadlines) SetReadDeadline(time.Time) error { d.set++; return nil }
+
+// go-redis takes a deadline away when it looks at a connection, before each command and maybe after watch
+// has set it. It must not.
+func TestDeadlinesAreNotTakenAway(t *testing.T) {
+	raw := new(deadlines)
+	c := &conn{raw: raw, slow: time.NewTimer(time.Hour), interrupted: make(chan struct{}, 1)}
+	theirs := &socket{Conn: raw, conn: c}
+	c.begin(t.Context(), time.Now(), time.Minute)
+	_, _ = theirs.SetDeadline(time.Time{}), theirs.SetReadDeadline(time.Time{})
+	if raw.set != 0 {
+		t.Errorf("%d deadlines were set while a command was under way", raw.set)
+	}
+	c.end()
+	if _ = theirs.SetDeadline(time.Time{}); raw.set != 1 {
+		t.Errorf("%d deadlines were set afterwards, want 1", raw.set)
+	}
 }

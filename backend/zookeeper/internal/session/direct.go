@@ -114,12 +114,12 @@ func (d *direct) end() {
 
 // transact sends a transaction on the connection, and waits for the answer. ok is false if that is
 // not possible; then nothing was sent.
-func (l *Link) transact(ops []any) (answer []zk.MultiResponse, err error, ok bool) {
+func (l *Link) transact(ops []any) (answer []zk.MultiResponse, ok bool, err error) {
 	l.mu.Lock()
 	c := l.raw
 	l.mu.Unlock()
 	if c == nil {
-		return nil, nil, false
+		return nil, false, nil
 	}
 	d := &c.direct
 	d.sending.Lock()
@@ -131,7 +131,7 @@ func (l *Link) transact(ops []any) (answer []zk.MultiResponse, err error, ok boo
 	}
 	if under == nil {
 		d.sending.Unlock()
-		return nil, nil, false
+		return nil, false, nil
 	}
 	binary.BigEndian.PutUint32(packet[4:], uint32(under.xid))
 	_, err = c.write(packet)
@@ -140,7 +140,7 @@ func (l *Link) transact(ops []any) (answer []zk.MultiResponse, err error, ok boo
 		_ = c.Close() // a part of it may have been sent
 	}
 	answer, err = d.result(under)
-	return answer, err, true
+	return answer, true, err
 }
 
 // answered ends a call.

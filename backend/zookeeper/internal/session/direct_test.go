@@ -113,8 +113,8 @@ func (w *wired) greetedBy() {
 
 type ended struct {
 	answer []zk.MultiResponse
-	err    error
 	ok     bool
+	err    error
 }
 
 func xidOf(packet []byte) int32 { return int32(binary.BigEndian.Uint32(packet)) }
@@ -124,8 +124,8 @@ func (w *wired) check(l *Link) (xid int32, result chan ended) {
 	w.t.Helper()
 	result = make(chan ended, 1)
 	go func() {
-		answer, err, ok := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}})
-		result <- ended{answer, err, ok}
+		answer, ok, err := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}})
+		result <- ended{answer, ok, err}
 	}()
 	return xidOf(w.heard()), result
 }
@@ -212,7 +212,7 @@ func TestDirectNeedsASession(t *testing.T) {
 			l := newLink(auth)
 			refused := func(when string) {
 				t.Helper()
-				if _, err, ok := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); ok || err != nil {
+				if _, ok, err := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); ok || err != nil {
 					t.Errorf("%s: sent: %v, %v", when, ok, err)
 				}
 			}
@@ -232,11 +232,11 @@ func TestDirectNeedsASession(t *testing.T) {
 			if got := <-result; got.err != nil || !got.ok {
 				t.Errorf("%+v", got)
 			}
-			if _, _, ok := l.transact([]any{&zk.CreateTTLRequest{}}); ok {
+			if _, ok, _ := l.transact([]any{&zk.CreateTTLRequest{}}); ok {
 				t.Error("an operation of an unknown kind was sent")
 			}
 			l.dropWrites()
-			if _, err, _ := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); Answered(err) || err == nil {
+			if _, _, err := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); Answered(err) || err == nil {
 				t.Errorf("sent by a link that sends nothing more: %v", err)
 			}
 			refused("the connection has ended")
@@ -267,7 +267,7 @@ func TestDirectEnds(t *testing.T) {
 					t.Errorf("%s: %+v", what, got)
 				}
 			}
-			if _, _, ok := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); ok {
+			if _, ok, _ := l.transact([]any{&zk.CheckVersionRequest{Path: "/a"}}); ok {
 				t.Errorf("%s: sent afterwards", what)
 			}
 		})

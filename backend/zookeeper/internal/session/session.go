@@ -185,7 +185,7 @@ func (s *Session) close() {
 // session was alive, see confirm.
 func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
-	answer, err, ok := s.link.transact(ops)
+	answer, ok, err := s.link.transact(ops)
 	if !ok {
 		answer, err = s.Multi(ops...)
 	}
