@@ -284,6 +284,25 @@ func backAndForth(t *testing.T, program string) {
 	}
 }
 
+// TestOldRecordFromTheFuture: an old holder, behind which old waiters were, has died, and the server's clock
+// was set back. Its lease ends by its TTL.
+func TestOldRecordFromTheFuture(t *testing.T) {
+	t.Parallel()
+	addr, ns := servers.Shared(t, servers.Redis).Addr(), locktest.Namespace()
+	c := open(t, addr, ns, oldTTL)
+	name := strings.TrimSuffix(oldQueue(ns, "k"), "q") + "l"
+	record := fmt.Sprintf("%d attempt %s:c:0 1 %d its identity", time.Now().Add(time.Hour).UnixMilli(), ns, oldTTL.Milliseconds())
+	if err := raw(t, addr).Set(t.Context(), name, record, time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	l := locktest.Lock(t, c, "k")
+	if took := time.Since(began); took < oldTTL {
+		t.Errorf("the lock is granted after %v of a TTL of %v", took, oldTTL)
+	}
+	locktest.Unlock(t, l)
+}
+
 // TestNamespaceOfLaterBuild: a later build has made the namespace its own, before we open it or after.
 func TestNamespaceOfLaterBuild(t *testing.T) {
 	t.Parallel()
