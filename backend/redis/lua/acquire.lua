@@ -39,7 +39,8 @@ local function one(i)
     if kind == 'hash' then
       redis.call('HSET', KEY, 'l', pack_lock(ends))
     else
-      redis.call('SET', KEY, (string.gsub(raw, '^%d+', string.format('%.0f', ends))), 'PX', lock.ttl) -- old builds have a time there
+      local v = string.gsub(raw, '^%d+', string.format('%.0f', ends)) -- old builds may have the time there
+      redis.call('SET', KEY, v, 'PX', lock.ttl)
     end
     wrote = true
   end
