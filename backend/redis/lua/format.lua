@@ -3,7 +3,8 @@
 -- of theirs reads one of the old counters, and fails where that is no number. What they hold stays theirs.
 -- KEYS  1 COUNTER  2 … the counters of builds before this layout
 -- ARGV  1 what they are to find there: no number
--- Returns 1. It writes only what is not as it should be. An error that begins with FORMAT says that a later build has done the same to this one.
+-- Returns 1. It writes only what is not as it should be. An error that begins with FORMAT says that a later
+-- build has done the same to this one.
 
 local was = redis.call('GET', KEYS[1])
 if was and not tonumber(was) then return { err = 'FORMAT ' .. was } end
