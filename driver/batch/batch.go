@@ -60,8 +60,15 @@ type Sender[P, A any] struct {
 	// InFlight is how many requests are under way before further parts wait. 0 means 4.
 	InFlight int
 
+<<<<<<< HEAD
 	// Parts is how many parts go together at the most. 0 means 64.
 	Parts int
+=======
+	// Gather says that further parts wait until all requests that are under way have been answered, and then go
+	// together, so that there are few requests where each costs the server much. InFlight then counts
+	// parts: so many go each by itself, and one more has the next ones wait.
+	Gather bool
+>>>>>>> 320d705 (driver/batch: Gather, for few requests where each costs the server much; backend/etcd: gathers)
 
 	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
 	// ErrNotTaken. The time of a part that has been taken does not count.
@@ -69,7 +76,12 @@ type Sender[P, A any] struct {
 
 	mu       sync.Mutex
 	inFlight int             // requests
+<<<<<<< HEAD
 	fewer    int             // parts go together at the most, if it is not 0
+=======
+	underWay int             // parts in them
+	fewer    int             // than maxParts go together, if it is not 0
+>>>>>>> 320d705 (driver/batch: Gather, for few requests where each costs the server much; backend/etcd: gathers)
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
 	unused   []*waiter[P, A]  // to be used again: a caller that comes back needs no memory
@@ -88,8 +100,9 @@ type Sender[P, A any] struct {
 // is under way, and its answer is waited for as if it had no patience.
 func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	s.mu.Lock()
-	if s.inFlight < cmp.Or(s.InFlight, maxInFlight) && (!s.Exclusive || s.mark(lock)) {
+	if s.free() && (!s.Exclusive || s.mark(lock)) {
 		s.inFlight++
+		s.underWay++
 		s.mu.Unlock()
 		defer s.answered(lock)
 		return s.Alone(ctx, part)
@@ -127,6 +140,15 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	}
 }
 
+// free reports whether a part may go by itself. Called with mu held.
+func (s *Sender[P, A]) free() bool {
+	limit := cmp.Or(s.InFlight, maxInFlight)
+	if s.Gather {
+		return s.inFlight == 0 || s.underWay < limit && len(s.waiting) == 0
+	}
+	return s.inFlight < limit
+}
+
 // Lower notes that the server takes no more than so many parts in a request.
 func (s *Sender[P, A]) Lower(parts int) {
 	s.mu.Lock()
@@ -149,6 +171,7 @@ func (s *Sender[P, A]) Load() (inFlight, waiting int) {
 func (s *Sender[P, A]) answered(lock string) {
 	s.mu.Lock()
 	delete(s.busy, lock)
+	s.underWay--
 	r := s.take(nil)
 	s.mu.Unlock()
 	if r != nil {
