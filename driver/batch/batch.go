@@ -60,15 +60,13 @@ type Sender[P, A any] struct {
 	// InFlight is how many requests are under way before further parts wait. 0 means 4.
 	InFlight int
 
-<<<<<<< HEAD
 	// Parts is how many parts go together at the most. 0 means 64.
 	Parts int
-=======
+
 	// Gather says that further parts wait until all requests that are under way have been answered, and then go
 	// together, so that there are few requests where each costs the server much. InFlight then counts
 	// parts: so many go each by itself, and one more has the next ones wait.
 	Gather bool
->>>>>>> 320d705 (driver/batch: Gather, for few requests where each costs the server much; backend/etcd: gathers)
 
 	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
 	// ErrNotTaken. The time of a part that has been taken does not count.
@@ -76,12 +74,8 @@ type Sender[P, A any] struct {
 
 	mu       sync.Mutex
 	inFlight int             // requests
-<<<<<<< HEAD
-	fewer    int             // parts go together at the most, if it is not 0
-=======
 	underWay int             // parts in them
-	fewer    int             // than maxParts go together, if it is not 0
->>>>>>> 320d705 (driver/batch: Gather, for few requests where each costs the server much; backend/etcd: gathers)
+	fewer    int             // parts go together at the most, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
 	unused   []*waiter[P, A]  // to be used again: a caller that comes back needs no memory

@@ -84,11 +84,8 @@ func newServer(seed uint64) *server {
 	}
 	s.InFlight = s.rnd.IntN(7)
 	s.limit = cmp.Or(s.InFlight, maxInFlight)
-<<<<<<< HEAD
 	s.Parts = []int{0, 0, 3}[s.rnd.IntN(3)]
-=======
 	s.Gather = s.rnd.IntN(2) == 0
->>>>>>> 320d705 (driver/batch: Gather, for few requests where each costs the server much; backend/etcd: gathers)
 	if s.rnd.IntN(2) == 0 {
 		s.Patience = func(p *part) time.Duration { return p.patience }
 	}
