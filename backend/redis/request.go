@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -119,7 +118,7 @@ func (r *requests) end(begin func()) {
 // batch.ErrNotTaken.
 func (r *requests) ask(ctx context.Context, p *part) answer {
 	a := r.askOnce(ctx, p)
-	if a.err == nil || !goredis.HasErrorPrefix(a.err, formatPrefix) && !goredis.HasErrorPrefix(a.err, halfwayPrefix+formatPrefix) {
+	if !isFormat(a.err) {
 		return a
 	}
 	// The server has lost the counter with its data. It has done nothing, or half: what is asked again goes on from there.
@@ -260,31 +259,6 @@ func answerOf(p *part, reply any, i, n int, sent time.Time) answer {
 		return answer{nil, replied(text), sent}
 	}
 	return answer{all[i], nil, sent}
-}
-
-// formatPrefix begins an error of a script that found no counter in the namespace, or one of another layout.
-const formatPrefix = "FORMAT "
-
-// halfwayPrefix begins an error of a script that had changed the lock before: see end.lua.
-const halfwayPrefix = "HALFWAY "
-
-// oldBuilds is what builds before this layout find in place of their counters. Their scripts then fail when
-// they would grant, since it is no number.
-const oldBuilds = "fencelock-2"
-
-// makeReady makes the namespace ready for this layout, if it is not. Its error is raw, but for a refusal.
-func (r *requests) makeReady(ctx context.Context) error {
-	args := make([]any, 0, shards+2)
-	args = append(args, r.names.counter)
-	for _, shard := range r.names.shards {
-		args = append(args, shard+"t")
-	}
-	_, err := r.node.Eval(ctx, adminTimeout, formatScript, len(args), append(args, oldBuilds)...)
-	if goredis.HasErrorPrefix(err, formatPrefix) {
-		return fmt.Errorf("%w: namespace %q belongs to a later build of fencelock (%w): use that, or another namespace",
-			driver.ErrRefused, r.names.namespace, err)
-	}
-	return err
 }
 
 // wasSent reports whether a part with this error may have been sent, and may be under way. With a refusal of
