@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -40,7 +41,7 @@ func TestConformanceInBatches(t *testing.T) {
 						p.LoseReplyTo(several(acquireCalls), n)
 						p.LoseReplyTo(several(releases), n)
 					}
-					return persistent.New(b)
+					return &insistent{persistent.New(b), b}
 				}))
 			})
 			count.mu.Lock()
@@ -50,6 +51,31 @@ func TestConformanceInBatches(t *testing.T) {
 				t.Errorf("%d of %d went together with others, want nine tenths", count.Together, all)
 			}
 		})
+	}
+}
+
+// insistent asks again when a reply was lost. Whether a Release whose reply was lost has ended a grant it knows
+// by who held the lock before.
+type insistent struct {
+	*persistent.Backend
+	crowd *crowd
+}
+
+func (i *insistent) Release(ctx context.Context, g driver.Grant) error {
+	before, err := i.Inspect(ctx, g.Key)
+	if err != nil {
+		return err
+	}
+	held := before.Held() && before.Holders[0].AttemptID == g.AttemptID
+	for again := false; ; again = true {
+		err := i.crowd.Release(ctx, g)
+		switch {
+		case errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil:
+		case errors.Is(err, driver.ErrNotHeld) && again && held:
+			return nil
+		default:
+			return err
+		}
 	}
 }
 
