@@ -52,8 +52,9 @@ func (c *Client) acquire(ctx *call, req driver.Request, cfg *lockConfig, last *l
 			c.clock.Look() // the machine may have been suspended since grant.Start
 			// A grant that was pushed may be older than its request; one that was asked
 			// for came by a round trip.
-			took := min(time.Since(sent), time.Since(grant.Start))
-			if time.Now().Before(c.trustedUntil(grant)) {
+			now := time.Now()
+			took := min(now.Sub(sent), now.Sub(grant.Start))
+			if now.Before(c.trustedUntil(grant)) {
 				// Close waits for this call to end before it unlocks the leases it
 				// knows, so one that is made while it waits does not escape it.
 				last.held(req.TTL, nil)

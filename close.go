@@ -145,5 +145,5 @@ func (c *Client) unlockAll(ctx context.Context, kept *atomic.Int64) {
 // endClosed ends the lease here, and lets it expire on the server, which has not answered
 // for too long.
 func (l *Lease) endClosed() {
-	l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked, Err: ErrClosed})
+	l.end(&Error{Op: "hold", Backend: l.client.info.Name, Key: l.grant.Key, Kind: ErrUnlocked, Err: ErrClosed})
 }

@@ -62,7 +62,7 @@ func (c *leaseContext) Err() error {
 
 // String is for package fmt, which would else print all that the lease consists of.
 func (c *leaseContext) String() string {
-	return fmt.Sprintf("%v.fencelock(%q)", c.Context, c.lease.key)
+	return fmt.Sprintf("%v.fencelock(%q)", c.Context, c.lease.grant.Key)
 }
 
 // Value also gives the lease, to FromContext.

@@ -27,14 +27,12 @@ import (
 // A Lease is safe for concurrent use.
 type Lease struct {
 	client *Client
-	key    string
-	token  fencing.Token
 	since  time.Time // of the grant
 
 	minHold, maxHold time.Duration // since the grant; zero where there is no bound
 
 	mu        sync.Mutex
-	grant     driver.Grant  // Start and TTL follow the renewals
+	grant     driver.Grant  // Start and TTL follow the renewals; the rest never changes, and needs no mu
 	err       error         // nil while held; ErrUnlocked until somebody asks for more, see errLocked
 	renewErr  error         // of the last renewal, if it failed
 	took      time.Duration // for the grant to come; zero once a renewal was in time
@@ -58,15 +56,14 @@ type Lease struct {
 
 // newLease makes a lease that is not held yet: an attempt's.
 func (c *Client) newLease(key string, cfg *lockConfig) *Lease {
-	return &Lease{client: c, key: key, minHold: cfg.minHold, maxHold: cfg.maxHold}
+	return &Lease{client: c, grant: driver.Grant{Key: key}, minHold: cfg.minHold, maxHold: cfg.maxHold}
 }
 
 // hold gives the lease its grant, which took so long to come, and starts its deadline and
 // renewal.
 func (l *Lease) hold(g driver.Grant, took time.Duration) {
 	c := l.client
-	l.mu.Lock()                  // the timer may fire, and the server call, before all is set
-	l.token = c.outward(g.Token) // grant keeps the backend's own, for the requests about it
+	l.mu.Lock() // the timer may fire, and the server call, before all is set
 	l.since, l.grant, l.took = time.Now(), g, took
 	l.watch()
 	early := l.lostEarly
@@ -78,12 +75,12 @@ func (l *Lease) hold(g driver.Grant, took time.Duration) {
 }
 
 // Key is the key that was locked.
-func (l *Lease) Key() string { return l.key }
+func (l *Lease) Key() string { return l.grant.Key }
 
 // Token is the fencing token of this grant: greater than that of any earlier
 // grant of the key. It never changes. Options.TokenBase is in it. It is zero, which no resource admits, where
 // the URL has switched tokens off (token=false of redlock://) and Info.Tokenless says so.
-func (l *Lease) Token() fencing.Token { return l.token }
+func (l *Lease) Token() fencing.Token { return l.client.outward(l.grant.Token) }
 
 // Done is closed when the lease has ended, by Unlock or by loss. After a wait, ask Err
 // instead: when a process goes on that was paused, a goroutine whose data has come
@@ -121,7 +118,7 @@ func (l *Lease) Err() error {
 // errLocked is err in full. Mostly nobody asks for it after Unlock. Called with mu held.
 func (l *Lease) errLocked() error {
 	if l.err == ErrUnlocked { //nolint:errorlint // itself
-		l.err = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrUnlocked}
+		l.err = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.grant.Key, Kind: ErrUnlocked}
 	}
 	return l.err
 }
@@ -145,7 +142,7 @@ func (l *Lease) ValidUntil() time.Time {
 // the lease has ended; any other leaves it as it was.
 func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 	fail := func(kind, err error) error {
-		return &Error{Op: "ensure", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: err}
+		return &Error{Op: "ensure", Backend: l.client.info.Name, Key: l.grant.Key, Kind: kind, Err: err}
 	}
 	if ctx == nil {
 		return fail(ErrInvalid, errNilContext)
@@ -182,7 +179,7 @@ func (l *Lease) Ensure(ctx context.Context, d time.Duration) error {
 			why = errors.New("the renewal took too long")
 		}
 		if ctx.Err() != nil {
-			return l.client.requestError(ctx, "ensure", l.key, why)
+			return l.client.requestError(ctx, "ensure", l.grant.Key, why)
 		}
 		kind := ErrUnavailable
 		if errors.Is(why, ErrRefused) {

@@ -100,7 +100,7 @@ func (l *Lease) expire() (loss *Error) {
 // expire, or for Unlock to release: only then has the holder's work really stopped. It
 // returns what is to be told, or nil if the lease had ended before.
 func (l *Lease) lose(why error) (loss *Error) {
-	loss = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.key, Kind: ErrLost, Err: why}
+	loss = &Error{Op: "hold", Backend: l.client.info.Name, Key: l.grant.Key, Kind: ErrLost, Err: why}
 	if !l.end(loss) {
 		return nil
 	}
@@ -131,12 +131,12 @@ func (l *Lease) tell(loss *Error) {
 // for its minimum hold is no lease any more: its holder has unlocked, so the log alone is told.
 func (l *Lease) report(loss *Error) {
 	if l.letGo != nil {
-		l.client.log.Warn("fencelock: lock lost before its WithMinHold was over", "key", l.key, "token", l.token, "err", loss.Err)
+		l.client.log.Warn("fencelock: lock lost before its WithMinHold was over", "key", l.grant.Key, "token", l.Token(), "err", loss.Err)
 		return
 	}
-	l.client.log.Error("fencelock: lease lost", "key", l.key, "token", l.token, "err", loss.Err)
+	l.client.log.Error("fencelock: lease lost", "key", l.grant.Key, "token", l.Token(), "err", loss.Err)
 	l.client.observe(l.client.detached, Event{
-		Kind: EventLost, Key: l.key, Token: l.token, Held: l.lasted, Err: loss,
+		Kind: EventLost, Key: l.grant.Key, Token: l.Token(), Held: l.lasted, Err: loss,
 	})
 }
 

@@ -80,7 +80,7 @@ func (l *Lease) reportUnlock(ctx context.Context, took time.Duration, err error)
 		l.report(loss)
 	case held && !l.reported && l.letGo == nil:
 		l.client.observe(ctx, Event{
-			Kind: EventUnlocked, Key: l.key, Token: l.token, Held: l.lasted, Took: took, Err: err,
+			Kind: EventUnlocked, Key: l.grant.Key, Token: l.Token(), Held: l.lasted, Took: took, Err: err,
 		})
 	}
 	l.reported = true
@@ -97,7 +97,7 @@ func (l *Lease) reportUnlock(ctx context.Context, took time.Duration, err error)
 // refused has done nothing, and so does not explain that the lock is gone.
 func (l *Lease) release(ctx context.Context) (err error, final bool) {
 	fail := func(kind, err error) error {
-		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.key, Kind: kind, Err: withoutContext(err)}
+		return &Error{Op: "unlock", Backend: l.client.info.Name, Key: l.grant.Key, Kind: kind, Err: withoutContext(err)}
 	}
 	l.mu.Lock()
 	grant, lost := l.grant, l.err
@@ -134,7 +134,7 @@ func (l *Lease) release(ctx context.Context) (err error, final bool) {
 		}
 		if !errors.Is(err, driver.ErrUnavailable) {
 			// Asking again would not help, so nobody does, the janitor neither.
-			l.client.janitor.tell(l.key, err)
+			l.client.janitor.tell(l.grant.Key, err)
 			return fail(kind, err), false
 		}
 		if !time.Now().Before(expired) || l.client.requestsOver() || ctx.Err() != nil || !sleep(ctx, backoff(try, grant.TTL)) {
@@ -170,11 +170,14 @@ func answer(ctx context.Context, err error) error {
 // server tells of, see onLost. A renewal of the old lease that is under way may be confirmed
 // later: the new one then renews from an earlier Start than it need, which harms nothing.
 func (l *Lease) keep() bool {
-	left := l.minHold - time.Since(l.since)
-	if l.minHold == 0 || left <= 0 || l.mayBeFree || l.refusal != nil {
+	if l.minHold == 0 || l.mayBeFree || l.refusal != nil {
 		return false
 	}
-	k := l.client.newLease(l.key, &lockConfig{})
+	left := l.minHold - time.Since(l.since)
+	if left <= 0 {
+		return false
+	}
+	k := l.client.newLease(l.grant.Key, &lockConfig{})
 	if !l.handTo(k, left) {
 		return false
 	}
@@ -186,7 +189,7 @@ func (l *Lease) keep() bool {
 // long, unless it is lost or the client is closed.
 func (l *Lease) handTo(k *Lease, left time.Duration) bool {
 	c := l.client
-	k.mu.Lock() // its timers may fire, and Close find it, before all is set
+	k.mu.Lock() // its time may come, and Close find it, before all is set
 	defer k.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,7 +198,7 @@ func (l *Lease) handTo(k *Lease, left time.Duration) bool {
 	if c.closed || l.lostEarly != nil || !errors.Is(l.err, ErrUnlocked) {
 		return false
 	}
-	k.token, k.since, k.grant, k.took = l.token, l.since, l.grant, l.took
+	k.since, k.grant, k.took = l.since, l.grant, l.took
 	k.letGo = time.AfterFunc(left, k.endMinHold)
 	k.watchLocked()
 	l.kept = k

@@ -24,7 +24,7 @@ type turns struct {
 	keys map[string]*turn // of keys whose turn is taken
 }
 
-// turn is of one key.
+// turn is of one key. It is a part of the first call that wanted the key, and passes from call to call.
 type turn struct {
 	waiting *list.List // as chan struct{}; nil until somebody waits
 	last    lastAnswer // to the goroutine that has the turn, for all who wait

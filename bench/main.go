@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fencelock/fencelock/bench/internal/before"
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
 	"github.com/fencelock/fencelock/bench/internal/raftbench"
@@ -29,7 +30,7 @@ import (
 
 type config struct {
 	system         system.System
-	addr           string
+	addr, before   string
 	json, svg      string
 	only           []string
 	rounds, leases int
@@ -65,6 +66,7 @@ func parse(args []string) (config, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&backend, "backend", "redis", "`system` to measure: "+strings.Join(systemNames(), ", "))
 	f.StringVar(&c.addr, "addr", "", "`host:port` of a running server (default: start one)")
+	f.StringVar(&c.before, "before", "", "`commit` whose build is measured beside this one, where nobody waits for another")
 	f.StringVar(&only, "only", "", "comma-separated `scenarios`: "+strings.Join(names(), ", "))
 	f.IntVar(&c.rounds, "rounds", 0, "rounds of each case (default: what suits the scenario)")
 	f.IntVar(&c.leases, "leases", 0, "leases held by one client in the scenario of that name (default: what suits the system)")
@@ -81,6 +83,9 @@ func parse(args []string) (config, error) {
 	}
 	c.system = systems()[i]
 	c.addr = cmp.Or(c.addr, os.Getenv(c.system.AddrVariable))
+	if c.before != "" && c.system.URL == nil {
+		return c, fmt.Errorf("-before: %s has no comparison with another commit", backend)
+	}
 	if f.NArg() > 0 {
 		return c, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
@@ -120,6 +125,11 @@ func names() []string {
 }
 
 func run(ctx context.Context, c config) error {
+	builds, err := build(ctx, c.before)
+	if err != nil {
+		return err
+	}
+	defer builds.Close()
 	s, err := c.system.Start(ctx, c.addr)
 	if err != nil {
 		return err
@@ -134,6 +144,14 @@ func run(ctx context.Context, c config) error {
 		Sizes: c.system.Sizes, Protocol: c.system.Protocol,
 		Progress: os.Stderr, Run: result,
 	}
+	budgets := c.system.Budgets(c.leases)
+	if c.before != "" {
+		e.Contestants = append(e.Contestants, builds.Contestants(s.Addr, c.system.URL)...)
+		result.Environment.Before = builds.Commit
+		if c.system.Beside != nil {
+			budgets = append(budgets, c.system.Beside(before.NowName, before.Name, c.leases)...)
+		}
+	}
 	e.Meter = meter(ctx, c.system, s.Addr)
 	e.Failure, e.Blackhole = failure(c, s), blackhole(c, s)
 	for _, k := range e.Contestants {
@@ -146,7 +164,7 @@ func run(ctx context.Context, c config) error {
 	}
 	result.Environment.Seconds = time.Since(started).Seconds()
 	ours := e.Contestants[0].Name
-	result.Judge(ours, c.system.Budgets(c.leases))
+	result.Judge(ours, budgets)
 	if err := errors.Join(result.Print(os.Stdout), write(c, result), ctx.Err()); err != nil {
 		return err
 	}
@@ -154,6 +172,15 @@ func run(ctx context.Context, c config) error {
 		return fmt.Errorf("%s failed in a scenario: see the notes below the tables", ours)
 	}
 	return nil
+}
+
+// build makes the programs of -before, before anything is measured; none without it.
+func build(ctx context.Context, commit string) (*before.Builds, error) {
+	if commit == "" {
+		return new(before.Builds), nil
+	}
+	fmt.Fprintln(os.Stderr, "building", commit, "and this tree")
+	return before.Build(ctx, commit)
 }
 
 // meter is nil where the server's own counters are not asked for, or not to be had: those of a server that somebody else

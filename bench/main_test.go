@@ -13,7 +13,7 @@ func TestParse(t *testing.T) {
 	if !slices.Equal(c.only, []string{"alone", "queue"}) || c.rounds != 2 || c.leases != 100_000 {
 		t.Errorf("parsed %+v", c)
 	}
-	for _, wrong := range [][]string{{"-backend", "consul"}, {"-only", "nothing"}, {"-leases", "-1"}, {"stray"}} {
+	for _, wrong := range [][]string{{"-backend", "consul"}, {"-only", "nothing"}, {"-leases", "-1"}, {"stray"}, {"-backend", "raftlocal", "-before", "HEAD"}} {
 		if _, err := parse(wrong); err == nil {
 			t.Errorf("parse(%q) succeeded", wrong)
 		}

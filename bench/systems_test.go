@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fencelock/fencelock/bench/internal/before"
 	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/report"
 )
@@ -52,15 +53,39 @@ func TestContestantsOursFirst(t *testing.T) {
 					t.Errorf("%+v is against nobody in %v", b, names)
 				}
 			}
+			if s.Beside == nil {
+				return
+			}
+			for _, b := range s.Beside(before.NowName, before.Name, 10) {
+				if b.Of != before.NowName || b.Against != before.Name {
+					t.Errorf("%+v does not compare the two builds", b)
+				}
+			}
 		})
 	}
 }
 
 func TestBudgets(t *testing.T) {
 	for name, wanted := range map[string][]string{
+		"redis": {
+			"alone/one caller/p50 ≤ 1.1 × raw",
+			"alone/one caller/p50 ≤ 0.8 × rueidislock",
+			"callers/8 callers/pairs/s ≥ 1.2 × rueidislock",
+			"callers/64 callers/pairs/s ≥ 2 × rueidislock",
+			"callers/64 callers/allocs ≤ 15 a pair",
+			"callers/64 callers/wire bytes ≤ 250 B a pair",
+			"callers/1024 callers/pairs/s ≥ 2 × rueidislock",
+			"queue/16 waiting clients/per hand-off ≤ 0.5 × rueidislock",
+			"queue/64 waiting clients/per hand-off ≤ 0.2 × rueidislock",
+			"queue/256 waiting clients/per hand-off ≤ 0.1 × rueidislock",
+			"queue/256 waiting clients/commands ≤ 3 per hand-off",
+			"leases/10 held leases/memory each ≤ 600 B",
+		},
 		"etcd": {
-			"alone/one caller/p50 ≤ 1.05 × raw",
+			"alone/one caller/p50 ≤ 1.02 × concurrency.Mutex (floor 1.08)",
+			"alone/one caller/allocs ≤ 250 a pair",
 			"alone/one caller/proposals ≤ 2 a pair",
+			"callers/8 callers/pairs/s ≥ 1.1 × concurrency.Mutex (floor 0.9)",
 			"callers/64 callers/pairs/s ≥ 1 × raw",
 			"callers/64 callers/pairs/s ≥ 1 × concurrency.Mutex",
 			"callers/1024 callers/pairs/s ≥ 1 × raw",
@@ -71,10 +96,13 @@ func TestBudgets(t *testing.T) {
 			"queue/256 waiting clients/proposals ≤ 2 per hand-off",
 		},
 		"zookeeper": {
-			"alone/one caller/p50 ≤ 1.05 × zk.Lock",
+			"alone/one caller/p50 ≤ 0.95 × zk.Lock",
+			"alone/one caller/allocs ≤ 60 a pair",
+			"callers/8 callers/pairs/s ≥ 1.3 × zk.Lock",
 			"callers/64 callers/pairs/s ≥ 1 × zk.Lock",
 			"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",
-			"queue/1024 waiting clients/per hand-off ≤ 0.5 × zk.Lock",
+			"queue/1024 waiting clients/per hand-off ≤ 0.65 × zk.Lock",
+			"leases/10 held leases/memory each ≤ 2,200 B",
 		},
 		"raftlocal": {
 			"callers/64 callers/pairs/s ≥ 5 × etcd: raw",

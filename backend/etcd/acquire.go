@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/backend/etcd/internal/cluster"
@@ -133,27 +134,12 @@ func (b *backend) makeClaim(ctx context.Context, a *attempt, onlyIfFree bool) (f
 	}
 }
 
-// putClaim sends the transaction that makes a claim. It counts the other claims, which is cheap for
-// the server. Sorting them, to find the next older one, would hold up all other writes of the server.
-func (b *backend) putClaim(ctx context.Context, a *attempt, epoch int64, onlyIfFree bool) (*clientv3.TxnResponse, error) {
-	s := a.session
-	ctx, cancel := b.conn.Bound(ctx, driver.RequestTimeout(s.TTL))
-	defer cancel()
-	prefix := b.ns.prefix(a.Key)
-	conditions := []clientv3.Cmp{
-		clientv3.Compare(clientv3.CreateRevision(a.name), "=", 0),
-		clientv3.Compare(clientv3.ModRevision(s.EpochKey), "=", epoch),
-	}
-	if onlyIfFree { // true of all claims only if there are none
-		conditions = append(conditions, clientv3.Compare(clientv3.CreateRevision(prefix), "=", 0).WithPrefix())
-	}
-	return b.conn.Commit(ctx, a.Key, cluster.Txn{
-		Conditions: conditions, Timeout: driver.RequestTimeout(s.TTL),
-		Then: []clientv3.Op{
-			clientv3.OpGet(prefix, clientv3.WithPrefix(), clientv3.WithCountOnly()),
-			clientv3.OpPut(a.name, a.value(), clientv3.WithLease(s.ID)),
-		},
-	})
+// putClaim sends the transaction that makes a claim.
+func (b *backend) putClaim(ctx context.Context, a *attempt, epoch int64, onlyIfFree bool) (*pb.TxnResponse, error) {
+	timeout := driver.RequestTimeout(a.session.TTL)
+	bounded := b.conn.Bound(ctx, timeout)
+	defer bounded.End()
+	return b.conn.Commit(bounded, a.Key, cluster.Txn{Request: newClaim(a, epoch, onlyIfFree), Timeout: timeout})
 }
 
 // whyNoClaim finds out why nothing was made: there is our claim, made by an earlier

@@ -27,8 +27,8 @@ type lister struct {
 
 // Inspect tells who holds a key.
 func (l *lister) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	bounded, cancel := l.conn.Bound(ctx, adminTimeout)
-	defer cancel()
+	bounded := l.conn.Bound(ctx, adminTimeout)
+	defer bounded.End()
 	status, err := l.inspect(bounded, key)
 	if err != nil {
 		return driver.Status{}, l.conn.RequestError(ctx, err)
@@ -73,8 +73,8 @@ func holderOf(claim *mvccpb.KeyValue, left time.Duration) driver.Holder {
 // made the claim, so it deletes no other. If the holder goes by itself in the meantime, the next
 // one stays: nobody asked for its eviction.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	bounded, cancel := b.conn.Bound(ctx, adminTimeout)
-	defer cancel()
+	bounded := b.conn.Bound(ctx, adminTimeout)
+	defer bounded.End()
 	answer, err := b.conn.Client.Get(bounded, b.ns.prefix(key), clientv3.WithFirstCreate()...)
 	if err != nil {
 		return b.conn.RequestError(ctx, err)

@@ -46,8 +46,19 @@ func (ns namespace) directoryOf(kv *mvccpb.KeyValue) string {
 }
 
 // firstName is the name of the only claim that a session has of a lock, as a rule.
-func (ns namespace) firstName(key string, lease clientv3.LeaseID) string {
-	return ns.prefix(key) + leaseName(lease)
+func (ns namespace) firstName(key, epochKey string) string {
+	return string(ns) + "/locks/" + url.PathEscape(key) + "/" + epochKey[len(directory(epochKey)):]
+}
+
+// directory is what a name has up to its last slash: that of a claim has it in common with all claims of its lock,
+// and that of an epoch key with all epoch keys.
+func directory(name string) string { return name[:strings.LastIndexByte(name, '/')+1] }
+
+// withoutNumber is the name of a claim without its N.
+func withoutNumber(name string) string {
+	directory := len(directory(name))
+	lease, _, _ := strings.Cut(name[directory:], ".")
+	return name[:directory+len(lease)]
 }
 
 // epochKey is the key that a session has.

@@ -41,8 +41,8 @@ func (l *lister) ListHeld(ctx context.Context, prefix, cursor string, limit int)
 	if !strings.HasPrefix(cursor, begin) && cursor != "" {
 		return driver.Page{}, fmt.Errorf("%w: etcd: no page of the prefix %q had the cursor %q", driver.ErrInvalid, prefix, cursor)
 	}
-	bounded, cancel := l.conn.Bound(ctx, adminTimeout)
-	defer cancel()
+	bounded := l.conn.Bound(ctx, adminTimeout)
+	defer bounded.End()
 	locks := l.ns.locks()
 	from := max(locks+begin, locks+cursor)
 	answer, err := l.conn.Client.Get(bounded, from,

@@ -53,6 +53,8 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 		return nil, err
 	}
 	troubles := &cluster.Trouble{Contact: address.NewContact(log)}
+	shortcut := new(cluster.Shortcut)
+	t.conf.DialOptions = append(t.conf.DialOptions, grpc.WithChainUnaryInterceptor(shortcut.Unary)) // the first: around the others
 	disconnect := func() {}
 	if t.name != "" {
 		// The client itself does not know the user: it would log in by itself.
@@ -66,7 +68,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	ctx, w := address.NewWatch(ctx, u.Scheme, t.servers...)
-	b, err := open(ctx, client, t.opts, troubles)
+	b, err := open(ctx, client, t.opts, troubles, shortcut)
 	if err = w.End(withLoginHint(u.Scheme, err)); err != nil {
 		disconnect()
 		_ = client.Close() // says nothing that matters after err
@@ -93,21 +95,21 @@ func New(ctx context.Context, client *clientv3.Client, opts *Options) (driver.Ba
 		return nil, address.Invalid("the client is nil")
 	}
 	log := driver.OpenOptions{Logger: o.Logger}.Log("etcd")
-	b, err := open(ctx, client, o, &cluster.Trouble{Contact: address.NewContact(log)}) // no request is noted in it
+	b, err := open(ctx, client, o, &cluster.Trouble{Contact: address.NewContact(log)}, nil) // no request is noted in it
 	if err != nil {
 		return nil, err // b is a nil *backend, which would be no nil driver.Backend
 	}
 	return b, nil
 }
 
-func open(ctx context.Context, client *clientv3.Client, opts Options, t *cluster.Trouble) (*backend, error) {
+func open(ctx context.Context, client *clientv3.Client, opts Options, t *cluster.Trouble, shortcut *cluster.Shortcut) (*backend, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = defaultNamespace
 	}
 	if why := checkNamespace(opts.Namespace); why != "" {
 		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
 	}
-	b := newBackend(cluster.New(client, t), namespace(opts.Namespace))
+	b := newBackend(cluster.New(client, t, shortcut), namespace(opts.Namespace))
 	if client.Username != "" {
 		b.info.Warnings = append(b.info.Warnings, "the client was made with a password and logs in by itself, inside the time of single requests: leases of a few seconds may be lost when a member restarts; open the backend by a URL")
 	}

@@ -132,11 +132,13 @@ func (q *queue) readPositionOnce(ctx context.Context, a *attempt, claim int64, o
 // client want one lock, of which one at a time is in the queue. There may be others before it.
 // Its claim has one of the first two names unless clients other than the core use the backend.
 func (q *queue) localPredecessor(a *attempt) *attempt {
+	first := withoutNumber(a.name)
+	var space [128]byte
+	next := append(append(space[:0], first...), ".1"...) // nextName(first, 1), on the stack
 	q.registry.mu.Lock()
 	defer q.registry.mu.Unlock()
-	first := q.ns.firstName(a.Key, a.session.ID)
-	for _, name := range []string{first, nextName(first, 1)} {
-		if w := q.registry.names[name]; w != nil && w != a && w.revision != 0 {
+	for _, w := range [...]*attempt{q.registry.names[first], q.registry.names[string(next)]} {
+		if w != nil && w != a && w.revision != 0 {
 			return w
 		}
 	}

@@ -54,7 +54,7 @@ func (r *registry) enter(req driver.Request, s *session.Session) (*attempt, erro
 	fresh := &attempt{session: s, identity: driver.JoinIdentity(req.Identity, req.Meta)}
 	a, err := r.ledger.Enter(req, fresh)
 	if a == fresh {
-		first := r.ns.firstName(a.Key, s.ID)
+		first := r.ns.firstName(a.Key, s.EpochKey)
 		a.name = first
 		for n := 1; r.names[a.name] != nil; n++ { // no other claim has it
 			a.name = nextName(first, n)

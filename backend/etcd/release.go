@@ -45,17 +45,14 @@ func (b *backend) delete(ctx context.Context, a *attempt, late bool) error {
 		b.registry.forget(a, session.ErrForgotten)
 		return driver.ErrNotHeld
 	}
-	bounded, cancel := b.conn.Bound(ctx, driver.RequestTimeout(s.TTL))
-	defer cancel()
+	timeout := driver.RequestTimeout(s.TTL)
+	bounded := b.conn.Bound(ctx, timeout)
+	defer bounded.End()
 	revision, _, unanswered := b.registry.look(a)
 	if late || unanswered || revision == 0 {
 		return b.deleteInDoubt(ctx, bounded, a)
 	}
-	answer, err := b.conn.Commit(bounded, a.Key, cluster.Txn{
-		Timeout:    driver.RequestTimeout(s.TTL),
-		Conditions: []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(a.name), "=", revision)},
-		Then:       []clientv3.Op{clientv3.OpDelete(a.name)},
-	})
+	answer, err := b.conn.Commit(bounded, a.Key, cluster.Txn{Request: newDeletion(a.name, revision), Timeout: timeout})
 	if err != nil {
 		return b.conn.RequestError(ctx, err)
 	}
@@ -95,8 +92,8 @@ func (b *backend) deleteInDoubt(ctx, bounded context.Context, a *attempt) error 
 
 // releaseUnknown deletes the claim of an attempt of which this client knows nothing.
 func (b *backend) releaseUnknown(ctx context.Context, g driver.Grant) error {
-	bounded, cancel := b.conn.Bound(ctx, adminTimeout)
-	defer cancel()
+	bounded := b.conn.Bound(ctx, adminTimeout)
+	defer bounded.End()
 	claims, err := b.conn.Client.Get(bounded, b.ns.prefix(g.Key), clientv3.WithPrefix())
 	if err != nil {
 		return b.conn.RequestError(ctx, err)

@@ -25,7 +25,7 @@ import (
 // request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	a, notified, err := b.registry.enter(req, part{
-		kind:    kind{acquireScript, serverTTL(req.TTL), modeOf(req), driver.JoinIdentity(req.Identity, req.Meta)},
+		kind:    kind{acquireScript, b.ttl.text(req.TTL), modeOf(req), driver.JoinIdentity(req.Identity, req.Meta)},
 		lock:    b.lockKey(req.Key),
 		attempt: req.AttemptID,
 		timeout: driver.RequestTimeout(req.TTL),
@@ -42,7 +42,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		got := b.ask(ctx, &a.part)
+		got := b.requests.ask(ctx, &a.part)
 		if got.err != nil {
 			if wasSent(got.err) {
 				b.registry.noAnswer(a)

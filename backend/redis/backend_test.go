@@ -16,7 +16,7 @@ import (
 
 // The shard of a key is part of the format: FNV-1a modulo 128, for ever.
 func TestShardIsFNV(t *testing.T) {
-	b := &backend{shards: shardNames("ns")}
+	b := &backend{names: newNames("ns", "me")}
 	for _, key := range []string{"a", "invoices/42", "..", " ", "ü", strings.Repeat("x", 1024)} {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(key))
@@ -35,7 +35,7 @@ func TestShardIsFNV(t *testing.T) {
 // The first braces in a name are the shard's, whatever the key has, for a Cluster
 // looks for them; and the namespace has none.
 func TestHashTagIsTheShard(t *testing.T) {
-	b := &backend{shards: shardNames("a.b_c:d-1")}
+	b := &backend{names: newNames("a.b_c:d-1", "me")}
 	for _, key := range []string{"{}", "}{", "{1}", "}"} {
 		name := b.lockKey(key)
 		if tag := name[strings.Index(name, "{")+1 : strings.Index(name, "}")]; "a.b_c:d-1:{"+tag+"}:" != b.shard(key) {
@@ -46,7 +46,7 @@ func TestHashTagIsTheShard(t *testing.T) {
 
 // No two keys, and no two kinds of names, meet.
 func TestNamesDoNotCollide(t *testing.T) {
-	b := &backend{shards: shardNames("ns")}
+	b := &backend{names: newNames("ns", "me")}
 	seen := make(map[string]string)
 	enter := func(name, of string) {
 		if was, ok := seen[name]; ok {

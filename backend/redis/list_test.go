@@ -11,7 +11,7 @@ import (
 
 // keyOf undoes lockKey, and takes no other name for a lock's.
 func TestKeyOf(t *testing.T) {
-	b := &backend{shards: shardNames("ns")}
+	b := &backend{names: newNames("ns", "me")}
 	for _, key := range []string{"a", "a:l", ":l", "}:", "{0}:t", "ns:{0}:t", "a\nb\x00", "ü*?[]\\"} {
 		if got, ok := b.keyOf(b.lockKey(key)); !ok || got != key {
 			t.Errorf("keyOf(lockKey(%q)) = %q, %v", key, got, ok)

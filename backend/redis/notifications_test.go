@@ -15,10 +15,11 @@ import (
 func offline(t *testing.T) *backend {
 	conf := node.BaseOptions()
 	conf.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("away") }
-	b := &backend{shards: shardNames("ns")}
+	b := &backend{names: newNames("ns", "me")}
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.node = node.New(b.closing, node.Config{Options: conf, DirectLimit: 8, Senders: 2})
+	b.requests = newRequests(b.closing, &b.names, b.node)
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }

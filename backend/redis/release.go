@@ -25,17 +25,22 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	p := &part{kind: kind{script: releaseScript}, lock: b.lockKey(g.Key), attempt: g.AttemptID, timeout: timeout}
+	p := &part{kind: kind{script: releaseScript}, attempt: g.AttemptID, timeout: timeout}
+	if a == nil {
+		p.lock = b.lockKey(g.Key)
+	} else {
+		p.lock = a.lock
+	}
 	if late {
 		p.ttl = tombstone
 	} else if a != nil {
 		p.granted, p.token = &a.part, a.token
 	}
-	got := b.ask(ctx, p)
+	got := b.requests.ask(ctx, p)
 	if errors.Is(got.err, node.ErrStale) {
 		// Most likely the first request was not carried out. Ask again: if the second ends the grant, that is
 		// certain. If the second finds nothing, the first may have ended the grant; nobody knows.
-		if again := b.ask(ctx, p); again.err == nil && again.reply == int64(1) {
+		if again := b.requests.ask(ctx, p); again.err == nil && again.reply == int64(1) {
 			return nil
 		}
 	}

@@ -39,13 +39,12 @@ func busy(t *testing.T) (f *fake, b *backend, free func()) {
 	}
 	f.mu.Unlock()
 	var held sync.WaitGroup
-	const inFlight = 4
-	for i := range inFlight {
+	for i := range session.InFlight {
 		held.Go(func() {
 			_, _ = q.Do(t.Context(), fmt.Sprint(i), []any{&zk.CheckVersionRequest{Path: "/none" + fmt.Sprint(i)}})
 		})
 	}
-	eventually(t, "all are under way", func() bool { n, _ := q.Load(); return n == inFlight })
+	eventually(t, "all are under way", func() bool { n, _ := q.Load(); return n == session.InFlight })
 	var once sync.Once
 	free = func() {
 		once.Do(func() { close(hold) })

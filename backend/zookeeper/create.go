@@ -32,8 +32,7 @@ type made struct {
 
 // ensureNode gives an attempt its claim, a node. However many callers there are, and however
 // often they call, there is one create at a time. It goes on to its end although nobody may wait
-// for it any more. The caller that begins it gets the first look at the queue, too, which saves
-// waking up one more goroutine.
+// for it any more. The first caller after it gets the look at the queue that came with it.
 func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen bool, err error) {
 	c.mu.Lock()
 	switch {
@@ -44,23 +43,23 @@ func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen b
 		c.mu.Unlock()
 		return p, false, nil
 	}
-	first := make(chan position, 1)
 	if a.creating == nil {
 		unknown := a.Sent // an earlier create may have been carried out
-		a.Sent = true
-		a.creating = c.pool.Start(func() error { return c.createNode(a, unknown, first) })
+		a.Sent, a.look = true, nil
+		a.creating = c.pool.Start(func() error { return c.createNode(a, unknown) })
 	}
 	t := a.creating
 	c.mu.Unlock()
 	if err := a.session.Await(ctx, t, a.timeout()); err != nil {
 		return p, false, err
 	}
-	select {
-	case p = <-first:
-		return p, true, nil
-	default: // another caller has it
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.look == nil { // the queue could not be seen, or another caller has it
 		return p, false, nil
 	}
+	p, a.look = *a.look, nil
+	return p, true, nil
 }
 
 // createNode is the task of ensureNode.
@@ -68,16 +67,16 @@ func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen b
 // Create against release: the attempt is marked first, under mu. If the release was first,
 // the removal, which waits for this task, finds a node that is created after all. If the create
 // was first, the removal finds the node's name.
-func (c *claims) createNode(a *attempt, unknown bool, first chan<- position) error {
+func (c *claims) createNode(a *attempt, unknown bool) error {
 	m, nothing, err := c.findOrCreate(a, unknown)
+	var look *position
 	if err == nil {
 		p, unseen := position{inQueue: true}, error(nil)
 		if !m.first {
 			p, unseen = a.position(m.node, m.czxid)
 		}
 		if unseen == nil {
-			m.czxid = max(m.czxid, p.czxid)
-			first <- p
+			m.czxid, look = max(m.czxid, p.czxid), &p
 		}
 	}
 	c.mu.Lock()
@@ -85,7 +84,7 @@ func (c *claims) createNode(a *attempt, unknown bool, first chan<- position) err
 	a.creating = nil
 	switch {
 	case err == nil:
-		a.node, a.czxid = m.node, m.czxid
+		a.node, a.czxid, a.look = m.node, m.czxid, look
 		c.enterParentLocked(a, false)
 	case nothing:
 		a.Sent = false
@@ -138,12 +137,7 @@ func (c *claims) findOrCreate(a *attempt, unknown bool) (m made, nothing bool, e
 //
 // A client that may not write to the lock's node looks at the list and the node after the create.
 func (c *claims) create(a *attempt) (m made, err error) {
-	ops := []any{
-		&zk.CreateRequest{
-			Path: a.path + "/" + a.AttemptID + "#+", Data: record(a.lease(), a.meta), Acl: c.acl, Flags: zk.FlagEphemeralSequential,
-		},
-		&zk.SetDataRequest{Path: a.path, Version: -1},
-	}
+	ops := claimOps(a.path, a.AttemptID, record(a.lease(), a.meta), c.acl)
 	unwritable := c.unwritable.Load()
 	if unwritable {
 		ops = ops[:1]
@@ -171,6 +165,20 @@ func (c *claims) create(a *attempt) (m made, err error) {
 		m.czxid, m.first = parent.Mzxid, parent.NumChildren == 1 && !beyond(m.node)
 	}
 	return m, nil
+}
+
+// claimOps makes a claim's node, and asks for the state of the lock's node by a write to it.
+func claimOps(path, attemptID string, data []byte, acl []zk.ACL) (ops []any) {
+	r := &struct {
+		make  zk.CreateRequest
+		write zk.SetDataRequest
+		ops   [2]any
+	}{
+		make:  zk.CreateRequest{Path: path + "/" + attemptID + "#+", Data: data, Acl: acl, Flags: zk.FlagEphemeralSequential},
+		write: zk.SetDataRequest{Path: path, Version: -1},
+	}
+	r.ops = [2]any{&r.make, &r.write}
+	return r.ops[:]
 }
 
 // find looks for a node of the attempt whose create was not answered. None says that there is none

@@ -85,7 +85,7 @@
 // and so does Unlock. The create goes in one transaction with a write to the lock's node. That
 // write changes nothing, but its answer tells the token, and whether the claim is the only one;
 // if it is not, the queue is listed. When many callers lock and unlock at a time, their creates
-// and deletes go together in one transaction, as many as have come while four others were under
+// and deletes go together in one transaction, as many as have come while eight others were under
 // way. If the server refuses one of them, each is sent by itself. One transaction that changes
 // nothing renews all leases of a session, or a batch of them: it proves, by the word of a
 // majority, that the session lives, and that this client knows of all deletions that came before.

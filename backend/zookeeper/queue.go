@@ -173,10 +173,16 @@ func (q queue) verify(node string) (czxid int64, err error) {
 // handOffOps deletes the node of a holder, and tells the waiter behind it by a write to the node
 // in the same transaction: see waitForPredecessor.
 func handOffOps(path string) (ops []any) {
-	return []any{
-		&zk.SetDataRequest{Path: path, Version: -1},
-		&zk.DeleteRequest{Path: path, Version: -1},
+	r := &struct {
+		tell   zk.SetDataRequest
+		remove zk.DeleteRequest
+		ops    [2]any
+	}{
+		tell:   zk.SetDataRequest{Path: path, Version: -1},
+		remove: zk.DeleteRequest{Path: path, Version: -1},
 	}
+	r.ops = [2]any{&r.tell, &r.remove}
+	return r.ops[:]
 }
 
 // handOff does so for the first claim of a queue. Beyond the range of the numbers nobody is told

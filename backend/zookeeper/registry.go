@@ -29,6 +29,7 @@ type attempt struct {
 	czxid    int64         // of the node, once it is known that our session made it; else 0
 	watched  int           // the connection on which its loss will be told, see Watch.Proven; 0: none
 	creating *session.Task // creates the node
+	look     *position     // in the queue, which came with that, until a caller takes it
 	removing *session.Task // deletes it
 	deleting bool          // a deletion was sent and not answered
 	removed  bool          // a deletion has ended it

@@ -15,9 +15,13 @@ import (
 // to a deletion was lost, it begins the next one, since only this backend can tell what the
 // answer to that one means.
 func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, session.ErrNoAnswer)
-	defer cancel()
-	for {
+	began := time.Now()
+	for tries := 1; ; tries++ {
+		if tries == 2 { // a single one has its own timeout
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadlineCause(ctx, began.Add(timeout), session.ErrNoAnswer)
+			defer cancel()
+		}
 		c.mu.Lock()
 		if a.Phase() == attempts.Gone {
 			defer c.mu.Unlock()
@@ -29,7 +33,7 @@ func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dura
 		t := c.removeLocked(a)
 		c.mu.Unlock()
 		err := a.session.Await(ctx, t, timeout)
-		if err == nil || session.Answered(err) || ctx.Err() != nil || !a.session.Alive() {
+		if err == nil || session.Answered(err) || ctx.Err() != nil || !a.session.Alive() || time.Since(began) >= timeout {
 			return err
 		}
 		select {

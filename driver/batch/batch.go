@@ -16,8 +16,12 @@ var ErrNotTaken = errors.New("the request still waited for others when its time 
 const (
 	// maxInFlight is InFlight where that is 0: so many that a few callers never wait for each other.
 	maxInFlight = 4
-	// maxParts is how many parts go together at the most, unless the server takes fewer: see Lower.
+	// maxParts is how many parts go together at the most, unless Parts says otherwise, or the server takes
+	// fewer: see Lower.
 	maxParts = 64
+	// moment is how long a part waits before its context is asked for the channel that tells of its end.
+	// Mostly it has its answer by then, and with some contexts the channel costs more than the wait.
+	moment = time.Millisecond
 	// maxUnused is how many waiters are kept to be used again.
 	maxUnused = 1024
 )
@@ -56,13 +60,16 @@ type Sender[P, A any] struct {
 	// InFlight is how many requests are under way before further parts wait. 0 means 4.
 	InFlight int
 
+	// Parts is how many parts go together at the most. 0 means 64.
+	Parts int
+
 	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
 	// ErrNotTaken. The time of a part that has been taken does not count.
 	Patience func(part P) time.Duration
 
 	mu       sync.Mutex
 	inFlight int             // requests
-	fewer    int             // than maxParts go together, if it is not 0
+	fewer    int             // parts go together at the most, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
 	unused   []*waiter[P, A]  // to be used again: a caller that comes back needs no memory
@@ -71,9 +78,10 @@ type Sender[P, A any] struct {
 
 // Do sends a part about a lock and returns its answer. Parts about "" go together with any other.
 //
-// If ctx ends first, the part is sent or not, and the caller has to reckon with both. Cancel against
-// take: if the part still waits, it is removed here and never sent; if it has been taken, it is under
-// way, and its answer is dropped. With a context that never ends a part is never taken back.
+// If ctx ends first, the part is sent or not, and the caller has to reckon with both. Do returns within a
+// millisecond. Cancel against take: if the part still waits, it is removed here and never sent; if it has
+// been taken, it is under way, and its answer is dropped. With a context that never ends a part is never
+// taken back.
 //
 // End of patience against take: if the part still waits, it is removed here, under the mutex that take
 // needs to find it, and so ErrNotTaken says for certain that it was never sent. If it has been taken, it
@@ -88,11 +96,13 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	}
 	w := s.wait(lock, part)
 	s.mu.Unlock()
-	var over <-chan time.Time
+	patience := forever
 	if s.Patience != nil {
-		over = w.within(s.Patience(part))
+		patience = s.Patience(part)
 	}
-	for {
+	next := min(patience, moment)
+	var ended <-chan struct{} // not asked for yet
+	for over := w.after(next); ; {
 		select {
 		case <-w.answered: // it will be: each request that is under way is answered, or fails
 			answer, err := w.answer, w.err
@@ -101,12 +111,15 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 			s.mu.Unlock()
 			return answer, err
 		case <-over:
-			if s.takeBack(w) {
+			ended, over = ctx.Done(), nil
+			if patience -= next; patience > 0 {
+				next = patience
+				over = w.after(next)
+			} else if s.takeBack(w) {
 				var none A
 				return none, ErrNotTaken
 			}
-			over = nil
-		case <-ctx.Done():
+		case <-ended:
 			s.takeBack(w)
 			var none A
 			return none, context.Cause(ctx)

@@ -82,6 +82,7 @@ func newServer(seed uint64) *server {
 	}
 	s.InFlight = s.rnd.IntN(7)
 	s.limit = cmp.Or(s.InFlight, maxInFlight)
+	s.Parts = []int{0, 0, 3}[s.rnd.IntN(3)]
 	if s.rnd.IntN(2) == 0 {
 		s.Patience = func(p *part) time.Duration { return p.patience }
 	}
@@ -172,7 +173,7 @@ func (s *server) arrive(parts []*part, counts bool) error {
 			s.wrong("one part of a lock under way", "there are two of %s", p.lock)
 		case p.sent > 0:
 			s.wrong("sent once", "%d was carried out, and comes again", p.id)
-		case p.waits && !p.ended.IsZero() && time.Now().After(p.ended) && s.single[p.id] == nil:
+		case p.waits && !p.ended.IsZero() && time.Since(p.ended) > moment && s.single[p.id] == nil:
 			s.wrong("a cancelled part that waits is not sent", "%d is sent", p.id)
 		case p.givenUp:
 			s.wrong("what was not taken in time is not sent", "%d is sent", p.id)
@@ -194,7 +195,7 @@ func (s *server) arrive(parts []*part, counts bool) error {
 		s.broken["told"] = ""
 		return errTooMany
 	}
-	if len(parts) > maxParts {
+	if len(parts) > cmp.Or(s.Parts, maxParts) {
 		s.wrong("the limit", "%d parts come together", len(parts))
 	}
 	if s.MaxSize > 0 && len(parts) > 1 && size > maxSize {
@@ -251,7 +252,7 @@ func (s *server) call(p *part, patience time.Duration) {
 		s.wrong("a part that was taken is waited for", "%d was given up after %v", p.id, took)
 	case p.givenUp && (took != p.patience || s.Patience == nil):
 		s.wrong("a part waits as long as its patience", "%d was given up after %v, its patience was %v", p.id, took, p.patience)
-	case took > patience:
+	case took > patience+moment:
 		s.wrong("a caller returns when its context ends", "%d took %v, its context %v", p.id, took, patience)
 	case errors.Is(err, errEnded) && patience == time.Hour:
 		s.wrong("each part is answered", "%d is not", p.id)

@@ -50,7 +50,7 @@ func (s *Sender[P, A]) take(last *request[P, A]) *request[P, A] {
 // fill puts into a request what may go. Called with mu of the Sender held.
 func (r *request[P, A]) fill(s *Sender[P, A]) {
 	r.empty()
-	limit, size := cmp.Or(s.fewer, maxParts), 0
+	limit, size := cmp.Or(s.fewer, s.Parts, maxParts), 0
 	rest := s.waiting[:0]
 	for i, w := range s.waiting {
 		n := 0

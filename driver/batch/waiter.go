@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -13,7 +14,7 @@ type waiter[P, A any] struct {
 	lock     string
 	part     P
 	answered chan struct{} // of capacity 1; what is sent there is the last that the Sender does with it
-	patience *time.Timer   // nil until it is needed
+	timer    *time.Timer   // nil until it is needed
 	answer   A
 	err      error
 }
@@ -31,14 +32,17 @@ func (s *Sender[P, A]) wait(lock string, part P) *waiter[P, A] {
 	return w
 }
 
-// within returns a channel on which the end of a part's patience comes.
-func (w *waiter[P, A]) within(d time.Duration) <-chan time.Time {
-	if w.patience == nil {
-		w.patience = time.NewTimer(d)
+// forever is the patience of a part where there is no bound.
+const forever = time.Duration(math.MaxInt64)
+
+// after is time.After.
+func (w *waiter[P, A]) after(d time.Duration) <-chan time.Time {
+	if w.timer == nil {
+		w.timer = time.NewTimer(d)
 	} else {
-		w.patience.Reset(d) // which drops what an earlier use may have left in the channel
+		w.timer.Reset(d) // which drops what an earlier use may have left in the channel
 	}
-	return w.patience.C
+	return w.timer.C
 }
 
 // takeBack removes a part that still waits, and reports whether it did.
@@ -56,10 +60,8 @@ func (s *Sender[P, A]) takeBack(w *waiter[P, A]) bool {
 
 // reuse keeps a waiter that nobody knows any more for the next that needs one. Called with mu held.
 func (s *Sender[P, A]) reuse(w *waiter[P, A]) {
-	if w.patience != nil {
-		w.patience.Stop()
-	}
-	*w = waiter[P, A]{answered: w.answered, patience: w.patience}
+	w.timer.Stop()
+	*w = waiter[P, A]{answered: w.answered, timer: w.timer}
 	if len(s.unused) < maxUnused {
 		s.unused = append(s.unused, w)
 	}

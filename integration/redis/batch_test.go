@@ -17,7 +17,7 @@ import (
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
-// gathering is a client whose callers go to the server in one request: while two requests are held back, all others
+// gathering is a client whose callers go to the server in one request: while all requests that may be under way are held back, all others
 // wait, and go together then.
 type gathering struct {
 	t       *testing.T
@@ -54,10 +54,12 @@ var acquireCalls = locktest.RedisRequest("acquire")
 func (g *gathering) together(atLeast int, calls ...func()) {
 	g.t.Helper()
 	g.rounds++
-	var held [2]proxy.Held
-	var running sync.WaitGroup
+	var held [8]proxy.Held // as many requests are under way at the most
 	for i := range held {
 		held[i] = g.p.HoldRequest(acquireCalls, 1)
+	}
+	var running sync.WaitGroup
+	for i := range held {
 		running.Go(func() {
 			ctx := context.WithoutCancel(g.t.Context())
 			key := fmt.Sprint("in the way ", g.rounds, " ", i)
@@ -66,8 +68,9 @@ func (g *gathering) together(atLeast int, calls ...func()) {
 				_ = g.b.Release(ctx, grant)
 			}
 		})
-		locktest.Await(g.t, locktest.Soon, "a request is held back", held[i].Fired())
 	}
+	locktest.Await(g.t, locktest.Soon, "two requests are held back", held[1].Fired())
+	time.Sleep(100 * time.Millisecond) // until all that may be under way are
 	g.largest.Store(0)
 	for _, call := range calls {
 		running.Go(call)

@@ -35,7 +35,13 @@ local function one(i)
     -- holder would be in the way for that long. Its ttl from now is no less than it has.
     must_pass()
     lock.left = lock.ttl
-    if kind == 'hash' then redis.call('HSET', KEY, 'l', pack_lock(now + lock.ttl)) else redis.call('PEXPIRE', KEY, lock.ttl) end
+    local ends = now + lock.ttl
+    if kind == 'hash' then
+      redis.call('HSET', KEY, 'l', pack_lock(ends))
+    else
+      local v = string.gsub(raw, '^%d+', string.format('%.0f', ends)) -- old builds may have the time there
+      redis.call('SET', KEY, v, 'PX', lock.ttl)
+    end
     wrote = true
   end
 

@@ -16,13 +16,13 @@
 -- under way:
 --         l     the string as above, if there is a holder, with the server time in ms at which the lease ends
 --               in place of "+": the key outlives the lease, so that the first attempt after it sees the queue
---         h, n  the numbers of the first and the last place in the queue; a place that was left is not there
+--         h, n  the numbers of the first place and of the last; one that was left is not there
 --         1 …   a place: "attempt deadline client ttl identity"; a waiter that has not confirmed by its
 --               deadline, in server time in ms, is dead
 --         w…    by attempt: the number of its place
 --         m     the least ttl of the waiters since the queue was empty
 --         x     tombstones: "attempt end" of each attempt that was released, joined by spaces
---         t     without COUNTER, if there is no holder: the last token
+--         t     without COUNTER: the last token
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns them into 1e+14. In a reply
 -- they are integers, which are exact. A ttl is
@@ -36,7 +36,7 @@
 --     something new does not, and is refused.
 --   * A statement that may be the first to write sets wrote, and end.lua says it in the error.
 
-local LAST_TOKEN_LIFE = 60000 -- without COUNTER, in ms
+local LAST_TOKEN_LIFE = 60000 -- without COUNTER: how long the last token outlives its lease, in ms
 
 local wrote = false
 
@@ -52,6 +52,7 @@ local lock               -- nil if nobody has it
 local first, last_place  -- h, n
 local least, graves      -- m, x
 local last               -- token
+local keeps_last         -- there is a t
 
 -- must_pass has what follows written on a full server, too.
 local function must_pass() redis.call('PEXPIRE', KEY, 1, 'GT') end
@@ -75,7 +76,7 @@ end
 -- look reads the record of a lock.
 local function look(key)
   KEY, kind, raw = key, redis.call('TYPE', key).ok, nil
-  lock, first, last_place, least, graves, last = nil, 1, 0, nil, nil, 0
+  lock, first, last_place, least, graves, last, keeps_last = nil, 1, 0, nil, nil, 0, false
   if kind == 'string' then
     raw = redis.call('GET', key)
     lock = parse_lock(raw, redis.call('PTTL', key))
@@ -84,6 +85,7 @@ local function look(key)
     local f = redis.call('HMGET', key, 'l', 'h', 'n', 'm', 'x', 't')
     lock = f[1] and parse_lock(f[1])
     first, last_place, least, graves = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), f[5]
+    keeps_last = f[6]
     last = first and last_place and tonumber(lock and lock.token or f[6] or 0)
   elseif kind ~= 'none' then
     last = nil
@@ -116,9 +118,10 @@ local function save(life, ...)
   if lock then
     put('l', pack_lock(now + lock.left))
     life = math.max(life, lock.left)
-  elseif not COUNTER then
+  end
+  if not COUNTER then
     put('t', string.format('%.0f', last))
-    life = math.max(life, LAST_TOKEN_LIFE)
+    life = life + LAST_TOKEN_LIFE
   end
   if least then put('m', least) end
   if graves then put('x', graves) end
@@ -145,18 +148,14 @@ local function save(life, ...)
   kind = 'hash'
 end
 
--- extend gives the lease of a lock that is held ttl from now.
+-- extend gives the lease of a lock that is held ttl from now. It always writes the record: a waiter of a
+-- build before this layout puts the time of the lease's end into ours, and that must not stay what it was.
 local function extend(ttl)
   must_pass()
-  if lock.old then
-    redis.call('PEXPIRE', KEY, ttl, 'GT')
-    wrote = true
-    return
-  end
   lock.ttl, lock.left, lock.over = ttl, ttl, false
   if kind == 'hash' then
     redis.call('HSET', KEY, 'l', pack_lock(now + ttl))
-    redis.call('PEXPIRE', KEY, ttl, 'GT')
+    redis.call('PEXPIRE', KEY, keeps_last and ttl + LAST_TOKEN_LIFE or ttl, 'GT')
   else
     redis.call('SET', KEY, pack_lock(), 'PX', ttl)
   end

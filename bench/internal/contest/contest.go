@@ -17,6 +17,10 @@ type Contestant struct {
 	// writes, is not counted.
 	Elsewhere bool
 
+	// Child says that its clients are processes of their own, which measure there: each is a Worker, and
+	// takes part only where nobody waits for another.
+	Child bool
+
 	Token  bool   // each grant carries a fencing token
 	Renews bool   // held locks are renewed without the caller's help
 	Waits  string // how a waiter learns that the lock is free
@@ -52,6 +56,45 @@ type Client interface {
 // An interface and not a func: a func that closes over the lock would add an allocation of the benchmark's own.
 type Held interface {
 	Release(ctx context.Context) error
+}
+
+// Work is what a client is to do with locks that nobody else wants. It is one of: callers, pairs, take, look,
+// free.
+type Work struct {
+	Key     string        `json:"key,omitempty"`
+	Callers int           `json:"callers,omitempty"` // that take and free locks, each its own, Key/i
+	For     time.Duration `json:"for,omitempty"`     // how long they go on
+	Pairs   int           `json:"pairs,omitempty"`   // that one caller takes and frees, of Key itself
+	Take    int           `json:"take,omitempty"`    // locks to take and keep, Key/i
+	Look    bool          `json:"look,omitempty"`    // at what those need that are kept
+	Free    bool          `json:"free,omitempty"`    // them
+}
+
+// Done is what came of it. Where nothing else is said, it is of the whole process: a library's own goroutines
+// included.
+type Done struct {
+	Pairs float64         `json:"pairs,omitempty"`
+	Took  time.Duration   `json:"took,omitempty"`  // until the last that was begun was done
+	Times []time.Duration `json:"times,omitempty"` // of each pair of one caller
+
+	Allocs     float64 `json:"allocs,omitempty"` // of all pairs
+	AllocBytes float64 `json:"allocBytes,omitempty"`
+	Goroutines float64 `json:"goroutines,omitempty"` // started for all pairs, without the callers
+
+	Kept Footprint `json:"kept,omitzero"`  // of what is kept, all together
+	Lost int       `json:"lost,omitempty"` // of what was freed, and was not ours any more
+}
+
+// Footprint is what a process needs once its garbage is gone. Stacks are memory too.
+type Footprint struct {
+	Memory     int64 `json:"memory"`
+	Goroutines int   `json:"goroutines"`
+}
+
+// Worker is a Client in a process of its own. It works there: asking it for each lock would measure the
+// asking.
+type Worker interface {
+	Work(ctx context.Context, w Work) (Done, error)
 }
 
 // Inspector is a Client that can say how many waiters its server knows of.

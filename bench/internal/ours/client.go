@@ -61,12 +61,15 @@ func (h held) Release(ctx context.Context) error { return h.Unlock(ctx) }
 
 // Bounds of what one process may cost, whatever the server.
 const (
-	leaseBytes    = 1024 // of memory for a held lease
+	usualBytes    = 1024 // of memory for a held lease
 	fewGoroutines = 32   // for all leases of a client together
 )
 
 // ProcessBudgets bound what one process may cost: its goroutines are one waiter to the server, and many leases are cheap.
-func ProcessBudgets(leases int) []report.Budget {
+func ProcessBudgets(leases int) []report.Budget { return ProcessBudgetsOf(leases, usualBytes) }
+
+// ProcessBudgetsOf are the same with a bound of its own for the memory of a lease.
+func ProcessBudgetsOf(leases int, leaseBytes float64) []report.Budget {
 	crowd := report.Budget{Scenario: scenario.Goroutines, Case: scenario.GoroutinesCase}
 	one, handOff := crowd, crowd
 	one.Metric, one.Bound, one.BoundDetail = scenario.ServerWaiters, 1, "waiter"

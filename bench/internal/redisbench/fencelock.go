@@ -2,9 +2,11 @@ package redisbench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -19,9 +21,7 @@ import (
 )
 
 func fenceLock(addr string) contest.Contestant {
-	c := ours.Contestant(addr, "is granted in order, by push", func(addr string) string {
-		return "redis://" + addr + "?namespace=" + ours.Namespace
-	})
+	c := ours.Contestant(addr, "is granted in order, by push", func(addr string) string { return url(addr, ours.Namespace) })
 	timed := c.Open
 	c.Open = func(ctx context.Context, o contest.Options) (contest.Client, error) {
 		if o.Dial != nil {
@@ -31,6 +31,8 @@ func fenceLock(addr string) contest.Contestant {
 	}
 	return c
 }
+
+func url(addr, namespace string) string { return "redis://" + addr + "?namespace=" + namespace }
 
 // openCounted sets the connections up as the URL does, but for the dialer, which a URL cannot carry.
 func openCounted(ctx context.Context, addr string, o contest.Options) (contest.Client, error) {
@@ -51,6 +53,10 @@ func openCounted(ctx context.Context, addr string, o contest.Options) (contest.C
 
 // AddrVariable names the environment variable with the address of a running server.
 const AddrVariable = "FENCELOCK_REDIS_ADDR"
+
+// programVariable names the environment variable with the path of a server of our choice, a Valkey for
+// example.
+const programVariable = "FENCELOCK_REDIS_PROGRAM"
 
 // Start uses the server at addr, or starts one when addr is empty. The latter keeps nothing on disk: what is compared is
 // the cost of the locks, and a disk would only add the same noise to everybody.
@@ -87,19 +93,35 @@ func probe(ctx context.Context, addr string) (string, error) {
 }
 
 func command(addr, dir string) (*exec.Cmd, error) {
-	path, err := exec.LookPath("redis-server")
+	path, err := exec.LookPath(cmp.Or(os.Getenv(programVariable), "redis-server"))
 	if err != nil {
-		return nil, fmt.Errorf("there is no Redis to measure: install redis-server, or name a running one by -addr or %s", AddrVariable)
+		return nil, fmt.Errorf("there is no Redis to measure: install redis-server, name another program by %s, or a running server by -addr or %s: %w",
+			programVariable, AddrVariable, err)
 	}
 	_, port, err := net.SplitHostPort(addr)
 	return exec.Command(path, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no", "--dir", dir), err
 }
 
+// version is the server's own: Valkey also tells that of a Redis which it is compatible with.
 func version(info string) string {
+	all := fields(info)
+	switch {
+	case all["valkey_version"] != "":
+		return "Valkey " + all["valkey_version"]
+	case all["redis_version"] != "":
+		return "Redis " + all["redis_version"]
+	default:
+		return "Redis of unknown version"
+	}
+}
+
+// fields are those of a text that INFO answers.
+func fields(info string) map[string]string {
+	all := map[string]string{}
 	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
-		if v, ok := strings.CutPrefix(lines.Text(), "redis_version:"); ok {
-			return "Redis " + v
+		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			all[name] = value
 		}
 	}
-	return "Redis of unknown version"
+	return all
 }

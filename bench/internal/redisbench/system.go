@@ -31,7 +31,10 @@ func System() system.System {
 		Sizes:       sizes,
 		Leases:      100_000,
 		Protocol:    wire.RESP,
+		Meter:       meter,
+		URL:         url,
 		Budgets:     Budgets,
+		Beside:      beside,
 		Plots:       system.Plots("redis", "Redis", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client commands"}),
 	}
 }
@@ -40,34 +43,55 @@ func System() system.System {
 const (
 	maxCommands = 3   // of clients, for one hand-off, however long the queue
 	flat        = 1.5 // the hand-off of the longest queue over that of the shortest
+	many        = 64  // callers whose pairs are bounded in what they cost
+	maxAllocs   = 15  // of their pairs
+	maxBytes    = 250 // on their wire
+	leaseBytes  = 600 // of memory for a held lease
 )
 
 // Budgets are what fencelock must reach on Redis. leases is the number in the scenario of that name.
 func Budgets(leases int) []report.Budget {
-	all := []report.Budget{
-		{
-			Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair,
-			Against: rawName, Bound: 1.1, BoundDetail: "× raw",
-		},
-	}
-	callers := []float64{1.0, 1.4, 1.7}
+	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair}
+	bare, peer := alone, alone
+	bare.Against, bare.Bound, bare.BoundDetail = rawName, 1.1, "× "+rawName
+	peer.Against, peer.Bound, peer.BoundDetail = rueidisName, 0.8, "× "+rueidisName
+	all := []report.Budget{bare, peer}
+
+	callers := []float64{1.2, 2, 2}
 	for i, n := range sizes.Callers {
 		all = append(all, report.Budget{
 			Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
-			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× rueidislock",
+			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× " + rueidisName,
 		})
 	}
-	return append(append(all, queueBudgets()...), ours.ProcessBudgets(leases)...)
+	at := report.Budget{Scenario: scenario.Callers, Case: scenario.CallersCase(many)}
+	allocs, bytes := at, at
+	allocs.Metric, allocs.Bound, allocs.BoundDetail = scenario.Allocs, maxAllocs, "a pair"
+	bytes.Metric, bytes.Bound, bytes.BoundDetail = scenario.WireBytes, maxBytes, "B a pair"
+	all = append(all, allocs, bytes)
+	return append(append(all, queueBudgets()...), ours.ProcessBudgetsOf(leases, leaseBytes)...)
+}
+
+// beside are what fencelock must reach beside the build of another commit: that before a lock had one key
+// only. The first name is that of ours, which is then a process of its own, too.
+func beside(of, before string, leases int) []report.Budget {
+	at := report.Budget{Scenario: scenario.Callers, Case: scenario.CallersCase(many), Of: of, Against: before, BoundDetail: "× " + before}
+	rate, computed := at, at
+	rate.Metric, rate.AtLeast, rate.Bound = scenario.CallersRate, true, 1.8
+	computed.Metric, computed.Bound = serverCPU, 0.45
+	renewals := computed
+	renewals.Scenario, renewals.Case, renewals.Metric, renewals.Bound = scenario.Leases, scenario.LeasesCase(leases), scenario.LeaseCPU, 0.5
+	return []report.Budget{rate, computed, renewals}
 }
 
 func queueBudgets() []report.Budget {
-	bounds := []float64{0.7, 0.6, 0.4, 0.2}
+	bounds := []float64{0.7, 0.5, 0.2, 0.1}
 	var all []report.Budget
 	for i, n := range sizes.Queue {
 		at := report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n)}
 		perHandOff, commands, first, pushes := at, at, at, at
 		perHandOff.Metric, perHandOff.Against = scenario.HandOff, rueidisName
-		perHandOff.Bound, perHandOff.BoundDetail = bounds[i], "× rueidislock"
+		perHandOff.Bound, perHandOff.BoundDetail = bounds[i], "× "+rueidisName
 		commands.Metric, commands.Bound, commands.BoundDetail = scenario.Commands, maxCommands, "per hand-off"
 		first.Metric, first.Bound, first.BoundDetail = scenario.ToFirst, 1, "until the first grant"
 		pushes.Metric, pushes.Bound, pushes.BoundDetail = scenario.PushesToFirst, 1, "until the first grant"

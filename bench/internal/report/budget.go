@@ -18,6 +18,11 @@ type Budget struct {
 	AtLeast     bool   // the bound is a lower one
 	Bound       float64
 	BoundDetail string // what the bound is a multiple or a number of, for the reader
+
+	// Floor says why the bound cannot be met: which bare commands cost what, as it was measured. A miss is
+	// told with it. It is no fault up to FloorBound, which can be met; 0: there is no such bound.
+	Floor      string
+	FloorBound float64
 }
 
 // Base names a figure of ours.
@@ -33,15 +38,18 @@ type Verdict struct {
 	Must     string `json:"must"`
 	Is       Ratio  `json:"is"`
 	State    State  `json:"state"`
+	Floor    string `json:"floor,omitempty"` // where the bound was missed: why it cannot be met
 }
 
 // State is the outcome of a budget.
 type State string
 
+// AtFloor is for a bound that was missed and cannot be met, while the one that can be was kept.
 // NotMeasured is for a budget whose figures this run does not have: another -only, or a contestant that failed.
 const (
 	OK          State = "OK"
 	Missed      State = "MISSED"
+	AtFloor     State = "at its floor"
 	NotMeasured State = "not measured"
 )
 
@@ -69,12 +77,24 @@ func (b Budget) judge(r *Run, ours string) Verdict {
 	}
 	// Rounded to what is shown: a bound of 1.10 is not missed by 1.1004.
 	is := round2(v.Is.Median)
-	if (b.AtLeast && is < b.Bound) || (!b.AtLeast && is > b.Bound) {
-		v.State = Missed
-	} else {
+	switch {
+	case b.keeps(is, b.Bound):
 		v.State = OK
+		return v
+	case b.FloorBound > 0 && b.keeps(is, b.FloorBound):
+		v.State = AtFloor
+	default:
+		v.State = Missed
 	}
+	v.Floor = b.Floor
 	return v
+}
+
+func (b Budget) keeps(is, bound float64) bool {
+	if b.AtLeast {
+		return is >= bound
+	}
+	return is <= bound
 }
 
 func (b Budget) must() string {
@@ -82,7 +102,11 @@ func (b Budget) must() string {
 	if b.AtLeast {
 		sign = "≥"
 	}
-	return fmt.Sprintf("%s %s %s", sign, number(b.Bound), b.BoundDetail)
+	must := fmt.Sprintf("%s %s %s", sign, number(b.Bound), b.BoundDetail)
+	if b.FloorBound > 0 {
+		must += fmt.Sprintf(" (floor %s)", number(b.FloorBound))
+	}
+	return must
 }
 
 // ones is a series of the same rounds that divides by one, so that an absolute figure is judged like a ratio.

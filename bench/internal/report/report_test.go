@@ -77,6 +77,38 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestFloorTellsWhyABoundIsMissed(t *testing.T) {
+	const why = "the bare commands take as long"
+	at := Budget{Scenario: "queue", Case: "2 clients", Metric: "time", Against: "peer", BoundDetail: "× peer", Floor: why}
+	for _, tt := range []struct {
+		name              string
+		bound, floorBound float64
+		want              State
+		line              string
+	}{
+		{"met", 0.5, 0, OK, ""},
+		{"missed", 0.4, 0, Missed, "MISSED  queue, 2 clients: time must be ≤ 0.4 × peer; is 0.5 [0.5–0.57]\n        the floor: " + why},
+		{"missed, as low as can be", 0.4, 0.5, AtFloor, "at its floor  queue, 2 clients: time must be ≤ 0.4 × peer (floor 0.5); is 0.5 [0.5–0.57]\n        the floor: " + why},
+		{"missed, and more than the floor", 0.3, 0.4, Missed, "MISSED  queue, 2 clients: time must be ≤ 0.3 × peer (floor 0.4)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, b := sample(t), at
+			b.Bound, b.FloorBound = tt.bound, tt.floorBound
+			r.Judge("ours", []Budget{b})
+			if got := r.Verdicts[0]; got.State != tt.want {
+				t.Errorf("%+v, want %s", got, tt.want)
+			}
+			var text strings.Builder
+			if err := r.Print(&text); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(text.String(), tt.line) || strings.Contains(text.String(), why) != (tt.line != "") {
+				t.Errorf("want %q in\n%s", tt.line, text.String())
+			}
+		})
+	}
+}
+
 func TestPrintShowsRatioBudgetAndNotes(t *testing.T) {
 	r := sample(t)
 	r.Add(ID{"queue", "2 clients", "ours, plain", "time"}, Nanoseconds, 0, 50)

@@ -58,6 +58,7 @@ type Environment struct {
 	Platform  string   `json:"platform"`
 	Cores     int      `json:"cores"`
 	Libraries []string `json:"libraries"`
+	Before    string   `json:"before,omitempty"` // the commit whose build takes part, too
 	Started   string   `json:"started"`
 	Seconds   float64  `json:"seconds"`
 }
@@ -115,6 +116,9 @@ func (r *Run) WriteJSON(path string) error {
 func (e Environment) print(b *strings.Builder) {
 	fmt.Fprintf(b, "%s, %s, %s, %d cores, %s, %.0f s\n", e.Server, e.Go, e.Platform, e.Cores, e.Started, e.Seconds)
 	fmt.Fprintf(b, "%s\n", strings.Join(e.Libraries, ", "))
+	if e.Before != "" {
+		fmt.Fprintf(b, "before: %s\n", e.Before)
+	}
 }
 
 // printContestants says what each one does for its price.
@@ -142,10 +146,18 @@ func (r *Run) printVerdicts(b *strings.Builder) {
 	if len(r.Verdicts) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n== budgets ==\n\n%d OK, %d missed, %d not measured\n", count[OK], count[Missed], count[NotMeasured])
+	fmt.Fprintf(b, "\n== budgets ==\n\n%d OK, %d missed, ", count[OK], count[Missed])
+	if count[AtFloor] > 0 {
+		fmt.Fprintf(b, "%d at their floor, ", count[AtFloor])
+	}
+	fmt.Fprintf(b, "%d not measured\n", count[NotMeasured])
 	for _, v := range r.Verdicts {
-		if v.State == Missed {
-			fmt.Fprintf(b, "MISSED  %s, %s: %s must be %s; is %s\n", v.Scenario, v.Case, r.what(v), v.Must, v.Is)
+		if v.State != Missed && v.State != AtFloor {
+			continue
+		}
+		fmt.Fprintf(b, "%s  %s, %s: %s must be %s; is %s\n", v.State, v.Scenario, v.Case, r.what(v), v.Must, v.Is)
+		if v.Floor != "" {
+			fmt.Fprintf(b, "        the floor: %s\n", v.Floor)
 		}
 	}
 }

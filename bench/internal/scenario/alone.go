@@ -3,14 +3,12 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"runtime"
-	"runtime/metrics"
-	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/stat"
 	"github.com/fencelock/fencelock/bench/internal/wire"
+	"github.com/fencelock/fencelock/bench/internal/work"
 )
 
 const (
@@ -18,6 +16,8 @@ const (
 	AloneCase = "one caller"
 	// AlonePair is the time of an acquire and a release.
 	AlonePair = "p50"
+	// Allocs are those of a pair, in the whole process.
+	Allocs = "allocs"
 
 	alonePairs   = 200
 	countedPairs = 50
@@ -47,41 +47,32 @@ func alone(ctx context.Context, e *Env) {
 			}
 		}
 		key := fmt.Sprintf("bench/alone/%s", c.Name)
-		if err := t.latency(ctx, round, c.Name, timed[c.Name], key); err != nil || c.Elsewhere {
+		if err := t.latency(ctx, round, c, timed[c.Name], key); err != nil || c.Elsewhere {
 			return err
 		}
 		return t.cost(ctx, round, c.Name, counted[c.Name], counters[c.Name], key)
 	})
 }
 
-// latency times pairs, and counts what they allocate in the whole process: a library's own goroutines included.
-func (t table) latency(ctx context.Context, round int, name string, client contest.Client, key string) error {
-	took := make([]time.Duration, alonePairs)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	started := goroutinesStarted()
-	for i := range took {
-		start := time.Now()
-		if err := pair(ctx, client, key); err != nil {
-			return err
-		}
-		took[i] = time.Since(start)
+// latency times pairs, and counts what they allocate.
+func (t table) latency(ctx context.Context, round int, c contest.Contestant, client contest.Client, key string) error {
+	var d contest.Done
+	computed, err := t.env.Meter.computing(ctx, func() (err error) {
+		d, err = work.For(client).Work(ctx, contest.Work{Key: key, Pairs: alonePairs})
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	started = goroutinesStarted() - started
-	runtime.ReadMemStats(&after)
-	t.add(name, AlonePair, report.Nanoseconds, round, stat.Median(took))
-	t.add(name, "p99", report.Nanoseconds, round, stat.Percentile(took, 99))
-	t.add(name, "allocs", report.Plain, round, float64(after.Mallocs-before.Mallocs)/alonePairs)
-	t.add(name, "alloc bytes", report.Bytes, round, float64(after.TotalAlloc-before.TotalAlloc)/alonePairs)
-	t.add(name, "goroutines", report.Plain, round, started/alonePairs)
+	t.add(c.Name, AlonePair, report.Nanoseconds, round, stat.Median(d.Times))
+	t.add(c.Name, "p99", report.Nanoseconds, round, stat.Percentile(d.Times, 99))
+	t.add(c.Name, Allocs, report.Plain, round, d.Allocs/d.Pairs)
+	t.add(c.Name, "alloc bytes", report.Bytes, round, d.AllocBytes/d.Pairs)
+	t.add(c.Name, "goroutines", report.Plain, round, d.Goroutines/d.Pairs)
+	if !c.Elsewhere {
+		t.addCPU(c.Name, t.env.Meter.cpu(), round, float64(computed)/d.Pairs)
+	}
 	return nil
-}
-
-// goroutinesStarted is how many the process has started so far.
-func goroutinesStarted() float64 {
-	s := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
-	metrics.Read(s)
-	return float64(s[0].Value.Uint64())
 }
 
 // cost counts traffic, with a client of its own so that counting does not slow down the timed one.
@@ -91,18 +82,16 @@ func (t table) cost(ctx context.Context, round int, name string, client contest.
 		return err
 	}
 	before := counter.Read()
-	for range countedPairs {
-		if err := pair(ctx, client, key); err != nil {
-			return err
-		}
+	if _, err := work.For(client).Work(ctx, contest.Work{Key: key, Pairs: countedPairs}); err != nil {
+		return err
 	}
 	used := counter.Read().Minus(before)
 	load, err := t.env.Meter.read(ctx)
 	if err != nil {
 		return err
 	}
-	t.add(name, "commands", report.Plain, round, float64(used.Commands)/countedPairs)
-	t.add(name, "wire bytes", report.Bytes, round, float64(used.Bytes())/countedPairs)
+	t.add(name, Commands, report.Plain, round, float64(used.Commands)/countedPairs)
+	t.add(name, WireBytes, report.Bytes, round, float64(used.Bytes())/countedPairs)
 	t.add(name, "pushes", report.Plain, round, float64(used.Pushes)/countedPairs)
 	t.addWork(name, round, (load.Writes-loadBefore.Writes)/countedPairs, (load.Syncs-loadBefore.Syncs)/countedPairs)
 	return nil

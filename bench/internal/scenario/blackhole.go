@@ -10,6 +10,7 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/stat"
+	"github.com/fencelock/fencelock/bench/internal/work"
 )
 
 // Columns of Blackhole: the pair while one server is silent, and while all answer.
@@ -84,7 +85,7 @@ func pairs(ctx context.Context, client contest.Client, n int, key string, d time
 			var own []time.Duration
 			var err error
 			for start := time.Now(); err == nil && (len(own) == 0 || start.Before(end)); {
-				err = pair(ctx, client, key)
+				err = work.Pair(ctx, client, key)
 				now := time.Now()
 				own, start = append(own, now.Sub(start)), now
 			}

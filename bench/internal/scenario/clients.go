@@ -3,22 +3,10 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
+	"github.com/fencelock/fencelock/bench/internal/work"
 )
-
-// atOnce is how many clients are opened or closed together. Where a server syncs its disk, most of that is waiting.
-const atOnce = 64
-
-// pair takes a lock and frees it. The release has a context of its own, which nothing cancels.
-func pair(ctx context.Context, c contest.Client, key string) error {
-	held, err := c.Lock(ctx, key)
-	if err != nil {
-		return err
-	}
-	return held.Release(context.Background())
-}
 
 // openOne makes a client whose connections and scripts are in place.
 func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (contest.Client, error) {
@@ -26,20 +14,31 @@ func openOne(ctx context.Context, c contest.Contestant, o contest.Options) (cont
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("bench/warm/%p", client)
-	for range 3 {
-		if err := pair(ctx, client, key); err != nil {
-			_ = client.Close()
-			return nil, fmt.Errorf("warming up: %w", err)
-		}
+	if err := warm(ctx, client, fmt.Sprintf("bench/warm/%p", client)); err != nil {
+		_ = client.Close()
+		return nil, fmt.Errorf("warming up: %w", err)
 	}
 	return client, nil
+}
+
+func warm(ctx context.Context, client contest.Client, key string) error {
+	const pairs = 3
+	if worker, ok := client.(contest.Worker); ok {
+		_, err := worker.Work(ctx, contest.Work{Key: key, Pairs: pairs})
+		return err
+	}
+	for range pairs { // not measured: that stops the world, and many clients are opened at once
+		if err := work.Pair(ctx, client, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openMany makes n clients, each with connections of its own.
 func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n int) ([]contest.Client, error) {
 	clients := make([]contest.Client, n)
-	err := inParallel(n, func(i int) (err error) {
+	err := work.InParallel(n, func(i int) (err error) {
 		clients[i], err = openOne(ctx, c, o)
 		return err
 	})
@@ -51,30 +50,10 @@ func openMany(ctx context.Context, c contest.Contestant, o contest.Options, n in
 }
 
 func closeAll(clients []contest.Client) {
-	_ = inParallel(len(clients), func(i int) error {
+	_ = work.InParallel(len(clients), func(i int) error {
 		if clients[i] != nil {
 			_ = clients[i].Close()
 		}
 		return nil
 	})
-}
-
-// inParallel runs f(0) … f(n-1), atOnce at a time, and returns the first error.
-func inParallel(n int, f func(i int) error) error {
-	var (
-		wg    sync.WaitGroup
-		once  sync.Once
-		first error
-	)
-	for g := range min(atOnce, n) {
-		wg.Go(func() {
-			for i := g; i < n; i += atOnce {
-				if err := f(i); err != nil {
-					once.Do(func() { first = err })
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return first
 }

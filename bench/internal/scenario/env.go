@@ -40,9 +40,9 @@ type Sizes struct {
 	Contend []int // the same, where a client may take the key back from itself
 }
 
-// lockers are the contestants that exclude anybody.
+// lockers are the contestants that exclude anybody, and whose clients can be asked for one lock.
 func (e *Env) lockers() []contest.Contestant {
-	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor })
+	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor || c.Child })
 }
 
 // Scenario is one situation; its cases differ in size.
@@ -108,9 +108,9 @@ const stuckAfter = time.Minute
 
 var errStuck = fmt.Errorf("stuck: given up after %s", stuckAfter)
 
-// rounds measures every contestant once a round. Who comes first changes from round to round, so that nobody always
-// finds the server as the same neighbour left it. One that fails, or has used up its time, gets no further round and the
-// table says so.
+// rounds measures every contestant once a round. Who comes first changes from round to round, and so does the
+// direction, so that nobody always finds the server as the same neighbour left it. One that fails, or has
+// used up its time, gets no further round and the table says so.
 func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant, measure measureFunc) {
 	if t.env.Rounds > 0 {
 		rounds = t.env.Rounds
@@ -120,7 +120,7 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 	for round := range rounds {
 		fmt.Fprintf(t.env.Progress, "%s, %s: round %d of %d\n", t.scenario, t.name, round+1, rounds)
 		for i := range all {
-			at := (i + round) % len(all)
+			at := turn(i, round, len(all))
 			c := all[at]
 			if out[at] || ctx.Err() != nil {
 				continue
@@ -144,6 +144,14 @@ func (t table) rounds(ctx context.Context, rounds int, all []contest.Contestant,
 	}
 }
 
+// turn is who comes as the i-th of n in a round.
+func turn(i, round, n int) int {
+	if round%2 == 1 {
+		i = n - 1 - i
+	}
+	return (i + round) % n
+}
+
 // bounded ends f's context when it is stuck. It does so without a deadline: libraries that look for one would behave
 // differently from how they do in an application that sets none.
 func bounded(ctx context.Context, f func(context.Context) error) error {
@@ -157,18 +165,21 @@ func bounded(ctx context.Context, f func(context.Context) error) error {
 	return err
 }
 
-// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too.
+// Meter asks the server for its own counters. What others do on the server meanwhile is in them, too. The
+// names are those of columns; empty: it does not tell.
 type Meter struct {
-	Writes string // what the server calls that which it must get to its disk: the name of the column
-	Syncs  string // and how often it did, with what came at once; empty if it does not tell
+	Writes string // what the server calls that which it must get to its disk; one that tells of it tells of watches, too
+	Syncs  string // how often it did, with what came at once
+	CPU    string // what it computed
 	Read   func(ctx context.Context) (Load, error)
 }
 
 // Load is a reading of a Meter.
 type Load struct {
-	Writes  float64 // so far
-	Syncs   float64 // so far
-	Watches float64 // that stand now
+	Writes  float64       // so far
+	Syncs   float64       // so far
+	Watches float64       // that stand now
+	CPU     time.Duration // so far
 }
 
 // read is the zero Load where there is no Meter.
@@ -185,10 +196,48 @@ func (t table) addWork(name string, round int, writes, syncs float64) {
 	if m == nil {
 		return
 	}
-	t.add(name, m.Writes, report.Plain, round, writes)
+	if m.Writes != "" {
+		t.add(name, m.Writes, report.Plain, round, writes)
+	}
 	if m.Syncs != "" {
 		t.add(name, m.Syncs, report.Plain, round, syncs)
 	}
+}
+
+// addLoad records the same of pairs between two readings, and what the server computed for each.
+func (t table) addLoad(name string, round int, before, after Load, pairs float64) {
+	t.addWork(name, round, (after.Writes-before.Writes)/pairs, (after.Syncs-before.Syncs)/pairs)
+	t.addCPU(name, t.env.Meter.cpu(), round, float64(after.CPU-before.CPU)/pairs)
+}
+
+// addCPU records what the server computed, where it tells.
+func (t table) addCPU(name, metric string, round int, ns float64) {
+	if t.env.Meter.cpu() != "" {
+		t.add(name, metric, report.Nanoseconds, round, ns)
+	}
+}
+
+// computing is what the server computed while f went on; 0 where it does not tell.
+func (m *Meter) computing(ctx context.Context, f func() error) (time.Duration, error) {
+	if m.cpu() == "" {
+		return 0, f()
+	}
+	before, err := m.read(ctx)
+	if err == nil {
+		err = f()
+	}
+	if err != nil {
+		return 0, err
+	}
+	after, err := m.read(ctx)
+	return after.CPU - before.CPU, err
+}
+
+func (m *Meter) cpu() string {
+	if m == nil {
+		return ""
+	}
+	return m.CPU
 }
 
 // loads are the readings during the life of a line.

@@ -22,7 +22,8 @@ const (
 	ServerWaiters   = "waiters at server"
 	firstWaiter     = "first waiter"
 	outOfOrder      = "out of order"
-	BytesPerHandOff = "wire bytes"
+	WireBytes       = "wire bytes"
+	BytesPerHandOff = WireBytes
 	idleCommands    = "idle commands/s"
 	serverWatches   = "watches/waiter"
 )
@@ -63,14 +64,16 @@ func (t table) addTraffic(name string, round int, d drained, l line) {
 		return
 	}
 	t.add(name, Commands, report.Plain, round, float64(d.enter.Commands)/of+float64(d.leave.Commands)/done)
-	t.add(name, BytesPerHandOff, report.Bytes, round, float64(d.enter.Bytes())/of+float64(d.leave.Bytes())/done)
+	t.add(name, WireBytes, report.Bytes, round, float64(d.enter.Bytes())/of+float64(d.leave.Bytes())/done)
 	t.add(name, ToFirst, report.Plain, round, float64(d.toFirst.Commands))
 	t.add(name, PushesToFirst, report.Plain, round, float64(d.toFirst.Pushes))
 	t.add(name, idleCommands, report.Plain, round, float64(d.idle.Commands)/of/l.idle.Seconds())
 	if l.meter != nil {
 		// There was one release more than waiters: the holder's.
 		t.addWork(name, round, d.writes.each(of, done+1), d.syncs.each(of, done+1))
-		t.add(name, serverWatches, report.Plain, round, d.watches/of)
+		if l.meter.Writes != "" {
+			t.add(name, serverWatches, report.Plain, round, d.watches/of)
+		}
 	}
 }
 

@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/wire"
+	"github.com/fencelock/fencelock/bench/internal/work"
 )
 
 // Columns of Leases.
 const (
 	LeaseMemory     = "memory each"
 	LeaseGoroutines = "goroutines"
+	LeaseCPU        = "server CPU per TTL" // to renew all of them
 )
 
 // LeasesCase names the case of a number of leases.
@@ -43,82 +44,67 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 		return err
 	}
 	defer closeAll([]contest.Client{client})
-	if _, err := rate(ctx, client, atOnce, callersFor); err != nil { // the pool is not part of a lease
+	worker := work.For(client)
+	if _, err := worker.Work(ctx, callersWork(work.AtOnce, callersFor)); err != nil { // the pool is not part of a lease
 		return err
+	}
+	idle := time.Duration(0)
+	if t.env.Meter.cpu() != "" {
+		if idle, err = t.computed(ctx, idleServer); err != nil {
+			return err
+		}
 	}
 
 	n := t.env.Leases
-	keys, held := make([]string, n), make([]contest.Held, n)
-	for i := range keys {
-		keys[i] = fmt.Sprintf("bench/lease/%s/%d", c.Name, i)
-	}
-	before := footprintNow()
-	start := time.Now()
-	err = inParallel(n, func(i int) (err error) {
-		held[i], err = client.Lock(ctx, keys[i])
+	taken, err := worker.Work(ctx, contest.Work{Key: "bench/lease/" + c.Name, Take: n})
+	if err != nil {
 		return err
-	})
-	took := time.Since(start)
-	after := footprintNow()
-
+	}
+	cost := taken.Kept
 	renewed := wire.Count{}
-	if err == nil && c.Renews {
+	computed := time.Duration(0)
+	if c.Renews {
 		atStart := counter.Read()
-		wait(ctx, t.env.TTL)
+		computed, err = t.computed(ctx, t.env.TTL)
 		renewed = counter.Read().Minus(atStart)
-		after = after.larger(footprintNow())
+		after, failed := worker.Work(ctx, contest.Work{Look: true})
+		cost, err = larger(cost, after.Kept), errors.Join(err, failed)
 	}
-	lost := release(held)
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	freed, failed := worker.Work(context.WithoutCancel(ctx), contest.Work{Free: true})
+	if err = errors.Join(err, failed, ctx.Err()); err != nil {
 		return err
 	}
-	t.add(c.Name, LeaseMemory, report.Bytes, round, float64(after.memory-before.memory)/float64(n))
-	t.add(c.Name, LeaseGoroutines, report.Plain, round, float64(after.goroutines-before.goroutines))
-	t.add(c.Name, "to take all", report.Nanoseconds, round, float64(took))
+	t.add(c.Name, LeaseMemory, report.Bytes, round, float64(cost.Memory)/float64(n))
+	t.add(c.Name, LeaseGoroutines, report.Plain, round, float64(cost.Goroutines))
+	t.add(c.Name, "to take all", report.Nanoseconds, round, float64(taken.Took))
 	if !c.Renews {
 		t.note(c.Name, false, "renews nothing by itself")
 		return nil
 	}
 	t.add(c.Name, "commands per TTL", report.Plain, round, float64(renewed.Commands))
 	t.add(c.Name, "bytes per lease and TTL", report.Bytes, round, float64(renewed.Bytes())/float64(n))
-	if lost > 0 {
-		t.note(c.Name, true, "%d of %d were lost meanwhile", lost, n)
+	// What the server does by itself is not what renewals cost.
+	byItself := float64(idle) * t.env.TTL.Seconds() / idleServer.Seconds()
+	t.addCPU(c.Name, LeaseCPU, round, max(float64(computed)-byItself, 0))
+	if freed.Lost > 0 {
+		t.note(c.Name, true, "%d of %d were lost meanwhile", freed.Lost, n)
 	}
 	return nil
 }
 
-// release frees what is held and tells how much of it was not ours any more.
-func release(held []contest.Held) int {
-	lost := make([]bool, len(held))
-	_ = inParallel(len(held), func(i int) error {
-		lost[i] = held[i] != nil && held[i].Release(context.Background()) != nil
+// idleServer is for how long a server is watched that has nothing to do.
+const idleServer = time.Second
+
+// computed waits, and tells what the server computed meanwhile.
+func (t table) computed(ctx context.Context, d time.Duration) (time.Duration, error) {
+	return t.env.Meter.computing(ctx, func() error {
+		wait(ctx, d)
 		return nil
 	})
-	sum := 0
-	for _, l := range lost {
-		if l {
-			sum++
-		}
-	}
-	return sum
 }
 
-// footprint is what the process needs once its garbage is gone. Stacks are memory too.
-type footprint struct {
-	memory     int64
-	goroutines int
-}
-
-func footprintNow() footprint {
-	runtime.GC()
-	runtime.GC() // the first one only moves pooled objects to the victims
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return footprint{memory: int64(m.HeapAlloc + m.StackInuse), goroutines: runtime.NumGoroutine()}
-}
-
-func (f footprint) larger(g footprint) footprint {
-	return footprint{memory: max(f.memory, g.memory), goroutines: max(f.goroutines, g.goroutines)}
+func larger(f, g contest.Footprint) contest.Footprint {
+	return contest.Footprint{Memory: max(f.Memory, g.Memory), Goroutines: max(f.Goroutines, g.Goroutines)}
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -40,16 +40,16 @@ type drained struct {
 
 	enter, idle, toFirst, leave wire.Count
 
-	writes  work // of the server
-	syncs   work
+	writes  effort // of the server
+	syncs   effort
 	watches float64 // that the server keeps for the standing line
 }
 
-// work is what the server did while a line formed, and while it was drained.
-type work struct{ enter, leave float64 }
+// effort is what the server did while a line formed, and while it was drained.
+type effort struct{ enter, leave float64 }
 
-// each is the work of one that stood in line: of those that got in, and those that came out.
-func (w work) each(in, out float64) float64 { return w.enter/in + w.leave/out }
+// each is the effort for one that stood in line: of those that got in, and those that came out.
+func (w effort) each(in, out float64) float64 { return w.enter/in + w.leave/out }
 
 func (l line) drain(ctx context.Context) (drained, error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -98,8 +98,8 @@ func (l line) drain(ctx context.Context) (drained, error) {
 	if err = errors.Join(err, w.failed, loads.failed); err != nil {
 		return drained{}, err
 	}
-	d.writes = work{loads.writes(0, 1), loads.writes(2, 3)}
-	d.syncs = work{loads.syncs(0, 1), loads.syncs(2, 3)}
+	d.writes = effort{loads.writes(0, 1), loads.writes(2, 3)}
+	d.syncs = effort{loads.syncs(0, 1), loads.syncs(2, 3)}
 	d.watches = loads.watches(0, 1)
 	d.order = w.order
 	if len(d.order) > 0 {

@@ -80,6 +80,16 @@ func newEnv() *Env {
 	}
 }
 
+// computes has the server compute so long for each write, and tell of it.
+func (e *Env) computes(d time.Duration) {
+	read := e.Meter.Read
+	e.Meter.CPU, e.Meter.Read = "CPU", func(ctx context.Context) (Load, error) {
+		l, err := read(ctx)
+		l.CPU = d * time.Duration(l.Writes)
+		return l, err
+	}
+}
+
 func (e *Env) median(scenario, name, contestant, metric string) float64 {
 	return e.Run.Find(report.ID{Scenario: scenario, Case: name, Contestant: contestant, Metric: metric}).Median()
 }
@@ -95,10 +105,136 @@ func (e *Env) noted(contestant, text string) bool {
 
 func TestAloneAsksTheServer(t *testing.T) {
 	e := newEnv()
+	e.computes(3 * time.Microsecond)
 	alone(t.Context(), e)
-	if got := e.median(Alone, AloneCase, "ours", "writes"); got != 2 {
-		t.Errorf("%v writes a pair, want 2; notes: %+v", got, e.Run.Notes)
+	for metric, want := range map[string]float64{"writes": 2, "CPU": 6000} {
+		if got := e.median(Alone, AloneCase, "ours", metric); got != want {
+			t.Errorf("%s: %v a pair, want %v; notes: %+v", metric, got, want, e.Run.Notes)
+		}
 	}
+}
+
+func TestTurnsHaveSeveralNeighbours(t *testing.T) {
+	const n = 4
+	before := map[int]map[int]bool{}
+	for round := range n {
+		seen := map[int]bool{}
+		last := -1
+		for i := range n {
+			at := turn(i, round, n)
+			seen[at] = true
+			if last >= 0 {
+				if before[at] == nil {
+					before[at] = map[int]bool{}
+				}
+				before[at][last] = true
+			}
+			last = at
+		}
+		if len(seen) != n {
+			t.Errorf("round %d: not everybody has a turn: %v", round, seen)
+		}
+	}
+	for at := range n {
+		if len(before[at]) < 2 {
+			t.Errorf("%d always comes after %v", at, before[at])
+		}
+	}
+}
+
+// paced is an env of ours alone, where 8 callers take and free locks of their own, each pair in 10 ms.
+func paced() *Env {
+	e := newEnv()
+	e.Sizes.Callers, e.Leases = []int{8}, 5
+	fast := e.Contestants[0].Open
+	e.Contestants = []contest.Contestant{{Name: "ours", Renews: true, Open: func(ctx context.Context, o contest.Options) (contest.Client, error) {
+		c, err := fast(ctx, o)
+		return slowRelease{c}, err
+	}}}
+	return e
+}
+
+func TestCallersAskTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := paced()
+		e.computes(3 * time.Microsecond)
+		callers(t.Context(), e)
+		for metric, want := range map[string]float64{"writes": 2, "CPU": 6000, Commands: 0, WireBytes: 0} {
+			if got := e.median(Callers, CallersCase(8), "ours", metric); got != want {
+				t.Errorf("%s: %v, want %v; notes: %+v", metric, got, want, e.Run.Notes)
+			}
+		}
+		// A round ends in the instant in which a pair does, so that one more of each caller may begin.
+		if got := e.median(Callers, CallersCase(8), "ours", CallersRate); got < 760 || got > 800 {
+			t.Errorf("%v pairs/s, want 800", got)
+		}
+		if got := e.median(Callers, CallersCase(8), "ours", Allocs); !(got >= 1) { // the hall's own
+			t.Errorf("%v allocations a pair", got)
+		}
+	})
+}
+
+func TestCallersHaveAnotherProcessWork(t *testing.T) {
+	e := newEnv()
+	e.Sizes.Callers = []int{8}
+	var asked []contest.Work
+	e.Contestants = []contest.Contestant{{Name: "child", Child: true, Open: func(context.Context, contest.Options) (contest.Client, error) {
+		return child{Client: nil, asked: &asked}, nil
+	}}}
+	e.Meter = nil
+	callers(t.Context(), e)
+	for metric, want := range map[string]float64{CallersRate: 50, Allocs: 7} {
+		if got := e.median(Callers, CallersCase(8), "child", metric); got != want {
+			t.Errorf("%s: %v, want %v; notes: %+v", metric, got, want, e.Run.Notes)
+		}
+	}
+	if got := len(asked); got != 6 { // for the timed client and the counted one: two to warm up, and one that counts
+		t.Errorf("asked %d times: %+v", got, asked)
+	}
+	if lockers := e.lockers(); len(lockers) != 0 {
+		t.Errorf("asked for single locks: %+v", lockers)
+	}
+}
+
+// child is a process that has done 100 pairs in 2 s.
+type child struct {
+	contest.Client
+	asked *[]contest.Work
+}
+
+func (c child) Work(_ context.Context, w contest.Work) (contest.Done, error) {
+	*c.asked = append(*c.asked, w)
+	return contest.Done{Pairs: 100, Took: 2 * time.Second, Allocs: 700}, nil
+}
+
+func (c child) Close() error { return nil }
+
+func TestLeasesLeaveOutWhatTheServerDoesByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := paced()
+		e.TTL = 10 * time.Second
+		// The server computes 1 ms a second by itself, and 7 ms more from the 5th second on: what renews is
+		// no part of this test.
+		start := time.Now()
+		e.Meter = &Meter{CPU: "CPU", Read: func(context.Context) (Load, error) {
+			since := time.Since(start)
+			spent := since / 1000
+			if since > 5*time.Second {
+				spent += 7 * time.Millisecond
+			}
+			return Load{CPU: spent}, nil
+		}}
+		leases(t.Context(), e)
+		if got, want := e.median(Leases, LeasesCase(5), "ours", LeaseCPU), 7e6; got != want {
+			t.Errorf("%v ns of CPU, want %v; notes: %+v", got, want, e.Run.Notes)
+		}
+		if e.Run.Find(report.ID{Scenario: Leases, Case: LeasesCase(5), Contestant: "ours", Metric: LeaseMemory}) == nil {
+			t.Error("memory was not measured")
+		}
+		if e.Run.Failed("ours") {
+			t.Errorf("notes: %+v", e.Run.Notes)
+		}
+	})
 }
 
 func TestQueueAsksTheServer(t *testing.T) {

@@ -28,6 +28,10 @@ type System struct {
 	Protocol wire.Protocol
 	Meter    func(addr string) *scenario.Meter // nil: the server's own counters say nothing that is needed
 
+	// URL opens fencelock on the server at addr. nil: there is no comparison with the build of another
+	// commit.
+	URL func(addr, namespace string) string
+
 	// Members of the cluster, and Leader, the address of the one that leads: of ours, or of the one elsewhere. nil: nobody is
 	// made to fail.
 	Members int
@@ -38,6 +42,9 @@ type System struct {
 
 	// Budgets are what fencelock must reach; leases is the number in the scenario of that name.
 	Budgets func(leases int) []report.Budget
+	// Beside are what fencelock must reach beside the build of another commit, by the names of the two; nil:
+	// nothing.
+	Beside func(of, before string, leases int) []report.Budget
 	// Plots show how cost grows with size.
 	Plots []report.Plot
 }

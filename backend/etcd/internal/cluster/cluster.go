@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/api/v3/version"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/metadata"
 
@@ -26,9 +29,12 @@ type Conn struct {
 	RoundTrip   atomic.Int64     // nanoseconds that a lone request took, which errors mention if it was long
 
 	trouble      *Trouble
-	batch        batch.Sender[Txn, *clientv3.TxnResponse]
-	watchStream  atomic.Int64 // the stream for new watches; see WatchContext
-	mu           sync.Mutex   // of closing against Go
+	batch        batch.Sender[Txn, *pb.TxnResponse]
+	shortcut     *Shortcut             // for transactions; nil: there is none
+	header       context.Context       // has that of requests: see outgoing
+	watchStream  atomic.Int64          // the stream for new watches; see WatchContext
+	mu           sync.Mutex            // of closing against Go and Bound
+	requests     map[*Request]struct{} // that have not ended
 	closing      context.Context
 	beginClosing context.CancelFunc
 	running      sync.WaitGroup
@@ -37,9 +43,12 @@ type Conn struct {
 // ConnectTimeout is what an attempt to connect has.
 const ConnectTimeout = 2 * time.Second
 
-// New makes a connection of a client.
-func New(client *clientv3.Client, t *Trouble) *Conn {
-	c := &Conn{Client: client, Contact: t.Contact, trouble: t}
+// New makes a connection of a client. The shortcut is nil unless it is an interceptor of this client.
+func New(client *clientv3.Client, t *Trouble, shortcut *Shortcut) *Conn {
+	c := &Conn{Client: client, Contact: t.Contact, trouble: t, shortcut: shortcut, requests: make(map[*Request]struct{})}
+	c.header = metadata.NewOutgoingContext(context.Background(), metadata.Pairs(
+		rpctypes.MetadataRequireLeaderKey, rpctypes.MetadataHasLeader,
+		rpctypes.MetadataClientAPIVersionKey, version.APIVersion)) // as etcd's client has it
 	c.FullTimeout = len(client.Endpoints()) == 1 || client.Username != ""
 	c.closing, c.beginClosing = context.WithCancel(context.Background())
 	c.batch.Alone, c.batch.Together = c.commit, c.commitTogether
@@ -56,6 +65,9 @@ func New(client *clientv3.Client, t *Trouble) *Conn {
 func (c *Conn) Close() {
 	c.mu.Lock() // from here on Go starts nothing
 	c.beginClosing()
+	for r := range c.requests {
+		r.cancel()
+	}
 	c.mu.Unlock()
 	c.running.Wait()
 }

@@ -5,24 +5,64 @@ import (
 	"errors"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/fencelock/fencelock/driver"
 )
 
-// Bound returns a context for one request: it ends with ctx, after the timeout, or
-// when the connection is closed. A member that is cut off from the others refuses the
-// request, and does not keep it until then: the client, or we, go on to the next.
-func (c *Conn) Bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(NoDeadline{ctx}))
-	late := time.AfterFunc(timeout, cancel)
-	stop := context.AfterFunc(c.closing, cancel)
-	return ctx, func() {
-		late.Stop()
-		stop()
-		cancel()
+// Request is the context of one request, made by Bound.
+type Request struct {
+	context.Context
+	conn   *Conn
+	sent   outgoing
+	cancel context.CancelFunc
+	late   *time.Timer
+}
+
+// Bound returns the context for one request: it ends with ctx, after the timeout, when the connection is closed, or
+// with End. A member that is cut off from the others refuses the request, and does not keep it until then: the client,
+// or we, go on to the next.
+//
+// Bound against Close: if Bound is first, Close finds the request and ends it; if Close is, the request ends here.
+func (c *Conn) Bound(ctx context.Context, timeout time.Duration) *Request {
+	r := &Request{conn: c, sent: c.outgoing(ctx)}
+	r.Context, r.cancel = context.WithCancel(&r.sent)
+	r.late = time.AfterFunc(timeout, r.cancel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Closed() {
+		r.cancel()
+	} else {
+		c.requests[r] = struct{}{}
 	}
+	return r
+}
+
+// End ends a request that has been answered, or is given up.
+func (r *Request) End() {
+	r.late.Stop()
+	r.cancel()
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	delete(r.conn.requests, r)
+}
+
+// outgoing is the context of a request as gRPC sees it. It has the header that is the same for all of them, made
+// once, in the place of what the caller may have given to requests of its own.
+type outgoing struct {
+	NoDeadline
+	header context.Context
+}
+
+func (c *Conn) outgoing(ctx context.Context) outgoing { return outgoing{NoDeadline{ctx}, c.header} }
+
+// Value returns what a context has for a key.
+func (o *outgoing) Value(key any) any {
+	if v := o.header.Value(key); v != nil {
+		return v
+	}
+	return o.Context.Value(key)
 }
 
 // NoDeadline ends when its context does, and hides when that will be. A deadline travels with the request, as
@@ -47,8 +87,8 @@ func (c *Conn) MemberTimeout(ttl time.Duration) time.Duration {
 // turn, and a silent one should not cost a lease, or the lock to a waiter whose turn it is. The error is
 // classified.
 func Read[T any](ctx context.Context, c *Conn, ttl time.Duration, ask func(context.Context) (T, error)) (answer T, err error) {
-	bounded, cancel := c.Bound(ctx, driver.RequestTimeout(ttl))
-	defer cancel()
+	bounded := c.Bound(ctx, driver.RequestTimeout(ttl))
+	defer bounded.End()
 	for pause := ttl / 256; ; pause *= 2 {
 		once, end := context.WithCancel(bounded)
 		late := time.AfterFunc(c.MemberTimeout(ttl), end)
@@ -78,9 +118,8 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 
 // Txn is a transaction that may go to the server together with others.
 type Txn struct {
-	Conditions []clientv3.Cmp
-	Then       []clientv3.Op
-	Timeout    time.Duration // where it goes together with others, for nobody's context
+	Request *pb.TxnRequest
+	Timeout time.Duration // where it goes together with others, for nobody's context
 }
 
 // Commit sends a transaction about one lock and returns its answer: by itself while there are few of them, as
@@ -90,43 +129,50 @@ type Txn struct {
 // Two transactions that go together are never about the same lock. The server evaluates
 // all conditions before it carries out anything, and gives everything that it makes
 // the same revision; so they would not see each other, and have the same token.
-func (c *Conn) Commit(ctx context.Context, lock string, t Txn) (*clientv3.TxnResponse, error) {
+func (c *Conn) Commit(ctx context.Context, lock string, t Txn) (*pb.TxnResponse, error) {
 	return c.batch.Do(ctx, lock, t)
 }
 
 // commit sends one transaction. A member that has lost the others refuses it, and has not
-// passed it on: so it is sent again, to the next.
-func (c *Conn) commit(ctx context.Context, t Txn) (*clientv3.TxnResponse, error) {
+// passed it on: so it is sent again, to the next. So it is where the servers do not know yet what they have
+// changed about users, and where a member has no vote, if there are others.
+func (c *Conn) commit(ctx context.Context, t Txn) (*pb.TxnResponse, error) {
 	for pause := time.Millisecond; ; pause *= 2 {
-		answer, err := c.Client.Txn(ctx).If(t.Conditions...).Then(t.Then...).Commit()
-		if !errors.Is(err, rpctypes.ErrNoLeader) || !Sleep(ctx, pause) {
+		answer, err := c.txn(ctx, t.Request)
+		if err == nil || !c.refusedForNow(err) || !Sleep(ctx, pause) {
 			return answer, err
 		}
 	}
 }
 
-func (c *Conn) commitTogether(parts []Txn) ([]*clientv3.TxnResponse, error) {
+func (c *Conn) refusedForNow(err error) bool {
+	return isOneOf(err, rpctypes.ErrNoLeader, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision) ||
+		errors.Is(err, errLearner) && len(c.Client.Endpoints()) > 1
+}
+
+func (c *Conn) commitTogether(parts []Txn) ([]*pb.TxnResponse, error) {
 	all := parts[0]
 	if len(parts) > 1 {
-		all = Txn{Then: make([]clientv3.Op, len(parts))}
+		all = Txn{Request: &pb.TxnRequest{Success: make([]*pb.RequestOp, len(parts))}}
 		for i, p := range parts {
-			all.Then[i] = clientv3.OpTxn(p.Conditions, p.Then, nil)
+			all.Request.Success[i] = &pb.RequestOp{Request: &pb.RequestOp_RequestTxn{RequestTxn: p.Request}}
 			all.Timeout = max(all.Timeout, p.Timeout)
 		}
 	}
 	ctx, cancel := context.WithTimeout(c.closing, all.Timeout)
 	defer cancel()
-	answer, err := c.commit(clientv3.WithRequireLeader(NoDeadline{ctx}), all)
+	sent := c.outgoing(ctx)
+	answer, err := c.commit(&sent, all)
 	if errors.Is(err, rpctypes.ErrTooManyOps) {
 		c.batch.Lower(len(parts) / 2)
 	}
 	if err != nil || len(parts) == 1 {
-		return []*clientv3.TxnResponse{answer}, err
+		return []*pb.TxnResponse{answer}, err
 	}
-	answers := make([]*clientv3.TxnResponse, len(parts))
+	answers := make([]*pb.TxnResponse, len(parts))
 	for i := range parts {
-		own := answer.Responses[i].GetResponseTxn()
-		answers[i] = &clientv3.TxnResponse{Header: answer.Header, Succeeded: own.Succeeded, Responses: own.Responses}
+		answers[i] = answer.Responses[i].GetResponseTxn()
+		answers[i].Header = answer.Header
 	}
 	return answers, nil
 }

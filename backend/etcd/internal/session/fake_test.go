@@ -58,7 +58,7 @@ func (f *fake) config(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	conn := cluster.New(client, &cluster.Trouble{Contact: address.NewContact(slog.Default())})
+	conn := cluster.New(client, &cluster.Trouble{Contact: address.NewContact(slog.Default())}, nil)
 	t.Cleanup(conn.Close)
 	if conn.Proxied, err = DetectProxy(t.Context(), client); err != nil {
 		t.Fatal(err)

@@ -28,9 +28,9 @@ func (s *Session) maintain() {
 			return
 		}
 		if time.Since(s.confirmed()) > s.TTL/4 {
-			ctx, cancel := s.conn.Bound(context.Background(), s.TTL/3)
+			ctx := s.conn.Bound(context.Background(), s.TTL/3)
 			_, _ = s.refresh(ctx) // if it fails, the next tick tries again
-			cancel()
+			ctx.End()
 		}
 		s.cfg.Sweep(s)
 		if s.Retired() && !s.cfg.InUse(s) {
@@ -87,8 +87,8 @@ func (s *Session) refresh(ctx context.Context) (time.Time, error) {
 // runRefresh sends the keep-alive. If a member does not answer it asks the next, for a third of the TTL at
 // the most.
 func (s *Session) runRefresh(r *refreshing) {
-	ctx, cancel := s.conn.Bound(context.Background(), s.TTL/3)
-	defer cancel()
+	ctx := s.conn.Bound(context.Background(), s.TTL/3)
+	defer ctx.End()
 	for pause := s.TTL / 256; ; pause *= 2 {
 		r.start, r.err = s.keepAlive(ctx)
 		if r.err == nil || !errors.Is(r.err, driver.ErrUnavailable) || errors.Is(r.err, ErrGone) || !cluster.Sleep(ctx, pause) {

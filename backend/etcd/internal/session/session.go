@@ -72,8 +72,8 @@ var ErrGone = fmt.Errorf("%w: etcd: the session's lease is gone", driver.ErrUnav
 // grant grants a lease and makes its epoch key. If an answer is lost, what was made ends with the TTL.
 func (c *Config) grant(ttl time.Duration) (*Session, error) {
 	// The first request may have to wait for a connection, which has its own time.
-	ctx, cancel := c.Conn.Bound(context.Background(), max(driver.RequestTimeout(ttl), cluster.ConnectTimeout))
-	defer cancel()
+	ctx := c.Conn.Bound(context.Background(), max(driver.RequestTimeout(ttl), cluster.ConnectTimeout))
+	defer ctx.End()
 	if c.Conn.Proxied {
 		ttl = max(ttl, ProxiedTTL)
 	}

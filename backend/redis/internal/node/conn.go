@@ -16,7 +16,7 @@ import (
 // conn is one connection to the server. One goroutine at a time uses it; a conn that breaks is
 // not used again. go-redis blocks until a reply comes or a deadline passes, whatever happens to
 // the context. A conn keeps the socket itself, so that the end of a context can end its reads and
-// writes.
+// writes. It sets the deadlines of the socket, too, and does so only for a command that takes long.
 type conn struct {
 	client    *goredis.Client // uses this connection only
 	raw       net.Conn
@@ -25,15 +25,17 @@ type conn struct {
 	used      time.Time     // when its last command began
 	idle      bool          // nothing was sent on it for a while before the command under way
 
-	ctx         context.Context  // of the command under way
-	slow        *time.Timer      // runs watch when the command takes long
-	watching    chan func() bool // told by watch: the stop function of interrupted
-	interrupted chan struct{}    // told when ctx has ended
+	slow        *time.Timer   // runs watch some time after a command has begun
+	interrupted chan struct{} // told when ctx has ended a command that is watched
 
 	mu         sync.Mutex
-	expired    bool // every deadline counts as past, whatever go-redis sets
-	closed     bool // by go-redis after an error, or by this package
-	peerClosed bool // by the server, or something on the way
+	ticking    bool            // slow will run watch
+	busy       bool            // a command is under way that is not watched
+	ctx        context.Context // of the command under way; nil if there is none
+	until      time.Time       // when its time is over
+	stop       func() bool     // of a command that is watched: its end of ctx comes no more; nil if there is none
+	closed     bool            // by go-redis after an error, or by this package
+	peerClosed bool            // by the server, or something on the way
 }
 
 // connectTimeout bounds each of the two steps in which a connection is made: to dial, with
@@ -46,7 +48,7 @@ func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, e
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw: raw, used: time.Now(), watching: make(chan func() bool, 1), interrupted: make(chan struct{}, 1)}
+	c := &conn{raw: raw, used: time.Now(), interrupted: make(chan struct{}, 1)}
 	c.slow = time.AfterFunc(time.Hour, c.watch)
 	c.slow.Stop()
 	taken := false
@@ -55,8 +57,9 @@ func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, e
 			return nil, net.ErrClosed // a conn that broke is not dialled again
 		}
 		taken = true
-		return &deadlineConn{Conn: raw, conn: c}, nil
+		return &socket{Conn: raw, conn: c}, nil
 	}
+	conf.ReadTimeout, conf.WriteTimeout = -2, -2 // go-redis sets no deadlines
 	// go-redis introduces itself to the server in the course of the first command.
 	var ready time.Time
 	theirs := conf.OnConnect
@@ -74,7 +77,8 @@ func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, e
 	if tellBoot {
 		first = goredis.NewCmd(ctx, "info", "server")
 	}
-	err = c.process(ctx, time.Now(), connectTimeout, first)
+	now := time.Now()
+	err = c.process(deadline{ctx, now.Add(connectTimeout)}, now, connectTimeout, first)
 	if c.broken() || ready.IsZero() { // what else the server says does not matter
 		c.close()
 		asked := conf.CredentialsProviderContext != nil || conf.CredentialsProvider != nil
@@ -103,33 +107,76 @@ func dial(ctx context.Context, conf goredis.Options) (net.Conn, error) {
 // process runs a command that begins now, until ctx ends. If it does, the outcome is
 // not known, and the connection is given up.
 func (c *conn) process(ctx context.Context, now time.Time, timeout time.Duration, cmd goredis.Cmder) error {
-	if ctx.Done() == nil {
-		return c.judge(c.client.Process(c.begin(ctx, now, timeout), cmd), timeout)
-	}
-	c.ctx = ctx
-	c.slow.Reset(watchAfter)
-	err := c.client.Process(c.begin(ctx, now, timeout), cmd)
-	if c.slow.Stop() {
-		return c.judge(err, timeout)
-	}
-	// watch has begun.
-	if stop := <-c.watching; !stop() {
-		// The context ended. If the reply had come first it counts, and the
-		// connection is as good as before; if not, go-redis has dropped it.
-		<-c.interrupted
-		c.interrupt(false)
-		if err != nil {
-			return context.Cause(ctx)
-		}
+	c.begin(ctx, now, timeout)
+	err := c.client.Process(ctx, cmd)
+	if c.end() && err != nil {
+		return context.Cause(ctx)
 	}
 	return c.judge(err, timeout)
 }
 
-// begin makes the context of a command that begins now.
-func (c *conn) begin(ctx context.Context, now time.Time, timeout time.Duration) deadline {
+// watchAfter is how long a command runs before anybody looks at its context, and its time. Most
+// are done by then. A timer that is set and stopped for each command costs more than to have it look
+// every 2 ms while there are commands, for it wakes the thread that waits for the network; and
+// so do the deadlines of a socket, of which there are two.
+const watchAfter = 10 * time.Millisecond
+
+// begin notes that a command begins now. It ends with end, in any case.
+func (c *conn) begin(ctx context.Context, now time.Time, timeout time.Duration) {
 	c.idle = isIdle(c, now)
-	c.used = now
-	return deadline{ctx, now.Add(timeout)}
+	c.mu.Lock()
+	c.used, c.ctx, c.until, c.busy = now, ctx, now.Add(timeout), true
+	begins := !c.ticking
+	c.ticking = true
+	c.mu.Unlock()
+	if begins {
+		c.slow.Reset(watchAfter)
+	}
+}
+
+// watch has reads and writes end when the time of the command is over, and at once when its context
+// ends, now or later; if the command takes long.
+func (c *conn) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ticking = c.busy; !c.busy {
+		return
+	}
+	if left := watchAfter - time.Since(c.used); left > 0 {
+		c.slow.Reset(left)
+		return
+	}
+	c.ticking, c.busy = false, false
+	_ = c.raw.SetDeadline(c.until) // it is closed if this fails
+	c.stop = context.AfterFunc(c.ctx, func() {
+		_ = c.raw.SetDeadline(past)
+		c.interrupted <- struct{}{}
+	})
+}
+
+var past = time.Unix(1, 0)
+
+// end ends what begin has begun, and reports whether the context has ended meanwhile. go-redis is done
+// with the command.
+//
+// If watch comes later, it finds no command, and the socket has no deadline. If it came first, the deadline
+// is taken back when nobody can set it any more: the function that ends the command with its context is
+// stopped here, or has run. If it has, the reply may have come first all the same: then it counts, and
+// the connection is as good as before. If it did not, go-redis has dropped the connection.
+func (c *conn) end() (interrupted bool) {
+	c.mu.Lock()
+	stop := c.stop
+	c.busy, c.ctx, c.stop = false, nil, nil
+	c.mu.Unlock()
+	if stop == nil {
+		return false
+	}
+	if !stop() {
+		<-c.interrupted
+		interrupted = true
+	}
+	_ = c.raw.SetDeadline(time.Time{}) // it is closed if this fails
+	return interrupted
 }
 
 // isIdle reports whether c has not been used for a second. No known server or proxy closes
@@ -187,31 +234,6 @@ func tooLate(what string, timeout, trip time.Duration) error {
 	return silent(text)
 }
 
-// watchAfter is how long a command runs before anybody looks at its context. Most
-// are done by then, and a timer that is set and stopped costs a fifth of watching a
-// context.
-const watchAfter = 2 * time.Millisecond
-
-// watch interrupts the command when its context ends, now or later.
-func (c *conn) watch() {
-	c.watching <- context.AfterFunc(c.ctx, func() {
-		c.interrupt(true)
-		c.interrupted <- struct{}{}
-	})
-}
-
-// interrupt ends reads and writes on the connection, until it is taken back.
-func (c *conn) interrupt(expired bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expired = expired
-	if expired {
-		_ = c.raw.SetDeadline(past) // it is closed if this fails
-	}
-}
-
-var past = time.Unix(1, 0)
-
 // close closes the socket and the client. No command is under way.
 func (c *conn) close() {
 	c.closeSocket()
@@ -240,38 +262,38 @@ func (c *conn) closedByServer() bool {
 	return c.peerClosed
 }
 
-// deadlineConn is the socket of a conn as go-redis sees it. It makes every deadline pass when the
-// conn is interrupted. It also hides the socket's descriptor, so that go-redis does not peek at the
-// socket before each command to find out whether the server has closed it: conn.open does so after a
-// pause only.
-type deadlineConn struct {
+// socket is the socket of a conn as go-redis sees it. It hides the descriptor, so that go-redis does not
+// peek at the socket before each command to find out whether the server has closed it: conn.open does so
+// after a pause only. And it ignores deadlines while a command is under way: go-redis takes a deadline away
+// in the course of a command, which may come after watch has set it.
+type socket struct {
 	net.Conn
 	conn *conn
 }
 
-func (c *deadlineConn) SetDeadline(t time.Time) error     { return c.set(c.Conn.SetDeadline, t) }
-func (c *deadlineConn) SetReadDeadline(t time.Time) error { return c.set(c.Conn.SetReadDeadline, t) }
+func (s *socket) SetDeadline(t time.Time) error      { return s.set(s.Conn.SetDeadline, t) }
+func (s *socket) SetReadDeadline(t time.Time) error  { return s.set(s.Conn.SetReadDeadline, t) }
+func (s *socket) SetWriteDeadline(t time.Time) error { return s.set(s.Conn.SetWriteDeadline, t) }
 
-func (c *deadlineConn) SetWriteDeadline(t time.Time) error { return c.set(c.Conn.SetWriteDeadline, t) }
-
-func (c *deadlineConn) set(setDeadline func(time.Time) error, t time.Time) error {
-	c.conn.mu.Lock()
-	defer c.conn.mu.Unlock()
-	if c.conn.expired {
-		t = past
+func (s *socket) set(setDeadline func(time.Time) error, t time.Time) error {
+	s.conn.mu.Lock()
+	underWay := s.conn.ctx != nil
+	s.conn.mu.Unlock()
+	if underWay {
+		return nil
 	}
 	return setDeadline(t)
 }
 
-func (c *deadlineConn) Close() error {
-	c.conn.mu.Lock()
-	c.conn.closed = true
-	c.conn.mu.Unlock()
-	return c.Conn.Close()
+func (s *socket) Close() error {
+	s.conn.mu.Lock()
+	s.conn.closed = true
+	s.conn.mu.Unlock()
+	return s.Conn.Close()
 }
 
-// deadline is a context with a deadline, which is all that go-redis looks at for
-// a connection; a timer for each command would be wasted.
+// deadline is a context with a deadline, for what go-redis asks in the course of connecting: a function of
+// the application for credentials may look at it.
 type deadline struct {
 	context.Context
 	at time.Time

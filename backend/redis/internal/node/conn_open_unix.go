@@ -22,7 +22,7 @@ func (c *conn) open() bool {
 		return true
 	}
 	descriptor, err := system.SyscallConn()
-	if err != nil || socket.SetReadDeadline(time.Time{}) != nil { // that of the last command has passed
+	if err != nil || socket.SetReadDeadline(time.Time{}) != nil { // one that has passed would end the look
 		return false
 	}
 	quiet := false

@@ -105,8 +105,8 @@ func (n *Node) withConn(ctx context.Context, ask func(*goredis.Client) error) er
 		return fmt.Errorf("connecting: %w", Classify(ctx, err))
 	}
 	stop := context.AfterFunc(ctx, c.closeSocket) // drop closes it
-	err = ask(c.client)
-	if stop() {
+	err = ask(c.client.WithTimeout(connectTimeout))
+	if stop() && c.raw.SetDeadline(time.Time{}) == nil {
 		pool.put(c)
 	} else {
 		pool.drop(c)

@@ -193,9 +193,12 @@ func (r *request) whyNotSent(now time.Time, c *conn, failed error) error {
 
 // processAll runs commands in one round trip. Each has its own error afterwards.
 func (c *conn) processAll(cmds []goredis.Cmder, timeout time.Duration) {
-	ctx := c.begin(context.Background(), time.Now(), timeout)
+	if len(cmds) == 0 {
+		return
+	}
+	ctx := context.Background()
+	c.begin(ctx, time.Now(), timeout)
 	switch len(cmds) {
-	case 0:
 	case 1:
 		_ = c.client.Process(ctx, cmds[0])
 	default:
@@ -205,6 +208,7 @@ func (c *conn) processAll(cmds []goredis.Cmder, timeout time.Duration) {
 		}
 		_, _ = pl.Exec(ctx)
 	}
+	c.end()
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil {
 			cmd.SetErr(c.judge(err, timeout))

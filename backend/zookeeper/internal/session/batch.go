@@ -13,6 +13,11 @@ const (
 
 	// OpBytes is about how long an operation is, but for paths, data and ACLs.
 	OpBytes = 64
+
+	// InFlight is how many transactions are under way before further parts wait. A server syncs all
+	// that has come meanwhile together, so for a few callers to wait for each other would gain nothing;
+	// beyond that, each transaction is work.
+	InFlight = 8
 )
 
 // initBatch has transactions that make and delete nodes go by themselves while there are few, and
@@ -30,7 +35,7 @@ const (
 // that waits or one that is under way, the removal of the claim comes after it.
 func (s *Session) initBatch() {
 	q := &s.Batch
-	q.Exclusive = true
+	q.Exclusive, q.InFlight = true, InFlight
 	q.Alone = func(_ context.Context, ops []any) ([]zk.MultiResponse, error) { return s.Transact(ops) }
 	q.Together = func(parts [][]any) ([][]zk.MultiResponse, error) {
 		var all []any

@@ -86,6 +86,9 @@ const openTimeout = 3 * time.Second
 
 // For returns the session for a TTL. It opens the session if there is none.
 func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
+	if s := p.opened(attempts.SessionTTL(ttl)); s != nil { // the usual case costs no timer
+		return s, nil
+	}
 	timer := time.NewTimer(openTimeout)
 	defer timer.Stop()
 	for {
@@ -112,6 +115,26 @@ func (p *Pool) For(ctx context.Context, ttl time.Duration) (*Session, error) {
 	}
 }
 
+// opened returns the session of a session TTL if it is open.
+func (p *Pool) opened(ttl time.Duration) *Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.byTTL[ttl]; s != nil && !p.closed && isOpen(s) {
+		return s
+	}
+	return nil
+}
+
+// isOpen reports whether a session can be used.
+func isOpen(s *Session) bool {
+	select {
+	case <-s.ready:
+		return s.failure == nil && s.Alive()
+	default:
+		return false
+	}
+}
+
 // current returns the session of a session TTL, ready or not.
 func (p *Pool) current(ttl time.Duration) (*Session, error) {
 	p.mu.Lock()
@@ -128,7 +151,7 @@ func (p *Pool) beginLocked(ttl, timeout time.Duration) (*Session, error) {
 		return nil, ErrClosed
 	}
 	s := newSession(p, ttl)
-	s.link = &Link{tls: p.config.TLS, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
+	s.link = &Link{tls: p.config.TLS, auth: p.config.Auth != nil, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
 	s.link.hosts = &hosts{link: s.link, history: p.servers}
 	var err error
 	if s.Conn, s.events, err = p.config.Connect(s.link, p.config.Hosts, timeout, s.onEvent); err != nil {
@@ -189,12 +212,8 @@ func (p *Pool) Open() (best *Session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for ttl, s := range p.byTTL {
-		select {
-		case <-s.ready:
-			if ttl > 0 && s.failure == nil && s.Alive() && (best == nil || ttl < best.ttl) {
-				best = s
-			}
-		default:
+		if ttl > 0 && isOpen(s) && (best == nil || ttl < best.ttl) {
+			best = s
 		}
 	}
 	return best

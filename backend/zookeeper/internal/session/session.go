@@ -185,7 +185,10 @@ func (s *Session) close() {
 // session was alive, see confirm.
 func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
-	answer, err := s.Multi(ops...)
+	answer, ok, err := s.link.transact(ops)
+	if !ok {
+		answer, err = s.Multi(ops...)
+	}
 	switch {
 	case err == nil:
 		s.confirm(sent)

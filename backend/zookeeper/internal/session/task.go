@@ -30,15 +30,22 @@ func (p *Pool) Start(work func() error) *Task {
 
 // run begins the given task, and reports whether it could.
 func (p *Pool) run(t *Task, work func() error) bool {
-	ok := p.goes(func() {
-		t.err = work()
-		close(t.done)
-	})
-	if !ok {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		t.err = ErrClosed
 		close(t.done)
+		return false
 	}
-	return ok
+	p.running.Add(1)
+	go p.work(t, work)
+	return true
+}
+
+func (p *Pool) work(t *Task, work func() error) {
+	defer p.running.Done()
+	t.err = work()
+	close(t.done)
 }
 
 // goes calls f on a goroutine for which Close waits, unless Close has begun.

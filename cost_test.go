@@ -47,6 +47,25 @@ func (b *books) Release(_ context.Context, g driver.Grant) error {
 	return nil
 }
 
+// TestFreeLockAllocations: of these seven one is the lease, one the call with its context, one its
+// AttemptID, two are Request.Lost and Request.Waiting, one is the context of the release, and one the
+// ledger's entry.
+func TestFreeLockAllocations(t *testing.T) {
+	c := open(t, &books{}, nil)
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(1000, func() {
+		l, err := c.Lock(ctx, "key")
+		if err == nil {
+			err = l.Unlock(ctx)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}); n > 8 { // the race detector needs one
+		t.Errorf("Lock and Unlock have made %v allocations, want 7 or 8", n)
+	}
+}
+
 // BenchmarkManyCallers is what core and ledger cost where many goroutines lock keys of their own.
 func BenchmarkManyCallers(b *testing.B) {
 	for _, callers := range []int{1, 64} {
