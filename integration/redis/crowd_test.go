@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ func TestConformanceInBatches(t *testing.T) {
 			count := &crowdCount{asked: map[string]bool{}}
 			t.Run("suite", func(t *testing.T) {
 				drivertest.Run(t, harness(s, func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend {
-					b := &crowd{Backend: dial(t, p.Addr(), ns), spare: make(chan driver.Grant, 64)}
+					b := &crowd{Backend: dial(t, p.Addr(), ns), spare: make(chan driver.Grant, 256)}
 					p.Delay(proxy.ToClient, 2*time.Millisecond) // so that requests meet
 					locktest.Tally(p, count.see)
 					if !lossy {
@@ -92,6 +93,9 @@ type crowdCounts struct {
 }
 
 const crowdKey = "crowd-"
+
+// requestsUnderWay is how many requests a client has under way, at the most, before callers go together.
+const requestsUnderWay = 8
 
 func (c *crowdCount) see(request []byte) bool {
 	n := locksOf(request)
@@ -181,16 +185,15 @@ func (c *crowd) other(ttl time.Duration, like driver.Request) func() {
 
 func (c *crowd) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	if err := ctx.Err(); err == nil && req.TTL >= 100*time.Millisecond && req.TTL <= 24*time.Hour {
-		other := c.other(req.TTL, req)
-		c.aside(other, other, other, other)
+		c.aside(slices.Repeat([]func(){c.other(req.TTL, req)}, requestsUnderWay+2)...)
 	}
 	return c.Backend.Acquire(ctx, req)
 }
 
 func (c *crowd) Release(ctx context.Context, g driver.Grant) error {
 	if ctx.Err() == nil {
-		other := c.other(time.Second, driver.Request{})
-		calls := []func(){other, other}
+		c.aside(slices.Repeat([]func(){c.other(time.Second, driver.Request{})}, requestsUnderWay)...)
+		var calls []func()
 		for range 2 {
 			calls = append(calls, func() { // one that never asked: it leaves a tombstone
 				key := fmt.Sprint(crowdKey, c.n.Add(1))
@@ -203,8 +206,7 @@ func (c *crowd) Release(ctx context.Context, g driver.Grant) error {
 				}
 			})
 		}
-		c.aside(calls[:2]...)
-		c.aside(calls[2:]...)
+		c.aside(calls...)
 	}
 	return c.Backend.Release(ctx, g)
 }
