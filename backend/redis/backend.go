@@ -95,7 +95,7 @@ func (b *backend) setUp(ctx context.Context, opts Options) error {
 	if err := b.requests.makeReady(ctx); err != nil {
 		return node.Classify(ctx, err)
 	}
-	b.requests.sender.InFlight = underWay(min(time.Since(asked), b.node.Trip()))
+	b.requests.suit(min(time.Since(asked), b.node.Trip()))
 	return b.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
 }
 

@@ -63,9 +63,18 @@ func parseHolder(r []any) (h driver.Holder, ok bool) {
 // Evict ends the grant of attemptID, or any grant of the key if attemptID is empty, and tells its holder.
 // The script compares the attempt, so the next holder is never hit.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 2, b.lockKey(key), b.counter, attemptID)
-	if err == nil {
-		reply, err = only("evict", reply)
+	evict := func() (any, error) {
+		reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 2, b.lockKey(key), b.counter, attemptID)
+		if err != nil {
+			return nil, err
+		}
+		return only("evict", reply)
+	}
+	reply, err := evict()
+	if isFormat(err) {
+		if err = b.requests.makeReady(ctx); err == nil {
+			reply, err = evict()
+		}
 	}
 	switch {
 	case err != nil:

@@ -63,12 +63,18 @@ type Sender[P, A any] struct {
 	// Parts is how many parts go together at the most. 0 means 64.
 	Parts int
 
+	// Gather says that further parts wait until all requests that are under way have been answered, and then go
+	// together, so that there are few requests where each costs the server much. InFlight then counts
+	// parts: so many go each by itself, and one more has the next ones wait.
+	Gather bool
+
 	// Patience, if it is not nil, is how long a part waits to be taken at the most. Then Do returns
 	// ErrNotTaken. The time of a part that has been taken does not count.
 	Patience func(part P) time.Duration
 
 	mu       sync.Mutex
 	inFlight int             // requests
+	underWay int             // parts in them
 	fewer    int             // parts go together at the most, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
@@ -88,8 +94,9 @@ type Sender[P, A any] struct {
 // is under way, and its answer is waited for as if it had no patience.
 func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	s.mu.Lock()
-	if s.inFlight < cmp.Or(s.InFlight, maxInFlight) && (!s.Exclusive || s.mark(lock)) {
+	if s.free() && (!s.Exclusive || s.mark(lock)) {
 		s.inFlight++
+		s.underWay++
 		s.mu.Unlock()
 		defer s.answered(lock)
 		return s.Alone(ctx, part)
@@ -127,6 +134,15 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	}
 }
 
+// free reports whether a part may go by itself. Called with mu held.
+func (s *Sender[P, A]) free() bool {
+	limit := cmp.Or(s.InFlight, maxInFlight)
+	if s.Gather {
+		return s.inFlight == 0 || s.underWay < limit && len(s.waiting) == 0
+	}
+	return s.inFlight < limit
+}
+
 // Lower notes that the server takes no more than so many parts in a request.
 func (s *Sender[P, A]) Lower(parts int) {
 	s.mu.Lock()
@@ -149,6 +165,7 @@ func (s *Sender[P, A]) Load() (inFlight, waiting int) {
 func (s *Sender[P, A]) answered(lock string) {
 	s.mu.Lock()
 	delete(s.busy, lock)
+	s.underWay--
 	r := s.take(nil)
 	s.mu.Unlock()
 	if r != nil {

@@ -57,6 +57,8 @@ type server struct {
 	fewer bool // it takes takesOnly parts
 	limit int  // of requests under way
 
+	gathers bool // parts that wait go once nothing else is under way
+
 	mu       sync.Mutex
 	requests int            // under way, those after a refusal counted as one
 	single   map[int]*int   // parts that were refused together: how many of them have no answer yet
@@ -83,9 +85,11 @@ func newServer(seed uint64) *server {
 	s.InFlight = s.rnd.IntN(7)
 	s.limit = cmp.Or(s.InFlight, maxInFlight)
 	s.Parts = []int{0, 0, 3}[s.rnd.IntN(3)]
+	s.Gather = s.rnd.IntN(2) == 0
 	if s.rnd.IntN(2) == 0 {
 		s.Patience = func(p *part) time.Duration { return p.patience }
 	}
+	s.gathers = s.Gather
 	s.do = s.Do
 	return s
 }
@@ -179,6 +183,8 @@ func (s *server) arrive(parts []*part, counts bool) error {
 			s.wrong("what was not taken in time is not sent", "%d is sent", p.id)
 		case s.Patience != nil && time.Since(p.came) > p.patience && !p.arrived:
 			s.wrong("a part waits as long as its patience", "%d comes after %v, its patience was %v", p.id, time.Since(p.came), p.patience)
+		case s.gathers && counts && p.waits && s.requests > 0:
+			s.wrong("parts are gathered", "%d waited, and comes while %d requests are under way", p.id, s.requests)
 		case p.id < last:
 			s.wrong("first come, first sent", "%d comes before %d", last, p.id)
 		}
@@ -289,6 +295,9 @@ func (s *server) run() map[string]string {
 		s.mu.Lock()
 		s.Sender.mu.Lock()
 		p.waits = s.requests == s.limit || s.Exclusive && s.busy[p.lock]
+		if s.Gather {
+			p.waits = p.waits || s.requests > 0 && (s.Sender.underWay >= s.limit || len(s.waiting) > 0)
+		}
 		s.Sender.mu.Unlock()
 		s.mu.Unlock()
 		s.running.Go(func() { s.call(p, patience) })
@@ -403,6 +412,7 @@ func TestSenderMutants(t *testing.T) {
 		{"fewer requests are under way than may be", "a lone caller is not delayed", func(s *server) {
 			s.InFlight = max(s.limit-1, 1)
 		}},
+		{"parts go before all that were under way have been answered", "parts are gathered", func(s *server) { s.Gather = false }},
 		{"patience has no end", "a part waits as long as its patience", func(s *server) {
 			if s.Patience != nil {
 				s.Patience = func(*part) time.Duration { return time.Hour }

@@ -20,6 +20,7 @@ func (s *Sender[P, A]) run(r *request[P, A]) {
 		for _, lock := range r.locks {
 			delete(s.busy, lock)
 		}
+		s.underWay -= len(r.parts)
 		r = s.take(r)
 		s.mu.Unlock()
 	}
@@ -31,6 +32,14 @@ func (s *Sender[P, A]) run(r *request[P, A]) {
 // Called with mu held.
 func (s *Sender[P, A]) take(last *request[P, A]) *request[P, A] {
 	r := last
+	if s.Gather && s.inFlight > 1 { // the last of them to be answered takes all that wait
+		if r != nil {
+			r.empty()
+			s.spare = append(s.spare, r)
+		}
+		s.inFlight--
+		return nil
+	}
 	if end := len(s.spare) - 1; r == nil && len(s.waiting) > 0 && end >= 0 {
 		r, s.spare = s.spare[end], s.spare[:end]
 	} else if r == nil && len(s.waiting) > 0 {
@@ -68,6 +77,7 @@ func (r *request[P, A]) fill(s *Sender[P, A]) {
 		r.waiters, r.parts, r.locks = append(r.waiters, w), append(r.parts, w.part), append(r.locks, w.lock)
 		size += n
 	}
+	s.underWay += len(r.parts)
 	clear(s.waiting[len(rest):])
 	s.waiting = rest
 	if !s.Exclusive {

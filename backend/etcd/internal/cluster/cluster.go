@@ -51,6 +51,7 @@ func New(client *clientv3.Client, t *Trouble, shortcut *Shortcut) *Conn {
 		rpctypes.MetadataClientAPIVersionKey, version.APIVersion)) // as etcd's client has it
 	c.FullTimeout = len(client.Endpoints()) == 1 || client.Username != ""
 	c.closing, c.beginClosing = context.WithCancel(context.Background())
+	c.batch.Gather = true // a request costs a server more than a transaction in it does
 	c.batch.Alone, c.batch.Together = c.commit, c.commitTogether
 	c.batch.Refused = func(err error) bool { return IsPermanent(err) || LeaseGone(err) }
 	c.batch.Go = func(f func()) {
