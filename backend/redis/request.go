@@ -205,7 +205,22 @@ func (r *requests) together(parts []*part) ([]answer, error) {
 		calls = append(calls, r.call(parts, same, answers, sent))
 	}
 	r.node.EvalAll(calls)
+	if len(parts) > 1 {
+		r.againAlone(parts, answers)
+	}
 	return answers, nil
+}
+
+// againAlone sends parts by themselves that were refused with all of their call: the server looks at the names of
+// all keys before it runs a script, and some may not be allowed.
+func (r *requests) againAlone(parts []*part, answers []answer) {
+	var sending sync.WaitGroup
+	for i, p := range parts {
+		if goredis.HasErrorPrefix(answers[i].err, "NOPERM ") {
+			sending.Go(func() { answers[i] = r.alone(context.Background(), p) })
+		}
+	}
+	sending.Wait()
 }
 
 // call is the call for the parts of one kind.

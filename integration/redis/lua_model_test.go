@@ -287,14 +287,7 @@ func (m *luaModel) evict(k *modelKey, attempt string) (luaAnswer, string) {
 
 func (m *luaModel) extend(k *modelKey, ttl int64) {
 	m.dirty, m.wrote = true, true
-	if !k.lock.old {
-		k.lock.ttl = ttl
-		k.lock.since = m.now
-		return
-	}
-	if ttl := ttl - k.lock.ttl; k.lock.since.to <= m.now.to+ttl { // never less than it has
-		k.lock.since = m.now.plus(ttl)
-	}
+	k.lock.ttl, k.lock.since, k.lock.old = ttl, m.now, false
 }
 
 // first is the first living waiter; dead ones before it are taken off.

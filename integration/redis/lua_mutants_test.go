@@ -32,7 +32,7 @@ var luaMutants = []struct{ what, file, text, instead string }{
 	{"the waiter that gets the lock stays in the queue", "lib", "redis.call('HDEL', KEY, first, 'w' .. w.attempt)\n  wrote = true\n  first = first + 1", ""},
 	{"a dead waiter gets the lock", "lib", "if tonumber(deadline) > now then", "if true then"},
 	{"a lease never ends", "lib", "over = left <= 0", "over = false"},
-	{"a full server refuses a renewal", "lib", "must_pass()\n  if lock.old then", "if lock.old then"},
+	{"a full server refuses a renewal", "lib", "must_pass()\n  lock.ttl, lock.left", "lock.ttl, lock.left"},
 	{"who gets the lock is not told", "lib", "redis.call('PUBLISH', w.client, 'granted '", "redis.call('ECHO', 'granted '"},
 	{"any attempt renews the lock", "renew_fast", "attempt == ARGV[2 * i - 1] and was == ttl", "attempt and was == ttl"},
 	{"what has ended is renewed", "renew", " or lock.over", ""},
