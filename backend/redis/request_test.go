@@ -3,10 +3,12 @@ package redis
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/batch"
 )
 
@@ -41,5 +43,39 @@ func TestAnswerOf(t *testing.T) {
 	}
 	if a := answerOf(p, reply, 0, 2, time.Now()); a.err == nil {
 		t.Error("a reply with too many answers is taken")
+	}
+}
+
+// The server's own compare-and-delete is for a release of what is known to be held, and compares all of the
+// record; the request of an attempt that asks again is none, though it has a grant.
+func TestDeletion(t *testing.T) {
+	b := offline(t)
+	a, _, err := b.registry.enter(driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute}, part{
+		kind: kind{acquireScript, "60001", "try", "who"}, lock: "ns:{1}:k:l", attempt: "me",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.grant(a, 17, time.Now(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	release := &part{kind: kind{script: releaseScript}, lock: a.lock, attempt: "me", granted: &a.part, token: 17}
+	unknown := &part{kind: kind{script: releaseScript}, lock: a.lock, attempt: "me"}
+	record := "+ me " + b.channel + " 17 60001 who"
+	for _, tc := range []struct {
+		command string
+		p       *part
+		want    []any
+	}{
+		{"DELEX", release, []any{"delex", &release.lock, "ifeq", record}},
+		{"DELIFEQ", release, []any{"delifeq", &release.lock, record}},
+		{"", release, nil},
+		{"DELEX", unknown, nil},
+		{"DELEX", &a.part, nil},
+		{"DELIFEQ", &a.part, nil},
+	} {
+		if got := b.requests.deletion(tc.command, tc.p); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.command, got, tc.want)
+		}
 	}
 }
