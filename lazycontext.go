@@ -62,17 +62,24 @@ func (c *lazyContext) Done() <-chan struct{} {
 	return c.derive().Done()
 }
 
+// Err asks from without mu: it may be a context of a lease, which takes the mutexes of that lease and its
+// client, while Close holds the client's and calls finish.
+//
+// Err against finish, and Done: what was true before mu was given back was true when Err was called.
 func (c *lazyContext) Err() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.derived == nil && !c.over {
 		if c.ends.IsZero() {
+			c.mu.Unlock()
 			return c.from.Err()
 		} else if time.Now().Before(c.ends) {
+			c.mu.Unlock()
 			return nil
 		}
 	}
-	return c.derive().Err()
+	derived := c.derive()
+	c.mu.Unlock()
+	return derived.Err()
 }
 
 func (c *lazyContext) Deadline() (ends time.Time, ok bool) {
@@ -85,12 +92,17 @@ func (c *lazyContext) Deadline() (ends time.Time, ok bool) {
 // Value is from's until it is derived. An end that is not from's derives it, and so context.Cause finds it.
 func (c *lazyContext) Value(key any) any {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.derived != nil {
-		return c.derived.Value(key)
+	if c.over {
+		c.derive() // Cause asks for no more than this before Go 1.26
 	}
-	if !c.ends.IsZero() {
-		return context.WithoutCancel(c.from).Value(key)
+	from := c.derived
+	c.mu.Unlock()
+	switch {
+	case from != nil:
+	case c.ends.IsZero():
+		from = c.from
+	default:
+		from = context.WithoutCancel(c.from)
 	}
-	return c.from.Value(key)
+	return from.Value(key)
 }

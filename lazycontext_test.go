@@ -85,3 +85,31 @@ func TestLazyContext(t *testing.T) {
 		}
 	}
 }
+
+// asked is a context whose Err waits for what another goroutine does, as that of a lease waits for mutexes.
+type asked struct {
+	context.Context
+	err func() error
+}
+
+func (a asked) Err() error { return a.err() }
+
+// Close ends calls with the mutex of the client held. What a call's context asks of the caller's, which may be
+// that of a lease of this client, must not keep it from that.
+func TestLazyContextAsksWithoutItsMutex(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		lazy := &lazyContext{from: asked{context.Background(), func() error { <-goOn; return nil }}}
+		answered := make(chan error)
+		go func() { answered <- lazy.Err() }()
+		synctest.Wait()
+		if !lazy.mu.TryLock() {
+			t.Error("its mutex is held while the caller's context is asked")
+		} else {
+			lazy.mu.Unlock()
+			lazy.finish(nil)
+		}
+		close(goOn)
+		<-answered
+	})
+}
