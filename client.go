@@ -46,7 +46,7 @@ type Client struct {
 	held   schedule           // all leases that are held, by their deadlines
 	idle   sync.WaitGroup     // counts calls; Add only under mu while !closed
 
-	telling sync.WaitGroup // counts losses that log and observer have not been given yet
+	telling tally // losses that log and observer have not been given yet
 
 	closeBy atomic.Pointer[time.Time] // when requests must be over since Close waits for them
 }

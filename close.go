@@ -95,7 +95,7 @@ func (c *Client) shutDown(ctx context.Context, by time.Time, kept *atomic.Int64)
 	c.unwatch()
 	c.renewal.stop(waiting)
 	c.janitor.stop(waiting, asking)
-	waitFor(waiting, &c.telling)
+	c.telling.wait(waiting)
 	c.flush(waiting)
 	return c.backend.Close()
 }

@@ -22,7 +22,7 @@ type janitor struct {
 	work    []cleanupTask
 	workers int
 	stopped bool
-	idle    sync.WaitGroup // counts workers
+	busy    tally // the workers
 
 	told   time.Time // when the log was last told of a refusal
 	untold int       // refusals since then
@@ -58,13 +58,13 @@ func (j *janitor) cleanUp(grant driver.Grant, refused bool) {
 	j.work = append(j.work, cleanupTask{grant: grant, refused: refused, until: time.Now().Add(2 * grant.TTL)})
 	if j.workers < maxSweepers {
 		j.workers++
-		j.idle.Add(1)
+		j.busy.add()
 		go j.sweep()
 	}
 }
 
 func (j *janitor) sweep() {
-	defer j.idle.Done()
+	defer j.busy.done()
 	for {
 		j.mu.Lock()
 		if len(j.work) == 0 || j.stopped {
@@ -121,21 +121,10 @@ func (j *janitor) tell(key string, err error) {
 // their requests are over, and their pauses end. A backend that holds one of them up is
 // waited for until ctx ends.
 func (j *janitor) stop(ctx, enough context.Context) {
-	swept := make(chan struct{})
-	go func() {
-		j.idle.Wait()
-		close(swept)
-	}()
-	select {
-	case <-swept:
-	case <-enough.Done():
-	}
+	j.busy.wait(enough)
 	j.mu.Lock()
 	j.stopped = true
 	j.mu.Unlock()
 	close(j.quit)
-	select {
-	case <-swept:
-	case <-ctx.Done():
-	}
+	j.busy.wait(ctx)
 }

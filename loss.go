@@ -123,7 +123,7 @@ func (l *Lease) tell(loss *Error) {
 	if loss == nil {
 		return
 	}
-	defer l.client.telling.Done()
+	defer l.client.telling.done()
 	l.report(loss)
 }
 
@@ -154,7 +154,7 @@ func (l *Lease) end(err error) bool {
 	if errors.Is(err, ErrLost) {
 		// Under mu, so that Close, which ends every lease, waits for tell. Who sees that Done is
 		// closed may close the client, and the program, at once.
-		l.client.telling.Add(1)
+		l.client.telling.add()
 	}
 	if l.renewErr != nil {
 		l.client.renewal.failing.Add(-1)
