@@ -151,7 +151,7 @@ func (p *Pool) beginLocked(ttl, timeout time.Duration) (*Session, error) {
 		return nil, ErrClosed
 	}
 	s := newSession(p, ttl)
-	s.link = &Link{tls: p.config.TLS, auth: p.config.Auth != nil, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
+	s.link = &Link{tls: p.config.TLS, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
 	s.link.hosts = &hosts{link: s.link, history: p.servers}
 	var err error
 	if s.Conn, s.events, err = p.config.Connect(s.link, p.config.Hosts, timeout, s.onEvent); err != nil {

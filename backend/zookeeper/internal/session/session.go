@@ -185,10 +185,7 @@ func (s *Session) close() {
 // session was alive, see confirm.
 func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
 	sent := time.Now()
-	answer, ok, err := s.link.transact(ops)
-	if !ok {
-		answer, err = s.Multi(ops...)
-	}
+	answer, err := s.Multi(ops...)
 	switch {
 	case err == nil:
 		s.confirm(sent)
