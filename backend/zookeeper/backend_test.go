@@ -95,7 +95,8 @@ func TestWithoutContainers(t *testing.T) {
 	}
 }
 
-// TestHandOff: who gets the lock from a holder asks the server for nothing.
+// TestHandOff: who gets the lock from a holder asks the server for nothing. The first lists the
+// queue, since its holder was alone when it came, and so does not tell.
 func TestHandOff(t *testing.T) {
 	f := newFake()
 	b := on(t, f)
@@ -111,8 +112,12 @@ func TestHandOff(t *testing.T) {
 		before := requests()
 		release(t, b, g)
 		g = get(t, w)
-		if calls := requests() - before; calls != 1 {
-			t.Errorf("hand-off %d took %d requests, want the release", i, calls)
+		want := 1
+		if i == 0 {
+			want = 2
+		}
+		if calls := requests() - before; calls != want {
+			t.Errorf("hand-off %d took %d requests, want %d", i, calls, want)
 		}
 	}
 }

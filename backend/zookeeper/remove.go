@@ -53,7 +53,10 @@ func (c *claims) awaitRemoval(ctx context.Context, a *attempt, timeout time.Dura
 func (c *claims) removeLocked(a *attempt) *session.Task {
 	if a.removing == nil {
 		placing := a.creating
-		a.removing = c.pool.Start(func() error { return c.removeNode(a, placing) })
+		t, ok := c.pool.Begin()
+		if a.removing = t; ok {
+			go func() { t.End(c.removeNode(a, placing)) }()
+		}
 	}
 	return a.removing
 }
@@ -98,23 +101,25 @@ const refusedAgain = time.Minute
 
 func (c *claims) deleteNode(a *attempt) error {
 	c.mu.Lock()
-	node, unknown, handOff := a.node, a.Sent, a.Granted()
+	claim, unknown, handOff := a.claim, a.Sent, a.Granted() && !a.alone
 	c.mu.Unlock()
-	if node == "" && !unknown {
+	if claim == "" && !unknown {
 		return zk.ErrNoNode
 	}
-	if node == "" {
+	if claim == "" {
 		m, err := c.find(a)
 		if err != nil {
 			return err
 		}
-		if node = m.node; node == "" {
+		if claim = m.claim; claim == "" {
 			return zk.ErrNoNode
 		}
 	}
-	me, _ := parseName(node)
+	me, _ := parseName(nameIn(claim))
+	// Who was alone when it came, as most are, tells nobody: if somebody has come since, the first
+	// of them lists the queue.
 	handOff = handOff && !me.beyond()
-	ops := handOffOps(a.path + "/" + node)
+	ops := handOffOps(claim)
 	if !handOff {
 		ops = ops[1:]
 	}

@@ -46,7 +46,7 @@ func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead stri
 	if unguarded := guarded.Wait(); unguarded != nil {
 		return false, unguarded
 	}
-	past := beyond(a.node)
+	past := beyond(a.node())
 	if err == nil && past && b.isLater(a, w) {
 		return false, nil
 	}
@@ -78,7 +78,7 @@ func (b *backend) isLater(a *attempt, w *session.Watch) bool {
 // what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
 // before the hand-off is looked at. A deletion that came before the watch finds no node here.
 func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
-	_, err := a.session.Watch(ctx, a.path+"/"+a.node, a, a.timeout())
+	_, err := a.session.Watch(ctx, a.claim, a, a.timeout())
 	return b.nodeGone(a, err)
 }
 
@@ -101,12 +101,12 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *session.Watch, 
 		defer beat.Stop()
 		beats = beat.C
 	}
-	last := s.Confirmed()
+	last, over := s.Confirmed(), b.over(a)
 	for {
 		select {
 		case <-w.Fired:
 			return nil
-		case <-a.ended:
+		case <-over:
 			return b.fate(a)
 		case <-ctx.Done():
 			return context.Cause(ctx)

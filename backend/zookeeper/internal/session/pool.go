@@ -54,6 +54,7 @@ type Pool struct {
 	servers *serverHistory
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup // tasks and sessions
+	timers  sync.Pool      // of *time.Timer that have not fired, to be used again
 
 	mu     sync.Mutex
 	closed bool
