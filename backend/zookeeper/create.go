@@ -89,7 +89,10 @@ func (c *claims) createNode(a *attempt, unknown bool) error {
 	a.creating = nil
 	switch {
 	case err == nil:
-		a.claim, a.czxid, a.look, a.alone = m.claim, m.czxid, look, m.first
+		a.claim, a.czxid, a.look = m.claim, m.czxid, look
+		if m.first {
+			a.alone = time.Now()
+		}
 		c.enterParentLocked(a, false)
 	case nothing:
 		a.Sent = false

@@ -29,7 +29,7 @@ type attempt struct {
 	watched  int           // the connection on which its loss will be told, see Watch.Proven; 0: none
 	creating *session.Task // creates the node
 	look     *position     // in the queue, which came with that, until a caller takes it
-	alone    bool          // it was the only claim when it was made
+	alone    time.Time     // when it was made, if it was the only claim of its lock then
 	ended    chan struct{} // closed when the phase becomes Ending or Gone; nil until somebody asks, see over
 	removing *session.Task // deletes it
 	deleting bool          // a deletion was sent and not answered
