@@ -16,11 +16,12 @@ import (
 //
 // The event tells. A holder that releases writes to its node and deletes it, in one transaction,
 // of which a watch tells the first half: the data has changed. A waiter that gives up, or whose
-// session dies, does not write, and the watch tells that the node was deleted. Nobody else ever
-// writes to a claim's node. So "changed" comes from a holder, which was the first: all claims up
-// to it are gone, and stay gone, since new ones come at the end. No claim was between it and
-// ours, or we would have watched that one, and none can come between: ours is the first. The
-// hand-off has cost one write and one push, however many wait.
+// session dies, does not write, nor does a holder that was alone and brief (see wasBrief): then the
+// watch tells that the node was deleted. Nobody else ever writes to a claim's node. So "changed"
+// comes from a holder, which was the first: all claims up to it are gone, and stay gone, since new
+// ones come at the end. No claim was between it and ours, or we would have watched that one, and
+// none can come between: ours is the first. The hand-off has cost one write and one push, however
+// many wait.
 //
 // Is our session alive (etcd#11456)? The server that told us applies transactions in order. If
 // the session had ended before the hand-off, the server would have closed this connection, and
