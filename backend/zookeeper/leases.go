@@ -171,7 +171,7 @@ func (l *leases) watchLoss(ctx context.Context, a *attempt) error {
 		mu.Unlock()
 		return nil
 	}
-	path := a.path + "/" + a.node
+	path := a.claim
 	mu.Unlock()
 	w, err := l.Watch(ctx, path, a, a.timeout())
 	if errors.Is(err, zk.ErrNoNode) {
