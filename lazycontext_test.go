@@ -110,6 +110,6 @@ func TestLazyContextAsksWithoutItsMutex(t *testing.T) {
 			lazy.finish(nil)
 		}
 		close(goOn)
-		<-answered
+		_ = <-answered
 	})
 }
