@@ -22,7 +22,7 @@ const (
 	retryPause = 250 * time.Millisecond
 
 	// maxWatchRequests and maxDeletions bound what is done at a time.
-	maxWatchRequests = 16
+	maxWatchRequests = 12
 	maxDeletions     = 64
 
 	// idle is for how long there is nothing to do, if there is nothing.
