@@ -323,7 +323,9 @@ func (m *luaModel) handOff(k *modelKey) string {
 
 func (m *luaModel) save(k *modelKey) {
 	m.dirty, m.wrote = true, true
-	k.graves = slices.DeleteFunc(k.graves, func(g *modelGrave) bool { return g.over })
+	for len(k.graves) > 0 && k.graves[0].over { // what comes behind one that has not ended goes later
+		k.graves = k.graves[1:]
+	}
 	k.hash = m.single || len(k.queue) > 0 || len(k.graves) > 0
 	if !k.hash && k.lock != nil && k.lock.over {
 		k.lock = nil
