@@ -110,6 +110,8 @@ func TestLazyContextAsksWithoutItsMutex(t *testing.T) {
 			lazy.finish(nil)
 		}
 		close(goOn)
-		_ = <-answered
+		if err := <-answered; err != nil {
+			t.Errorf("Err = %v", err)
+		}
 	})
 }
