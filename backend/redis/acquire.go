@@ -24,14 +24,15 @@ import (
 // other is only a hint to ask. Before the first answer, the send time of the first
 // request is a safe Start if the attempt had never asked before (Retry is false).
 func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
-	a, notified, err := b.registry.enter(req, part{
-		kind:    kind{acquireScript, b.ttl.text(req.TTL), modeOf(req), driver.JoinIdentity(req.Identity, req.Meta)},
+	a, came, err := b.registry.enter(req)
+	if err != nil {
+		return driver.Grant{}, err
+	}
+	p := part{
+		kind:    kind{acquireScript, b.ttl.text(req.TTL), modeOf(req), a.identity},
 		lock:    b.lockKey(req.Key),
 		attempt: req.AttemptID,
 		timeout: driver.RequestTimeout(req.TTL),
-	})
-	if err != nil {
-		return driver.Grant{}, err
 	}
 	var wake chan struct{} // of notifications; nil until the attempt waits
 	defer func() { b.registry.leave(a, wake) }()
@@ -42,7 +43,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		got := b.requests.ask(ctx, &a.part)
+		got := b.requests.ask(ctx, p)
 		if got.err != nil {
 			if wasSent(got.err) {
 				b.registry.noAnswer(a)
@@ -80,7 +81,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		}
 
 		if wake == nil {
-			wake = b.registry.await(a, notified)
+			wake = b.registry.await(a, came)
 		}
 		next := time.NewTimer(pause)
 		select {
@@ -135,7 +136,6 @@ func nextConfirm(ttl time.Duration, isFirst bool, ahead time.Duration) time.Dura
 func (b *backend) grant(a *attempt, token fencing.Token, start time.Time, ttl time.Duration) (driver.Grant, error) {
 	b.registry.mu.Lock()
 	defer b.registry.mu.Unlock()
-	a.token = token
 	return b.registry.Grant(a, token, start, ttl)
 }
 

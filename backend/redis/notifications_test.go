@@ -27,7 +27,7 @@ func offline(t *testing.T) *backend {
 // mustEnter begins an Acquire that waits.
 func (b *backend) mustEnter(t *testing.T, key string, lost func(error)) (*attempt, chan struct{}) {
 	t.Helper()
-	a, notified, err := b.registry.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost}, part{})
+	a, notified, err := b.registry.enter(driver.Request{Key: key, AttemptID: "me", TTL: time.Minute, Wait: true, Lost: lost})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestEachAcquireIsNotified(t *testing.T) {
 func TestNotifiedBeforeItWaits(t *testing.T) {
 	for _, message := range []string{"granted me 8", "ask me"} {
 		b := offline(t)
-		a, notified, err := b.registry.enter(driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute, Wait: true}, part{})
+		a, notified, err := b.registry.enter(driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute, Wait: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,37 +17,44 @@ type registry struct {
 	attempts.Ledger[*attempt]
 }
 
-// attempt is an attempt to lock. It is the Handle of its grant.
+// attempt is an attempt to lock. It is the Handle of its grant. A client may hold very many: so what only those
+// need that wait is a part of its own.
 type attempt struct {
 	attempts.Attempt
-	part // what it asks the server; it does not change
+	identity string // what driver.JoinIdentity has made
+	news     *news  // nil before the first notification, and before it waits
+}
 
-	token    fencing.Token   // of its grant
-	notified int             // how many notifications have come
-	noted    fencing.Token   // the greatest of those that told of a grant
-	waits    []chan struct{} // of each Acquire that waits: a notification has come; capacity 1
+// news is what notifications have told an attempt.
+type news struct {
+	came  int             // how many have come
+	token fencing.Token   // the greatest of those that told of a grant
+	waits []chan struct{} // of each Acquire that waits: a notification has come; capacity 1
 }
 
 // enter begins an Acquire. It returns how many notifications have come so far.
-func (r *registry) enter(req driver.Request, p part) (a *attempt, notified int, err error) {
+func (r *registry) enter(req driver.Request) (a *attempt, came int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a, err = r.Enter(req, &attempt{part: p})
-	if err != nil {
-		return nil, 0, err
+	a, err = r.Enter(req, &attempt{identity: driver.JoinIdentity(req.Identity, req.Meta)})
+	if err == nil && a.news != nil {
+		came = a.news.came
 	}
-	return a, a.notified, nil
+	return a, came, err
 }
 
 // await returns a channel on which an Acquire hears of notifications: all that came after the first so many.
-func (r *registry) await(a *attempt, notified int) chan struct{} {
+func (r *registry) await(a *attempt, came int) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	wake := make(chan struct{}, 1)
-	if a.notified != notified {
+	if a.news == nil {
+		a.news = new(news)
+	}
+	if a.news.came != came {
 		wake <- struct{}{}
 	}
-	a.waits = append(a.waits, wake)
+	a.news.waits = append(a.news.waits, wake)
 	return wake
 }
 
@@ -57,7 +64,7 @@ func (r *registry) leave(a *attempt, wake chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if wake != nil {
-		a.waits = slices.DeleteFunc(a.waits, func(c chan struct{}) bool { return c == wake })
+		a.news.waits = slices.DeleteFunc(a.news.waits, func(c chan struct{}) bool { return c == wake })
 	}
 	a.Sent = false
 	r.Leave(a, time.Time{})
@@ -67,7 +74,10 @@ func (r *registry) leave(a *attempt, wake chan struct{}) {
 func (r *registry) granted(a *attempt) fencing.Token {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return a.noted
+	if a.news == nil {
+		return 0
+	}
+	return a.news.token
 }
 
 // noAnswer notes that a request of an attempt may still be under way.
@@ -84,7 +94,7 @@ func (r *registry) release(g driver.Grant) (a *attempt, token fencing.Token, lat
 	defer r.mu.Unlock()
 	a, late = r.Release(g)
 	if a != nil {
-		token = a.token
+		token = a.Token()
 		r.Forget(a) // what is left of it on the server ends, at the latest with its TTL; g has it as its Handle
 	}
 	return a, token, late
@@ -114,9 +124,12 @@ func (r *registry) renewed(grants []driver.Grant, answers []driver.Renewal) (los
 // notify notes a notification, and wakes each Acquire that waits. The token is that of a grant of which it
 // tells, or 0 if it only says that it is time to ask. Called with the registry's mutex held.
 func (a *attempt) notify(token fencing.Token) {
-	a.notified++
-	a.noted = max(a.noted, token)
-	for _, wake := range a.waits {
+	if a.news == nil {
+		a.news = new(news)
+	}
+	a.news.came++
+	a.news.token = max(a.news.token, token)
+	for _, wake := range a.news.waits {
 		select {
 		case wake <- struct{}{}:
 		default: // it will look soon

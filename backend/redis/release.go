@@ -25,16 +25,11 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
 	}
-	p := &part{kind: kind{script: releaseScript}, attempt: g.AttemptID, timeout: timeout}
-	if a == nil {
-		p.lock = b.lockKey(g.Key)
-	} else {
-		p.lock = a.lock
-	}
+	p := part{kind: kind{script: releaseScript}, lock: b.lockKey(g.Key), attempt: g.AttemptID, timeout: timeout}
 	if late {
 		p.ttl = tombstone
 	} else if a != nil && token != 0 {
-		p.granted, p.token = &a.part, token
+		p.held = held{token, b.ttl.text(a.TTL), a.identity}
 	}
 	got := b.requests.ask(ctx, p)
 	if errors.Is(got.err, node.ErrStale) {

@@ -23,9 +23,13 @@ type part struct {
 	attempt string
 	timeout time.Duration
 
-	// To release, where they are known: what the attempt has asked, and the token that it got.
-	granted *part
-	token   fencing.Token
+	held held // to release: what the attempt holds; without a token if that is not known
+}
+
+// held is what a lock's key tells of its holder, besides the attempt and its client.
+type held struct {
+	token         fencing.Token
+	ttl, identity string
 }
 
 // kind is what parts have in common that go in one call.
@@ -55,7 +59,7 @@ const (
 type requests struct {
 	names   *names
 	node    *node.Node
-	sender  batch.Sender[*part, answer]
+	sender  batch.Sender[part, answer]
 	closing context.Context
 
 	mu      sync.Mutex     // of the end, against running
@@ -64,13 +68,13 @@ type requests struct {
 
 func newRequests(closing context.Context, n *names, server *node.Node) *requests {
 	r := &requests{names: n, node: server, closing: closing}
-	r.sender = batch.Sender[*part, answer]{
-		Alone:    func(ctx context.Context, p *part) (answer, error) { return r.alone(ctx, p), nil },
+	r.sender = batch.Sender[part, answer]{
+		Alone:    func(ctx context.Context, p part) (answer, error) { return r.alone(ctx, &p), nil },
 		Together: r.together,
 		Refused:  func(error) bool { return false }, // each part has an answer of its own
 		Go:       r.goRun,
 		Parts:    partsPerRequest,
-		Patience: func(p *part) time.Duration { return p.timeout },
+		Patience: func(p part) time.Duration { return p.timeout },
 	}
 	return r
 }
@@ -116,7 +120,7 @@ func (r *requests) end(begin func()) {
 
 // ask sends a part and returns its answer. If ctx ends first, the outcome is not known, except with
 // batch.ErrNotTaken.
-func (r *requests) ask(ctx context.Context, p *part) answer {
+func (r *requests) ask(ctx context.Context, p part) answer {
 	a := r.askOnce(ctx, p)
 	if !isFormat(a.err) {
 		return a
@@ -128,7 +132,7 @@ func (r *requests) ask(ctx context.Context, p *part) answer {
 	return r.askOnce(ctx, p)
 }
 
-func (r *requests) askOnce(ctx context.Context, p *part) answer {
+func (r *requests) askOnce(ctx context.Context, p part) answer {
 	sent := time.Now()
 	a, err := r.sender.Do(ctx, "", p) // parts about one lock may go together: a script takes one after the other
 	if err != nil {
@@ -163,17 +167,17 @@ func (r *requests) alone(ctx context.Context, p *part) answer {
 // compares what the lock's key has while nobody waits, and the lease was only extended by its first TTL.
 func (r *requests) deletion(command string, p *part) []any {
 	switch {
-	case p.granted == nil:
+	case p.held.token == 0:
 	case command == "DELEX":
-		return []any{"delex", &p.lock, "ifeq", r.record(p.granted, p.token)}
+		return []any{"delex", &p.lock, "ifeq", r.record(p)}
 	case command == "DELIFEQ":
-		return []any{"delifeq", &p.lock, r.record(p.granted, p.token)}
+		return []any{"delifeq", &p.lock, r.record(p)}
 	}
 	return nil
 }
 
-func (r *requests) record(g *part, token fencing.Token) string {
-	return "+ " + g.attempt + " " + r.names.channel + " " + token.String() + " " + g.ttl + " " + g.identity
+func (r *requests) record(p *part) string {
+	return "+ " + p.attempt + " " + r.names.channel + " " + p.held.token.String() + " " + p.held.ttl + " " + p.held.identity
 }
 
 // isOtherType reports whether a compare-and-delete has found a key that is not a string: somebody waits.
@@ -182,19 +186,19 @@ func isOtherType(err error) bool {
 }
 
 // together sends parts in one request: one call for each kind.
-func (r *requests) together(parts []*part) ([]answer, error) {
+func (r *requests) together(parts []part) ([]answer, error) {
 	answers := make([]answer, len(parts))
 	var calls []*node.Call
 	done := make([]bool, len(parts))
 	var same []int // the parts of one call
 	sent := time.Now()
-	for i, p := range parts {
+	for i := range parts {
 		if done[i] {
 			continue
 		}
 		same = nil
 		for j := i; j < len(parts) && len(same) < locksPerCall; j++ {
-			if !done[j] && parts[j].kind == p.kind {
+			if !done[j] && parts[j].kind == parts[i].kind {
 				done[j] = true
 				same = append(same, j)
 			}
@@ -210,19 +214,19 @@ func (r *requests) together(parts []*part) ([]answer, error) {
 
 // againAlone sends parts by themselves that were refused with all of their call: the server looks at the names of
 // all keys before it runs a script, and some may not be allowed.
-func (r *requests) againAlone(parts []*part, answers []answer) {
+func (r *requests) againAlone(parts []part, answers []answer) {
 	var sending sync.WaitGroup
-	for i, p := range parts {
-		if goredis.HasErrorPrefix(answers[i].err, "NOPERM ") {
-			sending.Go(func() { answers[i] = r.alone(context.Background(), p) })
+	for i := range parts {
+		if err := answers[i].err; err != nil && goredis.HasErrorPrefix(err, "NOPERM ") {
+			sending.Go(func() { answers[i] = r.alone(context.Background(), &parts[i]) })
 		}
 	}
 	sending.Wait()
 }
 
 // call is the call for the parts of one kind.
-func (r *requests) call(parts []*part, same []int, answers []answer, sent time.Time) *node.Call {
-	first := parts[same[0]]
+func (r *requests) call(parts []part, same []int, answers []answer, sent time.Time) *node.Call {
+	first := &parts[same[0]]
 	c := &node.Call{Ctx: context.Background(), Script: first.script, Keys: len(same) + 1}
 	locks := make([]*string, len(same))
 	for i, j := range same {
@@ -238,7 +242,7 @@ func (r *requests) call(parts []*part, same []int, answers []answer, sent time.T
 			if err != nil {
 				answers[j] = answer{nil, err, sent}
 			} else {
-				answers[j] = answerOf(parts[j], reply, i, len(same), sent)
+				answers[j] = answerOf(&parts[j], reply, i, len(same), sent)
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
-	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/batch"
 )
 
@@ -50,31 +49,23 @@ func TestAnswerOf(t *testing.T) {
 // record; the request of an attempt that asks again is none, though it has a grant.
 func TestDeletion(t *testing.T) {
 	b := offline(t)
-	a, _, err := b.registry.enter(driver.Request{Key: "k", AttemptID: "me", TTL: time.Minute}, part{
-		kind: kind{acquireScript, "60001", "try", "who"}, lock: "ns:{1}:k:l", attempt: "me",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.grant(a, 17, time.Now(), time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	release := &part{kind: kind{script: releaseScript}, lock: a.lock, attempt: "me", granted: &a.part, token: 17}
-	unknown := &part{kind: kind{script: releaseScript}, lock: a.lock, attempt: "me"}
+	release := part{kind: kind{script: releaseScript}, lock: "ns:{1}:k:l", attempt: "me", held: held{17, "60001", "who"}}
+	unknown := part{kind: kind{script: releaseScript}, lock: "ns:{1}:k:l", attempt: "me"}
+	acquire := part{kind: kind{acquireScript, "60001", "try", "who"}, lock: "ns:{1}:k:l", attempt: "me"}
 	record := "+ me " + b.channel + " 17 60001 who"
 	for _, tc := range []struct {
 		command string
-		p       *part
+		p       part
 		want    []any
 	}{
 		{"DELEX", release, []any{"delex", &release.lock, "ifeq", record}},
 		{"DELIFEQ", release, []any{"delifeq", &release.lock, record}},
 		{"", release, nil},
 		{"DELEX", unknown, nil},
-		{"DELEX", &a.part, nil},
-		{"DELIFEQ", &a.part, nil},
+		{"DELEX", acquire, nil},
+		{"DELIFEQ", acquire, nil},
 	} {
-		if got := b.requests.deletion(tc.command, tc.p); !reflect.DeepEqual(got, tc.want) {
+		if got := b.requests.deletion(tc.command, &tc.p); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.command, got, tc.want)
 		}
 	}

@@ -73,6 +73,9 @@ func (a *Attempt) Overdue(now time.Time) bool {
 	return a.phase < Ending && a.calls == 0 && !a.expires.IsZero() && !now.Before(a.expires)
 }
 
+// Token is that of the grant; 0 if none was handed out.
+func (a *Attempt) Token() fencing.Token { return a.token }
+
 // Granted reports whether Acquire has handed out a grant of the attempt, whatever has become of it since.
 func (a *Attempt) Granted() bool { return a.granted }
 
