@@ -17,7 +17,7 @@ func TestMutants(t *testing.T) {
 		t.Run(m.name+"/"+m.test, func(t *testing.T) {
 			if out, err := mutants.Run(t, program, m.name, only(m.test)...); err == nil {
 				t.Errorf("not caught\n%s", out)
-			} else if !strings.Contains(out, "--- FAIL: "+m.test) || strings.Contains(out, "panic: ") {
+			} else if !strings.Contains(out, "--- FAIL: "+m.test) || strings.Contains(out, "panic: ") && m.name != mayPanic {
 				t.Errorf("it ended in another way: %v\n%s", err, out)
 			}
 		})
@@ -32,6 +32,10 @@ func TestMutants(t *testing.T) {
 		}
 	}
 }
+
+// mayPanic is the mutant after which, with some seeds, a claim is in no list where it must be: the machine cannot
+// go on before a promise is seen to be broken.
+const mayPanic = "a number is given again after restore"
 
 // only runs one test.
 func only(test string) []string { return []string{"-test.run", "^" + test + "$"} }
