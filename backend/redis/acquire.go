@@ -71,7 +71,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 			if err != nil {
 				return driver.Grant{}, err
 			}
-			confirmed, seen = got.sent, last
+			confirmed, seen = got.sent, max(seen, last) // it falls if the server has lost its data, and its clock was set back
 			if req.Waiting != nil {
 				req.Waiting()
 			}

@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -83,4 +85,43 @@ func TestClockSetBack(t *testing.T) {
 			locktest.Unlock(t, held)
 		})
 	}
+}
+
+// TestWaiterFromTheFuture: a waiter that died before the server's clock was set back keeps the lock from those
+// that do not wait for its TTL, and not for the time of the jump.
+func TestWaiterFromTheFuture(t *testing.T) {
+	t.Parallel()
+	const ttl = 2 * time.Second
+	s, ns, key := servers.Shared(t, servers.Redis), locktest.Namespace(), "k"
+	admin, b := raw(t, s.Addr()), dial(t, s.Addr(), ns)
+	if _, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "holder", TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	waits, die := context.WithCancel(t.Context())
+	_, err := b.Acquire(waits, driver.Request{Key: key, AttemptID: "dead", TTL: ttl, Wait: true, Waiting: die})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the waiter: %v", err)
+	}
+	setBack(t, admin, ns, key)
+	for _, name := range lockKeys(ns, key) {
+		if admin.Exists(t.Context(), name).Val() == 0 {
+			continue
+		}
+		f := strings.SplitN(admin.HGet(t.Context(), name, "1").Val(), " ", 3)
+		f[1] = fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
+		if err := admin.HSet(t.Context(), name, "1", strings.Join(f, " ")).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.HDel(t.Context(), name, "l").Err(); err != nil { // the holder's lease has ended
+			t.Fatal(err)
+		}
+	}
+	try := func() bool {
+		_, err := b.Acquire(t.Context(), driver.Request{Key: key, AttemptID: "try", TTL: ttl})
+		return err == nil
+	}
+	if try() {
+		t.Error("one that does not wait gets the lock at once")
+	}
+	locktest.Eventually(t, ttl+locktest.Soon, "one that does not wait gets the lock", try)
 }

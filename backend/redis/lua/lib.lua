@@ -216,6 +216,12 @@ local function first_waiter()
     if v then
       local attempt, deadline, client, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
       if tonumber(deadline) > now then
+        if deadline - ttl > now then
+          -- The server's clock was set back. A waiter that is dead would be in the way for that long.
+          must_pass()
+          redis.call('HSET', KEY, first, attempt .. ' ' .. string.format('%.0f', now + ttl) .. ' ' .. client .. ' ' .. ttl .. ' ' .. identity)
+          wrote = true
+        end
         return { attempt = attempt, client = client, ttl = tonumber(ttl), identity = identity }
       end
       redis.call('HDEL', KEY, first, 'w' .. attempt)
