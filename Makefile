@@ -56,6 +56,15 @@ redlock-matrix: race ## Redlock: every test on each version of the servers; a qu
 		FENCELOCK_REDLOCK_MASTERS="$$kind" go test $(RACE) -count=1 -parallel 8 -v -timeout 30m $(ARGS) ./integration/redlock/... | $(quieter) || failed+=" $$kind;"; \
 	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
+# Two nodes of a Cluster, between which a slot moves, for each version of Redis and Valkey. A newer server than
+# those of the tests, which moves a slot as a whole (Redis 8.4, Valkey 9): FENCELOCK_SERVERS=process and
+# FENCELOCK_REDIS_PROGRAM or FENCELOCK_VALKEY_PROGRAM, or FENCELOCK_REDIS_IMAGE.
+CLUSTERS ?= Redis 7.0,Redis,Valkey
+.PHONY: cluster-matrix
+cluster-matrix: export FENCELOCK_STRICT = 1
+cluster-matrix: race ## Redis: a slot that moves while locks are held and waited for, on each version; a minute
+	FENCELOCK_REDIS_CLUSTERS="$(CLUSTERS)" go test $(RACE) -count=1 -v -timeout 10m -run '^TestSlotMigration$$' $(ARGS) ./integration/redis | $(quieter)
+
 # A test in progress shows as it ends, and what it logs with its name.
 quieter = grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'
 

@@ -61,7 +61,7 @@ func (c *Client) acquire(ctx *call, req driver.Request, cfg *lockConfig, last *l
 				if ctx.queued.Load() {
 					took = 0 // it may have been pushed: the wait tells nothing of the network
 				}
-				lease.hold(grant, took) //nolint:contextcheck // its renewal outlives the call
+				lease.hold(grant, took) // its renewal outlives the call
 				return lease, nil
 			}
 			// The grant came so late (a paused process, a slow network, a suspended machine)

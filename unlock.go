@@ -33,7 +33,7 @@ var freed = &outcome{}
 //
 // Before the time of [WithMinHold] is over Unlock sends no request: it returns nil, or ErrLost,
 // by what the client knows.
-func (l *Lease) Unlock(ctx context.Context) error { //nolint:contextcheck // a nil one is replaced
+func (l *Lease) Unlock(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background() // an error would keep the lock
 	}

@@ -96,8 +96,8 @@ func TestBudgets(t *testing.T) {
 			"queue/256 waiting clients/proposals ≤ 2 per hand-off",
 		},
 		"zookeeper": {
-			"alone/one caller/p50 ≤ 0.95 × zk.Lock",
-			"alone/one caller/allocs ≤ 60 a pair",
+			"alone/one caller/p50 ≤ 0.95 × zk.Lock (floor 1)",
+			"alone/one caller/allocs ≤ 60 a pair (floor 70)",
 			"callers/8 callers/pairs/s ≥ 1.3 × zk.Lock",
 			"callers/64 callers/pairs/s ≥ 1 × zk.Lock",
 			"queue/64 waiting clients/per hand-off ≤ 1 × zk.Lock",

@@ -104,8 +104,10 @@ func TestTransactions(t *testing.T) {
 		Success: []*pb.RequestOp{{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: &pb.DeleteRangeRequest{Key: name}}}},
 	}
 	want := []*pb.TxnRequest{
-		{Compare: []*pb.Compare{free, epoch}, Success: put}, deletion,
-		{Compare: []*pb.Compare{free, epoch, alone}, Success: put}, deletion,
+		{Compare: []*pb.Compare{free, epoch}, Success: put},
+		deletion,
+		{Compare: []*pb.Compare{free, epoch, alone}, Success: put},
+		deletion,
 	}
 	for way, open := range ways {
 		t.Run(way, func(t *testing.T) {

@@ -56,7 +56,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
 	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
-	b.requests = newRequests(b.closing, &b.names, b.node)
+	b.requests = newRequests(b.closing, &b.names, b.node)                                                    //nolint:contextcheck // it outlives Open
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for

@@ -159,7 +159,7 @@ func TestLateness(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			b := offline(t)
 			g := tc.grant(t, b)
-			if _, late := b.registry.release(g); late != tc.late {
+			if _, _, late := b.registry.release(g); late != tc.late {
 				t.Errorf("late: %v", late)
 			}
 			for range b.registry.All() {

@@ -20,8 +20,9 @@ type registry struct {
 // attempt is an attempt to lock. It is the Handle of its grant.
 type attempt struct {
 	attempts.Attempt
-	part // what it asks the server; it does not change, but for the token
+	part // what it asks the server; it does not change
 
+	token    fencing.Token   // of its grant
 	notified int             // how many notifications have come
 	noted    fencing.Token   // the greatest of those that told of a grant
 	waits    []chan struct{} // of each Acquire that waits: a notification has come; capacity 1
@@ -76,16 +77,17 @@ func (r *registry) noAnswer(a *attempt) {
 	a.Late = true
 }
 
-// release keeps an attempt out from now on. It returns the attempt, if this client has made it, and reports
-// whether the server has to keep it out, too.
-func (r *registry) release(g driver.Grant) (a *attempt, late bool) {
+// release keeps an attempt out from now on. It returns the attempt, if this client has made it,
+// and the token of its grant, and reports whether the server has to keep it out, too.
+func (r *registry) release(g driver.Grant) (a *attempt, token fencing.Token, late bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a, late = r.Release(g)
 	if a != nil {
+		token = a.token
 		r.Forget(a) // what is left of it on the server ends, at the latest with its TTL; g has it as its Handle
 	}
-	return a, late
+	return a, token, late
 }
 
 // renewed notes what the server has said of grants, and returns what tells holders that theirs is gone. One

@@ -20,7 +20,7 @@ var tombstone = strconv.FormatInt(tombstoneTTL.Milliseconds(), 10)
 // Release ends a claim, and hands the lock to the next in the queue. It leaves a tombstone unless it is
 // certain that no request of the attempt is still under way.
 func (b *backend) Release(ctx context.Context, g driver.Grant) error {
-	a, late := b.registry.release(g)
+	a, token, late := b.registry.release(g)
 	timeout := 3 * time.Second
 	if g.TTL > 0 {
 		timeout = driver.RequestTimeout(g.TTL)
@@ -33,8 +33,8 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	}
 	if late {
 		p.ttl = tombstone
-	} else if a != nil {
-		p.granted, p.token = &a.part, a.token
+	} else if a != nil && token != 0 {
+		p.granted, p.token = &a.part, token
 	}
 	got := b.requests.ask(ctx, p)
 	if errors.Is(got.err, node.ErrStale) {

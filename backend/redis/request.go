@@ -141,7 +141,7 @@ func (r *requests) askOnce(ctx context.Context, p *part) answer {
 // does nothing if somebody waits, or if the record was changed: then the script decides.
 func (r *requests) alone(ctx context.Context, p *part) answer {
 	sent := time.Now()
-	if words := r.deletion(p); words != nil {
+	if words := r.deletion(r.node.Features().Delete, p); words != nil {
 		reply, err := r.node.Once(ctx, p.timeout, words...)
 		switch {
 		case err == nil && reply == int64(1):
@@ -161,16 +161,13 @@ func (r *requests) alone(ctx context.Context, p *part) answer {
 
 // deletion is the server's own compare-and-delete for a part; nil if it has none, or the part is another. It
 // compares what the lock's key has while nobody waits, and the lease was only extended by its first TTL.
-func (r *requests) deletion(p *part) []any {
-	if p.token == 0 {
-		return nil
-	}
-	g := p.granted
-	switch r.node.Features().Delete {
-	case "DELEX":
-		return []any{"delex", &p.lock, "ifeq", r.record(g, p.token)}
-	case "DELIFEQ":
-		return []any{"delifeq", &p.lock, r.record(g, p.token)}
+func (r *requests) deletion(command string, p *part) []any {
+	switch {
+	case p.granted == nil:
+	case command == "DELEX":
+		return []any{"delex", &p.lock, "ifeq", r.record(p.granted, p.token)}
+	case command == "DELIFEQ":
+		return []any{"delifeq", &p.lock, r.record(p.granted, p.token)}
 	}
 	return nil
 }
@@ -205,7 +202,22 @@ func (r *requests) together(parts []*part) ([]answer, error) {
 		calls = append(calls, r.call(parts, same, answers, sent))
 	}
 	r.node.EvalAll(calls)
+	if len(parts) > 1 {
+		r.againAlone(parts, answers)
+	}
 	return answers, nil
+}
+
+// againAlone sends parts by themselves that were refused with all of their call: the server looks at the names of
+// all keys before it runs a script, and some may not be allowed.
+func (r *requests) againAlone(parts []*part, answers []answer) {
+	var sending sync.WaitGroup
+	for i, p := range parts {
+		if goredis.HasErrorPrefix(answers[i].err, "NOPERM ") {
+			sending.Go(func() { answers[i] = r.alone(context.Background(), p) })
+		}
+	}
+	sending.Wait()
 }
 
 // call is the call for the parts of one kind.

@@ -78,7 +78,7 @@ func (b *backend) acquire(ctx context.Context, a *attempt, req driver.Request) (
 // readPosition looks at the queue, and notes what that tells of the claim.
 func (b *backend) readPosition(ctx context.Context, a *attempt) (position, error) {
 	b.mu.Lock()
-	node, czxid := a.node, a.czxid // the node does not change once ensureNode has returned
+	node, czxid := a.node(), a.czxid // the node does not change once ensureNode has returned
 	b.mu.Unlock()
 	p, err := session.Ask(ctx, a.session, a.timeout(), func() (position, error) { return a.position(node, czxid) })
 	if err != nil {

@@ -95,25 +95,36 @@ func TestWithoutContainers(t *testing.T) {
 	}
 }
 
-// TestHandOff: who gets the lock from a holder asks the server for nothing.
+// TestHandOff: who gets the lock from a holder asks the server for nothing. After a brief hold, before
+// which nobody waited, the first waiter lists the queue.
 func TestHandOff(t *testing.T) {
-	f := newFake()
-	b := on(t, f)
-	g := acquire(t, b, "a")
-	var waiters []<-chan driver.Grant
-	for i := range 5 {
-		waiters = append(waiters, enqueue(t, b, "w"+strconv.Itoa(i), i+1))
-	}
-	eventually(t, "each watches the one ahead", func() bool { return f.count("watch") > len(waiters) }) // and its own
-	// Look may set watches for the holder meanwhile.
-	requests := func() int { return f.total() - f.count("watch") }
-	for i, w := range waiters {
-		before := requests()
-		release(t, b, g)
-		g = get(t, w)
-		if calls := requests() - before; calls != 1 {
-			t.Errorf("hand-off %d took %d requests, want the release", i, calls)
-		}
+	for _, hold := range []time.Duration{0, brief} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			b := on(t, f)
+			g := acquire(t, b, "a")
+			w := enqueue(t, b, "w0", 1)
+			time.Sleep(hold)
+			// Look may set watches for the holder meanwhile.
+			requests := func() int { return f.total() - f.count("watch") }
+			for i := range 5 {
+				next := enqueue(t, b, "w"+strconv.Itoa(i+1), 2)
+				synctest.Wait() // it watches the one ahead
+				before := requests()
+				release(t, b, g)
+				g = get(t, w)
+				want := 1
+				if i == 0 && hold == 0 {
+					want = 2
+				}
+				if calls := requests() - before; calls != want {
+					t.Errorf("held for %v: hand-off %d took %d requests, want %d", hold, i, calls, want)
+				}
+				w = next
+			}
+			release(t, b, g)
+			release(t, b, get(t, w))
+		})
 	}
 }
 

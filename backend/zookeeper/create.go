@@ -3,7 +3,6 @@ package zookeeper
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,10 +24,13 @@ type claims struct {
 
 // made is a node that was made for an attempt.
 type made struct {
-	node  string
-	czxid int64 // 0: not known
-	first bool  // it is known to be the first of its queue
+	claim string // its path
+	czxid int64  // 0: not known
+	first bool   // it is known to be the first of its queue
 }
+
+// alone is the position of the only claim of a lock. Nobody writes to it.
+var alone = position{inQueue: true}
 
 // ensureNode gives an attempt its claim, a node. However many callers there are, and however
 // often they call, there is one create at a time. It goes on to its end although nobody may wait
@@ -39,14 +41,17 @@ func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen b
 	case a.Phase() >= attempts.Ending:
 		defer c.mu.Unlock()
 		return p, false, a.Err()
-	case a.node != "":
+	case a.claim != "":
 		c.mu.Unlock()
 		return p, false, nil
 	}
 	if a.creating == nil {
 		unknown := a.Sent // an earlier create may have been carried out
 		a.Sent, a.look = true, nil
-		a.creating = c.pool.Start(func() error { return c.createNode(a, unknown) })
+		t, ok := c.pool.Begin()
+		if a.creating = t; ok {
+			go func() { t.End(c.createNode(a, unknown)) }()
+		}
 	}
 	t := a.creating
 	c.mu.Unlock()
@@ -70,12 +75,12 @@ func (c *claims) ensureNode(ctx context.Context, a *attempt) (p position, seen b
 func (c *claims) createNode(a *attempt, unknown bool) error {
 	m, nothing, err := c.findOrCreate(a, unknown)
 	var look *position
-	if err == nil {
-		p, unseen := position{inQueue: true}, error(nil)
-		if !m.first {
-			p, unseen = a.position(m.node, m.czxid)
-		}
-		if unseen == nil {
+	switch {
+	case err != nil:
+	case m.first:
+		look = &alone
+	default:
+		if p, unseen := a.position(nameIn(m.claim), m.czxid); unseen == nil {
 			m.czxid, look = max(m.czxid, p.czxid), &p
 		}
 	}
@@ -84,7 +89,10 @@ func (c *claims) createNode(a *attempt, unknown bool) error {
 	a.creating = nil
 	switch {
 	case err == nil:
-		a.node, a.czxid, a.look = m.node, m.czxid, look
+		a.claim, a.czxid, a.look = m.claim, m.czxid, look
+		if m.first {
+			a.alone = time.Now()
+		}
 		c.enterParentLocked(a, false)
 	case nothing:
 		a.Sent = false
@@ -99,7 +107,7 @@ func (c *claims) createNode(a *attempt, unknown bool) error {
 // certain that there is none.
 func (c *claims) findOrCreate(a *attempt, unknown bool) (m made, nothing bool, err error) {
 	if unknown {
-		if m, err = c.find(a); err != nil || m.node != "" {
+		if m, err = c.find(a); err != nil || m.claim != "" {
 			return m, false, err
 		}
 	}
@@ -158,11 +166,10 @@ func (c *claims) create(a *attempt) (m made, err error) {
 	if err != nil {
 		return m, err
 	}
-	path := answer[0].String
-	m.node = path[strings.LastIndexByte(path, '/')+1:]
+	m.claim = answer[0].String
 	if !unwritable {
 		parent := answer[1].Stat
-		m.czxid, m.first = parent.Mzxid, parent.NumChildren == 1 && !beyond(m.node)
+		m.czxid, m.first = parent.Mzxid, parent.NumChildren == 1 && !beyond(nameIn(m.claim))
 	}
 	return m, nil
 }
@@ -195,7 +202,7 @@ func (c *claims) find(a *attempt) (m made, err error) {
 	for _, n := range ownedBy(all, a.AttemptID) {
 		switch czxid, err := a.verify(n.text); {
 		case err == nil:
-			return made{node: n.text, czxid: czxid}, nil
+			return made{claim: a.path + "/" + n.text, czxid: czxid}, nil
 		case !errors.Is(err, zk.ErrNoNode): // otherwise it is of a session that is dying, or dead
 			return m, err
 		}
@@ -215,7 +222,6 @@ func (c *claims) enterOn(ctx context.Context, req driver.Request) (*attempt, err
 	// Opening a session takes time. Another call of this attempt, or Release, may have come first.
 	return c.enter(req, &attempt{
 		queue: c.queueOf(s, req.Key), meta: driver.JoinIdentity(req.Identity, req.Meta), leases: s.Keeper().(*leases), index: -1,
-		ended: make(chan struct{}),
 	})
 }
 

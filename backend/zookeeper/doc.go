@@ -79,7 +79,9 @@
 // A holder that releases writes to its node and deletes it, in one transaction. The server tells
 // the waiter that watches the node of the first half, "changed", by which the waiter knows that
 // it is the first now: a hand-off is one write and one push, however many wait. If a
-// waiter gives up, the one behind it is told "deleted", and lists the queue.
+// waiter gives up, the one behind it is told "deleted", and lists the queue. So is the first waiter
+// behind a holder that found the lock free, and releases it within 5 ms: such a holder only deletes
+// its node, since hardly anybody can have come.
 //
 // TTLs of about the same length share a session. A lock that is free costs one request,
 // and so does Unlock. The create goes in one transaction with a write to the lock's node. That

@@ -210,10 +210,10 @@ func (f *fake) tell(p string, what zk.EventType) {
 	delete(f.watches, p)
 }
 
-func (f *fake) Delete(p string, _ int32) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.answer("delete", f.delete(p))
+// Delete is a transaction, as a deletion in one is.
+func (f *fake) Delete(p string, version int32) error {
+	_, err := f.Multi(&zk.DeleteRequest{Path: p, Version: version})
+	return err
 }
 
 func (f *fake) stat(p string) (*zk.Stat, error) {

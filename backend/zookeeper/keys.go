@@ -48,6 +48,9 @@ const (
 	halfway = 1 << 30
 )
 
+// nameIn is the name of the node with a path.
+func nameIn(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
 // nodeName is the name of a claim's node: the AttemptID, '#', a sign, and the number that the
 // server gave it. No AttemptID has a '#'. The sign tells our claims from those of earlier builds,
 // which have none and read the same number with it or without: see guardName.
@@ -152,7 +155,10 @@ const recordVersion = "fencelock1"
 // record is the data of a claim's node, for Inspect: the version, a space, the TTL
 // in ms, a new line, and what driver.JoinIdentity makes, as it is.
 func record(ttl time.Duration, joined string) []byte {
-	return []byte(recordVersion + " " + strconv.FormatInt(ttl.Milliseconds(), 10) + "\n" + joined)
+	const ms = 20 // the longest number, with a space and a new line
+	b := append(make([]byte, 0, len(recordVersion)+ms+len(joined)), recordVersion+" "...)
+	b = append(strconv.AppendInt(b, ttl.Milliseconds(), 10), '\n')
+	return append(b, joined...)
 }
 
 // parseRecord reads it. A node that somebody else wrote gives zeros; it holds its position all the

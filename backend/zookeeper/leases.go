@@ -22,7 +22,7 @@ const (
 	retryPause = 250 * time.Millisecond
 
 	// maxWatchRequests and maxDeletions bound what is done at a time.
-	maxWatchRequests = 16
+	maxWatchRequests = 12
 	maxDeletions     = 64
 
 	// idle is for how long there is nothing to do, if there is nothing.
@@ -171,7 +171,7 @@ func (l *leases) watchLoss(ctx context.Context, a *attempt) error {
 		mu.Unlock()
 		return nil
 	}
-	path := a.path + "/" + a.node
+	path := a.claim
 	mu.Unlock()
 	w, err := l.Watch(ctx, path, a, a.timeout())
 	if errors.Is(err, zk.ErrNoNode) {

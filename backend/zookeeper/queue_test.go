@@ -220,7 +220,7 @@ func TestWatchedNodeIsAnother(t *testing.T) {
 	eventually(t, "b knows its node", func() bool { // which the server has had for a moment
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return a.node != ""
+		return a.claim != ""
 	})
 	f.mu.Lock()
 	f.zxid++

@@ -20,16 +20,17 @@ type attempt struct {
 	attempts.Attempt
 	queue
 	meta   string
-	leases *leases       // with its session, for good: if it dies, so does the attempt
-	ended  chan struct{} // closed when the phase becomes Ending or Gone
+	leases *leases // with its session, for good: if it dies, so does the attempt
 
 	// The rest is guarded by registry.mu, as is the ledger's part.
-	in       *parent // while the claim is in its lock's node, or about to be
-	node     string
+	in       *parent       // while the claim is in its lock's node, or about to be
+	claim    string        // the path of its node; "" if it has none, or its name is not known
 	czxid    int64         // of the node, once it is known that our session made it; else 0
 	watched  int           // the connection on which its loss will be told, see Watch.Proven; 0: none
 	creating *session.Task // creates the node
 	look     *position     // in the queue, which came with that, until a caller takes it
+	alone    time.Time     // when it was made, if it was the only claim of its lock then
+	ended    chan struct{} // closed when the phase becomes Ending or Gone; nil until somebody asks, see over
 	removing *session.Task // deletes it
 	deleting bool          // a deletion was sent and not answered
 	removed  bool          // a deletion has ended it
@@ -38,6 +39,9 @@ type attempt struct {
 	due      time.Time     // when its leases look at it
 	index    int           // in leases.due; -1 if it is not there
 }
+
+// node is the name of the claim's node.
+func (a *attempt) node() string { return nameIn(a.claim) }
 
 // lease is the TTL of the attempt's grant: that of its session, which is at least what was asked
 // for.
@@ -102,15 +106,28 @@ func (r *registry) fate(a *attempt) error {
 	return a.Err()
 }
 
+// over returns a channel that is closed when an attempt ends, or has ended.
+func (r *registry) over(a *attempt) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.ended == nil {
+		a.ended = make(chan struct{})
+		r.movedLocked(a)
+	}
+	return a.ended
+}
+
 // movedLocked follows an attempt that the ledger has moved on to a later phase. Call with mu held.
 func (r *registry) movedLocked(a *attempt) {
 	if a.Phase() < attempts.Ending {
 		return
 	}
-	select {
-	case <-a.ended:
-	default:
-		close(a.ended)
+	if a.ended != nil {
+		select {
+		case <-a.ended:
+		default:
+			close(a.ended)
+		}
 	}
 	if a.Phase() == attempts.Gone {
 		a.leases.due.remove(a)
@@ -156,7 +173,7 @@ func (r *registry) enterParentLocked(a *attempt, about bool) {
 func (r *registry) lose(a *attempt, why error) {
 	r.mu.Lock()
 	var lost func(error)
-	if a.Phase() < attempts.Ending && a.node != "" {
+	if a.Phase() < attempts.Ending && a.claim != "" {
 		lost = r.forgetLocked(a)
 	}
 	r.mu.Unlock()

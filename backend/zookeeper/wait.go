@@ -16,11 +16,12 @@ import (
 //
 // The event tells. A holder that releases writes to its node and deletes it, in one transaction,
 // of which a watch tells the first half: the data has changed. A waiter that gives up, or whose
-// session dies, does not write, and the watch tells that the node was deleted. Nobody else ever
-// writes to a claim's node. So "changed" comes from a holder, which was the first: all claims up
-// to it are gone, and stay gone, since new ones come at the end. No claim was between it and
-// ours, or we would have watched that one, and none can come between: ours is the first. The
-// hand-off has cost one write and one push, however many wait.
+// session dies, does not write, nor does a holder that was alone and brief (see wasBrief): then the
+// watch tells that the node was deleted. Nobody else ever writes to a claim's node. So "changed"
+// comes from a holder, which was the first: all claims up to it are gone, and stay gone, since new
+// ones come at the end. No claim was between it and ours, or we would have watched that one, and
+// none can come between: ours is the first. The hand-off has cost one write and one push, however
+// many wait.
 //
 // Is our session alive (etcd#11456)? The server that told us applies transactions in order. If
 // the session had ended before the hand-off, the server would have closed this connection, and
@@ -46,7 +47,7 @@ func (b *backend) waitForPredecessor(ctx context.Context, a *attempt, ahead stri
 	if unguarded := guarded.Wait(); unguarded != nil {
 		return false, unguarded
 	}
-	past := beyond(a.node)
+	past := beyond(a.node())
 	if err == nil && past && b.isLater(a, w) {
 		return false, nil
 	}
@@ -78,7 +79,7 @@ func (b *backend) isLater(a *attempt, w *session.Watch) bool {
 // what happens in its order, and go-zookeeper tells us in that order. So the attempt has ended
 // before the hand-off is looked at. A deletion that came before the watch finds no node here.
 func (b *backend) watchOwnNode(ctx context.Context, a *attempt) error {
-	_, err := a.session.Watch(ctx, a.path+"/"+a.node, a, a.timeout())
+	_, err := a.session.Watch(ctx, a.claim, a, a.timeout())
 	return b.nodeGone(a, err)
 }
 
@@ -101,12 +102,12 @@ func (b *backend) awaitWatch(ctx context.Context, a *attempt, w *session.Watch, 
 		defer beat.Stop()
 		beats = beat.C
 	}
-	last := s.Confirmed()
+	last, over := s.Confirmed(), b.over(a)
 	for {
 		select {
 		case <-w.Fired:
 			return nil
-		case <-a.ended:
+		case <-over:
 			return b.fate(a)
 		case <-ctx.Done():
 			return context.Cause(ctx)

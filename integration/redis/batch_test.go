@@ -283,3 +283,31 @@ func callStats(info string) string {
 	}
 	return "none"
 }
+
+// TestBatchForbiddenKey: keys that the ACL does not allow are refused, and those that go with them are not.
+func TestBatchForbiddenKey(t *testing.T) {
+	t.Parallel()
+	for _, kind := range servers.Redises() {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s, ns := servers.Start(t, kind), locktest.Namespace()
+			g, admin := newGathering(t, s, ns), raw(t, s.Addr())
+			acl := []any{"ACL", "SETUSER", "default", "resetkeys", "~" + ns + ":t", "~" + ns + ":{*}:in?the?way*", "~" + ns + ":{*}:a*"}
+			if err := admin.Do(t.Context(), acl...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			keys := manyKeys("a", 60)
+			keys[7], keys[8] = "b7", "b8"
+			grants, errs := g.acquire(keys...)
+			for _, i := range []int{7, 8} {
+				if !errors.Is(errs[i], driver.ErrRefused) || !strings.Contains(errs[i].Error(), "NOPERM") {
+					t.Errorf("of a key that is not allowed: %v", errs[i])
+				}
+				grants[i], errs[i] = grants[i-2], nil
+			}
+			grants = append(grants[:7], grants[9:]...)
+			g.expectAll("beside keys that are not allowed", grants, errs[:len(grants)], 0)
+			g.release(grants)
+		})
+	}
+}

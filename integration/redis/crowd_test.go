@@ -2,7 +2,9 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,8 +29,8 @@ func TestConformanceInBatches(t *testing.T) {
 			count := &crowdCount{asked: map[string]bool{}}
 			t.Run("suite", func(t *testing.T) {
 				drivertest.Run(t, harness(s, func(t drivertest.T, p *proxy.Proxy, ns string) driver.Backend {
-					b := &crowd{Backend: dial(t, p.Addr(), ns), spare: make(chan driver.Grant, 64)}
-					p.Delay(proxy.ToClient, 2*time.Millisecond) // so that requests meet
+					b := &crowd{Backend: dial(t, p.Addr(), ns), spare: make(chan driver.Grant, 256)}
+					p.Delay(proxy.ToClient, 5*time.Millisecond) // so that requests meet
 					locktest.Tally(p, count.see)
 					if !lossy {
 						return b
@@ -40,16 +42,41 @@ func TestConformanceInBatches(t *testing.T) {
 						p.LoseReplyTo(several(acquireCalls), n)
 						p.LoseReplyTo(several(releases), n)
 					}
-					return persistent.New(b)
+					return &insistent{persistent.New(b), b}
 				}))
 			})
 			count.mu.Lock()
 			defer count.mu.Unlock()
 			t.Logf("the suite's requests, by how they went: %+v", count.crowdCounts)
-			if all := count.Alone + count.Together; count.Together*10 < all*9 {
-				t.Errorf("%d of %d went together with others, want nine tenths", count.Together, all)
+			if all := count.Alone + count.Together; count.Together*10 < all*8 {
+				t.Errorf("%d of %d went together with others, want eight tenths", count.Together, all)
 			}
 		})
+	}
+}
+
+// insistent asks again when a reply was lost. Whether a Release whose reply was lost has ended a grant it knows
+// by who held the lock before.
+type insistent struct {
+	*persistent.Backend
+	crowd *crowd
+}
+
+func (i *insistent) Release(ctx context.Context, g driver.Grant) error {
+	before, err := i.Inspect(ctx, g.Key)
+	if err != nil {
+		return err
+	}
+	held := before.Held() && before.Holders[0].AttemptID == g.AttemptID
+	for again := false; ; again = true {
+		err := i.crowd.Release(ctx, g)
+		switch {
+		case errors.Is(err, driver.ErrUnavailable) && ctx.Err() == nil:
+		case errors.Is(err, driver.ErrNotHeld) && again && held:
+			return nil
+		default:
+			return err
+		}
 	}
 }
 
@@ -66,6 +93,9 @@ type crowdCounts struct {
 }
 
 const crowdKey = "crowd-"
+
+// requestsUnderWay is how many requests a client has under way, at the most, before callers go together.
+const requestsUnderWay = 8
 
 func (c *crowdCount) see(request []byte) bool {
 	n := locksOf(request)
@@ -155,16 +185,14 @@ func (c *crowd) other(ttl time.Duration, like driver.Request) func() {
 
 func (c *crowd) Acquire(ctx context.Context, req driver.Request) (driver.Grant, error) {
 	if err := ctx.Err(); err == nil && req.TTL >= 100*time.Millisecond && req.TTL <= 24*time.Hour {
-		other := c.other(req.TTL, req)
-		c.aside(other, other, other, other)
+		c.aside(slices.Repeat([]func(){c.other(req.TTL, req)}, requestsUnderWay+2)...)
 	}
 	return c.Backend.Acquire(ctx, req)
 }
 
 func (c *crowd) Release(ctx context.Context, g driver.Grant) error {
 	if ctx.Err() == nil {
-		other := c.other(time.Second, driver.Request{})
-		calls := []func(){other, other}
+		calls := slices.Repeat([]func(){c.other(time.Second, driver.Request{})}, requestsUnderWay)
 		for range 2 {
 			calls = append(calls, func() { // one that never asked: it leaves a tombstone
 				key := fmt.Sprint(crowdKey, c.n.Add(1))
@@ -177,8 +205,7 @@ func (c *crowd) Release(ctx context.Context, g driver.Grant) error {
 				}
 			})
 		}
-		c.aside(calls[:2]...)
-		c.aside(calls[2:]...)
+		c.aside(calls...)
 	}
 	return c.Backend.Release(ctx, g)
 }

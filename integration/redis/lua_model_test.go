@@ -287,14 +287,7 @@ func (m *luaModel) evict(k *modelKey, attempt string) (luaAnswer, string) {
 
 func (m *luaModel) extend(k *modelKey, ttl int64) {
 	m.dirty, m.wrote = true, true
-	if !k.lock.old {
-		k.lock.ttl = ttl
-		k.lock.since = m.now
-		return
-	}
-	if ttl := ttl - k.lock.ttl; k.lock.since.to <= m.now.to+ttl { // never less than it has
-		k.lock.since = m.now.plus(ttl)
-	}
+	k.lock.ttl, k.lock.since, k.lock.old = ttl, m.now, false
 }
 
 // first is the first living waiter; dead ones before it are taken off.
@@ -330,7 +323,9 @@ func (m *luaModel) handOff(k *modelKey) string {
 
 func (m *luaModel) save(k *modelKey) {
 	m.dirty, m.wrote = true, true
-	k.graves = slices.DeleteFunc(k.graves, func(g *modelGrave) bool { return g.over })
+	for len(k.graves) > 0 && k.graves[0].over { // what comes behind one that has not ended goes later
+		k.graves = k.graves[1:]
+	}
 	k.hash = m.single || len(k.queue) > 0 || len(k.graves) > 0
 	if !k.hash && k.lock != nil && k.lock.over {
 		k.lock = nil

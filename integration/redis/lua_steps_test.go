@@ -230,7 +230,7 @@ var (
 func drawStep(r *rand.Rand, ns string, m *luaModel) *luaStep {
 	s := &luaStep{
 		identity: stepIdentities[r.IntN(len(stepIdentities))], client: fmt.Sprint(ns, ":c:", r.IntN(2)),
-		mode: []string{"try", "wait", "wait"}[r.IntN(3)], late: r.IntN(3) == 0,
+		mode: []string{"try", "wait", "wait"}[r.IntN(3)], late: r.IntN(5) == 0,
 	}
 	ttl := func() int64 { return stepTTLs[r.IntN(len(stepTTLs))] }
 	n := 1
@@ -305,13 +305,13 @@ func (x *luaRun) spoilStep(ctx context.Context) error {
 		if len(k.graves) == 0 {
 			return nil
 		}
-		g := k.graves[x.r.IntN(len(k.graves))]
+		g, all := k.graves[x.r.IntN(len(k.graves))], x.r.IntN(2) == 0
 		for _, other := range k.graves { // one of the same attempt may have ended before
-			other.over = other.over || other.attempt == g.attempt
+			other.over = other.over || other.attempt == g.attempt || all
 		}
 		f := strings.Fields(x.s.HGet(ctx, name, "x").Val())
 		for i := 0; i < len(f); i += 2 {
-			if f[i] == g.attempt {
+			if f[i] == g.attempt || all {
 				f[i+1] = past
 			}
 		}

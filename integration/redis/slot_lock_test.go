@@ -37,6 +37,7 @@ const (
 )
 
 func (s *slot) newLock(t testing.TB, x lockScripts, h *hearers, name string) *slotLock {
+	t.Helper()
 	return &slotLock{
 		t: t, slot: s, scripts: x, hearers: h, key: h.namespace + ":{" + s.tag + "}:" + name + ":l",
 		dead: map[string]bool{}, gone: map[string]bool{}, before: map[int]func(){},

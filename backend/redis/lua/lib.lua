@@ -21,7 +21,7 @@
 --               deadline, in server time in ms, is dead
 --         w…    by attempt: the number of its place
 --         m     the least ttl of the waiters since the queue was empty
---         x     tombstones: "attempt end" of each attempt that was released, joined by spaces
+--         x     tombstones: "attempt end" of each attempt that was released, joined by spaces, oldest first
 --         t     without COUNTER: the last token
 --
 -- Numbers that may reach 1e14 are written with %.0f: Lua's own conversion turns them into 1e+14. In a reply
@@ -37,6 +37,7 @@
 --   * A statement that may be the first to write sets wrote, and end.lua says it in the error.
 
 local LAST_TOKEN_LIFE = 60000 -- without COUNTER: how long the last token outlives its lease, in ms
+local MOST_GRAVES = 65536     -- bytes of tombstones; the oldest go first
 
 local wrote = false
 
@@ -51,6 +52,7 @@ local KEY, kind, raw
 local lock               -- nil if nobody has it
 local first, last_place  -- h, n
 local least, graves      -- m, x
+local graves_were        -- x, as it is on the server
 local last               -- token
 local keeps_last         -- there is a t
 
@@ -76,7 +78,7 @@ end
 -- look reads the record of a lock.
 local function look(key)
   KEY, kind, raw = key, redis.call('TYPE', key).ok, nil
-  lock, first, last_place, least, graves, last, keeps_last = nil, 1, 0, nil, nil, 0, false
+  lock, first, last_place, least, graves, graves_were, last, keeps_last = nil, 1, 0, nil, nil, nil, 0, false
   if kind == 'string' then
     raw = redis.call('GET', key)
     lock = parse_lock(raw, redis.call('PTTL', key))
@@ -86,6 +88,7 @@ local function look(key)
     lock = f[1] and parse_lock(f[1])
     first, last_place, least, graves = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), f[5]
     keeps_last = f[6]
+    graves_were = graves
     last = first and last_place and tonumber(lock and lock.token or f[6] or 0)
   elseif kind ~= 'none' then
     last = nil
@@ -94,13 +97,26 @@ local function look(key)
   if lock and not lock.ttl then error({ err = 'WRONGTYPE the key has a value that is not of a lock' }) end
 end
 
+-- clear_graves takes off tombstones that have ended, and the oldest where there are too many. It looks at no
+-- others, since there may be thousands: all waiters of a lock may be cancelled at once.
+local function clear_graves()
+  local from = 1
+  while graves do
+    local s, e, ends = string.find(graves, '^%S+ (%S+) ?', from)
+    if not s then
+      graves = nil
+    elseif tonumber(ends) > now and #graves - from < MOST_GRAVES then
+      break
+    else
+      from = e + 1
+    end
+  end
+  if graves and from > 1 then graves = string.sub(graves, from) end
+end
+
 -- save writes the record. The key lasts for life ms from now, at least.
 local function save(life, ...)
-  local kept
-  for attempt, ends in string.gmatch(graves or '', '(%S+) (%S+)') do
-    if tonumber(ends) > now then kept = (kept and kept .. ' ' or '') .. attempt .. ' ' .. ends end
-  end
-  graves = kept
+  clear_graves()
   if COUNTER and first > last_place and not graves then
     if lock and not lock.over then
       redis.call('SET', KEY, pack_lock(), 'PX', lock.left)
@@ -109,6 +125,16 @@ local function save(life, ...)
     end
     wrote = true
     return
+  end
+  local left = 0
+  if kind == 'string' then
+    left = redis.call('PTTL', KEY)
+    if lock and not lock.over then
+      -- The clock of Redis 7.0 goes on while a script runs, or is kept from running. So what is left was read
+      -- later than now, and counts from a time that was read later still, or the lease would end early.
+      local t = redis.call('TIME')
+      lock.left = t[1] * 1000 + math.floor(t[2] / 1000) + left - now
+    end
   end
   local f = { 'h', first, 'n', last_place, ... }
   local function put(name, value)
@@ -124,28 +150,25 @@ local function save(life, ...)
     life = life + LAST_TOKEN_LIFE
   end
   if least then put('m', least) end
-  if graves then put('x', graves) end
+  if graves and graves ~= graves_were then put('x', graves) end
   if kind == 'hash' then
     redis.call('HSET', KEY, unpack(f))
     wrote = true
     if not lock then redis.call('HDEL', KEY, 'l') end
-    if not graves then redis.call('HDEL', KEY, 'x') end
+    if graves_were and not graves then redis.call('HDEL', KEY, 'x') end
+    graves_were = graves
     redis.call('PEXPIRE', KEY, life, 'GT')
     return
   end
-  local left = 0
-  if kind == 'string' then
-    left = redis.call('PTTL', KEY)
-    redis.call('DEL', KEY)
-  end
+  if kind == 'string' then redis.call('DEL', KEY) end
   local made = redis.pcall('HSET', KEY, unpack(f))
   if type(made) == 'table' and made.err then
-    if raw then redis.call('SET', KEY, raw, 'PX', left) end -- or a holder would lose its lock
+    if raw then redis.call('SET', KEY, raw, 'PX', math.max(left, 1)) end -- or a holder would lose its lock
     error(made)
   end
   wrote = true
   redis.call('PEXPIRE', KEY, math.max(life, left))
-  kind = 'hash'
+  kind, graves_were = 'hash', graves
 end
 
 -- extend gives the lease of a lock that is held ttl from now. It always writes the record: a waiter of a
@@ -223,10 +246,15 @@ local function hand_off()
   return w.attempt, token
 end
 
--- buried reports whether an attempt was released.
+-- buried reports whether an attempt was released. It searches, and does not take the list apart: see clear_graves.
 local function buried(attempt)
-  for a, ends in string.gmatch(graves or '', '(%S+) (%S+)') do
-    if a == attempt and tonumber(ends) > now then return true end
+  local at = 1
+  while graves do
+    local s, e = string.find(graves, attempt .. ' ', at, true)
+    if not s then return false end
+    local ends = (s == 1 or string.sub(graves, s - 1, s - 1) == ' ') and tonumber(string.match(graves, '^%d+', e + 1))
+    if ends and ends > now then return true end
+    at = e
   end
   return false
 end

@@ -12,12 +12,13 @@ local function one(i)
   local attempt = ARGV[1 + i]
   look(KEYS[i])
   local holds = lock and lock.attempt == attempt
-  if tombstone_ttl and not holds and buried(attempt) then return 2 end -- else an error has left half of it
+  local again = tombstone_ttl and buried(attempt)
+  if again and not holds then return 2 end -- else an error has left half of it
   local place = kind == 'hash' and redis.call('HGET', KEY, 'w' .. attempt)
   -- A build before this layout would not find its lock in a hash, so there is no tombstone beside it.
   if not holds and not place and (not tombstone_ttl or lock and lock.old) then return 0 end
   if place or tombstone_ttl then must_pass() end
-  if tombstone_ttl and not buried(attempt) then
+  if tombstone_ttl and not again then
     graves = (graves and graves .. ' ' or '') .. attempt .. ' ' .. string.format('%.0f', now + tombstone_ttl)
   end
   local life = tombstone_ttl or 0

@@ -28,11 +28,11 @@ func Build(ctx context.Context, commit string) (*Builds, error) {
 	if strings.HasPrefix(commit, "-") {
 		return nil, fmt.Errorf("%q names no commit", commit)
 	}
-	top, err := output(ctx, ".", "git", "rev-parse", "--show-toplevel")
+	top, err := git(ctx, ".", "rev-parse", "--show-toplevel")
 	if err != nil {
 		return nil, err
 	}
-	what, err := output(ctx, top, "git", "log", "-1", "--format=%h %s", commit)
+	what, err := git(ctx, top, "log", "-1", "--format=%h %s", commit)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,11 @@ func (b *Builds) Close() { _ = os.RemoveAll(b.dir) }
 
 func (b *Builds) buildOther(ctx context.Context, top, commit string) (err error) {
 	tree := filepath.Join(b.dir, "tree")
-	if _, err := output(ctx, top, "git", "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
+	if _, err := git(ctx, top, "worktree", "add", "--quiet", "--detach", tree, commit); err != nil {
 		return err
 	}
 	defer func() {
-		_, removed := output(context.WithoutCancel(ctx), top, "git", "worktree", "remove", "--force", tree)
+		_, removed := git(context.WithoutCancel(ctx), top, "worktree", "remove", "--force", tree)
 		err = errors.Join(err, removed)
 	}()
 	if err := transplant(top, tree); err != nil {
@@ -108,8 +108,8 @@ func build(ctx context.Context, tree, program string) error {
 	return err
 }
 
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
+func git(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
 	return run(cmd)
 }

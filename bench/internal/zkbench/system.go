@@ -38,7 +38,15 @@ func System() system.System {
 // A lease is a node in a node of its own, whose name the client knows, with a watch for its loss.
 const (
 	leaseBytes = 2200 // of memory for a held lease
-	maxAllocs  = 60   // of a pair: go-zookeeper alone needs 63 to encode and decode the same two transactions
+	maxAllocs  = 60   // of a pair
+)
+
+// Why a bound may be missed that was met elsewhere (0076).
+const (
+	aloneFloor = "the two requests alone, sent by go-zookeeper, took 0.90 × " + lockName + " (quartiles 0.85 to 0.96), nearly all of it in " +
+		"the server; ours are 0.94 to 1.00 ×, from run to run"
+	allocsFloor = "go-zookeeper makes 38 for the two requests; where the server takes more than 10 ms to answer, the context of each " +
+		"caller is asked for its end, which makes 11 more: 70"
 )
 
 // Budgets are what fencelock must reach on ZooKeeper. leases is the number in the scenario of that name.
@@ -46,7 +54,9 @@ func Budgets(leases int) []report.Budget {
 	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase}
 	pair, memory := alone, alone
 	pair.Metric, pair.Against, pair.Bound, pair.BoundDetail = scenario.AlonePair, lockName, 0.95, "× "+lockName
+	pair.Floor, pair.FloorBound = aloneFloor, 1
 	memory.Metric, memory.Bound, memory.BoundDetail = scenario.Allocs, maxAllocs, "a pair"
+	memory.Floor, memory.FloorBound = allocsFloor, 70
 	all := []report.Budget{pair, memory}
 	callers := map[int]float64{8: 1.3, 64: 1}
 	for _, n := range sizes.Callers {

@@ -38,19 +38,20 @@ func (b *barriers) Barrier(ctx context.Context, timeout time.Duration) error {
 
 func (b *barriers) joinLocked() *Task {
 	if b.underway == nil {
-		t := newTask()
+		t := b.session.pool.newTask()
 		b.runLocked(t)
 		return t
 	}
 	if b.next == nil {
-		b.next = newTask()
+		b.next = b.session.pool.newTask()
 	}
 	return b.next
 }
 
 func (b *barriers) runLocked(t *Task) {
 	b.underway, b.begunAt = t, time.Now()
-	if b.session.pool.run(t, b.send) {
+	if t.begin() {
+		go func() { t.End(b.send()) }()
 		return
 	}
 	b.underway = nil // Close has begun

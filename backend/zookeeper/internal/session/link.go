@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fencelock/fencelock/driver/address"
@@ -16,12 +15,9 @@ import (
 // the session's last connection without ending the session.
 type Link struct {
 	tls       *address.Certificates // nil: none
-	auth      bool                  // there is a user
 	hosts     *hosts
 	contact   *address.Contact
 	handshake time.Duration // the longest that a server may take to accept a session
-
-	zxid atomic.Int64 // the last transaction that the session has seen, as far as go-zookeeper does not know
 
 	mu            sync.Mutex
 	raw           *rawConn // the latest
@@ -125,13 +121,6 @@ func (l *Link) cutIfSilent(since time.Time) {
 			l.hosts.history.note(c.addr, false)
 		}
 		_ = c.Close()
-	}
-}
-
-// saw notes that the session has seen a transaction. Answers are read by one goroutine at a time.
-func (l *Link) saw(zxid int64) {
-	if zxid > l.zxid.Load() {
-		l.zxid.Store(zxid)
 	}
 }
 

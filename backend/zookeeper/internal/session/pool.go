@@ -54,6 +54,7 @@ type Pool struct {
 	servers *serverHistory
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup // tasks and sessions
+	timers  sync.Pool      // of *time.Timer that have not fired, to be used again
 
 	mu     sync.Mutex
 	closed bool
@@ -151,7 +152,7 @@ func (p *Pool) beginLocked(ttl, timeout time.Duration) (*Session, error) {
 		return nil, ErrClosed
 	}
 	s := newSession(p, ttl)
-	s.link = &Link{tls: p.config.TLS, auth: p.config.Auth != nil, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
+	s.link = &Link{tls: p.config.TLS, contact: p.config.Contact, handshake: max(min(timeout/6, ProbeTimeout-time.Second/2), time.Second)}
 	s.link.hosts = &hosts{link: s.link, history: p.servers}
 	var err error
 	if s.Conn, s.events, err = p.config.Connect(s.link, p.config.Hosts, timeout, s.onEvent); err != nil {

@@ -181,12 +181,17 @@ func (s *Session) close() {
 	}
 }
 
+// noAnswer is the answer to a deletion. Nobody writes to it.
+var noAnswer [1]zk.MultiResponse
+
 // Transact sends one transaction. Its operations are all carried out, or none. If they are, the
-// session was alive, see confirm.
-func (s *Session) Transact(ops []any) ([]zk.MultiResponse, error) {
+// session was alive, see confirm. A deletion alone goes as a request of its own, which go-zookeeper
+// encodes with a third of the allocations, and has no answer but an error.
+func (s *Session) Transact(ops []any) (answer []zk.MultiResponse, err error) {
 	sent := time.Now()
-	answer, ok, err := s.link.transact(ops)
-	if !ok {
+	if d, ok := ops[0].(*zk.DeleteRequest); ok && len(ops) == 1 {
+		answer, err = noAnswer[:], s.Delete(d.Path, d.Version)
+	} else {
 		answer, err = s.Multi(ops...)
 	}
 	switch {

@@ -9,11 +9,12 @@ import (
 // it. go-zookeeper's calls know no context, and block while there is no connection. What must not
 // be lost, such as the name of a node that is created late, the work itself records.
 type Task struct {
+	pool *Pool
 	done chan struct{} // closed at the end
 	err  error
 }
 
-func newTask() *Task { return &Task{done: make(chan struct{})} }
+func (p *Pool) newTask() *Task { return &Task{pool: p, done: make(chan struct{})} }
 
 // Wait waits for the end of a task, which comes when its connection ends at the latest.
 func (t *Task) Wait() error {
@@ -23,28 +24,37 @@ func (t *Task) Wait() error {
 
 // Start begins a task. Once Close has begun it fails at once.
 func (p *Pool) Start(work func() error) *Task {
-	t := newTask()
-	p.run(t, work)
+	t, ok := p.Begin()
+	if ok {
+		go func() { t.End(work()) }()
+	}
 	return t
 }
 
-// run begins the given task, and reports whether it could.
-func (p *Pool) run(t *Task, work func() error) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+// Begin begins a task of which the caller does the work: on a goroutine of its own, which calls End.
+// Once Close has begun the task has failed, and ok is false. It saves Start's second closure.
+func (p *Pool) Begin() (t *Task, ok bool) {
+	t = p.newTask()
+	return t, t.begin()
+}
+
+// begin reports whether the work can begin. If it cannot, the task has ended.
+func (t *Task) begin() bool {
+	t.pool.mu.Lock()
+	defer t.pool.mu.Unlock()
+	if t.pool.closed {
 		t.err = ErrClosed
 		close(t.done)
 		return false
 	}
-	p.running.Add(1)
-	go p.work(t, work)
+	t.pool.running.Add(1)
 	return true
 }
 
-func (p *Pool) work(t *Task, work func() error) {
-	defer p.running.Done()
-	t.err = work()
+// End ends a task that has begun.
+func (t *Task) End(err error) {
+	defer t.pool.running.Done()
+	t.err = err
 	close(t.done)
 }
 
@@ -75,29 +85,69 @@ func Ask[T any](ctx context.Context, s *Session, timeout time.Duration, call fun
 	}
 }
 
+// moment is how long Await waits before it asks the context for the channel that tells of its end.
+// Mostly there is an answer by then, and with the contexts of our core the channel costs more
+// allocations than all else here.
+const moment = 10 * time.Millisecond
+
 // Await waits for a task until its caller's context ends, the session dies, or the timeout has
 // passed. If the server was silent for the whole timeout, the session looks for another server.
+//
+// A cancellation is seen up to a moment late, a deadline is not. Success against cancellation: if
+// both have come, either may be returned. The task goes on in any case, see Task.
 func (s *Session) Await(ctx context.Context, t *Task, timeout time.Duration) error {
-	select {
-	case <-t.done: // the usual case costs no timer
-		return t.err
-	default:
-	}
 	begun := time.Now()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	first := min(timeout, moment)
+	if ends, ok := ctx.Deadline(); ok {
+		first = min(first, max(ends.Sub(begun), 0))
+	}
 	select {
 	case <-t.done:
 		return t.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.dead:
-		return ErrExpired
-	case <-s.pool.Closing.Done():
-		return ErrClosed
-	case <-timer.C:
-		s.link.cutIfSilent(begun)
-		return s.link.tooLate(timeout)
+	default:
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	timer := s.pool.timer(first)
+	defer s.pool.reuse(timer)
+	var ended <-chan struct{} // not asked for yet
+	for left := timeout - first; ; {
+		select {
+		case <-t.done:
+			return t.err
+		case <-ended:
+			return context.Cause(ctx)
+		case <-s.dead:
+			return ErrExpired
+		case <-s.pool.Closing.Done():
+			return ErrClosed
+		case <-timer.C:
+			if left > 0 {
+				ended = ctx.Done()
+				timer.Reset(left)
+				left = 0
+				continue
+			}
+			s.link.cutIfSilent(begun)
+			return s.link.tooLate(timeout)
+		}
+	}
+}
+
+// timer returns one that fires after d.
+func (p *Pool) timer(d time.Duration) *time.Timer {
+	if t, ok := p.timers.Get().(*time.Timer); ok {
+		t.Reset(d)
+		return t
+	}
+	return time.NewTimer(d)
+}
+
+// reuse keeps a timer for the next wait, unless it has fired.
+func (p *Pool) reuse(t *time.Timer) {
+	if t.Stop() {
+		p.timers.Put(t)
 	}
 }
 
