@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,10 +47,11 @@ func (c *Client) Close() error {
 	}
 	c.closed = true
 	defer close(c.over)
-	for call := range c.calls {
+	calls := slices.Collect(maps.Keys(c.calls))
+	c.mu.Unlock()
+	for _, call := range calls { // without mu: a caller's context may be that of a lease, or ask one
 		call.finish(ErrClosed)
 	}
-	c.mu.Unlock()
 
 	by := time.Now().Add(closeAsking)
 	c.closeBy.Store(&by)

@@ -3,9 +3,12 @@ package fencelock
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // Whether and when somebody asks a lazy context for Done changes nothing of what it says.
@@ -86,32 +89,58 @@ func TestLazyContext(t *testing.T) {
 	}
 }
 
-// asked is a context whose Err waits for what another goroutine does, as that of a lease waits for mutexes.
+// asked is a context that waits for what another goroutine does, as one that asks a lease waits for mutexes.
 type asked struct {
 	context.Context
-	err func() error
+	waits func()
 }
 
-func (a asked) Err() error { return a.err() }
+func (a asked) Done() <-chan struct{} { a.waits(); return a.Context.Done() }
+func (a asked) Err() error            { a.waits(); return a.Context.Err() }
 
-// Close ends calls with the mutex of the client held. What a call's context asks of the caller's, which may be
-// that of a lease of this client, must not keep it from that.
-func TestLazyContextAsksWithoutItsMutex(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		goOn := make(chan struct{})
-		lazy := &lazyContext{from: asked{context.Background(), func() error { <-goOn; return nil }}}
-		answered := make(chan error)
-		go func() { answered <- lazy.Err() }()
-		synctest.Wait()
-		if !lazy.mu.TryLock() {
-			t.Error("its mutex is held while the caller's context is asked")
-		} else {
-			lazy.mu.Unlock()
-			lazy.finish(nil)
-		}
-		close(goOn)
-		if err := <-answered; err != nil {
-			t.Errorf("Err = %v", err)
-		}
-	})
+// What the caller's context does, which may ask a lease of the same client, waits for the mutex of that client:
+// Close must not hold it while it waits for a call, whose context asks the caller's.
+func TestCloseWaitsForNoContext(t *testing.T) {
+	for name, ask := range map[string]func(c *call){"Err": func(c *call) { _ = c.Err() }, "Done": func(c *call) { c.Done() }} {
+		t.Run(name, func(t *testing.T) {
+			c := &Client{backend: closer{}, over: make(chan struct{}), calls: make(map[*call]struct{})}
+			c.janitor.quit, c.unwatch = make(chan struct{}), func() {}
+			c.log, c.lines = newLog(nil)
+			closes := make(chan struct{})
+			var asks atomic.Int32
+			call, err := c.beginCall(asked{context.Background(), func() {
+				if asks.Add(1) != 2 { // the first is when the call begins
+					return
+				}
+				close(closes)
+				for waits := true; waits; { // until Close has begun
+					c.mu.Lock()
+					waits = !c.closed
+					c.mu.Unlock()
+				}
+			}}, "inspect", "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				ask(call)
+				call.end()
+			}()
+			<-closes
+			closed := make(chan error, 1)
+			go func() { closed <- c.Close() }()
+			select {
+			case err := <-closed:
+				if err != nil {
+					t.Error(err)
+				}
+			case <-time.After(time.Minute):
+				t.Error("Close and the call wait for each other")
+			}
+		})
+	}
 }
+
+type closer struct{ driver.Backend }
+
+func (closer) Close() error { return nil }
