@@ -137,3 +137,38 @@ func TestManyCancelledAtOnce(t *testing.T) {
 		t.Errorf("Release of the holder: %v", err)
 	}
 }
+
+// TestDeadAreLookedAtOnce: one that does not wait takes dead waiters off the queue, and the next begins behind them.
+func TestDeadAreLookedAtOnce(t *testing.T) {
+	t.Parallel()
+	scripts, err := readScripts(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	ns := locktest.Namespace()
+	c, keys := raw(t, servers.Shared(t, servers.Redis).Addr()), []string{ns + ":l", ns + ":t"}
+	if err := c.Set(ctx, keys[1], "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	acquire := func(mode, attempt string) {
+		if err := scripts["acquire"].Run(ctx, c, keys, "ch", 60001, mode, "me", attempt).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, attempt := range []string{"holder", "dead1", "dead2", "alive"} {
+		acquire("wait", attempt)
+	}
+	for place, attempt := range []string{"dead1", "dead2"} {
+		if err := c.HSet(ctx, keys[0], fmt.Sprint(place+1), attempt+" 1000 ch 60001 me").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.HDel(ctx, keys[0], "l").Err(); err != nil { // the holder's lease has ended
+		t.Fatal(err)
+	}
+	acquire("try", "other")
+	if first := c.HGet(ctx, keys[0], "h").Val(); first != "3" {
+		t.Errorf("the first place is %s, want 3", first)
+	}
+}

@@ -211,11 +211,13 @@ end
 
 -- first_waiter finds the first living waiter, and takes dead ones before it off the queue.
 local function first_waiter()
+  local dead = false
   while first <= last_place do
     local v = redis.call('HGET', KEY, first)
     if v then
       local attempt, deadline, client, ttl, identity = string.match(v, '^(%S+) (%S+) (%S+) (%S+) (.*)$')
       if tonumber(deadline) > now then
+        if dead then redis.call('HSET', KEY, 'h', first) end -- or the next would look at all those places again
         if deadline - ttl > now then
           -- The server's clock was set back. A waiter that is dead would be in the way for that long.
           must_pass()
@@ -225,7 +227,7 @@ local function first_waiter()
         return { attempt = attempt, client = client, ttl = tonumber(ttl), identity = identity }
       end
       redis.call('HDEL', KEY, first, 'w' .. attempt)
-      wrote = true
+      wrote, dead = true, true
     end
     first = first + 1
   end
