@@ -145,6 +145,9 @@ func (c *Conn) commit(ctx context.Context, t Txn) (*pb.TxnResponse, error) {
 	}
 }
 
+// errIncomplete leaves the outcome unknown.
+var errIncomplete = errors.New("etcd: the answer to several transactions has not one for each")
+
 func (c *Conn) refusedForNow(err error) bool {
 	return isOneOf(err, rpctypes.ErrNoLeader, rpctypes.ErrInvalidAuthToken, rpctypes.ErrAuthOldRevision) ||
 		errors.Is(err, errLearner) && len(c.Client.Endpoints()) > 1
@@ -171,7 +174,12 @@ func (c *Conn) commitTogether(parts []Txn) ([]*pb.TxnResponse, error) {
 	}
 	answers := make([]*pb.TxnResponse, len(parts))
 	for i := range parts {
-		answers[i] = answer.Responses[i].GetResponseTxn()
+		if i < len(answer.Responses) {
+			answers[i] = answer.Responses[i].GetResponseTxn()
+		}
+		if answers[i] == nil { // something on the way speaks for the server
+			return nil, errIncomplete
+		}
 		answers[i].Header = answer.Header
 	}
 	return answers, nil

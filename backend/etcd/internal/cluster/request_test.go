@@ -11,6 +11,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+
+	"github.com/fencelock/fencelock/driver"
 )
 
 // recorder is a server as etcd's client sees it, and keeps the last transaction.
@@ -60,6 +62,16 @@ func TestThroughTheClient(t *testing.T) {
 		if got, err := json.Marshal(server.got); err != nil || string(got) != string(want) {
 			t.Errorf("%s, %v\nwant\n%s", got, err, want)
 		}
+	}
+}
+
+// TestIncompleteAnswer: an answer that lacks those of some transactions leaves it unknown what was done.
+func TestIncompleteAnswer(t *testing.T) {
+	c, _ := unconnected(t)
+	part := Txn{Request: &pb.TxnRequest{}, Timeout: time.Minute}
+	_, err := c.commitTogether([]Txn{part, part})
+	if err = c.RequestError(t.Context(), err); !errors.Is(err, driver.ErrUnavailable) || errors.Is(err, driver.ErrRefused) {
+		t.Error(err)
 	}
 }
 
