@@ -22,6 +22,11 @@ const (
 	// moment is how long a part waits before its context is asked for the channel that tells of its end.
 	// Mostly it has its answer by then, and with some contexts the channel costs more than the wait.
 	moment = time.Millisecond
+	// stall is how long all requests that are under way are without an answer before others go beside them: one
+	// connection may hang while the server answers on others.
+	stall = 50 * time.Millisecond
+	// maxStalled is how many requests may be under way in all, beyond those that are without a stall.
+	maxStalled = 8
 	// maxUnused is how many waiters are kept to be used again.
 	maxUnused = 1024
 )
@@ -74,7 +79,10 @@ type Sender[P, A any] struct {
 
 	mu       sync.Mutex
 	inFlight int             // requests
-	underWay int             // parts in them
+	live     int             // those of them that have not stalled
+	underWay int             // parts in the live ones
+	epoch    int             // of the live ones: the number of stalls
+	progress time.Time       // when one of them was answered last, or the first began
 	fewer    int             // parts go together at the most, if it is not 0
 	busy     map[string]bool // locks about which no part may go now
 	waiting  []*waiter[P, A]
@@ -95,10 +103,9 @@ type Sender[P, A any] struct {
 func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 	s.mu.Lock()
 	if s.free() && (!s.Exclusive || s.mark(lock)) {
-		s.inFlight++
-		s.underWay++
+		epoch := s.begin(1)
 		s.mu.Unlock()
-		defer s.answered(lock)
+		defer s.answered(lock, epoch)
 		return s.Alone(ctx, part)
 	}
 	w := s.wait(lock, part)
@@ -119,8 +126,9 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 			return answer, err
 		case <-over:
 			ended, over = ctx.Done(), nil
+			s.pass()
 			if patience -= next; patience > 0 {
-				next = patience
+				next = min(patience, max(stall, 2*next))
 				over = w.after(next)
 			} else if s.takeBack(w) {
 				var none A
@@ -137,10 +145,47 @@ func (s *Sender[P, A]) Do(ctx context.Context, lock string, part P) (A, error) {
 // free reports whether a part may go by itself. Called with mu held.
 func (s *Sender[P, A]) free() bool {
 	limit := cmp.Or(s.InFlight, maxInFlight)
-	if s.Gather {
-		return s.inFlight == 0 || s.underWay < limit && len(s.waiting) == 0
+	switch {
+	case s.inFlight >= limit+maxStalled:
+		return false
+	case s.Gather:
+		return s.live == 0 || s.underWay < limit && len(s.waiting) == 0
 	}
-	return s.inFlight < limit
+	return s.live < limit
+}
+
+// begin notes a request, and returns its epoch. Called with mu held.
+func (s *Sender[P, A]) begin(parts int) (epoch int) {
+	if s.live == 0 {
+		s.progress = time.Now()
+	}
+	s.inFlight, s.live, s.underWay = s.inFlight+1, s.live+1, s.underWay+parts
+	return s.epoch
+}
+
+// end notes that a request has been answered. Called with mu held.
+func (s *Sender[P, A]) end(parts, epoch int) {
+	s.inFlight--
+	if epoch == s.epoch { // else it counted as stalled
+		s.live, s.underWay, s.progress = s.live-1, s.underWay-parts, time.Now()
+	}
+}
+
+// pass sends parts that wait beside requests that have stalled. From then on these do not count: an answer of one
+// of them only makes room.
+func (s *Sender[P, A]) pass() {
+	s.mu.Lock()
+	if s.live == 0 || len(s.waiting) == 0 || time.Since(s.progress) < stall || s.inFlight >= cmp.Or(s.InFlight, maxInFlight)+maxStalled {
+		s.mu.Unlock()
+		return
+	}
+	s.epoch++
+	s.live, s.underWay = 0, 0
+	r := s.take(nil)
+	s.mu.Unlock()
+	if r != nil {
+		s.Go(func() { s.run(r) })
+	}
 }
 
 // Lower notes that the server takes no more than so many parts in a request.
@@ -162,10 +207,10 @@ func (s *Sender[P, A]) Load() (inFlight, waiting int) {
 // Close against take: if Close has begun, Go calls run here, and what has been taken fails at once. If
 // Close comes later, it waits for the goroutine, whose requests fail at once from then on. Either way
 // nobody is left waiting.
-func (s *Sender[P, A]) answered(lock string) {
+func (s *Sender[P, A]) answered(lock string, epoch int) {
 	s.mu.Lock()
 	delete(s.busy, lock)
-	s.underWay--
+	s.end(1, epoch)
 	r := s.take(nil)
 	s.mu.Unlock()
 	if r != nil {

@@ -368,7 +368,7 @@ func TestSenderMutants(t *testing.T) {
 		{"those that wait are not sent", "each part is answered", func(s *server) { s.Go = func(func()) {} }},
 		{"a caller sends what waits before it returns", "a lone caller is not delayed", func(s *server) { s.Go = func(f func()) { f() } }},
 		{"a request is counted twice", "nothing is left", each(func(s *server) { s.inFlight = min(s.inFlight+1, s.limit+1) })},
-		{"a request is not counted", "requests in flight", each(func(s *server) { s.inFlight-- })},
+		{"a request is not counted", "requests in flight", each(func(s *server) { s.live-- })},
 		{"a cancelled part goes on waiting", "a cancelled part that waits is not sent", func(s *server) {
 			s.do = func(ctx context.Context, lock string, p *part) (int, error) {
 				if !p.waits {
@@ -537,7 +537,7 @@ func patient(answeredAfter, answerTakes time.Duration) (sent int, took time.Dura
 		Refused:  func(error) bool { return false },
 		Go:       func(f func()) { running.Go(f) },
 		InFlight: 1,
-		Patience: func(int) time.Duration { return time.Second },
+		Patience: func(int) time.Duration { return patience },
 	}
 	running.Go(func() { _, _ = s.Do(context.Background(), "", 0) })
 	synctest.Wait()
@@ -548,6 +548,9 @@ func patient(answeredAfter, answerTakes time.Duration) (sent int, took time.Dura
 	return sent, took, err
 }
 
+// patience is so short that no request stalls.
+const patience = 20 * time.Millisecond
+
 // TestSenderPatience: whichever of take and the end of patience comes first decides.
 func TestSenderPatience(t *testing.T) {
 	for _, c := range []struct {
@@ -555,9 +558,9 @@ func TestSenderPatience(t *testing.T) {
 		answered    time.Duration
 		taken, tied bool
 	}{
-		{"patience ends first", time.Second + 1, false, false},
-		{"it is taken first", time.Second - 1, true, false},
-		{"both at once", time.Second, false, true},
+		{"patience ends first", patience + 1, false, false},
+		{"it is taken first", patience - 1, true, false},
+		{"both at once", patience, false, true},
 	} {
 		for range 20 {
 			synctest.Test(t, func(t *testing.T) {
@@ -566,8 +569,8 @@ func TestSenderPatience(t *testing.T) {
 				switch {
 				case taken && (err != nil || sent != 1 || took != c.answered+time.Minute):
 					t.Errorf("%s: error %v after %v, sent %d times; want an answer after %v", c.name, err, took, sent, c.answered+time.Minute)
-				case !taken && (!errors.Is(err, ErrNotTaken) || sent != 0 || took != time.Second):
-					t.Errorf("%s: error %v after %v, sent %d times; want ErrNotTaken after 1s", c.name, err, took, sent)
+				case !taken && (!errors.Is(err, ErrNotTaken) || sent != 0 || took != patience):
+					t.Errorf("%s: error %v after %v, sent %d times; want ErrNotTaken after %v", c.name, err, took, sent, patience)
 				}
 			})
 		}
@@ -729,5 +732,53 @@ func BenchmarkSender(b *testing.B) {
 				c.each()
 			}
 		})
+	}
+}
+
+// TestSenderStall: requests that hang keep nobody else back for longer than it takes to see that they do.
+func TestSenderStall(t *testing.T) {
+	for _, gather := range []bool{false, true} {
+		for _, together := range []bool{false, true} { // what hangs: requests of one part, or of several
+			synctest.Test(t, func(t *testing.T) {
+				const hangs = -1
+				var running sync.WaitGroup
+				defer running.Wait()
+				hang := func(part int) {
+					if part == hangs {
+						time.Sleep(3 * time.Second)
+					}
+				}
+				s := &Sender[int, int]{
+					Alone:    func(_ context.Context, part int) (int, error) { hang(part); return part, nil },
+					Together: func(parts []int) ([]int, error) { hang(parts[0]); return slices.Clone(parts), nil },
+					Refused:  func(error) bool { return false },
+					Go:       func(f func()) { running.Go(f) },
+					InFlight: 2,
+					Gather:   gather,
+				}
+				do := func(part int) { _, _ = s.Do(context.Background(), "", part) }
+				for range 2 {
+					running.Go(func() { do(hangs) })
+				}
+				synctest.Wait()
+				if together {
+					running.Go(func() { do(hangs) })
+					time.Sleep(2 * stall) // it is under way, too
+				}
+				for i := range 100 {
+					began := time.Now()
+					if answer, err := s.Do(context.Background(), "", i); answer != i || err != nil {
+						t.Errorf("Do = %v, %v", answer, err)
+					}
+					if took := time.Since(began); took > 2*stall || i > 0 && took > 0 {
+						t.Errorf("gather %v, together %v: part %d took %v, though the server answers", gather, together, i, took)
+					}
+				}
+				running.Wait()
+				if inFlight, waiting := s.Load(); inFlight != 0 || waiting != 0 || s.live != 0 || s.underWay != 0 {
+					t.Errorf("left: %d requests, %d live, %d parts that wait, %d under way", inFlight, s.live, waiting, s.underWay)
+				}
+			})
+		}
 	}
 }

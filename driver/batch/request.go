@@ -10,6 +10,7 @@ type request[P, A any] struct {
 	waiters []*waiter[P, A] // each is its caller's again once it is answered
 	parts   []P
 	locks   []string
+	epoch   int
 }
 
 // run sends parts, and then those that wait, until none may go.
@@ -20,45 +21,40 @@ func (s *Sender[P, A]) run(r *request[P, A]) {
 		for _, lock := range r.locks {
 			delete(s.busy, lock)
 		}
-		s.underWay -= len(r.parts)
+		s.end(len(r.parts), r.epoch)
 		r = s.take(r)
 		s.mu.Unlock()
 	}
 }
 
-// take returns the first of the waiting parts that may go together, in the place of a request that has
-// been answered, last if it is not nil. If there is none, fewer requests are under way from here on: a
-// part that is kept back by another about the same lock is taken when that is answered, at the latest.
-// Called with mu held.
+// take returns the first of the waiting parts that may go together, and counts the request. last is one that has
+// been answered, if it is not nil, and is used again. A part that is kept back by another about the same lock is
+// taken when that is answered, at the latest. Called with mu held.
 func (s *Sender[P, A]) take(last *request[P, A]) *request[P, A] {
 	r := last
-	if s.Gather && s.inFlight > 1 { // the last of them to be answered takes all that wait
-		if r != nil {
-			r.empty()
-			s.spare = append(s.spare, r)
+	if r == nil {
+		if end := len(s.spare) - 1; end >= 0 {
+			r, s.spare = s.spare[end], s.spare[:end]
+		} else if len(s.waiting) > 0 {
+			r = &request[P, A]{}
+		} else {
+			return nil
 		}
-		s.inFlight--
+	}
+	r.empty()
+	if s.live < cmp.Or(s.InFlight, maxInFlight) && (!s.Gather || s.live == 0) { // gathered: the last of them takes all
+		r.fill(s)
+	}
+	if len(r.parts) == 0 {
+		s.spare = append(s.spare, r)
 		return nil
 	}
-	if end := len(s.spare) - 1; r == nil && len(s.waiting) > 0 && end >= 0 {
-		r, s.spare = s.spare[end], s.spare[:end]
-	} else if r == nil && len(s.waiting) > 0 {
-		r = &request[P, A]{}
-	}
-	if r != nil {
-		r.fill(s)
-		if len(r.parts) > 0 {
-			return r
-		}
-		s.spare = append(s.spare, r)
-	}
-	s.inFlight--
-	return nil
+	r.epoch = s.begin(len(r.parts))
+	return r
 }
 
 // fill puts into a request what may go. Called with mu of the Sender held.
 func (r *request[P, A]) fill(s *Sender[P, A]) {
-	r.empty()
 	limit, size := cmp.Or(s.fewer, s.Parts, maxParts), 0
 	rest := s.waiting[:0]
 	for i, w := range s.waiting {
@@ -77,7 +73,6 @@ func (r *request[P, A]) fill(s *Sender[P, A]) {
 		r.waiters, r.parts, r.locks = append(r.waiters, w), append(r.parts, w.part), append(r.locks, w.lock)
 		size += n
 	}
-	s.underWay += len(r.parts)
 	clear(s.waiting[len(rest):])
 	s.waiting = rest
 	if !s.Exclusive {
