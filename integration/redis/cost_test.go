@@ -117,8 +117,13 @@ func drain(t *testing.T, addr string, n int) (perHandOff float64, took time.Dura
 	ns := locktest.Namespace()
 	clients := make([]*fencelock.Client, n)
 	var opening sync.WaitGroup
+	few := make(chan struct{}, 16) // so that none waits for its turn longer than Open does
 	for i := range clients {
-		opening.Go(func() { clients[i] = openBare(t, p.Addr(), ns) })
+		few <- struct{}{}
+		opening.Go(func() {
+			clients[i] = openBare(t, p.Addr(), ns)
+			<-few
+		})
 	}
 	opening.Wait()
 	if t.Failed() {

@@ -263,6 +263,9 @@ func drawStep(r *rand.Rand, ns string, m *luaModel) *luaStep {
 	if s.script == "evict" && r.IntN(2) == 0 {
 		s.attempts[0] = ""
 	}
+	if s.script == "release" {
+		s.ttls[0] = stepTTLs[0] // tombstones have one ttl, so that they end in their order
+	}
 	if s.script == "release" && !s.late {
 		// A client releases an attempt once, unless a request of it may be under way.
 		seen := map[string]bool{}
@@ -305,7 +308,7 @@ func (x *luaRun) spoilStep(ctx context.Context) error {
 		if len(k.graves) == 0 {
 			return nil
 		}
-		g, all := k.graves[x.r.IntN(len(k.graves))], x.r.IntN(2) == 0
+		g, all := k.graves[0], x.r.IntN(2) == 0
 		for _, other := range k.graves { // one of the same attempt may have ended before
 			other.over = other.over || other.attempt == g.attempt || all
 		}

@@ -114,7 +114,8 @@ local function clear_graves()
   if graves and from > 1 then graves = string.sub(graves, from) end
 end
 
--- save writes the record. The key lasts for life ms from now, at least.
+-- save writes the record. The key lasts for life ms from now, at least; where nobody waits, as long as what is
+-- left in it: a waiter that has given up may have had a long ttl.
 local function save(life, ...)
   clear_graves()
   if COUNTER and first > last_place and not graves then
@@ -157,7 +158,12 @@ local function save(life, ...)
     if not lock then redis.call('HDEL', KEY, 'l') end
     if graves_were and not graves then redis.call('HDEL', KEY, 'x') end
     graves_were = graves
-    redis.call('PEXPIRE', KEY, life, 'GT')
+    if first <= last_place then
+      redis.call('PEXPIRE', KEY, life, 'GT')
+    else
+      life = math.max(lock and lock.left or 0, graves and tonumber(string.match(graves, '%d+$')) - now or 0)
+      redis.call('PEXPIRE', KEY, math.max(life + (COUNTER and 0 or LAST_TOKEN_LIFE), 1))
+    end
     return
   end
   if kind == 'string' then redis.call('DEL', KEY) end

@@ -1,7 +1,7 @@
 -- Ends the claims of attempts, held or waiting, and hands the locks off.
 -- KEYS  the locks, COUNTER if there is one
 -- ARGV  1 the ttl of a tombstone in ms: how long a late packet of an attempt is refused;
---       empty if none can be under way
+--       empty if none can be under way; otherwise always the same, so that tombstones end in their order
 --       2 … the attempt of each lock
 -- Returns for each lock 1 if it ended a grant, 0 if there was none, 2 if the attempt had been released,
 --         or an error: a string.
