@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/report"
@@ -46,7 +45,7 @@ func alone(ctx context.Context, e *Env) {
 				return err
 			}
 		}
-		key := fmt.Sprintf("bench/alone/%s", c.Name)
+		key := "bench/alone/" + e.owner(c)
 		if err := t.latency(ctx, round, c, timed[c.Name], key); err != nil || c.Elsewhere {
 			return err
 		}

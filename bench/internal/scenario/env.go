@@ -45,6 +45,15 @@ func (e *Env) lockers() []contest.Contestant {
 	return slices.DeleteFunc(slices.Clone(e.Contestants), func(c contest.Contestant) bool { return c.Floor || c.Child })
 }
 
+// owner is what a contestant's keys are named after. Those of children, which have namespaces of their own,
+// are named after ours: what they send and keep is compared, and the length of a name is part of it.
+func (e *Env) owner(c contest.Contestant) string {
+	if c.Child {
+		return e.Contestants[0].Name
+	}
+	return c.Name
+}
+
 // Scenario is one situation; its cases differ in size.
 type Scenario struct {
 	Name string

@@ -56,7 +56,7 @@ func (t table) hold(ctx context.Context, round int, c contest.Contestant) error 
 	}
 
 	n := t.env.Leases
-	taken, err := worker.Work(ctx, contest.Work{Key: "bench/lease/" + c.Name, Take: n})
+	taken, err := worker.Work(ctx, contest.Work{Key: "bench/lease/" + t.env.owner(c), Take: n})
 	if err != nil {
 		return err
 	}

@@ -209,6 +209,18 @@ func (c child) Work(_ context.Context, w contest.Work) (contest.Done, error) {
 
 func (c child) Close() error { return nil }
 
+func TestChildrenHaveOurKeys(t *testing.T) {
+	e := newEnv()
+	var asked []contest.Work
+	e.Contestants = append(e.Contestants, contest.Contestant{Name: "another", Child: true, Open: func(context.Context, contest.Options) (contest.Client, error) {
+		return child{asked: &asked}, nil
+	}})
+	alone(t.Context(), e)
+	if last := asked[len(asked)-1].Key; last != "bench/alone/ours" {
+		t.Errorf("it worked with %s", last)
+	}
+}
+
 func TestLeasesLeaveOutWhatTheServerDoesByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := paced()
