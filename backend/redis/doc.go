@@ -179,7 +179,8 @@
 //   - TryLock and Lock of a free lock, and of one for which a new client waits, fail with the server's error
 //     "attempt to perform arithmetic on a nil value", or "bad argument #1 to 'max'". Neither matches ErrUnavailable.
 //   - TryLock of a lock that a new client holds is ErrHeld, as always.
-//   - Unlock, while another of its builds waits, is ErrUnknown; the lock is free when the lease ends.
+//   - Unlock, while another of its builds waits, is ErrUnknown, or nil at a later try; the lock is free when the
+//     lease ends, at the latest.
 //
 // So start new processes, and let old ones finish what they hold; or give new ones a namespace of their own. To go
 // back: stop all new clients, wait for the longest TTL, delete the keys NAMESPACE:t and NAMESPACE:{0}:t to
