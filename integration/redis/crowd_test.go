@@ -23,7 +23,10 @@ import (
 // locks: what the suite asks goes to the server together with what they do. In the second run replies to such requests
 // are lost: what became of each of their locks is then not known.
 func TestConformanceInBatches(t *testing.T) {
-	for _, lossy := range []bool{false, true} {
+	for _, lossy := range []bool{true, false} {
+		if !lossy && !everything() {
+			continue // it finds no more, and takes half a minute
+		}
 		t.Run(map[bool]string{false: "plain", true: "lost replies"}[lossy], func(t *testing.T) {
 			s := servers.Start(t, servers.Redis, servers.Args("--appendonly", "yes", "--appendfsync", "always"))
 			count := &crowdCount{asked: map[string]bool{}}
