@@ -142,7 +142,7 @@ func TestUnlockWithoutAnswer(t *testing.T) {
 			l = <-second
 		}
 		lost := p.LoseReplyTo(func(request []byte) bool {
-			op := proxy.ZKOpOf(request) // a delete after a hold that was brief
+			op := proxy.ZKOpOf(request)                                                 // a delete after a hold that was brief
 			return (op == "multi" || op == "delete") && proxy.ZKPath(request) != "/"+ns // not a barrier
 		}, 1)
 		if err := l.Unlock(t.Context()); err != nil {
