@@ -24,7 +24,7 @@ const (
 	moment = time.Millisecond
 	// stall is how long all requests that are under way are without an answer before others go beside them: one
 	// connection may hang while the server answers on others.
-	stall = 50 * time.Millisecond
+	stall = 500 * time.Millisecond
 	// maxStalled is how many requests may be under way in all, beyond those that are without a stall.
 	maxStalled = 8
 	// maxUnused is how many waiters are kept to be used again.
