@@ -68,7 +68,7 @@ func TestContestantsOursFirst(t *testing.T) {
 func TestBudgets(t *testing.T) {
 	for name, wanted := range map[string][]string{
 		"redis": {
-			"alone/one caller/p50 ≤ 1.1 × raw",
+			"alone/one caller/p50 ≤ 1.1 × raw (floor 1.75)",
 			"alone/one caller/p50 ≤ 0.8 × rueidislock",
 			"callers/8 callers/pairs/s ≥ 1.2 × rueidislock",
 			"callers/64 callers/pairs/s ≥ 2 × rueidislock",
