@@ -22,17 +22,10 @@ func unexpected(script string, reply any) error {
 	return fmt.Errorf("redis: unexpected reply %v to %s", reply, script)
 }
 
-// replied is an error of the server for one of the locks of a request, like those of go-redis: a script has it as a
-// string in place of an answer.
-type replied string
-
-func (e replied) Error() string { return string(e) }
-func (replied) RedisError()     {}
-
-// asError is the error that a script has in place of an answer.
+// asError is the error that a script has, as a string, in place of an answer for one of the locks of a request.
 func asError(script string, answer any) error {
 	if text, ok := answer.(string); ok {
-		return replied(text)
+		return node.Replied(text)
 	}
 	return unexpected(script, answer)
 }
@@ -41,7 +34,7 @@ func asError(script string, answer any) error {
 func only(script string, reply any) (any, error) {
 	if all, ok := reply.([]any); ok && len(all) == 1 {
 		if text, ok := all[0].(string); ok {
-			return nil, replied(text)
+			return nil, node.Replied(text)
 		}
 		return all[0], nil
 	}

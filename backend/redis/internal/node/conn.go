@@ -117,7 +117,7 @@ func (c *conn) process(ctx context.Context, now time.Time, timeout time.Duration
 
 // watchAfter is how long a command runs before anybody looks at its context, and its time. Most
 // are done by then. A timer that is set and stopped for each command costs more than to have it look
-// every 2 ms while there are commands, for it wakes the thread that waits for the network; and
+// every 10 ms while there are commands, for it wakes the thread that waits for the network; and
 // so do the deadlines of a socket, of which there are two.
 const watchAfter = 10 * time.Millisecond
 

@@ -64,7 +64,7 @@ func (p Endpoint) loginHint(err error) string {
 func (p Endpoint) probe(ctx context.Context) error {
 	// A server that refuses the connection says so, and closes it, before the client has sent anything.
 	if farewell, found := strings.CutPrefix(p.firstLine(ctx, ""), "-"); found {
-		return answered(farewell, replied(farewell))
+		return answered(farewell, Replied(farewell))
 	}
 	if p.firstLine(ctx, "PING") != "" && p.firstLine(ctx, "INFO") == "" {
 		return fmt.Errorf("%w: what answers there knows PING and hangs up at INFO, as twemproxy does; connect to the server itself", driver.ErrUnsupported)

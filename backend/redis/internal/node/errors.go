@@ -167,13 +167,15 @@ func answered(reply string, err error) error {
 func withoutArguments(reply goredis.Error, err error) (string, error) {
 	text, _, found := strings.Cut(reply.Error(), ", with args beginning with")
 	if found {
-		err = replied(text)
+		err = Replied(text)
 	}
 	return text, err
 }
 
-// replied is an error of the server, like those of go-redis.
-type replied string
+// Replied is an error of the server, like those of go-redis: for one that a script has as a string in its reply.
+type Replied string
 
-func (e replied) Error() string { return string(e) }
-func (replied) RedisError()     {}
+func (e Replied) Error() string { return string(e) }
+
+// RedisError makes it an error of go-redis.
+func (Replied) RedisError() {}

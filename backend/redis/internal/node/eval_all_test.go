@@ -181,12 +181,12 @@ func TestOnceIsNotRepeated(t *testing.T) {
 
 func TestIsUnknownCommand(t *testing.T) {
 	for err, want := range map[error]bool{
-		replied("ERR unknown command 'DELEX', with args beginning with: 'x' "):                   true,
-		replied("NOPERM User locks has no permissions to run the 'delex' command"):               true,
-		replied("NOPERM No permissions to access a key"):                                         true,
-		replied("WRONGTYPE Operation against a key holding the wrong kind of value"):             false,
-		replied("ERR syntax error"):                                                              false,
-		replied("ERR Unknown Redis command called from script script: 9018, on @user_script:1."): false,
+		Replied("ERR unknown command 'DELEX', with args beginning with: 'x' "):                   true,
+		Replied("NOPERM User locks has no permissions to run the 'delex' command"):               true,
+		Replied("NOPERM No permissions to access a key"):                                         true,
+		Replied("WRONGTYPE Operation against a key holding the wrong kind of value"):             false,
+		Replied("ERR syntax error"):                                                              false,
+		Replied("ERR Unknown Redis command called from script script: 9018, on @user_script:1."): false,
 		errors.New("unknown command"):                                                            false,
 		goredis.Nil:                                                                              false,
 		error(nil):                                                                               false,
@@ -199,9 +199,9 @@ func TestIsUnknownCommand(t *testing.T) {
 
 func TestIsOtherType(t *testing.T) {
 	for err, want := range map[error]bool{
-		replied("WRONGTYPE Operation against a key holding the wrong kind of value"):    true,
-		replied("ERR Key should be of string type if conditions are specified"):         true,
-		replied("ERR unknown command 'DELEX', with args beginning with: 'x' "):          false,
+		Replied("WRONGTYPE Operation against a key holding the wrong kind of value"):    true,
+		Replied("ERR Key should be of string type if conditions are specified"):         true,
+		Replied("ERR unknown command 'DELEX', with args beginning with: 'x' "):          false,
 		errors.New("WRONGTYPE Operation against a key holding the wrong kind of value"): false,
 		error(nil): false,
 	} {

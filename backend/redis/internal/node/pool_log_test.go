@@ -23,7 +23,7 @@ func TestLogHidesPasswords(t *testing.T) {
 		s := newPool(closing, goredis.Options{})
 		s.contact = address.NewContact(slog.New(slog.NewTextHandler(&log, nil)))
 		s.contact.Reached()
-		s.report(replied("ERR unknown command 'AUTH', with args beginning with: 's3cret'"))
+		s.report(Replied("ERR unknown command 'AUTH', with args beginning with: 's3cret'"))
 		synctest.Wait()
 		if text := log.String(); strings.Contains(text, "s3cret") || !strings.Contains(text, "unknown command 'AUTH'") {
 			t.Errorf("the log: %q", text)
