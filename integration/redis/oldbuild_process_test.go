@@ -1,58 +1,31 @@
 package redis_test
 
 import (
-	"bufio"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/fencelock/fencelock/fencing"
+	"github.com/fencelock/fencelock/integration/internal/oldbuild"
 )
 
 //go:embed testdata/earlier.go
 var earlierSource []byte
 
 // earlier is a process of an earlier build, for one goroutine.
-type earlier struct {
-	orders  io.Writer
-	answers *bufio.Scanner
-	kill    func()
-}
+type earlier struct{ *oldbuild.Process }
 
 func startEarlier(t *testing.T, program, addr, ns string, ttl time.Duration) *earlier {
 	t.Helper()
-	cmd := exec.Command(program, "redis://"+addr, ttl.String(), ns)
-	cmd.Stderr = t.Output()
-	orders, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	answers, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var once sync.Once
-	e := &earlier{orders: orders, answers: bufio.NewScanner(answers), kill: func() { once.Do(func() { _ = cmd.Process.Kill() }) }}
-	t.Cleanup(func() {
-		e.kill()
-		_ = cmd.Wait()
-	})
-	if !e.answers.Scan() || e.answers.Text() != "open" {
-		t.Fatalf("the earlier build does not open the namespace: %q", e.answers.Text())
+	e := &earlier{oldbuild.Start(t, program, "redis://"+addr, ttl.String(), ns)}
+	if first, err := e.Answer(); err != nil || first != "open" {
+		t.Fatalf("the earlier build does not open the namespace: %q, %v", first, err)
 	}
 	return e
 }
-
-var errKilled = errors.New("the process has ended")
 
 // patience ends a process that takes longer to obey: it waits for a lock that it should not wait for.
 const patience = 30 * time.Second
@@ -64,21 +37,18 @@ func (e *earlierError) Error() string { return e.kind + ": " + e.text }
 
 // do gives an order, and returns what it has led to.
 func (e *earlier) do(order string) (answer string, err error) {
-	defer time.AfterFunc(patience, e.kill).Stop()
-	if _, err := fmt.Fprintln(e.orders, order); err != nil {
-		return "", errKilled
+	defer time.AfterFunc(patience, e.Kill).Stop()
+	if answer, err = e.Order(order); err != nil {
+		return "", err
 	}
-	if !e.answers.Scan() {
-		return "", errKilled
-	}
-	if rest, failed := strings.CutPrefix(e.answers.Text(), "error "); failed {
+	if rest, failed := strings.CutPrefix(answer, "error "); failed {
 		var why earlierError
 		if _, err := fmt.Sscanf(rest, "%s %q", &why.kind, &why.text); err != nil {
 			return "", fmt.Errorf("%q: %w", rest, err)
 		}
 		return "", &why
 	}
-	return e.answers.Text(), nil
+	return answer, nil
 }
 
 // take orders to "lock" or to "try", and returns the token.

@@ -15,6 +15,7 @@ import (
 	"github.com/fencelock/fencelock"
 	"github.com/fencelock/fencelock/fencing"
 	"github.com/fencelock/fencelock/integration/internal/locktest"
+	"github.com/fencelock/fencelock/integration/internal/oldbuild"
 	"github.com/fencelock/fencelock/integration/internal/servers"
 )
 
@@ -106,7 +107,7 @@ func mix(t *testing.T, program string, s *servers.Server, lose func()) {
 	more("the old build is sent away", &m.sentAway)
 	cancel()
 	for _, e := range processes {
-		e.kill()
+		e.Kill()
 	}
 	working.Wait()
 	t.Logf("%d grants of the old build, %d of ours; the old build was sent away %d times", m.theirs.Load(), m.ours.Load(), m.sentAway.Load())
@@ -188,7 +189,7 @@ func (m *mixture) lockAsEarlier(t *testing.T, ctx context.Context, e *earlier) {
 		h.got, h.token = time.Now(), token
 		var why *earlierError
 		switch {
-		case errors.Is(err, errKilled):
+		case errors.Is(err, oldbuild.ErrKilled):
 			return
 		case errors.As(err, &why):
 			if why.kind == kindOther {

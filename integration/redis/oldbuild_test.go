@@ -122,7 +122,7 @@ func oldHolderDies(t *testing.T, program string) {
 	waiting := locktest.StartLock(t.Context(), c, "k")
 	began := time.Now()
 	left := raw(t, addr).PTTL(t.Context(), strings.TrimSuffix(oldQueue(ns, "k"), "q")+"l").Val()
-	e.kill()
+	e.Kill()
 	l := locktest.ExpectLock(t, waiting, ttl+locktest.Soon)
 	if took := time.Since(began); left <= 0 || took < left {
 		t.Errorf("the lock was granted %v after its holder had %v left", took, left)

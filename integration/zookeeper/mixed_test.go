@@ -1,14 +1,11 @@
 package zookeeper_test
 
 import (
-	"bufio"
 	"context"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,49 +25,22 @@ var earlierSource []byte
 const mixedTTL = 2 * time.Second
 
 // earlier is a process of the earlier build, for one goroutine.
-type earlier struct {
-	orders  io.Writer
-	answers *bufio.Scanner
-	kill    func()
-}
+type earlier struct{ *oldbuild.Process }
 
 func startEarlier(t *testing.T, program, addr, ns string) *earlier {
 	t.Helper()
-	cmd := exec.Command(program, "zookeeper://"+addr, "k", mixedTTL.String(), ns)
-	orders, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	answers, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var once sync.Once
-	e := &earlier{orders: orders, answers: bufio.NewScanner(answers), kill: func() { once.Do(func() { _ = cmd.Process.Kill() }) }}
-	t.Cleanup(func() {
-		e.kill()
-		_ = cmd.Wait()
-	})
-	return e
+	return &earlier{oldbuild.Start(t, program, "zookeeper://"+addr, "k", mixedTTL.String(), ns)}
 }
-
-var errKilled = errors.New("the process has ended")
 
 // do gives an order, and returns what it has led to.
 func (e *earlier) do(order string) (answer string, err error) {
-	if _, err := fmt.Fprintln(e.orders, order); err != nil {
-		return "", errKilled
+	if answer, err = e.Order(order); err != nil {
+		return "", err
 	}
-	if !e.answers.Scan() {
-		return "", errKilled
-	}
-	if why, failed := strings.CutPrefix(e.answers.Text(), "error "); failed {
+	if why, failed := strings.CutPrefix(answer, "error "); failed {
 		return "", errors.New(why)
 	}
-	return e.answers.Text(), nil
+	return answer, nil
 }
 
 // builds counts who holds a lock, by build. What it is told of a hold is within the hold.
@@ -153,7 +123,7 @@ func TestBesideEarlierBuild(t *testing.T) {
 				}
 				cancel()
 				for _, e := range processes {
-					e.kill()
+					e.Kill()
 				}
 				theirs.Wait()
 				ours.Wait()
@@ -200,7 +170,7 @@ func TestEarlierBuildIsKeptOut(t *testing.T) {
 				t.Errorf("the earlier build is told %q", got)
 			default:
 			}
-			e.kill()
+			e.Kill()
 			locktest.Eventually(t, 2*soon, "its session has ended, and we are granted the lock", func() bool {
 				l, err := lockWithin(t, c, "k", soon)
 				if err == nil {
@@ -218,7 +188,7 @@ func TestEarlierBuildIsKeptOut(t *testing.T) {
 func lockAsEarlier(t *testing.T, ctx context.Context, e *earlier, book *builds, hold time.Duration) {
 	for ctx.Err() == nil {
 		answer, err := e.do("lock")
-		if errors.Is(err, errKilled) {
+		if errors.Is(err, oldbuild.ErrKilled) {
 			return // it may wait for long, see guard
 		}
 		var token fencing.Token
@@ -232,7 +202,7 @@ func lockAsEarlier(t *testing.T, ctx context.Context, e *earlier, book *builds, 
 		book.enter(t, false, token)
 		time.Sleep(hold)
 		book.leave(false)
-		if _, err := e.do("unlock"); err != nil && !errors.Is(err, errKilled) {
+		if _, err := e.do("unlock"); err != nil && !errors.Is(err, oldbuild.ErrKilled) {
 			t.Errorf("the earlier build: %v", err)
 		}
 	}
