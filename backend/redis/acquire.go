@@ -43,7 +43,7 @@ func (b *backend) Acquire(ctx context.Context, req driver.Request) (driver.Grant
 		confirmed = time.Now()
 	}
 	for {
-		got := b.requests.ask(ctx, p)
+		got := b.store.ask(ctx, p)
 		if got.err != nil {
 			if wasSent(got.err) {
 				b.registry.noAnswer(a)

@@ -15,12 +15,11 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-// backend implements driver.Backend for one Redis server.
+// backend implements driver.Backend.
 type backend struct {
 	names
 	info          driver.Info
-	node          *node.Node
-	requests      *requests
+	store         store
 	ttl           lastTTL
 	registry      registry
 	notifications *notifications
@@ -29,6 +28,32 @@ type backend struct {
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc
 	closeOnce sync.Once
+}
+
+// store is where the locks are: one server. Errors are raw, for node.Classify, unless a method says otherwise.
+type store interface {
+	// setUp checks the servers, and subscribes. It sets what of Info depends on them. Its error has been through
+	// node.Classify.
+	setUp(ctx context.Context, b *backend, opts Options) error
+
+	// ask sends what an attempt asks about its lock, and returns the answer. If ctx ends first, the outcome is not
+	// known, except with batch.ErrNotTaken.
+	ask(ctx context.Context, p part) answer
+
+	// renew extends grants, keysPerScript at the most, and sets out for each. Its errors have been through node.Classify.
+	renew(ctx context.Context, grants []driver.Grant, out []driver.Renewal)
+
+	// look runs a script about one lock, and returns its answer about it. The script's keys are the lock, and the
+	// counter if there is one.
+	look(ctx context.Context, s *node.Script, lock string, args ...any) (any, error)
+
+	// nodes are the servers of which each has a part of the locks, in an order that stays the same while they do.
+	nodes() []*node.Node
+
+	// end calls begin, which ends the backend's closing; close then ends the connections, and waits for what is
+	// under way.
+	end(begin func())
+	close()
 }
 
 var _ driver.Backend = (*backend)(nil)
@@ -55,12 +80,11 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
-	b.node = node.New(b.closing, node.Config{Options: conf, Contact: b.contact, DirectLimit: 8, Senders: 2}) //nolint:contextcheck // it outlives Open
-	b.requests = newRequests(b.closing, &b.names, b.node)                                                    //nolint:contextcheck // it outlives Open
+	b.store = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact}) //nolint:contextcheck // it outlives Open
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for
-	err = b.setUp(ctx, opts)
+	err = b.store.setUp(ctx, b, opts)
 	if !going() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -72,42 +96,14 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	return b, nil
 }
 
-// setUp checks the server, loads the scripts, and subscribes.
-func (b *backend) setUp(ctx context.Context, opts Options) error {
-	// The first TryLock of a short TTL then need not wait for its connection.
-	b.node.Warm()
-
-	server, err := b.node.Look(ctx)
-	if err != nil {
-		return err
-	}
-	if err := server.Usable(); err != nil {
-		return err
-	}
-	if weak := server.NotDurable(); opts.Durable && weak != "" {
-		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
-	}
-	b.info.Warnings = server.Warnings()
-	if err := b.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
-		return err
-	}
-	asked := time.Now()
-	if err := b.requests.makeReady(ctx); err != nil {
-		return node.Classify(ctx, err)
-	}
-	b.requests.suit(min(time.Since(asked), b.node.Trip()))
-	return b.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
-}
-
 func (b *backend) Info() driver.Info { return b.info }
 
 // Close ends calls under way and the connections; it releases no grant.
 func (b *backend) Close() error {
 	b.closeOnce.Do(func() {
-		b.requests.end(b.beginStop)
+		b.store.end(b.beginStop)
 		node.CloseWithin(func() {
-			b.node.Close()
-			b.requests.running.Wait()
+			b.store.close()
 			b.notifications.running.Wait()
 		})
 	})

@@ -31,12 +31,12 @@ func asError(script string, answer any) error {
 }
 
 // only is the answer of a script that is asked about one lock.
-func only(script string, reply any) (any, error) {
+func only(reply any) (any, error) {
 	if all, ok := reply.([]any); ok && len(all) == 1 {
 		if text, ok := all[0].(string); ok {
 			return nil, node.Replied(text)
 		}
 		return all[0], nil
 	}
-	return nil, unexpected(script, reply)
+	return nil, unexpected("a script about one lock", reply)
 }

@@ -25,16 +25,16 @@ func isFormat(err error) bool {
 const oldBuilds = "fencelock-2"
 
 // makeReady makes the namespace ready for this layout, if it is not. Its error is raw, but for a refusal.
-func (r *requests) makeReady(ctx context.Context) error {
+func (s *server) makeReady(ctx context.Context) error {
 	args := make([]any, 0, shards+2)
-	args = append(args, r.names.counter)
-	for _, shard := range r.names.shards {
+	args = append(args, s.names.counter)
+	for _, shard := range s.names.shards {
 		args = append(args, shard+"t")
 	}
-	_, err := r.node.Eval(ctx, adminTimeout, formatScript, len(args), append(args, oldBuilds)...)
+	_, err := s.node.Eval(ctx, adminTimeout, formatScript, len(args), append(args, oldBuilds)...)
 	if goredis.HasErrorPrefix(err, formatPrefix) {
 		return fmt.Errorf("%w: namespace %q belongs to a later build of fencelock (%w): use that, or another namespace",
-			driver.ErrRefused, r.names.namespace, err)
+			driver.ErrRefused, s.names.namespace, err)
 	}
 	return err
 }

@@ -14,10 +14,7 @@ const adminTimeout = 3 * time.Second
 
 // Inspect tells who holds a key.
 func (b *backend) Inspect(ctx context.Context, key string) (driver.Status, error) {
-	reply, err := b.node.Eval(ctx, adminTimeout, inspectScript, 1, b.lockKey(key))
-	if err == nil {
-		reply, err = only("inspect", reply)
-	}
+	reply, err := b.store.look(ctx, inspectScript, b.lockKey(key))
 	if err != nil {
 		return driver.Status{}, node.Classify(ctx, err)
 	}
@@ -63,19 +60,7 @@ func parseHolder(r []any) (h driver.Holder, ok bool) {
 // Evict ends the grant of attemptID, or any grant of the key if attemptID is empty, and tells its holder.
 // The script compares the attempt, so the next holder is never hit.
 func (b *backend) Evict(ctx context.Context, key, attemptID string) error {
-	evict := func() (any, error) {
-		reply, err := b.node.Eval(ctx, adminTimeout, evictScript, 2, b.lockKey(key), b.counter, attemptID)
-		if err != nil {
-			return nil, err
-		}
-		return only("evict", reply)
-	}
-	reply, err := evict()
-	if isFormat(err) {
-		if err = b.requests.makeReady(ctx); err == nil {
-			reply, err = evict()
-		}
-	}
+	reply, err := b.store.look(ctx, evictScript, b.lockKey(key), attemptID)
 	switch {
 	case err != nil:
 		return node.Classify(ctx, err)

@@ -50,7 +50,7 @@ func (b *backend) ListHeld(ctx context.Context, prefix, cursor string, limit int
 
 // scan does one SCAN. Its pattern is wider than what is looked for, and each name is compared.
 func (b *backend) scan(ctx context.Context, prefix string, from uint64) (scanCursor, error) {
-	reply, err := b.node.Do(ctx, adminTimeout,
+	reply, err := b.store.nodes()[0].Do(ctx, adminTimeout,
 		"scan", strconv.FormatUint(from, 10), "match", b.info.Namespace+":{*}:"+glob(prefix)+"*:l", "count", scanCount)
 	if goredis.HasErrorPrefix(err, "NOPERM") {
 		err = fmt.Errorf("%w (to list locks, allow +scan)", err)
@@ -85,7 +85,7 @@ func (b *backend) holders(ctx context.Context, keys []string) ([]driver.Status, 
 		for i, key := range some {
 			args[i] = b.lockKey(key)
 		}
-		reply, err := b.node.Eval(ctx, adminTimeout, listScript, len(args), args...)
+		reply, err := b.store.nodes()[0].Eval(ctx, adminTimeout, listScript, len(args), args...)
 		if err != nil {
 			return nil, node.Classify(ctx, err)
 		}

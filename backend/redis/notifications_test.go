@@ -18,8 +18,7 @@ func offline(t *testing.T) *backend {
 	b := &backend{names: newNames("ns", "me")}
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
-	b.node = node.New(b.closing, node.Config{Options: conf, DirectLimit: 8, Senders: 2})
-	b.requests = newRequests(b.closing, &b.names, b.node)
+	b.store = newServer(b.closing, &b.names, node.Config{Options: conf})
 	t.Cleanup(func() { _ = b.Close() })
 	return b
 }

@@ -31,11 +31,11 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 	} else if a != nil && token != 0 {
 		p.held = held{token, b.ttl.text(a.TTL), a.identity}
 	}
-	got := b.requests.ask(ctx, p)
+	got := b.store.ask(ctx, p)
 	if errors.Is(got.err, node.ErrStale) {
 		// Most likely the first request was not carried out. Ask again: if the second ends the grant, that is
 		// certain. If the second finds nothing, the first may have ended the grant; nobody knows.
-		if again := b.requests.ask(ctx, p); again.err == nil && again.reply == int64(1) {
+		if again := b.store.ask(ctx, p); again.err == nil && again.reply == int64(1) {
 			return nil
 		}
 	}

@@ -2,9 +2,7 @@ package redis
 
 import (
 	"context"
-	"time"
 
-	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -23,45 +21,7 @@ func (b *backend) extend(ctx context.Context, grants []driver.Grant) []driver.Re
 	out := make([]driver.Renewal, len(grants))
 	for from := 0; from < len(grants); from += keysPerScript {
 		to := min(from+keysPerScript, len(grants))
-		b.renew(ctx, grants[from:to], out[from:to])
+		b.store.renew(ctx, grants[from:to], out[from:to])
 	}
 	return out
-}
-
-func (b *backend) renew(ctx context.Context, grants []driver.Grant, out []driver.Renewal) {
-	args := make([]any, 0, 3*len(grants))
-	timeout := driver.RequestTimeout(grants[0].TTL)
-	for _, g := range grants {
-		args = append(args, b.lockKey(g.Key))
-		timeout = min(timeout, driver.RequestTimeout(g.TTL))
-	}
-	var ttl time.Duration // of the grant before
-	for i := range grants {
-		g := &grants[i]
-		args = append(args, &g.AttemptID)
-		if g.TTL == ttl {
-			args = append(args, "")
-		} else {
-			args = append(args, serverTTL(g.TTL))
-		}
-		ttl = g.TTL
-	}
-	start := time.Now()
-	reply, err := b.node.Eval(ctx, timeout, renewScript, len(grants), args...)
-	answers, ok := reply.([]any)
-	if err == nil && (!ok || len(answers) != len(grants)) {
-		err = unexpected("renew", reply)
-	}
-	for i, g := range grants {
-		switch {
-		case err != nil:
-			out[i].Err = node.Classify(ctx, err)
-		case answers[i] == int64(1):
-			out[i] = driver.Renewal{Start: start, TTL: g.TTL}
-		case answers[i] == int64(0):
-			out[i].Err = driver.ErrNotHeld
-		default:
-			out[i].Err = node.Classify(ctx, asError("renew", answers[i]))
-		}
-	}
 }

@@ -65,7 +65,7 @@ func TestDeletion(t *testing.T) {
 		{"DELEX", acquire, nil},
 		{"DELIFEQ", acquire, nil},
 	} {
-		if got := b.requests.deletion(tc.command, &tc.p); !reflect.DeepEqual(got, tc.want) {
+		if got := b.store.(*server).deletion(tc.command, &tc.p); !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.command, got, tc.want)
 		}
 	}

@@ -1,7 +1,9 @@
 -- Tells who holds a key.
--- KEYS  the lock
+-- KEYS  the lock, COUNTER if there is one
 -- Returns {{attempt, identity, token, ms left, number of waiters}}, with attempt "" if
 -- nobody does.
+
+rest = { 1 }
 
 local function one()
   look(KEYS[1])

@@ -23,6 +23,10 @@ type Config struct {
 	// Contact is told when the server cannot be reached, and when it can again. It may be nil.
 	Contact *address.Contact
 
+	// Place says where the server is, if that changes. nil: always at Options.Addr. Otherwise Options.Dialer gets
+	// the address from it.
+	Place Place
+
 	// DirectLimit is how many callers of Eval each use a connection of their own; all further callers
 	// share those of the senders.
 	DirectLimit int32
