@@ -51,7 +51,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	bounded, cancel := context.WithTimeoutCause(ctx, openTimeout, errNotOpened)
 	defer cancel()
 	opts.Logger = log
-	b, err := open(bounded, conf, opts)
+	b, err := open(bounded, opts, oneServer(conf))
 	if err != nil {
 		err = node.Endpoint{Scheme: u.Scheme, Network: conf.Network, Addr: conf.Addr}.Explain(ctx, err)
 	}
@@ -86,5 +86,5 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 		return nil, err
 	}
 	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
-	return open(ctx, conf, o)
+	return open(ctx, o, oneServer(conf))
 }

@@ -32,6 +32,13 @@ type server struct {
 	running sync.WaitGroup // requests for several callers
 }
 
+// oneServer makes the store of the server to which conf leads.
+func oneServer(conf goredis.Options) func(b *backend) store {
+	return func(b *backend) store {
+		return newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact})
+	}
+}
+
 func newServer(closing context.Context, n *names, c node.Config) *server {
 	c.DirectLimit, c.Senders = 8, 2
 	s := &server{names: n, node: node.New(closing, c), closing: closing}
@@ -57,6 +64,11 @@ func (s *server) setUp(ctx context.Context, b *backend, opts Options) error {
 	if err := found.Usable(); err != nil {
 		return err
 	}
+	return s.ready(ctx, b, opts, found)
+}
+
+// ready is setUp for a server that is usable.
+func (s *server) ready(ctx context.Context, b *backend, opts Options, found node.Server) error {
 	if weak := found.NotDurable(); opts.Durable && weak != "" {
 		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
 	}
