@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -80,7 +82,7 @@ func (s *bySentinels) setUpMaster(ctx context.Context, b *backend, opts Options)
 		return err
 	}
 	clocks := make(chan []string, 1)
-	go func() { clocks <- s.clockWarnings(ctx, found.Replicas()) }()
+	go func() { clocks <- s.clockWarnings(ctx, slices.Sorted(maps.Keys(found.Replicas()))) }()
 	err = s.ready(ctx, b, opts, found)
 	far := <-clocks
 	if err == nil {
@@ -103,13 +105,12 @@ func (s *bySentinels) close() {
 
 // guardWarnings says what a master is not told that bounds how long it goes on by itself.
 func guardWarnings(s node.Server) (w []string) {
-	replicas := s.Replicas()
-	switch guarded, known := s.GuardsWrites(); {
-	case known && len(replicas) == 0:
+	switch {
+	case len(s.Replicas()) == 0:
 		w = append(w, "the master has no replica that is connected, so that no other server can become the master")
-	case known && !guarded:
-		w = append(w, "min-replicas-to-write is not set, so that a master that is cut off from its replicas and Sentinels goes on granting locks to who reaches it; "+
-			"with 1 it ends within min-replicas-max-lag (default 10 s). It does not make a replica have what was granted")
+	case !s.NeedsReplicas():
+		w = append(w, "min-replicas-to-write is not set, so that a master that is cut off from its replicas goes on granting locks to "+
+			"clients that still reach it and Sentinels; set it to 1 (it does not make a replica have what was granted)")
 	}
 	return w
 }

@@ -29,19 +29,16 @@ type reading struct {
 }
 
 // clockWarnings has a sentence for each replica whose clock differs from the master's by more than a second.
-func (s *bySentinels) clockWarnings(ctx context.Context, replicas []node.Replica) (w []string) {
-	if len(replicas) == 0 {
-		return nil
-	}
+func (s *bySentinels) clockWarnings(ctx context.Context, replicas []string) (w []string) {
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
 	start := time.Now()
 	readings := make([]reading, len(replicas))
 	var asking sync.WaitGroup
-	for i, r := range replicas {
+	for i, addr := range replicas {
 		asking.Go(func() {
 			conf := s.conf
-			conf.Addr = r.Addr
+			conf.Addr = addr
 			n := node.New(ctx, node.Config{Options: conf, DirectLimit: 1})
 			defer n.Close()
 			readings[i] = readClock(ctx, start, n)
@@ -49,10 +46,10 @@ func (s *bySentinels) clockWarnings(ctx context.Context, replicas []node.Replica
 	}
 	master := readClock(ctx, start, s.node)
 	asking.Wait()
-	for i, r := range replicas {
+	for i, addr := range replicas {
 		if apart := readings[i].from(master); apart != 0 {
 			w = append(w, fmt.Sprintf("the clock of the replica %s is %v from the master's: if it becomes the master, "+
-				"leases end early or tokens fall by as much; synchronize the clocks", r.Addr, apart.Round(100*time.Millisecond)))
+				"leases end early or tokens fall by as much; synchronize the clocks", addr, apart.Round(100*time.Millisecond)))
 		}
 	}
 	return w
