@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
@@ -58,7 +56,8 @@ type store interface {
 
 var _ driver.Backend = (*backend)(nil)
 
-func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Backend, err error) {
+// open makes a backend whose locks are in the store that newStore makes.
+func open(ctx context.Context, opts Options, newStore func(b *backend) store) (_ driver.Backend, err error) {
 	if opts.Namespace == "" {
 		opts.Namespace = "fencelock"
 	}
@@ -80,7 +79,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
-	b.store = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact}) //nolint:contextcheck // it outlives Open
+	b.store = newStore(b)
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for

@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	for _, scheme := range []string{"redis", "rediss", "unix"} {
+	for _, scheme := range []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"} {
 		fencelock.Register(scheme, Open)
 	}
 }
@@ -43,6 +43,10 @@ type Options struct {
 // of the URL. It is what fencelock.Open calls.
 func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
 	log := o.Log("redis")
+	switch u.Scheme {
+	case "redis+sentinel", "rediss+sentinel":
+		return openBySentinels(ctx, u, log)
+	}
 	conf, opts, certificates, err := parseURL(u, log)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	bounded, cancel := context.WithTimeoutCause(ctx, openTimeout, errNotOpened)
 	defer cancel()
 	opts.Logger = log
-	b, err := open(bounded, conf, opts)
+	b, err := open(bounded, opts, oneServer(conf))
 	if err != nil {
 		err = node.Endpoint{Scheme: u.Scheme, Network: conf.Network, Addr: conf.Addr}.Explain(ctx, err)
 	}
@@ -65,7 +69,7 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 const openTimeout = 5 * time.Second
 
 // New makes a backend that connects to the server as client does, an application's own:
-// by the same dialer, so with its TLS, proxy or Sentinels, as the same user, in the same
+// by the same dialer, so with its TLS or proxy, as the same user, in the same
 // database, with the same OnConnect. Credentials are asked for again for each connection
 // where the client has a function for them. opts may be nil.
 //
@@ -75,7 +79,7 @@ const openTimeout = 5 * time.Second
 // and neither is closed with the other.
 //
 // New refuses a *redis.ClusterClient and a *redis.Ring, and other types, since it cannot know where
-// those connect to.
+// those connect to. For Sentinels there is [NewFailover].
 func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
@@ -85,6 +89,9 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 	if err != nil {
 		return nil, err
 	}
+	if conf.Addr == "FailoverClient" { // what go-redis writes there
+		return nil, address.Invalid("the client is one of redis.NewFailoverClient, which does not tell its Sentinels: give its options to NewFailover")
+	}
 	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
-	return open(ctx, conf, o)
+	return open(ctx, o, oneServer(conf))
 }
