@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	for _, scheme := range []string{"redis", "rediss", "unix"} {
+	for _, scheme := range []string{"redis", "rediss", "unix", "redis+cluster", "rediss+cluster"} {
 		fencelock.Register(scheme, Open)
 	}
 }
@@ -43,6 +43,9 @@ type Options struct {
 // of the URL. It is what fencelock.Open calls.
 func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend, error) {
 	log := o.Log("redis")
+	if isClusterScheme(u.Scheme) {
+		return openCluster(ctx, u, log)
+	}
 	conf, opts, certificates, err := parseURL(u, log)
 	if err != nil {
 		return nil, err
@@ -81,10 +84,17 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 	if opts != nil {
 		o = *opts
 	}
+	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
+	if c, ok := client.(*goredis.ClusterClient); ok {
+		conf, err := clusterOf(c, o.Logger)
+		if err != nil {
+			return nil, err
+		}
+		return open(ctx, o, inCluster(conf))
+	}
 	conf, err := node.OptionsOf("the client", client)
 	if err != nil {
 		return nil, err
 	}
-	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
 	return open(ctx, o, oneServer(conf))
 }

@@ -81,7 +81,8 @@ func (s *server) ready(ctx context.Context, b *backend, opts Options, found node
 		return node.Classify(ctx, err)
 	}
 	s.suit(min(time.Since(asked), s.node.Trip()))
-	return s.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
+	heard := func(payload string) { b.notifications.onMessage(payload, s.node.Sure()) }
+	return s.node.Subscribe(ctx, b.channel, heard, b.notifications.onResubscribe)
 }
 
 // suit chooses how many requests are under way, by the round trip to the server. Where that is short, a request
@@ -309,7 +310,21 @@ func (s *server) look(ctx context.Context, script *node.Script, lock string, arg
 	return reply, err
 }
 
-func (s *server) nodes() []*node.Node { return []*node.Node{s.node} }
+func (s *server) nodes(context.Context, bool) ([]*node.Node, string, error) {
+	return []*node.Node{s.node}, "", nil
+}
+
+func (s *server) holders(ctx context.Context, locks []any) ([]any, error) {
+	reply, err := s.node.Eval(ctx, adminTimeout, listScript, len(locks), locks...)
+	if err != nil {
+		return nil, err
+	}
+	answers, ok := reply.([]any)
+	if !ok || len(answers) != len(locks) {
+		return nil, unexpected("list", reply)
+	}
+	return answers, nil
+}
 
 func (s *server) close() {
 	s.node.Close()

@@ -12,7 +12,6 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -46,8 +45,9 @@ type Cluster struct {
 	ear        ear
 
 	mu      sync.Mutex
-	peers   map[string]*peer // by address
-	changed chan struct{}    // closed and made again with each new map
+	peers   map[string]*peer     // by address
+	doubts  map[string]time.Time // when an address was last in doubt, if it has told nothing since
+	changed chan struct{}        // closed and made again with each new map
 	closed  bool
 }
 
@@ -58,11 +58,11 @@ const defaultSilence = 500 * time.Millisecond
 func New(closing context.Context, conf Config) *Cluster {
 	c := &Cluster{
 		conf: conf, refreshing: make(chan struct{}, 1), wanted: make(chan struct{}, 1),
-		peers: map[string]*peer{}, changed: make(chan struct{}),
+		peers: map[string]*peer{}, doubts: map[string]time.Time{}, changed: make(chan struct{}),
 	}
 	c.closing, c.stop = context.WithCancel(closing)
 	c.silence.Store(int64(defaultSilence))
-	c.ear.cluster, c.ear.doubted = c, make(chan struct{}, 1)
+	c.ear.cluster, c.ear.checks = c, make(chan struct{}, 1)
 	return c
 }
 
@@ -81,9 +81,6 @@ func (c *Cluster) Replicas() []string {
 	}
 	return nil
 }
-
-// Stamp is the same as long as each slot has the same master.
-func (c *Cluster) Stamp() string { return c.slots.Load().stamp() }
 
 // Silence is half of the time for which a node is silent before the others may give it up.
 func (c *Cluster) Silence() time.Duration { return time.Duration(c.silence.Load()) }
@@ -145,8 +142,43 @@ func (c *Cluster) awaitChange(m *slotMap) <-chan struct{} {
 
 // Doubt notes that the node at an address cannot be reached, or has said that it may be no master any more.
 func (c *Cluster) Doubt(addr string) {
+	c.mu.Lock()
+	c.doubts[addr] = time.Now()
+	c.mu.Unlock()
 	c.want()
-	c.ear.doubt(addr)
+	c.ear.check(addr)
+}
+
+// answered notes that the node at an address has told something.
+func (c *Cluster) answered(addr string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.doubts, addr)
+}
+
+// doubtFor is how long a node in doubt is asked for nothing that others can tell.
+const doubtFor = 2 * time.Second
+
+// someMaster is the address of one of the masters, by chance: of one that is not in doubt, if there is one, and not
+// the one at an address, if there is another.
+func (c *Cluster) someMaster(but string) (addr string) {
+	m := c.slots.Load()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	best := -1
+	for _, i := range rand.Perm(len(m.masters)) {
+		x, rank := m.masters[i].Addr, 0
+		if time.Since(c.doubts[x]) > doubtFor {
+			rank += 2
+		}
+		if x != but {
+			rank++
+		}
+		if rank > best {
+			addr, best = x, rank
+		}
+	}
+	return addr
 }
 
 // want has the map asked for soon.

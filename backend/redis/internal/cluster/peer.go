@@ -10,9 +10,8 @@ import (
 
 // peer is a node of the Cluster, at one address.
 type peer struct {
-	addr   string
-	node   *node.Node // for scripts
-	teller *node.Node // for questions about the Cluster. What it answers is what the Vouch of others is made of, and needs none.
+	addr string
+	node *node.Node
 
 	users  sync.WaitGroup // who use it; it grows only while the peer is in Cluster.peers
 	listed bool           // as a master, by nodes; guarded by Cluster.mu
@@ -42,12 +41,9 @@ func (c *Cluster) use(addr string) (p *peer, done func()) {
 }
 
 func (c *Cluster) newPeer(addr string) *peer {
-	conf := node.Config{Options: c.conf.Options(addr), Contact: c.conf.Contact(addr)}
-	teller := conf
-	teller.Contact = nil // the other one tells, which is used more
-	teller.DirectLimit = 4
-	conf.DirectLimit, conf.Senders, conf.Place = 8, 2, fixed{c, addr}
-	return &peer{addr: addr, node: node.New(c.closing, conf), teller: node.New(c.closing, teller)}
+	return &peer{addr: addr, node: node.New(c.closing, node.Config{
+		Options: c.conf.Options(addr), Contact: c.conf.Contact(addr), Place: fixed{c, addr}, DirectLimit: 8, Senders: 2,
+	})}
 }
 
 // retireLocked removes a peer. Requests under way end at once: they have no answer. It needs c.mu.
@@ -57,7 +53,6 @@ func (c *Cluster) retireLocked(p *peer) {
 		p.node.Moved("")
 		p.users.Wait() // nobody new comes, since c.peers does not have it
 		p.node.Close()
-		p.teller.Close()
 	})
 }
 
@@ -89,3 +84,26 @@ func (f fixed) Vouch(ctx context.Context, addr string) error { return f.cluster.
 func (f fixed) Silence() time.Duration { return f.cluster.Silence() }
 
 func (f fixed) Doubt(addr string) { f.cluster.Doubt(addr) }
+
+// With calls f with the node at an address, which is kept meanwhile.
+func (c *Cluster) With(addr string, f func(*node.Node) error) error {
+	p, done := c.use(addr)
+	if p == nil {
+		return node.ErrClosed
+	}
+	defer done()
+	return f(p.node)
+}
+
+// Nodes are the masters in the order of their IDs, and the stamp of the map: it is the same as long as each slot has
+// the same master.
+func (c *Cluster) Nodes() (all []*node.Node, stamp string) {
+	m := c.slots.Load()
+	for _, x := range m.masters {
+		if p, done := c.use(x.Addr); p != nil {
+			all = append(all, p.node)
+			done()
+		}
+	}
+	return all, m.stamp()
+}

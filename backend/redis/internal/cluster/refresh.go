@@ -22,6 +22,8 @@ const (
 	otherWait   = 50 * time.Millisecond
 )
 
+var errSilent = fmt.Errorf("%w: no answer within %v", driver.ErrUnavailable, tellTimeout)
+
 // told is what one node has said.
 type told struct {
 	view *view
@@ -29,35 +31,44 @@ type told struct {
 	err  error
 }
 
-// tell asks a node for its view.
-func (c *Cluster) tell(ctx context.Context, addr string) (*view, error) {
+// ask asks a node about the Cluster, or about itself. The error has been through node.Classify.
+func (c *Cluster) ask(ctx context.Context, addr string, words ...any) (any, error) {
 	p, done := c.use(addr)
 	if p == nil {
 		return nil, goredis.ErrClosed
 	}
 	defer done()
-	reply, err := p.teller.Do(ctx, tellTimeout, "cluster", "nodes")
+	ctx, cancel := context.WithTimeoutCause(ctx, tellTimeout, errSilent)
+	defer cancel()
+	reply, err := p.node.Ask(ctx, words...)
+	switch {
+	case err == nil:
+		c.answered(addr)
+	case errors.Is(err, errSilent):
+		c.Doubt(addr)
+	case goredis.HasErrorPrefix(err, "NOPERM"):
+		err = fmt.Errorf("%w (for a Cluster, allow +cluster|nodes +cluster|slots)", err)
+	}
+	return reply, err
+}
+
+// tell asks a node for its view.
+func (c *Cluster) tell(ctx context.Context, addr string) (*view, error) {
+	reply, err := c.ask(ctx, addr, "cluster", "nodes")
 	if err != nil {
-		return nil, allow(err)
+		return nil, err
 	}
 	return parseView(reply)
 }
 
 // tellMap asks a node for its view and for the endpoints.
 func (c *Cluster) tellMap(ctx context.Context, addr string) (t told) {
-	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
-	defer cancel()
 	if t.view, t.err = c.tell(ctx, addr); t.err != nil {
 		return t
 	}
-	p, done := c.use(addr)
-	if p == nil {
-		return told{err: goredis.ErrClosed}
-	}
-	defer done()
-	reply, err := p.teller.Do(ctx, tellTimeout, "cluster", "slots")
+	reply, err := c.ask(ctx, addr, "cluster", "slots")
 	if err != nil {
-		return told{err: allow(err)}
+		return told{err: err}
 	}
 	found, err := parseEndpoints(reply, addr)
 	if err != nil {
@@ -65,14 +76,6 @@ func (c *Cluster) tellMap(ctx context.Context, addr string) (t told) {
 	}
 	t.next = t.view.mapOf(found, addr)
 	return t
-}
-
-// allow says what an ACL lacks.
-func allow(err error) error {
-	if goredis.HasErrorPrefix(err, "NOPERM") {
-		return fmt.Errorf("%w (for a Cluster, allow +cluster|nodes +cluster|slots)", err)
-	}
-	return err
 }
 
 // Refresh asks nodes for the map, from now on. The error is that of the nodes that were asked, if none has answered.

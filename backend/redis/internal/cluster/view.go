@@ -11,6 +11,7 @@ import (
 // view is what one node knows of the Cluster: its answer to CLUSTER NODES.
 type view struct {
 	members []member
+	myself  int          // the place of the node that tells
 	owners  [Slots]int16 // places in members
 }
 
@@ -19,7 +20,7 @@ type member struct {
 	id, addr string // host:port as the nodes know it; the host is empty where they do not
 	master   bool
 	failing  bool   // it does not answer that node, or the Cluster has agreed that it has failed
-	pinged   string // when that node has sent it a ping that it has not answered; "" if there is none
+	pinged   bool   // that node has sent it a ping that it has not answered
 	epoch    uint64
 	slots    int // how many it has
 }
@@ -34,7 +35,7 @@ func parseView(reply any) (*view, error) {
 	for i := range v.owners {
 		v.owners[i] = nobody
 	}
-	complete := false
+	v.myself = nobody
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
 		if len(fields) < 8 {
@@ -47,21 +48,20 @@ func parseView(reply any) (*view, error) {
 		}
 		x := member{
 			id: fields[0], addr: addrOf(fields[1]), master: has("master"),
-			failing: has("fail") || has("fail?") || has("noaddr"),
+			failing: has("fail") || has("fail?") || has("noaddr"), pinged: fields[4] != "0" && !has("myself"),
 		}
-		complete = complete || has("myself")
+		if has("myself") {
+			v.myself = len(v.members)
+		}
 		if x.epoch, ok = parseNumber(fields[6]); !ok {
 			return nil, fmt.Errorf("redis: unexpected line %q in the reply to CLUSTER NODES", line)
-		}
-		if fields[4] != "0" && !has("myself") {
-			x.pinged = fields[4]
 		}
 		if x.master {
 			x.slots = v.give(fields[8:], int16(len(v.members))) //nolint:gosec // see with
 		}
 		v.members = append(v.members, x)
 	}
-	if !complete {
+	if v.myself == nobody {
 		return nil, errors.New("redis: the reply to CLUSTER NODES does not have the node itself")
 	}
 	return v, nil
@@ -129,6 +129,9 @@ func (v *view) member(id string) *member {
 	return nil
 }
 
+// self is the node that tells.
+func (v *view) self() *member { return &v.members[v.myself] }
+
 // size is how many masters have slots: those that elect.
 func (v *view) size() (n int) {
 	for i := range v.members {
@@ -150,17 +153,19 @@ func (v *view) epoch() (greatest uint64) {
 	return greatest
 }
 
-// calm reports whether all who have slots answer the node, as far as it knows; waiting has the time of each ping that
-// has no answer yet, by the node's ID.
-func (v *view) calm() (calm bool, waiting map[string]string) {
-	calm, waiting = true, map[string]string{}
+// uneasy reports whether a node that has slots does not answer the node: as far as it knows, or perhaps, since it has
+// just been sent a ping.
+func (v *view) uneasy() bool {
+	return slices.ContainsFunc(v.members, func(x member) bool { return x.slots > 0 && (x.failing || x.pinged) })
+}
+
+// isolated reports whether most of those that have slots do not answer the node.
+func (v *view) isolated() bool {
+	silent := 0
 	for i := range v.members {
-		if x := &v.members[i]; x.slots > 0 {
-			calm = calm && !x.failing
-			if x.pinged != "" {
-				waiting[x.id] = x.pinged
-			}
+		if v.members[i].slots > 0 && v.members[i].failing {
+			silent++
 		}
 	}
-	return calm, waiting
+	return 2*silent > v.size()
 }
