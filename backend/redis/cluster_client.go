@@ -32,34 +32,46 @@ func clusterOf(client *goredis.ClusterClient, log *slog.Logger) (clusterConf, er
 			return ctx, func(err error) error { return err }
 		},
 	}
-	like := goredis.Options{
-		ClientName: theirs.ClientName, Dialer: theirs.Dialer, OnConnect: theirs.OnConnect,
-		Username: theirs.Username, Password: theirs.Password, CredentialsProvider: theirs.CredentialsProvider,
-		CredentialsProviderContext: theirs.CredentialsProviderContext, StreamingCredentialsProvider: theirs.StreamingCredentialsProvider,
-		TLSConfig: theirs.TLSConfig, DialTimeout: theirs.DialTimeout, Protocol: theirs.Protocol,
-	}
-	if like.Dialer == nil {
-		like.Dialer = dialerOf(&like)
-	}
-	changes := reflect.ValueOf(theirs.NewClient).Pointer() != reflect.ValueOf(goredis.NewClient).Pointer()
-	conf.options = func(addr string) goredis.Options {
-		one := like
-		one.Network, one.Addr = "tcp", addr
-		if changes {
-			// Their function may change what it gets. Its client makes no connection.
-			made := theirs.NewClient(&one)
-			defer func() { _ = made.Close() }()
-			return node.CopyOptions(made.Options())
+	like := func(addr string) *goredis.Options {
+		return &goredis.Options{
+			Network: "tcp", Addr: addr, ClientName: theirs.ClientName, Dialer: dialerOf(theirs), OnConnect: theirs.OnConnect,
+			Username: theirs.Username, Password: theirs.Password, CredentialsProvider: theirs.CredentialsProvider,
+			CredentialsProviderContext: theirs.CredentialsProviderContext, StreamingCredentialsProvider: theirs.StreamingCredentialsProvider,
 		}
-		return node.CopyOptions(&one)
+	}
+	plain, err := connectLike(like(theirs.Addrs[0]))
+	if err != nil {
+		return conf, err
+	}
+	conf.options = func(addr string) goredis.Options {
+		one := plain
+		one.Addr = addr
+		return one
+	}
+	if reflect.ValueOf(theirs.NewClient).Pointer() == reflect.ValueOf(goredis.NewClient).Pointer() {
+		return conf, nil
+	}
+	// Their function may change what it gets. Its client makes no connection.
+	conf.options = func(addr string) goredis.Options {
+		made := theirs.NewClient(like(addr))
+		defer func() { _ = made.Close() }()
+		one, err := node.OptionsOf("the client of NewClient", made)
+		if err != nil { // it is nil
+			one = plain
+		}
+		one.Addr = addr
+		return one
 	}
 	return conf, nil
 }
 
-// dialerOf is what a client without a dialler of its own has, and ends when its context does.
-func dialerOf(theirs *goredis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	if theirs.TLSConfig == nil {
-		return node.Dialer(nil, "")
+// dialerOf is the dialler of a Cluster's client, or what it has instead; one that ends when its context does.
+func dialerOf(theirs *goredis.ClusterOptions) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	switch {
+	case theirs.Dialer != nil:
+		return theirs.Dialer
+	case theirs.TLSConfig != nil:
+		return node.Dialer(address.CertificatesOf(theirs.TLSConfig), "")
 	}
-	return node.Dialer(address.CertificatesOf(theirs.TLSConfig), "")
+	return node.Dialer(nil, "")
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/fencelock/fencelock/driver/address"
 )
 
-func isClusterScheme(scheme string) bool { return strings.HasSuffix(scheme, "+cluster") }
-
 // parseClusterURL parses redis+cluster://[user[:password]@]h1[:port],h2,…[?parameters], and rediss+cluster.
 func parseClusterURL(u *url.URL, log *slog.Logger) (conf clusterConf, opts Options, err error) {
 	secure := u.Scheme == "rediss+cluster"

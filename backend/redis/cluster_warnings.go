@@ -43,77 +43,69 @@ func warningsOf(masters []cluster.Master, found []prepared) (w []string) {
 	return w
 }
 
-// skewLimit is how far the clocks of two nodes may be apart without a warning.
-const skewLimit = time.Second
-
 // clockWarnings has a sentence if the clocks of nodes differ, replicas among them. What is in a lock's record has times
 // of the node that has it, and goes to another with its slot, or by a fail-over. Nodes that do not answer are passed over.
 func (s *slotted) clockWarnings(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
 	var addrs []string
 	for _, m := range s.cluster.Masters() {
 		addrs = append(addrs, m.Addr)
 	}
 	addrs = append(addrs, s.cluster.Replicas()...)
-	clocks := make([]clock, len(addrs))
+	start := time.Now()
+	readings := make([]reading, len(addrs))
 	var asking sync.WaitGroup
 	for i, addr := range addrs {
 		asking.Go(func() {
 			_ = s.cluster.With(addr, func(n *node.Node) error {
-				clocks[i] = clockOf(ctx, n)
+				readings[i] = askClock(ctx, start, n)
 				return nil
 			})
 		})
 	}
 	asking.Wait()
-	var first, last *clock
-	var at, to string
-	for i := range clocks {
-		c := &clocks[i]
-		if !c.known {
-			continue
+	first, last := -1, -1 // of those that answer, the clock that is behind all others, and the one ahead
+	for i, r := range readings {
+		if r.ok && (first < 0 || r.most < readings[first].most) {
+			first = i
 		}
-		if first == nil || c.most < first.most {
-			first, at = c, addrs[i]
-		}
-		if last == nil || c.least > last.least {
-			last, to = c, addrs[i]
+		if r.ok && (last < 0 || r.least > readings[last].least) {
+			last = i
 		}
 	}
-	if first == nil || last.least-first.most <= skewLimit {
+	if first < 0 {
+		return nil
+	}
+	apart := readings[last].from(readings[first])
+	if apart <= 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("the clock of %s is %v ahead of that of %s: a lock that comes from one to the other, with its slot or by a "+
-		"fail-over, may be free before its holder knows, or its tokens may fall; set them by NTP", to, (last.least - first.most).Round(100*time.Millisecond), at)}
+		"fail-over, may be free before its holder knows, or its tokens may fall; synchronize the clocks", addrs[last], apart.Round(100*time.Millisecond), addrs[first])}
 }
 
-// clock is how far that of a node is ahead of ours, in bounds.
-type clock struct {
-	known       bool
-	least, most time.Duration
-}
-
-func clockOf(ctx context.Context, n *node.Node) (c clock) {
-	if _, err := n.Ask(ctx, "time"); err != nil { // so that the next need not connect
-		return c
+// askClock asks a node for its time, on a connection that is there already.
+func askClock(ctx context.Context, start time.Time, n *node.Node) reading {
+	if _, err := n.Ask(ctx, "time"); err != nil {
+		return reading{}
 	}
-	before := time.Now()
+	sent := time.Now()
 	reply, err := n.Ask(ctx, "time")
-	took := time.Since(before)
-	parts, ok := reply.([]any)
-	if err != nil || !ok || len(parts) != 2 {
-		return c
+	came := time.Now()
+	words, _ := reply.([]any)
+	if err != nil || len(words) != 2 {
+		return reading{}
 	}
-	seconds, _ := parts[0].(string)
-	micros, _ := parts[1].(string)
-	sec, err1 := strconv.ParseInt(seconds, 10, 64)
-	usec, err2 := strconv.ParseInt(micros, 10, 64)
+	second, _ := words[0].(string)
+	micro, _ := words[1].(string)
+	sec, err1 := strconv.ParseInt(second, 10, 64)
+	µs, err2 := strconv.ParseInt(micro, 10, 64)
 	if err1 != nil || err2 != nil {
-		return c
+		return reading{}
 	}
-	ahead := time.Unix(sec, usec*1000).Sub(before)
-	return clock{true, ahead - took, ahead}
+	at := time.Duration(sec)*time.Second + time.Duration(µs)*time.Microsecond
+	return reading{at - came.Sub(start), at - sent.Sub(start), true}
 }
 
 // writePauses knows for how long a slot that moves to another master may keep writes waiting, and warns

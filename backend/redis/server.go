@@ -137,6 +137,9 @@ func (s *server) askOnce(ctx context.Context, p part) answer {
 	if err != nil {
 		return answer{err: err, sent: sent}
 	}
+	if a.err != nil {
+		s.node.Suspect(a.err)
+	}
 	return a
 }
 
@@ -288,7 +291,9 @@ func (s *server) renew(ctx context.Context, grants []driver.Grant, out []driver.
 		case answers[i] == int64(0):
 			out[i].Err = driver.ErrNotHeld
 		default:
-			out[i].Err = node.Classify(ctx, asError("renew", answers[i]))
+			why := asError("renew", answers[i])
+			s.node.Suspect(why)
+			out[i].Err = node.Classify(ctx, why)
 		}
 	}
 }

@@ -25,17 +25,17 @@ type T interface {
 
 // Server is a server that runs, or ran.
 type Server struct {
-	kind    Kind
-	addr    string
-	tlsAddr string
-	socket  string
-	skew    string // the file by which its clock is set, if it was started with [SkewedClock]
-	version string
+	kind     Kind
+	addr     string
+	tlsAddr  string
+	socket   string
+	skew     string // the file by which its clock is set, if it was started with [SkewedClock]
+	version  string
 	password string // for the questions of this package
-	where   string // "in Docker (redis:7.0.15)"
-	shared  bool
-	certs   *certificates
-	machine machine
+	where    string // "in Docker (redis:7.0.15)"
+	shared   bool
+	certs    *certificates
+	machine  machine
 }
 
 func newServer(k Kind, o options, where, host string, p ports, m machine) *Server {

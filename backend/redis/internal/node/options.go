@@ -66,11 +66,10 @@ func OptionsOf(field string, client goredis.UniversalClient) (goredis.Options, e
 	if single == nil {
 		return goredis.Options{}, address.Invalid("%s is nil", field)
 	}
-	return CopyOptions(single.Options()), nil
+	return copyOptions(single.Options()), nil
 }
 
-// CopyOptions returns options for connections that go where those of a client with options do, as the same user.
-func CopyOptions(client *goredis.Options) goredis.Options {
+func copyOptions(client *goredis.Options) goredis.Options {
 	conf := BaseOptions()
 	conf.Network, conf.Addr, conf.DB = client.Network, client.Addr, client.DB
 	conf.Dialer, conf.OnConnect, conf.ClientName = client.Dialer, client.OnConnect, client.ClientName
