@@ -39,7 +39,7 @@ func clusterOf(client *goredis.ClusterClient, log *slog.Logger) (clusterConf, er
 			CredentialsProviderContext: theirs.CredentialsProviderContext, StreamingCredentialsProvider: theirs.StreamingCredentialsProvider,
 		}
 	}
-	plain, err := connectLike(like(theirs.Addrs[0]))
+	plain, err := connectLike(like(""))
 	if err != nil {
 		return conf, err
 	}
