@@ -1,4 +1,3 @@
-// Package sentinel_test runs backend/redis against real servers with Sentinels.
 package sentinel_test
 
 import (
