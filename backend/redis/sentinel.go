@@ -30,7 +30,7 @@ func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 		c.Warn = b.contact.Warn
 		c.Moved = func(addr string) { s.node.Moved(addr) } // not before Start, and then s has a node
 		s.watch = sentinel.New(b.closing, c)
-		s.server = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact, Place: s.watch})
+		s.server = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact, Place: s.watch, Patient: true})
 		return s
 	}
 }

@@ -113,6 +113,21 @@ func (l *locator) move(from *location, addr string) *location {
 	return to
 }
 
+// await waits for a while, or until the server moves, or ctx ends.
+func (l *locator) await(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	var over <-chan struct{} // never
+	if at := l.now.Load(); at != nil {
+		over = at.over.Done()
+	}
+	select {
+	case <-timer.C:
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
 // left reports whether the server is not at a location any more.
 func (l *locator) left(at *location) bool { return at != nil && l.now.Load() != at }
 
