@@ -40,8 +40,14 @@ part unit       3 "what needs no server" \
 	"go test $race $ARGS $unit"
 part members    1 "members of the built-in Raft, on real disks and sockets, which have the machine for themselves" \
 	"go test $race -parallel 8 $ARGS ./backend/raftlocal"
+#
+# What takes minutes and finds least in them is left to `make redis-matrix`.
 part redis      3 "Redis and Valkey, on real servers" \
-	"on_servers $race $ARGS ./integration/redis/..."
+	"on_servers $race -skip '^(TestConformanceInBatches|TestLuaMutants|TestBesideOldBuild)$' $ARGS ./integration/redis/..."
+part sentinel   2 "Redis behind Sentinels, on real ones" \
+	"on_servers $race $ARGS ./integration/sentinel/..."
+part cluster    2 "Redis Cluster, on real nodes" \
+	"on_servers $race $ARGS ./integration/cluster/..."
 part redlock    4 "Redlock, on three and five real masters" \
 	"on_servers $race $ARGS ./integration/redlock/..."
 part etcd       5 "etcd, on real servers" \

@@ -4,7 +4,6 @@ package redis_test
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -45,9 +44,6 @@ func raw(t locktest.T, addr string) *goredis.Client {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
-
-// everything says that this run has time for all: `make redis-matrix` sets it.
-func everything() bool { return os.Getenv("FENCELOCK_REDIS_EVERYTHING") != "" }
 
 // lockKeys are the names that the lock of key may have: its shard is the
 // backend's own business.

@@ -36,9 +36,6 @@ var besideOldBuild = map[string]func(t *testing.T, program string){
 func TestBesideOldBuild(t *testing.T) {
 	t.Parallel()
 	for _, state := range []oldbuild.State{oldbuild.Commit, oldbuild.ManyKeys} {
-		if state != oldbuild.Commit && !everything() {
-			continue // it has the same layout, and takes a minute to be built
-		}
 		t.Run(state.String(), func(t *testing.T) {
 			t.Parallel()
 			program := state.Build(t, "backend/redis", earlierSource)

@@ -57,3 +57,11 @@ func Tally(p *proxy.Proxy, match func(request []byte) bool) *atomic.Int64 {
 	}, 1)
 	return n
 }
+
+// Ways are those of one client to whatever servers it is told of: its options have their Dial as Dialer.
+func Ways(t T, protocol proxy.Protocol) *proxy.Ways {
+	t.Helper()
+	w := proxy.NewWays(protocol)
+	t.Cleanup(w.Close)
+	return w
+}

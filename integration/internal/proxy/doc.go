@@ -12,7 +12,7 @@
 //     kin, which need a [Protocol] to tell messages apart: [RESP], [GRPC],
 //     [ZooKeeper] or [Raft].
 //
-// [Proxy.Heal] makes it a plain wire again.
+// [Proxy.Heal] makes it a plain wire again. [Ways] are the proxies of a client that goes to several servers.
 //
 // # What happens to a connection
 //

@@ -8,8 +8,9 @@ import (
 // its message, or Cancel or Heal disarm it. A message that one fault has chosen is
 // not shown to those armed after it.
 type Fault struct {
-	proxy *Proxy
-	then  outcome
+	proxy  *Proxy // the only one that it is armed at, or nil
+	disarm func()
+	then   outcome
 
 	// One of the two chooses. With toReply, the reply to the request that is
 	// chosen is meant.
@@ -49,18 +50,32 @@ type Reply struct {
 
 // arm puts a fault on the list of those that are shown each message.
 func (p *Proxy) arm(f *Fault) *Fault {
-	f.proxy = p
+	f.prepare()
+	f.proxy, f.disarm = p, func() { p.disarm(f) }
+	p.enlist(f)
+	return f
+}
+
+func (f *Fault) prepare() {
 	f.fired = make(chan struct{})
 	f.delivered = make(chan struct{})
 	f.released = make(chan struct{})
 	f.answered = make(chan struct{})
+}
+
+func (p *Proxy) enlist(f *Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = append(p.armed, f)
 	if f.then == held {
 		p.held = append(p.held, f)
 	}
-	return f
+}
+
+func (p *Proxy) disarm(f *Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.choose(func(g *Fault) bool { return g == f })
 }
 
 // choose finds and disarms the first fault that wants a message. Call with p.mu
@@ -80,11 +95,7 @@ func (p *Proxy) choose(wants func(*Fault) bool) *Fault {
 func (f *Fault) Fired() <-chan struct{} { return f.fired }
 
 // Cancel disarms a fault that has not chosen its message yet.
-func (f *Fault) Cancel() {
-	f.proxy.mu.Lock()
-	defer f.proxy.mu.Unlock()
-	f.proxy.choose(func(g *Fault) bool { return g == f })
-}
+func (f *Fault) Cancel() { f.disarm() }
 
 // release lets a held message go on. It may be called twice.
 func (f *Fault) release() { f.once.Do(func() { close(f.released) }) }

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
@@ -141,14 +142,52 @@ type clusterNetwork struct {
 	id, name string
 	subnet   netip.Prefix
 	gateway  netip.Addr // clients on this machine come from here
+	fixed    bool       // its members keep their addresses, at which clients reach them, too
 }
 
 func newNetwork(ctx context.Context, docker *client.Client) (*clusterNetwork, error) {
+	return createNetwork(ctx, docker, nil)
+}
+
+// newFixedNetwork makes one in which members have addresses that they keep through a restart. An engine lets those be
+// chosen only where the subnet was: so it is asked for the one that it has just chosen itself.
+func newFixedNetwork(ctx context.Context, docker *client.Client) (*clusterNetwork, error) {
+	for try := 1; ; try++ {
+		free, err := newNetwork(ctx, docker)
+		if err != nil {
+			return nil, err
+		}
+		if err := free.remove(ctx); err != nil {
+			return nil, err
+		}
+		n, err := createNetwork(ctx, docker, &network.IPAM{Config: []network.IPAMConfig{{Subnet: free.subnet, Gateway: free.gateway}}})
+		if err == nil {
+			n.fixed = true
+			return n, nil
+		}
+		if try == 5 { // others have been quicker to take it
+			return nil, err
+		}
+	}
+}
+
+// member is the address of the i-th in a fixed network.
+func (n *clusterNetwork) member(i int) netip.Addr {
+	addr := n.subnet.Masked().Addr()
+	for range i + 1 {
+		if addr = addr.Next(); addr == n.gateway {
+			addr = addr.Next()
+		}
+	}
+	return addr
+}
+
+func createNetwork(ctx context.Context, docker *client.Client, ipam *network.IPAM) (*clusterNetwork, error) {
 	n := &clusterNetwork{docker: docker, name: "fencelock-" + strings.ToLower(rand.Text()[:12])}
 	labels := ownLabels()
 	testcontainers.AddGenericLabels(labels)
 	no := false
-	made, err := docker.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{Driver: "bridge", EnableIPv6: &no, Labels: labels})
+	made, err := docker.NetworkCreate(ctx, n.name, client.NetworkCreateOptions{Driver: "bridge", EnableIPv6: &no, IPAM: ipam, Labels: labels})
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/client"
 )
@@ -46,6 +47,8 @@ type Kind struct {
 	askMetrics func(ctx context.Context, addr string) (map[string]float64, error)
 	// sockets is true if it can listen on a Unix socket.
 	sockets bool
+	// fixed is true if its members tell clients their addresses: those are the same for all, and through a restart.
+	fixed bool
 }
 
 // setup is what a server is started with.
@@ -96,6 +99,12 @@ type options struct {
 	tls    *certificates
 	socket bool
 	skew   bool
+
+	// Those of Redis and Valkey, several together.
+	password, sentinelPassword string
+	sentinelLines              []string
+	downAfter                  time.Duration
+	replicas                   int
 }
 
 // Dir stands, in an argument, for the directory of the server's data and files.
@@ -128,7 +137,7 @@ func UnixSocket() Option {
 }
 
 func collect(opts []Option) options {
-	o := options{files: map[string][]byte{}}
+	o := options{files: map[string][]byte{}, downAfter: downAfter}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,24 @@ var (
 
 // Redises are the servers that backend/redis supports.
 func Redises() []Kind { return []Kind{Redis70, Redis, Valkey} }
+
+// kindVariable names a kind of server, as its String does: "Valkey".
+const kindVariable = "FENCELOCK_KIND"
+
+// RedisKind is of the [Redises] the one that a variable names, or else the current Redis. It is for tests that run with one of them
+// in CI, and with each by `make sentinel-matrix` and `make cluster-matrix`.
+func RedisKind(t T) Kind {
+	t.Helper()
+	only := os.Getenv(kindVariable)
+	if only == "" {
+		return Redis
+	}
+	at := slices.IndexFunc(Redises(), func(k Kind) bool { return k.String() == only })
+	if at < 0 {
+		t.Fatalf("servers: %s is %q: it can be one of %v", kindVariable, only, Redises())
+	}
+	return Redises()[at]
+}
 
 // redisSetup makes a server that keeps nothing on disk, which a test changes by its
 // own arguments.

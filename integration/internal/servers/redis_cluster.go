@@ -1,48 +1,63 @@
 package servers
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/moby/moby/client"
 )
 
 // slots are how many a Redis Cluster has.
 const slots = 16384
 
 // RedisCluster is a Redis Cluster of masters, each with its part of the slots, in order: of two,
-// the first has 0 to 8191.
+// the first has 0 to 8191. After them come their replicas, if there are any: first one of each, then
+// the second of each.
 type RedisCluster struct {
 	*Cluster
-	Nodes []RedisNode
+	Nodes   []RedisNode
+	masters int // how many
 }
 
-// RedisNode is a member. It keeps its address and its name through a restart.
+// RedisNode is a member. It keeps its address and its name through a restart, and its role, too.
 type RedisNode struct {
 	*Server
 	ID   string
-	Peer string // its address for the other members, which is in MOVED and ASK; clients use Addr
+	Peer string // its address in MOVED and ASK, and for the other members
 }
 
-// StartRedisCluster starts n servers of one of the [Redises] that form a Redis Cluster, and waits
-// until each of them serves its slots. They are removed at the test's end.
+// Replicas is how many replicas each master of [StartRedisCluster] has. A node that is silent for two seconds is given up then:
+// Args("--cluster-node-timeout", "500") is another time.
+func Replicas(n int) Option { return func(o *options) { o.replicas = n } }
+
+// StartRedisCluster starts n masters, and [Replicas], of one of the [Redises] that form a Redis Cluster, and waits
+// until each master serves its slots, and its replicas are in sync. They are removed at the test's end. With [TLS] they
+// speak it with each other, too.
 func StartRedisCluster(t T, k Kind, n int, opts ...Option) *RedisCluster {
 	t.Helper()
+	o := collect(opts)
 	plain := k.setup
 	k.ports.peer = 16379
+	k.fixed = true
 	k.setup = func(l layout, o options) setup {
-		s := plain(l, o)
-		s.args = append(s.args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(l.peer))
-		return s
+		args := append(replicated(o), "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(l.peer))
+		if o.replicas > 0 {
+			args = append(args, "--cluster-node-timeout", "2000", "--cluster-allow-replica-migration", "no")
+		}
+		if o.tls != nil {
+			args = append(args, "--tls-cluster", "yes")
+		}
+		o.args = append(args, o.args...)
+		return plain(l, o)
 	}
-	c := &RedisCluster{Cluster: startFor(t, k, collect(opts), n), Nodes: make([]RedisNode, n)}
+	all := n * (1 + o.replicas)
+	c := &RedisCluster{Cluster: startFor(t, k, o, all), Nodes: make([]RedisNode, all), masters: n}
+	for i, s := range c.members {
+		s.password = o.password
+		c.Nodes[i] = RedisNode{Server: s, Peer: s.Told()}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	if err := c.join(ctx); err != nil {
@@ -53,109 +68,69 @@ func StartRedisCluster(t T, k Kind, n int, opts ...Option) *RedisCluster {
 
 // join makes a Cluster of servers that know nothing of each other.
 func (c *RedisCluster) join(ctx context.Context) error {
-	n := len(c.members)
-	buses := make([]string, n)
+	n := c.masters
+	buses := make([]string, len(c.members))
 	err := c.each(func(i int, s *Server) error {
-		id, bus, err := myself(ctx, s.addr)
+		view, err := s.clusterView(ctx)
 		if err != nil {
 			return err
 		}
-		peer, err := s.peerAddr(ctx, c.network)
-		if err != nil {
-			return err
-		}
-		c.Nodes[i] = RedisNode{Server: s, ID: id, Peer: peer}
-		if _, err = askRedis(ctx, s.addr, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slots/n, (i+1)*slots/n-1)); err != nil {
-			return err
+		c.Nodes[i].ID, buses[i] = view.self().id, view.self().bus
+		if i < n {
+			if _, err = s.askRedis(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slots/n, (i+1)*slots/n-1)); err != nil {
+				return err
+			}
 		}
 		// Two masters with the same epoch settle it between them later, which would be in the middle of a test.
-		_, err = askRedis(ctx, s.addr, fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1))
-		buses[i] = bus
+		_, err = s.askRedis(ctx, fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1))
 		return err
 	})
-	for i := 1; i < n && err == nil; i++ { // no epoch can be set once it knows another
-		host, port, _ := net.SplitHostPort(c.Nodes[i].Peer)
-		_, err = askRedis(ctx, c.members[0].addr, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, buses[i]))
-	}
 	if err != nil {
 		return err
 	}
-	return c.each(func(_ int, s *Server) error { return awaitSlots(ctx, s.addr, n) })
-}
-
-// awaitSlots returns when a node serves, and knows of n nodes.
-func awaitSlots(ctx context.Context, addr string, n int) error {
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for {
-		info, err := askRedis(ctx, addr, "CLUSTER INFO")
-		if err == nil && strings.Contains(info, "cluster_state:ok") &&
-			strings.Contains(info, fmt.Sprintf("cluster_size:%d\r\n", n)) {
+	if err := c.meet(ctx, buses); err != nil {
+		return err
+	}
+	err = c.each(func(i int, s *Server) error {
+		if i < n {
 			return nil
 		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return fmt.Errorf("CLUSTER INFO of %s: %q, %w", addr, info, errors.Join(err, ctx.Err()))
-		}
-	}
-}
-
-// peerAddr is where the other members reach one.
-func (s *Server) peerAddr(ctx context.Context, n *clusterNetwork) (string, error) {
-	m, ok := s.machine.(*container)
-	if !ok {
-		return s.addr, nil
-	}
-	found, err := m.docker.ContainerInspect(ctx, m.id, client.ContainerInspectOptions{})
+		return poll(ctx, func(ctx context.Context) error { // until it knows its master
+			_, err := s.askRedis(ctx, "CLUSTER REPLICATE "+c.Nodes[i%n].ID)
+			return err
+		})
+	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	for _, e := range found.Container.NetworkSettings.Networks {
-		if n == nil || e.NetworkID == n.id {
-			return net.JoinHostPort(e.IPAddress.String(), strconv.Itoa(s.kind.ports.plain)), nil
-		}
-	}
-	return "", fmt.Errorf("%v is in no network", s)
+	return poll(ctx, c.whole)
 }
 
-// myself returns the name of a node, and the port of its bus.
-func myself(ctx context.Context, addr string) (id, bus string, err error) {
-	nodes, err := askRedis(ctx, addr, "CLUSTER NODES")
-	if err != nil {
-		return "", "", err
-	}
-	for line := range strings.Lines(nodes) { // id host:port@bus[,name] myself,master …
-		fields := strings.Fields(line)
-		if len(fields) > 2 && strings.Contains(fields[2], "myself") {
-			_, bus, _ := strings.Cut(fields[1], "@")
-			bus, _, _ = strings.Cut(bus, ",")
-			return fields[0], bus, nil
-		}
-	}
-	return "", "", fmt.Errorf("CLUSTER NODES of %s: %q", addr, nodes)
-}
-
-// askRedis sends a command, on a connection of its own, whose answer is a line or a text.
-func askRedis(ctx context.Context, addr, command string) (string, error) {
-	return askServer(ctx, addr, command+"\r\n", func(r *bufio.Reader) (string, error) {
-		line, err := r.ReadString('\n')
+// meet returns when the first node knows all others, of which it tells the rest. A handshake that takes longer than the nodes' time-out,
+// on a machine that is busy, is begun again. No epoch can be set afterwards.
+func (c *RedisCluster) meet(ctx context.Context, buses []string) error {
+	first, asked := c.members[0], time.Time{}
+	return poll(ctx, func(ctx context.Context) error {
+		view, err := first.clusterView(ctx)
 		if err != nil {
-			return "", err
+			return err
 		}
-		line = strings.TrimSpace(line)
-		switch line[:1] {
-		case "-":
-			return "", fmt.Errorf("%s: %s", command, line[1:])
-		case "$":
-			size, err := strconv.Atoi(line[1:])
-			if err != nil {
-				return "", fmt.Errorf("%s: %s", command, line)
+		again := time.Since(asked) > time.Second
+		if again {
+			asked = time.Now()
+		}
+		for i, n := range c.Nodes {
+			if slices.ContainsFunc(view, func(known clusterNode) bool { return known.id == n.ID && known.linked }) || i == 0 {
+				continue
 			}
-			body := make([]byte, size)
-			_, err = io.ReadFull(r, body)
-			return string(body), err
+			err = fmt.Errorf("%s does not know %s", first.addr, n.addr)
+			if again {
+				host, port, _ := net.SplitHostPort(n.Told())
+				if _, err := first.askRedis(ctx, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, buses[i])); err != nil {
+					return err
+				}
+			}
 		}
-		return line[1:], nil
+		return err
 	})
 }

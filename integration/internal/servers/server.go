@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -23,22 +25,23 @@ type T interface {
 
 // Server is a server that runs, or ran.
 type Server struct {
-	kind    Kind
-	addr    string
-	tlsAddr string
-	socket  string
-	skew    string // the file by which its clock is set, if it was started with [SkewedClock]
-	version string
-	where   string // "in Docker (redis:7.0.15)"
-	shared  bool
-	certs   *certificates
-	machine machine
+	kind     Kind
+	addr     string
+	tlsAddr  string
+	socket   string
+	skew     string // the file by which its clock is set, if it was started with [SkewedClock]
+	version  string
+	password string // for the questions of this package
+	where    string // "in Docker (redis:7.0.15)"
+	shared   bool
+	certs    *certificates
+	machine  machine
 }
 
-func newServer(k Kind, o options, where string, p ports, m machine) *Server {
-	s := &Server{kind: k, where: where, addr: loopback(p.plain), certs: o.tls, machine: m}
+func newServer(k Kind, o options, where, host string, p ports, m machine) *Server {
+	s := &Server{kind: k, where: where, addr: net.JoinHostPort(host, strconv.Itoa(p.plain)), certs: o.tls, machine: m}
 	if o.tls != nil {
-		s.tlsAddr = loopback(p.tls)
+		s.tlsAddr = net.JoinHostPort(host, strconv.Itoa(p.tls))
 	}
 	return s
 }

@@ -37,17 +37,30 @@ func startContainers(k Kind, o options, image string, n int) (*Cluster, error) {
 	defer cancel()
 	c := &Cluster{kind: k}
 	if n > 1 {
-		if c.network, err = newNetwork(ctx, docker); err != nil {
+		create := newNetwork
+		if k.fixed {
+			create = newFixedNetwork
+		}
+		if c.network, err = create(ctx, docker); err != nil {
 			return nil, err
 		}
 	}
+	hosts := make([]string, n) // at which clients reach them
 	peers := make([]peer, n)
 	for i := range n {
+		hosts[i] = "127.0.0.1"
 		peers[i] = peer{name: memberName(i), host: memberName(i), ports: k.ports}
-		if n == 1 {
+		switch {
+		case n == 1:
 			peers[i].host = "127.0.0.1" // there is no network to know it by its name
+		case k.fixed:
+			hosts[i], outside[i] = c.network.member(i).String(), k.ports
+			peers[i].host = hosts[i]
 		}
-		c.members = append(c.members, newServer(k, o, fmt.Sprintf("in Docker (%s)", image), outside[i], &container{docker: docker}))
+		c.members = append(c.members, newServer(k, o, fmt.Sprintf("in Docker (%s)", image), hosts[i], outside[i], &container{docker: docker}))
+	}
+	if k.fixed && o.tls != nil {
+		o = o.certifiedFor(hosts)
 	}
 	err = c.each(func(i int, s *Server) error {
 		return s.launchContainer(ctx, o, image, c.network, layout{
@@ -93,7 +106,7 @@ func (s *Server) launchContainer(ctx context.Context, o options, image string, n
 	if o.tls != nil {
 		publish[l.tls] = l.public.tls
 	}
-	return m.create(ctx, image, with, publish, n, l.me().name)
+	return m.create(ctx, image, with, publish, n, l.me())
 }
 
 // sharedDir is open to all, since the server in the container is another user.
@@ -106,14 +119,17 @@ func sharedDir() (string, error) {
 }
 
 // create starts a new container with ports published on the loopback interface. In
-// a network, if there is one, it goes by the name.
-func (m *container) create(ctx context.Context, image string, with setup, publish map[int]int, n *clusterNetwork, name string) error {
+// a network, if there is one, it goes by its name; in a fixed one it has its own address, and nothing is published.
+func (m *container) create(ctx context.Context, image string, with setup, publish map[int]int, n *clusterNetwork, me peer) error {
 	opts := []testcontainers.ContainerCustomizer{
 		testcontainers.WithCmd(with.args...),
 		testcontainers.WithEnv(with.env),
 		testcontainers.WithLabels(ownLabels()),
 	}
 	bindings := network.PortMap{}
+	if n != nil && n.fixed {
+		publish = nil
+	}
 	for inside, outside := range publish {
 		port := network.MustParsePort(strconv.Itoa(inside) + "/tcp")
 		bindings[port] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(outside)}}
@@ -126,7 +142,10 @@ func (m *container) create(ctx context.Context, image string, with setup, publis
 	}
 	if n != nil {
 		opts = append(opts, testcontainers.WithEndpointSettingsModifier(func(all map[string]*network.EndpointSettings) {
-			all[n.name] = &network.EndpointSettings{Aliases: []string{name}}
+			all[n.name] = &network.EndpointSettings{Aliases: []string{me.name}}
+			if n.fixed {
+				all[n.name].IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: netip.MustParseAddr(me.host)}
+			}
 		}))
 	}
 	opts = append(opts, testcontainers.WithHostConfigModifier(func(h *dockercontainer.HostConfig) {

@@ -62,7 +62,7 @@ func launchProcess(ctx context.Context, k Kind, o options, program string, l lay
 	for name, value := range with.env {
 		m.env = append(m.env, name+"="+value)
 	}
-	s := newServer(k, o, fmt.Sprintf("as a process (%s)", program), l.public, m)
+	s := newServer(k, o, fmt.Sprintf("as a process (%s)", program), "127.0.0.1", l.public, m)
 	if o.socket {
 		s.socket = l.socket
 	}
