@@ -20,6 +20,14 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestBeforeIsForOneServer(t *testing.T) {
+	for _, backend := range []string{"redis", "etcd", "zookeeper"} {
+		if _, err := parse([]string{"-backend", backend, "-before", "HEAD"}); err != nil {
+			t.Errorf("%s: %v", backend, err)
+		}
+	}
+}
+
 func TestParseTakesTheDefaultsOfTheSystem(t *testing.T) {
 	t.Setenv("FENCELOCK_REDIS_ADDR", "redis:1")
 	t.Setenv("FENCELOCK_ETCD_ADDR", "etcd:2")

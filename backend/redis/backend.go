@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
@@ -47,8 +45,12 @@ type store interface {
 	// counter if there is one.
 	look(ctx context.Context, s *node.Script, lock string, args ...any) (any, error)
 
-	// nodes are the servers of which each has a part of the locks, in an order that stays the same while they do.
-	nodes() []*node.Node
+	// nodes are the servers of which each has a part of the locks, in an order that is the same as long as stamp
+	// is, and each lock stays where it is. With fresh they are asked for that now.
+	nodes(ctx context.Context, fresh bool) (all []*node.Node, stamp string, err error)
+
+	// holders runs listScript about locks, keysPerScript at the most, and returns its answers in order.
+	holders(ctx context.Context, locks []any) ([]any, error)
 
 	// end calls begin, which ends the backend's closing; close then ends the connections, and waits for what is
 	// under way.
@@ -58,7 +60,8 @@ type store interface {
 
 var _ driver.Backend = (*backend)(nil)
 
-func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Backend, err error) {
+// open makes a backend whose locks are in the store that newStore makes.
+func open(ctx context.Context, opts Options, newStore func(b *backend) store) (_ driver.Backend, err error) {
 	if opts.Namespace == "" {
 		opts.Namespace = "fencelock"
 	}
@@ -80,7 +83,7 @@ func open(ctx context.Context, conf goredis.Options, opts Options) (_ driver.Bac
 	}
 	b.closing, b.beginStop = context.WithCancel(context.Background())
 	b.contact = address.NewContact(opts.Logger)
-	b.store = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact}) //nolint:contextcheck // it outlives Open
+	b.store = newStore(b)
 	b.notifications = &notifications{backend: b, registry: &b.registry}
 
 	going := context.AfterFunc(ctx, b.beginStop) // ends whatever setUp waits for

@@ -87,7 +87,7 @@ func TestCloseDoesNotWaitForADeafDialler(t *testing.T) {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		if _, err := open(ctx, conf, Options{}); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := open(ctx, Options{}, oneServer(conf)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("open: %v, want its context's error", err)
 		}
 		if took := time.Since(began); took > 3*time.Second {

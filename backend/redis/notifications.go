@@ -24,8 +24,9 @@ type notifications struct {
 }
 
 // onMessage handles one message of the channel. It names no key: where an attempt id is on several keys, the
-// message may be of any of them, and is a reason to ask.
-func (n *notifications) onMessage(payload string) {
+// message may be of any of them, and is a reason to ask. So is a grant where it is not sure that the server which tells of
+// it is the one that has the locks (node.Sure).
+func (n *notifications) onMessage(payload string, sure bool) {
 	verb, rest, _ := strings.Cut(payload, " ")
 	attemptID, token, _ := strings.Cut(rest, " ")
 	n.registry.mu.Lock()
@@ -41,6 +42,9 @@ func (n *notifications) onMessage(payload string) {
 	case keys == 0:
 	case verb == "granted":
 		t, _ := fencing.Parse(token)
+		if !sure {
+			t = 0
+		}
 		a.notify(t)
 	case verb == "ask": // it has become the first that waits
 		a.notify(0)
@@ -69,6 +73,9 @@ func (n *notifications) recheckAll() {
 	n.running.Go(n.recheckHeld)
 }
 
+// longestRecheckPause is so short that holders learn within a second of a server's first answer what it has kept.
+const longestRecheckPause = 250 * time.Millisecond
+
 // recheckHeld renews the grants that this client holds, to find out whether they are still there, and
 // tells the holders of those that are gone. Otherwise they would learn it with their next renewal, and
 // for that long two holders could overlap after a restart of a server without persistence. It asks again
@@ -83,7 +90,7 @@ func (n *notifications) recheckHeld() {
 		}
 	}
 	n.registry.mu.Unlock()
-	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, time.Second) {
+	for pause := time.Millisecond; len(grants) > 0; pause = min(2*pause, longestRecheckPause) {
 		answers := n.backend.extend(n.backend.closing, grants)
 		for _, lost := range n.registry.renewed(grants, answers) {
 			lost(errGone)

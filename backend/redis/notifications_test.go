@@ -61,9 +61,9 @@ func TestEachAcquireIsNotified(t *testing.T) {
 		t.Fatal("it has two entries")
 	}
 	for _, token := range []string{"8", "7", "nonsense"} {
-		b.notifications.onMessage("granted me " + token)
+		b.notifications.onMessage("granted me "+token, true)
 	}
-	b.notifications.onMessage("granted another 9")
+	b.notifications.onMessage("granted another 9", true)
 	if got := b.registry.granted(a); got != 8 {
 		t.Errorf("token %v, want the greatest, 8", got)
 	}
@@ -73,7 +73,7 @@ func TestEachAcquireIsNotified(t *testing.T) {
 		}
 	}
 	b.registry.leave(a, first)
-	b.notifications.onMessage("ask me")
+	b.notifications.onMessage("ask me", true)
 	if woken(first) || !woken(second) {
 		t.Error("the one that has left is woken, or the other is not")
 	}
@@ -91,7 +91,7 @@ func TestNotifiedBeforeItWaits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.notifications.onMessage(message)
+		b.notifications.onMessage(message, true)
 		wake := b.registry.await(a, notified)
 		if !woken(wake) {
 			t.Errorf("%q is not heard", message)
@@ -107,19 +107,19 @@ func TestMessageForTwoKeys(t *testing.T) {
 	lost := func(error) { told++ }
 	a, waits := b.mustEnter(t, "a", lost)
 	other, holds := b.mustEnter(t, "b", lost)
-	b.notifications.onMessage("granted me 7")
+	b.notifications.onMessage("granted me 7", true)
 	if got := b.registry.granted(a); got != 0 || !woken(waits) {
 		t.Errorf("token %v, though it may be of the other key; or the Acquire is not woken", got)
 	}
 	b.mustGrant(t, other)
 	b.registry.leave(other, holds)
-	b.notifications.onMessage("evicted me")
+	b.notifications.onMessage("evicted me", true)
 	if told > 0 {
 		t.Error("the loss may be of the other key")
 	}
 	b.registry.leave(a, waits)
-	b.notifications.onMessage("evicted me")
-	b.notifications.onMessage("evicted me")
+	b.notifications.onMessage("evicted me", true)
+	b.notifications.onMessage("evicted me", true)
 	if told != 1 {
 		t.Errorf("Lost was called %d times", told)
 	}
@@ -178,7 +178,7 @@ func TestNoRenewalAfterALoss(t *testing.T) {
 	if b.registry.renewed([]driver.Grant{g}, answer); answer[0].Err != nil {
 		t.Errorf("Renew = %v", answer[0].Err)
 	}
-	b.notifications.onMessage("evicted me")
+	b.notifications.onMessage("evicted me", true)
 	if b.registry.renewed([]driver.Grant{g}, answer); !errors.Is(answer[0].Err, driver.ErrNotHeld) {
 		t.Errorf("Renew = %v after the eviction", answer[0].Err)
 	}

@@ -32,6 +32,13 @@ type server struct {
 	running sync.WaitGroup // requests for several callers
 }
 
+// oneServer makes the store of the server to which conf leads.
+func oneServer(conf goredis.Options) func(b *backend) store {
+	return func(b *backend) store {
+		return newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact})
+	}
+}
+
 func newServer(closing context.Context, n *names, c node.Config) *server {
 	c.DirectLimit, c.Senders = 8, 2
 	s := &server{names: n, node: node.New(closing, c), closing: closing}
@@ -57,6 +64,11 @@ func (s *server) setUp(ctx context.Context, b *backend, opts Options) error {
 	if err := found.Usable(); err != nil {
 		return err
 	}
+	return s.ready(ctx, b, opts, found)
+}
+
+// ready is setUp for a server that is usable.
+func (s *server) ready(ctx context.Context, b *backend, opts Options, found node.Server) error {
 	if weak := found.NotDurable(); opts.Durable && weak != "" {
 		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
 	}
@@ -69,7 +81,8 @@ func (s *server) setUp(ctx context.Context, b *backend, opts Options) error {
 		return node.Classify(ctx, err)
 	}
 	s.suit(min(time.Since(asked), s.node.Trip()))
-	return s.node.Subscribe(ctx, b.channel, b.notifications.onMessage, b.notifications.onResubscribe)
+	heard := func(payload string) { b.notifications.onMessage(payload, s.node.Sure()) }
+	return s.node.Subscribe(ctx, b.channel, heard, b.notifications.onResubscribe)
 }
 
 // suit chooses how many requests are under way, by the round trip to the server. Where that is short, a request
@@ -123,6 +136,9 @@ func (s *server) askOnce(ctx context.Context, p part) answer {
 	a, err := s.sender.Do(ctx, "", p) // parts about one lock may go together: a script takes one after the other
 	if err != nil {
 		return answer{err: err, sent: sent}
+	}
+	if a.err != nil {
+		s.node.Suspect(a.err)
 	}
 	return a
 }
@@ -275,7 +291,9 @@ func (s *server) renew(ctx context.Context, grants []driver.Grant, out []driver.
 		case answers[i] == int64(0):
 			out[i].Err = driver.ErrNotHeld
 		default:
-			out[i].Err = node.Classify(ctx, asError("renew", answers[i]))
+			why := asError("renew", answers[i])
+			s.node.Suspect(why)
+			out[i].Err = node.Classify(ctx, why)
 		}
 	}
 }
@@ -297,7 +315,21 @@ func (s *server) look(ctx context.Context, script *node.Script, lock string, arg
 	return reply, err
 }
 
-func (s *server) nodes() []*node.Node { return []*node.Node{s.node} }
+func (s *server) nodes(context.Context, bool) ([]*node.Node, string, error) {
+	return []*node.Node{s.node}, "", nil
+}
+
+func (s *server) holders(ctx context.Context, locks []any) ([]any, error) {
+	reply, err := s.node.Eval(ctx, adminTimeout, listScript, len(locks), locks...)
+	if err != nil {
+		return nil, err
+	}
+	answers, ok := reply.([]any)
+	if !ok || len(answers) != len(locks) {
+		return nil, unexpected("list", reply)
+	}
+	return answers, nil
+}
 
 func (s *server) close() {
 	s.node.Close()

@@ -136,10 +136,12 @@ func kindOf(scheme string) string {
 
 // serverOf is the kind of server that a scheme wants.
 func serverOf(scheme string) string {
-	if kind := kindOf(scheme); kind != "redlock" {
+	switch kind := kindOf(scheme); kind {
+	case "redlock", "redis+sentinel", "redis+cluster":
+		return "redis"
+	default:
 		return kind
 	}
-	return "redis"
 }
 
 var titles = map[string]string{"redis": "Redis", "etcd": "etcd", "zookeeper": "ZooKeeper", "web": "a web server"}

@@ -36,11 +36,14 @@ func Params(u *url.URL, known ...string) (url.Values, error) {
 }
 
 // secured maps each scheme without TLS to the one with.
-var secured = map[string]string{"redis": "rediss", "redlock": "redlocks", "etcd": "etcds", "zookeeper": "zookeepers"}
+var secured = map[string]string{
+	"redis": "rediss", "redis+sentinel": "rediss+sentinel", "redis+cluster": "rediss+cluster", "redlock": "redlocks", "etcd": "etcds", "zookeeper": "zookeepers",
+}
 
 // elsewhere maps a parameter to the schemes that have it.
 var elsewhere = map[string]string{
 	"durable": "redis://", "max_ttl": "redlock://", "token": "redlock://", "password_file": "redis://, redlock:// and etcd://", "acl": "zookeeper://", "proxy": "etcd://",
+	"sentinel_user": "redis+sentinel://", "sentinel_password": "redis+sentinel://", "sentinel_password_file": "redis+sentinel://",
 	"id": "raft://", "peers": "raft://", "listen": "raft://", "join": "raft://", "cluster": "raft://", "insecure": "raft://", "group": "raft://",
 }
 
@@ -59,6 +62,12 @@ func meant(scheme, name string, known []string) string {
 		return ", which is no part of the URL (Options.TTL is how long a lock outlives its holder; a context is how long to wait)"
 	case slices.Contains([]string{"user", "username", "password", "pass", "auth"}, lower):
 		return fmt.Sprintf(", which is written before the host (%s://user:password@host)", scheme)
+	case lower == "db" && kindOf(scheme) == "redis+sentinel":
+		return fmt.Sprintf(", which is written after the name of the master (%s://s1,s2,s3/mymaster/1)", scheme)
+	case lower == "db" && kindOf(scheme) == "redis+cluster":
+		return ", of which a Cluster has one"
+	case lower == "master" || lower == "master_name" || lower == "mastername":
+		return ", which is the path of redis+sentinel:// (redis+sentinel://s1,s2,s3/mymaster)"
 	case lower == "db" && scheme != "unix" && serverOf(scheme) == "redis":
 		return fmt.Sprintf(", which is written as the path (%s://host/1)", scheme)
 	case lower == "chroot" && strings.HasPrefix(scheme, "zookeeper"):

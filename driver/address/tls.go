@@ -188,7 +188,7 @@ func withoutTLS(scheme, addr string) error {
 }
 
 func withTLS(scheme, addr string) error {
-	return Invalid("the server there speaks TLS: write %ss://%s", scheme, addr)
+	return Invalid("the server there speaks TLS: write %s://%s", secured[scheme], addr)
 }
 
 // certificateReason says what is wrong with a server's certificate, and what is to be done.

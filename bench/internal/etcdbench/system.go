@@ -29,6 +29,7 @@ func System() system.System {
 		Leases:       100_000,
 		Protocol:     wire.GRPC,
 		Meter:        meter,
+		URL:          url,
 		Budgets:      Budgets,
 		Plots:        system.Plots("etcd", "etcd", sizes, system.Cost{Metric: scenario.Commands, File: "commands", Title: "client messages"}),
 	}
@@ -110,7 +111,7 @@ func Contestants(addr string) []contest.Contestant {
 }
 
 func fenceLock(addr string) contest.Contestant {
-	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string {
-		return "etcd://" + addr + "/" + ours.Namespace
-	})
+	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string { return url(addr, ours.Namespace) })
 }
+
+func url(addr, namespace string) string { return "etcd://" + addr + "/" + namespace }

@@ -25,6 +25,11 @@ type Call struct {
 	// Command is sent as it is where Script is nil; not to be changed before Done.
 	Command []any
 
+	// Asking has the server take the call though the key's slot is not its own yet, as it wants it where another
+	// server has answered ASK: the command ASKING goes right before the call. The script goes in full, since
+	// ASKING is good for one command, and a server that did not know the script would have used it up.
+	Asking bool
+
 	// Boot, if it is not empty, is the run_id of the only server process to which the call may be
 	// sent; it needs Config.TellBoot. If another process answers there, Done gets a *BootError.
 	Boot string
@@ -99,6 +104,9 @@ func (c *Call) begin(now time.Time) *request {
 	words := c.Command
 	if c.Script != nil {
 		words = c.Script.words(c.Keys, c.Args)
+		if c.Asking {
+			words = c.Script.inFull(c.Keys, c.Args)
+		}
 	}
 	c.request = request{ctx: c.Ctx, timeout: c.Timeout, cmd: goredis.NewCmd(c.Ctx, words...), call: c, queued: now}
 	return &c.request
@@ -112,7 +120,10 @@ func (r *request) finish() {
 	}
 	reply, err := r.cmd.Result()
 	if errors.Is(err, goredis.Nil) {
-		reply, err = nil, nil
+		err = nil
+	}
+	if err != nil {
+		reply = nil // it may have one that does not count
 	}
 	r.call.Done(reply, err)
 }

@@ -26,7 +26,9 @@ type scriptServer struct {
 	known map[string]bool
 	calls []string      // the last arguments of scripts that ran, in order
 	full  int           // times that a source came
+	heard [][]string    // all commands
 	held  chan struct{} // if it is not nil, no script is answered before it is closed
+	word  string        // if it is not empty, the answer to each script, which does not run
 	conns map[net.Conn]struct{}
 }
 
@@ -56,12 +58,24 @@ func (s *scriptServer) ran() []string {
 	return append([]string(nil), s.calls...)
 }
 
+// says has the server answer each script with a word, and run none; with "" no more.
+func (s *scriptServer) says(word string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.word = word
+}
+
 func (s *scriptServer) serve(c net.Conn) {
 	defer c.Close()
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	boot := s.boot
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	}()
 	answers := make(chan string, 10000) // more than a connection has room for
 	defer close(answers)
 	go func() {
@@ -91,6 +105,10 @@ func (s *scriptServer) answer(boot string, words []string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := words[len(words)-1]
+	s.heard = append(s.heard, words)
+	if strings.HasPrefix(words[0], "eval") && s.word != "" {
+		return s.word
+	}
 	switch words[0] {
 	case "info":
 		text := "# Server\r\nrun_id:" + boot + "\r\n"
@@ -102,6 +120,8 @@ func (s *scriptServer) answer(boot string, words []string) string {
 		if !s.known[words[1]] {
 			return "-NOSCRIPT No matching script.\r\n"
 		}
+	case "asking":
+		return "+OK\r\n"
 	case "delex":
 	default:
 		return "-ERR unknown command\r\n"

@@ -20,6 +20,8 @@ import (
 type conn struct {
 	client    *goredis.Client // uses this connection only
 	raw       net.Conn
+	at        *location     // where the server was when the conn was made
+	forget    func() bool   // has the end of the location close the conn no more; nil if it does not
 	roundTrip time.Duration // what a round trip took when the conn was new
 	boot      string        // the run_id of the server; "" if it was not asked, or does not tell
 	used      time.Time     // when its last command began
@@ -42,13 +44,18 @@ type conn struct {
 // TLS; and to log in.
 const connectTimeout = 5 * time.Second
 
-// connect makes a conn. With tellBoot it asks which process of the server the conn leads to.
-func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, error) {
-	raw, err := dial(ctx, conf)
+// connect makes a conn to where the server is, and returns that, too, where it is known. With tellBoot it asks which
+// process of the server the conn leads to.
+func connect(ctx context.Context, l *locator, conf goredis.Options, tellBoot bool) (*conn, *location, error) {
+	at, raw, err := l.dial(ctx, conf)
 	if err != nil {
-		return nil, err
+		return nil, at, err
 	}
-	c := &conn{raw: raw, used: time.Now(), interrupted: make(chan struct{}, 1)}
+	c := &conn{raw: raw, at: at, used: time.Now(), interrupted: make(chan struct{}, 1)}
+	if l.place != nil {
+		conf.Addr = at.addr
+		c.forget = context.AfterFunc(at.over, c.closeSocket) //nolint:contextcheck // it outlives ctx
+	}
 	c.slow = time.AfterFunc(time.Hour, c.watch)
 	c.slow.Stop()
 	taken := false
@@ -81,17 +88,21 @@ func connect(ctx context.Context, conf goredis.Options, tellBoot bool) (*conn, e
 	err = c.process(deadline{ctx, now.Add(connectTimeout)}, now, connectTimeout, first)
 	if c.broken() || ready.IsZero() { // what else the server says does not matter
 		c.close()
+		if err == nil {
+			err = net.ErrClosed // since then
+		}
+		err = l.failed(ctx, at, err)
 		asked := conf.CredentialsProviderContext != nil || conf.CredentialsProvider != nil
 		if asked && goredis.HasErrorPrefix(err, "WRONGPASS") {
 			err = fmt.Errorf("%w: %w", errCredentials, err)
 		}
-		return nil, err
+		return nil, at, err
 	}
 	c.roundTrip = time.Since(ready)
 	if info, err := first.Text(); tellBoot && err == nil {
 		c.boot = parseInfo(info)["run_id"]
 	}
-	return c, nil
+	return c, at, nil
 }
 
 func dial(ctx context.Context, conf goredis.Options) (net.Conn, error) {
@@ -236,6 +247,9 @@ func tooLate(what string, timeout, trip time.Duration) error {
 
 // close closes the socket and the client. No command is under way.
 func (c *conn) close() {
+	if c.forget != nil {
+		c.forget()
+	}
 	c.closeSocket()
 	_ = c.client.Close()
 }

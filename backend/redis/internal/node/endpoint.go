@@ -37,7 +37,7 @@ func (p Endpoint) Explain(ctx context.Context, err error) error {
 	if why := address.Reason(p.Scheme, p.Addr, err); why != err && !errors.Is(why, driver.ErrInvalid) { //nolint:errorlint // whether it is the same
 		return why
 	}
-	if why := p.probe(ctx); p.Scheme != "rediss" && p.Scheme != "redlocks" && why != nil {
+	if why := p.probe(ctx); !strings.HasPrefix(p.Scheme, "rediss") && p.Scheme != "redlocks" && why != nil {
 		return why
 	}
 	return err

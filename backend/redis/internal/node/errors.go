@@ -30,6 +30,13 @@ var (
 	// ErrNoAnswer: the time of a request, or for connecting, was over.
 	ErrNoAnswer = errors.New("no answer in time")
 
+	// ErrReplaced: another server may have taken the place of the one that was asked, whose answer, if there was
+	// one, does not count. The request may have been carried out.
+	ErrReplaced = errors.New("another server may have taken its place")
+
+	// errNowhere: the Place, or Moved, says that there is no such server now.
+	errNowhere = errors.New("the server is nowhere at the moment")
+
 	// errCredentials: the server refuses what a file, or a function of the application, gave for
 	// the connection. The next connection asks for them again, so the error is temporary: a password is
 	// replaced in two places, one after the other.
@@ -42,6 +49,12 @@ type notSent struct{ why error }
 func (e *notSent) Error() string        { return ErrNotSent.Error() + ": " + e.why.Error() }
 func (e *notSent) Is(target error) bool { return target == ErrNotSent }
 func (e *notSent) Unwrap() error        { return e.why }
+
+// replaced is an ErrReplaced that says more.
+type replaced string
+
+func (e replaced) Error() string        { return string(e) }
+func (e replaced) Is(target error) bool { return target == ErrReplaced }
 
 // BootError is ErrNotSent for a call that is for another process of the server.
 type BootError struct {
@@ -94,6 +107,18 @@ var refusals = []struct {
 	{"invalid DB index", false},                         // in other words
 	{"SELECT is not allowed in cluster mode", false},    // the same
 	{"NOSCRIPT ", false},                                // it does not keep our scripts: a proxy
+}
+
+// isDoubtful reports whether a raw error is the server's word that it may not be the one that it was taken for: it
+// is a replica, or was just restarted, or lacks replicas, or most of its Cluster, as one does that was cut off while
+// another was named.
+func isDoubtful(err error) bool {
+	for _, begins := range []string{"READONLY ", "MASTERDOWN ", "LOADING ", "CLUSTERDOWN ", "NOREPLICAS ", "UNBLOCKED "} {
+		if goredis.HasErrorPrefix(err, begins) {
+			return true
+		}
+	}
+	return false
 }
 
 // IsUnknownCommand reports whether a raw error is the server's word that it does not know a command, or

@@ -45,6 +45,7 @@ type Node struct {
 	contact   *address.Contact
 	latest    latest
 	features  atomic.Pointer[Features] // nil before Prepare
+	locator   *locator
 	calls     *pipeline
 	dedicated *pipeline // for scripts that are marked Dedicated: half of what calls has
 
@@ -67,15 +68,20 @@ type latest struct {
 func New(closing context.Context, c Config) *Node {
 	n := &Node{conf: c.Options, contact: c.Contact}
 	n.closing, n.stop = context.WithCancel(closing)
+	n.locator = newLocator(n.closing, c.Options.Addr, c.Place)
 	half := func(of int) int { return (max(of, 1) + 1) / 2 }
 	n.calls = n.newPipeline(c, c.DirectLimit, max(c.Senders, 1))
 	n.dedicated = n.newPipeline(c, int32(half(int(c.DirectLimit))), half(c.Senders)) //nolint:gosec // it is small
+	n.locator.sweep = func() {
+		n.calls.pool.sweep()
+		n.dedicated.pool.sweep()
+	}
 	return n
 }
 
 func (n *Node) newPipeline(c Config, directLimit int32, senders int) *pipeline {
 	p := newPipeline(n.closing, c.Options, directLimit, senders)
-	p.pool.contact, p.pool.latest, p.pool.tellBoot = c.Contact, &n.latest, c.TellBoot
+	p.pool.contact, p.pool.latest, p.pool.tellBoot, p.pool.locator = c.Contact, &n.latest, c.TellBoot, n.locator
 	return p
 }
 
@@ -101,7 +107,8 @@ func (n *Node) Boot() string {
 	return ""
 }
 
-// withConn calls ask with a connection, which ends when ctx does.
+// withConn calls ask with a connection, which ends when ctx does. What the server says need not be vouched for: it
+// is about the server.
 func (n *Node) withConn(ctx context.Context, ask func(*goredis.Client) error) error {
 	pool := n.dedicated.pool
 	c, _, err := pool.take(ctx, time.Now(), 3*connectTimeout) // until connect has failed
@@ -115,7 +122,20 @@ func (n *Node) withConn(ctx context.Context, ask func(*goredis.Client) error) er
 	} else {
 		pool.drop(c)
 	}
+	if err != nil && n.locator.left(c.at) {
+		err = Classify(ctx, n.locator.elsewhere(c.at))
+	}
 	return err
+}
+
+// Ask runs a command that asks the server about itself, once, on a connection that is as new as any; so it needs
+// no Vouch, and no answer of it may be taken for one about locks. The error has been through Classify.
+func (n *Node) Ask(ctx context.Context, words ...any) (reply any, err error) {
+	err = n.withConn(ctx, func(client *goredis.Client) error {
+		reply, err = client.Do(ctx, words...).Result()
+		return Classify(ctx, err)
+	})
+	return reply, err
 }
 
 // CloseWithin runs closes, which closes nodes, and waits for it for a second at most: an application's
@@ -146,4 +166,5 @@ func (n *Node) Close() {
 	}
 	n.calls.close()
 	n.dedicated.close()
+	n.locator.close()
 }

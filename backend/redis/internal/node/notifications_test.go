@@ -9,6 +9,8 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +21,35 @@ import (
 // speaker is a server that confirms subscriptions and sends messages.
 type speaker struct {
 	fakeServer
+	gone    atomic.Bool // it refuses connections
 	mu      sync.Mutex
 	refuses bool
-	conns   []net.Conn // that have subscribed
+	conns   []net.Conn    // that have subscribed
+	stopped chan struct{} // if it is not nil, nothing is answered before it is closed
+}
+
+// stop has the server do nothing until resume; connections to it can be made.
+func (s *speaker) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = make(chan struct{})
+}
+
+func (s *speaker) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped != nil {
+		close(s.stopped)
+		s.stopped = nil
+	}
+}
+
+func (s *speaker) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if s.gone.Load() {
+		s.dials.Add(1)
+		return nil, syscall.ECONNREFUSED
+	}
+	return s.fakeServer.dial(ctx, network, addr)
 }
 
 func newSpeaker() *speaker {
@@ -39,6 +67,12 @@ func (s *speaker) serve(c net.Conn) {
 			return
 		}
 		s.mu.Lock()
+		stopped := s.stopped
+		s.mu.Unlock()
+		if stopped != nil {
+			<-stopped
+		}
+		s.mu.Lock()
 		answer := "-ERR unknown command\r\n" // so that go-redis asks for no more
 		switch {
 		case words[0] == "subscribe" && s.refuses:
@@ -46,8 +80,10 @@ func (s *speaker) serve(c net.Conn) {
 		case words[0] == "subscribe":
 			answer = fmt.Sprintf("*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:1\r\n", len(words[1]), words[1])
 			s.conns = append(s.conns, c)
-		case words[0] == "ping":
+		case words[0] == "ping" && slices.Contains(s.conns, c):
 			answer = "*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+		case words[0] == "ping", words[0] == "echo":
+			answer = "+" + words[len(words)-1] + "\r\n"
 		}
 		s.mu.Unlock()
 		if _, err := io.WriteString(c, answer); err != nil {
@@ -69,6 +105,7 @@ func (s *speaker) hangUp() {
 	for _, c := range s.conns {
 		_ = c.Close()
 	}
+	s.conns = nil
 }
 
 // heard collects what a subscription tells.

@@ -101,7 +101,8 @@ func (*ignoreUpdates) OnNext(auth.Credentials) {}
 func (*ignoreUpdates) OnError(error)           {}
 
 // Dialer connects as a URL says. certificates is nil without TLS; each connection has
-// those that the files have when it is made.
+// those that the files have when it is made. The server's certificate must be for host, or, if that is empty, for
+// the host that is dialled: where the server moves, and so is not always the same.
 func Dialer(certificates *address.Certificates, host string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	tcp := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		// Sooner than most firewalls and NATs forget idle connections.
@@ -115,7 +116,14 @@ func Dialer(certificates *address.Certificates, host string) func(ctx context.Co
 		if err != nil {
 			return nil, err
 		}
-		secured := tls.Client(conn, certificates.Config(host))
+		name := host
+		if name == "" {
+			if name, _, err = net.SplitHostPort(addr); err != nil {
+				_ = conn.Close() // it is good for nothing
+				return nil, err
+			}
+		}
+		secured := tls.Client(conn, certificates.Config(name))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = conn.Close() // it is good for nothing
 			return nil, fmt.Errorf("TLS with %s: %w", addr, err)

@@ -1,13 +1,22 @@
 package node
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"math/big"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/driver/address"
 )
 
 // wrapped is an application's own kind of client.
@@ -59,6 +68,61 @@ func TestWeDoNotLetGoRedisRetry(t *testing.T) {
 		o := client.Options()
 		if o.MaxRetries != 0 || o.DialerRetries != 1 || !o.ContextTimeoutEnabled {
 			t.Errorf("the client of %s retries %d times, dials %d times, heeds contexts: %v", name, o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled)
+		}
+	}
+}
+
+// Without a host the certificate must be for where the connection goes.
+func TestDialerVerifiesTheHost(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"redis.example"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	certificate, _ := x509.ParseCertificate(der)
+	roots.AddCert(certificate)
+	certificates := address.CertificatesOf(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	l, err := tls.Listen("tcp", "0.0.0.0:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = c.(*tls.Conn).HandshakeContext(t.Context())
+				_ = c.Close()
+			}()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	for _, tc := range []struct {
+		name, dialled string
+		good          bool
+	}{
+		{"", "127.0.0.1", true},
+		{"", "127.0.0.2", false},
+		{"redis.example", "127.0.0.2", true},
+		{"other.example", "127.0.0.1", false},
+	} {
+		c, err := Dialer(certificates, tc.name)(t.Context(), "tcp", net.JoinHostPort(tc.dialled, port))
+		if (err == nil) != tc.good {
+			t.Errorf("name %q, dialled %s: %v", tc.name, tc.dialled, err)
+		}
+		if err == nil {
+			_ = c.Close()
 		}
 	}
 }

@@ -46,6 +46,7 @@ type request struct {
 	// Of Go.
 	call   *Call
 	queued time.Time
+	sent   bool
 }
 
 // newPipeline makes a pipeline with connections of its own. Commands under way end when closing
@@ -152,16 +153,24 @@ func (p *pool) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder 
 	}
 	cmds = cmds[:0]
 	for _, r := range batch {
-		if err := r.whyNotSent(now, c, failed); err != nil {
+		err := r.whyNotSent(now, c, failed)
+		if r.sent = err == nil; !r.sent {
 			r.cmd.SetErr(err)
-		} else {
-			cmds = append(cmds, r.cmd)
+			continue
 		}
+		if r.call != nil && r.call.Asking {
+			cmds = append(cmds, goredis.NewCmd(r.ctx, "asking")) // if this fails, what follows is as without it
+		}
+		cmds = append(cmds, r.cmd)
 	}
 	if failed == nil {
+		now = time.Now()
 		c.processAll(cmds, timeout)
 		c.resend(batch, timeout)
 		p.put(c)
+		if p.locator.place != nil {
+			p.judge(batch, c.at, now, timeout)
+		}
 	}
 	for _, r := range batch {
 		if err := r.cmd.Err(); err != nil {
@@ -170,6 +179,27 @@ func (p *pool) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder 
 		r.finish()
 	}
 	return cmds
+}
+
+// judge gives those requests of a batch an error whose answers do not count. All of the batch was sent after now.
+func (p *pool) judge(batch []*request, at *location, now time.Time, timeout time.Duration) {
+	ctx := context.Background()
+	var why error
+	asked := false // whether the answers count, for all of them
+	for _, r := range batch {
+		switch err := r.cmd.Err(); {
+		case !r.sent:
+		case !isAnswer(err):
+			r.cmd.SetErr(p.locator.failed(ctx, at, err))
+		default:
+			if !asked {
+				asked, why = true, p.locator.accept(ctx, at, now, timeout)
+			}
+			if why != nil {
+				r.cmd.SetErr(why)
+			}
+		}
+	}
 }
 
 // whyNotSent says why a request is not sent now; nil if it is sent. failed is why there is no conn.

@@ -27,6 +27,7 @@ type pool struct {
 	contact  *address.Contact // nil in tests
 	latest   *latest
 	tellBoot bool
+	locator  *locator
 
 	mu         sync.Mutex
 	all        map[*conn]struct{}
@@ -46,6 +47,7 @@ type connResult struct {
 func newPool(closing context.Context, conf goredis.Options) *pool {
 	p := &pool{conf: conf, latest: new(latest), all: make(map[*conn]struct{})}
 	p.closing, p.stop = context.WithCancel(closing)
+	p.locator = newLocator(p.closing, conf.Addr, nil)
 	context.AfterFunc(p.closing, p.shutDown) //nolint:contextcheck // it ends all connections
 	return p
 }
@@ -64,8 +66,21 @@ func (p *pool) process(ctx context.Context, timeout time.Duration, cmd goredis.C
 	}
 	err = c.process(ctx, now, timeout, cmd)
 	p.put(c)
+	if l := p.locator; l.place != nil {
+		if isAnswer(err) {
+			if why := l.accept(ctx, c.at, now, timeout); why != nil {
+				err = why
+			}
+		} else {
+			err = l.failed(ctx, c.at, err)
+		}
+	}
 	return p.reason(err)
 }
+
+// isAnswer reports whether the error of a command is that there is none: the server has answered, and has not
+// refused.
+func isAnswer(err error) bool { return err == nil || errors.Is(err, goredis.Nil) }
 
 // reason is the error of a command, or ErrClosed if the pool's end is what ended the command.
 func (p *pool) reason(err error) error {
@@ -128,9 +143,11 @@ func (p *pool) take(ctx context.Context, now time.Time, timeout time.Duration) (
 	return r.conn, true, r.err
 }
 
-// current reports whether c leads to the server process that was met last. An older process is dead,
-// even if this machine has not noticed the end of the connection.
-func (p *pool) current(c *conn) bool { return !p.tellBoot || c.boot == *p.latest.boot.Load() }
+// current reports whether c leads to where the server is, and to the process of it that was met last. An older
+// process is dead, even if this machine has not noticed the end of the connection.
+func (p *pool) current(c *conn) bool {
+	return !p.locator.left(c.at) && (!p.tellBoot || c.boot == *p.latest.boot.Load())
+}
 
 // warm makes a connection in advance.
 func (p *pool) warm() {
@@ -145,27 +162,61 @@ func (p *pool) warm() {
 func (p *pool) connectLocked() {
 	p.connecting++
 	p.connects.Go(func() {
-		c, err := connect(p.closing, p.conf, p.tellBoot)
-		p.report(err)
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.connecting--
-		switch {
-		case p.closed:
-			if err == nil {
-				c.close()
-			}
-		case err != nil:
-			if len(p.waiting) > 0 {
-				p.serveLocked(connResult{err: err})
-			}
-		default:
-			p.latest.roundTrip.Store(int64(c.roundTrip))
-			p.latest.boot.Store(&c.boot)
-			p.all[c] = struct{}{}
-			p.freeLocked(c)
+		for p.connect() { //nolint:revive // that is all
 		}
 	})
+}
+
+// connect makes a connection for connectLocked. It reports whether that is to be done once more, at once: the
+// server has moved meanwhile, and whoever waits for a connection is to have one to the new place.
+func (p *pool) connect() (again bool) {
+	c, at, err := connect(p.closing, p.locator, p.conf, p.tellBoot)
+	if !p.locator.left(at) {
+		p.report(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed && p.locator.left(at) {
+		// If it moves after this look, sweep finds the conn, or whoever has it finds that it is not current.
+		if err == nil {
+			c.close()
+		}
+		return true
+	}
+	p.connecting--
+	switch {
+	case p.closed:
+		if err == nil {
+			c.close()
+		}
+	case err != nil:
+		if len(p.waiting) > 0 {
+			p.serveLocked(connResult{err: err})
+		}
+	default:
+		p.latest.roundTrip.Store(int64(c.roundTrip))
+		p.latest.boot.Store(&c.boot)
+		p.all[c] = struct{}{}
+		p.freeLocked(c)
+	}
+	return false
+}
+
+// sweep drops free connections to where the server is no more.
+func (p *pool) sweep() {
+	var gone []*conn
+	p.mu.Lock()
+	p.free = slices.DeleteFunc(p.free, func(c *conn) bool {
+		left := p.locator.left(c.at)
+		if left {
+			gone = append(gone, c)
+		}
+		return left
+	})
+	p.mu.Unlock()
+	for _, c := range gone {
+		p.drop(c)
+	}
 }
 
 // report logs whether a connection could be made.

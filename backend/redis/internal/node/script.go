@@ -73,6 +73,26 @@ func (n *Node) Eval(ctx context.Context, timeout time.Duration, s *Script, keys 
 	return cmd.Val(), nil
 }
 
+// EvalAsking is Eval at the server that another's ASK has named; see Call.Asking. Unlike with Eval, a nil reply is
+// no error.
+func (n *Node) EvalAsking(ctx context.Context, timeout time.Duration, s *Script, keys int, args ...any) (any, error) {
+	type outcome struct {
+		reply any
+		err   error
+	}
+	ended := make(chan outcome, 1)
+	n.Go(&Call{
+		Ctx: ctx, Timeout: timeout, Script: s, Keys: keys, Args: args, Asking: true,
+		Done: func(reply any, err error) { ended <- outcome{reply, err} },
+	})
+	select {
+	case o := <-ended:
+		return o.reply, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // Do runs a command that may be carried out twice, in one round trip: it sends the command again if the
 // connection was idle, and had been closed. timeout is as for Eval. The error is raw: see Classify.
 func (n *Node) Do(ctx context.Context, timeout time.Duration, words ...any) (any, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func (n *Node) Look(ctx context.Context) (s Server, err error) {
 		if s.Version() == "" {
 			s.name = hello(ctx, client, s.info)
 		}
-		if s.Usable() == nil && s.name != miniredis {
+		if (s.Usable() == nil || s.UsableInCluster() == nil) && s.name != miniredis {
 			s.appendfsync, s.fsyncKnown = configGet(ctx, client, "appendfsync")
 			s.noFsyncOnRewrite, s.rewriteKnown = configGet(ctx, client, "no-appendfsync-on-rewrite")
 		}
@@ -60,26 +61,74 @@ func (s Server) Mode() string {
 	return cmp.Or(s.info["redis_mode"], s.info["server_mode"], s.info["redict_mode"])
 }
 
+// Replicas are the addresses of the replicas that are connected, as the master sees them, with what INFO tells of
+// each: "state" and "lag" among others.
+func (s Server) Replicas() map[string]map[string]string {
+	found := make(map[string]map[string]string)
+	for i := 0; ; i++ {
+		line, ok := s.info["slave"+strconv.Itoa(i)]
+		if !ok {
+			return found
+		}
+		fields := make(map[string]string)
+		for field := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(field, "=")
+			fields[name] = value
+		}
+		found[net.JoinHostPort(fields["ip"], fields["port"])] = fields
+	}
+}
+
+// NeedsReplicas reports whether the server refuses writes while too few replicas listen to it
+// (min-replicas-to-write): INFO tells.
+func (s Server) NeedsReplicas() bool {
+	_, ok := s.info["min_slaves_good_slaves"]
+	return ok
+}
+
 // Usable says why this single server cannot keep locks, as an error of kind
 // driver.ErrUnsupported: it is a replica, a Sentinel, a member of a Cluster, too old, or does not tell.
 func (s Server) Usable() error {
-	version := s.Version()
-	major, _ := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	if s.Mode() == "cluster" && s.tooOld() == nil {
+		return fmt.Errorf("%w: the server is part of a Cluster: write redis+cluster:// (or rediss+cluster://), with some of its members as hosts", driver.ErrUnsupported)
+	}
+	return s.usable()
+}
+
+// UsableInCluster is Usable for a server that is to be a master of a Cluster.
+func (s Server) UsableInCluster() error {
+	if mode := s.Mode(); mode != "cluster" && mode != "sentinel" && s.tooOld() == nil {
+		return fmt.Errorf("%w: the server is not part of a Cluster: write redis:// (or rediss://)", driver.ErrUnsupported)
+	}
+	return s.usable()
+}
+
+// usable says why a server, by itself or in a Cluster, cannot keep locks.
+func (s Server) usable() error {
 	role := s.Role()
-	switch {
+	switch old := s.tooOld(); {
 	case s.Mode() == "sentinel":
-		return fmt.Errorf("%w: the server is a Sentinel, which keeps no data; connect to the master that it watches", driver.ErrUnsupported)
-	case version == "":
-		return fmt.Errorf("%w: the server does not tell its version, by INFO or HELLO; is it Redis 7.0 or later, or Valkey?", driver.ErrUnsupported)
-	case major < 7:
-		return fmt.Errorf("%w: the server is Redis %s; 7.0 is the oldest that works", driver.ErrUnsupported, version)
-	case s.Mode() == "cluster":
-		return fmt.Errorf("%w: the server is part of a Cluster; this backend takes a single server", driver.ErrUnsupported)
+		return fmt.Errorf("%w: the server is a Sentinel, which keeps no data: write redis+sentinel:// (or rediss+sentinel://), "+
+			"with the Sentinels as hosts and the name of the master that they watch after a slash", driver.ErrUnsupported)
+	case old != nil:
+		return old
 	case role == "":
 		return fmt.Errorf("%w: the server does not tell, by INFO or HELLO, whether it is a master", driver.ErrUnsupported)
 	case role != "master":
 		role = strings.Replace(role, "slave", "replica", 1) // what it says is the older word
 		return fmt.Errorf("%w: the server is a %s, and takes no writes; connect to its master", driver.ErrUnsupported, role)
+	}
+	return nil
+}
+
+func (s Server) tooOld() error {
+	version := s.Version()
+	major, _ := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	switch {
+	case version == "":
+		return fmt.Errorf("%w: the server does not tell its version, by INFO or HELLO; is it Redis 7.0 or later, or Valkey?", driver.ErrUnsupported)
+	case major < 7:
+		return fmt.Errorf("%w: the server is Redis %s; 7.0 is the oldest that works", driver.ErrUnsupported, version)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func TestUsable(t *testing.T) {
 		{"redis_version", "6.2.14", "7.0"},
 		{"redis_version", "", "does not tell its version"},
 		{"role", "slave", "is a replica"},
-		{"redis_mode", "cluster", "Cluster"},
-		{"redis_mode", "sentinel", "Sentinel"},
+		{"redis_mode", "cluster", "write redis+cluster://"},
+		{"redis_mode", "sentinel", "write redis+sentinel://"},
 		{"role", "", "does not tell"},
 	} {
 		s := sound()
@@ -59,6 +59,45 @@ func TestUsable(t *testing.T) {
 		case tc.why != "" && (!errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), tc.why)):
 			t.Errorf("%s %s: %v; want ErrUnsupported that says %q", tc.name, tc.value, err, tc.why)
 		}
+	}
+}
+
+// In a Cluster it must be a member of one.
+func TestUsableInCluster(t *testing.T) {
+	for _, tc := range []struct{ name, value, why string }{
+		{"redis_mode", "cluster", ""},
+		{"redis_mode", "standalone", "write redis://"},
+		{"redis_mode", "", "write redis://"},
+		{"redis_mode", "sentinel", "write redis+sentinel://"},
+		{"redis_version", "6.2.14", "7.0"},
+		{"redis_version", "", "does not tell its version"},
+		{"role", "slave", "is a replica"},
+		{"role", "", "does not tell"},
+	} {
+		s := sound()
+		s.info["redis_mode"] = "cluster"
+		s.info[tc.name] = tc.value
+		err := s.UsableInCluster()
+		switch {
+		case tc.why == "" && err != nil:
+			t.Errorf("%s %s: %v", tc.name, tc.value, err)
+		case tc.why != "" && (!errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), tc.why)):
+			t.Errorf("%s %s: %v; want ErrUnsupported that says %q", tc.name, tc.value, err, tc.why)
+		}
+	}
+}
+
+func TestReplicas(t *testing.T) {
+	s := sound()
+	if got := s.Replicas(); len(got) != 0 || s.NeedsReplicas() {
+		t.Errorf("without any: %v", got)
+	}
+	s.info["slave0"] = "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0"
+	s.info["slave1"] = "ip=::1,port=6380,state=wait_bgsave,offset=0,lag=7"
+	s.info["min_slaves_good_slaves"] = "1"
+	got := s.Replicas()
+	if len(got) != 2 || got["10.0.0.2:6379"]["state"] != "online" || got["[::1]:6380"]["lag"] != "7" || !s.NeedsReplicas() {
+		t.Errorf("with two: %v", got)
 	}
 }
 
