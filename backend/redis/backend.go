@@ -45,8 +45,12 @@ type store interface {
 	// counter if there is one.
 	look(ctx context.Context, s *node.Script, lock string, args ...any) (any, error)
 
-	// nodes are the servers of which each has a part of the locks, in an order that stays the same while they do.
-	nodes() []*node.Node
+	// nodes are the servers of which each has a part of the locks, in an order that is the same as long as stamp
+	// is, and each lock stays where it is. With fresh they are asked for that now.
+	nodes(ctx context.Context, fresh bool) (all []*node.Node, stamp string, err error)
+
+	// holders runs listScript about locks, keysPerScript at the most, and returns its answers in order.
+	holders(ctx context.Context, locks []any) ([]any, error)
 
 	// end calls begin, which ends the backend's closing; close then ends the connections, and waits for what is
 	// under way.

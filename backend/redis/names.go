@@ -14,6 +14,7 @@ type names struct {
 	channel   string         // of this client: where its notifications come
 	client    any            // the same, made an argument of scripts once
 	counter   any            // the name of the namespace's token counter, likewise
+	tagged    bool           // the names are those of a Cluster: see lockKey
 }
 
 func newNames(namespace, client string) names {
@@ -44,13 +45,37 @@ func shardNames(namespace string) (names [shards]string) {
 	return names
 }
 
-func (n *names) lockKey(key string) string { return n.shard(key) + key + ":l" }
+// lockKey is the name of a key's lock. On a Cluster the key itself is the hash tag, up to its first }, so that locks are
+// in as many slots as there are; an empty tag is none, and the whole name counts. The 128 tags of one server would be
+// 128 slots that all locks are in. A namespace has no braces, and each script is about one lock: so it does not matter
+// what the tag is.
+func (n *names) lockKey(key string) string {
+	if n.tagged {
+		return n.namespace + ":{" + key + "}:l"
+	}
+	return n.shard(key) + key + ":l"
+}
 
 // keyOf is the inverse of lockKey; ok is false for any other name.
 func (n *names) keyOf(name string) (key string, ok bool) {
-	_, rest, _ := strings.Cut(name, "}:")
-	key, ok = strings.CutSuffix(rest, ":l")
+	if n.tagged {
+		key, _ = strings.CutPrefix(name, n.namespace+":{")
+		key, ok = strings.CutSuffix(key, "}:l")
+	} else {
+		_, rest, _ := strings.Cut(name, "}:")
+		key, ok = strings.CutSuffix(rest, ":l")
+	}
 	return key, ok && key != "" && n.lockKey(key) == name
+}
+
+// pattern is one that SCAN takes, for the names of locks whose keys begin with a prefix. It matches more besides. On a
+// Cluster no } comes before the first *, for a server that sees a whole hash tag in a pattern looks at one slot only,
+// and Redis takes for a tag in a pattern what is none in a name.
+func (n *names) pattern(prefix string) string {
+	if n.tagged {
+		return n.namespace + ":{" + strings.ReplaceAll(glob(prefix), "}", "?") + "*}:l"
+	}
+	return n.namespace + ":{*}:" + glob(prefix) + "*:l"
 }
 
 // serverTTL is a TTL as the scripts take it, in ms, plus one: the scripts cut the time to whole ms,

@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	for _, scheme := range []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"} {
+	for _, scheme := range []string{"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"} {
 		fencelock.Register(scheme, Open)
 	}
 }
@@ -46,6 +46,8 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 	switch u.Scheme {
 	case "redis+sentinel", "rediss+sentinel":
 		return openBySentinels(ctx, u, log)
+	case "redis+cluster", "rediss+cluster":
+		return openCluster(ctx, u, log)
 	}
 	conf, opts, certificates, err := parseURL(u, log)
 	if err != nil {
@@ -68,22 +70,30 @@ func Open(ctx context.Context, u *url.URL, o driver.OpenOptions) (driver.Backend
 // openTimeout bounds Open. Connecting may take a few round trips, each of which has less time.
 const openTimeout = 5 * time.Second
 
-// New makes a backend that connects to the server as client does, an application's own:
+// New makes a backend that connects to the server, or the Cluster, as client does, an application's own:
 // by the same dialer, so with its TLS or proxy, as the same user, in the same
 // database, with the same OnConnect. Credentials are asked for again for each connection
 // where the client has a function for them. opts may be nil.
 //
-// The connections are the backend's own, a dozen at the most: an application that uses up
+// The connections are the backend's own, a dozen to a server at the most: an application that uses up
 // its pool delays no renewal. So nothing else of the client applies to them, neither its
 // time-outs, retries, limits of its pool, Limiter and client-side cache, nor its hooks;
 // and neither is closed with the other.
 //
-// New refuses a *redis.ClusterClient and a *redis.Ring, and other types, since it cannot know where
-// those connect to. For Sentinels there is [NewFailover].
+// client is a *redis.Client of one server or a *redis.ClusterClient. New refuses a *redis.Ring, and other types,
+// since it cannot know where those connect to. For Sentinels there is [NewFailover].
 func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (driver.Backend, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
+	}
+	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
+	if c, ok := client.(*goredis.ClusterClient); ok {
+		conf, err := clusterOf(c, o.Logger)
+		if err != nil {
+			return nil, err
+		}
+		return open(ctx, o, inCluster(conf))
 	}
 	conf, err := node.OptionsOf("the client", client)
 	if err != nil {
@@ -92,6 +102,5 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 	if conf.Addr == "FailoverClient" { // what go-redis writes there
 		return nil, address.Invalid("the client is one of redis.NewFailoverClient, which does not tell its Sentinels: give its options to NewFailover")
 	}
-	o.Logger = driver.OpenOptions{Logger: o.Logger}.Log("redis")
 	return open(ctx, o, oneServer(conf))
 }

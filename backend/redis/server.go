@@ -315,7 +315,21 @@ func (s *server) look(ctx context.Context, script *node.Script, lock string, arg
 	return reply, err
 }
 
-func (s *server) nodes() []*node.Node { return []*node.Node{s.node} }
+func (s *server) nodes(context.Context, bool) ([]*node.Node, string, error) {
+	return []*node.Node{s.node}, "", nil
+}
+
+func (s *server) holders(ctx context.Context, locks []any) ([]any, error) {
+	reply, err := s.node.Eval(ctx, adminTimeout, listScript, len(locks), locks...)
+	if err != nil {
+		return nil, err
+	}
+	answers, ok := reply.([]any)
+	if !ok || len(answers) != len(locks) {
+		return nil, unexpected("list", reply)
+	}
+	return answers, nil
+}
 
 func (s *server) close() {
 	s.node.Close()

@@ -1,0 +1,104 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fencelock/fencelock/driver"
+)
+
+// Find looks for the Cluster at the seeds, and returns when one of them has told the map: whole, with a master for each
+// slot that answers the others. It waits for that as long as ctx lasts, for a fail-over may be under way; then its error
+// says what was missing. watch goes along with what is asked of each seed, to say more of an error.
+func (c *Cluster) Find(ctx context.Context, watch func(ctx context.Context, addr string) (context.Context, func(error) error)) error {
+	if err := c.greet(ctx, watch); err != nil {
+		return err
+	}
+	var last error
+	for {
+		err := c.Refresh(ctx)
+		if err == nil {
+			err = c.whole(ctx)
+		}
+		if err == nil {
+			break
+		}
+		if last == nil || ctx.Err() == nil { // else it says no more than that
+			last = err
+		}
+		select {
+		case <-time.After(jitter(mostLook)):
+		case <-ctx.Done():
+			return last
+		}
+	}
+	if !c.begin(c.keepMap) {
+		return goredis.ErrClosed
+	}
+	return nil
+}
+
+// greet returns when a seed has said that it is a member of a Cluster. Otherwise the error says what each is.
+func (c *Cluster) greet(ctx context.Context, watch func(ctx context.Context, addr string) (context.Context, func(error) error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // the others need not answer any more
+	answers := make(chan error, len(c.conf.Seeds))
+	for _, addr := range c.conf.Seeds {
+		if !c.begin(func() {
+			watched, end := watch(ctx, addr)
+			err := end(c.greetOne(watched, addr))
+			if err != nil && len(c.conf.Seeds) > 1 {
+				err = fmt.Errorf("%s: %w", addr, err)
+			}
+			answers <- err
+		}) {
+			return goredis.ErrClosed
+		}
+	}
+	var failed []error
+	for range c.conf.Seeds {
+		err := <-answers // its questions end with ctx
+		if err == nil {
+			return nil
+		}
+		failed = append(failed, err)
+	}
+	return oneLine(failed)
+}
+
+func (c *Cluster) greetOne(ctx context.Context, addr string) error {
+	p, done := c.use(addr)
+	if p == nil {
+		return goredis.ErrClosed
+	}
+	defer done()
+	s, err := p.node.Look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.UsableInCluster(); err != nil && s.Mode() != "cluster" { // one of its replicas knows the map, too
+		return err
+	}
+	return nil
+}
+
+// whole returns nil if each slot has a master that is there, as far as one of them knows.
+func (c *Cluster) whole(ctx context.Context) error {
+	m := c.slots.Load()
+	if n := m.missing(); n > 0 {
+		return fmt.Errorf("%w: %d of the %d slots of the Cluster have no master (CLUSTER ADDSLOTS, redis-cli --cluster fix)", driver.ErrUnavailable, n, Slots)
+	}
+	v, err := c.tell(ctx, c.someMaster(""))
+	if err != nil {
+		return err
+	}
+	for i := range v.members {
+		if x := &v.members[i]; x.slots > 0 && x.failing {
+			return fmt.Errorf("%w: the master of %d slots of the Cluster, %s, does not answer the others", driver.ErrUnavailable, x.slots, x.addr)
+		}
+	}
+	return nil
+}
