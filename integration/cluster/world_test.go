@@ -140,38 +140,6 @@ func (w *world) info(t *testing.T, n *servers.RedisNode, section string) map[str
 	return m
 }
 
-// listeners counts the clients of the namespace that are subscribed at one of these nodes.
-func (w *world) listeners(ctx context.Context, at ...*servers.RedisNode) int {
-	all := map[string]bool{}
-	for _, n := range at {
-		channels, _ := w.plain[n].PubSubChannels(ctx, w.ns+":c:*").Result()
-		for _, c := range channels {
-			all[c] = true
-		}
-	}
-	return len(all)
-}
-
-// nodesBut are all but some.
-func (w *world) nodesBut(but ...*servers.RedisNode) (all []*servers.RedisNode) {
-	for i := range w.Nodes {
-		n := &w.Nodes[i]
-		if !contains(but, n) {
-			all = append(all, n)
-		}
-	}
-	return all
-}
-
-func contains(all []*servers.RedisNode, n *servers.RedisNode) bool {
-	for _, x := range all {
-		if x.ID == n.ID {
-			return true
-		}
-	}
-	return false
-}
-
 // Of a lock that nobody has, its last token stays for a minute, and tombstones for as long before that.
 const longestLeft = 2 * time.Minute
 
