@@ -69,7 +69,7 @@ func (w *wakeUp) round(t *testing.T, n int, k knows, rnd *rand.Rand) {
 	next := w.ReplicasOf(t, old)[0]
 	for i, p := range parties {
 		for j := range keys {
-			names[i] = append(names[i], w.keyAt(t, 0, fmt.Sprint(n, ".", i, ".", j, ".")))
+			names[i] = append(names[i], w.keyAt(t, 0, fmt.Sprint(n, ".", i, ".", j)))
 		}
 		// So many connections that each request below finds one.
 		p.order(append([]string{"lock", "3000"}, names[i]...)...)
