@@ -143,12 +143,15 @@ const longestLeft = 2 * time.Minute
 func (w *world) expectNothingLeft(t *testing.T) {
 	t.Helper()
 	for i := range w.Nodes {
-		n := &w.Nodes[i]
-		if w.info(t, n, "replication")["role"] != "master" {
-			continue
+		if n := &w.Nodes[i]; w.info(t, n, "replication")["role"] == "master" {
+			w.expectNothingLeftAt(t, n)
 		}
-		locktest.ExpectNothingLeft(t, func() []string { return w.left(t.Context(), n) })
 	}
+}
+
+func (w *world) expectNothingLeftAt(t *testing.T, master *servers.RedisNode) {
+	t.Helper()
+	locktest.ExpectNothingLeft(t, func() []string { return w.left(t.Context(), master) })
 }
 
 // left are the names of the namespace that should not be at a node.
