@@ -99,6 +99,7 @@ func parseTokenBase(s string) (fencing.Token, error) {
 // homes are the packages below backend/ where the schemes of this project are at home.
 var homes = map[string]string{
 	"redis": "redis", "rediss": "redis", "unix": "redis", "redis+sentinel": "redis", "rediss+sentinel": "redis",
+	"redis+cluster": "redis", "rediss+cluster": "redis",
 	"redlock": "redis/redlock", "redlocks": "redis/redlock",
 	"etcd": "etcd", "etcds": "etcd",
 	"zookeeper": "zookeeper", "zookeepers": "zookeeper",
@@ -115,30 +116,27 @@ var otherNames = map[string]string{
 	"redis+redlock": "redlock", "rediss+redlock": "redlocks",
 	"sentinel": "redis+sentinel", "redis-sentinel": "redis+sentinel", "rediss-sentinel": "rediss+sentinel",
 	"valkey+sentinel": "redis+sentinel", "valkeys+sentinel": "rediss+sentinel", "valkey-sentinel": "redis+sentinel",
+	"redis-cluster": "redis+cluster", "rediss-cluster": "rediss+cluster",
+	"valkey+cluster": "redis+cluster", "valkeys+cluster": "rediss+cluster", "valkey-cluster": "redis+cluster",
 	"redis+unix": "unix", "redis+socket": "unix", "redis-socket": "unix",
 	"etcd3": "etcd", "etcdv3": "etcd",
 }
 
-// planned are what people look for that is to come, or is not to come soon.
-var (
-	planned = map[string]string{
-		"redis-cluster": "Redis Cluster", "redis+cluster": "Redis Cluster", "rediss+cluster": "Redis Cluster",
-	}
-	strangers = map[string]string{
-		"consul": "Consul", "postgres": "PostgreSQL", "postgresql": "PostgreSQL", "pgx": "PostgreSQL",
-		"mysql": "MySQL", "mariadb": "MariaDB", "sqlserver": "SQL Server", "cockroachdb": "CockroachDB",
-		"dynamodb": "DynamoDB", "mongodb": "MongoDB", "mongodb+srv": "MongoDB", "memcached": "Memcached", "memcache": "Memcached",
-		"nats": "NATS", "kafka": "Kafka", "s3": "S3", "gs": "Google Cloud Storage", "azblob": "Azure Blob Storage",
-		"k8s": "Kubernetes", "kubernetes": "Kubernetes", "hazelcast": "Hazelcast", "vault": "Vault", "amqp": "AMQP",
-		"sqlite": "SQLite", "sqlite3": "SQLite",
-	}
-)
+// strangers are what people look for that is not to come soon.
+var strangers = map[string]string{
+	"consul": "Consul", "postgres": "PostgreSQL", "postgresql": "PostgreSQL", "pgx": "PostgreSQL",
+	"mysql": "MySQL", "mariadb": "MariaDB", "sqlserver": "SQL Server", "cockroachdb": "CockroachDB",
+	"dynamodb": "DynamoDB", "mongodb": "MongoDB", "mongodb+srv": "MongoDB", "memcached": "Memcached", "memcache": "Memcached",
+	"nats": "NATS", "kafka": "Kafka", "s3": "S3", "gs": "Google Cloud Storage", "azblob": "Azure Blob Storage",
+	"k8s": "Kubernetes", "kubernetes": "Kubernetes", "hazelcast": "Hazelcast", "vault": "Vault", "amqp": "AMQP",
+	"sqlite": "SQLite", "sqlite3": "SQLite",
+}
 
 // usual are the schemes of the ports by which servers are known.
 var usual = map[string]string{"6379": "redis", "6380": "redis", "26379": "redis+sentinel", "2379": "etcd", "2181": "zookeeper", "2281": "zookeeper", "7300": "raft"}
 
 // backends are what can be written for a server that we know nothing of.
-const backends = "redis://host:6379, redis+sentinel://s1,s2,s3/mymaster, redlock://h1,h2,h3, etcd://host:2379, zookeeper://host:2181, raft:///directory or mem://"
+const backends = "redis://host:6379, redis+sentinel://s1,s2,s3/mymaster, redis+cluster://h1,h2,h3, redlock://h1,h2,h3, etcd://host:2379, zookeeper://host:2181, raft:///directory or mem://"
 
 // misread says what is wrong with a URL as it is written, before anybody parses it.
 func misread(raw string) error {
@@ -197,6 +195,7 @@ func example(scheme string) string {
 	return map[string]string{
 		"redis": "redis://host:6379", "rediss": "rediss://host:6379", "unix": "unix:///run/redis.sock",
 		"redis+sentinel": "redis+sentinel://s1,s2,s3/mymaster", "rediss+sentinel": "rediss+sentinel://s1,s2,s3/mymaster",
+		"redis+cluster": "redis+cluster://h1:6379,h2:6379,h3:6379", "rediss+cluster": "rediss+cluster://h1:6379,h2:6379,h3:6379",
 		"redlock": "redlock://h1:6379,h2:6379,h3:6379", "redlocks": "redlocks://h1:6379,h2:6379,h3:6379",
 		"etcd": "etcd://host:2379", "etcds": "etcds://host:2379",
 		"zookeeper": "zookeeper://host:2181", "zookeepers": "zookeepers://host:2281",
@@ -219,8 +218,6 @@ func unknownScheme(u *url.URL, known string) error {
 	switch {
 	case homes[scheme] != "":
 		return fmt.Errorf("the package of %s:// is not imported: import %s (registered: %s)", scheme, importOf(scheme), known)
-	case planned[scheme] != "":
-		return fmt.Errorf("URL scheme %q: %s is not there yet; redis:// takes one server, its master (registered: %s)", scheme, planned[scheme], known)
 	case strangers[scheme] != "":
 		return fmt.Errorf("URL scheme %q: there is no backend for %s; there are %s", scheme, strangers[scheme], backends)
 	case scheme == "rafts":

@@ -61,7 +61,7 @@ func TestEachAcquireIsNotified(t *testing.T) {
 		t.Fatal("it has two entries")
 	}
 	for _, token := range []string{"8", "7", "nonsense"} {
-		b.notifications.onMessage("granted me " + token, true)
+		b.notifications.onMessage("granted me "+token, true)
 	}
 	b.notifications.onMessage("granted another 9", true)
 	if got := b.registry.granted(a); got != 8 {

@@ -137,7 +137,7 @@ func kindOf(scheme string) string {
 // serverOf is the kind of server that a scheme wants.
 func serverOf(scheme string) string {
 	switch kind := kindOf(scheme); kind {
-	case "redlock", "redis+sentinel":
+	case "redlock", "redis+sentinel", "redis+cluster":
 		return "redis"
 	default:
 		return kind

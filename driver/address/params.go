@@ -37,7 +37,7 @@ func Params(u *url.URL, known ...string) (url.Values, error) {
 
 // secured maps each scheme without TLS to the one with.
 var secured = map[string]string{
-	"redis": "rediss", "redis+sentinel": "rediss+sentinel", "redlock": "redlocks", "etcd": "etcds", "zookeeper": "zookeepers",
+	"redis": "rediss", "redis+sentinel": "rediss+sentinel", "redis+cluster": "rediss+cluster", "redlock": "redlocks", "etcd": "etcds", "zookeeper": "zookeepers",
 }
 
 // elsewhere maps a parameter to the schemes that have it.
@@ -64,6 +64,8 @@ func meant(scheme, name string, known []string) string {
 		return fmt.Sprintf(", which is written before the host (%s://user:password@host)", scheme)
 	case lower == "db" && kindOf(scheme) == "redis+sentinel":
 		return fmt.Sprintf(", which is written after the name of the master (%s://s1,s2,s3/mymaster/1)", scheme)
+	case lower == "db" && kindOf(scheme) == "redis+cluster":
+		return ", of which a Cluster has one"
 	case lower == "master" || lower == "master_name" || lower == "mastername":
 		return ", which is the path of redis+sentinel:// (redis+sentinel://s1,s2,s3/mymaster)"
 	case lower == "db" && scheme != "unix" && serverOf(scheme) == "redis":

@@ -3,7 +3,6 @@ package sentinel_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -84,15 +83,6 @@ func (e *env) replicate(t *testing.T, master *servers.Server) {
 	n, err2 := one.Wait(t.Context(), 2, locktest.Soon).Result()
 	if err != nil || err2 != nil || n != 2 {
 		t.Fatalf("%d replicas have it: %v, %v", n, err, err2)
-	}
-}
-
-// hasten has the Sentinels look at the servers' roles and priorities more often than each ten seconds: what a test has set, or a
-// server that is back, is seen soon.
-func (e *env) hasten(t *testing.T) {
-	t.Helper()
-	for _, s := range e.Sentinels.Sentinels {
-		e.do(t, s, "SENTINEL", "DEBUG", "INFO-PERIOD", 300)
 	}
 }
 
@@ -202,10 +192,4 @@ func (e *env) info(t *testing.T, s *servers.Server, section string) map[string]s
 		m[name] = value
 	}
 	return m
-}
-
-// split is net.SplitHostPort for an address that is one.
-func split(addr string) (host, port string) {
-	host, port, _ = net.SplitHostPort(addr)
-	return host, port
 }

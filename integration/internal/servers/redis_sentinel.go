@@ -260,6 +260,28 @@ func (s *Sentinels) failOver(t T, how string) *Server {
 	return s.MasterAfter(t, old)
 }
 
+// Hasten has the Sentinels ask the servers each 0.3 s for their roles, replicas and priorities, in place of each ten: what a test
+// has set is seen soon, and what it waits for. How a fail-over goes and when a master is down is the same.
+func (s *Sentinels) Hasten(t T) {
+	t.Helper()
+	awaitFor(t, faultLimit, "a Sentinel cannot be set", func(ctx context.Context) error {
+		return (&Cluster{members: s.Sentinels}).each(func(_ int, sentinel *Server) error {
+			_, err := sentinel.askRedis(ctx, "SENTINEL DEBUG INFO-PERIOD 300")
+			return err
+		})
+	})
+}
+
+// Demote makes a former master a replica of the one that took its place, as the Sentinels would eight seconds later.
+func (s *Sentinels) Demote(t T, old *Server) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(s.MasterAfter(t, old).Told())
+	awaitFor(t, faultLimit, "it cannot be demoted", func(ctx context.Context) error {
+		_, err := old.askRedis(ctx, "REPLICAOF "+host+" "+port)
+		return err
+	})
+}
+
 // AwaitWhole returns when all six run, know each other, and the replicas are in sync with the master.
 func (s *Sentinels) AwaitWhole(t T) {
 	t.Helper()
