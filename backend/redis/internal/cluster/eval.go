@@ -33,6 +33,12 @@ const (
 //
 // The error is raw: see node.Classify. If ctx ends first, the outcome is not known.
 func (c *Cluster) Eval(ctx context.Context, timeout time.Duration, s *node.Script, key string, args ...any) (reply any, sent time.Time, err error) {
+	return c.EvalThen(ctx, timeout, nil, s, key, args...)
+}
+
+// EvalThen is Eval, and sends another call right after the script, wherever it goes, unless that is nil; see
+// node.EvalThen. What then is told last is about the request that was answered.
+func (c *Cluster) EvalThen(ctx context.Context, timeout time.Duration, then *node.Call, s *node.Script, key string, args ...any) (reply any, sent time.Time, err error) {
 	slot, words := Slot(key), make([]any, 0, 1+len(args))
 	words = append(append(words, key), args...)
 	until := time.Now().Add(timeout)
@@ -50,7 +56,7 @@ func (c *Cluster) Eval(ctx context.Context, timeout time.Duration, s *node.Scrip
 		}
 		if at.addr != "" {
 			sent = time.Now()
-			if reply, err = c.evalAt(ctx, at, timeout, s, words); err == nil {
+			if reply, err = c.evalAt(ctx, at, timeout, then, s, words); err == nil {
 				return reply, sent, nil
 			}
 		}
@@ -75,12 +81,15 @@ type hop struct {
 	asking bool // as an ASK has told
 }
 
-func (c *Cluster) evalAt(ctx context.Context, at hop, timeout time.Duration, s *node.Script, words []any) (any, error) {
+func (c *Cluster) evalAt(ctx context.Context, at hop, timeout time.Duration, then *node.Call, s *node.Script, words []any) (any, error) {
 	p, done := c.use(at.addr)
 	if p == nil {
 		return nil, goredis.ErrClosed
 	}
 	defer done()
+	if then != nil {
+		return p.node.EvalThen(ctx, then, &node.Call{Timeout: timeout, Script: s, Keys: 1, Args: words, Asking: at.asking})
+	}
 	if at.asking {
 		return p.node.EvalAsking(ctx, timeout, s, 1, words...)
 	}
