@@ -60,6 +60,7 @@ func testSentinels(t *testing.T, k Kind) {
 // TestSentinelsAsked: a fail-over that was asked for; all keep their roles and their addresses when they restart. All with TLS and
 // passwords.
 func TestSentinelsAsked(t *testing.T) {
+	t.Parallel()
 	s := StartSentinels(t, Valkey, TLS(), Password("secret"), SentinelPassword("another"), Args("--min-replicas-to-write", "1"), DownAfter(5*time.Second))
 	s.Hasten(t)
 	began := time.Now()
@@ -92,6 +93,7 @@ func TestSentinelsAsked(t *testing.T) {
 
 // TestSentinelsCut: a master that is cut off from all but the clients goes on to take writes, beside the other.
 func TestSentinelsCut(t *testing.T) {
+	t.Parallel()
 	s := StartSentinels(t, Redis, DownAfter(500*time.Millisecond))
 	old := s.Master(t)
 	s.Cut(t, old)
