@@ -79,7 +79,7 @@ func startFaults(t *testing.T, opts ...servers.Option) *faults {
 		slotOf: map[string]int{}, happened: map[string]int{},
 	}
 	for shard := range 3 {
-		for i := range 4 {
+		for i := range 2 {
 			key := f.keyAt(t, shard, fmt.Sprint("key", shard, i))
 			f.keys, f.slotOf[key] = append(f.keys, key), f.slot(t, key)
 		}
@@ -138,9 +138,9 @@ func (f *faults) use(ctx context.Context, t *testing.T, client int, rnd *rand.Ra
 			f.ways[client].Blackhole()
 			f.history.SleepThrough(l)
 			f.ways[client].Heal()
-		case p < 10:
+		case p < 20:
 			rest(ctx, time.Duration(rnd.IntN(3000))*time.Millisecond)
-		case p < 30:
+		case p < 40:
 			rest(ctx, time.Duration(rnd.IntN(300))*time.Millisecond)
 		default:
 			rest(ctx, time.Duration(rnd.IntN(3))*time.Millisecond)
