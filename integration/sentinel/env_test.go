@@ -169,7 +169,7 @@ func (e *env) expectNothingLeft(t *testing.T, s *servers.Server) {
 			if strings.HasSuffix(name, ":t") {
 				continue
 			}
-			held, _ := c.HExists(t.Context(), name, "h").Result()
+			held, _ := c.HExists(t.Context(), name, "l").Result()
 			life := c.PTTL(t.Context(), name).Val()
 			if c.Type(t.Context(), name).Val() != "hash" || held || life < 0 || life > time.Minute {
 				left = append(left, fmt.Sprintf("%s for %v", name, life))
