@@ -49,6 +49,8 @@
 //	durable=true           Open fails unless the server keeps every grant and token
 //	                       through a crash: appendonly yes, appendfsync always,
 //	                       no-appendfsync-on-rewrite no, and no key evicted.
+//	wait=1                 so many replicas must have a lock before Lock returns (WAIT): a
+//	                       fail-over then loses fewer. 0 if absent.
 //	password_file=/path    a file with the password, read whenever a connection is made;
 //	                       newlines at its end are cut off. The URL has no password then.
 //	db=1                   the database; for unix only.
@@ -197,7 +199,7 @@
 //     Where a request was lost, its outcome is unknown; where a server has refused it, it is sent again.
 //   - The subscription goes there, too. Each waiter and each holder is asked about at once, so a holder is
 //     told within a second of the new master's first answer if its lock is not there. Waiters keep the positions that
-//     the replica had, and the others enter the queue again.
+//     the replica had, and the others enter the queue again. What was released in the last seconds is released again.
 //   - An answer counts only if its server was the master when it gave it. A master that slept (a stopped process, a
 //     paused virtual machine) answers OK on waking to all that is in its sockets, though another has taken its place. So what it
 //     says after a silence of half of down-after-milliseconds, or of cluster-node-timeout, counts once those who decide,
@@ -209,8 +211,8 @@
 //
 // What a fail-over may lose all the same:
 //
-//   - What replication had not carried over. A grant: then two may hold the lock until the first is told. A
-//     release: then the lock stays taken until the TTL ends. A position in the queue.
+//   - What replication had not carried over. A grant: then two may hold the lock until the first is told. A position
+//     in the queue. A release of a client that has ended meanwhile: then the lock stays taken until its TTL ends.
 //   - The moment between the check and the return of Lock.
 //   - A master that others have replaced and a client still reaches, since only the network between the servers has failed.
 //     The client learns it from the Sentinels, or from the nodes, mostly within a second; a Cluster's master also stops by
@@ -224,6 +226,13 @@
 //     much; if it is behind, tokens may fall. Open warns from a second on.
 //
 // The token catches each of these at a resource that compares it, but for a clock that is behind.
+//
+// With wait=N, Lock returns when N replicas have said that they have the lock, for which they get half of the request's time. If
+// they are fewer, the lock is not handed out, and the attempt asks again; in the end the error (ErrUnavailable) says how many
+// had it. Each lock then takes a round trip to the replicas more, and the notification of a hand-off is a reason to ask. Renewals and
+// releases do not wait. That loses fewer locks, not none: the replica that becomes the master may be one that had not
+// answered, or may have lost what it had. So the level stays Advisory. Open fails where the server does not
+// allow WAIT, as some services do, and warns if fewer replicas than N are connected.
 //
 // # Slots that move
 //
@@ -277,7 +286,8 @@
 // Open asks the server, in one round trip and without running any of these commands, whether it allows
 // them all. Its error names those that it does not allow, and those that rename-command has
 // taken away. With a database other than 0 add +select. With durable=true add +config|get;
-// without it Open warns that it does not know how often the server syncs its file. Replicas need the same user.
+// without it Open warns that it does not know how often the server syncs its file. With wait=N add +wait. Replicas need the
+// same user.
 //
 // A Cluster needs these as well, on all nodes:
 //
