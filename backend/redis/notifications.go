@@ -42,7 +42,7 @@ func (n *notifications) onMessage(payload string, sure bool) {
 	case keys == 0:
 	case verb == "granted":
 		t, _ := fencing.Parse(token)
-		if !sure {
+		if !sure || n.backend.wait > 0 { // or replicas may not have it
 			t = 0
 		}
 		a.notify(t)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,7 +41,7 @@ const (
 // Subscribe begins to listen to a channel; see node.Subscribe. Called once, after Find.
 func (c *Cluster) Subscribe(ctx context.Context, channel string, onMessage func(payload string), onResubscribe func()) error {
 	e := &c.ear
-	addr := c.someMaster("")
+	addr := c.peers.shuffle(c.slots.Load().addrs())[0]
 	e.mu.Lock()
 	e.addr = addr
 	e.node = node.New(c.closing, node.Config{Options: c.conf.Options(addr), Contact: c.conf.Contact(addr), Place: e})
@@ -48,10 +49,10 @@ func (c *Cluster) Subscribe(ctx context.Context, channel string, onMessage func(
 	e.mu.Unlock()
 	err := n.Subscribe(ctx, channel, onMessage, onResubscribe)
 	for try := 1; err != nil && ctx.Err() == nil && try < len(c.Masters()); try++ {
-		e.leave(e.at()) // each master by its turn, unless one has said why not
+		e.leave(e.at())
 		err = n.Subscribe(ctx, channel, onMessage, onResubscribe)
 	}
-	if err == nil && !c.begin(e.listen) {
+	if err == nil && !c.peers.begin(e.listen) {
 		err = goredis.ErrClosed
 	}
 	return err
@@ -99,9 +100,13 @@ func (e *ear) leave(addr string) {
 		return
 	}
 	e.mu.Unlock()
-	to := e.cluster.someMaster(addr)
+	others := slices.DeleteFunc(e.cluster.slots.Load().addrs(), func(a string) bool { return a == addr })
+	if len(others) == 0 {
+		return
+	}
+	to := e.cluster.peers.shuffle(others)[0]
 	e.mu.Lock()
-	if e.addr != addr || to == addr {
+	if e.addr != addr {
 		e.mu.Unlock()
 		return
 	}
@@ -127,10 +132,10 @@ func (e *ear) listen() {
 		case <-c.closing.Done():
 			return
 		}
-		c.tidy()
+		c.peers.tidy(c.slots.Load())
 		addr := e.at()
 		ctx, cancel := context.WithTimeoutCause(c.closing, min(e.beat(), tellTimeout), errSilent)
-		v, err := c.tell(ctx, addr)
+		v, err := c.peers.tell(ctx, addr)
 		cancel()
 		if c.closing.Err() != nil {
 			return

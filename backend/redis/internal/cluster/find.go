@@ -7,6 +7,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
 )
 
@@ -35,7 +36,7 @@ func (c *Cluster) Find(ctx context.Context, watch func(ctx context.Context, addr
 			return last
 		}
 	}
-	if !c.begin(c.keepMap) {
+	if !c.peers.begin(c.keepMap) {
 		return goredis.ErrClosed
 	}
 	return nil
@@ -47,7 +48,7 @@ func (c *Cluster) greet(ctx context.Context, watch func(ctx context.Context, add
 	defer cancel() // the others need not answer any more
 	answers := make(chan error, len(c.conf.Seeds))
 	for _, addr := range c.conf.Seeds {
-		if !c.begin(func() {
+		if !c.peers.begin(func() {
 			watched, end := watch(ctx, addr)
 			err := end(c.greetOne(watched, addr))
 			if err != nil && len(c.conf.Seeds) > 1 {
@@ -70,19 +71,16 @@ func (c *Cluster) greet(ctx context.Context, watch func(ctx context.Context, add
 }
 
 func (c *Cluster) greetOne(ctx context.Context, addr string) error {
-	p, done := c.use(addr)
-	if p == nil {
-		return goredis.ErrClosed
-	}
-	defer done()
-	s, err := p.node.Look(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.UsableInCluster(); err != nil && s.Mode() != "cluster" { // one of its replicas knows the map, too
-		return err
-	}
-	return nil
+	return c.With(addr, func(n *node.Node) error {
+		s, err := n.Look(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.UsableInCluster(); err != nil && s.Mode() != "cluster" { // one of its replicas knows the map, too
+			return err
+		}
+		return nil
+	})
 }
 
 // whole returns nil if each slot has a master that is there, as far as one of them knows.
@@ -91,7 +89,7 @@ func (c *Cluster) whole(ctx context.Context) error {
 	if n := m.missing(); n > 0 {
 		return fmt.Errorf("%w: %d of the %d slots of the Cluster have no master (CLUSTER ADDSLOTS, redis-cli --cluster fix)", driver.ErrUnavailable, n, Slots)
 	}
-	v, err := c.tell(ctx, c.someMaster(""))
+	v, err := c.peers.tell(ctx, c.peers.shuffle(m.addrs())[0])
 	if err != nil {
 		return err
 	}

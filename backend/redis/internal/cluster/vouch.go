@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
 
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
 // vouch returns nil if the master at an address has not been given up until now: if enough of the other masters, asked from now
@@ -40,7 +38,8 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	whom := m.othersThan(addr)
+	whom := c.peers.shuffle(slices.DeleteFunc(m.addrs(), func(a string) bool { return a == addr }))
+	whom = append(whom, c.peers.shuffle(slices.Clone(m.replicas))...) // they do not elect, and may know
 	answers := make(chan word, len(whom))
 	asked, open, size, yes := 0, 0, m.size(), 0
 	var failed []error
@@ -52,8 +51,8 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 		// One more than are needed, so that a node that is silent costs no time.
 		for asked < len(whom) && open < need-yes+1 {
 			to := whom[asked]
-			if !c.begin(func() { answers <- c.wordOf(ctx, to, m, x) }) {
-				return goredis.ErrClosed
+			if !c.peers.begin(func() { answers <- c.peers.wordOf(ctx, to, m, x) }) {
+				return node.ErrClosed
 			}
 			asked, open = asked+1, open+1
 		}
@@ -74,14 +73,14 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 				yes++
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("%w: the other masters could not be asked: %w", driver.ErrUnavailable, errors.Join(oneLine(failed), context.Cause(ctx)))
+			return fmt.Errorf("the other masters could not be asked: %w", errors.Join(oneLine(failed), context.Cause(ctx)))
 		}
 	}
 	if size <= 2 {
 		return nil // nobody answers, and nobody could have elected another
 	}
 	c.want()
-	return fmt.Errorf("%w: too few of the other masters say that it is: %w", driver.ErrUnavailable, oneLine(failed))
+	return fmt.Errorf("too few of the other masters say that it is: %w", oneLine(failed))
 }
 
 // masterAt is the master at an address, with the map that has it. If only a redirection has told of it, nodes are
@@ -97,45 +96,22 @@ func (c *Cluster) masterAt(ctx context.Context, addr string) (*slotMap, Master, 
 		x, ok = m.at(addr)
 	}
 	if !ok || x.ID == "" {
-		return nil, x, fmt.Errorf("%w: no node of the Cluster says that %s is a master", driver.ErrUnavailable, addr)
+		return nil, x, fmt.Errorf("no node of the Cluster says that %s is a master", addr)
 	}
 	return m, x, nil
-}
-
-// othersThan are the addresses of those who can tell of the master at an address: the other masters, by chance, and then
-// the replicas, which do not vote.
-func (m *slotMap) othersThan(addr string) (others []string) {
-	for _, i := range rand.Perm(len(m.masters)) {
-		if m.masters[i].Addr != addr {
-			others = append(others, m.masters[i].Addr)
-		}
-	}
-	for _, i := range rand.Perm(len(m.replicas)) {
-		others = append(others, m.replicas[i])
-	}
-	return others
-}
-
-// size is how many masters have slots, as far as nodes have told.
-func (m *slotMap) size() (n int) {
-	for _, x := range m.masters {
-		if x.ID != "" {
-			n++
-		}
-	}
-	return n
 }
 
 // word is what one node says of a master.
 type word struct {
 	votes     bool  // it is one of those that elect
 	size      int   // how many those are
-	elsewhere bool  // its slots are another's
+	elsewhere bool  // slots of the master are another's
 	err       error // it does not say that the master is one; nil if it does
 }
 
-func (c *Cluster) wordOf(ctx context.Context, to string, m *slotMap, x Master) word {
-	v, err := c.tell(ctx, to)
+// wordOf asks a node about a master x of the map m.
+func (s *peers) wordOf(ctx context.Context, to string, m *slotMap, x Master) word {
+	v, err := s.tell(ctx, to)
 	if err != nil {
 		return word{err: fmt.Errorf("%s: %w", to, err)}
 	}
