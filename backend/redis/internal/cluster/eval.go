@@ -61,7 +61,9 @@ func (c *Cluster) Eval(ctx context.Context, timeout time.Duration, s *node.Scrip
 		if hops++; now && hops <= maxHops {
 			continue
 		}
-		hops = 0
+		if hops = 0; now {
+			m = nil // it has changed with each redirection
+		}
 		if !c.pause(ctx, m, min(jitter(pause), time.Until(until))) || !time.Now().Before(until) {
 			return nil, sent, asUndone(err)
 		}
@@ -134,13 +136,18 @@ func (c *Cluster) learn(slot int, from, to string) {
 	}
 }
 
-// pause waits for some time, or until there is another map than m. It returns false if ctx ends first, or Close begins.
+// pause waits for some time, or until there is another map than m, which may be nil. It returns false if ctx ends first,
+// or Close begins.
 func (c *Cluster) pause(ctx context.Context, m *slotMap, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	var changed <-chan struct{}
+	if m != nil {
+		changed = c.awaitChange(m)
+	}
 	select {
 	case <-timer.C:
-	case <-c.awaitChange(m):
+	case <-changed:
 	case <-ctx.Done():
 		return false
 	case <-c.closing.Done():

@@ -41,8 +41,8 @@ func (c *Cluster) Refresh(ctx context.Context) error {
 		return fmt.Errorf("%w: no node of the Cluster has told its slots", driver.ErrUnavailable)
 	case next == nil:
 		return err
-	case was != nil && next.epoch < was.epoch && len(answers) <= len(was.masters)/2:
-		return nil // a few that have slept, perhaps
+	case was != nil && next.epoch < was.epoch && !was.most(answers):
+		return nil // some that have slept, perhaps
 	case was != nil && was.same(next):
 		return nil
 	case !c.adopt(was, next):
@@ -69,6 +69,17 @@ func (m *slotMap) whoKnows(seeds []string) (first, others []string) {
 		}
 	}
 	return first, others
+}
+
+// most reports whether most of the masters have told something.
+func (m *slotMap) most(answers []told) bool {
+	n := 0
+	for _, t := range answers {
+		if _, is := m.at(t.from); is {
+			n++
+		}
+	}
+	return n > len(m.masters)/2
 }
 
 // newest is the map with the greatest epoch; of several, that which most agree on. nil if there is none.
