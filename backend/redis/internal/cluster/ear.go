@@ -147,7 +147,7 @@ func (e *ear) listen() {
 			e.leave(addr) // nobody's messages come there
 		}
 		if v.news(c.slots.Load()) {
-			c.want()
+			c.renew()
 		}
 		pause = e.beat()
 		if v.uneasy() {

@@ -66,7 +66,7 @@ func TestEarMoves(t *testing.T) {
 			for l.again.Load() == 0 && time.Since(began) < 5*time.Second {
 				time.Sleep(10 * time.Millisecond)
 			}
-			if took := time.Since(began); took > 1100*time.Millisecond || name == "in doubt, and silent" && took > 550*time.Millisecond {
+			if took := time.Since(began); took > 1100*time.Millisecond || name == "in doubt, and silent" && took > 650*time.Millisecond {
 				t.Errorf("%s: it is elsewhere after %v", name, took)
 			}
 			if at := w.listensAt(); len(at) != 1 || at[0] == a1 {

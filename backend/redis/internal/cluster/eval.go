@@ -127,7 +127,7 @@ func (h hop) after(err error, c *Cluster, slot int) (to hop, again, now bool) {
 // learn puts a slot that is not at one address into the map, at another. If the map says otherwise already, somebody
 // has learned more meanwhile.
 func (c *Cluster) learn(slot int, from, to string) {
-	c.want() // more slots may have moved
+	c.renew() // more slots may have moved
 	for {
 		m := c.slots.Load()
 		if x, ok := m.owner(slot); ok && x.Addr != from || c.adopt(m, m.with(slot, to)) {

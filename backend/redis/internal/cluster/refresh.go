@@ -46,7 +46,7 @@ func (c *Cluster) Refresh(ctx context.Context) error {
 	case was != nil && was.same(next):
 		return nil
 	case !c.adopt(was, next):
-		c.want() // a redirection came meanwhile, which may be newer or older than the answers
+		c.renew() // a redirection came meanwhile, which may be newer or older than the answers
 	}
 	return nil
 }
@@ -126,11 +126,11 @@ func (c *Cluster) keepMap() {
 	}
 }
 
-// look asks one master what it knows, and for the map only if that is something new. If it does not answer, or the map
-// has what only a redirection has told, several are asked.
+// look asks one master what it knows, and for the map only if that is something new, or it is known that the map is old, or
+// that master does not answer.
 func (c *Cluster) look() {
 	m := c.slots.Load()
-	if !slices.ContainsFunc(m.masters, func(x Master) bool { return x.ID == "" }) {
+	if !c.old.Swap(false) {
 		whom := c.peers.shuffle(m.addrs())
 		if v, err := c.peers.tell(c.closing, whom[0]); err == nil && !v.news(m) {
 			return

@@ -93,7 +93,7 @@ func TestPeersAreForgotten(t *testing.T) {
 	w := newWorld(threeMasters()...)
 	inWorld(t, w, func(t *testing.T, c *Cluster) {
 		subscribe(t, c, nil)
-		w.change(see([]claim{{b1, "master", 9, 0, 8000}, {c1, "master", 8, 8001, 16383}}), b1, c1)
+		w.change(see([]claim{{b1, "master", 9, 0, 8000}, {c1, "master", 8, 8001, 16383}}))
 		time.Sleep(2 * unusedAfter) // one may still be asked when it goes
 		c.peers.mu.Lock()
 		defer c.peers.mu.Unlock()

@@ -85,7 +85,7 @@ func (c *Cluster) vote(ctx context.Context, addr string) (sure bool, err error) 
 			size = max(size, w.size)
 			switch {
 			case w.elsewhere:
-				c.want()
+				c.renew()
 				return true, w.err
 			case w.err != nil:
 				failed = append(failed, w.err)
