@@ -15,7 +15,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/fencelock/fencelock/bench/internal/before"
+	"github.com/fencelock/fencelock/bench/internal/clusterbench"
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/etcdbench"
 	"github.com/fencelock/fencelock/bench/internal/raftbench"
@@ -23,6 +26,7 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/redlockbench"
 	"github.com/fencelock/fencelock/bench/internal/report"
 	"github.com/fencelock/fencelock/bench/internal/scenario"
+	"github.com/fencelock/fencelock/bench/internal/sentinelbench"
 	"github.com/fencelock/fencelock/bench/internal/server"
 	"github.com/fencelock/fencelock/bench/internal/system"
 	"github.com/fencelock/fencelock/bench/internal/zkbench"
@@ -105,7 +109,10 @@ func parse(args []string) (config, error) {
 }
 
 func systems() []system.System {
-	return []system.System{redisbench.System(), etcdbench.System(), zkbench.System(), raftbench.System(1), raftbench.System(3), redlockbench.System(3), redlockbench.System(5)}
+	return []system.System{
+		redisbench.System(), sentinelbench.System(), clusterbench.System(), redlockbench.System(3), redlockbench.System(5),
+		etcdbench.System(), zkbench.System(), raftbench.System(1), raftbench.System(3),
+	}
 }
 
 func systemNames() []string {
@@ -125,6 +132,7 @@ func names() []string {
 }
 
 func run(ctx context.Context, c config) error {
+	logging.Disable() // go-redis's: it tells of each of thousands of connections
 	builds, err := build(ctx, c.before)
 	if err != nil {
 		return err
@@ -153,8 +161,8 @@ func run(ctx context.Context, c config) error {
 		}
 	}
 	e.Meter = meter(ctx, c.system, s.Addr)
-	e.Failure, e.Blackhole = failure(c, s), blackhole(c, s)
-	for _, k := range e.Contestants {
+	e.Failure, e.Blackhole, e.Takeovers = failure(c, s), blackhole(c, s), takeovers(c, s)
+	for _, k := range append(slices.Clone(e.Contestants), bare(e.Takeovers)...) {
 		result.Contestants = append(result.Contestants, report.Contestant{Name: k.Name, Token: k.Token, Renews: k.Renews, Waits: k.Waits})
 	}
 	for _, one := range scenario.All() {
@@ -218,6 +226,22 @@ func blackhole(c config, s *server.Server) func(round int) (end func() error, er
 	}
 	addrs := strings.Split(s.Addr, ",")
 	return func(round int) (func() error, error) { return s.Suspend(addrs[round%len(addrs)]) }
+}
+
+// takeovers are none where the servers are not ours.
+func takeovers(c config, s *server.Server) []scenario.Takeover {
+	if c.system.Takeovers == nil || c.addr != "" {
+		return nil
+	}
+	return c.system.Takeovers(s)
+}
+
+// bare is the client that takes part only when a server is lost: the same in all ways to lose one.
+func bare(all []scenario.Takeover) []contest.Contestant {
+	if len(all) == 0 {
+		return nil
+	}
+	return []contest.Contestant{all[0].Bare}
 }
 
 func write(c config, result *report.Run) error {

@@ -15,6 +15,8 @@ func TestContestantsOursFirst(t *testing.T) {
 		"redis":     {"raw", "rueidislock"},
 		"etcd":      {"raw", "concurrency.Mutex"},
 		"zookeeper": {"raw", "zk.Lock"},
+		"sentinel":  {"raw", "raw, pipelined", "rueidislock", "redislock"},
+		"cluster":   {"raw", "raw, pipelined", "rueidislock", "redislock"},
 
 		"raftlocal":  {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
 		"raftlocal3": {"bare proposal", "etcd: raw", "etcd: concurrency.Mutex"},
@@ -65,20 +67,34 @@ func TestContestantsOursFirst(t *testing.T) {
 	}
 }
 
+// replicated are the budgets of Sentinel and of a Cluster.
+var replicated = []string{
+	"alone/one caller/p50 ≤ 1.1 × raw (floor 1.75)",
+	"callers/64 callers/pairs/s ≥ 1.5 × rueidislock",
+	"callers/64 callers/pairs/s ≥ 1.5 × redislock",
+	"callers/1024 callers/pairs/s ≥ 1.5 × rueidislock",
+	"callers/1024 callers/pairs/s ≥ 1.5 × redislock",
+	"queue/64 waiting clients/per hand-off ≤ 0.5 × rueidislock",
+	"queue/64 waiting clients/per hand-off ≤ 0.5 × redislock",
+	"failover/a master killed/ms after the bare client ≤ 300 ms",
+	"failover/a master paused/ms after the bare client ≤ 300 ms",
+	"leases/10 held leases/memory each ≤ 600 B",
+}
+
 func TestBudgets(t *testing.T) {
 	for name, wanted := range map[string][]string{
 		"redis": {
 			"alone/one caller/p50 ≤ 1.1 × raw (floor 1.75)",
-			"alone/one caller/p50 ≤ 0.8 × rueidislock",
-			"callers/8 callers/pairs/s ≥ 1.2 × rueidislock",
-			"callers/64 callers/pairs/s ≥ 2 × rueidislock",
-			"callers/64 callers/allocs ≤ 15 a pair",
+			"alone/one caller/p50 ≤ 0.8 × rueidislock (floor 1.1)",
+			"callers/8 callers/pairs/s ≥ 1.2 × rueidislock (floor 0.6)",
+			"callers/64 callers/pairs/s ≥ 2 × rueidislock (floor 1.3)",
+			"callers/64 callers/allocs ≤ 15 a pair (floor 20)",
 			"callers/64 callers/wire bytes ≤ 250 B a pair",
-			"callers/1024 callers/pairs/s ≥ 2 × rueidislock",
-			"queue/16 waiting clients/per hand-off ≤ 0.5 × rueidislock",
-			"queue/64 waiting clients/per hand-off ≤ 0.2 × rueidislock",
-			"queue/256 waiting clients/per hand-off ≤ 0.1 × rueidislock",
-			"queue/256 waiting clients/commands ≤ 3 per hand-off",
+			"callers/1024 callers/pairs/s ≥ 2 × rueidislock (floor 1)",
+			"queue/16 waiting clients/per hand-off ≤ 0.5 × rueidislock (floor 0.75)",
+			"queue/64 waiting clients/per hand-off ≤ 0.2 × rueidislock (floor 0.5)",
+			"queue/256 waiting clients/per hand-off ≤ 0.1 × rueidislock (floor 0.12)",
+			"queue/256 waiting clients/commands ≤ 3 per hand-off (floor 4)",
 			"leases/10 held leases/memory each ≤ 600 B",
 		},
 		"etcd": {
@@ -110,6 +126,8 @@ func TestBudgets(t *testing.T) {
 			"queue/256 waiting clients/entries ≤ 2.25 per hand-off",
 		},
 		"raftlocal3": {"callers/64 callers/pairs/s ≥ 2 × etcd: raw"},
+		"sentinel":   replicated,
+		"cluster":    replicated,
 		"redlock": {
 			"alone/one caller/p50 ≤ 1.15 × raw, two rounds",
 			"alone/one caller/p50 of fencelock, no token ≤ 1.1 × raw, one round",

@@ -9,6 +9,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export FENCELOCK_STRICT=1
+export FENCELOCK_VERSIONS=${FENCELOCK_VERSIONS-newest} # of each product; FENCELOCK_VERSIONS=all make test: all that are supported
 
 race=$([[ $(go env CGO_ENABLED) == 1 ]] && echo -race) # it takes a C compiler
 ARGS=${ARGS-}

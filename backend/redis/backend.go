@@ -20,8 +20,10 @@ type backend struct {
 	store         store
 	ttl           lastTTL
 	registry      registry
+	releases      *releases // nil where no other server takes the place of one
 	notifications *notifications
 	contact       *address.Contact
+	wait          int // Options.Wait
 
 	closing   context.Context // done when Close begins
 	beginStop context.CancelFunc
@@ -68,10 +70,14 @@ func open(ctx context.Context, opts Options, newStore func(b *backend) store) (_
 	if why := node.CheckNamespace(opts.Namespace); why != "" {
 		return nil, fmt.Errorf("%w: namespace %q: %s", driver.ErrInvalid, opts.Namespace, why)
 	}
+	if opts.Wait < 0 {
+		return nil, fmt.Errorf("%w: Wait is %d: say how many replicas are to have a lock before Lock returns", driver.ErrInvalid, opts.Wait)
+	}
 	var id [8]byte
 	rand.Read(id[:]) // never fails
 	b := &backend{
 		names: newNames(opts.Namespace, hex.EncodeToString(id[:])),
+		wait:  opts.Wait,
 		info: driver.Info{
 			Name:      "redis",
 			Namespace: opts.Namespace,

@@ -17,6 +17,7 @@ type slotted struct {
 	cluster *cluster.Cluster
 	conf    clusterConf
 	pauses  writePauses
+	wait    int // Options.Wait; set before the first request
 }
 
 func (s *slotted) ask(ctx context.Context, p part) answer {
@@ -27,11 +28,17 @@ func (s *slotted) ask(ctx context.Context, p part) answer {
 	} else {
 		args = append(args, &p.ttl, &p.attempt)
 	}
-	reply, sent, err := s.cluster.Eval(ctx, p.timeout, p.script, p.lock, args...)
+	var w *replicas
+	var then *node.Call
+	if s.wait > 0 && p.script == acquireScript {
+		w = waitFor(s.wait, p.timeout)
+		then = &w.call
+	}
+	reply, sent, err := s.cluster.EvalThen(ctx, p.timeout, then, p.script, p.lock, args...)
 	if err != nil {
 		return answer{nil, err, sent}
 	}
-	return answerOf(&p, reply, 0, 1, sent)
+	return w.judgeOne(&p, answerOf(&p, reply, 0, 1, sent))
 }
 
 // renew renews each grant by itself, side by side: the pipeline of each master sends them together.

@@ -63,6 +63,7 @@ func (s *slotted) setUp(ctx context.Context, b *backend, opts Options) error {
 	if err := s.cluster.Find(ctx, s.conf.watch); err != nil {
 		return node.Classify(ctx, err)
 	}
+	s.wait = opts.Wait
 	for {
 		masters := s.cluster.Masters()
 		found, err := s.prepare(ctx, masters, opts, b.channel)
@@ -96,6 +97,7 @@ func (s *slotted) askAgain(ctx context.Context) bool {
 type prepared struct {
 	server   node.Server
 	settings map[string]string // nil if it does not tell
+	few      string            // that it has fewer replicas than Options.Wait; or ""
 }
 
 // prepare looks at all masters, side by side, and makes them ready. The error is that of one of them, and says
@@ -134,6 +136,11 @@ func prepareOne(ctx context.Context, n *node.Node, opts Options, channel string)
 		return p, fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
 	}
 	p.settings = settingsOf(ctx, n)
+	if opts.Wait > 0 {
+		if p.few, err = checkWait(ctx, n, opts.Wait); err != nil {
+			return p, err
+		}
+	}
 	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel))
 }
 

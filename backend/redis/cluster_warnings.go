@@ -26,6 +26,9 @@ func warningsOf(masters []cluster.Master, found []prepared) (w []string) {
 		if !found[i].server.NeedsReplicas() {
 			said = append(said, noMinReplicas)
 		}
+		if found[i].few != "" {
+			said = append(said, found[i].few)
+		}
 		for _, sentence := range said {
 			if of[sentence] == nil {
 				sentences = append(sentences, sentence)

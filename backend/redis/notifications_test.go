@@ -61,7 +61,7 @@ func TestEachAcquireIsNotified(t *testing.T) {
 		t.Fatal("it has two entries")
 	}
 	for _, token := range []string{"8", "7", "nonsense"} {
-		b.notifications.onMessage("granted me " + token, true)
+		b.notifications.onMessage("granted me "+token, true)
 	}
 	b.notifications.onMessage("granted another 9", true)
 	if got := b.registry.granted(a); got != 8 {
@@ -81,6 +81,17 @@ func TestEachAcquireIsNotified(t *testing.T) {
 	for range b.registry.All() {
 		t.Error("it is not forgotten")
 	}
+}
+
+// What a server says that may not be the one any more is only a reason to ask.
+func TestMessageThatIsNotSure(t *testing.T) {
+	b := offline(t)
+	a, wake := b.mustEnter(t, "k", nil)
+	b.notifications.onMessage("granted me 8", false)
+	if got := b.registry.granted(a); got != 0 || !woken(wake) {
+		t.Errorf("token %v, want none; or the Acquire is not woken", got)
+	}
+	b.registry.leave(a, wake)
 }
 
 // A notification may come before the answer to the request that has made the attempt wait.

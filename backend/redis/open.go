@@ -33,6 +33,10 @@ type Options struct {
 	// no-appendfsync-on-rewrite no, and nothing evicted.
 	Durable bool
 
+	// Wait is how many replicas must have a lock before Lock or TryLock returns it: see the package comment. It
+	// needs the command WAIT, which some managed services do not have: New says so.
+	Wait int
+
 	// Logger gets what an operator should know and no call returns: that the server cannot be
 	// reached, and that it can again. slog.Default() if nil. Only for New; Open has the one of
 	// fencelock.Options.

@@ -32,6 +32,7 @@ func TestURL(t *testing.T) {
 		db                                 int
 		namespace                          string
 		durable                            bool
+		wait                               int
 	}{
 		{url: "redis://h", network: "tcp", addr: "h:6379"},
 		{url: "redis://h:1234/", network: "tcp", addr: "h:1234"},
@@ -42,6 +43,8 @@ func TestURL(t *testing.T) {
 		{url: "redis://ann:pw@h", network: "tcp", addr: "h:6379", user: "ann", password: "pw"},
 		{url: "redis://h?namespace=a.b_c:d-1&durable=true", network: "tcp", addr: "h:6379", namespace: "a.b_c:d-1", durable: true},
 		{url: "redis://h?durable=false", network: "tcp", addr: "h:6379"},
+		{url: "redis://h?wait=2", network: "tcp", addr: "h:6379", wait: 2},
+		{url: "redis://h?wait=0", network: "tcp", addr: "h:6379"},
 		{url: "rediss://h?server_name=other", network: "tcp", addr: "h:6379"},
 		{url: "unix:///run/redis.sock", network: "unix", addr: "/run/redis.sock"},
 		{url: "unix://ann:pw@/run/r%20s.sock?db=3&namespace=x", network: "unix", addr: "/run/r s.sock", user: "ann", password: "pw", db: 3, namespace: "x"},
@@ -58,7 +61,7 @@ func TestURL(t *testing.T) {
 		if conf.Network != tc.network || conf.Addr != tc.addr || conf.Username != tc.user || conf.Password != tc.password || conf.DB != tc.db {
 			t.Errorf("%s: %s %s %q %q %d", tc.url, conf.Network, conf.Addr, conf.Username, conf.Password, conf.DB)
 		}
-		if conf.Dialer == nil || opts.Namespace != tc.namespace || opts.Durable != tc.durable {
+		if conf.Dialer == nil || opts.Namespace != tc.namespace || opts.Durable != tc.durable || opts.Wait != tc.wait {
 			t.Errorf("%s: %+v", tc.url, opts)
 		}
 		if conf.MaxRetries != -1 || conf.DialerRetries != 1 || !conf.ContextTimeoutEnabled {
@@ -97,6 +100,10 @@ func TestBadURL(t *testing.T) {
 		"redis://%s@h?namespace=a&namespace=b":        `"namespace" is given twice`,
 		"redis://%s@h?durable=perhaps":                "durable",
 		"redis://%s@h?durable=":                       "durable",
+		"redis://%s@h?wait=":                          "wait",
+		"redis://%s@h?wait=-1":                        "wait",
+		"redis://%s@h?wait=all":                       "wait",
+		"redis://%s@h?wait=256":                       "wait",
 		"redis://%s@h?Durable=true":                   `"Durable"`,
 		"redis://%s@h?db=1":                           `"db"`,
 		"redis://%s@h?pool_size=10":                   `"pool_size"`,

@@ -26,6 +26,8 @@ type server struct {
 	names   *names
 	node    *node.Node
 	sender  batch.Sender[part, answer]
+	waiting batch.Sender[part, answer] // for what acquires, with Options.Wait: what releases does not wait for replicas
+	wait    int                        // Options.Wait; set before the first request
 	closing context.Context
 
 	mu      sync.Mutex     // of the end, against running
@@ -42,14 +44,15 @@ func oneServer(conf goredis.Options) func(b *backend) store {
 func newServer(closing context.Context, n *names, c node.Config) *server {
 	c.DirectLimit, c.Senders = 8, 2
 	s := &server{names: n, node: node.New(closing, c), closing: closing}
-	s.sender = batch.Sender[part, answer]{
-		Alone:    func(ctx context.Context, p part) (answer, error) { return s.alone(ctx, &p), nil },
-		Together: s.together,
-		Refused:  func(error) bool { return false }, // each part has an answer of its own
-		Go:       s.goRun,
-		Parts:    partsPerRequest,
-		Patience: func(p part) time.Duration { return p.timeout },
+	for _, sender := range []*batch.Sender[part, answer]{&s.sender, &s.waiting} {
+		sender.Alone = func(ctx context.Context, p part) (answer, error) { return s.alone(ctx, &p), nil }
+		sender.Together = s.together
+		sender.Refused = func(error) bool { return false } // each part has an answer of its own
+		sender.Go = s.goRun
+		sender.Parts = partsPerRequest
+		sender.Patience = func(p part) time.Duration { return p.timeout }
 	}
+	s.waiting.InFlight = 8 // replicas take their time
 	return s
 }
 
@@ -73,6 +76,15 @@ func (s *server) ready(ctx context.Context, b *backend, opts Options, found node
 		return fmt.Errorf("%w: durable=true, but %s", driver.ErrUnsupported, weak)
 	}
 	b.info.Warnings = found.Warnings()
+	if s.wait = opts.Wait; s.wait > 0 {
+		warning, err := checkWait(ctx, s.node, s.wait)
+		if err != nil {
+			return err
+		}
+		if warning != "" {
+			b.info.Warnings = append(b.info.Warnings, warning)
+		}
+	}
 	if err := s.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
 		return err
 	}
@@ -133,7 +145,11 @@ func (s *server) ask(ctx context.Context, p part) answer {
 
 func (s *server) askOnce(ctx context.Context, p part) answer {
 	sent := time.Now()
-	a, err := s.sender.Do(ctx, "", p) // parts about one lock may go together: a script takes one after the other
+	sender := &s.sender
+	if s.wait > 0 && p.script == acquireScript {
+		sender = &s.waiting
+	}
+	a, err := sender.Do(ctx, "", p) // parts about one lock may go together: a script takes one after the other
 	if err != nil {
 		return answer{err: err, sent: sent}
 	}
@@ -146,6 +162,9 @@ func (s *server) askOnce(ctx context.Context, p part) answer {
 // alone sends a part by itself. A release is the server's own compare-and-delete first, where it has one. That
 // does nothing if somebody waits, or if the record was changed: then the script decides.
 func (s *server) alone(ctx context.Context, p *part) answer {
+	if s.wait > 0 && p.script == acquireScript {
+		return s.acquireAndWait(ctx, p)
+	}
 	sent := time.Now()
 	if words := s.deletion(s.node.Features().Delete, p); words != nil {
 		reply, err := s.node.Once(ctx, p.timeout, words...)
@@ -202,7 +221,12 @@ func (s *server) together(parts []part) ([]answer, error) {
 		}
 		calls = append(calls, s.call(parts, same, answers, sent))
 	}
+	replicas := s.replicasFor(parts)
+	if replicas != nil {
+		calls = append(calls, &replicas.call)
+	}
 	s.node.EvalAll(calls)
+	replicas.judge(parts, answers)
 	if len(parts) > 1 {
 		s.againAlone(parts, answers)
 	}

@@ -14,7 +14,7 @@ import (
 
 // The query parameters of each kind of URL.
 var (
-	commonParams = []string{"namespace", "durable", "password_file"}
+	commonParams = []string{"namespace", "durable", "wait", "password_file"}
 	unixParams   = append([]string{"db"}, commonParams...)
 	tlsParams    = append(address.TLSParams(), commonParams...)
 )
@@ -56,6 +56,11 @@ func parseCommon(q url.Values) (o Options, err error) {
 	if q.Has("durable") {
 		if o.Durable, err = strconv.ParseBool(q.Get("durable")); err != nil {
 			return o, address.Invalid("durable=%q: write true or false", q.Get("durable"))
+		}
+	}
+	if q.Has("wait") {
+		if o.Wait, err = parseWait(q.Get("wait")); err != nil {
+			return o, address.Invalid("wait=%q: %w", q.Get("wait"), err)
 		}
 	}
 	return o, nil

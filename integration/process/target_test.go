@@ -101,7 +101,7 @@ func (g target) run(t *testing.T, opts ...servers.Option) *cluster {
 	if g.scheme == "redlock" { // servers that know nothing of each other, of several kinds
 		c := &cluster{target: g}
 		opts = append(opts, servers.Args("--appendonly", "yes", "--appendfsync", "always"))
-		for _, s := range servers.StartMasters(t, servers.Redises()[:g.members], opts...) {
+		for _, s := range servers.StartMasters(t, servers.AllRedises()[:g.members], opts...) {
 			c.addrs = append(c.addrs, s.Addr())
 		}
 		return c

@@ -89,11 +89,11 @@ func TestSlotMigration(t *testing.T) {
 	if only := os.Getenv(clusterVariable); only != "" {
 		kinds = nil
 		for name := range strings.SplitSeq(only, ",") {
-			at := slices.IndexFunc(servers.Redises(), func(k servers.Kind) bool { return k.String() == name })
+			at := slices.IndexFunc(servers.AllRedises(), func(k servers.Kind) bool { return k.String() == name })
 			if at < 0 {
-				t.Fatalf("%s has %q: it can have %v", clusterVariable, name, servers.Redises())
+				t.Fatalf("%s has %q: it can have %v", clusterVariable, name, servers.AllRedises())
 			}
-			kinds = append(kinds, servers.Redises()[at])
+			kinds = append(kinds, servers.AllRedises()[at])
 		}
 	}
 	for _, kind := range kinds {

@@ -24,7 +24,7 @@ const onlyVariable = "FENCELOCK_REDLOCK_MASTERS"
 // kinds are those of n nodes.
 func kinds(t locktest.T, n int) []servers.Kind {
 	t.Helper()
-	all := servers.Redises()
+	all := servers.AllRedises()
 	if only := os.Getenv(onlyVariable); only != "" {
 		at := slices.IndexFunc(all, func(k servers.Kind) bool { return k.String() == only })
 		if at < 0 {

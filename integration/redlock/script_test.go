@@ -12,7 +12,7 @@ import (
 func TestScriptsAreTheModel(t *testing.T) {
 	t.Parallel()
 	const program = "github.com/fencelock/fencelock/backend/redis/redlock/internal/script/steps"
-	for _, kind := range servers.Redises() {
+	for _, kind := range servers.AllRedises() {
 		for _, more := range []string{"-full=false", "-full"} {
 			t.Run(kind.String()+" "+more, func(t *testing.T) {
 				t.Parallel()

@@ -3,7 +3,6 @@ package sentinel_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -36,16 +35,20 @@ func startEnv(t *testing.T, password string, opts ...servers.Option) *env {
 		Sentinels: servers.StartSentinels(t, servers.RedisKind(t), opts...), ns: locktest.Namespace(), password: password,
 		admins: map[*servers.Server]*goredis.Client{},
 	}
-	for _, m := range e.Members() {
-		conf := &goredis.Options{Addr: m.Addr(), MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second}
-		if m != e.Sentinels.Sentinels[0] && m != e.Sentinels.Sentinels[1] && m != e.Sentinels.Sentinels[2] {
-			conf.Password = password
-		}
-		c := goredis.NewClient(conf)
-		t.Cleanup(func() { _ = c.Close() })
-		e.admins[m] = c
+	for _, s := range e.Servers {
+		e.admins[s] = dial(t, s, password)
+	}
+	for _, s := range e.Sentinels.Sentinels {
+		e.admins[s] = dial(t, s, "")
 	}
 	return e
+}
+
+// dial makes a plain client, which asks once.
+func dial(t *testing.T, s *servers.Server, password string) *goredis.Client {
+	c := goredis.NewClient(&goredis.Options{Addr: s.Addr(), Password: password, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // url is that of clients that go straight to the servers.
@@ -84,15 +87,6 @@ func (e *env) replicate(t *testing.T, master *servers.Server) {
 	n, err2 := one.Wait(t.Context(), 2, locktest.Soon).Result()
 	if err != nil || err2 != nil || n != 2 {
 		t.Fatalf("%d replicas have it: %v, %v", n, err, err2)
-	}
-}
-
-// hasten has the Sentinels look at the servers' roles and priorities more often than each ten seconds: what a test has set, or a
-// server that is back, is seen soon.
-func (e *env) hasten(t *testing.T) {
-	t.Helper()
-	for _, s := range e.Sentinels.Sentinels {
-		e.do(t, s, "SENTINEL", "DEBUG", "INFO-PERIOD", 300)
 	}
 }
 
@@ -179,7 +173,7 @@ func (e *env) expectNothingLeft(t *testing.T, s *servers.Server) {
 			if strings.HasSuffix(name, ":t") {
 				continue
 			}
-			held, _ := c.HExists(t.Context(), name, "h").Result()
+			held, _ := c.HExists(t.Context(), name, "l").Result()
 			life := c.PTTL(t.Context(), name).Val()
 			if c.Type(t.Context(), name).Val() != "hash" || held || life < 0 || life > time.Minute {
 				left = append(left, fmt.Sprintf("%s for %v", name, life))
@@ -202,10 +196,4 @@ func (e *env) info(t *testing.T, s *servers.Server, section string) map[string]s
 		m[name] = value
 	}
 	return m
-}
-
-// split is net.SplitHostPort for an address that is one.
-func split(addr string) (host, port string) {
-	host, port, _ = net.SplitHostPort(addr)
-	return host, port
 }

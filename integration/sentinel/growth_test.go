@@ -37,6 +37,7 @@ func TestNothingGrows(t *testing.T) {
 	// It is not parallel, since it looks at the goroutines of the process.
 	e := startEnv(t, "", servers.DownAfter(5*time.Second)) // the processors are busy, and no server is dead
 	c, rival := e.open(t, time.Minute), e.open(t, time.Minute)
+	e.Hasten(t)
 	churn := &locktest.Churn{Client: c, Rival: rival, Workers: 64, Contended: 1}
 	first := churn.Run(t, 10_000)
 	master := e.Master(t)
@@ -45,8 +46,7 @@ func TestNothingGrows(t *testing.T) {
 	rest := churn.Run(t, 45_000)
 	old := master
 	master = e.Failover(t)
-	host, port := split(master.Told())
-	e.do(t, old, "REPLICAOF", host, port) // as the Sentinels would, after eight seconds
+	e.Demote(t, old)
 	rest += churn.Run(t, 45_000)
 	e.AwaitWhole(t)
 	e.expectNothingLeft(t, master)

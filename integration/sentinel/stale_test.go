@@ -24,7 +24,7 @@ func TestStaleReplica(t *testing.T) {
 
 func testStaleReplica(t *testing.T, empty bool) {
 	e := startEnv(t, "secret")
-	e.hasten(t)
+	e.Hasten(t)
 	master, stale, other := e.Servers[0], e.Servers[1], e.Servers[2]
 	e.do(t, other, "CONFIG", "SET", "replica-priority", 0) // it is never chosen
 	e.awaitPriority(t, 0)

@@ -27,7 +27,7 @@ func TestWakeUp(t *testing.T) {
 	t.Logf("-wakeup.seed=%d", *wakeUpSeed)
 	rnd := rand.New(rand.NewPCG(*wakeUpSeed, 1)) //nolint:gosec // it is to be repeatable
 	e := startEnv(t, "", servers.DownAfter(500*time.Millisecond))
-	e.hasten(t)
+	e.Hasten(t)
 	w := &wakeUp{env: e, holder: e.open(t, 30*time.Second), overlaps: map[*party]int{}}
 	w.checked = startParty(t, buildParty(t), e, 9*time.Second)
 	w.unchecked = startParty(t, buildParty(t, unchecked), e, 9*time.Second)
@@ -91,7 +91,7 @@ func (w *wakeUp) round(t *testing.T, n int, k knows, rnd *rand.Rand) {
 	for i, p := range parties {
 		p.order(append([]string{"lock", "4000"}, names[i]...)...)
 	}
-	master := w.MasterAfter(t, old)
+	w.MasterAfter(t, old)
 	elected := time.Since(asleep)
 	leases := map[string]*fencelock.Lease{}
 	if k != atOnce { // else the parties are in the new master's queue already, or have the locks
@@ -118,9 +118,7 @@ func (w *wakeUp) round(t *testing.T, n int, k knows, rnd *rand.Rand) {
 	for _, l := range leases {
 		locktest.Unlock(t, l)
 	}
-	// The Sentinels would do so, after eight seconds.
-	host, port := split(master.Told())
-	w.do(t, old, "REPLICAOF", host, port)
+	w.Demote(t, old)
 	w.AwaitWhole(t)
 }
 

@@ -12,7 +12,7 @@ import (
 type Contestant struct {
 	Name  string
 	Bare  bool // keeps nothing for a held lock: the commands alone, or a library that leaves it all to its session
-	Floor bool // excludes nobody: it is the least that a lock can cost, and takes no part where several want one key
+	Floor bool // is the least that a lock can cost where nobody else wants the key, and takes part only there: it may exclude nobody
 	// Elsewhere says that it is on another server than ours, of the same run: what passes on its wire, and what its server
 	// writes, is not counted.
 	Elsewhere bool
@@ -31,6 +31,9 @@ type Contestant struct {
 	// MaxLine is the longest line that it is asked to stand in; 0 is any. It is for those whose waiters all wake at each
 	// release: beyond some length they show nothing but that they do not end.
 	MaxLine int
+
+	// Keys are those of the server that a lock is made of; it is lost with more than half of them. nil: its own name.
+	Keys func(key string) []string
 
 	// Open makes a client with connections of its own, shared with nobody.
 	Open func(ctx context.Context, o Options) (Client, error)

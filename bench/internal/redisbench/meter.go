@@ -11,27 +11,27 @@ import (
 	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
 
-// serverCPU is the column of what the server computed.
-const serverCPU = "server CPU"
+// ServerCPU is the column of what the server computed.
+const ServerCPU = "server CPU"
 
 // meter asks over one connection, which it keeps: to accept another takes the server as long as some locks
 // do.
 func meter(addr string) *scenario.Meter {
 	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, ConnMaxIdleTime: -1})
-	return &scenario.Meter{CPU: serverCPU, Read: func(ctx context.Context) (scenario.Load, error) {
+	return &scenario.Meter{CPU: ServerCPU, Read: func(ctx context.Context) (scenario.Load, error) {
 		info, err := c.Info(ctx, "cpu").Result()
 		if err != nil {
 			return scenario.Load{}, fmt.Errorf("asking the server what it computed: %w", err)
 		}
-		spent, err := cpu(info)
+		spent, err := CPU(info)
 		return scenario.Load{CPU: spent}, err
 	}}
 }
 
-// cpu is what the thread that executes commands has used, in its own code and in the kernel; of all threads,
-// where the server does not tell them apart.
-func cpu(info string) (time.Duration, error) {
-	all := fields(info)
+// CPU is what the thread that executes commands has used, in its own code and in the kernel, of what INFO answers; of
+// all threads, where the server does not tell them apart.
+func CPU(info string) (time.Duration, error) {
+	all := Fields(info)
 	thread := "_main_thread"
 	if all["used_cpu_user"+thread] == "" {
 		thread = ""

@@ -26,20 +26,38 @@ var (
 // errGone says that the lock was not ours any more when it was released.
 var errGone = errors.New("released a lock that was not held")
 
-// raw is the least that any lock on one Redis can cost: SET NX PX, and a script that deletes what is still ours.
-func raw(addr string) contest.Contestant {
-	return rawContestant(addr, rawName, func(ctx context.Context, c *rawClient, key, owner string) (bool, error) {
-		err := c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: c.ttl}).Err()
-		if errors.Is(err, redis.Nil) {
-			return false, nil
+// Raw is the least that any lock on Redis can cost: SET NX PX, and a script that deletes what is still ours.
+func Raw(at Connections) contest.Contestant { return rawContestant(at, RawName, setIfFree) }
+
+func setIfFree(ctx context.Context, c *rawClient, key, owner string) (bool, error) {
+	err := c.redis.SetArgs(ctx, key, owner, redis.SetArgs{Mode: "NX", TTL: c.ttl}).Err()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// RawPipelined is the least that it can cost where many callers share a client: the same commands, of which go-redis
+// sends those together that come while others are under way.
+func RawPipelined(at Connections) contest.Contestant {
+	c := rawContestant(at, RawName+", pipelined", setIfFree)
+	c.Floor = true // it adds nothing where clients wait for each other
+	c.Open = func(_ context.Context, o contest.Options) (contest.Client, error) {
+		conns := at.GoRedis(o)
+		together, err := conns.AutoPipeline()
+		if err != nil {
+			_ = conns.Close()
+			return nil, err
 		}
-		return err == nil, err
-	})
+		// The connections' Close ends what sends by them, too.
+		return &rawClient{redis: together, close: conns.Close, ttl: o.TTL, try: setIfFree}, nil
+	}
+	return c
 }
 
 // rawToken is the least that a lock with a fencing token can cost: the same, and a counter in the same script.
-func rawToken(addr string) contest.Contestant {
-	c := rawContestant(addr, "raw+token", func(ctx context.Context, c *rawClient, key, owner string) (bool, error) {
+func rawToken(at Connections) contest.Contestant {
+	c := rawContestant(at, "raw+token", func(ctx context.Context, c *rawClient, key, owner string) (bool, error) {
 		token, err := setAndCount.Run(ctx, c.redis, []string{key, "bench:raw:token"}, owner, c.ttl.Milliseconds()).Int64()
 		return token > 0, err
 	})
@@ -49,19 +67,21 @@ func rawToken(addr string) contest.Contestant {
 
 type tryFunc func(ctx context.Context, c *rawClient, key, owner string) (bool, error)
 
-func rawContestant(addr, name string, try tryFunc) contest.Contestant {
+func rawContestant(at Connections, name string, try tryFunc) contest.Contestant {
 	return contest.Contestant{
 		Name:  name,
 		Bare:  true,
 		Waits: "asks every " + rawPoll.String(),
 		Open: func(_ context.Context, o contest.Options) (contest.Client, error) {
-			return &rawClient{redis: goRedis(addr, o), ttl: o.TTL, try: try}, nil
+			conns := at.GoRedis(o)
+			return &rawClient{redis: conns, close: conns.Close, ttl: o.TTL, try: try}, nil
 		},
 	}
 }
 
 type rawClient struct {
-	redis *redis.Client
+	redis redis.Cmdable
+	close func() error
 	ttl   time.Duration
 	try   tryFunc
 }
@@ -84,10 +104,10 @@ func (c *rawClient) Lock(ctx context.Context, key string) (contest.Held, error) 
 	}
 }
 
-func (c *rawClient) Close() error { return c.redis.Close() }
+func (c *rawClient) Close() error { return c.close() }
 
 type rawHeld struct {
-	redis      *redis.Client
+	redis      redis.Cmdable
 	key, owner string
 }
 

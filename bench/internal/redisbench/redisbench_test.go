@@ -43,12 +43,12 @@ func TestCPU(t *testing.T) {
 		both: 3750 * time.Millisecond,
 		both + "used_cpu_sys_main_thread:1.000002\r\nused_cpu_user_main_thread:0.5\r\n": 1500002 * time.Microsecond,
 	} {
-		got, err := cpu(info)
+		got, err := CPU(info)
 		if err != nil || got.Round(time.Microsecond) != want {
 			t.Errorf("%v (%v), want %v of\n%s", got, err, want, info)
 		}
 	}
-	if _, err := cpu("# CPU\r\n"); err == nil {
+	if _, err := CPU("# CPU\r\n"); err == nil {
 		t.Error("a server that tells nothing is believed")
 	}
 }

@@ -18,19 +18,20 @@ import (
 // redisLockPoll is the interval of the retry strategy in its own example of a wait.
 const redisLockPoll = 100 * time.Millisecond
 
-func redisLock(addr string) contest.Contestant {
+// RedisLock is set up as its README says.
+func RedisLock(at Connections) contest.Contestant {
 	return contest.Contestant{
-		Name:  "redislock",
+		Name:  RedisLockName,
 		Waits: "asks every " + redisLockPoll.String(),
 		Open: func(_ context.Context, o contest.Options) (contest.Client, error) {
-			c := goRedis(addr, o)
+			c := at.GoRedis(o)
 			return &redisLockClient{redis: c, locks: redislock.New(c), ttl: o.TTL}, nil
 		},
 	}
 }
 
 type redisLockClient struct {
-	redis *redis.Client
+	redis redis.UniversalClient
 	locks *redislock.Client
 	ttl   time.Duration
 }

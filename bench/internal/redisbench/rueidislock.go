@@ -2,33 +2,32 @@ package redisbench
 
 import (
 	"context"
-	"crypto/tls"
-	"net"
+	"fmt"
 	"time"
 
-	"github.com/redis/rueidis"
 	"github.com/redis/rueidis/rueidislock"
 
 	"github.com/fencelock/fencelock/bench/internal/contest"
 )
 
-// rueidisLock is set up as its README says for a single Redis, client-side caching on.
-func rueidisLock(addr string) contest.Contestant {
+// RueidisLock is set up as its README says, client-side caching on.
+func RueidisLock(at Connections) contest.Contestant {
 	return contest.Contestant{
-		Name:   rueidisName,
+		Name:   RueidisName,
 		Renews: true,
 		Waits:  "is woken with all others, by push",
-		Open: func(_ context.Context, o contest.Options) (contest.Client, error) {
-			client := rueidis.ClientOption{InitAddress: []string{addr}}
-			if o.Dial != nil {
-				client.DialCtxFn = func(ctx context.Context, address string, _ *net.Dialer, _ *tls.Config) (net.Conn, error) {
-					return o.Dial(ctx, "tcp", address)
-				}
+		Keys: func(key string) []string {
+			keys := make([]string, 2*at.Majority-1)
+			for i := range keys {
+				keys[i] = fmt.Sprintf("rueidislock:%d:%s", i, key)
 			}
+			return keys
+		},
+		Open: func(_ context.Context, o contest.Options) (contest.Client, error) {
 			l, err := rueidislock.NewLocker(rueidislock.LockerOption{
-				ClientOption:   client,
+				ClientOption:   at.rueidis(o),
 				KeyValidity:    o.TTL,
-				KeyMajority:    1,
+				KeyMajority:    at.Majority,
 				NoLoopTracking: true,
 				// Its default of 20 ms is soon over on a busy machine, and after that it waits for a wake-up that nobody sends:
 				// with 256 clients it slept for good on keys that were free.

@@ -2,8 +2,6 @@
 package redisbench
 
 import (
-	"github.com/redis/go-redis/v9"
-
 	"github.com/fencelock/fencelock/bench/internal/contest"
 	"github.com/fencelock/fencelock/bench/internal/ours"
 	"github.com/fencelock/fencelock/bench/internal/report"
@@ -68,11 +66,11 @@ const (
 func Budgets(leases int) []report.Budget {
 	alone := report.Budget{Scenario: scenario.Alone, Case: scenario.AloneCase, Metric: scenario.AlonePair}
 	bare, peer := alone, alone
-	bare.Against, bare.Bound, bare.BoundDetail = rawName, 1.1, "× "+rawName
+	bare.Against, bare.Bound, bare.BoundDetail = RawName, 1.1, "× "+RawName
 	bare.Floor = "a lock is three commands in a script, with a token that is ordered; raw's is one SET: the server's processor " +
 		"time of a pair is 1.8 times raw's (40 µs and 22 µs, Redis 7.0)"
 	bare.FloorBound = 1.75
-	peer.Against, peer.Bound, peer.BoundDetail = rueidisName, 0.8, "× "+rueidisName
+	peer.Against, peer.Bound, peer.BoundDetail = RueidisName, 0.8, "× "+RueidisName
 	peer.Floor, peer.FloorBound = peerFloor, 1.1
 	all := []report.Budget{bare, peer}
 
@@ -81,7 +79,7 @@ func Budgets(leases int) []report.Budget {
 	for i, n := range sizes.Callers {
 		all = append(all, report.Budget{
 			Scenario: scenario.Callers, Case: scenario.CallersCase(n), Metric: scenario.CallersRate,
-			Against: rueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× " + rueidisName,
+			Against: RueidisName, AtLeast: true, Bound: callers[i], BoundDetail: "× " + RueidisName,
 			Floor: why[i], FloorBound: callersFloor[i],
 		})
 	}
@@ -101,7 +99,7 @@ func beside(of, before string, leases int) []report.Budget {
 	rate, computed := at, at
 	rate.Metric, rate.AtLeast, rate.Bound = scenario.CallersRate, true, 1.8
 	rate.Floor, rate.FloorBound = manyFloor, 1.4
-	computed.Metric, computed.Bound = serverCPU, 0.45
+	computed.Metric, computed.Bound = ServerCPU, 0.45
 	renewals := computed
 	renewals.Scenario, renewals.Case, renewals.Metric, renewals.Bound = scenario.Leases, scenario.LeasesCase(leases), scenario.LeaseCPU, 0.5
 	renewals.Floor, renewals.FloorBound = renewFloor, 0.8
@@ -114,8 +112,8 @@ func queueBudgets() []report.Budget {
 	for i, n := range sizes.Queue {
 		at := report.Budget{Scenario: scenario.Queue, Case: scenario.QueueCase(n)}
 		perHandOff, commands, first, pushes := at, at, at, at
-		perHandOff.Metric, perHandOff.Against = scenario.HandOff, rueidisName
-		perHandOff.Bound, perHandOff.BoundDetail = bounds[i], "× "+rueidisName
+		perHandOff.Metric, perHandOff.Against = scenario.HandOff, RueidisName
+		perHandOff.Bound, perHandOff.BoundDetail = bounds[i], "× "+RueidisName
 		perHandOff.Floor, perHandOff.FloorBound = queueFloor, floors[i]
 		commands.Metric, commands.Bound, commands.BoundDetail = scenario.Commands, maxCommands, "per hand-off"
 		commands.Floor, commands.FloorBound = nativeFloor, maxCommands+1
@@ -134,23 +132,20 @@ func queueBudgets() []report.Budget {
 
 // Names used by the budgets.
 const (
-	rawName     = "raw"
-	rueidisName = "rueidislock"
+	RawName       = "raw"
+	RueidisName   = "rueidislock"
+	RedisLockName = "redislock"
 )
 
 // Contestants lists ours first. Every client they open has its own connections to the server at addr.
 func Contestants(addr string) []contest.Contestant {
+	at := oneServer(addr)
 	return []contest.Contestant{
 		fenceLock(addr),
-		raw(addr),
-		rawToken(addr),
-		rueidisLock(addr),
-		redisLock(addr),
+		Raw(at),
+		rawToken(at),
+		RueidisLock(at),
+		RedisLock(at),
 		redSync(addr),
 	}
-}
-
-// goRedis opens a go-redis client as its README does. The pool size is the library's default for everybody.
-func goRedis(addr string, o contest.Options) *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: addr, Dialer: o.Dial})
 }

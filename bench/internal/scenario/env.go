@@ -26,6 +26,7 @@ type Env struct {
 	Protocol    wire.Protocol // of the connections that are counted
 	Meter       *Meter        // nil: the server is not asked
 	Failure     *Failure      // nil: the server is not made to fail
+	Takeovers   []Takeover    // none: nobody takes the place of another server
 	// Blackhole has one of several servers take all bytes and answer none, until end; nil: nobody is silenced.
 	Blackhole func(round int) (end func() error, err error)
 	Progress  io.Writer

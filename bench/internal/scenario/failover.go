@@ -43,6 +43,7 @@ func FailoverCase(members int) string {
 
 // failover is a few callers, each with keys that nobody else wants, when the server is lost.
 func failover(ctx context.Context, e *Env) {
+	e.takeovers(ctx)
 	if e.Failure == nil {
 		return
 	}
@@ -103,6 +104,9 @@ func await(ctx context.Context, done <-chan struct{}) error {
 
 // outage is the time without a grant, as the callers see it.
 type outage struct {
+	pause time.Duration         // of a caller, after each pair
+	wants func(key string) bool // whether to lock it; nil: each
+
 	warm, well chan struct{}
 
 	mu      sync.Mutex
@@ -116,7 +120,11 @@ type outage struct {
 // call takes and frees locks, each of another name: what becomes of one whose release has failed is not the question.
 func (o *outage) call(ctx context.Context, c contest.Client, key string) {
 	for i := 0; ctx.Err() == nil; i++ {
-		held, err := c.Lock(ctx, fmt.Sprintf("%s/%d", key, i))
+		key := fmt.Sprintf("%s/%d", key, i)
+		if o.wants != nil && !o.wants(key) {
+			continue
+		}
+		held, err := c.Lock(ctx, key)
 		if err != nil {
 			wait(ctx, time.Millisecond) // it asks again at once, but not all the time
 			continue
@@ -125,6 +133,9 @@ func (o *outage) call(ctx context.Context, c contest.Client, key string) {
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseLimit)
 		_ = held.Release(release)
 		cancel()
+		if o.pause > 0 {
+			wait(ctx, o.pause)
+		}
 	}
 }
 

@@ -155,14 +155,14 @@ func FreeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// Kill ends the server at addr, this one or one of its others, without a word. What it has on disk stays, and restart goes
+// Kill ends the server at addr, this one or one of its others, without a word, if it has not ended. What it has on disk stays, and restart goes
 // on with that: it returns once the server answers.
 func (s *Server) Kill(addr string) (restart func(context.Context) error, err error) {
 	one := s.find(addr)
 	if one == nil {
 		return nil, fmt.Errorf("no server was started at %s: it is not ours to kill", addr)
 	}
-	if err := one.process.Process.Kill(); err != nil {
+	if err := one.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return nil, fmt.Errorf("killing the server at %s: %w", addr, err)
 	}
 	<-one.ended

@@ -84,6 +84,9 @@ func TestKillAndRestart(t *testing.T) {
 	if err != nil || before.ProcessState == nil {
 		t.Fatalf("Kill = %v, and the process has the state %v", err, before.ProcessState)
 	}
+	if _, err := all.Kill(s.Addr); err != nil {
+		t.Errorf("who has ended cannot be started again: %v", err)
+	}
 	kept := dir
 	if err := restart(t.Context()); err != nil || dir != kept || s.process == before {
 		t.Errorf("restart = %v, in %s after %s", err, dir, kept)

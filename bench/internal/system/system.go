@@ -40,6 +40,10 @@ type System struct {
 	// Blackhole says that the servers of an address are independent of each other, so that one of them can be silenced.
 	Blackhole bool
 
+	// Takeovers are the ways to lose one of the servers that Start has started, whose place another of them takes. nil: there
+	// are none.
+	Takeovers func(s *server.Server) []scenario.Takeover
+
 	// Budgets are what fencelock must reach; leases is the number in the scenario of that name.
 	Budgets func(leases int) []report.Budget
 	// Beside are what fencelock must reach beside the build of another commit, by the names of the two; nil:

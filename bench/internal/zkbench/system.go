@@ -30,7 +30,7 @@ func System() system.System {
 		Leases:   10_000,
 		Protocol: wire.ZooKeeper,
 		Meter:    meter,
-		URL:      url,
+		URL:      urlOf,
 		Budgets:  Budgets,
 		Plots:    system.Plots("zookeeper", "ZooKeeper", sizes, system.Cost{Metric: scenario.BytesPerHandOff, File: "bytes", Title: "bytes on the wire"}),
 	}
@@ -94,7 +94,7 @@ func Contestants(addr string) []contest.Contestant {
 }
 
 func fenceLock(addr string) contest.Contestant {
-	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string { return url(addr, ours.Namespace) })
+	return ours.Contestant(addr, "is woken in order, by a watch on the one before", func(addr string) string { return urlOf(addr, ours.Namespace) })
 }
 
-func url(addr, namespace string) string { return "zookeeper://" + addr + "?namespace=" + namespace }
+func urlOf(addr, namespace string) string { return "zookeeper://" + addr + "?namespace=" + namespace }

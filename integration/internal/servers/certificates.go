@@ -20,8 +20,11 @@ import (
 type certificates struct {
 	authority      []byte // PEM, as are the others
 	server, client keyPair
-	sign           func(serial int64, name string, use x509.ExtKeyUsage, hosts ...string) keyPair
+	sign           func(serial int64, name string, uses []x509.ExtKeyUsage, hosts ...string) keyPair
 }
+
+// peers are the uses of a server's certificate: it is also a client of its like.
+var peers = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 
 type keyPair struct{ cert, key []byte }
 
@@ -36,7 +39,7 @@ func newCertificates() *certificates {
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der := must(x509.CreateCertificate(rand.Reader, authority, authority, key.Public(), key))
-	sign := func(serial int64, name string, use x509.ExtKeyUsage, hosts ...string) keyPair {
+	sign := func(serial int64, name string, uses []x509.ExtKeyUsage, hosts ...string) keyPair {
 		own := newKey()
 		ips := []net.IP{net.IPv4(127, 0, 0, 1)}
 		for _, host := range hosts {
@@ -47,15 +50,15 @@ func newCertificates() *certificates {
 			Subject:      pkix.Name{CommonName: name},
 			NotBefore:    authority.NotBefore, NotAfter: authority.NotAfter,
 			DNSNames: []string{"localhost"}, IPAddresses: ips,
-			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{use},
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: uses,
 		}
 		der := must(x509.CreateCertificate(rand.Reader, leaf, authority, own.Public(), key))
 		return keyPair{block("CERTIFICATE", der), block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(own)))}
 	}
 	return &certificates{
 		authority: block("CERTIFICATE", der),
-		server:    sign(2, "localhost", x509.ExtKeyUsageServerAuth),
-		client:    sign(3, "fencelock test client", x509.ExtKeyUsageClientAuth),
+		server:    sign(2, "localhost", peers),
+		client:    sign(3, "fencelock test client", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}),
 		sign:      sign,
 	}
 }
@@ -63,7 +66,7 @@ func newCertificates() *certificates {
 // certifiedFor has the servers' certificate name these addresses, too.
 func (o options) certifiedFor(hosts []string) options {
 	certs := *o.tls
-	certs.server = certs.sign(4, "localhost", x509.ExtKeyUsageServerAuth, hosts...)
+	certs.server = certs.sign(4, "localhost", peers, hosts...)
 	o.files = maps.Clone(o.files)
 	maps.Copy(o.files, certs.files())
 	return o

@@ -54,8 +54,10 @@ func etcdProxiedSetup(l layout, o options) setup {
 	}}
 }
 
-// Etcds are the servers that backend/etcd supports.
-func Etcds() []Kind { return []Kind{Etcd35, Etcd} }
+// Etcds are the servers with which backend/etcd is tested now: see [newest].
+func Etcds() []Kind { return newest(allEtcds()) }
+
+func allEtcds() []Kind { return []Kind{Etcd35, Etcd} }
 
 // etcdSetup makes a server that writes to disk as etcd does by default: what it
 // promises to keep is part of what is tested. Its leases can be as short as a

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,23 @@ type setup struct {
 }
 
 // Kinds lists all there are.
-func Kinds() []Kind { return slices.Concat(Redises(), Etcds(), ZooKeepers(), []Kind{Raft}) }
+func Kinds() []Kind {
+	return slices.Concat(AllRedises(), allEtcds(), allZooKeepers(), []Kind{Raft})
+}
+
+// newest leaves of each product its last kind, if FENCELOCK_VERSIONS is "newest", as `make test` has it: all versions take
+// longer than CI has. Otherwise it leaves all.
+func newest(all []Kind) []Kind {
+	if os.Getenv("FENCELOCK_VERSIONS") != "newest" {
+		return all
+	}
+	var last []Kind
+	for _, k := range all {
+		last = slices.DeleteFunc(last, func(older Kind) bool { return older.product == k.product })
+		last = append(last, k)
+	}
+	return last
+}
 
 func (k Kind) String() string { return k.name }
 

@@ -33,13 +33,16 @@ var (
 	Valkey = redis("Valkey", "VALKEY", "valkey/valkey:9.1.2", "fencelock/redis-debian:trixie", "valkey-server", "8+")
 )
 
-// Redises are the servers that backend/redis supports.
-func Redises() []Kind { return []Kind{Redis70, Redis, Valkey} }
+// Redises are the servers with which backend/redis is tested now: see [newest].
+func Redises() []Kind { return newest(AllRedises()) }
+
+// AllRedises are the servers that backend/redis supports.
+func AllRedises() []Kind { return []Kind{Redis70, Redis, Valkey} }
 
 // kindVariable names a kind of server, as its String does: "Valkey".
 const kindVariable = "FENCELOCK_KIND"
 
-// RedisKind is of the [Redises] the one that a variable names, or else the current Redis. It is for tests that run with one of them
+// RedisKind is of [AllRedises] the one that a variable names, or else the current Redis. It is for tests that run with one of them
 // in CI, and with each by `make sentinel-matrix` and `make cluster-matrix`.
 func RedisKind(t T) Kind {
 	t.Helper()
@@ -47,11 +50,11 @@ func RedisKind(t T) Kind {
 	if only == "" {
 		return Redis
 	}
-	at := slices.IndexFunc(Redises(), func(k Kind) bool { return k.String() == only })
+	at := slices.IndexFunc(AllRedises(), func(k Kind) bool { return k.String() == only })
 	if at < 0 {
-		t.Fatalf("servers: %s is %q: it can be one of %v", kindVariable, only, Redises())
+		t.Fatalf("servers: %s is %q: it can be one of %v", kindVariable, only, AllRedises())
 	}
-	return Redises()[at]
+	return AllRedises()[at]
 }
 
 // redisSetup makes a server that keeps nothing on disk, which a test changes by its
@@ -71,11 +74,11 @@ func redisSetup(l layout, o options) setup {
 	return setup{args: append(args, o.args...)}
 }
 
-// redisPing is content with any answer but "still loading": a server that wants a
+// redisPing is content with any answer of such a server but "still loading": one that wants a
 // password is up.
 func redisPing(ctx context.Context, addr string) error {
 	line, err := askServer(ctx, addr, "PING\r\n", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
-	if err == nil && strings.HasPrefix(line, "-LOADING") {
+	if err == nil && (strings.HasPrefix(line, "-LOADING") || !strings.HasPrefix(line, "-") && !strings.HasPrefix(line, "+")) {
 		return errors.New(strings.TrimSpace(line))
 	}
 	return err

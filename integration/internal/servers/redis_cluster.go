@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // slots are how many a Redis Cluster has.
@@ -83,11 +85,10 @@ func (c *RedisCluster) join(ctx context.Context) error {
 		_, err = s.askRedis(ctx, fmt.Sprintf("CLUSTER SET-CONFIG-EPOCH %d", i+1))
 		return err
 	})
-	for i := 1; i < len(c.members) && err == nil; i++ { // no epoch can be set once it knows another
-		host, port, _ := net.SplitHostPort(c.Nodes[i].Told())
-		_, err = c.members[0].askRedis(ctx, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, buses[i]))
-	}
 	if err != nil {
+		return err
+	}
+	if err := c.meet(ctx, buses); err != nil {
 		return err
 	}
 	err = c.each(func(i int, s *Server) error {
@@ -103,4 +104,33 @@ func (c *RedisCluster) join(ctx context.Context) error {
 		return err
 	}
 	return poll(ctx, c.whole)
+}
+
+// meet returns when the first node knows all others, of which it tells the rest. A handshake that takes longer than the nodes' time-out,
+// on a machine that is busy, is begun again. No epoch can be set afterwards.
+func (c *RedisCluster) meet(ctx context.Context, buses []string) error {
+	first, asked := c.members[0], time.Time{}
+	return poll(ctx, func(ctx context.Context) error {
+		view, err := first.clusterView(ctx)
+		if err != nil {
+			return err
+		}
+		again := time.Since(asked) > time.Second
+		if again {
+			asked = time.Now()
+		}
+		for i, n := range c.Nodes {
+			if slices.ContainsFunc(view, func(known clusterNode) bool { return known.id == n.ID && known.linked }) || i == 0 {
+				continue
+			}
+			err = fmt.Errorf("%s does not know %s", first.addr, n.addr)
+			if again {
+				host, port, _ := net.SplitHostPort(n.Told())
+				if _, err := first.askRedis(ctx, fmt.Sprintf("CLUSTER MEET %s %s %s", host, port, buses[i])); err != nil {
+					return err
+				}
+			}
+		}
+		return err
+	})
 }

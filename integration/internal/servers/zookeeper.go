@@ -31,7 +31,9 @@ var (
 )
 
 // ZooKeepers are the servers that backend/zookeeper supports.
-func ZooKeepers() []Kind { return []Kind{ZooKeeper38, ZooKeeper} }
+func ZooKeepers() []Kind { return newest(allZooKeepers()) }
+
+func allZooKeepers() []Kind { return []Kind{ZooKeeper38, ZooKeeper} }
 
 // zooKeeperFlags are the JVM's. An address that has changed with a restart is asked
 // for again, and a container node that is empty goes at the next look, which is

@@ -33,6 +33,12 @@ const (
 //
 // The error is raw: see node.Classify. If ctx ends first, the outcome is not known.
 func (c *Cluster) Eval(ctx context.Context, timeout time.Duration, s *node.Script, key string, args ...any) (reply any, sent time.Time, err error) {
+	return c.EvalThen(ctx, timeout, nil, s, key, args...)
+}
+
+// EvalThen is Eval, and sends another call right after the script, wherever it goes, unless that is nil; see
+// node.EvalThen. What then is told last is about the request that was answered.
+func (c *Cluster) EvalThen(ctx context.Context, timeout time.Duration, then *node.Call, s *node.Script, key string, args ...any) (reply any, sent time.Time, err error) {
 	slot, words := Slot(key), make([]any, 0, 1+len(args))
 	words = append(append(words, key), args...)
 	until := time.Now().Add(timeout)
@@ -50,7 +56,7 @@ func (c *Cluster) Eval(ctx context.Context, timeout time.Duration, s *node.Scrip
 		}
 		if at.addr != "" {
 			sent = time.Now()
-			if reply, err = at.run(ctx, c, timeout, s, words); err == nil {
+			if reply, err = at.run(ctx, c, timeout, then, s, words); err == nil {
 				return reply, sent, nil
 			}
 		}
@@ -77,12 +83,15 @@ type hop struct {
 	asking bool // as an ASK has told
 }
 
-// run runs a script at a node. words are its key and its arguments.
-func (h hop) run(ctx context.Context, c *Cluster, timeout time.Duration, s *node.Script, words []any) (reply any, err error) {
+// run runs a script at a node, and then the call then, if it is not nil. words are its key and its arguments.
+func (h hop) run(ctx context.Context, c *Cluster, timeout time.Duration, then *node.Call, s *node.Script, words []any) (reply any, err error) {
 	err = c.With(h.addr, func(n *node.Node) error {
-		if h.asking {
+		switch {
+		case then != nil:
+			reply, err = n.EvalThen(ctx, then, &node.Call{Timeout: timeout, Script: s, Keys: 1, Args: words, Asking: h.asking})
+		case h.asking:
 			reply, err = n.EvalAsking(ctx, timeout, s, 1, words...)
-		} else {
+		default:
 			reply, err = n.Eval(ctx, timeout, s, 1, words...)
 		}
 		return err

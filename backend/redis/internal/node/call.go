@@ -30,6 +30,10 @@ type Call struct {
 	// ASKING is good for one command, and a server that did not know the script would have used it up.
 	Asking bool
 
+	// Follows says that the call is about those before it: if one of them is sent once more, since the server did
+	// not know its script, the call is, too, after it, and only its second outcome counts.
+	Follows bool
+
 	// Boot, if it is not empty, is the run_id of the only server process to which the call may be
 	// sent; it needs Config.TellBoot. If another process answers there, Done gets a *BootError.
 	Boot string
@@ -131,9 +135,12 @@ func (r *request) finish() {
 // resend sends requests once more whose script the server did not know: nothing has run. The first of
 // each script has the source; the others come after it, on the same connection.
 func (c *conn) resend(batch []*request, timeout time.Duration) {
-	var unknown []*request
+	var unknown []*request // and those that follow them
 	for _, r := range batch {
-		if r.call != nil && r.call.Script != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) {
+		if r.call == nil || !r.sent {
+			continue
+		}
+		if r.call.Script != nil && r.cmd.Err() != nil && isUnknownScript(r.cmd.Err()) || r.call.Follows && len(unknown) > 0 {
 			unknown = append(unknown, r)
 		}
 	}
@@ -149,12 +156,14 @@ func (c *conn) resend(batch []*request, timeout time.Duration) {
 	sent := make(map[*Script]bool)
 	cmds := make([]goredis.Cmder, 0, len(unknown))
 	for _, r := range unknown {
-		words := r.call.Script.words
-		if !sent[r.call.Script] {
-			words = r.call.Script.inFull
-			sent[r.call.Script] = true
+		words := r.call.Command
+		if script := r.call.Script; script != nil && sent[script] {
+			words = script.words(r.call.Keys, r.call.Args)
+		} else if script != nil {
+			words = script.inFull(r.call.Keys, r.call.Args)
+			sent[script] = true
 		}
-		r.cmd = goredis.NewCmd(r.ctx, words(r.call.Keys, r.call.Args)...)
+		r.cmd = goredis.NewCmd(r.ctx, words...)
 		cmds = append(cmds, r.cmd)
 	}
 	c.processAll(cmds, timeout)

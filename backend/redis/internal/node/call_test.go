@@ -153,12 +153,6 @@ func withNode(t *testing.T, s *scriptServer, test func(t *testing.T, n *Node)) {
 	})
 }
 
-// outcome is what Done got.
-type outcome struct {
-	reply any
-	err   error
-}
-
 // call begins a call that is expected to end once, and returns where it does.
 func call(t *testing.T, n *Node, c Call) <-chan outcome {
 	t.Helper()

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +70,43 @@ func TestEvalAllOfAnUnknownScript(t *testing.T) {
 		}
 		if ran := strings.Join(s.ran(), ","); ran != "2,1,3" || s.full != 1 {
 			t.Errorf("the server ran %s, and got %d sources", ran, s.full)
+		}
+	})
+}
+
+// A call that follows others is sent again after those of them that are, and only then.
+func TestCallThatFollows(t *testing.T) {
+	s := newScriptServer()
+	withNode(t, s, func(t *testing.T, n *Node) {
+		follows := Call{Command: []any{"delex", "follows"}, Follows: true}
+		for step, want := range []string{"follows,1,follows", "2,follows"} { // the script is not known, and then it is
+			s.mu.Lock()
+			s.calls = nil
+			s.mu.Unlock()
+			got, _ := evalAll(t, n, Call{Args: args(fmt.Sprint(step + 1))}, follows)
+			if got[0] != (outcome{reply: fmt.Sprint(step + 1)}) || got[1] != (outcome{reply: "follows"}) {
+				t.Errorf("the outcomes are %v", got)
+			}
+			if ran := strings.Join(s.ran(), ","); ran != want {
+				t.Errorf("the server ran %s, want %s", ran, want)
+			}
+		}
+		follower, ended := watched(t, follows)
+		if reply, err := n.EvalThen(t.Context(), follower, &Call{Timeout: time.Second, Script: otherScript, Args: args("3")}); err != nil || reply != "3" {
+			t.Errorf("EvalThen: %v, %v", reply, err)
+		}
+		if got := <-ended; got != (outcome{reply: "follows"}) {
+			t.Errorf("then: %v", got)
+		}
+		s.silent.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		follower, ended = watched(t, follows)
+		if _, err := n.EvalThen(ctx, follower, &Call{Timeout: 2 * time.Second, Script: otherScript, Args: args("4")}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("EvalThen of a silent server: %v", err)
+		}
+		if got := <-ended; !errors.Is(got.err, ErrNoAnswer) {
+			t.Errorf("then: %v", got)
 		}
 	})
 }

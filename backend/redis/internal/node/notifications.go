@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,7 @@ type subscription struct {
 	client  *goredis.Client
 	sub     *goredis.PubSub
 	conn    atomic.Pointer[listening] // the one that was dialled last
-	from    *listening                // that the message came on which is delivered now; nil if that is not known. Of listen
+	from    *listening                // that the message came on which is delivered now; of listen
 	running sync.WaitGroup            // listen and keep
 }
 
@@ -63,6 +64,7 @@ func (n *Node) Subscribe(ctx context.Context, channel string, onMessage func(pay
 		s.close()
 		return fmt.Errorf("subscribing to %s: %w", channel, Classify(ctx, err))
 	}
+	s.conn.Load().works.Store(true)
 	s.running.Go(func() { s.listen(onMessage, onResubscribe) })
 	s.running.Go(s.keep)
 	return nil
@@ -91,12 +93,9 @@ func (s *subscription) listen(onMessage func(payload string), onResubscribe func
 			continue
 		}
 		failed = false
-		// go-redis reads from the one that was dialled last, and makes another only in Receive, and in Ping if that
-		// fails. If none was made since before, the message came on it.
-		s.from = nil
-		if before == s.conn.Load() {
-			s.from = before
-		}
+		// go-redis reads from the one that was dialled last, and dials in Receive only, before it reads.
+		s.from = s.conn.Load()
+		s.from.works.Store(true)
 		switch m := m.(type) {
 		case *goredis.Message:
 			onMessage(m.Payload)
@@ -133,7 +132,9 @@ func (s *subscription) pause(at *location) {
 }
 
 // keep asks for a sign of life where nothing comes. That keeps proxies from forgetting the connection, and shows
-// when it is dead: then the Place is told, and in the end another connection is made.
+// when it is dead: then the Place is told, and in the end another connection is made. It writes to the connection
+// itself: go-redis would first wait for the lock that it holds while it connects. Once the connection works, nobody
+// else writes.
 func (s *subscription) keep() {
 	n := s.node
 	var of *listening   // that was asked,
@@ -150,12 +151,11 @@ func (s *subscription) keep() {
 		}
 		c, now := s.conn.Load(), time.Now()
 		switch came := c.came(); {
-		case now.Sub(came) < every:
+		case !c.works.Load() || now.Sub(came) < every:
 		case c != of || !came.Before(asked):
 			of, asked = c, now
-			ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-			_ = s.sub.Ping(ctx) // listen has the answer, or the error
-			cancel()
+			_ = c.SetWriteDeadline(now.Add(connectTimeout))
+			_, _ = io.WriteString(c.Conn, "*1\r\n$4\r\nping\r\n") // listen has the answer, or the error
 		default:
 			_ = n.locator.failed(n.closing, c.at, ErrNoAnswer) // only to be noted
 			if now.Sub(asked) >= connectTimeout {
@@ -170,6 +170,7 @@ type listening struct {
 	net.Conn
 	at     *location
 	forget func() bool
+	works  atomic.Bool // something came by which it is known to be subscribed
 	made   time.Time
 	last   atomic.Int64 // when something came; a time.Duration since made
 }

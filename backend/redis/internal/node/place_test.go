@@ -186,15 +186,19 @@ func TestConnectionsGoToThePlace(t *testing.T) {
 func TestMovedEndsRequests(t *testing.T) {
 	for _, to := range []string{addrB, ""} {
 		withPlace(t, func(t *testing.T, w *world) {
-			for range 3 {
-				if err := w.echo(t, "known"); err != nil {
+			w.at[addrA].dialling = time.Millisecond // so that they meet
+			ended := make(chan error, 4)
+			for range 4 {
+				go func() { ended <- w.echo(t, "known") }()
+			}
+			for range 4 {
+				if err := <-ended; err != nil {
 					t.Fatal(err)
 				}
 			}
 			<-call(t, w.Node, Call{Args: args("known")})
 			<-call(t, w.Node, Call{Script: apartScript, Args: args("known")})
 			w.at[addrA].silent.Store(true)
-			ended := make(chan error, 3)
 			go func() { ended <- w.echo(t, "direct") }()
 			go func() {
 				_, err := w.Do(t.Context(), time.Minute, "delex", "key")
@@ -204,8 +208,9 @@ func TestMovedEndsRequests(t *testing.T) {
 				_, err := w.Once(t.Context(), time.Minute, "delex", "key")
 				ended <- err
 			}()
+			time.Sleep(time.Millisecond)
 			sent := call(t, w.Node, Call{Args: args("sent"), Timeout: time.Minute})
-			synctest.Wait()
+			time.Sleep(10 * time.Millisecond)
 			queued := call(t, w.Node, Call{Args: args("queued"), Timeout: time.Minute})
 			time.Sleep(time.Second) // watch has set deadlines
 			began := time.Now()

@@ -73,13 +73,34 @@ func (n *Node) Eval(ctx context.Context, timeout time.Duration, s *Script, keys 
 	return cmd.Val(), nil
 }
 
+// outcome is what Call.Done gets.
+type outcome struct {
+	reply any
+	err   error
+}
+
+// EvalThen runs a call's script, and then another call on the same connection, in the same write. It returns the outcome
+// of the first when both have theirs; Done of the second has been called then. The error is raw: see Classify; a nil reply
+// is none. If ctx ends first, the outcome is not known, and Done of the second may be called later.
+func (n *Node) EvalThen(ctx context.Context, then, c *Call) (any, error) {
+	ended := make(chan outcome, 1)
+	go func() { // it ends in its time, or with the node
+		var first outcome
+		c.Ctx, c.Done = ctx, func(reply any, err error) { first = outcome{reply, err} }
+		n.EvalAll([]*Call{c, then})
+		ended <- first
+	}()
+	select {
+	case o := <-ended:
+		return o.reply, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // EvalAsking is Eval at the server that another's ASK has named; see Call.Asking. Unlike with Eval, a nil reply is
 // no error.
 func (n *Node) EvalAsking(ctx context.Context, timeout time.Duration, s *Script, keys int, args ...any) (any, error) {
-	type outcome struct {
-		reply any
-		err   error
-	}
 	ended := make(chan outcome, 1)
 	n.Go(&Call{
 		Ctx: ctx, Timeout: timeout, Script: s, Keys: keys, Args: args, Asking: true,

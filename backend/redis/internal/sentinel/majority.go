@@ -20,7 +20,7 @@ type majority struct {
 func count(answers []answer, least int) (m majority, total int, found bool) {
 	byID := make(map[string]answer, len(answers))
 	for _, a := range answers {
-		if a.err != nil {
+		if a.err != nil || a.master == "" {
 			continue
 		}
 		// Two answers of one Sentinel: the later one has the higher epoch. If that is the same, so is the master.
@@ -33,10 +33,8 @@ func count(answers []answer, least int) (m majority, total int, found bool) {
 	epochs := make(map[string]uint64)
 	for _, a := range byID {
 		total = max(total, a.sentinels)
-		if a.master != "" {
-			votes[a.master]++
-			epochs[a.master] = max(epochs[a.master], a.epoch)
-		}
+		votes[a.master]++
+		epochs[a.master] = max(epochs[a.master], a.epoch)
 	}
 	for master, n := range votes {
 		if n > total/2 {

@@ -20,41 +20,55 @@ func (w *Watch) least() int {
 	return len(ids)
 }
 
-// learn begins to ask the Sentinels of which others have told, and ends what leads to those that nobody knows any more, or
-// that are reached by an address of the configuration, too.
-func (w *Watch) learn(r *round) {
-	var told []member
+// learn begins to ask the Sentinels of which others have told, and ends what leads to those of which nobody tells any
+// more, or which are reached by an address of the configuration, too. It reports whether there are new ones.
+func (w *Watch) learn(r *round) (more bool) {
+	var lists []answer              // that tell of others
 	direct := make(map[string]bool) // ids of those that have answered at addresses of the configuration
 	for _, a := range r.answers {
+		if len(a.others) > 0 {
+			lists = append(lists, a)
+		}
 		if slices.Contains(w.conf.Addrs, a.from) {
 			direct[a.id] = true
-		} else if a.err == nil {
-			told = append(told, member{a.id, a.from}) // nobody tells of itself
 		}
-		told = append(told, a.others...)
 	}
-	if !slices.ContainsFunc(r.answers, func(a answer) bool { return len(a.others) > 0 }) {
-		return // they were not asked, or have not answered
-	}
-	told = slices.DeleteFunc(told, func(m member) bool { return direct[m.id] || slices.Contains(w.conf.Addrs, m.addr) })
-
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
-		return
+	if len(lists) == 0 || w.closed {
+		return false
 	}
 	kept := w.peers[:0:0]
 	for _, p := range w.peers {
-		if p.id == "" || slices.Contains(told, member{p.id, p.addr}) {
+		if p.id == "" || !direct[p.id] && isTold(p, lists) {
 			kept = append(kept, p)
 		} else {
 			w.running.Go(p.close)
 		}
 	}
-	for _, m := range told {
-		if !slices.ContainsFunc(kept, func(p *peer) bool { return p.id == m.id }) {
-			kept = append(kept, w.newPeer(m.addr, m.id))
+	for _, list := range lists {
+		for _, m := range list.others {
+			known := direct[m.id] || slices.ContainsFunc(kept, func(p *peer) bool { return p.id == m.id || p.addr == m.addr })
+			if !known {
+				kept, more = append(kept, w.newPeer(m.addr, m.id)), true
+			}
 		}
 	}
 	w.peers = kept
+	return more
+}
+
+// isTold reports whether a Sentinel is in the list of another. Nobody tells of itself: if there is no other list, it is.
+func isTold(p *peer, lists []answer) bool {
+	alone := true
+	for _, list := range lists {
+		if list.id == p.id {
+			continue
+		}
+		alone = false
+		if slices.Contains(list.others, member{p.id, p.addr}) {
+			return true
+		}
+	}
+	return alone
 }

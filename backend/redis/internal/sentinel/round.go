@@ -7,20 +7,22 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
-// round is a question to all Sentinels at the same time.
+// round is a question to all Sentinels at the same time. Rounds come one after the other.
 type round struct {
-	began time.Time
-	done  chan struct{} // closed when the rest is there
+	number int
+	began  time.Time
+	done   chan struct{} // closed when the rest is there
 
 	majority majority
 	found    bool // majority is one
 	answers  []answer
-	total    int // how many Sentinels there are
+	total    int  // how many Sentinels there are
+	more     bool // they have told of others, which were not asked
 }
 
-// patience is how long a round that has heard a majority which does not agree waits for the others: during a fail-over
-// they agree a moment later, and a Sentinel may be away with the old master. It grows with each round that ends so,
-// for Sentinels that are far away.
+// patience is how long a round without a majority waits for more answers after the first: during a fail-over the Sentinels
+// agree a moment later, and one that hangs, such as that on the machine of the old master, must not delay the next
+// question to the others. It grows with each round that ends so, for Sentinels that are far away.
 const (
 	leastPatience   = 100 * time.Millisecond
 	longestPatience = askTimeout
@@ -34,31 +36,40 @@ const (
 
 func nextPause(pause time.Duration) time.Duration { return min(2*pause, longestPause) }
 
-// decided returns the word of a majority that was asked at since or later. It asks again, as long as ctx lasts,
-// while there is no majority. Its error is raw: see node.Classify.
-func (w *Watch) decided(ctx context.Context, since time.Time) (*word, error) {
+// decided returns the word of a majority in a round after those that have a number already. It asks again, as long
+// as ctx lasts, while there is no majority. Its error is raw: see node.Classify.
+func (w *Watch) decided(ctx context.Context) (*word, error) {
+	after := w.begun()
 	var before *round
 	for pause := firstPause; ; pause = nextPause(pause) {
-		if now := w.word.Load(); now != nil && !now.asked.Before(since) {
-			return now, nil
-		}
-		r, err := w.askedSince(ctx, since)
+		r, err := w.askedAfter(ctx, after)
 		switch {
 		case err != nil && before != nil && w.closing.Err() == nil:
 			return nil, before.undecided()
 		case err != nil:
 			return nil, err
-		case !r.found:
-			before, since = r, time.Now()
-			if !sleep(ctx, jitter(pause)) {
-				return nil, r.undecided()
-			}
+		case r.found:
+			return w.word.Load(), nil // of this round or of a later one
+		}
+		before = r
+		if !sleep(ctx, jitter(pause)) {
+			return nil, r.undecided()
+		}
+		if now := w.word.Load(); now != nil && now.round > after { // others have asked meanwhile
+			return now, nil
 		}
 	}
 }
 
-// askedSince returns a round that began at since or later. All who ask meanwhile share it.
-func (w *Watch) askedSince(ctx context.Context, since time.Time) (*round, error) {
+// begun is the number of the round that began last. A question that begins after the call has a higher one.
+func (w *Watch) begun() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rounds
+}
+
+// askedAfter returns a round with a higher number. All who ask meanwhile share it.
+func (w *Watch) askedAfter(ctx context.Context, number int) (*round, error) {
 	for {
 		r := w.join()
 		if r == nil {
@@ -69,7 +80,7 @@ func (w *Watch) askedSince(ctx context.Context, since time.Time) (*round, error)
 		case <-ctx.Done():
 			return nil, errNotInTime
 		}
-		if !r.began.Before(since) {
+		if r.number > number {
 			return r, nil
 		}
 	}
@@ -85,7 +96,8 @@ func (w *Watch) join() *round {
 	if w.closed || w.closing.Err() != nil {
 		return nil
 	}
-	r := &round{began: time.Now(), done: make(chan struct{})}
+	w.rounds++
+	r := &round{number: w.rounds, began: time.Now(), done: make(chan struct{})}
 	var asked []*peer
 	for _, p := range w.peers {
 		if !p.asking && !p.until.After(r.began) {
@@ -106,8 +118,9 @@ func (w *Watch) join() *round {
 	return r
 }
 
-// ask asks peers, and returns the patience of the next round. It ends as soon as a majority agrees, but at first it waits for the others for a
-// moment: how many there are is not known yet.
+// ask asks peers, and returns the patience of the next round. It ends as soon as a majority agrees. Before there has been
+// a majority it is not known how many Sentinels there are, and why some do not answer is of interest: then it waits for the
+// others for as long as patience lasts, or until a majority is there.
 func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration) time.Duration {
 	first := w.word.Load() == nil
 	got := make(chan answer, len(peers))
@@ -122,8 +135,9 @@ func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration
 	}
 	var enough <-chan time.Time
 	for range peers {
+		var a answer
 		select {
-		case a := <-got:
+		case a = <-got:
 			r.answers = append(r.answers, a)
 		case <-enough:
 			if r.found {
@@ -138,7 +152,7 @@ func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration
 		switch {
 		case r.found && !first:
 			return min(max(2*time.Since(r.began), leastPatience), longestPatience)
-		case enough == nil && (r.found || heard(r.answers) > r.total/2):
+		case enough == nil && a.err == nil && (r.found || !first || heard(r.answers) > r.total/2):
 			enough = time.After(patience)
 		}
 	}
@@ -156,15 +170,15 @@ func heard(answers []answer) int {
 	return len(ids)
 }
 
-// conclude makes the word of a round that of the watch, and tells where the master is if that is new. Rounds come
-// one after the other, and so do their words: whoever sees that a round is done has its word, or a later one.
+// conclude makes the word of a round that of the watch, and tells where the master is if that is new. Whoever sees that
+// a round is done finds its word, or a later one.
 func (w *Watch) conclude(r *round, patience time.Duration) {
 	r.total = max(r.total, 1)
 	w.mu.Lock()
 	was := w.word.Load()
 	var moved []string
 	if r.found {
-		now := &word{majority: r.majority, asked: r.began, downAfter: downAfter(r.answers)}
+		now := &word{majority: r.majority, round: r.number, asked: r.began, downAfter: downAfter(r.answers)}
 		switch {
 		case was == nil || was.master != now.master:
 			moved = []string{now.master}
@@ -186,7 +200,7 @@ func (w *Watch) conclude(r *round, patience time.Duration) {
 		w.conf.Moved(addr)
 	}
 	w.report(r, was)
-	w.learn(r)
+	r.more = w.learn(r)
 	w.mu.Lock()
 	w.current, w.patience = nil, patience
 	w.mu.Unlock()

@@ -32,7 +32,7 @@ func (w *Watch) run() {
 		}
 		before := w.word.Load()
 		last = time.Now()
-		r, err := w.askedSince(w.closing, last)
+		r, err := w.askedAfter(w.closing, w.begun())
 		if err != nil {
 			return
 		}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 	"github.com/fencelock/fencelock/driver"
@@ -26,13 +25,16 @@ func (w *Watch) Start(ctx context.Context) (warnings []string, err error) {
 	}
 	w.mu.Unlock()
 	for pause := firstPause; ; pause = nextPause(pause) {
-		r, err := w.askedSince(ctx, time.Now())
+		r, err := w.askedAfter(ctx, w.begun())
 		if err != nil {
 			return nil, node.Classify(ctx, err)
 		}
 		if r.found {
 			w.running.Go(w.run)
 			return r.warnings(), nil
+		}
+		if r.more {
+			continue
 		}
 		if heard(r.answers) <= r.total/2 || !r.differ() {
 			return nil, w.explain(ctx, r)

@@ -45,6 +45,7 @@ type Watch struct {
 
 	mu       sync.Mutex // held while word changes, too
 	peers    []*peer    // the configured ones first
+	rounds   int        // how many have begun
 	current  *round     // under way; nil if there is none
 	patience time.Duration
 	listed   time.Time // when the Sentinels were last asked about each other
@@ -54,7 +55,8 @@ type Watch struct {
 // word is what a majority has said.
 type word struct {
 	majority
-	asked     time.Time     // they were asked after this
+	round     int           // in which it has said so
+	asked     time.Time     // when that began
 	downAfter time.Duration // the shortest that they told
 	changes   int           // how often the master has changed; also counted if it has changed to another and back
 }
@@ -71,7 +73,10 @@ func New(closing context.Context, c Config) *Watch {
 // Where returns the address of the master. What a majority has said within the last second will do: run asks again
 // when there is a reason.
 func (w *Watch) Where(ctx context.Context) (string, error) {
-	now, err := w.decided(ctx, time.Now().Add(-time.Second))
+	if now := w.word.Load(); now != nil && time.Since(now.asked) < time.Second {
+		return now.master, nil
+	}
+	now, err := w.decided(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -87,12 +92,11 @@ func (w *Watch) Where(ctx context.Context) (string, error) {
 // may name an old master until it has heard from another, which takes about two seconds. And none of this
 // says that the new master has what the old one had.
 func (w *Watch) Vouch(ctx context.Context, addr string) error {
-	called := time.Now()
 	before := w.word.Load()
 	if before == nil || before.master != addr {
 		return elsewhere(addr, before)
 	}
-	now, err := w.decided(ctx, called)
+	now, err := w.decided(ctx)
 	switch {
 	case err != nil:
 		return err
