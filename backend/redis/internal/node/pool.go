@@ -228,7 +228,7 @@ const connectAgainAfter = 100 * time.Millisecond
 // course of Open, the error is of more use. It needs p.mu.
 func (p *pool) worthAnotherLocked(began time.Time, err error) bool {
 	return p.patient && !p.closed && len(p.waiting) > 0 && time.Since(began) < connectTimeout &&
-		p.latest.roundTrip.Load() != 0 && errors.Is(Classify(context.Background(), err), driver.ErrUnavailable)
+		p.latest.boot.Load() != nil && errors.Is(Classify(context.Background(), err), driver.ErrUnavailable)
 }
 
 // sweep drops free connections to where the server is no more.
