@@ -44,6 +44,7 @@ func openCluster(ctx context.Context, u *url.URL, log *slog.Logger) (driver.Back
 func inCluster(conf clusterConf) func(b *backend) store {
 	return func(b *backend) store {
 		b.names.tagged = true
+		b.releases = new(releases)
 		s := &slotted{names: &b.names, conf: conf}
 		s.pauses.contact = b.contact
 		s.cluster = cluster.New(b.closing, cluster.Config{
