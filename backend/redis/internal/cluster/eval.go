@@ -120,6 +120,7 @@ func (h hop) after(err error, c *Cluster, slot int) (to hop, again, now bool) {
 	switch {
 	case isUndone(err): // nobody has the slot
 		c.want()
+	case errors.Is(err, node.ErrNowhere): // it waited for a connection while the map changed
 	case goredis.HasErrorPrefix(err, "TRYAGAIN "), goredis.HasErrorPrefix(err, "LOADING "):
 	case goredis.HasErrorPrefix(err, "CLUSTERDOWN "), goredis.HasErrorPrefix(err, "MASTERDOWN "), goredis.HasErrorPrefix(err, "READONLY "),
 		errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, node.ErrReplaced):

@@ -212,6 +212,22 @@ func TestNobodyThere(t *testing.T) {
 	})
 }
 
+// What waits for a connection to a master that is replaced meanwhile goes to the new one.
+func TestNotSentYet(t *testing.T) {
+	w := newWorld(threeMasters()...)
+	inWorld(t, w, func(t *testing.T, c *Cluster) {
+		w.change(func(f *fake) { f.silent = true }, a1) // also to who connects
+		time.AfterFunc(300*time.Millisecond, func() {
+			w.change(see(failedOver()), b1, c1, r1)
+			c.Doubt(a1)
+		})
+		if took, err := eval(t.Context(), c, time.Second, keyA); err != nil || took < 300*time.Millisecond || took > 300*time.Millisecond+mostLook {
+			t.Errorf("%v after %v", err, took)
+		}
+		expectScripts(t, w, r1+" "+keyA)
+	})
+}
+
 // Close ends what is under way.
 func TestCloseEndsEval(t *testing.T) {
 	w := newWorld(threeMasters()...)

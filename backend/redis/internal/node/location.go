@@ -63,14 +63,14 @@ func (l *locator) where(ctx context.Context) (*location, error) {
 	for {
 		at := l.now.Load()
 		if at != nil && at.addr == "" {
-			return nil, errNowhere
+			return nil, ErrNowhere
 		}
 		addr, err := l.place.Where(ctx)
 		switch {
 		case err != nil:
 			return nil, err
 		case addr == "":
-			return nil, errNowhere
+			return nil, ErrNowhere
 		case at != nil && at.addr == addr:
 			return at, nil
 		}
