@@ -54,7 +54,7 @@ const voteAgain = 40 * time.Millisecond
 
 // vote asks the other masters once. It reports whether that was the last word.
 func (c *Cluster) vote(ctx context.Context, addr string) (sure bool, err error) {
-	m, x, err := c.masterAt(ctx, addr)
+	m, x, err := masterAt(ctx, c, addr)
 	if err != nil {
 		return false, err
 	}
@@ -104,7 +104,7 @@ func (c *Cluster) vote(ctx context.Context, addr string) (sure bool, err error) 
 
 // masterAt is the master at an address, with the map that has it. If only a redirection has told of it, nodes are
 // asked first.
-func (c *Cluster) masterAt(ctx context.Context, addr string) (*slotMap, Master, error) {
+func masterAt(ctx context.Context, c *Cluster, addr string) (*slotMap, Master, error) {
 	m := c.slots.Load()
 	x, ok := m.at(addr)
 	if !ok || x.ID == "" {
