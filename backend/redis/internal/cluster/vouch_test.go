@@ -98,8 +98,13 @@ func TestVouchNeeds(t *testing.T) {
 func TestVouchAfterGrowth(t *testing.T) {
 	w := newWorld(threeMasters()...)
 	inWorld(t, w, func(t *testing.T, c *Cluster) {
-		grown := []claim{{a1, "master", 1, 0, 5460}, {b1, "master", 2, 5461, 10922}, {c1, "master", 3, 10923, 14000},
-			{"192.0.2.5:6379", "master", 4, 14001, 15000}, {"192.0.2.6:6379", "master", 5, 15001, 16383}}
+		grown := []claim{
+			{a1, "master", 1, 0, 5460},
+			{b1, "master", 2, 5461, 10922},
+			{c1, "master", 3, 10923, 14000},
+			{"192.0.2.5:6379", "master", 4, 14001, 15000},
+			{"192.0.2.6:6379", "master", 5, 15001, 16383},
+		}
 		w.change(see(grown))
 		w.change(func(f *fake) { f.down = true }, c1)
 		if _, err := vouch(t, c, a1); err == nil {
