@@ -43,7 +43,7 @@ func openCluster(ctx context.Context, u *url.URL, log *slog.Logger) (driver.Back
 // inCluster makes the store of a Cluster.
 func inCluster(conf clusterConf) func(b *backend) store {
 	return func(b *backend) store {
-		b.names.tagged = true
+		b.tagged = true
 		b.releases = new(releases)
 		s := &slotted{names: &b.names, conf: conf}
 		s.pauses.contact = b.contact
