@@ -61,7 +61,9 @@ func inCluster(conf clusterConf) func(b *backend) store {
 }
 
 func (s *slotted) setUp(ctx context.Context, b *backend, opts Options) error {
-	if err := s.cluster.Find(ctx, s.conf.watch); err != nil {
+	if err := s.cluster.Find(ctx, s.conf.watch); errors.Is(err, driver.ErrUnsupported) {
+		return err // what is there is no Cluster, and will not be one next time
+	} else if err != nil {
 		return node.Classify(ctx, err)
 	}
 	s.wait = opts.Wait
@@ -142,7 +144,7 @@ func prepareOne(ctx context.Context, n *node.Node, opts Options, channel string)
 			return p, err
 		}
 	}
-	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel))
+	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel, "cluster"))
 }
 
 // The settings of a node that matter. CONFIG GET passes over those that a server has not.
