@@ -127,6 +127,42 @@ func TestWait(t *testing.T) {
 	expectNothingLeft(t, admin, ns)
 }
 
+// TestWaitInCluster: there it is the replicas of the master that has the lock.
+func TestWaitInCluster(t *testing.T) {
+	t.Parallel()
+	s := servers.StartRedisCluster(t, servers.RedisKind(t), 3, servers.Replicas(1))
+	ns, ttl := locktest.Namespace(), 3*time.Second
+	u := "redis+cluster://" + s.Nodes[0].Told()
+	plain, waits := locktest.Open(t, u, ns, ttl), locktest.Open(t, u+"?wait=1", ns, ttl)
+	keys := []string{"a", "b", "c", "d", "e", "f"}
+	for _, key := range keys {
+		locktest.Unlock(t, locktest.Lock(t, waits, key))
+	}
+	replica := s.ReplicasOf(t, s.Nodes[0])[0]
+	replica.Pause(t)
+	defer replica.Unpause(t)
+	failed := 0
+	for _, key := range keys {
+		lease, err := waits.TryLock(t.Context(), key)
+		switch {
+		case err == nil:
+			locktest.Unlock(t, lease)
+		case errors.Is(err, fencelock.ErrUnavailable) && strings.Contains(err.Error(), "0 of 1 replicas have it"):
+			failed++
+			locktest.Eventually(t, locktest.Soon, key+" is free", func() bool {
+				status, err := plain.Inspect(t.Context(), key)
+				return err == nil && !status.Held()
+			})
+			locktest.Unlock(t, locktest.Lock(t, plain, key))
+		default:
+			t.Errorf("TryLock of %s: %v", key, err)
+		}
+	}
+	if failed == 0 || failed == len(keys) {
+		t.Errorf("%d of %d locks failed, while the replica of one of three masters was stopped", failed, len(keys))
+	}
+}
+
 // TestWaitForMoreThanThereAre: it is warned of at Open, and Lock says how many there are.
 func TestWaitForMoreThanThereAre(t *testing.T) {
 	t.Parallel()
