@@ -65,7 +65,7 @@ redis-matrix: race ## Redis: every test, also those for which CI has no time; te
 # Sentinel and Cluster, each version of Redis and Valkey by itself, where `make test` has one. A newer server than
 # those of the tests (Redis 8.4 and Valkey 9 move a slot as a whole, Valkey 9 fails over in agreement with the
 # master): FENCELOCK_SERVERS=process and FENCELOCK_REDIS_PROGRAM or FENCELOCK_VALKEY_PROGRAM, or FENCELOCK_REDIS_IMAGE.
-# As processes no server can be cut off from the others: leave those tests out with ARGS='-skip CutOff'.
+# As processes no server can be cut off from the others: leave those tests out with ARGS='-skip /CutOff'.
 KINDS ?= Redis 7.0,Redis,Valkey
 # each_kind runs tests once for each kind.
 each_kind = @failed=; IFS=, read -ra kinds <<<"$(KINDS)"; for kind in "$${kinds[@]}"; do \

@@ -118,8 +118,9 @@
 //   - backend/raftlocal (raft://) is the built-in Raft: a lock server inside the processes that
 //     use it, in a directory that they share or as a cluster of 3 or 5 machines. Nothing has to
 //     be installed.
-//   - backend/redis (redis://) is one Redis or Valkey server: fast and fair, and the server wakes
-//     the waiters. It keeps exclusion while the server keeps its data.
+//   - backend/redis is Redis or Valkey: one server (redis://), by Sentinels (redis+sentinel://) or a
+//     Cluster (redis+cluster://). It is fast and fair, and the server wakes the waiters. It keeps
+//     exclusion while the server keeps its data; a fail-over may lose some.
 //   - backend/redis/redlock (redlock://) is a majority of 3, 5 or 7 Redis or Valkey nodes that
 //     know nothing of each other. Its tokens stay in order whatever their clocks do. It is for
 //     those who have such servers and must live through the loss of one.

@@ -20,6 +20,7 @@ type backend struct {
 	store         store
 	ttl           lastTTL
 	registry      registry
+	releases      *releases // nil where no other server takes the place of one
 	notifications *notifications
 	contact       *address.Contact
 	wait          int // Options.Wait

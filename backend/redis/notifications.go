@@ -58,8 +58,12 @@ func (n *notifications) onMessage(payload string, sure bool) {
 }
 
 // onResubscribe is called when the subscription broke and is back. Messages sent meanwhile are lost, and
-// the server may have lost its data: ask about every waiter and every grant.
+// the server may have lost its data, or be another: ask about every waiter and every grant, and release again what
+// was released a moment ago.
 func (n *notifications) onResubscribe() {
+	if parts := n.backend.releases.doubtful(); len(parts) > 0 {
+		n.running.Go(func() { n.backend.releaseAgain(parts) })
+	}
 	n.registry.mu.Lock()
 	defer n.registry.mu.Unlock()
 	n.recheckAll()

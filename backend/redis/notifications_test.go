@@ -83,6 +83,17 @@ func TestEachAcquireIsNotified(t *testing.T) {
 	}
 }
 
+// What a server says that may not be the one any more is only a reason to ask.
+func TestMessageThatIsNotSure(t *testing.T) {
+	b := offline(t)
+	a, wake := b.mustEnter(t, "k", nil)
+	b.notifications.onMessage("granted me 8", false)
+	if got := b.registry.granted(a); got != 0 || !woken(wake) {
+		t.Errorf("token %v, want none; or the Acquire is not woken", got)
+	}
+	b.registry.leave(a, wake)
+}
+
 // A notification may come before the answer to the request that has made the attempt wait.
 func TestNotifiedBeforeItWaits(t *testing.T) {
 	for _, message := range []string{"granted me 8", "ask me"} {

@@ -36,12 +36,14 @@ func (b *backend) Release(ctx context.Context, g driver.Grant) error {
 		// Most likely the first request was not carried out. Ask again: if the second ends the grant, that is
 		// certain. If the second finds nothing, the first may have ended the grant; nobody knows.
 		if again := b.store.ask(ctx, p); again.err == nil && again.reply == int64(1) {
+			b.releases.add(p, g.TTL)
 			return nil
 		}
 	}
 	if got.err != nil {
 		return node.Classify(ctx, got.err)
 	}
+	b.releases.add(p, g.TTL)
 	switch got.reply {
 	case int64(1):
 		return nil

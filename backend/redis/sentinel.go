@@ -25,11 +25,12 @@ type bySentinels struct {
 // masterOf makes the store of the master of which the Sentinels of c tell. conf is for connections to it.
 func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 	return func(b *backend) store {
+		b.releases = new(releases)
 		s := &bySentinels{conf: conf}
 		c.Warn = b.contact.Warn
 		c.Moved = func(addr string) { s.node.Moved(addr) } // not before Start, and then s has a node
 		s.watch = sentinel.New(b.closing, c)
-		s.server = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact, Place: s.watch})
+		s.server = newServer(b.closing, &b.names, node.Config{Options: conf, Contact: b.contact, Place: s.watch, Patient: true})
 		return s
 	}
 }

@@ -97,9 +97,13 @@ func parseSentinelLogin(q url.Values, conf *goredis.Options, log *slog.Logger) e
 	case file && q.Has("sentinel_password"):
 		return address.Invalid("sentinel_password_file= and sentinel_password=: give one of them")
 	case file:
-		credentials, err := node.PasswordFile(user, q.Get("sentinel_password_file"), log)
-		if err != nil {
+		path := q.Get("sentinel_password_file")
+		if _, err := address.Password(path); err != nil {
 			return address.Invalid("sentinel_%w", err) // which begins with password_file=
+		}
+		credentials, err := node.PasswordFile(user, path, log)
+		if err != nil {
+			return err
 		}
 		conf.CredentialsProviderContext = credentials
 	case q.Has("sentinel_password") && password == "":

@@ -26,6 +26,8 @@ func TestEachScheme(t *testing.T) {
 		"raft://user:secret@127.0.0.1:1":      "invalid",
 
 		"redlock://user:secret@127.0.0.1:1,127.0.0.1:2,127.0.0.1:3": "unavailable",
+		"redis+sentinel://user:secret@127.0.0.1:1/mymaster":         "unavailable",
+		"redis+cluster://user:secret@127.0.0.1:1,127.0.0.1:2":       "unavailable",
 	} {
 		t.Run(url[:strings.Index(url, ":")], func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,26 +28,30 @@ func TestComposeFile(t *testing.T) {
 	services := map[string]string{} // by port
 	name := ""
 	service := regexp.MustCompile(`^  ([a-z0-9]+):`)
-	port := regexp.MustCompile(`ports: \["(.*?):(\d+):(\d+)"\]`)
+	ports := regexp.MustCompile(`^ {4}ports: (.*)`)
+	port := regexp.MustCompile(`"(.*?):(\d+)(?:-(\d+))?:(?:\d+)(?:-\d+)?"`)
 	for line := range strings.Lines(compose) {
 		if m := service.FindStringSubmatch(line); m != nil {
 			name = m[1]
 		}
-		if m := port.FindStringSubmatch(line); m != nil {
+		list := ports.FindString(line)
+		for _, m := range port.FindAllStringSubmatch(list, -1) {
 			if m[1] != "127.0.0.1" {
 				t.Errorf("%s listens on %s, for the whole network", name, m[1])
 			}
-			services[m[2]] = name
+			for n := number(t, m[2]); n <= number(t, cmp.Or(m[3], m[2])); n++ {
+				services[strconv.Itoa(n)] = name
+			}
 		}
 	}
-	if len(services) != 6 {
-		t.Errorf("the ports %v; want those of six servers", services)
+	if len(services) != 6+6+6 {
+		t.Errorf("the ports %v; want those of six servers, of six behind Sentinels and the Sentinels, and of six of a Cluster", services)
 	}
 	found := map[string]bool{}
-	for _, raw := range regexp.MustCompile(`[a-z]+://localhost[^\s`+"`"+`]*`).FindAllString(page+compose, -1) {
+	for _, raw := range regexp.MustCompile(`[a-z+]+://localhost[^\s`+"`"+`]*`).FindAllString(page+compose, -1) {
 		scheme, _, _ := strings.Cut(raw, ":")
 		for n, m := range regexp.MustCompile(`localhost:(\d+)`).FindAllStringSubmatch(raw, -1) {
-			at, want := services[m[1]], scheme
+			at, want := services[m[1]], strings.TrimPrefix(scheme, "redis+")
 			if scheme == "redlock" {
 				want += strconv.Itoa(n + 1)
 			}
@@ -56,12 +61,12 @@ func TestComposeFile(t *testing.T) {
 			found[at] = true
 		}
 	}
-	for _, want := range []string{"redis", "etcd", "zookeeper", "redlock1", "redlock2", "redlock3"} {
+	for _, want := range []string{"redis", "etcd", "zookeeper", "redlock1", "redlock2", "redlock3", "sentinel", "cluster"} {
 		if !found[want] {
 			t.Errorf("docs/try.md has no URL of %s", want)
 		}
 	}
-	for _, m := range regexp.MustCompile(`up -d --wait ([a-z]+)`).FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile(`(?:up -d --wait|docker compose exec|restart|stop) ([a-z0-9]+)`).FindAllStringSubmatch(page, -1) {
 		if !strings.Contains(compose, "\n  "+m[1]+":") {
 			t.Errorf("docs/try.md starts %s, which is not in compose.yaml", m[1])
 		}
@@ -69,7 +74,7 @@ func TestComposeFile(t *testing.T) {
 
 	pinned := read(t, "integration/README.md")
 	images := regexp.MustCompile(`image: (\S+)`).FindAllStringSubmatch(compose, -1)
-	if len(images) != 6 {
+	if len(images) != 8 {
 		t.Errorf("%d images", len(images))
 	}
 	for _, m := range images {
@@ -77,4 +82,13 @@ func TestComposeFile(t *testing.T) {
 			t.Errorf("the tests do not run with %s: see integration/README.md", m[1])
 		}
 	}
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

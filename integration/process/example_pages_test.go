@@ -40,15 +40,43 @@ func TestExamplesOfPages(t *testing.T) {
 		t.Parallel()
 		s := servers.Start(t, servers.Redis, servers.TLS(), servers.Args("--tls-auth-clients", "no"))
 		files := locktest.CertificateFiles(t, s.TLSAddr(), s.TLSConfig())
-		admin := goredis.NewClient(&goredis.Options{Addr: s.Addr()})
-		defer admin.Close()
-		if err := admin.Do(t.Context(), "ACL", "SETUSER", "locks", "on", ">"+password, "~billing:*", "&billing:c:*", "+@all").Err(); err != nil {
-			t.Fatal(err)
-		}
+		redisUser(t, s.Addr())
 		here := []string{"localhost:6379", s.Addr()}
 		runPage(t, buildPage(t, "redis", "", here...), charges)
 		runPage(t, buildPage(t, "redis", "New", here...), holding, "REDIS_PASSWORD="+password)
 		runPage(t, buildPage(t, "redis", "Open", "redis.internal:6379", s.TLSAddr(),
+			"/run/secrets/redis", passwordFile(t), "/etc/fencelock/ca.pem", files.CA), "promises: advisory")
+	})
+	t.Run("redis by Sentinels", func(t *testing.T) {
+		t.Parallel()
+		const sentinels = "s3cret" // a configuration file has it
+		s := servers.StartSentinels(t, servers.Redis, servers.SentinelPassword(sentinels))
+		for _, one := range s.Servers {
+			redisUser(t, one.Addr())
+		}
+		of := s.SentinelAddrs()
+		file := filepath.Join(t.TempDir(), "sentinels")
+		if err := os.WriteFile(file, []byte(sentinels), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		runPage(t, buildPage(t, "redis", "NewFailover", "mymaster", servers.MasterName,
+			"localhost:26379", of[0], "localhost:26380", of[1], "localhost:26381", of[2]), holding, "REDIS_PASSWORD="+password, "SENTINEL_PASSWORD="+sentinels)
+		// With TLS the Sentinels would tell a port for TLS, where the program above has none.
+		runPage(t, buildPage(t, "redis", "Open_sentinel", "rediss+sentinel:", "redis+sentinel:", "&ca=/etc/fencelock/ca.pem", "",
+			"s1.internal,s2.internal,s3.internal/mymaster", strings.Join(of, ",")+"/"+servers.MasterName,
+			"/run/secrets/redis", passwordFile(t), "/run/secrets/sentinel", file), "promises: advisory")
+	})
+	t.Run("redis Cluster", func(t *testing.T) {
+		t.Parallel()
+		c := servers.StartRedisCluster(t, servers.Redis, 3, servers.TLS(), servers.Args("--tls-auth-clients", "no"))
+		for _, n := range c.Nodes {
+			redisUser(t, n.Addr())
+		}
+		a, b, d := c.Nodes[0].Server, c.Nodes[1].Server, c.Nodes[2].Server
+		files := locktest.CertificateFiles(t, a.TLSAddr(), a.TLSConfig())
+		runPage(t, buildPage(t, "redis", "New_cluster", "localhost:7001", a.Addr(), "localhost:7002", b.Addr(), "localhost:7003", d.Addr()),
+			holding, "REDIS_PASSWORD="+password)
+		runPage(t, buildPage(t, "redis", "Open_cluster", "r1.internal,r2.internal,r3.internal", strings.Join([]string{a.TLSAddr(), b.TLSAddr(), d.TLSAddr()}, ","),
 			"/run/secrets/redis", passwordFile(t), "/etc/fencelock/ca.pem", files.CA), "promises: advisory")
 	})
 	t.Run("etcd", func(t *testing.T) {
@@ -113,6 +141,16 @@ func TestExamplesOfPages(t *testing.T) {
 }
 
 const password = "p/@ss word"
+
+// redisUser has a server know the user of the pages.
+func redisUser(t *testing.T, addr string) {
+	t.Helper()
+	admin := goredis.NewClient(&goredis.Options{Addr: addr})
+	defer admin.Close()
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "locks", "on", ">"+password, "~billing:*", "&billing:c:*", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func passwordFile(t *testing.T) string {
 	t.Helper()

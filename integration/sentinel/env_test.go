@@ -35,16 +35,20 @@ func startEnv(t *testing.T, password string, opts ...servers.Option) *env {
 		Sentinels: servers.StartSentinels(t, servers.RedisKind(t), opts...), ns: locktest.Namespace(), password: password,
 		admins: map[*servers.Server]*goredis.Client{},
 	}
-	for _, m := range e.Members() {
-		conf := &goredis.Options{Addr: m.Addr(), MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second}
-		if m != e.Sentinels.Sentinels[0] && m != e.Sentinels.Sentinels[1] && m != e.Sentinels.Sentinels[2] {
-			conf.Password = password
-		}
-		c := goredis.NewClient(conf)
-		t.Cleanup(func() { _ = c.Close() })
-		e.admins[m] = c
+	for _, s := range e.Servers {
+		e.admins[s] = dial(t, s, password)
+	}
+	for _, s := range e.Sentinels.Sentinels {
+		e.admins[s] = dial(t, s, "")
 	}
 	return e
+}
+
+// dial makes a plain client, which asks once.
+func dial(t *testing.T, s *servers.Server, password string) *goredis.Client {
+	c := goredis.NewClient(&goredis.Options{Addr: s.Addr(), Password: password, MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // url is that of clients that go straight to the servers.
@@ -169,7 +173,7 @@ func (e *env) expectNothingLeft(t *testing.T, s *servers.Server) {
 			if strings.HasSuffix(name, ":t") {
 				continue
 			}
-			held, _ := c.HExists(t.Context(), name, "h").Result()
+			held, _ := c.HExists(t.Context(), name, "l").Result()
 			life := c.PTTL(t.Context(), name).Val()
 			if c.Type(t.Context(), name).Val() != "hash" || held || life < 0 || life > time.Minute {
 				left = append(left, fmt.Sprintf("%s for %v", name, life))

@@ -26,7 +26,7 @@ func System() system.System {
 		Start:        Start,
 		Contestants:  Contestants,
 		Sizes:        redisbench.ReplicatedSizes,
-		Leases:       100_000,
+		Leases:       20_000,
 		Protocol:     wire.RESP,
 		Meter:        meter,
 		Takeovers:    takeovers,

@@ -74,11 +74,11 @@ func redisSetup(l layout, o options) setup {
 	return setup{args: append(args, o.args...)}
 }
 
-// redisPing is content with any answer but "still loading": a server that wants a
+// redisPing is content with any answer of such a server but "still loading": one that wants a
 // password is up.
 func redisPing(ctx context.Context, addr string) error {
 	line, err := askServer(ctx, addr, "PING\r\n", func(r *bufio.Reader) (string, error) { return r.ReadString('\n') })
-	if err == nil && strings.HasPrefix(line, "-LOADING") {
+	if err == nil && (strings.HasPrefix(line, "-LOADING") || !strings.HasPrefix(line, "-") && !strings.HasPrefix(line, "+")) {
 		return errors.New(strings.TrimSpace(line))
 	}
 	return err

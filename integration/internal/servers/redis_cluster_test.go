@@ -45,7 +45,6 @@ func TestRedisCluster(t *testing.T) {
 
 // TestRedisClusterWithReplicas: a replica takes a killed master's place, another is promoted because it is asked to.
 func TestRedisClusterWithReplicas(t *testing.T) {
-	t.Run(Redis.String(), func(t *testing.T) { testReplicas(t, Redis) })
 	t.Run("with TLS and a password", func(t *testing.T) { testReplicas(t, Valkey, TLS(), Password("secret")) })
 	if _, err := findProgram(Redis70); err == nil {
 		t.Run("as processes", func(t *testing.T) {

@@ -60,10 +60,24 @@ func StartSentinels(t T, k Kind, opts ...Option) *Sentinels {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	if err := poll(ctx, s.whole); err != nil {
+	err := poll(ctx, s.whole)
+	if err == nil {
+		err = s.set(ctx, o)
+	}
+	if err != nil {
 		t.Fatalf("servers: the Sentinels of %v: %v", c, err)
 	}
 	return s
+}
+
+// set tells the Sentinels when a server is down. Until all are there, none is: they may start one after the other.
+func (s *Sentinels) set(ctx context.Context, o options) error {
+	ms := o.downAfter.Milliseconds()
+	command := fmt.Sprintf("SENTINEL SET %s down-after-milliseconds %d failover-timeout %d", MasterName, ms, 3*ms)
+	return (&Cluster{members: s.Sentinels}).each(func(_ int, sentinel *Server) error {
+		_, err := sentinel.askRedis(ctx, command)
+		return err
+	})
 }
 
 // watchedSetup has a file for the server to keep its role in, as one has in production: a fail-over rewrites it.
@@ -121,8 +135,7 @@ func sentinelSetup(l layout, o options, ids []string) setup {
 		line("sentinel sentinel-pass", o.sentinelPassword)
 	}
 	line("sentinel monitor", MasterName, l.members[0].host, l.members[0].told(o), quorum)
-	line("sentinel down-after-milliseconds", MasterName, o.downAfter.Milliseconds())
-	line("sentinel failover-timeout", MasterName, 3*o.downAfter.Milliseconds())
+	line("sentinel down-after-milliseconds", MasterName, startLimit.Milliseconds())
 	line("sentinel parallel-syncs", MasterName, watched-1)
 	if o.password != "" {
 		line("sentinel auth-pass", MasterName, o.password)
@@ -249,10 +262,18 @@ func (s *Sentinels) Coordinated(t T) *Server {
 func (s *Sentinels) failOver(t T, how string) *Server {
 	t.Helper()
 	old := s.Master(t)
-	awaitFor(t, faultLimit, "no fail-over begins", func(ctx context.Context) (err error) {
-		for _, sentinel := range s.Sentinels {
+	asked := time.Time{}
+	awaitFor(t, faultLimit, "the Sentinels do not fail over", func(ctx context.Context) (err error) {
+		if master, err := s.master(ctx); err == nil && master != old {
+			return nil
+		}
+		if time.Since(asked) < 3*time.Second {
+			return errors.New("it is not done")
+		}
+		for _, sentinel := range s.Sentinels { // one that has said OK may still give up, for want of a good replica
 			if _, err = sentinel.askRedis(ctx, "SENTINEL FAILOVER "+MasterName+how); err == nil {
-				return nil
+				asked = time.Now()
+				return errors.New("it is asked for")
 			}
 		}
 		return err // INPROG, NOGOODSLAVE: later
@@ -260,13 +281,13 @@ func (s *Sentinels) failOver(t T, how string) *Server {
 	return s.MasterAfter(t, old)
 }
 
-// Hasten has the Sentinels ask the servers each 0.3 s for their roles, replicas and priorities, in place of each ten: what a test
+// Hasten has the Sentinels ask the servers each second for their roles, replicas and priorities, in place of each ten: what a test
 // has set is seen soon, and what it waits for. How a fail-over goes and when a master is down is the same.
 func (s *Sentinels) Hasten(t T) {
 	t.Helper()
 	awaitFor(t, faultLimit, "a Sentinel cannot be set", func(ctx context.Context) error {
 		return (&Cluster{members: s.Sentinels}).each(func(_ int, sentinel *Server) error {
-			_, err := sentinel.askRedis(ctx, "SENTINEL DEBUG INFO-PERIOD 300")
+			_, err := sentinel.askRedis(ctx, "SENTINEL DEBUG INFO-PERIOD 1000")
 			return err
 		})
 	})

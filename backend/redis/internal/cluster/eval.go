@@ -56,18 +56,20 @@ func (c *Cluster) EvalThen(ctx context.Context, timeout time.Duration, then *nod
 		}
 		if at.addr != "" {
 			sent = time.Now()
-			if reply, err = c.evalAt(ctx, at, timeout, then, s, words); err == nil {
+			if reply, err = at.run(ctx, c, timeout, then, s, words); err == nil {
 				return reply, sent, nil
 			}
 		}
 		var again, now bool
-		if to, again, now = c.judge(slot, at, err); !again {
+		if to, again, now = at.after(err, c, slot); !again {
 			return nil, sent, err
 		}
 		if hops++; now && hops <= maxHops {
 			continue
 		}
-		hops = 0
+		if hops = 0; now {
+			m = nil // it has changed with each redirection
+		}
 		if !c.pause(ctx, m, min(jitter(pause), time.Until(until))) || !time.Now().Before(until) {
 			return nil, sent, asUndone(err)
 		}
@@ -81,27 +83,28 @@ type hop struct {
 	asking bool // as an ASK has told
 }
 
-func (c *Cluster) evalAt(ctx context.Context, at hop, timeout time.Duration, then *node.Call, s *node.Script, words []any) (any, error) {
-	p, done := c.use(at.addr)
-	if p == nil {
-		return nil, goredis.ErrClosed
-	}
-	defer done()
-	if then != nil {
-		return p.node.EvalThen(ctx, then, &node.Call{Timeout: timeout, Script: s, Keys: 1, Args: words, Asking: at.asking})
-	}
-	if at.asking {
-		return p.node.EvalAsking(ctx, timeout, s, 1, words...)
-	}
-	return p.node.Eval(ctx, timeout, s, 1, words...)
+// run runs a script at a node, and then the call then, if it is not nil. words are its key and its arguments.
+func (h hop) run(ctx context.Context, c *Cluster, timeout time.Duration, then *node.Call, s *node.Script, words []any) (reply any, err error) {
+	err = c.With(h.addr, func(n *node.Node) error {
+		switch {
+		case then != nil:
+			reply, err = n.EvalThen(ctx, then, &node.Call{Timeout: timeout, Script: s, Keys: 1, Args: words, Asking: h.asking})
+		case h.asking:
+			reply, err = n.EvalAsking(ctx, timeout, s, 1, words...)
+		default:
+			reply, err = n.Eval(ctx, timeout, s, 1, words...)
+		}
+		return err
+	})
+	return reply, err
 }
 
-// judge reports whether a request that had an error is to be sent again, where to, and whether at once. It notes what the
+// after reports whether a request that had an error is to be sent again, where to, and whether at once. It notes what the
 // error tells of the Cluster.
-func (c *Cluster) judge(slot int, at hop, err error) (to hop, again, now bool) {
+func (h hop) after(err error, c *Cluster, slot int) (to hop, again, now bool) {
 	if addr, moved, ask, ok := node.Redirect(err); ok && moved == slot {
 		if host, port, bad := net.SplitHostPort(addr); bad == nil {
-			addr = complete(host, port, at.addr)
+			addr = complete(host, port, h.addr)
 		}
 		switch {
 		case addr == "": // the map may know
@@ -110,51 +113,51 @@ func (c *Cluster) judge(slot int, at hop, err error) (to hop, again, now bool) {
 		case ask:
 			return hop{addr, true}, true, true
 		}
-		c.learn(slot, at.addr, addr)
+		c.learn(slot, h.addr, addr)
 		return hop{addr: addr}, true, true
 	}
 	var op *net.OpError
 	switch {
-	case goredis.HasErrorPrefix(err, "TRYAGAIN "), goredis.HasErrorPrefix(err, "LOADING "):
-		return hop{}, true, false
-	case goredis.HasErrorPrefix(err, "CLUSTERDOWN "), goredis.HasErrorPrefix(err, "MASTERDOWN "), goredis.HasErrorPrefix(err, "READONLY "):
-		c.Doubt(at.addr)
-		return hop{}, true, false
-	case errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, node.ErrReplaced):
-		c.Doubt(at.addr)
-		return hop{}, true, false
 	case isUndone(err): // nobody has the slot
 		c.want()
-		return hop{}, true, false
+	case errors.Is(err, node.ErrNowhere): // it waited for a connection while the map changed
+	case goredis.HasErrorPrefix(err, "TRYAGAIN "), goredis.HasErrorPrefix(err, "LOADING "):
+	case goredis.HasErrorPrefix(err, "CLUSTERDOWN "), goredis.HasErrorPrefix(err, "MASTERDOWN "), goredis.HasErrorPrefix(err, "READONLY "),
+		errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, node.ErrReplaced):
+		c.Doubt(h.addr)
+	default:
+		if errors.Is(err, node.ErrNoAnswer) {
+			c.Doubt(h.addr)
+		}
+		return hop{}, false, false
 	}
-	if errors.Is(err, node.ErrNoAnswer) {
-		c.Doubt(at.addr)
-	}
-	return hop{}, false, false
+	return hop{}, true, false
 }
 
 // learn puts a slot that is not at one address into the map, at another. If the map says otherwise already, somebody
 // has learned more meanwhile.
 func (c *Cluster) learn(slot int, from, to string) {
-	defer c.want() // more slots may have moved
+	c.renew() // more slots may have moved
 	for {
 		m := c.slots.Load()
 		if x, ok := m.owner(slot); ok && x.Addr != from || c.adopt(m, m.with(slot, to)) {
 			return
 		}
-		if c.closing.Err() != nil {
-			return
-		}
 	}
 }
 
-// pause waits for some time, or until there is another map than m. It returns false if ctx ends first, or Close begins.
+// pause waits for some time, or until there is another map than m, which may be nil. It returns false if ctx ends first,
+// or Close begins.
 func (c *Cluster) pause(ctx context.Context, m *slotMap, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	var changed <-chan struct{}
+	if m != nil {
+		changed = c.awaitChange(m)
+	}
 	select {
 	case <-timer.C:
-	case <-c.awaitChange(m):
+	case <-changed:
 	case <-ctx.Done():
 		return false
 	case <-c.closing.Done():

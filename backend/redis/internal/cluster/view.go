@@ -19,8 +19,8 @@ type view struct {
 type member struct {
 	id, addr string // host:port as the nodes know it; the host is empty where they do not
 	master   bool
-	failing  bool   // it does not answer that node, or the Cluster has agreed that it has failed
-	pinged   bool   // that node has sent it a ping that it has not answered
+	failing  bool // it does not answer that node, or the Cluster has agreed that it has failed
+	pinged   bool // that node has sent it a ping that it has not answered
 	epoch    uint64
 	slots    int // how many it has
 }
@@ -168,4 +168,31 @@ func (v *view) isolated() bool {
 		}
 	}
 	return 2*silent > v.size()
+}
+
+// has reports whether everything that a map gives to a master, by its ID, is that node's here, too.
+func (v *view) has(m *slotMap, id string) bool {
+	for slot, i := range m.owners {
+		if i != nobody && m.masters[i].ID == id && v.ownerID(slot) != id {
+			return false
+		}
+	}
+	return true
+}
+
+// news reports whether slots are elsewhere than in a map, and the view is not older.
+func (v *view) news(m *slotMap) bool {
+	if v.epoch() < m.epoch {
+		return false
+	}
+	for slot, i := range m.owners {
+		id := ""
+		if i != nobody {
+			id = m.masters[i].ID
+		}
+		if v.ownerID(slot) != id {
+			return true
+		}
+	}
+	return false
 }

@@ -2,13 +2,11 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
+	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/fencelock/fencelock/driver"
+	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
 // vouch returns nil if the master at an address has not been given up until now: if enough of the other masters, asked from now
@@ -35,25 +33,46 @@ import (
 // What remains: CLUSTER FAILOVER FORCE and TAKEOVER, which ask neither x, nor (TAKEOVER) anybody, for the time that the news of
 // the new master takes to x; the time between this check and the return of Lock; a master that its Cluster cannot reach, and we can, until
 // it stops by itself, at about the time at which the others elect; and what replication has not carried over.
+//
+// A master that has just been elected is not known to all at once. So too few is not the last word: they are asked again,
+// until ctx ends. It does when the map says that x is no master any more.
 func (c *Cluster) vouch(ctx context.Context, addr string) error {
-	m, x, err := c.masterAt(ctx, addr)
-	if err != nil {
-		return err
+	for {
+		sure, err := c.vote(ctx, addr)
+		if sure {
+			return err
+		}
+		c.want()
+		if !c.pause(ctx, nil, jitter(voteAgain)) {
+			return err
+		}
 	}
-	whom := m.othersThan(addr)
+}
+
+// voteAgain is the pause until the others are asked again.
+const voteAgain = 40 * time.Millisecond
+
+// vote asks the other masters once. It reports whether that was the last word.
+func (c *Cluster) vote(ctx context.Context, addr string) (sure bool, err error) {
+	m, x, err := masterAt(ctx, c, addr)
+	if err != nil {
+		return false, err
+	}
+	whom := c.peers.shuffle(slices.DeleteFunc(m.addrs(), func(a string) bool { return a == addr }))
+	whom = append(whom, c.peers.shuffle(slices.Clone(m.replicas))...) // they do not elect, and may know
 	answers := make(chan word, len(whom))
 	asked, open, size, yes := 0, 0, m.size(), 0
 	var failed []error
 	for {
 		need := max(size-size/2-1, 0)
 		if yes >= need && (yes > 0 || len(whom) == 0) {
-			return nil
+			return true, nil
 		}
 		// One more than are needed, so that a node that is silent costs no time.
 		for asked < len(whom) && open < need-yes+1 {
 			to := whom[asked]
-			if !c.begin(func() { answers <- c.wordOf(ctx, to, m, x) }) {
-				return goredis.ErrClosed
+			if !c.peers.begin(func() { answers <- c.peers.wordOf(ctx, to, m, x) }) {
+				return true, node.ErrClosed
 			}
 			asked, open = asked+1, open+1
 		}
@@ -66,27 +85,26 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 			size = max(size, w.size)
 			switch {
 			case w.elsewhere:
-				c.want()
-				return w.err
+				c.renew()
+				return true, w.err
 			case w.err != nil:
 				failed = append(failed, w.err)
 			case w.votes || need == 0:
 				yes++
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("%w: the other masters could not be asked: %w", driver.ErrUnavailable, errors.Join(oneLine(failed), context.Cause(ctx)))
+			return true, fmt.Errorf("the other masters could not be asked: %w", oneLine(append(failed, context.Cause(ctx))))
 		}
 	}
 	if size <= 2 {
-		return nil // nobody answers, and nobody could have elected another
+		return true, nil // nobody answers, and nobody could have elected another
 	}
-	c.want()
-	return fmt.Errorf("%w: too few of the other masters say that it is: %w", driver.ErrUnavailable, oneLine(failed))
+	return false, fmt.Errorf("too few of the other masters say that it is: %w", oneLine(failed))
 }
 
 // masterAt is the master at an address, with the map that has it. If only a redirection has told of it, nodes are
 // asked first.
-func (c *Cluster) masterAt(ctx context.Context, addr string) (*slotMap, Master, error) {
+func masterAt(ctx context.Context, c *Cluster, addr string) (*slotMap, Master, error) {
 	m := c.slots.Load()
 	x, ok := m.at(addr)
 	if !ok || x.ID == "" {
@@ -97,45 +115,22 @@ func (c *Cluster) masterAt(ctx context.Context, addr string) (*slotMap, Master, 
 		x, ok = m.at(addr)
 	}
 	if !ok || x.ID == "" {
-		return nil, x, fmt.Errorf("%w: no node of the Cluster says that %s is a master", driver.ErrUnavailable, addr)
+		return nil, x, fmt.Errorf("no node of the Cluster says that %s is a master", addr)
 	}
 	return m, x, nil
-}
-
-// othersThan are the addresses of those who can tell of the master at an address: the other masters, by chance, and then
-// the replicas, which do not vote.
-func (m *slotMap) othersThan(addr string) (others []string) {
-	for _, i := range rand.Perm(len(m.masters)) {
-		if m.masters[i].Addr != addr {
-			others = append(others, m.masters[i].Addr)
-		}
-	}
-	for _, i := range rand.Perm(len(m.replicas)) {
-		others = append(others, m.replicas[i])
-	}
-	return others
-}
-
-// size is how many masters have slots, as far as nodes have told.
-func (m *slotMap) size() (n int) {
-	for _, x := range m.masters {
-		if x.ID != "" {
-			n++
-		}
-	}
-	return n
 }
 
 // word is what one node says of a master.
 type word struct {
 	votes     bool  // it is one of those that elect
 	size      int   // how many those are
-	elsewhere bool  // its slots are another's
+	elsewhere bool  // slots of the master are another's
 	err       error // it does not say that the master is one; nil if it does
 }
 
-func (c *Cluster) wordOf(ctx context.Context, to string, m *slotMap, x Master) word {
-	v, err := c.tell(ctx, to)
+// wordOf asks a node about a master x of the map m.
+func (s *peers) wordOf(ctx context.Context, to string, m *slotMap, x Master) word {
+	v, err := s.tell(ctx, to)
 	if err != nil {
 		return word{err: fmt.Errorf("%s: %w", to, err)}
 	}

@@ -63,14 +63,14 @@ func (l *locator) where(ctx context.Context) (*location, error) {
 	for {
 		at := l.now.Load()
 		if at != nil && at.addr == "" {
-			return nil, errNowhere
+			return nil, ErrNowhere
 		}
 		addr, err := l.place.Where(ctx)
 		switch {
 		case err != nil:
 			return nil, err
 		case addr == "":
-			return nil, errNowhere
+			return nil, ErrNowhere
 		case at != nil && at.addr == addr:
 			return at, nil
 		}
@@ -113,6 +113,21 @@ func (l *locator) move(from *location, addr string) *location {
 	return to
 }
 
+// await waits for a while, or until the server moves, or ctx ends.
+func (l *locator) await(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	var over <-chan struct{} // never
+	if at := l.now.Load(); at != nil {
+		over = at.over.Done()
+	}
+	select {
+	case <-timer.C:
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
 // left reports whether the server is not at a location any more.
 func (l *locator) left(at *location) bool { return at != nil && l.now.Load() != at }
 
@@ -129,7 +144,7 @@ func (l *locator) dial(ctx context.Context, conf goredis.Options) (*location, ne
 	}
 	dialling, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(at.over, cancel)() //nolint:contextcheck // both may end it
+	defer context.AfterFunc(at.over, cancel)()
 	raw, err := dial(dialling, conf)
 	if err != nil {
 		err = l.failed(ctx, at, err)

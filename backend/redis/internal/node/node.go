@@ -27,6 +27,10 @@ type Config struct {
 	// the address from it.
 	Place Place
 
+	// Patient has a request wait for as long as it may for a connection, also while the server cannot be reached: with a Place
+	// that soon says where another has taken its place. Without it the request fails as soon as a connection does.
+	Patient bool
+
 	// DirectLimit is how many callers of Eval each use a connection of their own; all further callers
 	// share those of the senders.
 	DirectLimit int32
@@ -82,6 +86,7 @@ func New(closing context.Context, c Config) *Node {
 func (n *Node) newPipeline(c Config, directLimit int32, senders int) *pipeline {
 	p := newPipeline(n.closing, c.Options, directLimit, senders)
 	p.pool.contact, p.pool.latest, p.pool.tellBoot, p.pool.locator = c.Contact, &n.latest, c.TellBoot, n.locator
+	p.pool.patient = c.Patient
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/fencelock/fencelock/driver"
 	"github.com/fencelock/fencelock/driver/address"
 )
 
@@ -27,6 +28,7 @@ type pool struct {
 	contact  *address.Contact // nil in tests
 	latest   *latest
 	tellBoot bool
+	patient  bool // Config.Patient
 	locator  *locator
 
 	mu         sync.Mutex
@@ -34,6 +36,7 @@ type pool struct {
 	free       []*conn           // the last element was used last
 	waiting    []chan connResult // requests that wait for a conn; each channel has room for one result
 	connecting int               // connections being made: never fewer than requests wait
+	failed     error             // of the last connection that was tried; nil if it was made
 	closed     bool
 }
 
@@ -48,7 +51,7 @@ func newPool(closing context.Context, conf goredis.Options) *pool {
 	p := &pool{conf: conf, latest: new(latest), all: make(map[*conn]struct{})}
 	p.closing, p.stop = context.WithCancel(closing)
 	p.locator = newLocator(p.closing, conf.Addr, nil)
-	context.AfterFunc(p.closing, p.shutDown) //nolint:contextcheck // it ends all connections
+	context.AfterFunc(p.closing, p.shutDown)
 	return p
 }
 
@@ -135,6 +138,9 @@ func (p *pool) take(ctx context.Context, now time.Time, timeout time.Duration) (
 	p.mu.Lock()
 	if i := slices.Index(p.waiting, got); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
+		if p.patient && p.failed != nil && ctx.Err() == nil {
+			err = p.failed // which says more
+		}
 		p.mu.Unlock()
 		return nil, true, err
 	}
@@ -162,26 +168,37 @@ func (p *pool) warm() {
 func (p *pool) connectLocked() {
 	p.connecting++
 	p.connects.Go(func() {
-		for p.connect() { //nolint:revive // that is all
+		began := time.Now()
+		for {
+			pause, again := p.connect(began)
+			if !again {
+				return
+			}
+			p.locator.await(p.closing, pause)
 		}
 	})
 }
 
-// connect makes a connection for connectLocked. It reports whether that is to be done once more, at once: the
-// server has moved meanwhile, and whoever waits for a connection is to have one to the new place.
-func (p *pool) connect() (again bool) {
+// connect makes a connection for connectLocked, which has begun a while ago. It reports whether that is to be done once more: at
+// once if the server has moved meanwhile, and whoever waits for a connection is to have one to the new place;
+// after a pause if nobody is there, and another may soon take its place.
+func (p *pool) connect(began time.Time) (pause time.Duration, again bool) {
 	c, at, err := connect(p.closing, p.locator, p.conf, p.tellBoot)
 	if !p.locator.left(at) {
 		p.report(err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed && p.locator.left(at) {
+	p.failed = err
+	switch {
+	case !p.closed && p.locator.left(at):
 		// If it moves after this look, sweep finds the conn, or whoever has it finds that it is not current.
 		if err == nil {
 			c.close()
 		}
-		return true
+		return 0, true
+	case err != nil && p.worthAnotherLocked(began, err):
+		return connectAgainAfter, true
 	}
 	p.connecting--
 	switch {
@@ -199,7 +216,19 @@ func (p *pool) connect() (again bool) {
 		p.all[c] = struct{}{}
 		p.freeLocked(c)
 	}
-	return false
+	return 0, false
+}
+
+// connectAgainAfter is the pause before another connection to a server that could not be reached. It ends at once when
+// another has taken its place.
+const connectAgainAfter = 100 * time.Millisecond
+
+// worthAnotherLocked reports whether those who wait for a connection wait on, after an error. If they failed at once
+// they would ask again after pauses that grow, and be late when another server takes the place. At first, in the
+// course of Open, the error is of more use. It needs p.mu.
+func (p *pool) worthAnotherLocked(began time.Time, err error) bool {
+	return p.patient && !p.closed && len(p.waiting) > 0 && time.Since(began) < connectTimeout &&
+		p.latest.boot.Load() != nil && errors.Is(Classify(context.Background(), err), driver.ErrUnavailable)
 }
 
 // sweep drops free connections to where the server is no more.

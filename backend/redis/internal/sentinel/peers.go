@@ -21,8 +21,8 @@ func (w *Watch) least() int {
 }
 
 // learn begins to ask the Sentinels of which others have told, and ends what leads to those of which nobody tells any
-// more, or which are reached by an address of the configuration, too.
-func (w *Watch) learn(r *round) {
+// more, or which are reached by an address of the configuration, too. It reports whether there are new ones.
+func (w *Watch) learn(r *round) (more bool) {
 	var lists []answer              // that tell of others
 	direct := make(map[string]bool) // ids of those that have answered at addresses of the configuration
 	for _, a := range r.answers {
@@ -36,7 +36,7 @@ func (w *Watch) learn(r *round) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(lists) == 0 || w.closed {
-		return
+		return false
 	}
 	kept := w.peers[:0:0]
 	for _, p := range w.peers {
@@ -50,11 +50,12 @@ func (w *Watch) learn(r *round) {
 		for _, m := range list.others {
 			known := direct[m.id] || slices.ContainsFunc(kept, func(p *peer) bool { return p.id == m.id || p.addr == m.addr })
 			if !known {
-				kept = append(kept, w.newPeer(m.addr, m.id))
+				kept, more = append(kept, w.newPeer(m.addr, m.id)), true
 			}
 		}
 	}
 	w.peers = kept
+	return more
 }
 
 // isTold reports whether a Sentinel is in the list of another. Nobody tells of itself: if there is no other list, it is.

@@ -16,7 +16,8 @@ type round struct {
 	majority majority
 	found    bool // majority is one
 	answers  []answer
-	total    int // how many Sentinels there are
+	total    int  // how many Sentinels there are
+	more     bool // they have told of others, which were not asked
 }
 
 // patience is how long a round without a majority waits for more answers after the first: during a fail-over the Sentinels
@@ -199,7 +200,7 @@ func (w *Watch) conclude(r *round, patience time.Duration) {
 		w.conf.Moved(addr)
 	}
 	w.report(r, was)
-	w.learn(r)
+	r.more = w.learn(r)
 	w.mu.Lock()
 	w.current, w.patience = nil, patience
 	w.mu.Unlock()

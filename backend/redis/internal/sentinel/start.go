@@ -33,6 +33,9 @@ func (w *Watch) Start(ctx context.Context) (warnings []string, err error) {
 			w.running.Go(w.run)
 			return r.warnings(), nil
 		}
+		if r.more {
+			continue
+		}
 		if heard(r.answers) <= r.total/2 || !r.differ() {
 			return nil, w.explain(ctx, r)
 		}
