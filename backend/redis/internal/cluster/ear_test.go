@@ -22,7 +22,7 @@ func subscribe(t *testing.T, c *Cluster, l *listener) {
 	}
 }
 
-// earAt has the ear at a1, and where it is then.
+// earAt has the listener at a1, and where it is then.
 func earAt(t *testing.T, w *world, c *Cluster, l *listener) {
 	t.Helper()
 	w.change(func(f *fake) { f.down = true }, b1, c1)
@@ -36,7 +36,7 @@ func earAt(t *testing.T, w *world, c *Cluster, l *listener) {
 	}
 }
 
-// The ear leaves a node that is silent, or that the others do not reach, before the Cluster can have given it up: within
+// The listener leaves a node that is silent, or that the others do not reach, before the Cluster can have given it up: within
 // the node timeout, which is 2 s.
 func TestEarMoves(t *testing.T) {
 	for name, fault := range map[string]func(w *world, c *Cluster){
@@ -109,7 +109,7 @@ func TestIdleClientLearns(t *testing.T) {
 	})
 }
 
-// Where nobody can be reached the ear goes round, and not faster than is good; when they are back it is somewhere soon.
+// Where nobody can be reached the listener goes round, and not faster than is good; when they are back it is somewhere soon.
 func TestEarGoesRound(t *testing.T) {
 	w := newWorld(threeMasters()...)
 	inWorld(t, w, func(t *testing.T, c *Cluster) {
