@@ -18,15 +18,16 @@ import (
 // bySentinels is the store of the server that Sentinels call the master: now one server, now another.
 type bySentinels struct {
 	*server
-	watch *sentinel.Watch
-	conf  goredis.Options // of connections to a server, without where they go
+	watch   *sentinel.Watch
+	conf    goredis.Options                                         // of connections to a server, without where they go
+	explain func(ctx context.Context, addr string, err error) error // as in sentinel.Config
 }
 
 // masterOf makes the store of the master of which the Sentinels of c tell. conf is for connections to it.
 func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 	return func(b *backend) store {
 		b.releases = new(releases)
-		s := &bySentinels{conf: conf}
+		s := &bySentinels{conf: conf, explain: c.Explain}
 		c.Warn = b.contact.Warn
 		c.Moved = func(addr string) { s.node.Moved(addr) } // not before Start, and then s has a node
 		s.watch = sentinel.New(b.closing, c)
@@ -59,6 +60,9 @@ func (s *bySentinels) setUp(ctx context.Context, b *backend, opts Options) error
 			b.info.Warnings = append(b.info.Warnings, warnings...)
 			return nil
 		case !errors.Is(err, driver.ErrUnavailable), ctx.Err() != nil, time.Now().Add(pause).After(until):
+			if s.explain != nil {
+				err = s.explain(ctx, addr, err)
+			}
 			return fmt.Errorf("%w (the master is %s, as the Sentinels say)", err, addr)
 		}
 		s.watch.Doubt(addr)

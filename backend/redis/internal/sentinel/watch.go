@@ -27,7 +27,8 @@ type Config struct {
 	// Warn writes a line for operators. It may be nil, and does not block.
 	Warn func(text string, args ...any)
 
-	// Explain says more of why a Sentinel could not be asked, when Start fails. It may be nil, and may connect.
+	// Explain says more of why a server at an address, a Sentinel or the master, could not be asked, when a backend
+	// is opened. It may be nil, and may connect.
 	Explain func(ctx context.Context, addr string, err error) error
 }
 
