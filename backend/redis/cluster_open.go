@@ -43,7 +43,8 @@ func openCluster(ctx context.Context, u *url.URL, log *slog.Logger) (driver.Back
 // inCluster makes the store of a Cluster.
 func inCluster(conf clusterConf) func(b *backend) store {
 	return func(b *backend) store {
-		b.names.tagged = true
+		b.tagged = true
+		b.releases = new(releases)
 		s := &slotted{names: &b.names, conf: conf}
 		s.pauses.contact = b.contact
 		s.cluster = cluster.New(b.closing, cluster.Config{
@@ -60,7 +61,9 @@ func inCluster(conf clusterConf) func(b *backend) store {
 }
 
 func (s *slotted) setUp(ctx context.Context, b *backend, opts Options) error {
-	if err := s.cluster.Find(ctx, s.conf.watch); err != nil {
+	if err := s.cluster.Find(ctx, s.conf.watch); errors.Is(err, driver.ErrUnsupported) {
+		return err // what is there is no Cluster, and will not be one next time
+	} else if err != nil {
 		return node.Classify(ctx, err)
 	}
 	s.wait = opts.Wait
@@ -141,7 +144,7 @@ func prepareOne(ctx context.Context, n *node.Node, opts Options, channel string)
 			return p, err
 		}
 	}
-	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel))
+	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel, "cluster"))
 }
 
 // The settings of a node that matter. CONFIG GET passes over those that a server has not.

@@ -97,6 +97,8 @@ func New(ctx context.Context, client goredis.UniversalClient, opts *Options) (dr
 		if err != nil {
 			return nil, err
 		}
+		ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errNotOpened)
+		defer cancel()
 		return open(ctx, o, inCluster(conf))
 	}
 	conf, err := node.OptionsOf("the client", client)

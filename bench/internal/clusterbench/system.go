@@ -32,7 +32,7 @@ func System() system.System {
 		Start:        Start,
 		Contestants:  Contestants,
 		Sizes:        redisbench.ReplicatedSizes,
-		Leases:       20_000, // of which rueidislock makes three keys each
+		Leases:       10_000, // of which rueidislock makes three keys each
 		Protocol:     wire.RESP,
 		Meter:        meter,
 		Takeovers:    takeovers,

@@ -23,6 +23,7 @@ var errSilent = fmt.Errorf("%w: no answer within %v", driver.ErrUnavailable, tel
 
 // told is what one node has said.
 type told struct {
+	from string
 	view *view
 	next *slotMap // with its endpoints
 	err  error
@@ -84,7 +85,7 @@ func (s *peers) askAll(ctx context.Context, addrs []string) (answers []told, err
 	for _, addr := range addrs {
 		if !s.begin(func() {
 			t := s.tellMap(ctx, addr)
-			if t.err != nil {
+			if t.from = addr; t.err != nil {
 				t.err = fmt.Errorf("%s: %w", addr, t.err)
 			}
 			all <- t

@@ -43,6 +43,7 @@ type Cluster struct {
 	silence    atomic.Int64            // a time.Duration: see Silence
 	refreshing chan struct{}           // full while the map is asked for
 	wanted     chan struct{}           // the map may be old; capacity 1
+	old        atomic.Bool             // it is
 
 	mu      sync.Mutex    // of changes of the map
 	changed chan struct{} // closed and made again with each
@@ -139,7 +140,13 @@ func (c *Cluster) Doubt(addr string) {
 	c.ear.check(addr)
 }
 
-// want has the map asked for soon.
+// renew has the map asked for soon, since it is old.
+func (c *Cluster) renew() {
+	c.old.Store(true)
+	c.want()
+}
+
+// want has somebody asked soon whether the map is old.
 func (c *Cluster) want() {
 	select {
 	case c.wanted <- struct{}{}:

@@ -126,10 +126,7 @@ func (e *ear) listen() {
 	var uneasySince time.Time
 	pause := e.beat()
 	for {
-		select {
-		case <-time.After(jitter(pause)):
-		case <-e.checks:
-		case <-c.closing.Done():
+		if !e.rest(pause) {
 			return
 		}
 		c.peers.tidy(c.slots.Load())
@@ -150,7 +147,7 @@ func (e *ear) listen() {
 			e.leave(addr) // nobody's messages come there
 		}
 		if v.news(c.slots.Load()) {
-			c.want()
+			c.renew()
 		}
 		pause = e.beat()
 		if v.uneasy() {
@@ -164,6 +161,22 @@ func (e *ear) listen() {
 			uneasySince = time.Time{}
 		}
 	}
+}
+
+// rest waits until it is time for the next look: for some time, or less if somebody wants it. It returns false once Close
+// has begun.
+func (e *ear) rest(pause time.Duration) bool {
+	began := time.Now()
+	select {
+	case <-time.After(jitter(pause)):
+	case <-e.checks:
+		select { // a look that fails wants another
+		case <-time.After(leastToMove - time.Since(began)):
+		case <-e.cluster.closing.Done():
+		}
+	case <-e.cluster.closing.Done():
+	}
+	return e.cluster.closing.Err() == nil
 }
 
 func (e *ear) close() {

@@ -67,7 +67,9 @@ func (c *Cluster) EvalThen(ctx context.Context, timeout time.Duration, then *nod
 		if hops++; now && hops <= maxHops {
 			continue
 		}
-		hops = 0
+		if hops = 0; now {
+			m = nil // it has changed with each redirection
+		}
 		if !c.pause(ctx, m, min(jitter(pause), time.Until(until))) || !time.Now().Before(until) {
 			return nil, sent, asUndone(err)
 		}
@@ -118,6 +120,7 @@ func (h hop) after(err error, c *Cluster, slot int) (to hop, again, now bool) {
 	switch {
 	case isUndone(err): // nobody has the slot
 		c.want()
+	case errors.Is(err, node.ErrNowhere): // it waited for a connection while the map changed
 	case goredis.HasErrorPrefix(err, "TRYAGAIN "), goredis.HasErrorPrefix(err, "LOADING "):
 	case goredis.HasErrorPrefix(err, "CLUSTERDOWN "), goredis.HasErrorPrefix(err, "MASTERDOWN "), goredis.HasErrorPrefix(err, "READONLY "),
 		errors.As(err, &op) && op.Op == "dial" && !errors.Is(err, node.ErrReplaced):
@@ -134,7 +137,7 @@ func (h hop) after(err error, c *Cluster, slot int) (to hop, again, now bool) {
 // learn puts a slot that is not at one address into the map, at another. If the map says otherwise already, somebody
 // has learned more meanwhile.
 func (c *Cluster) learn(slot int, from, to string) {
-	c.want() // more slots may have moved
+	c.renew() // more slots may have moved
 	for {
 		m := c.slots.Load()
 		if x, ok := m.owner(slot); ok && x.Addr != from || c.adopt(m, m.with(slot, to)) {
@@ -143,13 +146,18 @@ func (c *Cluster) learn(slot int, from, to string) {
 	}
 }
 
-// pause waits for some time, or until there is another map than m. It returns false if ctx ends first, or Close begins.
+// pause waits for some time, or until there is another map than m, which may be nil. It returns false if ctx ends first,
+// or Close begins.
 func (c *Cluster) pause(ctx context.Context, m *slotMap, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	var changed <-chan struct{}
+	if m != nil {
+		changed = c.awaitChange(m)
+	}
 	select {
 	case <-timer.C:
-	case <-c.awaitChange(m):
+	case <-changed:
 	case <-ctx.Done():
 		return false
 	case <-c.closing.Done():

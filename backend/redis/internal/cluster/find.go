@@ -15,14 +15,14 @@ import (
 // slot that answers the others. It waits for that as long as ctx lasts, for a fail-over may be under way; then its error
 // says what was missing. watch goes along with what is asked of each seed, to say more of an error.
 func (c *Cluster) Find(ctx context.Context, watch func(ctx context.Context, addr string) (context.Context, func(error) error)) error {
-	if err := c.greet(ctx, watch); err != nil {
+	if err := greet(ctx, c, watch); err != nil {
 		return err
 	}
 	var last error
 	for {
 		err := c.Refresh(ctx)
 		if err == nil {
-			err = c.whole(ctx)
+			err = whole(ctx, c)
 		}
 		if err == nil {
 			break
@@ -43,14 +43,14 @@ func (c *Cluster) Find(ctx context.Context, watch func(ctx context.Context, addr
 }
 
 // greet returns when a seed has said that it is a member of a Cluster. Otherwise the error says what each is.
-func (c *Cluster) greet(ctx context.Context, watch func(ctx context.Context, addr string) (context.Context, func(error) error)) error {
+func greet(ctx context.Context, c *Cluster, watch func(ctx context.Context, addr string) (context.Context, func(error) error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // the others need not answer any more
 	answers := make(chan error, len(c.conf.Seeds))
 	for _, addr := range c.conf.Seeds {
 		if !c.peers.begin(func() {
 			watched, end := watch(ctx, addr)
-			err := end(c.greetOne(watched, addr))
+			err := end(greetOne(watched, c, addr))
 			if err != nil && len(c.conf.Seeds) > 1 {
 				err = fmt.Errorf("%s: %w", addr, err)
 			}
@@ -70,7 +70,7 @@ func (c *Cluster) greet(ctx context.Context, watch func(ctx context.Context, add
 	return oneLine(failed)
 }
 
-func (c *Cluster) greetOne(ctx context.Context, addr string) error {
+func greetOne(ctx context.Context, c *Cluster, addr string) error {
 	return c.With(addr, func(n *node.Node) error {
 		s, err := n.Look(ctx)
 		if err != nil {
@@ -84,7 +84,7 @@ func (c *Cluster) greetOne(ctx context.Context, addr string) error {
 }
 
 // whole returns nil if each slot has a master that is there, as far as one of them knows.
-func (c *Cluster) whole(ctx context.Context) error {
+func whole(ctx context.Context, c *Cluster) error {
 	m := c.slots.Load()
 	if n := m.missing(); n > 0 {
 		return fmt.Errorf("%w: %d of the %d slots of the Cluster have no master (CLUSTER ADDSLOTS, redis-cli --cluster fix)", driver.ErrUnavailable, n, Slots)

@@ -41,12 +41,12 @@ func (c *Cluster) Refresh(ctx context.Context) error {
 		return fmt.Errorf("%w: no node of the Cluster has told its slots", driver.ErrUnavailable)
 	case next == nil:
 		return err
-	case was != nil && next.epoch < was.epoch && len(answers) <= len(was.masters)/2:
-		return nil // a few that have slept, perhaps
+	case was != nil && next.epoch < was.epoch && !was.most(answers):
+		return nil // some that have slept, perhaps
 	case was != nil && was.same(next):
 		return nil
 	case !c.adopt(was, next):
-		c.want() // a redirection came meanwhile, which may be newer or older than the answers
+		c.renew() // a redirection came meanwhile, which may be newer or older than the answers
 	}
 	return nil
 }
@@ -69,6 +69,17 @@ func (m *slotMap) whoKnows(seeds []string) (first, others []string) {
 		}
 	}
 	return first, others
+}
+
+// most reports whether most of the masters have told something.
+func (m *slotMap) most(answers []told) bool {
+	n := 0
+	for _, t := range answers {
+		if _, is := m.at(t.from); is {
+			n++
+		}
+	}
+	return n > len(m.masters)/2
 }
 
 // newest is the map with the greatest epoch; of several, that which most agree on. nil if there is none.
@@ -115,11 +126,11 @@ func (c *Cluster) keepMap() {
 	}
 }
 
-// look asks one master what it knows, and for the map only if that is something new. If it does not answer, or the map
-// has what only a redirection has told, several are asked.
+// look asks one master what it knows, and for the map only if that is something new, or it is known that the map is old, or
+// that master does not answer.
 func (c *Cluster) look() {
 	m := c.slots.Load()
-	if !slices.ContainsFunc(m.masters, func(x Master) bool { return x.ID == "" }) {
+	if !c.old.Swap(false) {
 		whom := c.peers.shuffle(m.addrs())
 		if v, err := c.peers.tell(c.closing, whom[0]); err == nil && !v.news(m) {
 			return

@@ -2,9 +2,9 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
@@ -33,10 +33,30 @@ import (
 // What remains: CLUSTER FAILOVER FORCE and TAKEOVER, which ask neither x, nor (TAKEOVER) anybody, for the time that the news of
 // the new master takes to x; the time between this check and the return of Lock; a master that its Cluster cannot reach, and we can, until
 // it stops by itself, at about the time at which the others elect; and what replication has not carried over.
+//
+// A master that has just been elected is not known to all at once. So too few is not the last word: they are asked again,
+// until ctx ends. It does when the map says that x is no master any more.
 func (c *Cluster) vouch(ctx context.Context, addr string) error {
-	m, x, err := c.masterAt(ctx, addr)
+	for {
+		sure, err := c.vote(ctx, addr)
+		if sure {
+			return err
+		}
+		c.want()
+		if !c.pause(ctx, nil, jitter(voteAgain)) {
+			return err
+		}
+	}
+}
+
+// voteAgain is the pause until the others are asked again.
+const voteAgain = 40 * time.Millisecond
+
+// vote asks the other masters once. It reports whether that was the last word.
+func (c *Cluster) vote(ctx context.Context, addr string) (sure bool, err error) {
+	m, x, err := masterAt(ctx, c, addr)
 	if err != nil {
-		return err
+		return false, err
 	}
 	whom := c.peers.shuffle(slices.DeleteFunc(m.addrs(), func(a string) bool { return a == addr }))
 	whom = append(whom, c.peers.shuffle(slices.Clone(m.replicas))...) // they do not elect, and may know
@@ -46,13 +66,13 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 	for {
 		need := max(size-size/2-1, 0)
 		if yes >= need && (yes > 0 || len(whom) == 0) {
-			return nil
+			return true, nil
 		}
 		// One more than are needed, so that a node that is silent costs no time.
 		for asked < len(whom) && open < need-yes+1 {
 			to := whom[asked]
 			if !c.peers.begin(func() { answers <- c.peers.wordOf(ctx, to, m, x) }) {
-				return node.ErrClosed
+				return true, node.ErrClosed
 			}
 			asked, open = asked+1, open+1
 		}
@@ -65,27 +85,26 @@ func (c *Cluster) vouch(ctx context.Context, addr string) error {
 			size = max(size, w.size)
 			switch {
 			case w.elsewhere:
-				c.want()
-				return w.err
+				c.renew()
+				return true, w.err
 			case w.err != nil:
 				failed = append(failed, w.err)
 			case w.votes || need == 0:
 				yes++
 			}
 		case <-ctx.Done():
-			return fmt.Errorf("the other masters could not be asked: %w", errors.Join(oneLine(failed), context.Cause(ctx)))
+			return true, fmt.Errorf("the other masters could not be asked: %w", oneLine(append(failed, context.Cause(ctx))))
 		}
 	}
 	if size <= 2 {
-		return nil // nobody answers, and nobody could have elected another
+		return true, nil // nobody answers, and nobody could have elected another
 	}
-	c.want()
-	return fmt.Errorf("too few of the other masters say that it is: %w", oneLine(failed))
+	return false, fmt.Errorf("too few of the other masters say that it is: %w", oneLine(failed))
 }
 
 // masterAt is the master at an address, with the map that has it. If only a redirection has told of it, nodes are
 // asked first.
-func (c *Cluster) masterAt(ctx context.Context, addr string) (*slotMap, Master, error) {
+func masterAt(ctx context.Context, c *Cluster, addr string) (*slotMap, Master, error) {
 	m := c.slots.Load()
 	x, ok := m.at(addr)
 	if !ok || x.ID == "" {

@@ -34,8 +34,8 @@ var (
 	// one, does not count. The request may have been carried out.
 	ErrReplaced = errors.New("another server may have taken its place")
 
-	// errNowhere: the Place, or Moved, says that there is no such server now.
-	errNowhere = errors.New("the server is nowhere at the moment")
+	// ErrNowhere: the Place, or Moved, says that there is no such server now. The request was not sent.
+	ErrNowhere = errors.New("the server is nowhere at the moment")
 
 	// errCredentials: the server refuses what a file, or a function of the application, gave for
 	// the connection. The next connection asks for them again, so the error is temporary: a password is

@@ -63,14 +63,14 @@ func (l *locator) where(ctx context.Context) (*location, error) {
 	for {
 		at := l.now.Load()
 		if at != nil && at.addr == "" {
-			return nil, errNowhere
+			return nil, ErrNowhere
 		}
 		addr, err := l.place.Where(ctx)
 		switch {
 		case err != nil:
 			return nil, err
 		case addr == "":
-			return nil, errNowhere
+			return nil, ErrNowhere
 		case at != nil && at.addr == addr:
 			return at, nil
 		}
@@ -144,7 +144,7 @@ func (l *locator) dial(ctx context.Context, conf goredis.Options) (*location, ne
 	}
 	dialling, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(at.over, cancel)() //nolint:contextcheck // both may end it
+	defer context.AfterFunc(at.over, cancel)()
 	raw, err := dial(dialling, conf)
 	if err != nil {
 		err = l.failed(ctx, at, err)

@@ -53,8 +53,8 @@ func OptionsOf(field string, client goredis.UniversalClient) (goredis.Options, e
 	case *goredis.Client:
 		single = c
 	case *goredis.ClusterClient:
-		return goredis.Options{}, address.Invalid("%s is a *redis.ClusterClient, and a Cluster is not supported yet: "+
-			"give a *redis.Client of one server, which is no member of a Cluster", field)
+		return goredis.Options{}, address.Invalid("%s is a *redis.ClusterClient: give a *redis.Client of one server, "+
+			"which is no member of a Cluster", field)
 	case *goredis.Ring:
 		return goredis.Options{}, address.Invalid("%s is a *redis.Ring, whose servers change places with what is reachable: "+
 			"give a *redis.Client of one server", field)

@@ -37,7 +37,7 @@ func TestLikeTheirs(t *testing.T) {
 	}{
 		"single":       {single, ""},
 		"by Sentinels": {sentinels, ""},
-		"Cluster":      {cluster, "clients[1] is a *redis.ClusterClient, and a Cluster is not supported yet"},
+		"Cluster":      {cluster, "clients[1] is a *redis.ClusterClient: give a *redis.Client"},
 		"Ring":         {ring, "clients[1] is a *redis.Ring"},
 		"wrapped":      {wrapped{single}, "clients[1] is a node.wrapped"},
 		"none":         {nil, "clients[1] is nil"},

@@ -167,11 +167,11 @@ func TestConnectionsGoToThePlace(t *testing.T) {
 		began := time.Now()
 		for range 2 {
 			err := w.echo(t, "3")
-			if !errors.Is(Classify(t.Context(), err), driver.ErrUnavailable) || !errors.Is(err, errNowhere) || time.Since(began) != 0 {
+			if !errors.Is(Classify(t.Context(), err), driver.ErrUnavailable) || !errors.Is(err, ErrNowhere) || time.Since(began) != 0 {
 				t.Errorf("nowhere: %v after %v", err, time.Since(began))
 			}
 			got := <-call(t, w.Node, Call{Args: args("4")})
-			if !errors.Is(got.err, ErrNotSent) || !errors.Is(got.err, errNowhere) {
+			if !errors.Is(got.err, ErrNotSent) || !errors.Is(got.err, ErrNowhere) {
 				t.Errorf("a call to nowhere: %v", got)
 			}
 		}
@@ -219,7 +219,7 @@ func TestMovedEndsRequests(t *testing.T) {
 				wantReplaced(t, "a request", <-ended)
 			}
 			wantReplaced(t, "what was sent", (<-sent).err)
-			if got := <-queued; to != "" && got != (outcome{reply: "queued"}) || to == "" && !errors.Is(got.err, errNowhere) {
+			if got := <-queued; to != "" && got != (outcome{reply: "queued"}) || to == "" && !errors.Is(got.err, ErrNowhere) {
 				t.Errorf("what was queued: %v", got)
 			}
 			if took := time.Since(began); took != 0 {

@@ -209,7 +209,7 @@ func (p Permissions) judge(refused []string) error {
 			continue
 		case command == "subscribe", command == "publish":
 			channel = true
-		case !slices.Contains([]string{"time", "ping", "select"}, command):
+		case !slices.Contains([]string{"time", "ping", "select", "asking"}, command):
 			keys++
 		}
 		allow = append(allow, "+"+command)

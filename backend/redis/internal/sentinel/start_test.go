@@ -19,20 +19,35 @@ func TestStartSaysWhy(t *testing.T) {
 		within time.Duration
 	}{
 		"nobody": {func(g *group) { g.change(func(f *fake) { f.down = true }, all...) }, driver.ErrUnavailable, []string{"no majority of the 3", "0 of them", s1, s2, s3, "refused"}, 0},
-		"one of three": {func(g *group) { g.change(func(f *fake) { f.down = true }, s1, s3) }, driver.ErrUnavailable,
-			[]string{"no majority of the 3", "1 of them", s1 + ": ", "refused", s2 + " names " + old}, 0},
+		"one of three": {
+			func(g *group) { g.change(func(f *fake) { f.down = true }, s1, s3) }, driver.ErrUnavailable,
+			[]string{"no majority of the 3", "1 of them", s1 + ": ", "refused", s2 + " names " + old},
+			0,
+		},
 		"silent": {func(g *group) { g.change(func(f *fake) { f.silent = true }, all...) }, driver.ErrUnavailable, []string{"within 1s"}, 2 * askTimeout},
-		"another name": {func(g *group) { g.change(func(f *fake) { f.master = "" }, all...) }, driver.ErrInvalid,
-			[]string{`no master "m"`, "but another"}, 0},
+		"another name": {
+			func(g *group) { g.change(func(f *fake) { f.master = "" }, all...) }, driver.ErrInvalid,
+			[]string{`no master "m"`, "but another"},
+			0,
+		},
 		"a server": {func(g *group) { g.change(func(f *fake) { f.is = "standalone" }, all...) }, driver.ErrInvalid, []string{"no Sentinel", "redis://"}, 0},
-		"a Cluster": {func(g *group) { g.change(func(f *fake) { f.is = "cluster" }, all...) }, driver.ErrInvalid,
-			[]string{"no Sentinel", "redis+cluster://"}, 0},
-		"a password": {func(g *group) { g.change(func(f *fake) { f.refuses = "NOAUTH Authentication required." }, all...) }, driver.ErrRefused,
-			[]string{"NOAUTH", "sentinel_password_file="}, 0},
-		"permissions": {func(g *group) {
-			g.change(func(f *fake) { f.refuses = "NOPERM no permissions to run 'sentinel|myid'" }, all...)
-		}, driver.ErrRefused,
-			[]string{"+sentinel|myid"}, 0},
+		"a Cluster": {
+			func(g *group) { g.change(func(f *fake) { f.is = "cluster" }, all...) }, driver.ErrInvalid,
+			[]string{"no Sentinel", "redis+cluster://"},
+			0,
+		},
+		"a password": {
+			func(g *group) { g.change(func(f *fake) { f.refuses = "NOAUTH Authentication required." }, all...) }, driver.ErrRefused,
+			[]string{"NOAUTH", "sentinel_password_file="},
+			0,
+		},
+		"permissions": {
+			func(g *group) {
+				g.change(func(f *fake) { f.refuses = "NOPERM no permissions to run 'sentinel|myid'" }, all...)
+			}, driver.ErrRefused,
+			[]string{"+sentinel|myid"},
+			0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGroup()
