@@ -36,8 +36,8 @@ func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 	}
 }
 
-// retryMaster is for how long setUp asks again while there is no master to be had: the last one has failed, or the next one
-// does not know yet that it is the master. It leaves some of openTimeout for what else there is to do.
+// retryMaster is for how long setUp asks again while there is no master to be had: the last one has failed, or the
+// next one does not know yet that it is the master. It leaves some of openTimeout for what else there is to do.
 const retryMaster = 4 * time.Second
 
 func (s *bySentinels) setUp(ctx context.Context, b *backend, opts Options) error {
@@ -80,7 +80,7 @@ func (s *bySentinels) setUpMaster(ctx context.Context, b *backend, opts Options)
 		return err
 	}
 	if found.Role() == "slave" {
-		// A moment after a fail-over, the others may know before the server itself. Or it was the master before, and has been told first.
+		// It was the master, and has been told that another is, before this client was.
 		return fmt.Errorf("%w: the server says that it is a replica", driver.ErrUnavailable)
 	}
 	if err := found.Usable(); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
-// Leases end by the server's clock at an instant that replicas have, too, and tokens are not below the clock. So
-// after a fail-over to a server whose clock is ahead, leases end early by the difference; after one to a server whose clock is
-// behind, tokens may fall.
+// A lease ends at an instant of the server's clock that replicas have, too, and tokens are not below the clock. So
+// after a fail-over to a server whose clock is ahead, leases end early by the difference. After one to a server
+// whose clock is behind, tokens may fall.
 const (
 	// clockTolerance is how far a replica's clock may be from the master's without a warning.
 	clockTolerance = time.Second

@@ -89,9 +89,9 @@ func (w *Watch) Where(ctx context.Context) (string, error) {
 //
 // What remains: another server may become the master between the word of the majority and the caller's use of its
 // lock. The Sentinel that leads a fail-over names the new master once that has been promoted, and the others do when
-// they hear of it; the old master, if it lives, takes writes all the time. A Sentinel that has lost its file, or that an operator resets,
-// may name an old master until it has heard from another, which takes about two seconds. And none of this
-// says that the new master has what the old one had.
+// they hear of it, some 50 ms later; the old master, if it lives, takes writes all the time. A Sentinel that has lost
+// its file, or that an operator resets, may name an old master until it has heard from another, which takes about
+// two seconds. And none of this says that the new master has what the old one had.
 func (w *Watch) Vouch(ctx context.Context, addr string) error {
 	before := w.word.Load()
 	if before == nil || before.master != addr {
