@@ -113,7 +113,7 @@ func TestOpenSecured(t *testing.T) {
 	t.Parallel()
 	c := servers.StartRedisCluster(t, servers.RedisKind(t), 3, servers.TLS(), servers.Password(locktest.Secret))
 	e := &env{RedisCluster: c, ns: locktest.Namespace()}
-	conf := c.Nodes[0].TLS(t)
+	conf := c.Nodes[0].TLSConfig()
 	files := locktest.CertificateFiles(t, e.addrs()[0], conf)
 	u := url.URL{Scheme: "rediss+cluster", User: url.UserPassword("", locktest.Secret), Host: strings.Join(e.addrs(), ",")}
 	query := url.Values{"ca": {files.CA}, "cert": {files.Cert}, "key": {files.Key}}

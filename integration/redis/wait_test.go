@@ -138,7 +138,7 @@ func TestWaitInCluster(t *testing.T) {
 	for _, key := range keys {
 		locktest.Unlock(t, locktest.Lock(t, waits, key))
 	}
-	replica := s.ReplicasOf(t, s.Nodes[0])[0]
+	replica := s.ReplicasOf(t, &s.Nodes[0])[0]
 	replica.Pause(t)
 	defer replica.Unpause(t)
 	failed := 0
