@@ -25,6 +25,9 @@ type System struct {
 
 	Sizes    scenario.Sizes
 	Leases   int // as many as one client holds, unless -leases says otherwise
+	// LeasesFirst has that scenario before the others: for libraries that keep memory of clients for some time after they are
+	// closed, which would be freed while the memory of leases is measured.
+	LeasesFirst bool
 	Protocol wire.Protocol
 	Meter    func(addr string) *scenario.Meter // nil: the server's own counters say nothing that is needed
 
