@@ -33,6 +33,7 @@ func System() system.System {
 		Contestants:  Contestants,
 		Sizes:        redisbench.ReplicatedSizes,
 		Leases:       10_000, // of which rueidislock makes three keys each
+		LeasesFirst:  true,   // go-redis keeps the servers that a ClusterClient has known for a minute
 		Protocol:     wire.RESP,
 		Meter:        meter,
 		Takeovers:    takeovers,
