@@ -61,10 +61,8 @@ func inCluster(conf clusterConf) func(b *backend) store {
 }
 
 func (s *slotted) setUp(ctx context.Context, b *backend, opts Options) error {
-	if err := s.cluster.Find(ctx, s.conf.watch); errors.Is(err, driver.ErrUnsupported) {
-		return err // what is there is no Cluster, and will not be one next time
-	} else if err != nil {
-		return node.Classify(ctx, err)
+	if err := s.cluster.Find(ctx, s.conf.watch); err != nil {
+		return classifyFound(ctx, err)
 	}
 	s.wait = opts.Wait
 	for {
@@ -84,6 +82,17 @@ func (s *slotted) setUp(ctx context.Context, b *backend, opts Options) error {
 	b.info.Warnings = append(b.info.Warnings, s.clockWarnings(ctx)...)
 	heard := func(payload string) { b.notifications.onMessage(payload, false) }
 	return s.cluster.Subscribe(ctx, b.channel, heard, b.notifications.onResubscribe)
+}
+
+// classifyFound is node.Classify for an error of Find, which says more than that its time is over, and may have a kind
+// already.
+func classifyFound(ctx context.Context, err error) error {
+	for _, kind := range []error{driver.ErrUnavailable, driver.ErrRefused, driver.ErrUnsupported, driver.ErrInvalid} {
+		if errors.Is(err, kind) && !errors.Is(ctx.Err(), context.Canceled) {
+			return err
+		}
+	}
+	return node.Classify(ctx, err)
 }
 
 // askAgain waits a moment, and asks for the map; it returns false if there is no time for that.

@@ -83,7 +83,8 @@ func TestOpen(t *testing.T) {
 		refused(t, "rediss+cluster://"+e.addrs()[0], fencelock.ErrInvalid, "without TLS", "redis+cluster://")
 	})
 	t.Run("password", func(t *testing.T) {
-		refused(t, "redis+cluster://x:"+locktest.Secret+"@"+e.addrs()[0], fencelock.ErrRefused, "WRONGPASS")
+		u := url.URL{Scheme: "redis+cluster", User: url.UserPassword("x", locktest.Secret), Host: e.addrs()[0]}
+		refused(t, u.String(), fencelock.ErrRefused, "WRONGPASS")
 	})
 }
 
@@ -111,11 +112,12 @@ func TestOpenBroken(t *testing.T) {
 // TestOpenSecured: TLS and a password, by a URL and by an application's client.
 func TestOpenSecured(t *testing.T) {
 	t.Parallel()
-	c := servers.StartRedisCluster(t, servers.RedisKind(t), 3, servers.TLS(), servers.Password(locktest.Secret))
+	const password = "open-sesame"
+	c := servers.StartRedisCluster(t, servers.RedisKind(t), 3, servers.TLS(), servers.Password(password))
 	e := &env{RedisCluster: c, ns: locktest.Namespace()}
 	conf := c.Nodes[0].TLSConfig()
 	files := locktest.CertificateFiles(t, e.addrs()[0], conf)
-	u := url.URL{Scheme: "rediss+cluster", User: url.UserPassword("", locktest.Secret), Host: strings.Join(e.addrs(), ",")}
+	u := url.URL{Scheme: "rediss+cluster", User: url.UserPassword("", password), Host: strings.Join(e.addrs(), ",")}
 	query := url.Values{"ca": {files.CA}, "cert": {files.Cert}, "key": {files.Key}}
 	u.RawQuery = query.Encode()
 	e.use(t, u.String())
@@ -124,9 +126,9 @@ func TestOpenSecured(t *testing.T) {
 	query.Set("ca", files.Other)
 	u.RawQuery = query.Encode()
 	refused(t, u.String(), fencelock.ErrUnavailable, "authority")
-	refused(t, "redis+cluster://:"+locktest.Secret+"@"+e.addrs()[0], fencelock.ErrInvalid, "TLS", "rediss+cluster://")
+	refused(t, "redis+cluster://:"+password+"@"+e.addrs()[0], fencelock.ErrInvalid, "TLS", "rediss+cluster://")
 
-	app := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: e.addrs()[:1], Password: locktest.Secret, TLSConfig: conf})
+	app := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: e.addrs()[:1], Password: password, TLSConfig: conf})
 	defer app.Close()
 	b, err := redis.New(t.Context(), app, &redis.Options{Namespace: e.ns})
 	if err != nil {
