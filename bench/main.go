@@ -165,7 +165,7 @@ func run(ctx context.Context, c config) error {
 	for _, k := range append(slices.Clone(e.Contestants), bare(e.Takeovers)...) {
 		result.Contestants = append(result.Contestants, report.Contestant{Name: k.Name, Token: k.Token, Renews: k.Renews, Waits: k.Waits})
 	}
-	for _, one := range scenario.All() {
+	for _, one := range order(c.system) {
 		if len(c.only) == 0 || slices.Contains(c.only, one.Name) {
 			one.Run(ctx, e)
 		}
@@ -180,6 +180,15 @@ func run(ctx context.Context, c config) error {
 		return fmt.Errorf("%s failed in a scenario: see the notes below the tables", ours)
 	}
 	return nil
+}
+
+// order is that in which the scenarios run.
+func order(s system.System) []scenario.Scenario {
+	all := scenario.All()
+	if i := slices.IndexFunc(all, func(one scenario.Scenario) bool { return one.Name == scenario.Leases }); s.LeasesFirst {
+		all = slices.Concat(all[i:i+1], all[:i], all[i+1:])
+	}
+	return all
 }
 
 // build makes the programs of -before, before anything is measured; none without it.

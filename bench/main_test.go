@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"testing"
+
+	"github.com/fencelock/fencelock/bench/internal/scenario"
 )
 
 func TestParse(t *testing.T) {
@@ -16,6 +18,22 @@ func TestParse(t *testing.T) {
 	for _, wrong := range [][]string{{"-backend", "consul"}, {"-only", "nothing"}, {"-leases", "-1"}, {"stray"}, {"-backend", "raftlocal", "-before", "HEAD"}} {
 		if _, err := parse(wrong); err == nil {
 			t.Errorf("parse(%q) succeeded", wrong)
+		}
+	}
+}
+
+func TestLeasesFirst(t *testing.T) {
+	for _, s := range systems() {
+		all := order(s)
+		seen := map[string]bool{}
+		for _, one := range all {
+			seen[one.Name] = true
+		}
+		if len(all) != len(names()) || len(seen) != len(all) {
+			t.Errorf("%s: %d scenarios, %d of them different", s.Name, len(all), len(seen))
+		}
+		if first := all[0].Name == scenario.Leases; first != (s.Name == "cluster") {
+			t.Errorf("%s begins with %s", s.Name, all[0].Name)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func openCluster(ctx context.Context, u *url.URL, log *slog.Logger) (driver.Back
 // inCluster makes the store of a Cluster.
 func inCluster(conf clusterConf) func(b *backend) store {
 	return func(b *backend) store {
-		b.names.tagged = true
+		b.tagged = true
 		b.releases = new(releases)
 		s := &slotted{names: &b.names, conf: conf}
 		s.pauses.contact = b.contact
@@ -153,9 +153,7 @@ func prepareOne(ctx context.Context, n *node.Node, opts Options, channel string)
 			return p, err
 		}
 	}
-	allowed := permissions(opts.Namespace, channel)
-	allowed.Args = append(allowed.Args, "ASKING")
-	return p, n.Prepare(ctx, allScripts, allowed)
+	return p, n.Prepare(ctx, allScripts, permissions(opts.Namespace, channel, "cluster"))
 }
 
 // The settings of a node that matter. CONFIG GET passes over those that a server has not.

@@ -15,7 +15,7 @@ import (
 )
 
 const noMinReplicas = "it takes writes also if no replica listens to it (min-replicas-to-write is 0), so one that its Cluster has given up, and " +
-	"that does not know it yet, may grant locks that are lost; with 1 that time is shorter, and not none"
+	"that does not know it yet, may grant locks that are lost; with 1, which takes two replicas for each master, that time is shorter, and not none"
 
 // warningsOf has a sentence for each setting that weakens what a lock promises. What is true of all masters names none.
 func warningsOf(masters []cluster.Master, found []prepared) (w []string) {

@@ -32,7 +32,7 @@ func TestKeyOf(t *testing.T) {
 // On a Cluster a lock's slot is that of its key, as far as a hash tag goes, and there is no other way to read a name.
 func TestKeyOfInCluster(t *testing.T) {
 	b := &backend{names: newNames("ns:a", "me")}
-	b.names.tagged = true
+	b.tagged = true
 	keys := []string{"a", "a:l", ":l", "}", "{", "{}", "}:l", "a}:l", "{0}:t", "ns:a:{0}:l", "a\nb\x00", "ü*?[]\\", strings.Repeat("x", driver.MaxKeyLen)}
 	seen := map[string]bool{}
 	for _, key := range keys {

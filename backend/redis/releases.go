@@ -11,9 +11,10 @@ import (
 )
 
 // releases remembers what this client has released lately, where another server may take the place of the one that
-// has confirmed it. A fail-over loses what replication has not carried over, and one that an operator orders loses
-// all that the old master does until a majority names the new one, about a second. There such a lock would be held until its TTL ends, by nobody; so it
-// is released again. Doing it twice is harmless: an attempt that was released never holds anything any more.
+// has confirmed it. A fail-over loses what replication has not carried over. One that an operator orders loses all
+// that the old master does until a majority names the new one, about a second. On the new one such a lock would be
+// held, by nobody, until its TTL ends. So it is released there again, which is harmless otherwise: an attempt that
+// was released never holds anything any more.
 //
 // A nil releases remembers nothing.
 type releases struct {

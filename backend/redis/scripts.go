@@ -65,11 +65,11 @@ var (
 // keyCommands is how many of the commands in permissions.lua name a key.
 const keyCommands = 14
 
-// permissions are what a client needs.
-func permissions(namespace, channel string) node.Permissions {
+// permissions are what a client needs. mode is "cluster" on a Cluster, else empty.
+func permissions(namespace, channel, mode string) node.Permissions {
 	return node.Permissions{
 		Script:      permissionsScript,
-		Args:        []any{shardNames(namespace)[0] + "p", channel},
+		Args:        []any{shardNames(namespace)[0] + "p", channel, mode},
 		Keys:        "~" + namespace + ":*",
 		Channels:    "&" + namespace + ":c:*",
 		KeyCommands: keyCommands,

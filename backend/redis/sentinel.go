@@ -18,15 +18,16 @@ import (
 // bySentinels is the store of the server that Sentinels call the master: now one server, now another.
 type bySentinels struct {
 	*server
-	watch *sentinel.Watch
-	conf  goredis.Options // of connections to a server, without where they go
+	watch   *sentinel.Watch
+	conf    goredis.Options                                         // of connections to a server, without where they go
+	explain func(ctx context.Context, addr string, err error) error // as in sentinel.Config
 }
 
 // masterOf makes the store of the master of which the Sentinels of c tell. conf is for connections to it.
 func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 	return func(b *backend) store {
 		b.releases = new(releases)
-		s := &bySentinels{conf: conf}
+		s := &bySentinels{conf: conf, explain: c.Explain}
 		c.Warn = b.contact.Warn
 		c.Moved = func(addr string) { s.node.Moved(addr) } // not before Start, and then s has a node
 		s.watch = sentinel.New(b.closing, c)
@@ -35,8 +36,8 @@ func masterOf(conf goredis.Options, c sentinel.Config) func(b *backend) store {
 	}
 }
 
-// retryMaster is for how long setUp asks again while there is no master to be had: the last one has failed, or the next one
-// does not know yet that it is the master. It leaves some of openTimeout for what else there is to do.
+// retryMaster is for how long setUp asks again while there is no master to be had: the last one has failed, or the
+// next one does not know yet that it is the master. It leaves some of openTimeout for what else there is to do.
 const retryMaster = 4 * time.Second
 
 func (s *bySentinels) setUp(ctx context.Context, b *backend, opts Options) error {
@@ -59,6 +60,9 @@ func (s *bySentinels) setUp(ctx context.Context, b *backend, opts Options) error
 			b.info.Warnings = append(b.info.Warnings, warnings...)
 			return nil
 		case !errors.Is(err, driver.ErrUnavailable), ctx.Err() != nil, time.Now().Add(pause).After(until):
+			if s.explain != nil {
+				err = s.explain(ctx, addr, err)
+			}
 			return fmt.Errorf("%w (the master is %s, as the Sentinels say)", err, addr)
 		}
 		s.watch.Doubt(addr)
@@ -76,7 +80,7 @@ func (s *bySentinels) setUpMaster(ctx context.Context, b *backend, opts Options)
 		return err
 	}
 	if found.Role() == "slave" {
-		// A moment after a fail-over, the others may know before the server itself. Or it was the master before, and has been told first.
+		// It was the master, and has been told that another is, before this client was.
 		return fmt.Errorf("%w: the server says that it is a replica", driver.ErrUnavailable)
 	}
 	if err := found.Usable(); err != nil {

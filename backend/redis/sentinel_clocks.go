@@ -3,16 +3,15 @@ package redis
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
-// Leases end by the server's clock at an instant that replicas have, too, and tokens are not below the clock. So
-// after a fail-over to a server whose clock is ahead, leases end early by the difference; after one to a server whose clock is
-// behind, tokens may fall.
+// A lease ends at an instant of the server's clock that replicas have, too, and tokens are not below the clock. So
+// after a fail-over to a server whose clock is ahead, leases end early by the difference. After one to a server
+// whose clock is behind, tokens may fall.
 const (
 	// clockTolerance is how far a replica's clock may be from the master's without a warning.
 	clockTolerance = time.Second
@@ -41,10 +40,10 @@ func (s *bySentinels) clockWarnings(ctx context.Context, replicas []string) (w [
 			conf.Addr = addr
 			n := node.New(ctx, node.Config{Options: conf, DirectLimit: 1})
 			defer n.Close()
-			readings[i] = readClock(ctx, start, n)
+			readings[i] = askClock(ctx, start, n)
 		})
 	}
-	master := readClock(ctx, start, s.node)
+	master := askClock(ctx, start, s.node)
 	asking.Wait()
 	for i, addr := range replicas {
 		if apart := readings[i].from(master); apart != 0 {
@@ -65,24 +64,4 @@ func (r reading) from(other reading) time.Duration {
 		return r.most - other.least
 	}
 	return 0
-}
-
-// readClock asks a server for its time.
-func readClock(ctx context.Context, start time.Time, n *node.Node) reading {
-	sent := time.Now()
-	reply, err := n.Do(ctx, clockTimeout, "time")
-	came := time.Now()
-	words, _ := reply.([]any)
-	if err != nil || len(words) != 2 {
-		return reading{}
-	}
-	second, _ := words[0].(string)
-	micro, _ := words[1].(string)
-	sec, err1 := strconv.ParseInt(second, 10, 64)
-	µs, err2 := strconv.ParseInt(micro, 10, 64)
-	if err1 != nil || err2 != nil {
-		return reading{}
-	}
-	at := time.Duration(sec)*time.Second + time.Duration(µs)*time.Microsecond
-	return reading{at - came.Sub(start), at - sent.Sub(start), true}
 }

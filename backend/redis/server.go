@@ -85,7 +85,7 @@ func (s *server) ready(ctx context.Context, b *backend, opts Options, found node
 			b.info.Warnings = append(b.info.Warnings, warning)
 		}
 	}
-	if err := s.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel)); err != nil {
+	if err := s.node.Prepare(ctx, allScripts, permissions(opts.Namespace, b.channel, "")); err != nil {
 		return err
 	}
 	asked := time.Now()

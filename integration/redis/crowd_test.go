@@ -103,9 +103,15 @@ func (c *crowdCount) see(request []byte) bool {
 		return false
 	}
 	args := proxy.Args(request)
-	attempts := args[len(args)-n:]
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(args) < 3+n || !strings.HasPrefix(strings.ToLower(args[0]), "eval") { // the server's own compare-and-delete
+		if !strings.Contains(args[1], crowdKey) {
+			c.Alone++
+		}
+		return false
+	}
+	attempts := args[len(args)-n:]
 	for i, lock := range args[3 : 3+n] {
 		again := acquireCalls(request) && c.asked[attempts[i]]
 		switch {

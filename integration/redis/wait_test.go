@@ -17,7 +17,7 @@ import (
 // the error says so, and nothing is left; but what is held is renewed and released as ever.
 func TestWait(t *testing.T) {
 	t.Parallel()
-	s := servers.StartSentinels(t, servers.RedisKind(t))
+	s := servers.StartSentinels(t, servers.RedisKind(t), servers.DownAfter(time.Minute)) // no fail-over is wanted
 	master, one, two := s.Servers[0], s.Servers[1], s.Servers[2]
 	ns, ttl := locktest.Namespace(), 3*time.Second
 	plain, both := open(t, master.Addr(), ns, ttl), open(t, master.Addr()+"?wait=2", ns, ttl)
@@ -43,7 +43,29 @@ func TestWait(t *testing.T) {
 	locktest.Unlock(t, held)
 	locktest.Unlock(t, locktest.ExpectLock(t, next, locktest.Soon))
 
+	// The server does not know the script, so that it runs after the first WAIT, when the replicas have all before it.
+	admin := raw(t, master.Addr())
+	conn := admin.Conn() // WAIT is about what its connection has written
+	defer conn.Close()
+	if err := errors.Join(conn.Set(t.Context(), ns+"x", "x", time.Minute).Err(), conn.Wait(t.Context(), 2, locktest.Soon).Err()); err != nil {
+		t.Fatal(err)
+	}
+	two.Pause(t)
+	if err := admin.ScriptFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := both.TryLock(t.Context(), "try")
+	two.Unpause(t)
+	if err == nil {
+		locktest.Unlock(t, lease)
+		t.Error("TryLock of a server that did not know the script did not wait")
+	}
+	locktest.Eventually(t, locktest.Soon, "both replicas are back", func() bool {
+		return conn.Set(t.Context(), ns+"x", "x", time.Minute).Err() == nil && conn.Wait(t.Context(), 2, time.Second).Val() == 2
+	})
+
 	held = locktest.Lock(t, both, "held")
+	long := locktest.Lock(t, both, "long", fencelock.WithTTL(time.Minute))
 	ahead := locktest.Lock(t, plain, "queue")
 	queued := locktest.StartLock(t.Context(), both, "queue")
 	awaitWaiters(t, plain, "queue", 1)
@@ -70,15 +92,8 @@ func TestWait(t *testing.T) {
 			t.Errorf("TryLock took %v", took)
 		}
 		free("try")
-		// The server does not know the script, so that it runs after the first WAIT.
-		if err := raw(t, master.Addr()).ScriptFlush(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		_, err = c.TryLock(t.Context(), "try")
-		fails(name+": TryLock with a script that is not known", err, "1 of 2 replicas have it")
-		free("try")
 	}
-	_, err := both.Lock(t.Context(), "lock")
+	_, err = both.Lock(t.Context(), "lock")
 	fails("Lock", err, "1 of 2 replicas have it")
 	free("lock")
 	var crowd []<-chan locktest.Attempt // that goes together
@@ -92,12 +107,12 @@ func TestWait(t *testing.T) {
 	locktest.Unlock(t, ahead) // which hands the lock to the one that waits
 	fails("a hand-off", locktest.Outcome(t, queued, 2*ttl+locktest.Soon).Err, "1 of 2 replicas have it")
 	free("queue")
-	began := time.Now()
-	locktest.AwaitRenewal(t, held, ttl, began)
-	began = time.Now()
+	locktest.AwaitRenewal(t, held, ttl, time.Now())
 	locktest.Unlock(t, held)
-	if took := time.Since(began); took > ttl/6 { // half of a request's time is what WAIT takes
-		t.Errorf("Unlock took %v", took)
+	began := time.Now()
+	locktest.Unlock(t, long) // to wait would take a second and a half
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("Unlock waited for replicas: it took %v", took)
 	}
 	locktest.Unlock(t, locktest.Lock(t, plain, "held"))
 
@@ -109,7 +124,43 @@ func TestWait(t *testing.T) {
 		}
 		return err == nil
 	})
-	expectNothingLeft(t, raw(t, master.Addr()), ns)
+	expectNothingLeft(t, admin, ns)
+}
+
+// TestWaitInCluster: there it is the replicas of the master that has the lock.
+func TestWaitInCluster(t *testing.T) {
+	t.Parallel()
+	s := servers.StartRedisCluster(t, servers.RedisKind(t), 3, servers.Replicas(1))
+	ns, ttl := locktest.Namespace(), 3*time.Second
+	u := "redis+cluster://" + s.Nodes[0].Told()
+	plain, waits := locktest.Open(t, u, ns, ttl), locktest.Open(t, u+"?wait=1", ns, ttl)
+	keys := []string{"a", "b", "c", "d", "e", "f"}
+	for _, key := range keys {
+		locktest.Unlock(t, locktest.Lock(t, waits, key))
+	}
+	replica := s.ReplicasOf(t, &s.Nodes[0])[0]
+	replica.Pause(t)
+	defer replica.Unpause(t)
+	failed := 0
+	for _, key := range keys {
+		lease, err := waits.TryLock(t.Context(), key)
+		switch {
+		case err == nil:
+			locktest.Unlock(t, lease)
+		case errors.Is(err, fencelock.ErrUnavailable) && strings.Contains(err.Error(), "0 of 1 replicas have it"):
+			failed++
+			locktest.Eventually(t, locktest.Soon, key+" is free", func() bool {
+				status, err := plain.Inspect(t.Context(), key)
+				return err == nil && !status.Held()
+			})
+			locktest.Unlock(t, locktest.Lock(t, plain, key))
+		default:
+			t.Errorf("TryLock of %s: %v", key, err)
+		}
+	}
+	if failed == 0 || failed == len(keys) {
+		t.Errorf("%d of %d locks failed, while the replica of one of three masters was stopped", failed, len(keys))
+	}
 }
 
 // TestWaitForMoreThanThereAre: it is warned of at Open, and Lock says how many there are.

@@ -181,3 +181,32 @@ func TestSentinelsBehindOneName(t *testing.T) {
 	}
 	_ = b.Close()
 }
+
+// TestOpenWarns: what weakens a fail-over is told, and nothing else.
+func TestOpenWarns(t *testing.T) {
+	t.Parallel()
+	e := startEnv(t, "", calm, servers.SkewedClock(), servers.Args("--appendonly", "yes", "--appendfsync", "always", "--min-replicas-to-write", "1"))
+	warnings := func() string {
+		c, err := fencelock.Open(t.Context(), e.url(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		return strings.Join(c.Info().Warnings, "\n")
+	}
+	const inherent = "the server has replicas; a fail-over to one of them may lose locks, as replication is asynchronous"
+	if got := warnings(); got != inherent {
+		t.Errorf("warnings:\n%s", got)
+	}
+	replica := e.Replicas(t)[0]
+	replica.SetClock(t, -5*time.Second)
+	if got := warnings(); !strings.Contains(got, "the clock of the replica "+replica.Told()+" is -") || strings.Count(got, "clock of") != 1 {
+		t.Errorf("a clock is behind:\n%s", got)
+	}
+	replica.SetClock(t, 0)
+	e.do(t, e.Master(t), "CONFIG", "SET", "min-replicas-to-write", "0")
+	e.Sentinels.Sentinels[1].Kill(t)
+	if got := warnings(); !strings.Contains(got, "min-replicas-to-write is not set") || !strings.Contains(got, e.SentinelAddrs()[1]+" does not answer") || strings.Contains(got, "clock") {
+		t.Errorf("a Sentinel is gone:\n%s", got)
+	}
+}

@@ -1,19 +1,19 @@
 -- Tells which commands the server would refuse, without running any.
 -- ARGV  1 a name in the namespace that nothing has  2 the client's channel
---       and so on, names of further commands that are needed  last the database
+--       3 "cluster" on a Cluster, else ""  4 the database
 -- Returns a list: '-' and the name of a command that is not allowed, with these
 -- arguments, '?' and the name of one that the server does not know; '+' and the name of one
 -- that saves work and is there and allowed.
 
 if not redis.acl_check_cmd then return {} end -- a library that acts as a server
-local k, channel, database = ARGV[1], ARGV[2], ARGV[#ARGV]
+local k, channel, cluster, database = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local needed = {
   { 'EVALSHA', '', '1', k }, { 'EVAL', '', '1', k }, { 'TIME' }, { 'PING' },
   { 'SUBSCRIBE', channel }, { 'PUBLISH', channel, '' },
   { 'GET', k }, { 'MGET', k }, { 'SET', k, '' }, { 'DEL', k }, { 'TYPE', k }, { 'PTTL', k }, { 'PEXPIRE', k, '1' },
   { 'HSET', k, '', '' }, { 'HGET', k, '' }, { 'HMGET', k, '' }, { 'HDEL', k, '' }, { 'HLEN', k },
 }
-for i = 3, #ARGV - 1 do needed[#needed + 1] = { ARGV[i] } end
+if cluster ~= '' then needed[#needed + 1] = { 'ASKING' } end
 if database ~= '0' then needed[#needed + 1] = { 'SELECT', database } end
 local found = {}
 for _, command in ipairs(needed) do

@@ -32,7 +32,8 @@ func System() system.System {
 		Start:        Start,
 		Contestants:  Contestants,
 		Sizes:        redisbench.ReplicatedSizes,
-		Leases:       20_000, // of which rueidislock makes three keys each
+		Leases:       10_000, // of which rueidislock makes three keys each
+		LeasesFirst:  true,   // go-redis keeps the servers that a ClusterClient has known for a minute
 		Protocol:     wire.RESP,
 		Meter:        meter,
 		Takeovers:    takeovers,

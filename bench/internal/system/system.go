@@ -23,10 +23,13 @@ type System struct {
 	// Contestants lists ours first. Every client that they open has its own connections to the server at addr.
 	Contestants func(addr string) []contest.Contestant
 
-	Sizes    scenario.Sizes
-	Leases   int // as many as one client holds, unless -leases says otherwise
-	Protocol wire.Protocol
-	Meter    func(addr string) *scenario.Meter // nil: the server's own counters say nothing that is needed
+	Sizes  scenario.Sizes
+	Leases int // as many as one client holds, unless -leases says otherwise
+	// LeasesFirst has that scenario before the others: for libraries that keep memory of clients for some time after they are
+	// closed, which would be freed while the memory of leases is measured.
+	LeasesFirst bool
+	Protocol    wire.Protocol
+	Meter       func(addr string) *scenario.Meter // nil: the server's own counters say nothing that is needed
 
 	// URL opens fencelock on the server at addr. nil: there is no comparison with the build of another
 	// commit.

@@ -54,7 +54,7 @@ func TestWays(t *testing.T) {
 	w.Reset()
 	again.expectReset()
 
-	if w.To(addrs[0]) != w.To(addrs[0]) || w.To(addrs[0]) == w.To(addrs[1]) {
+	if one := w.To(addrs[0]); w.To(addrs[0]) != one || w.To(addrs[1]) == one {
 		t.Error("each server has one proxy")
 	}
 	w.Close()

@@ -33,11 +33,11 @@ type Config struct {
 
 // Cluster is a Redis Cluster. Its methods are safe for concurrent use.
 type Cluster struct {
-	conf    Config
-	closing context.Context
-	stop    context.CancelFunc
-	peers   peers
-	ear     ear
+	conf     Config
+	closing  context.Context
+	stop     context.CancelFunc
+	peers    peers
+	listener listener
 
 	slots      atomic.Pointer[slotMap] // nil before Find
 	silence    atomic.Int64            // a time.Duration: see Silence
@@ -63,7 +63,7 @@ func New(closing context.Context, conf Config) *Cluster {
 			Options: conf.Options(addr), Contact: conf.Contact(addr), Place: fixed{c, addr}, DirectLimit: 8, Senders: 2,
 		})
 	}
-	c.ear.cluster, c.ear.checks = c, make(chan struct{}, 1)
+	c.listener.cluster, c.listener.checks = c, make(chan struct{}, 1)
 	return c
 }
 
@@ -115,7 +115,7 @@ func (c *Cluster) adopt(was, next *slotMap) bool {
 	c.mu.Unlock()
 	for _, addr := range was.gone(next) {
 		c.peers.retire(addr) // requests under way end at once, and find that the map has changed
-		c.ear.leave(addr)
+		c.listener.leave(addr)
 		c.conf.FailedOver(addr)
 	}
 	return true
@@ -137,7 +137,7 @@ func (c *Cluster) awaitChange(m *slotMap) <-chan struct{} {
 func (c *Cluster) Doubt(addr string) {
 	c.peers.doubt(addr)
 	c.want()
-	c.ear.check(addr)
+	c.listener.check(addr)
 }
 
 // renew has the map asked for soon, since it is old.
@@ -157,7 +157,7 @@ func (c *Cluster) want() {
 // Close ends requests under way and the connections, and waits for both.
 func (c *Cluster) Close() {
 	c.stop()
-	c.ear.close()
+	c.listener.close()
 	c.peers.close()
 }
 

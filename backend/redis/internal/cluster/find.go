@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +27,9 @@ func (c *Cluster) Find(ctx context.Context, watch func(ctx context.Context, addr
 		}
 		if err == nil {
 			break
+		}
+		if errors.Is(err, driver.ErrRefused) && !errors.Is(err, driver.ErrUnavailable) {
+			return err // a user who may not ask, say
 		}
 		if last == nil || ctx.Err() == nil { // else it says no more than that
 			last = err

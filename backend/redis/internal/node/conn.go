@@ -54,7 +54,7 @@ func connect(ctx context.Context, l *locator, conf goredis.Options, tellBoot boo
 	c := &conn{raw: raw, at: at, used: time.Now(), interrupted: make(chan struct{}, 1)}
 	if l.place != nil {
 		conf.Addr = at.addr
-		c.forget = context.AfterFunc(at.over, c.closeSocket) //nolint:contextcheck // it outlives ctx
+		c.forget = context.AfterFunc(at.over, c.closeSocket)
 	}
 	c.slow = time.AfterFunc(time.Hour, c.watch)
 	c.slow.Stop()

@@ -144,7 +144,7 @@ func (l *locator) dial(ctx context.Context, conf goredis.Options) (*location, ne
 	}
 	dialling, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(at.over, cancel)() //nolint:contextcheck // both may end it
+	defer context.AfterFunc(at.over, cancel)()
 	raw, err := dial(dialling, conf)
 	if err != nil {
 		err = l.failed(ctx, at, err)

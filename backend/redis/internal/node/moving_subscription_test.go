@@ -94,7 +94,10 @@ func TestSubscriptionMovesFromADeadServer(t *testing.T) {
 		"is not reached any more":                 func(s *speaker) { s.dialling = time.Hour; s.hangUp() },
 		"is stopped, and connections are open":    func(s *speaker) { s.stop() },
 		"is stopped, and connections were closed": func(s *speaker) { s.stop(); s.hangUp() },
-		"has gone": func(s *speaker) { s.gone.Store(true); s.hangUp() },
+		"has gone": func(s *speaker) {
+			s.gone.Store(true)
+			s.hangUp()
+		},
 	} {
 		for _, after := range []time.Duration{0, 50 * time.Millisecond, 150 * time.Millisecond, 12345 * time.Millisecond} {
 			withVoices(t, func(t *testing.T, v *voices) {
@@ -132,7 +135,7 @@ func TestSure(t *testing.T) {
 		say("after an answer", addrA, true)
 		time.Sleep(testSilence)
 		say("just so long after it", addrA, true)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		say("longer after it", addrA, false)
 		v.ask(t)
 		say("after the next answer", addrA, true)

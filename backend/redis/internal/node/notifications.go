@@ -180,7 +180,7 @@ func (s *subscription) dial(ctx context.Context) (net.Conn, error) {
 	n := s.node
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.closing, cancel)() //nolint:contextcheck // both may end it
+	defer context.AfterFunc(n.closing, cancel)()
 	at, conn, err := n.locator.dial(ctx, n.conf)
 	if err != nil {
 		if n.closing.Err() == nil && !n.locator.left(at) {
@@ -189,7 +189,7 @@ func (s *subscription) dial(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	c := &listening{Conn: conn, at: at, made: time.Now()}
-	c.forget = context.AfterFunc(at.over, func() { _ = conn.Close() }) //nolint:contextcheck // it outlives the dialling
+	c.forget = context.AfterFunc(at.over, func() { _ = conn.Close() })
 	s.conn.Store(c)
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -12,17 +13,17 @@ import (
 	"github.com/fencelock/fencelock/driver"
 )
 
-// withPatience runs a test with a node that is patient, and knows its server. Then refuses has servers
-// accept no connection.
-func withPatience(t *testing.T, test func(t *testing.T, w *world, refuses map[string]error)) {
+// withPatience runs a test with a node that is patient, and knows its server. refuses has, by address, the
+// error of those who connect.
+func withPatience(t *testing.T, test func(t *testing.T, w *world, refuses *sync.Map)) {
 	withPlace(t, func(t *testing.T, w *world) {
-		refuses := make(map[string]error)
+		refuses := new(sync.Map)
 		for _, p := range []*pool{w.calls.pool, w.dedicated.pool} {
 			p.patient = true
 			dial := p.conf.Dialer
 			p.conf.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if err := refuses[addr]; err != nil {
-					return nil, err
+				if err, refused := refuses.Load(addr); refused {
+					return nil, err.(error)
 				}
 				return dial(ctx, network, addr)
 			}
@@ -35,11 +36,11 @@ var errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 
 // A patient request waits for the server that takes the place of a dead one, and is answered by that at once.
 func TestPatientRequestWaitsForTheNextServer(t *testing.T) {
-	withPatience(t, func(t *testing.T, w *world, refuses map[string]error) {
+	withPatience(t, func(t *testing.T, w *world, refuses *sync.Map) {
 		if err := w.echo(t, "known"); err != nil {
 			t.Fatal(err)
 		}
-		refuses[addrA] = errRefused
+		refuses.Store(addrA, errRefused)
 		w.Moved("") // the connections are gone
 		w.move(addrA)
 		began := time.Now()
@@ -52,9 +53,9 @@ func TestPatientRequestWaitsForTheNextServer(t *testing.T) {
 
 // It waits also for the same server, until its time is over: then the error says why there was no connection.
 func TestPatientRequestGivesUp(t *testing.T) {
-	withPatience(t, func(t *testing.T, w *world, refuses map[string]error) {
+	withPatience(t, func(t *testing.T, w *world, refuses *sync.Map) {
 		_ = w.echo(t, "known")
-		refuses[addrA] = errRefused
+		refuses.Store(addrA, errRefused)
 		w.Moved("")
 		w.move(addrA)
 		began := time.Now()
@@ -62,7 +63,7 @@ func TestPatientRequestGivesUp(t *testing.T) {
 		if took := time.Since(began); took != time.Second || !errors.Is(Classify(t.Context(), err), driver.ErrUnavailable) || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%v after %v", err, took)
 		}
-		time.AfterFunc(500*time.Millisecond, func() { delete(refuses, addrA) })
+		time.AfterFunc(500*time.Millisecond, func() { refuses.Delete(addrA) })
 		began = time.Now()
 		if err := w.echo(t, "back"); err != nil || time.Since(began) > 700*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
@@ -72,15 +73,15 @@ func TestPatientRequestGivesUp(t *testing.T) {
 
 // It does not wait for what time does not mend, and not before there has been a connection: Open has the error.
 func TestPatientRequestFailsAtOnce(t *testing.T) {
-	withPatience(t, func(t *testing.T, w *world, refuses map[string]error) {
-		refuses[addrA] = errRefused
+	withPatience(t, func(t *testing.T, w *world, refuses *sync.Map) {
+		refuses.Store(addrA, errRefused)
 		began := time.Now()
 		if err := w.echo(t, "x"); err == nil || time.Since(began) != 0 {
 			t.Errorf("at first: %v after %v", err, time.Since(began))
 		}
-		delete(refuses, addrA)
+		refuses.Delete(addrA)
 		_ = w.echo(t, "known")
-		refuses[addrA] = Replied("NOPERM no")
+		refuses.Store(addrA, Replied("NOPERM no"))
 		w.Moved("")
 		w.move(addrA)
 		began = time.Now()

@@ -47,6 +47,7 @@ type request struct {
 	call   *Call
 	queued time.Time
 	sent   bool
+	asking *goredis.Cmd // that was sent before it; nil if none was
 }
 
 // newPipeline makes a pipeline with connections of its own. Commands under way end when closing
@@ -159,7 +160,8 @@ func (p *pool) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder 
 			continue
 		}
 		if r.call != nil && r.call.Asking {
-			cmds = append(cmds, goredis.NewCmd(r.ctx, "asking")) // if this fails, what follows is as without it
+			r.asking = goredis.NewCmd(r.ctx, "asking")
+			cmds = append(cmds, r.asking)
 		}
 		cmds = append(cmds, r.cmd)
 	}
@@ -167,6 +169,9 @@ func (p *pool) exchange(batch []*request, cmds []goredis.Cmder) []goredis.Cmder 
 		now = time.Now()
 		c.processAll(cmds, timeout)
 		c.resend(batch, timeout)
+		for _, r := range batch {
+			r.askingRefused()
+		}
 		p.put(c)
 		if p.locator.place != nil {
 			p.judge(batch, c.at, now, timeout)
@@ -199,6 +204,17 @@ func (p *pool) judge(batch []*request, at *location, now time.Time, timeout time
 				r.cmd.SetErr(why)
 			}
 		}
+	}
+}
+
+// askingRefused gives a request the error of the ASKING before it, if that is why it was sent on. If the server has
+// taken it all the same, since the slot is its own by now, its answer counts.
+func (r *request) askingRefused() {
+	if r.asking == nil || r.asking.Err() == nil {
+		return
+	}
+	if _, _, _, sentOn := Redirect(r.cmd.Err()); sentOn {
+		r.cmd.SetErr(r.asking.Err())
 	}
 }
 

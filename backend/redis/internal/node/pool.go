@@ -51,7 +51,7 @@ func newPool(closing context.Context, conf goredis.Options) *pool {
 	p := &pool{conf: conf, latest: new(latest), all: make(map[*conn]struct{})}
 	p.closing, p.stop = context.WithCancel(closing)
 	p.locator = newLocator(p.closing, conf.Addr, nil)
-	context.AfterFunc(p.closing, p.shutDown) //nolint:contextcheck // it ends all connections
+	context.AfterFunc(p.closing, p.shutDown)
 	return p
 }
 

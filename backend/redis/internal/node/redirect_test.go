@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 func TestRedirect(t *testing.T) {
@@ -85,4 +87,29 @@ func TestAskingEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// A server that does not allow ASKING sends the request on: the caller gets the reason. If the server has taken it all
+// the same, its answer counts.
+func TestAskingIsRefused(t *testing.T) {
+	for _, tc := range []struct {
+		asking, answer error
+		want           string
+	}{
+		{Replied("NOPERM no asking"), Replied("MOVED 7 10.0.0.1:1"), "NOPERM no asking"},
+		{Replied("NOPERM no asking"), nil, ""},
+		{nil, Replied("MOVED 7 10.0.0.1:1"), "MOVED 7 10.0.0.1:1"},
+	} {
+		r := &request{cmd: goredis.NewCmd(t.Context(), "eval"), asking: goredis.NewCmd(t.Context(), "asking")}
+		r.cmd.SetErr(tc.answer)
+		r.asking.SetErr(tc.asking)
+		r.askingRefused()
+		got := ""
+		if err := r.cmd.Err(); err != nil {
+			got = err.Error()
+		}
+		if got != tc.want {
+			t.Errorf("after %v and %v the caller gets %q", tc.asking, tc.answer, got)
+		}
+	}
 }

@@ -34,7 +34,7 @@ func (n *Node) Look(ctx context.Context) (s Server, err error) {
 			return fmt.Errorf("asking the server about itself (INFO): %w", Classify(ctx, err))
 		}
 		s = Server{info: parseInfo(text)}
-		if s.Version() == "" {
+		if s.Version() == "" || s.Mode() == "" || s.Role() == "" && s.Mode() != "sentinel" { // some services cut INFO short
 			s.name = hello(ctx, client, s.info)
 		}
 		if (s.Usable() == nil || s.UsableInCluster() == nil) && s.name != miniredis {

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +153,60 @@ func TestSettings(t *testing.T) {
 		w := s.Warnings()
 		if tc.warned == "" && len(w) > 0 || tc.warned != "" && (len(w) != 1 || !strings.Contains(w[0], tc.warned)) {
 			t.Errorf("%s: warnings %q, want %q", tc.name, w, tc.warned)
+		}
+	}
+}
+
+// What INFO leaves out, as that of some services does, HELLO tells.
+func TestLookWhereInfoIsCutShort(t *testing.T) {
+	for name, tc := range map[string]struct {
+		info, hello               string
+		version, mode, role, says string
+	}{
+		"all is told":      {"redis_version:8.0.2\r\nredis_mode:standalone\r\nrole:master\r\n", "", "8.0.2", "standalone", "master", ""},
+		"no version":       {"redis_mode:standalone\r\nrole:master\r\n", "version 8.0.2", "8.0.2", "standalone", "master", ""},
+		"no mode":          {"redis_version:8.0.2\r\nrole:master\r\n", "version 9.9.9 mode cluster role replica", "8.0.2", "cluster", "master", "redis+cluster://"},
+		"no role":          {"redis_version:8.0.2\r\nredis_mode:standalone\r\n", "mode cluster role replica", "8.0.2", "standalone", "replica", "is a replica"},
+		"a Sentinel":       {"redis_version:8.0.2\r\nredis_mode:sentinel\r\n", "role sentinel", "8.0.2", "sentinel", "", "redis+sentinel://"},
+		"nothing":          {"", "server redis version 7.2.4 mode standalone role master", "7.2.4", "standalone", "master", ""},
+		"nothing anywhere": {"", "", "", "", "", "does not tell its version"},
+	} {
+		s := newScriptServer()
+		s.serves = func(c net.Conn) { serveLook(c, tc.info, strings.Fields(tc.hello)) }
+		withNode(t, s, func(t *testing.T, n *Node) {
+			got, err := n.Look(t.Context())
+			if err != nil || got.Version() != tc.version || got.Mode() != tc.mode || got.Role() != tc.role {
+				t.Errorf("%s: version %q, mode %q, role %q, %v", name, got.Version(), got.Mode(), got.Role(), err)
+			}
+			if why := got.Usable(); (why == nil) != (tc.says == "") || why != nil && !strings.Contains(why.Error(), tc.says) {
+				t.Errorf("%s: %v; want it to say %q", name, why, tc.says)
+			}
+		})
+	}
+}
+
+// serveLook answers INFO with a text, and HELLO with words, or not at all if there are none. The first HELLO is
+// go-redis's own.
+func serveLook(c net.Conn, info string, hello []string) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	for {
+		words, err := readCommand(r)
+		if err != nil {
+			return
+		}
+		answer := "-ERR unknown command\r\n"
+		switch {
+		case words[0] == "info":
+			answer = fmt.Sprintf("$%d\r\n%s\r\n", len(info), info)
+		case words[0] == "hello" && len(hello) > 0:
+			answer = fmt.Sprintf("*%d\r\n", len(hello))
+			for _, word := range hello {
+				answer += "+" + word + "\r\n"
+			}
+		}
+		if _, err := io.WriteString(c, answer); err != nil {
+			return
 		}
 	}
 }

@@ -13,10 +13,10 @@ type majority struct {
 // allow a fail-over. least is how many there are at least, for those that do not know each other.
 //
 // Why a majority: another client uses a new master only when a majority has named it to that client. Each two
-// majorities have a Sentinel in common. It takes a configuration only with a higher epoch than that of the
-// one it has, and writes that to its disk first. So if it now names the old master, then either it had not named
-// the new one when the other client asked, and the other client had no majority with it; or the old master has become the master
-// again, with a higher epoch, which its answer has.
+// majorities have a Sentinel in common. That takes another configuration only if it has a higher epoch than its
+// own, and writes it to its disk. So if it names the old master now, it has not named the new one before, and the
+// other client has not heard of the new one from it; or the old master has become the master again, with a higher
+// epoch, which the answer has.
 func count(answers []answer, least int) (m majority, total int, found bool) {
 	byID := make(map[string]answer, len(answers))
 	for _, a := range answers {

@@ -118,9 +118,9 @@ func (w *Watch) join() *round {
 	return r
 }
 
-// ask asks peers, and returns the patience of the next round. It ends as soon as a majority agrees. Before there has been
-// a majority it is not known how many Sentinels there are, and why some do not answer is of interest: then it waits for the
-// others for as long as patience lasts, or until a majority is there.
+// ask asks peers, and returns the patience of the next round. It ends as soon as a majority agrees. The first time it
+// waits a little for the others, too: how many there are is not known yet, and it is of interest why some do not
+// answer.
 func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration) time.Duration {
 	first := w.word.Load() == nil
 	got := make(chan answer, len(peers))

@@ -9,7 +9,7 @@ import (
 // run asks the Sentinels again: at once when one has said that the master is another, soon where there is doubt, and
 // now and then, since what a Sentinel says may be lost.
 func (w *Watch) run() {
-	pause := firstPause // until they are asked again after doubt, without a majority, or after news that no majority confirms
+	pause := firstPause // until they are asked again: in doubt, without a majority, after news that none confirms
 	last := time.Now()
 	next := last.Add(jitter(w.word.Load().poll()))
 	timer := time.NewTimer(0)

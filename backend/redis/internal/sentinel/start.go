@@ -144,8 +144,8 @@ func (w *Watch) reason(ctx context.Context, addr string, err error) error {
 			return address.Invalid("%s is a Redis server and no Sentinel: write redis:// for that server alone, or the addresses of its Sentinels (port 26379)", addr)
 		}
 	case strings.Contains(err.Error(), "NOAUTH"), strings.Contains(err.Error(), "WRONGPASS"):
-		return fmt.Errorf("%w (user and password of the Sentinels are those of sentinel_user= and sentinel_password_file=; "+
-			"those before the @ are the master's)", err)
+		return fmt.Errorf("%w (user and password of the Sentinels are sentinel_user= and sentinel_password_file= of the URL, "+
+			"or SentinelUsername and SentinelPassword; those before the @ are the servers')", err)
 	case strings.Contains(err.Error(), "NOPERM"):
 		return fmt.Errorf("%w (allow +sentinel|get-master-addr-by-name +sentinel|master +sentinel|sentinels +sentinel|myid +subscribe &+switch-master)", err)
 	case w.conf.Explain != nil:

@@ -27,7 +27,8 @@ type Config struct {
 	// Warn writes a line for operators. It may be nil, and does not block.
 	Warn func(text string, args ...any)
 
-	// Explain says more of why a Sentinel could not be asked, when Start fails. It may be nil, and may connect.
+	// Explain says more of why a server at an address, a Sentinel or the master, could not be asked, when a backend
+	// is opened. It may be nil, and may connect.
 	Explain func(ctx context.Context, addr string, err error) error
 }
 
@@ -88,9 +89,9 @@ func (w *Watch) Where(ctx context.Context) (string, error) {
 //
 // What remains: another server may become the master between the word of the majority and the caller's use of its
 // lock. The Sentinel that leads a fail-over names the new master once that has been promoted, and the others do when
-// they hear of it; the old master, if it lives, takes writes all the time. A Sentinel that has lost its file, or that an operator resets,
-// may name an old master until it has heard from another, which takes about two seconds. And none of this
-// says that the new master has what the old one had.
+// they hear of it, some 50 ms later; the old master, if it lives, takes writes all the time. A Sentinel that has lost
+// its file, or that an operator resets, may name an old master until it has heard from another, which takes about
+// two seconds. And none of this says that the new master has what the old one had.
 func (w *Watch) Vouch(ctx context.Context, addr string) error {
 	before := w.word.Load()
 	if before == nil || before.master != addr {

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// listener counts what comes.
-type listener struct {
+// counter counts what comes.
+type counter struct {
 	heard, again atomic.Int32
 }
 
-func subscribe(t *testing.T, c *Cluster, l *listener) {
+func subscribe(t *testing.T, c *Cluster, l *counter) {
 	t.Helper()
 	if l == nil {
-		l = new(listener)
+		l = new(counter)
 	}
 	if err := c.Subscribe(t.Context(), "ch", func(string) { l.heard.Add(1) }, func() { l.again.Add(1) }); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// earAt has the ear at a1, and where it is then.
-func earAt(t *testing.T, w *world, c *Cluster, l *listener) {
+// listenAt has the listener at a1, and where it is then.
+func listenAt(t *testing.T, w *world, c *Cluster, l *counter) {
 	t.Helper()
 	w.change(func(f *fake) { f.down = true }, b1, c1)
 	for _, addr := range []string{b1, c1} {
@@ -36,9 +36,9 @@ func earAt(t *testing.T, w *world, c *Cluster, l *listener) {
 	}
 }
 
-// The ear leaves a node that is silent, or that the others do not reach, before the Cluster can have given it up: within
+// The listener leaves a node that is silent, or that the others do not reach, before the Cluster can have given it up: within
 // the node timeout, which is 2 s.
-func TestEarMoves(t *testing.T) {
+func TestListenerMoves(t *testing.T) {
 	for name, fault := range map[string]func(w *world, c *Cluster){
 		"silent": func(w *world, _ *Cluster) { w.change(func(f *fake) { f.silent = true }, a1) },
 		"down":   func(w *world, _ *Cluster) { w.change(func(f *fake) { f.down = true }, a1) },
@@ -55,8 +55,8 @@ func TestEarMoves(t *testing.T) {
 	} {
 		w := newWorld(threeMasters()...)
 		inWorld(t, w, func(t *testing.T, c *Cluster) {
-			l := new(listener)
-			earAt(t, w, c, l)
+			l := new(counter)
+			listenAt(t, w, c, l)
 			time.Sleep(10 * time.Second) // nothing happens meanwhile
 			if at := w.listensAt(); !slices.Equal(at, []string{a1}) || l.again.Load() > 0 {
 				t.Fatalf("%s: it listens at %v, and has begun again %d times", name, at, l.again.Load())
@@ -109,11 +109,11 @@ func TestIdleClientLearns(t *testing.T) {
 	})
 }
 
-// Where nobody can be reached the ear goes round, and not faster than is good; when they are back it is somewhere soon.
-func TestEarGoesRound(t *testing.T) {
+// Where nobody can be reached the listener goes round, and not faster than is good; when they are back it is somewhere soon.
+func TestListenerGoesRound(t *testing.T) {
 	w := newWorld(threeMasters()...)
 	inWorld(t, w, func(t *testing.T, c *Cluster) {
-		l := new(listener)
+		l := new(counter)
 		subscribe(t, c, l)
 		w.change(func(f *fake) { f.down = true })
 		time.Sleep(time.Minute)

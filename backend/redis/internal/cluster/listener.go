@@ -11,15 +11,15 @@ import (
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
 )
 
-// ear is where notifications come from: a subscription at one of the masters. What a script publishes at any node comes
+// listener is where notifications come from: a subscription at one of the masters. What a script publishes at any node comes
 // to all of them, so which one it is does not matter, as long as it hears from the others. (A channel of a shard would move with
-// its slot, and go-redis would not.) When that master falls asleep, is cut off, or is one no more, the ear
+// its slot, and go-redis would not.) When that master falls asleep, is cut off, or is one no more, the listener
 // moves to another. It looks for that itself: nobody who waits would miss what does not come.
 //
 // It looks so often that it is elsewhere before the Cluster can have given that master up, and a new one has something to
 // say. The view that it gets serves as a look at the map, too: so a client hears of a fail-over
 // also if it only waits, or holds.
-type ear struct {
+type listener struct {
 	cluster *Cluster
 	checks  chan struct{} // it is time to look; capacity 1
 
@@ -30,7 +30,7 @@ type ear struct {
 }
 
 // The pauses between two looks: as long as all masters answer each other, while one does not, and when that has
-// lasted for long. And how often the ear moves at the most because of what others say.
+// lasted for long. And how often the listener moves at the most because of what others say.
 const (
 	mostBeat    = 5 * time.Second
 	uneasyBeat  = 250 * time.Millisecond
@@ -40,98 +40,98 @@ const (
 
 // Subscribe begins to listen to a channel; see node.Subscribe. Called once, after Find.
 func (c *Cluster) Subscribe(ctx context.Context, channel string, onMessage func(payload string), onResubscribe func()) error {
-	e := &c.ear
+	l := &c.listener
 	addr := c.peers.shuffle(c.slots.Load().addrs())[0]
-	e.mu.Lock()
-	e.addr = addr
-	e.node = node.New(c.closing, node.Config{Options: c.conf.Options(addr), Contact: c.conf.Contact(addr), Place: e})
-	n := e.node
-	e.mu.Unlock()
+	l.mu.Lock()
+	l.addr = addr
+	l.node = node.New(c.closing, node.Config{Options: c.conf.Options(addr), Contact: c.conf.Contact(addr), Place: l})
+	n := l.node
+	l.mu.Unlock()
 	err := n.Subscribe(ctx, channel, onMessage, onResubscribe)
 	for try := 1; err != nil && ctx.Err() == nil && try < len(c.Masters()); try++ {
-		e.leave(e.at())
+		l.leave(l.at())
 		err = n.Subscribe(ctx, channel, onMessage, onResubscribe)
 	}
-	if err == nil && !c.peers.begin(e.listen) {
+	if err == nil && !c.peers.begin(l.listen) {
 		err = goredis.ErrClosed
 	}
 	return err
 }
 
-// at is where the ear is.
-func (e *ear) at() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.addr
+// at is where the listener is.
+func (l *listener) at() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.addr
 }
 
-// Where is for the node of the subscription, whose Place the ear is.
-func (e *ear) Where(context.Context) (string, error) { return e.at(), nil }
+// Where is for the node of the subscription, whose Place the listener is.
+func (l *listener) Where(context.Context) (string, error) { return l.at(), nil }
 
 // Vouch is not needed: messages are hints, and whoever gets one asks.
-func (e *ear) Vouch(context.Context, string) error { return nil }
+func (l *listener) Vouch(context.Context, string) error { return nil }
 
 // Silence is how long nothing may come, not even an answer to a ping, until there is doubt.
-func (e *ear) Silence() time.Duration { return e.beat() }
+func (l *listener) Silence() time.Duration { return l.beat() }
 
 // Doubt is called when the subscription cannot be made, or is silent.
-func (e *ear) Doubt(addr string) {
-	e.leave(addr)
-	e.cluster.Doubt(addr)
+func (l *listener) Doubt(addr string) {
+	l.leave(addr)
+	l.cluster.Doubt(addr)
 }
 
-// check has the ear look at once, if it is at an address.
-func (e *ear) check(addr string) {
-	if e.at() != addr {
+// check has the listener look at once, if it is at an address.
+func (l *listener) check(addr string) {
+	if l.at() != addr {
 		return
 	}
 	select {
-	case e.checks <- struct{}{}:
+	case l.checks <- struct{}{}:
 	default: // it will
 	}
 }
 
-// leave moves the ear if it is at an address. If all are in doubt it goes round.
-func (e *ear) leave(addr string) {
-	e.mu.Lock()
-	n, since := e.node, time.Since(e.moved)
-	if e.addr != addr || n == nil || since < leastToMove {
-		e.mu.Unlock()
+// leave moves the listener if it is at an address. If all are in doubt it goes round.
+func (l *listener) leave(addr string) {
+	l.mu.Lock()
+	n, since := l.node, time.Since(l.moved)
+	if l.addr != addr || n == nil || since < leastToMove {
+		l.mu.Unlock()
 		return
 	}
-	e.mu.Unlock()
-	others := slices.DeleteFunc(e.cluster.slots.Load().addrs(), func(a string) bool { return a == addr })
+	l.mu.Unlock()
+	others := slices.DeleteFunc(l.cluster.slots.Load().addrs(), func(a string) bool { return a == addr })
 	if len(others) == 0 {
 		return
 	}
-	to := e.cluster.peers.shuffle(others)[0]
-	e.mu.Lock()
-	if e.addr != addr {
-		e.mu.Unlock()
+	to := l.cluster.peers.shuffle(others)[0]
+	l.mu.Lock()
+	if l.addr != addr {
+		l.mu.Unlock()
 		return
 	}
-	e.addr, e.moved = to, time.Now()
-	e.mu.Unlock()
+	l.addr, l.moved = to, time.Now()
+	l.mu.Unlock()
 	n.Moved(to) // Where says so before
 }
 
-// beat is how long the ear waits between two looks: with the time for an answer it is no more than Silence.
-func (e *ear) beat() time.Duration {
-	return max(min(e.cluster.Silence()/2, mostBeat), uneasyBeat)
+// beat is how long the listener waits between two looks: with the time for an answer it is no more than Silence.
+func (l *listener) beat() time.Duration {
+	return max(min(l.cluster.Silence()/2, mostBeat), uneasyBeat)
 }
 
-// listen looks at where the ear is, again and again.
-func (e *ear) listen() {
-	c := e.cluster
+// listen looks at where the listener is, again and again.
+func (l *listener) listen() {
+	c := l.cluster
 	var uneasySince time.Time
-	pause := e.beat()
+	pause := l.beat()
 	for {
-		if !e.rest(pause) {
+		if !l.rest(pause) {
 			return
 		}
 		c.peers.tidy(c.slots.Load())
-		addr := e.at()
-		ctx, cancel := context.WithTimeoutCause(c.closing, min(e.beat(), tellTimeout), errSilent)
+		addr := l.at()
+		ctx, cancel := context.WithTimeoutCause(c.closing, min(l.beat(), tellTimeout), errSilent)
 		v, err := c.peers.tell(ctx, addr)
 		cancel()
 		if c.closing.Err() != nil {
@@ -139,17 +139,17 @@ func (e *ear) listen() {
 		}
 		if err != nil {
 			c.Doubt(addr)
-			e.leave(addr)
+			l.leave(addr)
 			pause = uneasyBeat
 			continue
 		}
 		if v.isolated() {
-			e.leave(addr) // nobody's messages come there
+			l.leave(addr) // nobody's messages come there
 		}
 		if v.news(c.slots.Load()) {
 			c.renew()
 		}
-		pause = e.beat()
+		pause = l.beat()
 		if v.uneasy() {
 			if uneasySince.IsZero() {
 				uneasySince = time.Now()
@@ -165,24 +165,24 @@ func (e *ear) listen() {
 
 // rest waits until it is time for the next look: for some time, or less if somebody wants it. It returns false once Close
 // has begun.
-func (e *ear) rest(pause time.Duration) bool {
+func (l *listener) rest(pause time.Duration) bool {
 	began := time.Now()
 	select {
 	case <-time.After(jitter(pause)):
-	case <-e.checks:
+	case <-l.checks:
 		select { // a look that fails wants another
 		case <-time.After(leastToMove - time.Since(began)):
-		case <-e.cluster.closing.Done():
+		case <-l.cluster.closing.Done():
 		}
-	case <-e.cluster.closing.Done():
+	case <-l.cluster.closing.Done():
 	}
-	return e.cluster.closing.Err() == nil
+	return l.cluster.closing.Err() == nil
 }
 
-func (e *ear) close() {
-	e.mu.Lock()
-	n := e.node
-	e.mu.Unlock()
+func (l *listener) close() {
+	l.mu.Lock()
+	n := l.node
+	l.mu.Unlock()
 	if n != nil {
 		n.Close()
 	}
