@@ -139,7 +139,7 @@
 // A waiter's client has one channel for notifications. The script that releases a lock grants it to the first
 // waiter that lives, and publishes the token to its client: a hand-off is one command and one
 // message, however many wait. On a Cluster the message comes by whichever node the client listens to, since each passes it on to all
-// (PUBLISH, not SPUBLISH). Waiters confirm their position within each third of their
+// (PUBLISH, not SPUBLISH). It does not tell whether its sender is still the master, so a waiter asks then: a round trip more. Waiters confirm their position within each third of their
 // TTL, which also finds a grant whose notification was lost. The first waiter also asks when the
 // holder's lease ends. The token tells a late notification from a new one. docs/decisions has the reasons.
 //
@@ -208,6 +208,8 @@
 //   - By Sentinels: when no majority of them has been heard for down-after-milliseconds (and three questions in a row), each answer of the master
 //     needs that check, so no lock is granted or renewed until a majority is heard again, though the master may be well.
 //     The logger gets a line. A client that is cut off together with an old master would go on there otherwise.
+//   - By Sentinels, a request waits for a connection while the master cannot be reached, and goes to the next one the moment it
+//     is named. So TryLock may take two of its requests' time-outs until it says ErrUnavailable.
 //
 // What a fail-over may lose all the same:
 //
@@ -227,7 +229,7 @@
 //
 // The token catches each of these at a resource that compares it, but for a clock that is behind.
 //
-// With wait=N, Lock returns when N replicas have said that they have the lock, for which they get half of the request's time. If
+// With wait=N, Lock returns when N replicas have said that they have the lock, for which they get half of the request's time (a sixth of the TTL, 1.5 s at the most). If
 // they are fewer, the lock is not handed out, and the attempt asks again; in the end the error (ErrUnavailable) says how many
 // had it. Each lock then takes a round trip to the replicas more, and the notification of a hand-off is a reason to ask. Renewals and
 // releases do not wait. That loses fewer locks, not none: the replica that becomes the master may be one that had not
