@@ -195,7 +195,7 @@
 // wants it so. What the client does then:
 //
 //   - It goes to the server that a majority of the Sentinels names, or that the nodes of the Cluster name. Meanwhile renewals are
-//     repeated, and Lock asks again, for one TTL at the most: so a TTL that is longer than the fail-over keeps leases and waiters.
+//     repeated, and Lock asks again, for one TTL at the most. A fail-over of half a TTL loses neither leases nor waiters.
 //     Where a request was lost, its outcome is unknown; where a server has refused it, it is sent again.
 //   - The subscription goes there, too. Each waiter and each holder is asked about at once, so a holder is
 //     told within a second of the new master's first answer if its lock is not there. Waiters keep the positions that
@@ -205,8 +205,8 @@
 //     says after a silence of half of down-after-milliseconds, or of cluster-node-timeout, counts once those who decide,
 //     asked after the answer came, say that it is the master: a majority of the Sentinels, or so many of the other masters that no
 //     election can have passed them by. If they cannot be asked, there is no lock, and the outcome is unknown.
-//   - By Sentinels: when no majority of them has been heard for down-after-milliseconds (and three questions in a row), each answer of the master
-//     needs that check, so no lock is granted or renewed until a majority is heard again, though the master may be well.
+//   - By Sentinels: when no majority of them has been heard for down-after-milliseconds (three seconds at the least), each answer of the
+//     master needs that check, so no lock is granted or renewed until a majority is heard again, though the master may be well.
 //     The logger gets a line. A client that is cut off together with an old master would go on there otherwise.
 //   - By Sentinels, a request waits for a connection while the master cannot be reached, and goes to the next one the moment it
 //     is named. So TryLock may take two of its requests' time-outs until it says ErrUnavailable.
