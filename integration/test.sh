@@ -22,7 +22,7 @@ unit+="./backend/raftlocal/internal/... ./backend/raftlocal/proposer ./integrati
 # ends, and what it logs with its name. They keep time: a part with several packages has
 # -p 1, so that one runs at a time.
 on_servers() {
-	go test -vet=off -count=1 -parallel 8 -v -timeout 30m "$@" | (
+	go test -count=1 -parallel 8 -v -timeout 30m "$@" | (
 		trap '' INT # what is said of an interrupted run still passes
 		grep --line-buffered -vE '^=== (RUN|PAUSE|CONT)'
 	)
@@ -38,7 +38,7 @@ part() { names+=("$1") minutes+=("$2") titles+=("$3") commands+=("$4"); }
 # connection with watches breaks do without the detector; backend/zookeeper's own, on a fake
 # connection, have it.
 part unit       3 "what needs no server" \
-	"go test -vet=off $race $ARGS $unit" # the linter has seen to that
+	"go test $race $ARGS $unit"
 part members    1 "members of the built-in Raft, on real disks and sockets, which have the machine for themselves" \
 	"go test $race -parallel 8 $ARGS ./backend/raftlocal"
 #
