@@ -166,14 +166,14 @@ images: ## build the servers' images, for machines without a container registry
 lowest = $$(case "$$(go mod edit -json | sed -n 's/^\t"Go": "\(.*\)",\?$$/\1/p')" in 1.25.*) echo go1.25.12;; 1.26.*) echo go1.26.8;; *) echo local;; esac)
 
 # Without backend/raftlocal's members on real disks: they take a minute, and what they depend on
-# differs from the current versions by a patch. A Go that cannot be had is no fault of the code, but
+# differs from the current versions by a patch; and with short simulations. A Go that cannot be had is no fault of the code, but
 # it must not go unseen.
 .PHONY: lowest
 lowest: ## each library module's unit tests, with the Go and the dependencies that it asks for at the least
 	@failed=; for m in $$(go run ./internal/release list); do \
 		(cd $$m && export GOWORK=off GOTOOLCHAIN=$(lowest) && echo "== $$m: $$GOTOOLCHAIN" && \
 			if ! why=$$(go version 2>&1); then echo "* NOT TESTED WITH $$GOTOOLCHAIN, which the module proxy does not give: $$why"; exit 0; fi && \
-			go vet ./... && go test $(ARGS) $$(go list ./... | grep -v '/backend/raftlocal$$')) || failed+=" $$m"; \
+			go vet ./... && go test -short $(ARGS) $$(go list ./... | grep -v '/backend/raftlocal$$')) || failed+=" $$m"; \
 	done; [[ -z $$failed ]] || { echo "failed:$$failed"; exit 1; }
 
 .PHONY: release

@@ -42,13 +42,14 @@ part unit       3 "what needs no server" \
 part members    1 "members of the built-in Raft, on real disks and sockets, which have the machine for themselves" \
 	"go test $race -parallel 8 $ARGS ./backend/raftlocal"
 #
-# What takes minutes and finds least in them is left to `make redis-matrix`.
+# What takes minutes and finds least in them is left to `make redis-matrix`, `make sentinel-matrix` and `make cluster-matrix`.
+# A test on a Cluster has three to six nodes, so four at a time are enough.
 part redis      3 "Redis and Valkey, on real servers" \
 	"on_servers $race -skip '^(TestConformanceInBatches|TestLuaMutants|TestBesideOldBuild)$' $ARGS ./integration/redis/..."
-part sentinel   2 "Redis behind Sentinels, on real ones" \
-	"on_servers $race $ARGS ./integration/sentinel/..."
-part cluster    2 "Redis Cluster, on real nodes" \
-	"on_servers $race $ARGS ./integration/cluster/..."
+part sentinel   3 "Redis behind Sentinels, on real ones" \
+	"on_servers $race -skip '^TestNothingGrows$' $ARGS ./integration/sentinel/..."
+part cluster    3 "Redis Cluster, on real nodes" \
+	"on_servers $race -parallel 4 -skip '^Test(Faults|ListingThroughChange|Members|NothingGrows|OpenBroken|ReshardUnderLoad|StaleReplica|Subscription)$' $ARGS ./integration/cluster/..."
 part redlock    4 "Redlock, on three and five real masters" \
 	"on_servers $race $ARGS ./integration/redlock/..."
 part etcd       5 "etcd, on real servers" \

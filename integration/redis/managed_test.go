@@ -107,7 +107,8 @@ func (c *reticent) Read(b []byte) (int, error) {
 			"redis_version", "valkey_version", "redis_mode", "server_mode", "role", "run_id",
 			"aof_enabled", "maxmemory", "connected_slaves", "slave0", "slave1", "min_slaves_good_slaves",
 		} {
-			c.read = bytes.ReplaceAll(c.read, []byte("\n"+field), []byte("\n"+strings.Repeat("x", len(field))))
+			// With the colon: HELLO has fields of the same names.
+			c.read = bytes.ReplaceAll(c.read, []byte("\n"+field+":"), []byte("\n"+strings.Repeat("x", len(field))+":"))
 		}
 	}
 	n := copy(b, c.read)

@@ -70,7 +70,6 @@ func TestWait(t *testing.T) {
 	queued := locktest.StartLock(t.Context(), both, "queue")
 	awaitWaiters(t, plain, "queue", 1)
 	two.Pause(t)
-	defer two.Unpause(t)
 	fails := func(what string, err error, says string) {
 		t.Helper()
 		if !errors.Is(err, fencelock.ErrUnavailable) || !strings.Contains(err.Error(), says) {

@@ -2,9 +2,12 @@ package sentinel
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fencelock/fencelock/backend/redis/internal/node"
+	"github.com/fencelock/fencelock/driver"
 )
 
 // round is a question to all Sentinels at the same time. Rounds come one after the other.
@@ -140,6 +143,9 @@ func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration
 		case a = <-got:
 			r.answers = append(r.answers, a)
 		case <-enough:
+			if first {
+				r.answers = append(r.answers, silent(peers, r.answers, time.Since(r.began))...)
+			}
 			if r.found {
 				return patience
 			}
@@ -157,6 +163,17 @@ func (w *Watch) ask(r *round, peers []*peer, others bool, patience time.Duration
 		}
 	}
 	return patience
+}
+
+// silent are answers for those peers that have none: an address where nobody is may be silent, too.
+func silent(peers []*peer, answers []answer, waited time.Duration) (none []answer) {
+	for _, p := range peers {
+		if !slices.ContainsFunc(answers, func(a answer) bool { return a.from == p.addr }) {
+			err := fmt.Errorf("%w: %w within %v", driver.ErrUnavailable, node.ErrNoAnswer, waited.Round(time.Millisecond))
+			none = append(none, answer{from: p.addr, err: err})
+		}
+	}
+	return none
 }
 
 // heard counts the Sentinels that have answered.

@@ -124,8 +124,12 @@ func TestStartWarns(t *testing.T) {
 	g.change(func(f *fake) { f.silent = true }, s3)
 	watching(t, g, all, func(t *testing.T, w *Watch, m *moves) {
 		began := time.Now()
-		if _, err := w.Start(t.Context()); err != nil || time.Since(began) > 300*time.Millisecond {
+		warnings, err := w.Start(t.Context())
+		if err != nil || time.Since(began) > 300*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0], s3+" does not answer: no answer in time") {
+			t.Errorf("warnings %q of a Sentinel that is silent", warnings)
 		}
 	})
 }
