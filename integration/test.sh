@@ -47,9 +47,9 @@ part members    1 "members of the built-in Raft, on real disks and sockets, whic
 part redis      3 "Redis and Valkey, on real servers" \
 	"on_servers $race -skip '^(TestConformanceInBatches|TestLuaMutants|TestBesideOldBuild)$' $ARGS ./integration/redis/..."
 part sentinel   3 "Redis behind Sentinels, on real ones" \
-	"on_servers $race -skip '^TestNothingGrows$' $ARGS ./integration/sentinel/..."
+	"on_servers $race -skip '^TestNothingGrows$|^TestConformanceWithLostReplies$/^(second|third)$' $ARGS ./integration/sentinel/..."
 part cluster    3 "Redis Cluster, on real nodes" \
-	"on_servers $race -parallel 4 -skip '^Test(Faults|ListingThroughChange|Members|NothingGrows|OpenBroken|ReshardUnderLoad|StaleReplica|Subscription)$' $ARGS ./integration/cluster/..."
+	"on_servers $race -parallel 4 -skip '^Test(Faults|ListingThroughChange|Members|NothingGrows|OpenBroken|ReshardUnderLoad|StaleReplica|Subscription)$|^TestConformanceWithLostReplies$/^(second|third)$' $ARGS ./integration/cluster/..."
 part redlock    4 "Redlock, on three and five real masters" \
 	"on_servers $race $ARGS ./integration/redlock/..."
 part etcd       5 "etcd, on real servers" \
